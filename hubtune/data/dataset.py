@@ -1,0 +1,176 @@
+"""Data sets made of list files: PaddleHub's ``BaseCVDataset``, and the ready-made ``ListDataset``."""
+
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from hubtune.data.lists import (
+    LABEL_LIST,
+    TEST_LIST,
+    TRAIN_LIST,
+    VALIDATE_LIST,
+    Example,
+    count_classes,
+    read_labels,
+    read_list,
+    read_paths,
+)
+from hubtune.errors import DataError
+
+_PADDLECLAS_VALIDATE_LIST = "val_list.txt"
+
+LIST_NAMES = ("train", "validate", "test")
+
+
+class BaseCVDataset:
+    """Pictures and labels from list files; a subclass only needs to say where they are.
+
+    No file is opened before it is used.
+
+    Example:
+        >>> class Idols(BaseCVDataset):
+        ...     def __init__(self):
+        ...         super().__init__(base_path="datasets/idol5", train_list_file="train_list.txt",
+        ...                          validate_list_file="validate_list.txt",
+        ...                          label_list_file="label_list.txt")
+    """
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str],
+        train_list_file: str | os.PathLike[str] | None = None,
+        validate_list_file: str | os.PathLike[str] | None = None,
+        test_list_file: str | os.PathLike[str] | None = None,
+        predict_list_file: str | os.PathLike[str] | None = None,
+        label_list_file: str | os.PathLike[str] | None = None,
+        label_list: Sequence[str] | None = None,
+    ) -> None:
+        """Remember where the lists are.
+
+        Args:
+            base_path: folder that relative paths start from, those of the lists and those in the lists.
+            train_list_file: training list, ``path label`` a line.
+            validate_list_file: validation list.
+            test_list_file: test list.
+            predict_list_file: pictures to predict; labels are not needed.
+            label_list_file: class names, one a line; the line's number, from 0, is the class's id.
+            label_list: class names, in place of a file.
+
+        Raises:
+            DataError: if class names are given twice.
+        """
+        if label_list is not None and label_list_file is not None:
+            raise DataError("label_list and label_list_file say the same thing: give one of them")
+        self.base_path = Path(base_path)
+        self.list_files: dict[str, Path | None] = {
+            name: None if file is None else self.base_path / file
+            for name, file in (
+                ("train", train_list_file),
+                ("validate", validate_list_file),
+                ("test", test_list_file),
+                ("predict", predict_list_file),
+            )
+        }
+        self.label_list_file = None if label_list_file is None else self.base_path / label_list_file
+        self._given_labels = label_list
+
+    @cached_property
+    def label_list(self) -> list[str]:
+        """Class names in the order of their ids.
+
+        Without names given, the ids of the lists themselves are the names.
+
+        Raises:
+            DataError: if the label list cannot be read, or there are no names and labels are no numbers.
+        """
+        if self._given_labels is not None:
+            return [str(name) for name in self._given_labels]
+        if self.label_list_file is not None:
+            return read_labels(self.label_list_file)
+        counts = [count_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
+        if not counts or None in counts:
+            raise DataError(
+                f"{self.base_path}: the classes have no names: give label_list_file or label_list"
+            )
+        return [str(number) for number in range(max(count or 0 for count in counts))]
+
+    @property
+    def num_labels(self) -> int:
+        """Number of classes."""
+        return len(self.label_list)
+
+    def label_dict(self) -> dict[int, str]:
+        """Class id → name, as PaddleHub has it."""
+        return dict(enumerate(self.label_list))
+
+    def examples(self, name: str) -> list[Example]:
+        """The pictures of list ``train``, ``validate`` or ``test``; empty where there is no such list.
+
+        Raises:
+            DataError: if the list cannot be read.
+        """
+        file = self.list_files[name]
+        return [] if file is None else read_list(file, self.base_path, self.label_list)
+
+    def get_train_examples(self) -> list[Example]:
+        """PaddleHub's name for ``examples("train")``."""
+        return self.examples("train")
+
+    def get_dev_examples(self) -> list[Example]:
+        """PaddleHub's name for ``examples("validate")``."""
+        return self.examples("validate")
+
+    def get_test_examples(self) -> list[Example]:
+        """PaddleHub's name for ``examples("test")``."""
+        return self.examples("test")
+
+    def get_predict_examples(self) -> list[Path]:
+        """The pictures of the prediction list.
+
+        Raises:
+            DataError: if the list cannot be read.
+        """
+        file = self.list_files["predict"]
+        return [] if file is None else read_paths(file, self.base_path)
+
+
+class ListDataset(BaseCVDataset):
+    """The lists that ``hubtune split`` writes, or others with PaddleHub's or PaddleClas' file names.
+
+    Example:
+        >>> dataset = ListDataset(base_path="datasets/trashnet")
+    """
+
+    def __init__(
+        self,
+        base_path: str | os.PathLike[str],
+        train_list_file: str | os.PathLike[str] | None = None,
+        validate_list_file: str | os.PathLike[str] | None = None,
+        test_list_file: str | os.PathLike[str] | None = None,
+        predict_list_file: str | os.PathLike[str] | None = None,
+        label_list_file: str | os.PathLike[str] | None = None,
+        label_list: Sequence[str] | None = None,
+    ) -> None:
+        """Find the lists.
+
+        Args: as for :class:`BaseCVDataset`; ``None`` takes ``train_list.txt``, ``validate_list.txt`` (or
+            PaddleClas' ``val_list.txt``), ``test_list.txt`` and ``label_list.txt`` where they exist.
+        """
+        base = Path(base_path)
+
+        def default(*names: str) -> str | None:
+            return next((name for name in names if (base / name).exists()), None)
+
+        if label_list is None and label_list_file is None:
+            label_list_file = default(LABEL_LIST)
+        super().__init__(
+            base,
+            # Kept even where it is missing: a data set without it gets an error that names the file.
+            train_list_file or TRAIN_LIST,
+            validate_list_file or default(VALIDATE_LIST, _PADDLECLAS_VALIDATE_LIST),
+            test_list_file or default(TEST_LIST),
+            predict_list_file,
+            label_list_file,
+            label_list,
+        )

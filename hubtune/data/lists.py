@@ -1,0 +1,157 @@
+"""List files, as PaddleHub and PaddleClas have them: ``path label`` a line, and one class name a line.
+
+UTF-8, ``/`` as separator; the last space or tab of a line parts the path from the label. File names that are
+not valid UTF-8 travel through Python's ``surrogateescape``.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubtune.errors import DataError, suggest
+
+TRAIN_LIST = "train_list.txt"
+VALIDATE_LIST = "validate_list.txt"
+TEST_LIST = "test_list.txt"
+LABEL_LIST = "label_list.txt"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A picture and the number of its class.
+
+    Attributes:
+        path: where the picture is; absolute, or relative to the current folder.
+        label: the class's place in the label list, from 0.
+    """
+
+    path: Path
+    label: int
+
+
+def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[Example]:
+    """Read a list file.
+
+    Args:
+        file: the list.
+        base: folder that relative paths in the list start from.
+        labels: the class names; a line's label is the number of one of them, or the name itself.
+
+    Raises:
+        DataError: if the file cannot be read, or a line has no label or an unknown one.
+    """
+    numbers = {name: number for number, name in enumerate(labels)}
+    examples = []
+    for place, line in _lines(file):
+        path, label = split_line(line)
+        if not path:
+            raise DataError(f"{file}:{place}: no label in {line!r}: write `path label`")
+        # A number is an id even where classes are called by numbers, as in PaddleHub.
+        number = int(label) if label.isascii() and label.isdecimal() else numbers.get(label)
+        if number is None:
+            raise DataError(f"{file}:{place}: unknown label {label!r}.{suggest(label, labels)}")
+        if number >= len(labels):
+            raise DataError(
+                f"{file}:{place}: label {number}, but the {len(labels)} classes are 0 to {len(labels) - 1}"
+            )
+        examples.append(Example(base / path, number))
+    return examples
+
+
+def read_paths(file: Path, base: Path) -> list[Path]:
+    """Read the pictures of a list whose labels do not matter or are not there.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    paths = []
+    for _, line in _lines(file):
+        path, _ = split_line(line)
+        whole = base / line
+        paths.append(whole if not path or whole.exists() else base / path)
+    return paths
+
+
+def split_line(line: str) -> tuple[str, str]:
+    """Part a list's line at its last space or tab; the path is empty where there is none."""
+    cut = max(line.rfind(" "), line.rfind("\t"))
+    return (line[:cut], line[cut + 1 :]) if cut > 0 else ("", line)
+
+
+def count_classes(file: Path) -> int | None:
+    """Highest label of a list plus one, or ``None`` if a label is not a number.
+
+    Raises:
+        DataError: if the file cannot be read.
+    """
+    labels = [split_line(line)[1] for _, line in _lines(file)]
+    if not all(label.isascii() and label.isdecimal() for label in labels):
+        return None
+    return max((int(label) + 1 for label in labels), default=0)
+
+
+def list_text(examples: Iterable[tuple[str, int]]) -> str:
+    """The content of a list file.
+
+    Args:
+        examples: path as it is to stand in the list, and label.
+    """
+    return "".join(f"{path} {label}\n" for path, label in examples)
+
+
+def read_labels(file: Path) -> list[str]:
+    """Read class names: one a line, or PaddleClas' ``number name``.
+
+    Raises:
+        DataError: if the file cannot be read, is empty, or has a name twice.
+    """
+    names = [line for _, line in _lines(file)]
+    if not names:
+        raise DataError(f"{file} names no class: write one class name a line")
+    numbered = [line.split(maxsplit=1) for line in names]
+    if all(len(parts) == 2 and parts[0] == str(number) for number, parts in enumerate(numbered)):
+        names = [parts[1] for parts in numbered]
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise DataError(f"{file}: class {name!r} stands there twice: every class needs a name of its own")
+        seen.add(name)
+    return names
+
+
+def labels_text(names: Iterable[str]) -> str:
+    """The content of a label list."""
+    return "".join(f"{name}\n" for name in names)
+
+
+def encode(text: str) -> bytes:
+    """Text of a list as it stands on disk."""
+    return text.encode("utf-8", errors="surrogateescape")
+
+
+def relative_to(path: Path, folder: Path) -> str:
+    """A path as it stands in a list that lies in ``folder``: relative where possible, with ``/``."""
+    absolute, start = path.absolute(), folder.absolute()
+    if absolute.anchor != start.anchor:  # another drive
+        return absolute.as_posix()
+    return Path(os.path.relpath(absolute, start)).as_posix()
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """The lines that say something, each with its number from 1."""
+    try:
+        content = file.read_bytes()
+    except FileNotFoundError as error:
+        near = suggest(file.name, [other.name for other in file.parent.glob("*.txt")])
+        raise DataError(
+            f"There is no {file}.{near} `hubtune split` makes the lists from folders of pictures."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")
+    # Only line feeds part lines: a file name may hold any other separator that Unicode has.
+    for place, ended in enumerate(text.split("\n"), start=1):
+        line = ended.removesuffix("\r")
+        if line.strip(" \t"):
+            yield place, line

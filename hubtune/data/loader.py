@@ -1,0 +1,86 @@
+"""Loading pictures ahead of the network, in threads, in order, without ever hanging or losing one."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hubtune.data.image import PictureError
+from hubtune.errors import MachineError
+
+STALL_SECONDS = 120.0
+"""A single picture that takes longer than this is on a disk or share that does not answer."""
+
+# While the network works on one batch, this many more are decoded or waiting.
+_BATCHES_AHEAD = 2
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures that were loaded together.
+
+    Attributes:
+        indices: which of the pictures these are; ``arrays`` are in the same order.
+        arrays: one float32 array ``[3, height, width]`` a picture.
+        bad: index → error of the pictures that could not be read; nothing takes their place.
+    """
+
+    indices: list[int]
+    arrays: list[np.ndarray]
+    bad: dict[int, PictureError]
+
+
+def load_batches(
+    paths: Sequence[Path],
+    batches: Iterable[Sequence[int]],
+    prepare: Callable[[int], np.ndarray],
+    *,
+    workers: int,
+) -> Iterator[Batch]:
+    """Load batches of pictures, decoding in threads (Pillow does so without holding Python's lock).
+
+    Args:
+        paths: all pictures; only named in messages.
+        batches: the indices of each batch.
+        prepare: index → float32 array ``[3, height, width]``; called in any thread, in any order.
+        workers: number of threads.
+
+    Yields:
+        One :class:`Batch` for each of ``batches``, in order, though its pictures may all be bad.
+
+    Raises:
+        MachineError: if a picture does not load within two minutes.
+    """
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hubtune-decode")
+    pending: deque[tuple[Sequence[int], list[Future[np.ndarray]]]] = deque()
+    try:
+        for indices in batches:
+            pending.append((indices, [pool.submit(prepare, index) for index in indices]))
+            if len(pending) > _BATCHES_AHEAD:
+                yield _collect(*pending.popleft(), paths)
+        while pending:
+            yield _collect(*pending.popleft(), paths)
+    finally:
+        # Without waiting: a consumer that stops early, or Ctrl-C, must not wait for pictures ahead.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _collect(indices: Sequence[int], futures: list[Future[np.ndarray]], paths: Sequence[Path]) -> Batch:
+    batch = Batch([], [], {})
+    for index, future in zip(indices, futures, strict=True):
+        try:
+            array = future.result(timeout=STALL_SECONDS)
+        except PictureError as error:
+            batch.bad[index] = error
+        except TimeoutError as error:
+            raise MachineError(
+                f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
+                "is its disk or network share reachable?"
+            ) from error
+        else:
+            batch.indices.append(index)
+            batch.arrays.append(array)
+    return batch

@@ -1,0 +1,93 @@
+"""Every error that a person can cause, each class with the exit code of the command line.
+
+The library raises these; only the command line prints them. A message is one clear sentence that says
+what is wrong and where, followed by what to do.
+"""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class HubtuneError(Exception):
+    """The base of all errors that hubtune raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(HubtuneError):
+    """A command, an argument or a combination of them that cannot work."""
+
+    exit_code = 2
+
+
+class RecipeError(UsageError):
+    """A recipe with mistakes; all of them are reported at once.
+
+    Attributes:
+        problems: one sentence a mistake, each with its place.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class DataError(HubtuneError):
+    """Pictures, folders, labels or list files that cannot be used."""
+
+    exit_code = 3
+
+
+class ModelError(HubtuneError):
+    """A module, weights, a checkpoint or a saved model that cannot be used."""
+
+    exit_code = 4
+
+
+class MachineError(HubtuneError):
+    """What the machine lacks: disk, memory, a GPU, permissions, the network."""
+
+    exit_code = 5
+
+
+class NumericError(HubtuneError):
+    """Training went numerically wrong."""
+
+    exit_code = 6
+
+
+class LockedError(HubtuneError):
+    """Another process is using the run folder."""
+
+    exit_code = 7
+
+
+class CheckFailedError(HubtuneError):
+    """The work finished, but a check that was asked for failed."""
+
+    exit_code = 8
+
+
+class StoppedError(HubtuneError):
+    """A run was stopped by a signal, after its state was saved.
+
+    Attributes:
+        run: the run's folder, with which it can be resumed.
+    """
+
+    def __init__(self, message: str, exit_code: int, run: Path) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        self.run = run
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return ``" Did you mean 'x'?"`` with the nearest known word, or an empty string.
+
+    Example:
+        >>> suggest("learning_rat", ["learning_rate", "epochs"])
+        " Did you mean 'learning_rate'?"
+    """
+    nearest = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -1,0 +1,438 @@
+"""Downloaded files, checked and kept: a file is in the cache whole and verified, or not at all.
+
+Beside a cached file may lie, under its name with one more ending: ``.json``, its recorded sum; ``.part`` and
+``.part.json``, a download that was interrupted, and what it was of; ``.lock``, empty, for processes to take
+turns.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import re
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from filelock import FileLock, Timeout
+
+from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.files import html_page, sha256_of, sync_folder, write_atomically
+from hubtune.log import logger
+
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+TRIES = 3
+PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
+
+_CHUNK = 2**18
+
+Progress = Callable[[int, int | None], None]
+
+
+def home() -> Path:
+    """Return the folder that hubtune keeps its files in: ``$HUBTUNE_HOME`` or ``~/.cache/hubtune``.
+
+    Raises:
+        MachineError: the variable is unset and the user has no home folder.
+    """
+    chosen = os.environ.get("HUBTUNE_HOME")
+    try:
+        return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "hubtune"
+    except RuntimeError as error:
+        raise MachineError("This user has no home folder; set HUBTUNE_HOME to a folder to use.") from error
+
+
+def cached(url: str) -> Path:
+    """Return the place in the cache of the file at an address, whether it is there or not.
+
+    Example:
+        >>> cached("https://example.com/dygraph/ResNet50_pretrained.pdparams").name
+        'ResNet50_pretrained-66330effd9.pdparams'
+    """
+    last = unquote(urlsplit(url).path).rpartition("/")[2]
+    name = Path(re.sub(r"[^A-Za-z0-9._-]", "_", last)[-100:].lstrip("."))
+    # Different addresses end in the same file name.
+    mark = hashlib.sha256(url.encode()).hexdigest()[:10]
+    return home() / "weights" / f"{name.stem or 'file'}-{mark}{name.suffix}"
+
+
+def fetch(
+    url: str, *, sha256: str | None = None, md5: str | None = None, progress: Progress | None = None
+) -> Path:
+    """Return the verified local copy of the file at an address, downloading it where it is missing.
+
+    Where no sum is published, the sha256 of the first download (or of a file that a person has put into the
+    cache) is recorded and holds from then on. A cached file with a wrong sum is fetched anew. The official
+    address is tried first, then each of ``HUBTUNE_MIRROR``. Processes that want the same file take turns, and
+    one of them downloads it. An interrupted download is resumed by the next call.
+
+    Args:
+        url: the official address, http or https.
+        sha256: the published sum, if any.
+        md5: another published sum, if any.
+        progress: called with the bytes that are there and the total, ``None`` while that is unknown.
+
+    Raises:
+        MachineError: no network, ``HUBTUNE_OFFLINE`` is set, the disk is full, or a folder cannot be written.
+        ModelError: what the address holds has another sum than published, or the address is none.
+        UsageError: an address in ``HUBTUNE_MIRROR`` is none.
+    """
+    if not _is_web_address(url):
+        raise ModelError(f"{url!r} is no http or https address of weights.")
+    wanted = _Sums(sha256, md5)
+    path = cached(url)
+    try:
+        damage = _damage(path, wanted)
+        if damage is None:
+            return path
+        if _offline():
+            raise MachineError(_missing(url, path, f"{damage}, and HUBTUNE_OFFLINE forbids to fetch it"))
+        sources = _sources(url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _turn(path):
+            damage = _damage(path, wanted)  # another process may have fetched it meanwhile
+            if damage is not None:
+                if path.exists():
+                    logger.warning("%s %s: it is deleted and fetched again.", path, damage)
+                    path.unlink()
+                _download(url, sources, path, wanted, progress)
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        raise MachineError(
+            f"The cache cannot keep {path}: {_words(error)}. "
+            "Free some space or set HUBTUNE_HOME to a folder that can be written."
+        ) from error
+    return path
+
+
+class _Lost(Exception):
+    """A try that failed for a reason of the network or the server.
+
+    Attributes:
+        final: whether trying the same address again is pointless.
+    """
+
+    def __init__(self, reason: str, *, final: bool = False) -> None:
+        super().__init__(reason)
+        self.final = final
+
+
+class _WrongSum(Exception):
+    """A whole file arrived, but not the published one."""
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """The published sums of a file."""
+
+    sha256: str | None
+    md5: str | None
+
+    def __bool__(self) -> bool:
+        return bool(self.sha256 or self.md5)
+
+    def difference(self, path: Path) -> str | None:
+        """Return in words how a file differs from what is published; ``None`` where it does not."""
+        for kind, published in (("sha256", self.sha256), ("md5", self.md5)):
+            if published:
+                found = sha256_of(path) if kind == "sha256" else _md5_of(path)
+                if found != published.lower():
+                    return f"has the {kind} {found} instead of {published.lower()}"
+        return None
+
+
+def _md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _beside(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _damage(path: Path, wanted: _Sums) -> str | None:
+    """Return in words what is wrong with a cached file; ``None`` where it can be used."""
+    if not path.is_file():
+        return "is not in the cache"
+    if wanted:
+        return wanted.difference(path)
+    record = _beside(path, ".json")
+    try:
+        recorded = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except FileNotFoundError:
+        return _record_first_use(path)
+    except (ValueError, TypeError, KeyError):
+        return "has a damaged record beside it"
+    return _Sums(str(recorded), None).difference(path)
+
+
+def _record_first_use(path: Path) -> str | None:
+    with path.open("rb") as file:
+        unlikely = _unlikely(file.read(1024))
+    if unlikely:
+        return f"is {unlikely}"
+    # A cache that is shared read-only can be used all the same.
+    with contextlib.suppress(PermissionError):
+        _record(path, path)
+    return None
+
+
+def _record(path: Path, content: Path) -> None:
+    write_atomically(_beside(path, ".json"), json.dumps({"sha256": sha256_of(content)}) + "\n")
+
+
+def _unlikely(start: bytes) -> str | None:
+    """Return in words what a file with this start is, where it cannot be weights."""
+    return html_page(start) if start else "empty"
+
+
+def _offline() -> bool:
+    return os.environ.get("HUBTUNE_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _sources(url: str) -> list[str]:
+    """Return the addresses to try, in order."""
+    mirrors = [base.strip() for base in os.environ.get("HUBTUNE_MIRROR", "").split(",") if base.strip()]
+    for base in mirrors:
+        if not _is_web_address(base):
+            raise UsageError(f"HUBTUNE_MIRROR holds {base!r}, which is no http or https address.")
+    parts = urlsplit(url)
+    path = parts.path + (f"?{parts.query}" if parts.query else "")
+    return [url, *(base.rstrip("/") + path for base in mirrors)]
+
+
+def _missing(url: str, path: Path, reason: str) -> str:
+    name = urlsplit(url).path.rpartition("/")[2]
+    return (
+        f"The weights {name} cannot be used: the file {reason}. Fetch {url} on another machine, and put it "
+        f"at {path} or pass it with `-o module.weights=FILE`."
+    )
+
+
+@contextlib.contextmanager
+def _turn(path: Path) -> Iterator[None]:
+    """Hold the lock of a cached file; the system releases it when the process dies."""
+    lock = FileLock(_beside(path, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        logger.info("Another process is fetching %s; waiting for it.", path.name)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(url: str, sources: list[str], path: Path, wanted: _Sums, progress: Progress | None) -> None:
+    """Bring a verified file to its place, or raise."""
+    part = _beside(path, ".part")
+    failures: list[str] = []
+    wrong: str | None = None
+    for source in sources:
+        server = urlsplit(source).hostname
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(PAUSE_SECONDS * attempt)
+            logger.info("Fetching %s from %s.", path.name, server)
+            try:
+                _receive(source, part, wanted, progress)
+                _check(part, wanted)
+            except (_Lost, _WrongSum) as failure:
+                logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
+                failures.append(f"{server}: {failure}")
+                if isinstance(failure, _WrongSum):
+                    wrong = str(failure)
+                elif failure.final:
+                    break
+                continue
+            if not wanted:
+                # Before the file itself, which would count as damaged beside the record of an earlier one.
+                _record(path, part)
+            part.replace(path)
+            sync_folder(path.parent)
+            _beside(part, ".json").unlink(missing_ok=True)
+            return
+    if wrong is not None:
+        raise ModelError(
+            f"What {url} holds is not the published file: it {wrong}, and was thrown away. "
+            "Try again later, or set HUBTUNE_MIRROR to the address of a mirror."
+        )
+    reasons = "; ".join(dict.fromkeys(failures))
+    raise MachineError(
+        _missing(url, path, f"is not in the cache, and fetching it failed ({reasons})")
+        + " HUBTUNE_MIRROR can name other servers to fetch from."
+    )
+
+
+def _check(part: Path, wanted: _Sums) -> None:
+    """Check a whole download, and throw it away where it is wrong."""
+    difference = wanted.difference(part)
+    if difference is not None:
+        part.unlink()
+        raise _WrongSum(difference)
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """What a partial download is a part of, kept beside it."""
+
+    source: str
+    size: int | None
+    validator: str | None  # a strong ETag or a date, which the server changes with the file
+
+
+def _origin_of(part: Path) -> _Origin | None:
+    try:
+        return _Origin(**json.loads(_beside(part, ".json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _receive(source: str, part: Path, wanted: _Sums, progress: Progress | None) -> None:
+    """Make the partial file whole, going on where an earlier try stopped if it is surely the same file."""
+    origin = _origin_of(part)
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(source, headers={"User-Agent": "hubtune"})
+    if have and origin is not None and (wanted or (origin.source == source and origin.validator)):
+        request.add_header("Range", f"bytes={have}-")
+        if origin.source == source and origin.validator:
+            request.add_header("If-Range", origin.validator)
+    else:
+        have = 0
+    with _answer(request, part) as answer:
+        new = _Origin(source, _size(answer, have), _validator(answer))
+        resumed = answer.status == 206
+        if resumed and not (origin and _continues(answer, origin, new, have)):
+            part.unlink(missing_ok=True)
+            raise _Lost("the server sent another part than asked for")
+        if not resumed:
+            have = 0
+        chunk = _read(answer)
+        # Before the first byte is written: an error page must not take the place of half a download.
+        unlikely = None if resumed else _unlikely(chunk)
+        if unlikely:
+            raise _Lost(f"the answer is {unlikely}")
+        if new.size is None and not wanted and not answer.chunked:
+            raise _Lost("the server does not tell the file's length, so it cannot be checked", final=True)
+        if not resumed:
+            part.unlink(missing_ok=True)
+            write_atomically(_beside(part, ".json"), json.dumps(asdict(new)))
+        with part.open("ab") as file:
+            while chunk:
+                file.write(chunk)
+                have += len(chunk)
+                if progress is not None:
+                    progress(have, new.size)
+                chunk = _read(answer)
+            file.flush()
+            os.fsync(file.fileno())
+    if new.size is not None and have != new.size:
+        raise _Lost(f"the connection ended after {have:,} of {new.size:,} bytes")
+
+
+def _continues(answer: http.client.HTTPResponse, origin: _Origin, new: _Origin, have: int) -> bool:
+    """Whether a partial answer starts where the download stopped, and is of the same file."""
+    start = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
+    same = origin.validator == new.validator or origin.source != new.source
+    return start is not None and int(start[1]) == have and origin.size == new.size and same
+
+
+def _size(answer: http.client.HTTPResponse, have: int) -> int | None:
+    """Return the length of the whole file, where the server tells it."""
+    if answer.status == 206:
+        total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
+        return int(total[1]) if total else None
+    return answer.length
+
+
+def _validator(answer: http.client.HTTPResponse) -> str | None:
+    tag = answer.headers.get("ETag")
+    # A weak one stays the same although bytes change.
+    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
+
+
+def _answer(request: urllib.request.Request, part: Path) -> http.client.HTTPResponse:
+    try:
+        return _opener().open(request, timeout=CONNECT_SECONDS)
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code == 416:  # the part is longer than the file: it is of another one
+            part.unlink(missing_ok=True)
+        final = 400 <= error.code < 500 and error.code not in (408, 416, 425, 429)
+        raise _Lost(f"the server answers {error.code} {error.reason}", final=final) from error
+    except urllib.error.URLError as error:
+        raise _Lost(_words(error.reason)) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _Lost(_words(error)) from error
+
+
+def _read(answer: http.client.HTTPResponse) -> bytes:
+    try:
+        return answer.read1(_CHUNK)
+    except (OSError, http.client.HTTPException) as error:
+        raise _Lost(_words(error)) from error
+
+
+def _words(error: object) -> str:
+    if isinstance(error, TimeoutError):
+        return "the server does not answer in time"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
+
+
+class _Connection(http.client.HTTPConnection):
+    """Waits for a connection as told, and then for each answer longer."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _SecureConnection(http.client.HTTPSConnection):
+    """The same with encryption."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(READ_SECONDS)
+
+
+class _Http(urllib.request.HTTPHandler):
+    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        return self.do_open(_SecureConnection, req, context=ssl.create_default_context())
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Return what opens web addresses, through the proxy of the environment, and no other kind of address."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        _Http(),
+        _Https(),
+        urllib.request.HTTPRedirectHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener

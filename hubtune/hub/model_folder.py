@@ -1,0 +1,95 @@
+"""Model folders: a fine-tuned classifier on disk, with everything that prediction needs and no code."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors.numpy import save
+
+from hubtune.data.image import Preprocessing
+from hubtune.errors import ModelError
+from hubtune.hub.safe_load import read_weights
+from hubtune.hub.weights import load_into
+from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
+from hubtune.sealed import open_sealed, seal
+
+WEIGHTS_FILE = "model.safetensors"
+CARD_FILE = "model.json"
+_CARD_LIMIT = 16 * 2**20  # a hundred thousand class names fit; a file beyond it is not a model's
+
+
+class ModelCard(BaseModel):
+    """What ``model.json`` says of a model.
+
+    Attributes:
+        schema_version: of this file.
+        architecture: hub name of the backbone.
+        hidden_units: widths of the head's hidden layers.
+        labels: class names in the order of the outputs.
+        preprocessing: how a picture becomes the input.
+        module: name of the module it was fine-tuned from.
+        module_sha256: of that module's weights; ``None`` for random values.
+        strategy: name of the strategy.
+        step: training steps behind the model; 0 where there are none.
+        metrics: list name → figures on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    architecture: str
+    hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
+    labels: list[str] = Field(min_length=1, max_length=100_000)
+    preprocessing: Preprocessing
+    module: str
+    module_sha256: str | None
+    strategy: str
+    step: int
+    metrics: dict[str, dict[str, Any]]
+
+
+def write_model(folder: Path, classifier: Classifier, card: ModelCard) -> None:
+    """Write a model folder, in place of an older one.
+
+    Raises:
+        MachineError: if it cannot be written.
+    """
+    tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
+    text = card.model_dump_json(indent=1) + "\n"
+    seal(folder, {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode("utf-8", errors="surrogateescape")})
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read ``model.json`` after checking that the folder is whole.
+
+    Raises:
+        ModelError: if the folder is no model, is damaged, or was written by a newer hubtune.
+    """
+    found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
+    file = found / CARD_FILE
+    if file.stat().st_size > _CARD_LIMIT:
+        raise ModelError(f"{file} is larger than any model description")
+    try:
+        return ModelCard.model_validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
+            "was it written by a newer version?"
+        ) from error
+
+
+def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
+    """Read a model folder.
+
+    Raises:
+        ModelError: if the folder is no model, is damaged, or does not hold together.
+    """
+    card = read_card(folder)
+    file = open_sealed(folder, WEIGHTS_FILE) / WEIGHTS_FILE
+    classifier = Classifier(find(card.architecture), len(card.labels), hidden_units=card.hidden_units)
+    load_into(classifier, read_weights(file), head=classifier.unused_keys, source=str(file))
+    classifier.eval()
+    return classifier, card

@@ -1,0 +1,164 @@
+"""A fine-tuned model: read from its folder, it scores pictures and is measured on lists."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubtune.data.dataset import BaseCVDataset
+from hubtune.errors import ModelError
+from hubtune.evaluate import Metrics, measure
+from hubtune.hub.model_folder import ModelCard, read_model
+from hubtune.models.classifier import Classifier
+from hubtune.scores import Outcome, predict_scores
+from hubtune.train.run_folder import BEST_MODEL, is_run
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of a picture; fields can also be read like a dict's, by the names of the JSON.
+
+    Attributes:
+        path: the picture, as it was given.
+        label: name of the class with the highest score; ``None`` where the picture cannot be read.
+        score: that score, 0 to 1.
+        scores: every class's score, highest first.
+        error: why the picture cannot be read; ``None`` where it can.
+    """
+
+    path: str
+    label: str | None
+    score: float | None
+    scores: dict[str, float]
+    error: str | None = None
+
+    def __getitem__(self, name: str) -> Any:
+        """A field by its name."""
+        return vars(self)[name]
+
+
+class Model:
+    """A classifier with its classes and its preprocessing.
+
+    Attributes:
+        classifier: the network.
+        card: what ``model.json`` says of it.
+    """
+
+    def __init__(self, classifier: Classifier, card: ModelCard) -> None:
+        """Join a network and its description; :func:`load_model` reads both from disk."""
+        self.classifier = classifier
+        self.card = card
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names in the order of the scores."""
+        return self.card.labels
+
+    def score(self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2) -> Iterator[Outcome]:
+        """Score pictures, one outcome a picture, in order; see :func:`hubtune.scores.predict_scores`."""
+        return predict_scores(
+            self.classifier, self.card.preprocessing, paths, batch_size=batch_size, workers=workers
+        )
+
+    def predict(
+        self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
+    ) -> Iterator[Prediction]:
+        """Name the class of pictures: one prediction a picture, in order, unreadable pictures included.
+
+        Args:
+            paths: the pictures.
+            batch_size: pictures that the network sees at once; the scores do not depend on it.
+            workers: threads that decode.
+        """
+        outcomes = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
+        for path, outcome in zip(paths, outcomes, strict=True):
+            if outcome.values is None:
+                yield Prediction(str(path), None, None, {}, outcome.error.reason if outcome.error else None)
+                continue
+            order = (-outcome.values).argsort(kind="stable")
+            scores = {self.labels[number]: float(outcome.values[number]) for number in order}
+            best = self.labels[int(order[0])]
+            yield Prediction(str(path), best, scores[best], scores)
+
+    def evaluate(
+        self,
+        dataset: BaseCVDataset,
+        name: str,
+        *,
+        batch_size: int = 32,
+        workers: int = 2,
+        remap_by_name: bool = False,
+    ) -> Metrics:
+        """Measure the model on a list.
+
+        Args:
+            dataset: where the list is from; its classes must be the model's.
+            name: ``train``, ``validate`` or ``test``.
+            batch_size: pictures that the network sees at once; the figures do not depend on it.
+            workers: threads that decode.
+            remap_by_name: accept classes in another order, and match them by name.
+
+        Raises:
+            DataError: if the list cannot be read.
+            ModelError: if the classes differ.
+        """
+        number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
+        examples = dataset.examples(name)
+        outcomes = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
+        return measure(
+            (outcome.values for outcome in outcomes), [number_of[example.label] for example in examples]
+        )
+
+
+def load_model(folder: str | Path) -> Model:
+    """Read a model folder, or the best model of a run folder.
+
+    Raises:
+        ModelError: if there is no whole model there.
+
+    Example:
+        >>> model = load_model("runs/idol5")
+        >>> [row.label for row in model.predict(["test/anqi.jpg"])]
+        ['安崎']
+    """
+    return Model(*read_model(model_folder_of(Path(folder))))
+
+
+def model_folder_of(folder: Path) -> Path:
+    """The model folder that a run's or a model's folder stands for.
+
+    Raises:
+        ModelError: if the folder is not there.
+    """
+    if is_run(folder):
+        return folder / BEST_MODEL
+    if not folder.is_dir():
+        raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
+    return folder
+
+
+def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
+    """For each class of the data its number in the model.
+
+    Raises:
+        ModelError: if the classes differ, or stand in another order without ``remap_by_name``.
+    """
+    if list(model) == list(data):
+        return list(range(len(model)))
+    added = [name for name in data if name not in set(model)]
+    removed = [name for name in model if name not in set(data)]
+    if added or removed:
+        parts = [("only in the data", added), ("only in the model", removed)]
+        told = "; ".join(f"{what}: {', '.join(names[:10])}" for what, names in parts if names)
+        raise ModelError(
+            f"The model's {len(model)} classes are not the data's {len(data)} ({told}): "
+            "use data with the model's classes, or fine-tune anew"
+        )
+    if not remap_by_name:
+        moved = next(name for name, other in zip(data, model, strict=True) if name != other)
+        raise ModelError(
+            f"The data's classes are the model's in another order (first: {moved!r}): "
+            "add --remap-by-name to match them by name"
+        )
+    return [list(model).index(name) for name in data]

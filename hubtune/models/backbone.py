@@ -1,0 +1,136 @@
+"""The record that a backbone declares: how to build it, its parts from stem to head, its input, its weights.
+
+A family of architectures is one file in this package that ends in a table of these records; one line in
+:mod:`hubtune.models.catalog` adds the table to hubtune.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import paddle
+from paddle import nn
+
+from hubtune.models.layers import pooled
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A consecutive part of a network.
+
+    Running all stages one after the other gives what the network itself gives, so the part before a stage
+    and the part after it can be run separately.
+
+    Attributes:
+        name: its name, unique in the network; the last stage is always ``"head"``.
+        layers: the sublayers that it owns; no sublayer belongs to two stages.
+        forward: maps the output of the stage before it (pictures for the first) to its own output.
+    """
+
+    name: str
+    layers: tuple[nn.Layer, ...]
+    forward: Callable[[paddle.Tensor], paddle.Tensor]
+
+    def parameters(self) -> Iterator[paddle.Tensor]:
+        """All parameters of the stage, trainable or not."""
+        for layer in self.layers:
+            yield from layer.parameters()
+
+
+@dataclass(frozen=True)
+class PublishedWeights:
+    """Where the official weights of a backbone are, and what is known about the file.
+
+    Attributes:
+        url: the official address.
+        sha256: of the file; ``None`` where none is published.
+        md5: of the file, as ``paddle.vision`` publishes; ``None`` elsewhere.
+        licence: SPDX identifier.
+        top1: ImageNet top-1 accuracy as published, in percent; ``None`` if not published.
+    """
+
+    url: str
+    sha256: str | None = None
+    md5: str | None = None
+    licence: str = "Apache-2.0"
+    top1: float | None = None
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Everything hubtune needs to know about an architecture.
+
+    Attributes:
+        name: the hub name, for example ``resnet50_imagenet``.
+        build: makes the network with random weights; called with ``num_classes=``. The network's own
+            ``state_dict()`` has the keys and shapes of the official file. May be called any number of times.
+        stages: splits a network made by ``build`` into stages, stem to head. The output of the stage before
+            the head is a feature map ``[N, width, h, w]`` or pooled features ``[N, width]``.
+        width: number of pooled features.
+        input_size: side of the square input picture, pixels.
+        resize: short side that a picture is scaled to before the centre crop, pixels.
+        weights: the official file; ``None`` where there is none.
+        aliases: other names, such as the PaddleClas class name.
+        interpolation: ``bilinear``, ``bicubic`` or ``lanczos``.
+        mean: per channel (RGB), of values scaled to 0–1.
+        std: per channel (RGB).
+        any_size: whether the network accepts other input sizes than ``input_size``.
+    """
+
+    name: str
+    build: Callable[..., nn.Layer]
+    stages: Callable[[nn.Layer], list[Stage]]
+    width: int
+    input_size: int = 224
+    resize: int = 256
+    weights: PublishedWeights | None = None
+    aliases: tuple[str, ...] = ()
+    interpolation: str = "bilinear"
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    any_size: bool = True
+
+
+Step = Callable[[paddle.Tensor], paddle.Tensor]
+
+
+def stages_of(stem: Iterable[Step], *blocks: Iterable[Step], head: Iterable[Step]) -> list[Stage]:
+    """Return the stages ``stem``, ``stage1``, ``stage2``, …, ``head`` from the steps that each runs in turn.
+
+    A stage owns those of its steps that are layers; other functions may stand in several stages.
+    """
+    named = [
+        ("stem", stem),
+        *((f"stage{number}", steps) for number, steps in enumerate(blocks, 1)),
+        ("head", head),
+    ]
+    return [_in_turn(name, tuple(steps)) for name, steps in named]
+
+
+def _in_turn(name: str, steps: tuple[Step, ...]) -> Stage:
+    def forward(inputs: paddle.Tensor) -> paddle.Tensor:
+        for step in steps:
+            inputs = step(inputs)
+        return inputs
+
+    return Stage(name, tuple(step for step in steps if isinstance(step, nn.Layer)), forward)
+
+
+def stage_keys(network: nn.Layer, stage: Stage) -> frozenset[str]:
+    """Return the keys that the stage's parameters and buffers have in the network's state dict."""
+    prefixes = {id(layer): name for name, layer in network.named_sublayers()}
+    return frozenset(f"{prefixes[id(layer)]}.{key}" for layer in stage.layers for key in layer.state_dict())
+
+
+def head_keys(network: nn.Layer, stages: list[Stage]) -> frozenset[str]:
+    """Return the state-dict keys of the head: the tensors whose shape depends on the number of classes."""
+    return stage_keys(network, stages[-1])
+
+
+def features(stages: list[Stage], images: paddle.Tensor) -> paddle.Tensor:
+    """Run all stages but the head: pictures ``[N, 3, h, w]`` → pooled features ``[N, width]``."""
+    for stage in stages[:-1]:
+        images = stage.forward(images)
+    return pooled(images)

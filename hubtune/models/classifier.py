@@ -1,0 +1,122 @@
+"""A backbone's trunk with a new head: the network that is fine-tuned."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from hubtune.models.backbone import Backbone, features, head_keys
+from hubtune.randomness import generator
+
+_BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
+
+
+class Classifier(nn.Layer):
+    """Pictures ``[N, 3, h, w]`` → class scores (logits) ``[N, num_classes]``.
+
+    The pretraining head stays out of it: it is neither run, trained nor saved.
+    """
+
+    def __init__(
+        self, backbone: Backbone, num_classes: int, *, hidden_units: Sequence[int] = (), seed: int = 0
+    ) -> None:
+        """Build the network; the trunk has random weights until :meth:`load_trunk` or :meth:`load`.
+
+        Args:
+            backbone: the architecture.
+            num_classes: number of classes.
+            hidden_units: widths of fully connected layers with ReLU before the last one.
+            seed: decides the head's first values: truncated normal (0, 0.02) and zero biases, as PaddleHub.
+        """
+        super().__init__()
+        self.backbone = backbone.build(num_classes=1)
+        self._stages = backbone.stages(self.backbone)
+        unused = head_keys(self.backbone, self._stages)
+        self.unused_keys = frozenset(f"backbone.{key}" for key in unused)
+        layers: list[nn.Layer] = []
+        width = backbone.width
+        for units in hidden_units:
+            layers += [nn.Linear(width, units), nn.ReLU()]
+            width = units
+        self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
+        for name, parameter in self.head.named_parameters():
+            parameter.set_value(_first_values(parameter.shape, seed, name))
+
+    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Logits ``[N, num_classes]`` of pictures ``[N, 3, h, w]``."""
+        return self.head(features(self._stages, images))
+
+    def features(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Pooled features ``[N, width]`` of pictures ``[N, 3, h, w]``."""
+        return features(self._stages, images)
+
+    def state(self) -> dict[str, paddle.Tensor]:
+        """Name → tensor of everything that the classifier consists of."""
+        return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
+
+    def load_trunk(self, network: nn.Layer) -> None:
+        """Copy the trunk's tensors from a network of the same architecture, whatever its head."""
+        source = network.state_dict()
+        for name, tensor in self.state().items():
+            if name.startswith("backbone."):
+                tensor.set_value(source[name.removeprefix("backbone.")])
+
+    def trained_parameters(self) -> Iterator[tuple[str, str, paddle.Tensor]]:
+        """Stage, name and tensor of every parameter that can be trained, stem to head."""
+        names = {id(tensor): name for name, tensor in self.named_parameters()}
+        stages = [(stage.name, stage.parameters()) for stage in self._stages[:-1]]
+        for stage, parameters in [*stages, ("head", iter(self.head.parameters()))]:
+            for tensor in parameters:
+                # Paddle counts BatchNorm's statistics among the parameters.
+                if not tensor.stop_gradient:
+                    yield stage, names[id(tensor)], tensor
+
+    def start_training(self, *, keep_statistics: bool) -> None:
+        """Switch to training mode, but keep what is frozen (``stop_gradient``) in evaluation mode.
+
+        A stage, or a layer, whose parameters are all frozen uses and keeps its BatchNorm statistics, and its
+        dropout is off.
+
+        Args:
+            keep_statistics: all other BatchNorm layers do so, too.
+        """
+        self.train()
+        for stage in self._stages[:-1]:
+            if all(tensor.stop_gradient for tensor in stage.parameters()):
+                for layer in stage.layers:
+                    layer.eval()
+        for layer in self.sublayers():
+            own = layer.parameters(include_sublayers=False)
+            frozen = own and all(tensor.stop_gradient for tensor in own)
+            if frozen or (keep_statistics and isinstance(layer, _BATCH_NORMS)):
+                layer.eval()
+
+
+def run_by_shape(network: nn.Layer, arrays: Sequence[np.ndarray]) -> paddle.Tensor:
+    """Run a network on pictures that may differ in shape; the rows of the result are in their order.
+
+    Args:
+        network: maps ``[N, 3, h, w]`` to ``[N, …]``.
+        arrays: one float32 array ``[3, h, w]`` a picture.
+    """
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for index, array in enumerate(arrays):
+        shapes.setdefault(array.shape, []).append(index)
+    results = [
+        network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in shapes.values()
+    ]
+    if len(results) == 1:
+        return results[0]
+    order = np.argsort(np.concatenate(list(shapes.values())))
+    return paddle.gather(paddle.concat(results), paddle.to_tensor(order))
+
+
+def _first_values(shape: Sequence[int], seed: int, name: str) -> np.ndarray:
+    if len(shape) == 1:
+        return np.zeros(shape, np.float32)
+    random = generator(seed, "head", name)
+    values = random.standard_normal(shape)
+    while (outside := np.abs(values) > 2).any():
+        values[outside] = random.standard_normal(int(outside.sum()))
+    return (0.02 * values).astype(np.float32)

@@ -1,0 +1,236 @@
+"""The classifiers of ``paddle.vision.models``, with Paddle's own layers, key names and weights files.
+
+Everything here only says where each network is to be cut; the papers are named in Paddle's documentation.
+LeNet is left out: it takes grey pictures and has no weights file.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from importlib import import_module
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+from paddle.vision import models
+
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, stages_of
+from hubtune.models.layers import pooled
+
+
+def _resnet_stages(network: models.ResNet) -> list[Stage]:
+    return stages_of(
+        [network.conv1, network.bn1, network.relu, network.maxpool],
+        network.layer1,
+        network.layer2,
+        network.layer3,
+        network.layer4,
+        head=[pooled, network.fc],
+    )
+
+
+def _vgg_stages(network: models.VGG) -> list[Stage]:
+    convolutions: list[list[Step]] = [[]]
+    for layer in network.features:
+        convolutions[-1].append(layer)
+        if isinstance(layer, nn.MaxPool2D):
+            convolutions.append([])
+    stem, *blocks = convolutions[:-1]
+    *hidden, drop, out = network.classifier
+    return stages_of(stem, *blocks, [network.avgpool, nn.Flatten(), *hidden], head=[drop, out])
+
+
+def _alexnet_stages(network: models.AlexNet) -> list[Stage]:
+    return stages_of(
+        [network._conv1],
+        [network._conv2],
+        [network._conv3, F.relu, network._conv4, F.relu, network._conv5],
+        [nn.Flatten(), network._drop1, network._fc6, F.relu, network._drop2, network._fc7, F.relu],
+        head=[network._fc8],
+    )
+
+
+def _from_stride_to_stride(layers: Iterable[nn.Layer], strides: Iterable[int]) -> list[list[nn.Layer]]:
+    """Group consecutive layers, a new group beginning at each stride of 2."""
+    groups: list[list[nn.Layer]] = []
+    for layer, stride in zip(layers, strides, strict=True):
+        if stride == 2 or not groups:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
+
+
+def _mobilenet_v1_stages(network: models.MobileNetV1) -> list[Stage]:
+    blocks = network.dwsl
+    return stages_of(
+        [network.conv1], blocks[:2], blocks[2:4], blocks[4:6], blocks[6:], head=[pooled, network.fc]
+    )
+
+
+def _mobilenet_v2_stages(network: models.MobileNetV2) -> list[Stage]:
+    stem, *blocks, last = network.features
+    *earlier, latest = _from_stride_to_stride(blocks, [block.stride for block in blocks])
+    return stages_of([stem], *earlier, [*latest, last], head=[pooled, *network.classifier])
+
+
+def _mobilenet_v3_stages(network: models.MobileNetV3Small | models.MobileNetV3Large) -> list[Stage]:
+    blocks = _from_stride_to_stride(network.blocks, [block.stride for block in network.config])
+    *hidden, drop, out = network.classifier
+    return stages_of([network.conv], *blocks, [network.lastconv, pooled, *hidden], head=[drop, out])
+
+
+def _densenet_stages(network: models.DenseNet) -> list[Stage]:
+    between = [*network.transition_func_list, network.batch_norm]
+    return stages_of(
+        [network.conv1_func, network.pool2d_max],
+        *zip(network.dense_block_func_list, between, strict=True),
+        head=[pooled, network.out],
+    )
+
+
+def _inception_v3_stages(network: models.InceptionV3) -> list[Stage]:
+    blocks = [*network.inception_block_list]
+    return stages_of(
+        [network.inception_stem],
+        blocks[:3],
+        blocks[3:8],
+        blocks[8:],
+        head=[pooled, network.dropout, network.fc],
+    )
+
+
+def _squeezenet_stages(network: models.SqueezeNet) -> list[Stage]:
+    pool = network._pool.forward  # used three times, so that no stage can own the layer
+    fires = [getattr(network, f"_conv{number}") for number in range(1, 9)]
+    first, second = (3, 7) if network.version == "1.0" else (2, 4)
+    return stages_of(
+        [network._conv, F.relu, pool],
+        [*fires[:first], pool],
+        [*fires[first:second], pool],
+        fires[second:],
+        head=[network._drop, network._conv9, F.relu, pooled],
+    )
+
+
+class MainGoogLeNet(models.GoogLeNet):
+    """GoogLeNet that answers with its main output only.
+
+    The auxiliary outputs take 224-pixel input only and are of no use in transfer learning. Their layers
+    remain, with the 1000 classes of ImageNet, so that the official weights fit whatever ``num_classes`` is;
+    the forward pass leaves them out.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self._fc_out = nn.Linear(1024, num_classes)
+
+    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
+        for stage in _googlenet_stages(self):
+            images = stage.forward(images)
+        return images
+
+
+def _googlenet_stages(network: MainGoogLeNet) -> list[Stage]:
+    pool = network._pool.forward  # used four times, so that no stage can own the layer
+    stem, fine, middle, coarse, head = stages_of(
+        [network._conv, pool, network._conv_1, network._conv_2, pool],
+        [network._ince3a, network._ince3b, pool],
+        [network._ince4a, network._ince4b, network._ince4c, network._ince4d, network._ince4e, pool],
+        [network._ince5a, network._ince5b],
+        head=[pooled, network._drop, network._fc_out],
+    )
+    auxiliary = [network._conv_o1, network._fc_o1, network._drop_o1, network._out1]
+    auxiliary += [network._conv_o2, network._fc_o2, network._drop_o2, network._out2]
+    return [stem, fine, replace(middle, layers=(*middle.layers, *auxiliary)), coarse, head]
+
+
+def _shufflenet_stages(network: models.ShuffleNetV2) -> list[Stage]:
+    blocks = network._block_list
+    return stages_of(
+        [network._conv1, network._max_pool],
+        blocks[:4],
+        blocks[4:12],
+        [*blocks[12:], network._last_conv],
+        head=[pooled, network._fc],
+    )
+
+
+def _backbone(
+    function: Callable[..., nn.Layer],
+    stages: Callable[..., list[Stage]],
+    width: int,
+    *,
+    build: Callable[..., nn.Layer] | None = None,
+    published: str | None = None,
+    top1: float | None = None,
+    input_size: int = 224,
+    resize: int = 256,
+    any_size: bool = True,
+) -> Backbone:
+    """Return the record of a function of ``paddle.vision.models``.
+
+    Args:
+        function: the function; it makes the network unless ``build`` is given.
+        stages: splits the network.
+        width: number of pooled features.
+        build: makes the network in the function's place.
+        published: the name in Paddle's table of weights files where it is not the function's own.
+        top1: as published for the file, in percent.
+        input_size: side of the input, pixels.
+        resize: short side before the crop, pixels.
+        any_size: whether other input sizes work.
+    """
+    files = import_module(function.__module__).model_urls
+    url, md5 = files.get(published or function.__name__, (None, None))
+    return Backbone(
+        name=f"paddle.vision:{function.__name__}",
+        build=build or function,
+        stages=stages,
+        width=width,
+        input_size=input_size,
+        resize=resize,
+        weights=PublishedWeights(url, md5=md5, top1=top1) if url else None,
+        any_size=any_size,
+    )
+
+
+BACKBONES = (
+    _backbone(models.resnet18, _resnet_stages, 512),
+    _backbone(models.resnet34, _resnet_stages, 512),
+    _backbone(models.resnet50, _resnet_stages, 2048),
+    _backbone(models.resnet101, _resnet_stages, 2048),
+    _backbone(models.resnet152, _resnet_stages, 2048),
+    _backbone(models.resnext50_32x4d, _resnet_stages, 2048),
+    _backbone(models.resnext50_64x4d, _resnet_stages, 2048),
+    _backbone(models.resnext101_32x4d, _resnet_stages, 2048),
+    _backbone(models.resnext101_64x4d, _resnet_stages, 2048),
+    _backbone(models.resnext152_32x4d, _resnet_stages, 2048),
+    _backbone(models.resnext152_64x4d, _resnet_stages, 2048),
+    _backbone(models.wide_resnet50_2, _resnet_stages, 2048),
+    _backbone(models.wide_resnet101_2, _resnet_stages, 2048),
+    _backbone(models.vgg11, _vgg_stages, 4096),
+    _backbone(models.vgg13, _vgg_stages, 4096),
+    _backbone(models.vgg16, _vgg_stages, 4096),
+    _backbone(models.vgg19, _vgg_stages, 4096),
+    _backbone(models.mobilenet_v1, _mobilenet_v1_stages, 1024, published="mobilenetv1_1.0"),
+    _backbone(models.mobilenet_v2, _mobilenet_v2_stages, 1280, published="mobilenetv2_1.0"),
+    _backbone(models.mobilenet_v3_small, _mobilenet_v3_stages, 1024, published="mobilenet_v3_small_x1.0"),
+    _backbone(models.mobilenet_v3_large, _mobilenet_v3_stages, 1280, published="mobilenet_v3_large_x1.0"),
+    _backbone(models.densenet121, _densenet_stages, 1024),
+    _backbone(models.densenet161, _densenet_stages, 2208),
+    _backbone(models.densenet169, _densenet_stages, 1664),
+    _backbone(models.densenet201, _densenet_stages, 1920),
+    _backbone(models.densenet264, _densenet_stages, 2688),
+    _backbone(models.alexnet, _alexnet_stages, 4096, top1=56.7, any_size=False),
+    _backbone(models.inception_v3, _inception_v3_stages, 2048, input_size=299, resize=320),
+    _backbone(models.squeezenet1_0, _squeezenet_stages, 512),
+    _backbone(models.squeezenet1_1, _squeezenet_stages, 512),
+    _backbone(models.googlenet, _googlenet_stages, 1024, build=MainGoogLeNet, top1=70.7),
+    _backbone(models.shufflenet_v2_x0_25, _shufflenet_stages, 512),
+    _backbone(models.shufflenet_v2_x0_33, _shufflenet_stages, 512),
+    _backbone(models.shufflenet_v2_x0_5, _shufflenet_stages, 1024),
+    _backbone(models.shufflenet_v2_x1_0, _shufflenet_stages, 1024),
+    _backbone(models.shufflenet_v2_x1_5, _shufflenet_stages, 1024),
+    _backbone(models.shufflenet_v2_x2_0, _shufflenet_stages, 2048),
+    _backbone(models.shufflenet_v2_swish, _shufflenet_stages, 1024),
+)

@@ -1,0 +1,136 @@
+"""Xception 41, 65 and 71: residual networks of depthwise separable convolutions.
+
+Chollet, "Xception: Deep Learning with Depthwise Separable Convolutions" (https://arxiv.org/abs/1610.02357).
+The three depths are those of DeepLab: Chen et al., "Encoder-Decoder with Atrous Separable Convolution for
+Semantic Image Segmentation" (https://arxiv.org/abs/1802.02611). Form and key names are those of PaddleClas's
+``model_zoo/xception.py``: the pointwise convolution comes before the depthwise one, each with its own batch
+normalisation, blocks are reduced by max pooling, and their projections are bare convolutions.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, stages_of
+from hubtune.models.layers import conv_bn
+
+_conv_bn = partial(conv_bn, names=("_conv", "_batch_norm"))
+
+# Channels and stride of each block of the entry flow.
+_ENTRY_OF_3 = ((128, 2), (256, 2), (728, 2))
+_ENTRY_OF_5 = ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2))
+
+
+def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
+    """Return a pointwise and a 3×3 depthwise convolution; ``[N, inputs, h, w]`` → ``[N, outputs, h, w]``."""
+    return nn.Sequential(
+        ("_pointwise_conv", _conv_bn(inputs, outputs, 1, relu=False)),
+        ("_depthwise_conv", _conv_bn(outputs, outputs, 3, groups=outputs, relu=False)),
+    )
+
+
+class XceptionBlock(nn.Layer):
+    """Separable convolutions with a ReLU before each, added to a shortcut of the input.
+
+    Args:
+        names: of the convolutions in the state dict.
+        channels: of the input and of each convolution's output.
+        stride: of the max pooling behind the convolutions and of the projection that is the shortcut;
+            ``None`` for neither, so that the input itself is the shortcut.
+        relu_first: whether there is a ReLU before the first convolution too.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        channels: Sequence[int],
+        stride: int | None = None,
+        relu_first: bool = True,
+    ) -> None:
+        super().__init__()
+        self._names = tuple(names)
+        self._relu_first = relu_first
+        self._stride = stride
+        self._short = None
+        if stride is not None:
+            self._short = nn.Conv2D(channels[0], channels[-1], 1, stride, bias_attr=False)
+        for name, (inputs, outputs) in zip(names, pairwise(channels), strict=True):
+            self.add_sublayer(name, separable_conv(inputs, outputs))
+
+    def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
+        """Map ``[N, channels[0], h, w]`` to ``[N, channels[-1], h / stride, w / stride]``."""
+        outputs = inputs
+        for position, name in enumerate(self._names):
+            if position > 0 or self._relu_first:
+                outputs = F.relu(outputs)
+            outputs = getattr(self, name)(outputs)
+        if self._short is None:
+            return inputs + outputs
+        return self._short(inputs) + F.max_pool2d(outputs, 3, self._stride, padding=1)
+
+
+def xception(entry: Sequence[tuple[int, int]], middle: int, num_classes: int = 1000) -> nn.Sequential:
+    """Return an Xception: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
+
+    Args:
+        entry: channels and stride of each block of the entry flow.
+        middle: number of blocks of the middle flow.
+        num_classes: number of class scores.
+    """
+    channels = [64, *(outputs for outputs, _ in entry)]
+    entry_flow = [("_conv1", _conv_bn(3, 32, 3, 2)), ("_conv2", _conv_bn(32, 64, 3))]
+    for number, ((inputs, outputs), (_, stride)) in enumerate(zip(pairwise(channels), entry, strict=True)):
+        # The stem already ends in a ReLU.
+        block = XceptionBlock(("_conv1", "_conv2"), (inputs, outputs, outputs), stride, relu_first=number > 0)
+        entry_flow.append((f"_conv_{number}", block))
+    middle_flow = [
+        (f"_conv_{number}", XceptionBlock(("_conv_0", "_conv_1", "_conv_2"), (728,) * 4))
+        for number in range(middle)
+    ]
+    exit_flow = [
+        ("_conv_0", XceptionBlock(("_conv_1", "_conv_2"), (728, 728, 1024), stride=2)),
+        ("_conv_1", separable_conv(1024, 1536)),
+        ("_relu_1", nn.ReLU()),
+        ("_conv_2", separable_conv(1536, 2048)),
+        ("_relu_2", nn.ReLU()),
+        ("_pool", nn.AdaptiveAvgPool2D(1)),
+        ("_flatten", nn.Flatten()),
+        ("_out", nn.Linear(2048, num_classes)),
+    ]
+    return nn.Sequential(
+        ("_entry_flow", nn.Sequential(*entry_flow)),
+        ("_middle_flow", nn.Sequential(*middle_flow)),
+        ("_exit_flow", nn.Sequential(*exit_flow)),
+    )
+
+
+def xception_stages(network: nn.Sequential) -> list[Stage]:
+    """Split a network made by :func:`xception`: stem, entry flow, middle flow, exit flow, head."""
+    first, second, *entry = network._entry_flow
+    *exit_flow, out = network._exit_flow
+    return stages_of([first, second], entry, [*network._middle_flow], exit_flow, head=[out])
+
+
+def _backbone(depth: int, build: Callable[..., nn.Layer], top1: float) -> Backbone:
+    official = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph"
+    return Backbone(
+        name=f"xception{depth}_imagenet",
+        build=build,
+        stages=xception_stages,
+        width=2048,
+        input_size=299,
+        resize=320,
+        weights=PublishedWeights(f"{official}/Xception{depth}_pretrained.pdparams", top1=top1),
+        aliases=(f"Xception{depth}",),
+    )
+
+
+BACKBONES = (
+    _backbone(41, partial(xception, _ENTRY_OF_3, 8), top1=79.3),
+    _backbone(65, partial(xception, _ENTRY_OF_3, 16), top1=81.0),
+    _backbone(71, partial(xception, _ENTRY_OF_5, 16), top1=81.11),
+)

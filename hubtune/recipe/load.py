@@ -1,0 +1,168 @@
+"""Recipes from files and from Python, and back to text."""
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hubtune.errors import RecipeError, suggest
+from hubtune.recipe.check import check
+from hubtune.recipe.draft import Draft, Spot
+from hubtune.recipe.overrides import apply_overrides
+from hubtune.recipe.schema import Recipe
+from hubtune.recipe.strict_yaml import plain_value, read_yaml
+from hubtune.recipe.wording import escaped, found
+
+MAX_BYTES = 1_000_000
+_NAMES_SHOWN = 5
+_SUFFIXES = (".yaml", ".yml")
+
+
+def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, with overrides of the form ``a.b=value`` put in.
+
+    Raises:
+        RecipeError: the file cannot be read, or has mistakes; all of them are in it, in order of place.
+
+    Example:
+        >>> load_recipe(Path("recipes/idol5.yaml"), ["train.epochs=1"]).train.epochs  # doctest: +SKIP
+        1
+    """
+    source = escaped(str(path))
+    document = read_yaml(_read(path, source))
+    draft = Draft.from_document(document, source)
+    if not document.complete:
+        raise _error(draft)
+    if document.data is None:
+        draft.data = {}  # so that an empty file's mistake is what it lacks
+    return _finish(draft, overrides)
+
+
+def make_recipe(data: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
+    """Check a recipe that does not come from a file; `source` is what messages call it.
+
+    Raises:
+        RecipeError: it has mistakes; all of them are in it.
+
+    Example:
+        >>> make_recipe({"data": {"base": "pics"}, "module": "resnet50_imagenet"}).module.weights
+        'official'
+    """
+    return _finish(Draft(data, Spot((0, 0, 0), escaped(source))), overrides)
+
+
+def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
+    """Write a recipe out, every default included; `load_recipe` reads it back to an equal one.
+
+    Args:
+        recipe: what to write.
+        command: the command that the recipe belongs to, for a comment in the first line.
+    """
+    comment = f"# command: {escaped(command)}\n" if command is not None else ""
+    return comment + yaml.dump(
+        recipe.model_dump(by_alias=True),
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        default_flow_style=False,
+        width=MAX_BYTES,
+    )
+
+
+def unused_keys(recipe: Recipe) -> list[str]:
+    """Return the keys under `train` that were set, though the recipe's strategy makes no use of them.
+
+    They are no mistake; the caller mentions them. A recipe from a run folder has every key set.
+
+    Example:
+        >>> frozen = {"data": {"base": "pics"}, "module": "resnet50_imagenet", "strategy": "frozen"}
+        >>> unused_keys(make_recipe(frozen, ["train.epochs=5", "train.seed=1"]))
+        ['train.epochs']
+    """
+    used = recipe.strategy.train_keys
+    if used is None:
+        return []
+    return [
+        f"train.{key}"
+        for key in type(recipe.train).model_fields
+        if key in recipe.train.model_fields_set and key not in used
+    ]
+
+
+def _finish(draft: Draft, overrides: Sequence[str]) -> Recipe:
+    if not isinstance(draft.data, dict):
+        said = f"a recipe is keys with values, as in `run: runs/x`, not {found(draft.data)}"
+        raise RecipeError([f"{draft.root.label}: {said}"])
+    apply_overrides(draft, overrides)
+    recipe = check(draft)
+    if recipe is None or draft.problems:
+        raise _error(draft)
+    return recipe
+
+
+def _error(draft: Draft) -> RecipeError:
+    in_order = sorted(draft.problems, key=lambda problem: problem.spot.order)
+    return RecipeError([f"{problem.spot.label}: {problem.text}" for problem in in_order])
+
+
+def _read(path: Path, source: str) -> str:
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise RecipeError([f"{source}: this is a folder, and a recipe is a file.{_recipes_in(path)}"])
+        if not stat.S_ISREG(status.st_mode):
+            raise RecipeError([f"{source}: this is a device or pipe, and a recipe is a file"])
+        if status.st_size > MAX_BYTES:
+            raise RecipeError(
+                [f"{source}: a recipe has at most {MAX_BYTES:,} bytes, and this file {status.st_size:,}"]
+            )
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise RecipeError([f"{source}: there is no such file.{_nearest(path)}"]) from None
+    except OSError as error:
+        raise RecipeError([f"{source}: this file cannot be read: {error.strerror}"]) from error
+    if b"\0" in content:
+        raise RecipeError([f"{source}: this is not a text file; a recipe is text in UTF-8"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RecipeError([f"{source}:{line}: this line is not UTF-8; save the file as UTF-8"]) from None
+
+
+def _nearest(path: Path) -> str:
+    names = _recipe_names(path.parent)
+    return suggest(path.name, names) or _recipes_in(path.parent)
+
+
+def _recipes_in(folder: Path) -> str:
+    names = _recipe_names(folder)
+    if not names:
+        return " Without a recipe, give a folder of pictures: hubtune finetune pics/"
+    more = ", …" if len(names) > _NAMES_SHOWN else ""
+    return f" Recipes there: {', '.join(escaped(name) for name in names[:_NAMES_SHOWN])}{more}"
+
+
+def _recipe_names(folder: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in folder.iterdir() if entry.suffix.lower() in _SUFFIXES)
+    except (OSError, ValueError):
+        return []
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes text so that the strict reader takes it for text, and never an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if plain_value(text) == text else "'"
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _write_text)

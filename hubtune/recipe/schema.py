@@ -1,0 +1,244 @@
+"""The recipe's schema: every field, its default, its range and its meaning, said once, here.
+
+``RunConfig`` is the recipe's training part under PaddleHub's names; both share one set of fields.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from hubtune.recipe.strategy import (
+    DefaultFinetuneStrategy,
+    GradientStrategy,
+    ScratchStrategy,
+    Settings,
+    Strategy,
+)
+
+Place = Annotated[
+    str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
+]
+"""A path as text; Python callers may pass a ``pathlib.Path``."""
+
+
+class PictureSettings(Settings):
+    """How pictures enter the network."""
+
+    fit: Literal["crop", "whole", "pad", "stretch"] | None = None
+    """How a picture becomes the network's input: `crop` scales the short side and cuts the centre; `whole`
+    keeps the aspect and cuts nothing; `pad` also fills up to a square; `stretch` ignores the aspect.
+    Default: as the module was pretrained."""
+    bad_pictures: Literal["skip", "stop"] = "skip"
+    """What training does with a picture that cannot be read: leave it out and name it, or stop."""
+    max_bad: str | float = "1%"
+    """With `skip`: training stops when more than this share of the listed pictures (or more than 50, unless
+    a share above 1 % is allowed here) cannot be read. `5%` or `0.05`."""
+    workers: int = Field(2, ge=1, le=64)
+    """Threads that decode pictures; results do not depend on it."""
+
+    @field_validator("max_bad")
+    @classmethod
+    def _share(cls, value: str | float) -> str | float:
+        parse_share(value)
+        return value
+
+
+class ListSettings(Settings):
+    """Which pictures."""
+
+    base: Place = Field(min_length=1, examples=["datasets/idol5"])
+    """Folder that holds the list files; relative paths in the lists start there."""
+    train: str | None = None
+    """Training list; default `train_list.txt`."""
+    validate_: str | None = Field(None, alias="validate")
+    """Validation list; default `validate_list.txt`, or `val_list.txt` as PaddleClas names it."""
+    test: str | None = None
+    """Test list, used once at the end; default `test_list.txt` where there is one."""
+    labels: str | None = None
+    """Class names, one a line; default `label_list.txt`."""
+
+
+class DataSection(PictureSettings, ListSettings):  # in this order, pydantic puts the lists first
+    """Which pictures, and how they enter the network."""
+
+
+class ModuleSection(Settings):
+    """The pretrained module to start from."""
+
+    name: Place = Field(min_length=1, examples=["xception71_imagenet"])
+    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder."""
+    weights: Place = "official"
+    """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file, or
+    `none` for random values."""
+
+
+class TrainSection(Settings):
+    """How the network is trained."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    epochs: int = Field(3, ge=1, le=100_000, validation_alias=AliasChoices("epochs", "num_epoch"))
+    """Passes over the training list."""
+    batch_size: int = Field(32, ge=1, le=65_536)
+    """Pictures a step."""
+    learning_rate: float | None = Field(None, gt=0, le=10)
+    """Rate at the start; default 1e-4 for fine-tuning, 1e-3 from scratch."""
+    eval_interval: int = Field(100, ge=1)
+    """Steps between evaluations on the validation list; each epoch's end has one, too."""
+    log_interval: int = Field(10, ge=1)
+    """Steps between log lines."""
+    save_ckpt_interval: int | None = Field(None, ge=1)
+    """Steps between checkpoints; default: each epoch's end, and after every five minutes."""
+    batch_norm: Literal["auto", "keep", "update"] = "auto"
+    """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them where
+    the module has pretrained weights and the training list has fewer than 10,000 pictures."""
+    augment: Literal["none", "flip", "crop"] = "none"
+    """Training pictures as they are (`none`), mirrored at random (`flip`), or cropped to 8–100 % of the area
+    and mirrored at random (`crop`)."""
+    hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
+    """Widths of fully connected layers with ReLU between the pooled features and the class scores."""
+    seed: int = Field(0, ge=0, lt=2**63)
+    """Decides the order of pictures, augmentation, dropout and the head's first values."""
+    device: str = Field("auto", pattern=r"^(auto|cpu|gpu(:\d+)?)$")
+    """`auto`, `cpu`, `gpu` or `gpu:<number>`."""
+
+
+class RunConfig(TrainSection, PictureSettings):
+    """A recipe without data and module, for Python: PaddleHub's ``RunConfig``, the strategy's one home.
+
+    Example:
+        >>> config = RunConfig(num_epoch=5, batch_size=32, checkpoint_dir="runs/idol5",
+        ...                    strategy=DefaultFinetuneStrategy())
+        >>> config.epochs
+        5
+    """
+
+    epochs: int = Field(1, ge=1, le=100_000, validation_alias=AliasChoices("epochs", "num_epoch"))
+    """Passes over the training list (PaddleHub's `num_epoch`)."""
+    strategy: Strategy = DefaultFinetuneStrategy()
+    """What is trained, and how."""
+    checkpoint_dir: Place | None = None
+    """The run folder; default `runs/<name of the data's base folder>`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paddlehub_words(cls, given: Any) -> Any:
+        """PaddleHub says ``use_cuda`` for the device."""
+        if isinstance(given, dict) and "use_cuda" in given:
+            given = dict(given)
+            use_cuda = given.pop("use_cuda")
+            if given.get("device") is not None:
+                raise ValueError("device and use_cuda say the same thing: give one of them")
+            given["device"] = "gpu" if use_cuda else "cpu"
+        return given
+
+    @model_validator(mode="after")
+    def _one_rate(self) -> "RunConfig":
+        _check_one_rate(self, self.strategy)
+        return self
+
+    @property
+    def rate(self) -> float:
+        """The learning rate at the start, every default applied."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        assert isinstance(
+            self.strategy, GradientStrategy
+        )  # `frozen` has no rate, and nothing asks it for one
+        return self.strategy.learning_rate or self.strategy.default_rate
+
+
+def _long_module(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _long_strategy(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"name": value}
+    return {"name": "rules", "list": value} if isinstance(value, list) else value
+
+
+class Recipe(Settings):
+    """A whole run: data, module, strategy, training, and where the results go."""
+
+    long_forms: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "module": _long_module,
+        "strategy": _long_strategy,
+    }
+    """For each section with a short form: what turns that into the long one."""
+
+    data: DataSection = Field(examples=[{"base": "datasets/idol5"}])
+    """Which pictures."""
+    module: ModuleSection = Field(examples=["xception71_imagenet"])
+    """The pretrained module."""
+    strategy: Strategy = DefaultFinetuneStrategy()
+    """What is trained, and how: a name, a name with settings, or a list of rules."""
+    train: TrainSection = TrainSection()
+    """How it is trained."""
+    run: Place | None = None
+    """The run folder; default `runs/<name of the recipe>`."""
+
+    @field_validator("module", "strategy", mode="before")
+    @classmethod
+    def _long_form(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.long_forms[str(info.field_name)](value)
+
+    @model_validator(mode="after")
+    def _possible(self) -> "Recipe":
+        if isinstance(self.strategy, ScratchStrategy) and self.module.weights not in ("official", "none"):
+            raise _impossible(
+                "module.weights",
+                "strategy scratch starts from random values, but module.weights names a file: "
+                "remove module.weights, or take strategy default_finetune",
+            )
+        _check_one_rate(self.train, self.strategy)
+        return self
+
+    def config(self) -> RunConfig:
+        """All but data and module, as a ``RunConfig``."""
+        pictures = self.data.model_dump(include=set(PictureSettings.model_fields))
+        return RunConfig.model_validate(
+            {**pictures, **self.train.model_dump(), "strategy": self.strategy, "checkpoint_dir": self.run}
+        )
+
+
+def _check_one_rate(train: TrainSection, strategy: Strategy) -> None:
+    rate = getattr(strategy, "learning_rate", None)
+    if rate is not None and train.learning_rate not in (None, rate):
+        raise _impossible(
+            "train.learning_rate",
+            f"learning_rate is {train.learning_rate:g} in train and {rate:g} in the strategy: "
+            "give one of them",
+        )
+
+
+def _impossible(key: str, message: str) -> PydanticCustomError:
+    """The error for settings that are fine one by one; `key` says where to point."""
+    return PydanticCustomError("impossible", message, {"key": key})
+
+
+def parse_share(value: str | float) -> float:
+    """Turn ``"5%"`` or ``0.05`` into 0.05.
+
+    Raises:
+        ValueError: if it is no share between 0 and 1.
+    """
+    text = str(value).strip()
+    try:
+        share = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        share = -1
+    if not 0 <= share <= 1:
+        raise ValueError("not a share between 0 and 1 (or 0% and 100%)")
+    return share

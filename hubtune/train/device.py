@@ -1,0 +1,34 @@
+"""The device that Paddle computes on."""
+
+import paddle
+
+from hubtune.errors import MachineError
+
+
+def select_device(wanted: str) -> str:
+    """Make Paddle use a device.
+
+    Args:
+        wanted: ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:<number>``.
+
+    Returns:
+        The device's name, such as ``cpu`` or ``gpu:0``.
+
+    Raises:
+        MachineError: if there is no such device.
+    """
+    gpus = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
+    if wanted == "auto":
+        wanted = "gpu" if gpus else "cpu"
+    if wanted.startswith("gpu"):
+        if not paddle.device.is_compiled_with_cuda():
+            raise MachineError(
+                "A GPU was asked for, but this is Paddle's CPU build: use --device cpu, or install "
+                "paddlepaddle-gpu as the README shows"
+            )
+        number = int(wanted.partition(":")[2] or 0)
+        if number >= gpus:
+            raise MachineError(f"There is no {wanted}: Paddle sees {gpus} GPUs. Use --device cpu, or another")
+        wanted = f"gpu:{number}"
+    paddle.device.set_device(wanted)
+    return wanted

@@ -1,0 +1,197 @@
+"""The training loop."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle.nn import functional
+
+from hubtune.data.loader import Batch
+from hubtune.errors import NumericError, StoppedError
+from hubtune.evaluate import Metrics
+from hubtune.log import EVAL, TRAIN, logger
+from hubtune.models.classifier import Classifier, run_by_shape
+from hubtune.randomness import seed_of
+from hubtune.train.checkpoint import Checkpoints, TrainState
+from hubtune.train.interrupt import Stop, StopRequested
+from hubtune.train.observer import Observer
+from hubtune.train.run_folder import RunFolder
+
+_SECONDS_BETWEEN_CHECKPOINTS = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is done at which step.
+
+    Attributes:
+        steps_per_epoch: batches in an epoch.
+        total_steps: steps of the whole run.
+        eval_interval: steps between evaluations; each epoch's end has one, too.
+        log_interval: steps between log lines.
+        save_interval: steps between checkpoints; ``None`` for each epoch's end and every five minutes.
+        keep_statistics: BatchNorm layers keep their pretrained statistics.
+        rate: step → learning rate.
+        seed: of the run.
+    """
+
+    steps_per_epoch: int
+    total_steps: int
+    eval_interval: int
+    log_interval: int
+    save_interval: int | None
+    keep_statistics: bool
+    rate: Callable[[int], float]
+    seed: int
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the validation list is evaluated after a step."""
+        return step > 0 and (step % self.eval_interval == 0 or step % self.steps_per_epoch == 0)
+
+    def saves_after(self, step: int, seconds: float) -> bool:
+        """Whether a checkpoint is due after a step, the latest being so many seconds old."""
+        if step == self.total_steps:
+            return True
+        if self.save_interval is not None:
+            return step % self.save_interval == 0
+        return step % self.steps_per_epoch == 0 or seconds > _SECONDS_BETWEEN_CHECKPOINTS
+
+
+def fit(
+    classifier: Classifier,
+    optimizer: paddle.optimizer.Optimizer,
+    batches: Iterable[tuple[Batch, np.ndarray]],
+    paths: Sequence[Path],
+    plan: Plan,
+    state: TrainState,
+    *,
+    evaluate: Callable[[], Metrics | None],
+    keep_best: Callable[[Metrics | None], None],
+    run: RunFolder,
+    stop: Stop,
+    observer: Observer,
+) -> None:
+    """Train from ``state`` to the last step of the plan, keeping the best model on the way.
+
+    Args:
+        classifier: the network, on which ``state`` was reached.
+        optimizer: its optimizer, likewise.
+        batches: the batches from step ``state.step`` on, each with the labels of its readable pictures.
+        paths: the training pictures, by the index that batches know them by.
+        plan: what is done when.
+        state: how far the run has come; brought up to date in place.
+        evaluate: measures the network on the validation list; ``None`` where there is none.
+        keep_best: saves the network as the best model; called when accuracy is higher than ever before.
+        run: where checkpoints and history go.
+        stop: asked after each step.
+        observer: told about each step.
+
+    Raises:
+        NumericError: if the loss is not a finite number.
+        StoppedError: if ``stop`` asked for it; a checkpoint was saved.
+    """
+    checkpoints = Checkpoints(run.checkpoints)
+    watch = _Stopwatch(state.step)
+
+    def validate() -> None:
+        metrics = evaluate()
+        best = metrics is None or state.best_accuracy is None or metrics.accuracy > state.best_accuracy
+        if metrics is not None:
+            _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
+            log_evaluation("dev", metrics)
+            run.history.append({"step": state.step, "list": "validate", **metrics.as_dict()})
+            observer.evaluated("validate", metrics, best=best)
+        if best:
+            state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
+            keep_best(metrics)
+        state.evaluated = state.step
+        classifier.start_training(keep_statistics=plan.keep_statistics)
+
+    try:
+        classifier.start_training(keep_statistics=plan.keep_statistics)
+        if plan.evaluates_after(state.step) and state.evaluated < state.step:
+            validate()
+        for batch, labels in batches:
+            stop.check()
+            rate = plan.rate(state.step)
+            if batch.arrays:
+                paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
+                logits = run_by_shape(classifier, batch.arrays)
+                mean = functional.cross_entropy(logits, paddle.to_tensor(labels))
+                loss = float(mean)
+                shown = [str(paths[index]) for index in batch.indices]
+                _check_finite(loss, "the loss", state.step + 1, run, plan, shown)
+                mean.backward()
+                optimizer.set_lr(rate)
+                optimizer.step()
+                optimizer.clear_grad()
+                correct = int((logits.numpy().argmax(axis=1) == labels).sum())
+                state.loss_sum += loss * len(labels)
+                state.correct += correct
+                state.count += len(labels)
+            state.step += 1
+            mean_loss, accuracy = state.loss_sum / max(1, state.count), state.correct / max(1, state.count)
+            observer.advance(len(batch.indices) + len(batch.bad), loss=mean_loss, accuracy=accuracy)
+            if state.step % plan.log_interval == 0 or state.step == plan.total_steps:
+                speed = watch.steps_per_second(state.step)
+                logger.log(
+                    TRAIN,
+                    "step %d / %d: loss=%.5f acc=%.5f [step/sec: %.2f]",
+                    *(state.step, plan.total_steps, mean_loss, accuracy, speed),
+                )
+                state.loss_sum, state.correct, state.count = 0.0, 0, 0
+            if plan.evaluates_after(state.step):
+                validate()
+            if plan.saves_after(state.step, watch.since_save()):
+                checkpoints.save(state, classifier, optimizer)
+                watch.saved()
+        stop.check()
+    except StopRequested:
+        checkpoints.save(state, classifier, optimizer)
+        raise StoppedError(
+            f"Stopped after step {state.step} of {plan.total_steps}; everything is saved",
+            stop.exit_code,
+            run.path,
+        ) from None
+
+
+def _check_finite(value: float, what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> None:
+    if math.isfinite(value):
+        return
+    rate = plan.rate(step - 1)
+    file = run.write_nan_report({"step": step, "learning_rate": rate, "batch": batch})
+    raise NumericError(
+        f"{what.capitalize()} is not a finite number at step {step} (learning rate {rate:g}); {file} has "
+        f"the details. Try a tenth of the rate: -o train.learning_rate={rate / 10:.3g}"
+    )
+
+
+def log_evaluation(name: str, metrics: Metrics) -> None:
+    """Write PaddleHub's line for an evaluation; ``name`` is ``dev`` or ``test``."""
+    logger.log(
+        EVAL, "[%s dataset evaluation result] loss=%.5f acc=%.5f", name, metrics.loss, metrics.accuracy
+    )
+
+
+class _Stopwatch:
+    """Seconds since the latest log line and the latest checkpoint."""
+
+    def __init__(self, step: int) -> None:
+        self._save = self._log = time.monotonic()
+        self._step = step
+
+    def steps_per_second(self, step: int) -> float:
+        now = time.monotonic()
+        speed = (step - self._step) / max(1e-9, now - self._log)
+        self._log, self._step = now, step
+        return speed
+
+    def since_save(self) -> float:
+        return time.monotonic() - self._save
+
+    def saved(self) -> None:
+        self._save = time.monotonic()
