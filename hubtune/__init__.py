@@ -65,7 +65,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = list(_HOME_OF)  # noqa: PLE0605  # one list of names, above
+__all__ = list(_HOME_OF)
 
 
 def __getattr__(name: str) -> Any:

@@ -248,7 +248,7 @@ class ImageClassifierTask:
             module=ModuleSection(name=self.module.name, weights=self.module.weights or "none"),
             strategy=config.strategy,
             train=TrainSection(**{name: given[name] for name in TrainSection.model_fields}),
-            run=folder,
+            run=str(folder),
         )
 
     def _describe(self, run: RunFolder, device: str, *, resume: bool) -> None:

@@ -298,8 +298,9 @@ class Preprocessing(BaseModel):
             float32 array ``[3, height, width]``.
         """
         pixels = np.asarray(self.arrange(image), dtype=np.float32)
-        scale = np.float32(1.0 / 255.0) / np.float32(self.std)
-        shift = np.float32(self.mean) / np.float32(self.std)
+        std = np.array(self.std, dtype=np.float32)
+        scale = np.float32(1.0 / 255.0) / std
+        shift = np.array(self.mean, dtype=np.float32) / std
         return np.ascontiguousarray((pixels * scale - shift).transpose(2, 0, 1))
 
     def arrange(self, image: Image.Image) -> Image.Image:

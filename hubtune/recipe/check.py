@@ -100,7 +100,7 @@ def _explain(draft: Draft, error: ErrorDetails) -> Found | None:
         return Found(draft.value_spot((*path, name)), _wrong(path, field, given[name]))
     if kind == "value_error":
         said = escaped(str(error["ctx"]["error"]))
-        return Found(draft.value_spot(path), f"{_name(path)} is {said}; found {found(given)}")
+        return Found(draft.value_spot(path), f"{_name(path)}: {said}; found {found(given)}")
     return Found(draft.value_spot(path), _wrong(path, field, given))
 
 
@@ -113,8 +113,7 @@ def _wrong(path: KeyPath, field: FieldInfo, given: Any) -> str:
         end = f".{end}" if end else ""
     elif isinstance(given, bool | int | float) and takes_text(field):
         end = "; quotes make it text"
-    # An item of a list: the schema has lists of sections only.
-    what = "a section of keys" if isinstance(path[-1], int) else wanted(field)
+    what = wanted(field, item=isinstance(path[-1], int))
     return f"{_name(path)} must be {what}, not {found(given)}{end}"
 
 

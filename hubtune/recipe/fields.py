@@ -62,18 +62,21 @@ def locate(location: tuple[str | int, ...]) -> Located:
     sections: list[type[Settings]] = [Recipe]
     owner: type[Settings] = Recipe
     field: FieldInfo | None = None
-    at_tag = False
+    at_tag = in_list = False
     for part in location:
         if at_tag:
             sections, at_tag = [section for section in sections if tag_of(section) == part], False
-        elif isinstance(part, int):
+        elif isinstance(part, int) and in_list:
             path.append(part)
+            in_list = False
         elif sections:
-            owner, field = sections[0], all_keys_of(sections[0]).get(part)
+            # A key that is a number can come from Python only, and no section has one.
+            owner, field = sections[0], all_keys_of(sections[0]).get(str(part))
             path.append(part)
             if field is None:
                 break
             sections, at_tag = sections_in(field.annotation), field.discriminator is not None
+            in_list = get_origin(field.annotation) is list
     return Located(tuple(path), owner, field)
 
 
@@ -108,30 +111,24 @@ def takes_text(field: FieldInfo) -> bool:
     return str in _alternatives(field.annotation)
 
 
-def wanted(field: FieldInfo) -> str:
-    """Say what a field may hold.
+def wanted(field: FieldInfo, *, item: bool = False) -> str:
+    """Say what a field may hold, or, with `item`, what an item of its list may be.
 
     Example:
-        >>> wanted(keys_of(Recipe.model_fields["train"].annotation)["epochs"])
-        'a whole number from 1 to 100000'
+        >>> wanted(keys_of(Recipe)["run"])
+        'text or null'
     """
-    if allowed := choices(field):
-        kinds = [f"one of {', '.join(allowed)}" if len(allowed) > 1 else allowed[0]]
-    elif get_origin(field.annotation) is list:
-        kinds = ["a list of sections, at least one"]
-    elif sections_in(field.annotation):
-        kinds = ["a section of keys"]
-        if field.examples:
-            kinds = [f"{'' if isinstance(field.examples[0], dict) else 'a name or '}a section of keys"]
-    elif _has_pattern(field):
+    if item:
+        return _said(get_args(field.annotation)[0], [])
+    if field.discriminator is not None:
+        return f"one of {', '.join(choices(field))}"
+    if _has_pattern(field):
         # A regular expression is no explanation; the field's description lists what it allows.
-        kinds = [(field.description or "other text").replace("`", "").rstrip(".")]
-    else:
-        kinds = [_kind(kind) for kind in _alternatives(field.annotation) if kind is not types.NoneType]
-        kinds[-1] += _limits(field)
-    if types.NoneType in _alternatives(field.annotation):
-        kinds.append("null")
-    return " or ".join(kinds)
+        return (field.description or "other text").replace("`", "").rstrip(".")
+    short_form = any(isinstance(value, str) for value in field.examples or []) and sections_in(
+        field.annotation
+    )
+    return f"{'a name or ' if short_form else ''}{_said(field.annotation, field.metadata)}"
 
 
 def example(key: str, field: FieldInfo) -> str:
@@ -156,15 +153,32 @@ def _has_pattern(field: FieldInfo) -> bool:
     return any(hasattr(limit, "pattern") for limit in field.metadata)
 
 
-def _kind(kind: Any) -> str:
-    names: dict[Any, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return names[kind]
+def _said(annotation: Any, limits: list[Any]) -> str:
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        more = [limit for extra in inside[1:] for limit in getattr(extra, "metadata", [])]
+        return _said(inside[0], [*limits, *more])
+    if origin in (Union, types.UnionType):
+        return " or ".join(_said(member, limits) for member in inside)
+    if origin is list:
+        return f"a list{_count(limits)}, each {_said(inside[0], [])}"
+    if origin is Literal:
+        return f"one of {', '.join(inside)}" if len(inside) > 1 else str(inside[0])
+    if isinstance(annotation, type) and issubclass(annotation, Settings):
+        return "a section of keys"
+    not_empty = any(isinstance(limit, annotated_types.MinLen) for limit in limits)
+    names: dict[Any, str] = {
+        int: f"a whole number{_range(limits)}",
+        float: f"a number{_range(limits)}",
+        str: "text that is not empty" if not_empty else "text",
+        bool: "true or false",
+        types.NoneType: "null",
+    }
+    return names[annotation]
 
 
-def _limits(field: FieldInfo) -> str:
-    bounds = {type(limit): limit for limit in field.metadata}
-    if annotated_types.MinLen in bounds:
-        return " that is not empty"
+def _range(limits: list[Any]) -> str:
+    bounds = {type(limit): limit for limit in limits}
     if {annotated_types.Ge, annotated_types.Le} <= bounds.keys():
         return f" from {bounds[annotated_types.Ge].ge} to {bounds[annotated_types.Le].le}"
     said = [
@@ -178,3 +192,9 @@ def _limits(field: FieldInfo) -> str:
         if kind in bounds
     ]
     return f" {' and '.join(said)}" if said else ""
+
+
+def _count(limits: list[Any]) -> str:
+    said = [f"at least {limit.min_length}" for limit in limits if isinstance(limit, annotated_types.MinLen)]
+    said += [f"at most {limit.max_length}" for limit in limits if isinstance(limit, annotated_types.MaxLen)]
+    return f" of {' and '.join(said)}" if said else ""

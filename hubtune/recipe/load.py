@@ -1,6 +1,5 @@
 """Recipes from files and from Python, and back to text."""
 
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from hubtune.recipe.check import check
 from hubtune.recipe.draft import Draft, Spot
 from hubtune.recipe.overrides import apply_overrides
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strict_yaml import plain_value, read_yaml
+from hubtune.recipe.strict_yaml import MAX_BYTES, parse_yaml, plain_value, read_text
 from hubtune.recipe.wording import escaped, found
 
-MAX_BYTES = 1_000_000
 _NAMES_SHOWN = 5
 _SUFFIXES = (".yaml", ".yml")
 
@@ -31,7 +29,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         1
     """
     source = escaped(str(path))
-    document = read_yaml(_read(path, source))
+    document = parse_yaml(_read(path))
     draft = Draft.from_document(document, source)
     if not document.complete:
         raise _error(draft)
@@ -107,30 +105,16 @@ def _error(draft: Draft) -> RecipeError:
     return RecipeError([f"{problem.spot.label}: {problem.text}" for problem in in_order])
 
 
-def _read(path: Path, source: str) -> str:
+def _read(path: Path) -> str:
+    source = escaped(str(path))
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise RecipeError([f"{source}: this is a folder, and a recipe is a file.{_recipes_in(path)}"])
-        if not stat.S_ISREG(status.st_mode):
-            raise RecipeError([f"{source}: this is a device or pipe, and a recipe is a file"])
-        if status.st_size > MAX_BYTES:
-            raise RecipeError(
-                [f"{source}: a recipe has at most {MAX_BYTES:,} bytes, and this file {status.st_size:,}"]
-            )
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return read_text(path)
+    except FileNotFoundError:
         raise RecipeError([f"{source}: there is no such file.{_nearest(path)}"]) from None
-    except OSError as error:
-        raise RecipeError([f"{source}: this file cannot be read: {error.strerror}"]) from error
-    if b"\0" in content:
-        raise RecipeError([f"{source}: this is not a text file; a recipe is text in UTF-8"])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RecipeError([f"{source}:{line}: this line is not UTF-8; save the file as UTF-8"]) from None
+    except IsADirectoryError:
+        raise RecipeError(
+            [f"{source}: this is a folder, and a recipe is a file.{_recipes_in(path)}"]
+        ) from None
 
 
 def _nearest(path: Path) -> str:
@@ -162,6 +146,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None if plain_value(text) == text else "'"
+    if not text.isprintable():
+        style = '"'  # the others fold line breaks, some of which PyYAML does not read back
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from hubtune.recipe.draft import Draft, Found, Spot
 from hubtune.recipe.fields import all_keys_of, sections_in
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strict_yaml import MAX_DEPTH, plain_value, read_yaml
+from hubtune.recipe.strict_yaml import MAX_DEPTH, parse_yaml, plain_value
 from hubtune.recipe.wording import short
 
 
@@ -44,7 +44,7 @@ def _value(written: str) -> tuple[Any, list[str]]:
     if not written.startswith(("[", "{", '"', "'")):
         # Not through the parser, which would stumble over what is plain text in a shell: *.jpg, a: b, #1.
         return plain_value(written), []
-    document = read_yaml(written)
+    document = parse_yaml(written)
     return document.data, [problem.text for problem in document.problems]
 
 

@@ -5,16 +5,20 @@ run code and no alias can grow; the parser keeps its state in a list, so no nest
 """
 
 import re
+import stat
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
+from hubtune.errors import RecipeError
 from hubtune.recipe.wording import escaped, short
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: the keys, and the indices in lists, that lead to it."""
 
+MAX_BYTES = 1_000_000
 MAX_DEPTH = 16
 MAX_PROBLEMS = 100
 MORE = f"there may be more mistakes: these are the first {MAX_PROBLEMS}"
@@ -89,11 +93,62 @@ def plain_value(text: str) -> bool | int | float | str | None:
     return text
 
 
-def read_yaml(text: str) -> Document:
+def read_text(path: Path) -> str:
+    """Read a file that must be text of at most a million bytes, in UTF-8.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        RecipeError: it is no such text, or cannot be read.
+    """
+    source = escaped(str(path))
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(source)
+        if not stat.S_ISREG(status.st_mode):
+            raise RecipeError([f"{source}: this is a device or a pipe, and must be a file"])
+        if status.st_size > MAX_BYTES:
+            raise RecipeError(
+                [f"{source}: this file has {status.st_size:,} bytes, and may have at most {MAX_BYTES:,}"]
+            )
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        raise FileNotFoundError(source) from None
+    except IsADirectoryError:
+        raise
+    except OSError as error:
+        raise RecipeError([f"{source}: this file cannot be read: {error.strerror}"]) from error
+    if b"\0" in content:
+        raise RecipeError([f"{source}: this is not a text file; save it as text in UTF-8"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RecipeError([f"{source}:{line}: this line is not UTF-8; save the file as UTF-8"]) from None
+
+
+def read_yaml(path: Path) -> Document:
+    """Read a file that is one YAML document.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
+        RecipeError: it cannot be read, or has mistakes; all of them are in it.
+    """
+    document = parse_yaml(read_text(path))
+    if document.problems:
+        source = escaped(str(path))
+        raise RecipeError([f"{source}:{at.line}:{at.column}: {text}" for at, text in document.problems])
+    return document
+
+
+def parse_yaml(text: str) -> Document:
     """Read one YAML document. Mistakes are collected in the result; nothing is raised for them.
 
     Example:
-        >>> read_yaml("train: {epochs: 5}").data
+        >>> parse_yaml("train: {epochs: 5}").data
         {'train': {'epochs': 5}}
     """
     reader = _Reader()
@@ -102,9 +157,7 @@ def read_yaml(text: str) -> Document:
     except yaml.reader.ReaderError as error:
         lines = _BREAK.split(text[: error.position])
         place = Position(len(lines), len(lines[-1]) + 1)
-        reader.refuse(
-            place, f"the character U+{ord(text[error.position]):04X} cannot stand in a recipe: remove it"
-        )
+        reader.refuse(place, f"the character U+{ord(text[error.position]):04X} cannot stand here: remove it")
         return reader.document
     try:
         while loader.check_event():
@@ -161,9 +214,7 @@ class _Reader:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self.refuse(
-                    position, "a second document starts here, and a recipe is one: remove it from '---' on"
-                )
+                self.refuse(position, "a second document starts here: remove it, from '---' on")
                 raise _StopReading
         elif isinstance(event, yaml.CollectionEndEvent):
             closed = self._open.pop()
@@ -178,15 +229,15 @@ class _Reader:
         if isinstance(event, yaml.AliasEvent):
             self.refuse(
                 position,
-                f"aliases (*{name}) are not used in recipes: write the value out, "
+                f"aliases (*{name}) are not allowed here: write the value out, "
                 f"or put it in quotes if it is text: '*{name}'",
             )
             return
         if event.anchor is not None:
-            self.refuse(position, f"anchors (&{name}) are not used in recipes: remove it")
+            self.refuse(position, f"anchors (&{name}) are not allowed here: remove it")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.refuse(position, f"tags ({short(tag)}) are not used in recipes: remove it")
+            self.refuse(position, f"tags ({short(tag)}) are not allowed here: remove it")
 
     def _take_node(self, event: yaml.NodeEvent, position: Position) -> None:
         parent = self._open[-1] if self._open else None
@@ -221,7 +272,7 @@ class _Reader:
         elif isinstance(event, yaml.ScalarEvent) and self._is_text(event, position):
             name = event.value
             if name == "<<" and event.style is None:
-                self.refuse(position, "merge keys (<<) are not used in recipes: write the keys out")
+                self.refuse(position, "merge keys (<<) are not allowed here: write the keys out")
             elif name in parent.content:
                 first = self.document.keys.get((*parent.path, name)) if parent.path is not None else None
                 line = f" (first on line {first.line})" if first else ""
@@ -299,7 +350,7 @@ _SYNTAX = (
     (
         r"YAML directive|incompatible YAML",
         False,
-        "lines that start with '%' are not used in recipes: remove it",
+        "lines that start with '%' are not allowed here: remove it",
     ),
     (r"scanning a block scalar", True, "text cannot start with '|' or '>': put it in quotes"),
     (r"expected ',' or '(?P<what>[\]}])'", False, "expected ',' or '{what}' here"),

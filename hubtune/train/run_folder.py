@@ -26,9 +26,10 @@ RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
 RESULT_FILE = "result.json"
 BEST_MODEL = "best_model"
+LISTS = "lists"
 LATEST = Path("runs") / "latest"
 
-_LOCK, _OWNER = ".lock", ".owner.json"
+_LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
 _PACKAGES = ("hubtune", "paddlepaddle", "paddlepaddle-gpu", "numpy", "pillow", "scikit-learn", "safetensors")
 
 
@@ -169,7 +170,7 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
     try:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
         write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
-        handler = logging.FileHandler(folder / "train.log", encoding="utf-8", errors="backslashreplace")
+        handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         lock.release()
         raise MachineError(
@@ -243,8 +244,9 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
 
 
 def _is_empty(folder: Path) -> bool:
-    # What a run that was refused before it began leaves behind does not count.
-    return folder.is_dir() and all(entry.name == _LOCK for entry in folder.iterdir())
+    # A run that was refused before it began leaves its lock and log; lists may be made before it begins.
+    beginnings = {_LOCK, _LOG, LISTS}
+    return folder.is_dir() and all(entry.name in beginnings for entry in folder.iterdir())
 
 
 def _owner(folder: Path) -> str:

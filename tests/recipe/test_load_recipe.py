@@ -13,6 +13,7 @@ from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe, unused_ke
 from hubtune.recipe.strategy import FrozenStrategy, Rule, RulesStrategy
 
 SHORT = "data: {base: pics}\nmodule: resnet50_imagenet\n"
+WIDTH = "a whole number from 1 to 65536"
 
 Problems = Callable[..., list[str]]
 
@@ -94,7 +95,7 @@ run: 2024
     assert problems(text, "train.epoch=3", "foo") == [
         "r.yaml:3:8: data.fit must be one of crop, whole, pad, stretch or null, not the text 'cropp'. "
         "Did you mean 'crop'?",
-        "r.yaml:4:12: data.max_bad is not a share between 0 and 1 (or 0% and 100%); found the text 'some'",
+        "r.yaml:4:12: data.max_bad: not a share between 0 and 1 (or 0% and 100%); found the text 'some'",
         "r.yaml:5:12: data.workers must be a whole number from 1 to 64, not the number 0",
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
@@ -107,7 +108,7 @@ run: 2024
         "r.yaml:13:11: train.device must be auto, cpu, gpu or gpu:<number>, not the text 'gup'. "
         "Did you mean 'gpu'?",
         "r.yaml:14:11: train.epochs must be a whole number from 1 to 100000, not the text 'no'",
-        "r.yaml:15:9: aliases (*seed) are not used in recipes: write the value out, "
+        "r.yaml:15:9: aliases (*seed) are not allowed here: write the value out, "
         "or put it in quotes if it is text: '*seed'",
         "r.yaml:16:1: unknown key 'epochs': 'epochs' belongs under train",
         "r.yaml:17:1: unknown key 'epoch'. Did you mean 'train.epochs'?",
@@ -163,7 +164,10 @@ def test_mistakes_in_rules_name_the_item(problems: Problems) -> None:
         ),
         (
             SHORT + "strategy: []",
-            ["r.yaml:3:11: strategy.list must be a list of sections, at least one, not an empty list"],
+            [
+                "r.yaml:3:11: strategy.list must be a list of at least 1, each a section of keys, "
+                "not an empty list"
+            ],
         ),
         (
             SHORT + "strategy: {name: frozen, fold: 3, weights: x, run: y}",
@@ -176,6 +180,18 @@ def test_mistakes_in_rules_name_the_item(problems: Problems) -> None:
         (
             SHORT + "train: {epochs: 1, num_epoch: 2}",
             ["r.yaml:3:20: 'epochs' and 'num_epoch' say the same thing: keep one of them"],
+        ),
+        (
+            SHORT + "train: {hidden_units: [0, x, null]}\n",
+            [
+                f"r.yaml:3:24: item 1 of train.hidden_units must be {WIDTH}, not the number 0",
+                f"r.yaml:3:27: item 2 of train.hidden_units must be {WIDTH}, not the text 'x'",
+                f"r.yaml:3:30: item 3 of train.hidden_units must be {WIDTH}, not null (nothing)",
+            ],
+        ),
+        (
+            SHORT + "train: {hidden_units: 5}\n",
+            [f"r.yaml:3:23: train.hidden_units must be a list of at most 16, each {WIDTH}, not the number 5"],
         ),
         (
             "data: {base: ''}\nmodule: x",
@@ -212,7 +228,7 @@ def test_two_different_rates_are_refused(problems: Problems) -> None:
 
 
 def test_only_the_first_hundred_mistakes_are_told(problems: Problems) -> None:
-    found = problems(SHORT + "train:\n" + "".join(f"  unknown{number}: 1\n" for number in range(50_000)))
+    found = problems(SHORT + "train:\n" + "".join(f"  unknown{number}: 1\n" for number in range(5_000)))
     assert len(found) == 101
     assert found[-1] == "r.yaml:1:1: there may be more mistakes: these are the first 100"
 
@@ -264,9 +280,9 @@ def test_a_folder_is_no_recipe(tmp_path: Path) -> None:
     ("content", "sentence"),
     [
         (b"a: 1\nb: \xe9t\xe9\n", ":2: this line is not UTF-8; save the file as UTF-8"),
-        (SHORT.encode("utf-16"), ": this is not a text file; a recipe is text in UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\0\0", ": this is not a text file; a recipe is text in UTF-8"),
-        (b"#" * 2_000_000, ": a recipe has at most 1,000,000 bytes, and this file 2,000,000"),
+        (SHORT.encode("utf-16"), ": this is not a text file; save it as text in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\0\0", ": this is not a text file; save it as text in UTF-8"),
+        (b"#" * 2_000_000, ": this file has 2,000,000 bytes, and may have at most 1,000,000"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_one_sentence(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -280,13 +296,22 @@ def test_a_file_that_is_no_recipe_is_one_sentence(tmp_path: Path, content: bytes
 def test_python_objects_are_checked_like_files() -> None:
     recipe = make_recipe({"data": {"base": Path("pics")}, "module": "resnet50_imagenet"}, ["train.epochs=2"])
     assert (recipe.data.base, recipe.train.epochs) == ("pics", 2)
-    data = {1: 2, "data": {"base": object()}, "module": "m", "train": {"seed": 10**5000}}
+    data = {
+        1: 2,
+        "data": {"base": object()},
+        "module": "m",
+        "strategy": [{1: 2, "match": "*"}],
+        "train": {"seed": 10**5000, 3: 4},
+    }
     with pytest.raises(RecipeError) as caught:
         make_recipe(data, source="demo")  # type: ignore[arg-type]
     assert caught.value.problems == [
         "demo: data.base must be text that is not empty, not an object of the type object",
+        "demo: unknown key '1' in item 1 of strategy.list. Allowed: match, lr_mult, weight_decay, frozen",
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
+        "demo: unknown key '3' in train. Allowed: epochs, batch_size, learning_rate, eval_interval, "
+        "log_interval, save_ckpt_interval, batch_norm, augment, hidden_units, seed, device",
         "demo: unknown key '1'. Allowed: data, module, strategy, train, run",
     ]
 
@@ -341,6 +366,7 @@ train:
   save_ckpt_interval: null
   batch_norm: auto
   augment: none
+  hidden_units: []
   seed: 0
   device: auto
 run: '1e-3'

@@ -31,12 +31,10 @@ train: {num_epoch: 1, device: gpu:0, seed: 0x1F}
 """,
 ]
 PIECES = [
-    b"\t", b"*", b"&a ", b"*a", b"!!python/object:os.system ", b"!", b"%", b"[", b"]", b"{", b"}", b": ",
-    b"- ", b"? ", b"|", b">", b"'", b'"', b"\\", b"\\U", b"\\ud800", b"\n---\n", b"\n...\n", b"<<: ", b"~", b".nan",
-    b".inf",
-    b"9" * 400, b"1e999", b"0x", b"\0", b"\xff", b"\xc3\xa9", b"\xe2\x80\xa8", b"\xf0\x9f\x98\x80",
-    b"\xef\xbb\xbf", b"\r",
-    b"epochs: 3", b"#", b",",
+    *(mark.encode() for mark in "\t * &a *a ! % [ ] { } | > ' \" \\ \\U \\ud800 <<: ~ # ,".split(" ")),
+    *(mark.encode() for mark in "\r é \x85 \u2028 \ufeff 😀".split(" ")),
+    *(number.encode() for number in (".nan", ".inf", "1e999", "0x", "9" * 400)),
+    b": ", b"- ", b"? ", b"\n---\n", b"\n...\n", b"!!python/object:os.system ", b"\0", b"\xff", b"epochs: 3",
 ]  # fmt: skip
 
 

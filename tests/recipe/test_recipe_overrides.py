@@ -77,7 +77,7 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         ("train.epochs.x=3", "train.epochs must be a whole number from 1 to 100000, not a section of keys"),
         ("run=2024", "run must be text or null, not the number 2024; quotes make it text"),
         ("run=[1", "expected ',' or ']' here"),
-        ("run=[!!str 1]", "tags (!!str) are not used in recipes: remove it"),
+        ("run=[!!str 1]", "tags (!!str) are not allowed here: remove it"),
         (
             "strategy=frozn",
             "strategy must be one of default_finetune, scratch, rules, frozen, not the text 'frozn'. "

@@ -1,18 +1,20 @@
 """Strict YAML: what is read as what, what is refused, and where a mistake is said to be."""
 
 import math
+from pathlib import Path
 
 import pytest
 
-from hubtune.recipe.strict_yaml import plain_value, read_yaml
+from hubtune.errors import RecipeError
+from hubtune.recipe.strict_yaml import parse_yaml, plain_value, read_yaml
 
 COLON = "this colon cannot stand here: put text with ': ' in quotes, and begin each key on its own line"
 BACKSLASH = "in double quotes a backslash begins an escape: take single quotes, or double it"
-SECOND = "a second document starts here, and a recipe is one: remove it from '---' on"
+SECOND = "a second document starts here: remove it, from '---' on"
 
 
 def problems(text: str) -> list[tuple[int, int, str]]:
-    return [(*problem.position, problem.text) for problem in read_yaml(text).problems]
+    return [(*problem.position, problem.text) for problem in parse_yaml(text).problems]
 
 
 @pytest.mark.parametrize(
@@ -58,15 +60,15 @@ def test_nan_and_numbers_of_thousands_of_digits_are_numbers() -> None:
 
 
 def test_quoted_scalars_are_text() -> None:
-    assert read_yaml("a: '5'\nb: \"true\"\nc: ''").data == {"a": "5", "b": "true", "c": ""}
+    assert parse_yaml("a: '5'\nb: \"true\"\nc: ''").data == {"a": "5", "b": "true", "c": ""}
 
 
 def test_keys_are_text_as_written() -> None:
-    assert read_yaml("1: a\nno: b\n~: c").data == {"1": "a", "no": "b", "~": "c"}
+    assert parse_yaml("1: a\nno: b\n~: c").data == {"1": "a", "no": "b", "~": "c"}
 
 
 def test_places_of_keys_and_values_are_known() -> None:
-    document = read_yaml("train:\n  epochs: 5\nstrategy:\n- match: head\n")
+    document = parse_yaml("train:\n  epochs: 5\nstrategy:\n- match: head\n")
     assert document.keys[("train", "epochs")] == (2, 3)
     assert document.values[("train", "epochs")] == (2, 11)
     assert document.values[("strategy", 0)] == (4, 3)
@@ -85,20 +87,20 @@ def test_all_refused_things_are_reported_together() -> None:
         'e: "\\ud800"\n'
     )
     alias = (
-        "aliases (*anchor) are not used in recipes: write the value out, "
+        "aliases (*anchor) are not allowed here: write the value out, "
         "or put it in quotes if it is text: '*anchor'"
     )
     assert problems(text) == [
-        (1, 4, "tags (!!python/object/apply:os.system) are not used in recipes: remove it"),
-        (2, 4, "anchors (&anchor) are not used in recipes: remove it"),
+        (1, 4, "tags (!!python/object/apply:os.system) are not allowed here: remove it"),
+        (2, 4, "anchors (&anchor) are not allowed here: remove it"),
         (3, 4, alias),
-        (4, 1, "merge keys (<<) are not used in recipes: write the keys out"),
+        (4, 1, "merge keys (<<) are not allowed here: write the keys out"),
         (5, 1, "the key 'a' is given twice (first on line 1): keep one"),
         (6, 3, "a key is one word, and this is a list or a section: put it in quotes"),
         (7, 7, alias),
         (8, 4, "an escape in this text stands for half a character: remove it"),
     ]  # fmt: skip
-    assert read_yaml(text).data == {"a": ["exit"], "b": 1, "c": None, "e": None}
+    assert parse_yaml(text).data == {"a": ["exit"], "b": 1, "c": None, "e": None}
 
 
 @pytest.mark.parametrize(
@@ -122,14 +124,14 @@ def test_all_refused_things_are_reported_together() -> None:
         ("[]]", (1, 3, "expected 'key: value' here, at the start of the line")),
         (r'a: "C:\pics"', (1, 8, BACKSLASH)),
         (r'a: "\UFFFFFFFF"', (1, 7, "this number or escape has no meaning: remove it")),
-        ("%YAML 2.0\n---\na: 1", (1, 1, "lines that start with '%' are not used in recipes: remove it")),
+        ("%YAML 2.0\n---\na: 1", (1, 1, "lines that start with '%' are not allowed here: remove it")),
         ("a: 1\n---\nb: 1", (2, 1, SECOND)),
-        ("a: 1\nb: \x07", (2, 4, "the character U+0007 cannot stand in a recipe: remove it")),
+        ("a: 1\nb: \x07", (2, 4, "the character U+0007 cannot stand here: remove it")),
     ],
 )
 def test_a_syntax_mistake_says_where_and_what_to_do(text: str, problem: tuple[int, int, str]) -> None:
     assert problems(text) == [problem]
-    assert not read_yaml(text).complete
+    assert not parse_yaml(text).complete
 
 
 @pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{", '{"a":'])
@@ -140,7 +142,7 @@ def test_bottomless_nesting_is_one_sentence(opening: str) -> None:
 def test_an_alias_bomb_does_not_grow() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-    document = read_yaml("\n".join(lines))
+    document = parse_yaml("\n".join(lines))
     assert document.data["a9"] == [None] * 9
     assert len(document.problems) == 10 + 9 * 9
 
@@ -149,3 +151,16 @@ def test_reading_stops_after_a_hundred_mistakes() -> None:
     found = problems("a: 1\n" * 1000)
     assert len(found) == 101
     assert found[-1] == (101, 4, "there may be more mistakes: these are the first 100")
+
+
+def test_a_file_with_mistakes_is_refused_with_all_of_them(tmp_path: Path) -> None:
+    file = tmp_path / "module.yaml"
+    file.write_text("a: !!str 1\na: 2\n", encoding="utf-8")
+    with pytest.raises(RecipeError) as caught:
+        read_yaml(file)
+    assert caught.value.problems == [
+        f"{file}:1:4: tags (!!str) are not allowed here: remove it",
+        f"{file}:2:1: the key 'a' is given twice (first on line 1): keep one",
+    ]
+    file.write_text("a: 1\n", encoding="utf-8")
+    assert read_yaml(file).data == {"a": 1}

@@ -1,0 +1,97 @@
+"""``hubtune evaluate``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from hubtune.data.dataset import BaseCVDataset
+    from hubtune.model import Model
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--on",
+    metavar="LIST",
+    help="validate, test, train, or a list file; default: the test list, else validation.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Pictures at once; figures do not depend on it.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, gpu or gpu:0.")
+@click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes stand in another order.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def command(
+    run: Path | None, on: str | None, batch_size: int, device: str, remap_by_name: bool, as_json: bool
+) -> None:
+    """Measure a model on a list: accuracy with its 95 % interval, and loss.
+
+    RUN is a run folder or a model folder; default: the newest run.
+
+    \b
+    hubtune evaluate
+    hubtune evaluate runs/idol5 --on validate
+    hubtune evaluate runs/idol5/best_model --on other/test_list.txt
+    """
+    from hubtune.model import load_model
+    from hubtune.train.device import select_device
+    from hubtune.train.run_folder import newest_run
+
+    if run is None:
+        run = newest_run()
+        say(f"Newest run: {shown(str(run))}")
+    select_device(device)
+    model = load_model(run)
+    dataset, name = _list(run, on, model)
+    metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
+    listed = str(dataset.list_files[name])
+    if not metrics.count:
+        raise DataError(f"{listed} has no readable picture")
+    if as_json:
+        print_json({"model": str(run), "list": listed, **metrics.as_dict()})
+        return
+    click.echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
+    if name == "validate" and on in (None, "validate") and model.card.step:
+        say("A little flattered: the best model was chosen on this list.")
+
+
+def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:
+    """The data set and the name of the list in it that is asked for."""
+    from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+    from hubtune.data.lists import LABEL_LIST
+    from hubtune.recipe.load import load_recipe
+    from hubtune.train.run_folder import RECIPE_FILE, is_run
+
+    if on is not None and on not in LIST_NAMES:
+        file = Path(on)
+        if not file.is_file():
+            raise UsageError(
+                f"--on {on}: no such list file; or name a list of the run: validate, test or train"
+            )
+        labels = file.parent / LABEL_LIST
+        return (
+            BaseCVDataset(
+                file.parent,
+                test_list_file=file.name,
+                label_list_file=LABEL_LIST if labels.exists() else None,
+                label_list=None if labels.exists() else model.labels,
+            ),
+            "test",
+        )
+    if not is_run(run):
+        raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
+    data = load_recipe(run / RECIPE_FILE).data
+    dataset = ListDataset(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+    name = on or ("test" if dataset.list_files["test"] else "validate")
+    if dataset.list_files[name] is None:
+        raise DataError(f"{run} has no {name} list: name another, --on train, or a list file")
+    return dataset, name

@@ -1,0 +1,145 @@
+"""``hubtune finetune``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from hubtune.recipe.schema import Recipe
+    from hubtune.task import Run
+
+
+@click.command()
+@click.argument("what", metavar="RECIPE|FOLDER", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe: -o train.epochs=3. May be repeated.",
+)
+@click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
+@click.option(
+    "--resume", is_flag=True, help="Go on with an interrupted run, at the picture where it stopped."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: bool, as_json: bool) -> None:
+    """Fine-tune a module as a RECIPE says, or on a FOLDER of pictures.
+
+    For a folder, the lists that `hubtune split` made are used, or else a split is made; module and strategy
+    are chosen for the machine, and printed. With --resume, the folder may also be a run's.
+
+    \b
+    hubtune finetune recipes/idol5.yaml
+    hubtune finetune pics/ -o module.weights=mobilenet_v2.safetensors
+    hubtune finetune runs/idol5 --resume
+    """
+    if device is not None:
+        overrides = (*overrides, f"train.device={device}")
+    recipe = _recipe(what, list(overrides), resume)
+
+    from hubtune.cli.progress import watching
+    from hubtune.task import ImageClassifierTask
+
+    task = ImageClassifierTask.from_recipe(recipe)
+    with watching() as observer:
+        run = task.finetune_and_eval(resume=resume, observer=observer)
+    if as_json:
+        print_json(run.as_dict())
+    else:
+        _print_result(run)
+
+
+def _recipe(what: Path, overrides: list[str], resume: bool) -> "Recipe":
+    from hubtune.recipe.load import load_recipe, unused_keys
+    from hubtune.train.run_folder import RECIPE_FILE, is_run, latest_in_series
+
+    if is_run(what):
+        if not resume:
+            raise UsageError(
+                f"{what} is a run: go on with it by --resume, or repeat it by "
+                f"hubtune finetune {what / RECIPE_FILE} -o run=runs/NAME"
+            )
+        return load_recipe(what / RECIPE_FILE, [*overrides, f"run={what}"])
+    if what.is_dir():
+        if resume:
+            run = latest_in_series(_run_folder(what))
+            return load_recipe(run / RECIPE_FILE, [*overrides, f"run={run}"])
+        return _recipe_for_folder(what, overrides)
+    if not what.exists() and not what.suffix:
+        raise UsageError(f"There is no {what}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
+    recipe = load_recipe(what, overrides)
+    if unused := unused_keys(recipe):
+        say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
+    if recipe.run is None:
+        recipe = recipe.model_copy(update={"run": str(Path("runs") / what.stem)})
+    return recipe
+
+
+def _run_folder(pictures: Path) -> Path:
+    return Path("runs") / pictures.resolve().name
+
+
+def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
+    """The recipe for a folder of pictures or of lists: what suits the machine, unless overridden."""
+    import paddle
+
+    from hubtune.recipe.load import make_recipe
+
+    base, where = _lists_for(folder)
+    on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
+    data: dict[str, Any] = {
+        "data": {"base": str(base)},
+        # On a CPU a frozen trunk takes seconds where training all of it takes an hour.
+        "module": "resnet50_imagenet" if on_gpu else "paddle.vision:mobilenet_v2",
+        "strategy": "default_finetune" if on_gpu else "frozen",
+        "run": str(where),
+    }
+    recipe = make_recipe(data, overrides, source=f"hubtune finetune {folder}")
+    say(f"Data: {shown(str(base))}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")
+    return recipe
+
+
+def _lists_for(folder: Path) -> tuple[Path, Path]:
+    """The base folder of the lists for a folder, and the run folder; a split is made where there is none."""
+    from hubtune.data.lists import TRAIN_LIST, read_paths
+    from hubtune.data.scan import scan_classes
+    from hubtune.data.split import Amount, make_split, write_split
+    from hubtune.train.run_folder import LISTS, free_folder
+
+    where = _run_folder(folder)
+    if (folder / TRAIN_LIST).exists():
+        return folder, where
+    beside = folder.resolve().parent
+    if (beside / TRAIN_LIST).exists():
+        listed = read_paths(beside / TRAIN_LIST, beside)
+        if any(path.resolve().is_relative_to(folder.resolve()) for path in listed[:100]):
+            return (folder.parent if folder.name not in ("", "..") else beside), where
+    where = free_folder(where)
+    options = {"pictures": str(folder), "validate": "10%", "test": "20%", "train": None, "seed": 0}
+    split = make_split(scan_classes(folder), validate=Amount.parse("10%"), test=Amount.parse("20%"))
+    write_split(split, where / LISTS, options, force=True)
+    say(
+        f"No lists beside {shown(str(folder))}: 70 % are taken for training, 10 % for validation, 20 % for the "
+        f"test (to choose yourself: hubtune split {shown(str(folder))} --val 20)"
+    )
+    for remark in split.remarks:
+        say(shown(remark))
+    for entry in split.left_out:
+        say(f"left out: {shown(str(entry.path))}: {entry.reason}")
+    return where / LISTS, where
+
+
+def _print_result(run: "Run") -> None:
+    if run.validate is not None:
+        click.echo(f"Validation: {figures(run.validate)}")
+        if run.best_step:
+            click.echo("            a little flattered, as the best model was chosen on it")
+    if run.test is not None:
+        click.echo(f"Test:       {figures(run.test)}")
+    click.echo(f"Best model: {shown(str(run.best_model))}")
+    click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}")

@@ -1,0 +1,102 @@
+"""The command line: its commands, and the only place that turns errors into words and exit codes."""
+
+import json
+import os
+import sys
+import warnings
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
+
+# In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
+_COMMANDS = {
+    "split": "Divide folders of pictures into training, validation and test lists.",
+    "finetune": "Fine-tune a module on a data set, and keep the best model.",
+    "evaluate": "Measure a model on a list.",
+    "predict": "Name the class of pictures.",
+    "demo": "See it work on embedded data, offline, in a minute.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command only when it is run, so that help is quick and needs no Paddle."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        command = import_module(f"hubtune.cli.{name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command explains itself: hubtune COMMAND --help",
+)
+@click.version_option(package_name="hubtune", message="hubtune %(version)s")
+def _hubtune() -> None:
+    """Turn folders of pictures into a classifier that can be trusted.
+
+    \b
+    hubtune split pics/ --val 20          pics/ holds a folder of photos for each class
+    hubtune finetune pics/                or a recipe: hubtune finetune recipes/idol5.yaml
+    hubtune predict new_photos/*.jpg
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with the code that the outcome has."""
+    # File names that are not valid text are shown escaped, whatever the terminal's encoding.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    # Pillow's and Paddle's remarks on files and compilers mean nothing to a person here.
+    warnings.simplefilter("ignore")
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        _hubtune.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return _fail(error.format_message(), error.exit_code, shown=True)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("Stopped.", 130)
+    except StoppedError as error:
+        return _fail(f"{error}. Go on with: hubtune finetune {error.run} --resume", error.exit_code)
+    except RecipeError as error:
+        return _fail(str(error), error.exit_code, problems=error.problems)
+    except HubtuneError as error:
+        return _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name != "paddle":
+            raise
+        from hubtune import PADDLE_MISSING
+
+        return _fail(PADDLE_MISSING, MachineError.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone (`hubtune predict … | head`); Python would complain once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:
+    if not shown:
+        click.echo(message if code >= 128 else f"Error: {message}", err=True)
+    if "--json" in sys.argv[1:]:
+        error = {"exit_code": code, "message": message} | ({"problems": problems} if problems else {})
+        click.echo(json.dumps({"schema_version": 1, "error": error}))
+    return code
