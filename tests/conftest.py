@@ -1,0 +1,80 @@
+"""What all tests share: drawn photos, no network, a cache and a working folder of their own."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+_LOCAL = ("127.0.0.1", "::1", "localhost")
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test touches the user's cache or working folder, or any machine but this one."""
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path_factory.mktemp("home")))
+    monkeypatch.delenv("HUBTUNE_OFFLINE", raising=False)
+    monkeypatch.delenv("HUBTUNE_MIRROR", raising=False)
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+    connect = socket.socket.connect
+
+    def only_local(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in _LOCAL:
+            raise AssertionError(f"a test tried to reach {address[0]}")
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", only_local)
+
+
+@pytest.fixture(scope="session")
+def material() -> Path:
+    """Real weights, photos and awkward files; they are not part of the project."""
+    folder = os.environ.get("HUBTUNE_TEST_MATERIAL")
+    if not folder:
+        pytest.skip("HUBTUNE_TEST_MATERIAL is not set: no folder with real weights, photos and awkward files")
+    return Path(folder)
+
+
+@pytest.fixture
+def draw_photos() -> Callable[..., Path]:
+    """Draws a folder-per-class tree whose classes differ in colour, with noise and other sizes."""
+    return draw_tree
+
+
+def draw_tree(root: Path, classes: dict[str, int], *, size: int = 40, noise: float = 60.0, seed: int = 0) -> Path:
+    """Draw ``classes[name]`` PNG pictures in each folder ``root/name``."""
+    random = np.random.default_rng(seed)
+    for number, (name, count) in enumerate(classes.items()):
+        folder = root / name
+        folder.mkdir(parents=True)
+        colour = np.array([60 + 150 * (number % 2), 60 + 150 * (number // 2 % 2), 60 + 150 * (number // 4 % 2)])
+        for index in range(count):
+            height, width = size + int(random.integers(12)), size + int(random.integers(12))
+            pixels = colour + noise * random.standard_normal((height, width, 3))
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{index:03}.png")
+    return root
+
+
+@pytest.fixture
+def run_hubtune() -> Callable[..., "object"]:
+    """Runs the command line in a process of its own."""
+    import subprocess
+
+    def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from hubtune.cli.main import main; main()", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            cwd=cwd,
+            env={**os.environ, **environment},
+            timeout=300,
+            check=False,
+        )
+
+    return run
