@@ -68,7 +68,8 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        _hubtune.main(standalone_mode=False)
+        # What a command gives to ctx.exit() comes back here; others return nothing.
+        return _hubtune.main(prog_name="hubtune", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return _fail(error.format_message(), error.exit_code, shown=True)
@@ -90,7 +91,6 @@ def _run() -> int:
         # Whoever read our output has gone (`hubtune predict … | head`); Python would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    return 0
 
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:

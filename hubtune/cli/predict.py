@@ -97,10 +97,10 @@ def command(
     unreadable = sum(row.error is not None for row in rows)
     if csv_file:
         say(f"{len(rows):,} rows written to {shown(str(csv_file))}")
-    if unreadable == len(rows):
-        raise DataError(f"None of the {len(rows)} pictures could be read")
     if unreadable:
         say(f"{unreadable} of {len(rows):,} pictures could not be read; their rows say why")
+    if unreadable == len(rows):
+        click.get_current_context().exit(DataError.exit_code)
 
 
 def _expand(given: Sequence[str]) -> Iterator[str]:
