@@ -142,6 +142,7 @@ class ImageClassifierTask:
         data = recipe.data
         dataset = ListDataset(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
         # Data first: a download would be in vain without it.
+        _check_base(dataset.base_path)
         dataset.examples("train")
         random = recipe.module.weights == "none" or isinstance(recipe.strategy, ScratchStrategy)
         module = Module(recipe.module.name, None if random else recipe.module.weights)
@@ -629,6 +630,17 @@ def _preprocessing(module: Module, config: RunConfig) -> Preprocessing:
         raise UsageError(
             f"fit: {config.fit} does not go with {module.name}: {error.errors()[0]['msg']}"
         ) from error
+
+
+def _check_base(base: Path) -> None:
+    if base.is_dir():
+        return
+    descriptor = base.with_suffix(".yaml")
+    more = f"; {descriptor} says more" if descriptor.is_file() else ""
+    raise DataError(
+        f"There is no data folder {base}: put a folder of pictures for each class into {base / 'pics'}, "
+        f"then run hubtune split {base / 'pics'} --val 20{more}"
+    )
 
 
 def _threads() -> int:

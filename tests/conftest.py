@@ -45,13 +45,17 @@ def draw_photos() -> Callable[..., Path]:
     return draw_tree
 
 
-def draw_tree(root: Path, classes: dict[str, int], *, size: int = 40, noise: float = 60.0, seed: int = 0) -> Path:
+def draw_tree(
+    root: Path, classes: dict[str, int], *, size: int = 40, noise: float = 60.0, seed: int = 0
+) -> Path:
     """Draw ``classes[name]`` PNG pictures in each folder ``root/name``."""
     random = np.random.default_rng(seed)
     for number, (name, count) in enumerate(classes.items()):
         folder = root / name
         folder.mkdir(parents=True)
-        colour = np.array([60 + 150 * (number % 2), 60 + 150 * (number // 2 % 2), 60 + 150 * (number // 4 % 2)])
+        colour = np.array(
+            [60 + 150 * (number % 2), 60 + 150 * (number // 2 % 2), 60 + 150 * (number // 4 % 2)]
+        )
         for index in range(count):
             height, width = size + int(random.integers(12)), size + int(random.integers(12))
             pixels = colour + noise * random.standard_normal((height, width, 3))
@@ -64,7 +68,9 @@ def run_hubtune() -> Callable[..., "object"]:
     """Runs the command line in a process of its own."""
     import subprocess
 
-    def run(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, cwd: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from hubtune.cli.main import main; main()", *map(str, arguments)],
             capture_output=True,

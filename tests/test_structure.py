@@ -15,7 +15,6 @@ LEVELS = {
     "files": 0,
     "log": 0,
     "randomness": 0,
-
     "recipe": 1,
     "sealed": 1,
     "data": 1,
@@ -106,9 +105,13 @@ def test_package_files_are_empty():
 
 
 def test_lower_levels_work_without_paddle():
-    names = [f"hubtune.{name}" for name in _modules() if "__init__" not in name and _level(name) in WITHOUT_PADDLE]
+    names = [
+        f"hubtune.{name}" for name in _modules() if "__init__" not in name and _level(name) in WITHOUT_PADDLE
+    ]
     assert len(names) > 10
-    program = "import sys\nsys.modules['paddle'] = None\nimport hubtune\n" + "".join(f"import {n}\n" for n in names)
+    program = "import sys\nsys.modules['paddle'] = None\nimport hubtune\n" + "".join(
+        f"import {n}\n" for n in names
+    )
     subprocess.run([sys.executable, "-c", program], check=True)
 
 

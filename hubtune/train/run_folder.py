@@ -43,6 +43,7 @@ def free_folder(folder: Path) -> Path:
 
     Raises:
         UsageError: if something that is no run is there.
+        LockedError: if another process is working on one of them: the same command twice is a mistake.
     """
     number, candidate = 1, folder
     while candidate.exists() and not _is_empty(candidate):
@@ -50,6 +51,7 @@ def free_folder(folder: Path) -> Path:
             raise UsageError(
                 f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME"
             )
+        _lock(candidate).release()
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
@@ -245,8 +247,26 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
 
 def _is_empty(folder: Path) -> bool:
     # A run that was refused before it began leaves its lock and log; lists may be made before it begins.
-    beginnings = {_LOCK, _LOG, LISTS}
+    beginnings = {_LOCK, _OWNER, _LOG, LISTS}
     return folder.is_dir() and all(entry.name in beginnings for entry in folder.iterdir())
+
+
+def _lock(folder: Path) -> FileLock:
+    """Lock a run folder, which is made if it is not there."""
+    # Held by the operating system: a process that dies leaves no lock behind.
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(
+            f"{folder} is in use by {_owner(folder)}: wait for it, or name another folder, -o run=runs/NAME"
+        ) from error
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
+        ) from error
+    return lock
 
 
 def _owner(folder: Path) -> str:

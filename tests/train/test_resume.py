@@ -64,7 +64,12 @@ def _train(data, folder, *, kill_at=0, resume=False, **options):
 
 def _sums(run: Path):
     """Everything that a resumed run must share with the undisturbed one."""
-    files = [*run.glob("best_model/*"), *run.glob("checkpoints/*/*"), run / "metrics.jsonl", run / "result.json"]
+    files = [
+        *run.glob("best_model/*"),
+        *run.glob("checkpoints/*/*"),
+        run / "metrics.jsonl",
+        run / "result.json",
+    ]
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -138,9 +143,12 @@ def test_ctrl_c_saves_and_prints_the_command_that_resumes(data, tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM handlers")
 def test_sigterm_saves_and_exits_with_143(data, tmp_path):
     folder = tmp_path / "stopped"
-    program = _PROGRAM.replace("num_epoch=3", "num_epoch=400").replace(
-        "task.finetune_and_eval(", "import hubtune\ntry: task.finetune_and_eval("
-    ) + "except hubtune.StoppedError as error: sys.exit(error.exit_code)"
+    program = (
+        _PROGRAM.replace("num_epoch=3", "num_epoch=400").replace(
+            "task.finetune_and_eval(", "import hubtune\ntry: task.finetune_and_eval("
+        )
+        + "except hubtune.StoppedError as error: sys.exit(error.exit_code)"
+    )
     arguments = [sys.executable, "-W", "ignore", "-c", program, str(data), str(folder), "0", "start", "{}"]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
     log = folder / "train.log"
