@@ -7,11 +7,13 @@ they cannot see a picture differently.
 import stat
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hubtune.errors import DataError
@@ -20,8 +22,9 @@ FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".s
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on foreign files."""
 
 PICTURE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .ppm"
-    " .pgm .pbm .pnm .pcx .tga .heic .heif .svg .eps .psd .raw .cr2 .nef .arw .dng".split()
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
+    " .ppm .pgm .pbm .pnm .pcx .tga .heic .heif .hif .jxl .svg .eps .psd .raw .cr2 .cr3 .nef .arw .dng .raf"
+    " .orf .rw2".split()
 )
 """Names that promise a picture, readable here or not."""
 
@@ -43,6 +46,7 @@ _DECODING_ERRORS = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
+    Warning,  # where warnings are errors
 )
 
 # EXIF orientation → what brings the picture upright (EXIF 2.32, tag 0x0112).
@@ -56,7 +60,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# First bytes of what people often have in place of a picture. TGA has no signature, so it is asked last.
+# First bytes, in lower case, of what people often have in place of a picture.
 _SIGNATURES = (
     (b"<!doctype html", "an HTML page"),
     (b"<html", "an HTML page"),
@@ -69,6 +73,8 @@ _SIGNATURES = (
     (b"pk\x03\x04", "a zip archive"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
 )
+# Fifth to twelfth byte of ISO media files (ISO/IEC 14496-12) that are pictures.
+_HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
 
 class PictureError(DataError):
@@ -97,18 +103,15 @@ def decode(path: str | Path) -> Image.Image:
     Raises:
         PictureError: if the file is missing, damaged, too large, or no picture; the reason says which.
     """
-    with _open(path) as image:
-        try:
-            image.load()
-            orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
-            rgb = _to_rgb(image)
-        except _DECODING_ERRORS as error:
-            raise PictureError(path, _damage(error)) from error
+    with _opened(path) as image:
+        image.load()
+        orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
+        rgb = _to_rgb(image)
     return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
 
 
 class Header(NamedTuple):
-    """What a picture's header says.
+    """What a picture's file says of itself.
 
     Attributes:
         format: Pillow's name, such as ``"JPEG"``.
@@ -119,14 +122,14 @@ class Header(NamedTuple):
     frames: int
 
 
-def check_header(path: str | Path) -> Header:
+def check_header(path: str | Path) -> None:
     """Look at a picture's header only; the pixels may still be damaged.
 
     Raises:
         PictureError: as :func:`decode`.
     """
-    with _open(path) as image:
-        return Header(str(image.format), 1)
+    with _opened(path):
+        pass
 
 
 def check_pixels(path: str | Path) -> Header:
@@ -135,68 +138,57 @@ def check_pixels(path: str | Path) -> Header:
     Raises:
         PictureError: as :func:`decode`.
     """
-    with _open(path) as image:
-        try:
-            # A JPEG at an eighth of its size: every byte is still read, most of the arithmetic is saved.
-            image.draft("RGB", (1, 1))
-            image.load()
-            if image.mode.startswith(("I", "F")):
-                _deep_to_rgb(image)
-            return Header(str(image.format), getattr(image, "n_frames", 1))
-        except _DECODING_ERRORS as error:
-            raise PictureError(path, _damage(error)) from error
+    with _opened(path) as image:
+        # A JPEG at an eighth of its size: every byte is still read, most of the arithmetic is saved.
+        image.draft("RGB", (1, 1))
+        image.load()
+        if image.mode.startswith(("I", "F")):
+            _deep_to_rgb(image)
+        return Header(str(image.format), getattr(image, "n_frames", 1))
 
 
-def _open(path: str | Path) -> Image.Image:
-    """Open a picture file and hold it against the limits, without decoding it."""
+@contextmanager
+def _opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open a picture file, not yet decoded, and hold it against the limits.
+
+    What goes wrong with the picture, here or inside the block, becomes a :class:`PictureError`.
+    """
+    path = Path(path)
     try:
-        status = Path(path).stat()
+        status = path.stat()
         # Opening a named pipe would wait for ever.
         if not stat.S_ISREG(status.st_mode):
             raise PictureError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
         if status.st_size == 0:
             raise PictureError(path, "empty file (0 bytes)")
         Image.init()  # all plug-ins; Pillow loads only the commonest by itself
-        image = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError as error:
-        raise PictureError(path, _what_it_is(Path(path))) from error
-    except FileNotFoundError as error:
-        reason = "link to a file that is not there" if Path(path).is_symlink() else "no such file"
-        raise PictureError(path, reason) from error
-    except PermissionError as error:
-        raise PictureError(path, "no permission to read it") from error
-    except Image.DecompressionBombError as error:
-        raise PictureError(path, f"too large (over {MAX_PIXELS:,} pixels)") from error
+        # The file is opened here, as Pillow leaves files open that it refuses.
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PictureError(
+                    path, f"too large ({width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read)"
+                )
+            # NewSubfileType (TIFF 6.0, tag 254): 1 is a smaller version of another picture in the file.
+            if getattr(image, "tag_v2", {}).get(254) == 1:
+                raise PictureError(
+                    path, "a camera's raw file, of which only a preview can be read: convert it to JPEG"
+                )
+            yield image
     except _DECODING_ERRORS as error:
-        raise PictureError(path, _damage(error)) from error
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        image.close()
-        raise PictureError(
-            path, f"too large ({width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read)"
-        )
-    return image
+        raise PictureError(path, _reason(path, error)) from error
 
 
-def _what_it_is(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            start = file.read(64)
-    except OSError as error:
-        return _damage(error)
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signature, name in _SIGNATURES:
-        if text.startswith(signature):
-            return f"not a picture, but {name}"
-    if start[4:8] == b"ftyp":
-        return "a HEIC picture or a film, which cannot be read here: convert it to JPEG"
-    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"BM", b"RIFF")):
-        return "damaged picture (its header cannot be read)"
-    return "not a picture that can be read here"
-
-
-def _damage(error: BaseException) -> str:
-    if isinstance(error, Image.DecompressionBombError):
+def _reason(path: Path, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return _what_it_is(path)
+    if isinstance(error, FileNotFoundError):
+        return "link to a file that is not there" if path.is_symlink() else "no such file"
+    if isinstance(error, PermissionError):
+        return "no permission to read it"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})"
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"too large (over {MAX_PIXELS:,} pixels)"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
@@ -204,6 +196,24 @@ def _damage(error: BaseException) -> str:
     if "truncated" in said.lower():
         return "damaged picture (the file ends too early)"
     return f"damaged picture ({said or type(error).__name__})"
+
+
+def _what_it_is(path: Path) -> str:
+    with path.open("rb") as file:
+        start = file.read(64)
+    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    for signature, name in _SIGNATURES:
+        if text.startswith(signature):
+            return f"not a picture, but {name}"
+    if start[4:8] == b"ftyp":
+        if start[8:12] in _HEIC_BRANDS:
+            return "a HEIC picture, which cannot be read here: convert it to JPEG"
+        return "not a picture, but a film"
+    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "a JPEG XL picture, which cannot be read here: convert it to JPEG or PNG"
+    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8")) or start[:4] + start[8:12] == b"RIFFWEBP":
+        return "damaged picture (its header cannot be read)"
+    return "not a picture that can be read here"
 
 
 def _orientation(image: Image.Image) -> int:
@@ -217,30 +227,35 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return _deep_to_rgb(image)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", rgba.size, "white")
+        white.paste(rgba, mask=rgba)
+        return white
     # A copy even of RGB, so that nothing keeps the file open.
     return image.convert("RGB") if image.mode != "RGB" else image.copy()
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
     """Scale more than 8 bits a value to 8 bits; Pillow itself would clip them to white."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError("values that are not finite")
-    if image.mode == "F":
-        # Float pictures carry no range; these are the three in use.
-        top = next((top for top in (1.0, 255.0, 65535.0) if values.max(initial=0) <= top), None)
-        if top is None or values.min(initial=0) < 0:
-            raise ValueError("float values outside 0–1, 0–255 and 0–65535")
-    else:
-        bits = getattr(image, "tag_v2", {}).get(258, (16,))[0]
-        top = float(2 ** min(bits, 16) - 1)
-    grey = np.clip(np.rint(values * (255.0 / top)), 0, 255).astype(np.uint8)
+    values = np.asarray(image, dtype=np.float32)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[values == transparent] = 255
+    hidden = values == transparent if isinstance(transparent, int) else None
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(258, (16,))[0]
+    if image.mode != "F" and bits <= 16:
+        top: float | None = 2**bits - 1
+    else:
+        # Float and 32-bit pictures carry no range; these are the three in use.
+        top = next((top for top in (1, 255, 65535) if values.max(initial=0) <= top), None)
+    # Written so that NaN fails, too.
+    if top is None or not (values.min(initial=0) >= 0 and values.max(initial=0) <= top):
+        raise ValueError("its values are outside 0–1, 0–255 and 0–65535")
+    values = values * np.float32(255 / top)
+    if tags.get(262) == 0:  # photometric interpretation "white is zero", which Pillow heeds up to 8 bits
+        values = 255 - values
+    grey = np.rint(values, out=values).astype(np.uint8)
+    if hidden is not None:
+        grey[hidden] = 255
     return Image.fromarray(grey, mode="L").convert("RGB")
 
 
@@ -313,14 +328,20 @@ class Preprocessing(BaseModel):
             wide, high = self._scaled(width, height, self.resize / min(width, height))
             left, top = (wide - self.size) // 2, (high - self.size) // 2
             x, y = width / wide, height / high
-            box = (left * x, top * y, (left + self.size) * x, (top + self.size) * y)
+            # The products may pass the border by a rounding error, which Pillow would refuse.
+            right, bottom = min(width, (left + self.size) * x), min(height, (top + self.size) * y)
+            box = (left * x, top * y, right, bottom)
             return image.resize((self.size, self.size), method, box=box)
         if self.fit == "stretch":
             return image.resize((self.size, self.size), method)
         if self.fit == "pad":
-            colour = tuple(round(255 * value) for value in self.mean)
-            scaled = image.resize(self._scaled(width, height, self.size / max(width, height)), method)
-            return ImageOps.pad(scaled, (self.size, self.size), method, color=colour)
+            red, green, blue = (round(255 * value) for value in self.mean)
+            square = Image.new("RGB", (self.size, self.size), (red, green, blue))
+            wide, high = self._scaled(width, height, self.size / max(width, height))
+            square.paste(
+                image.resize((wide, high), method), ((self.size - wide) // 2, (self.size - high) // 2)
+            )
+            return square
         sides = self._scaled(width, height, self.resize / max(width, height))
         wide, high = (max(_WHOLE_LEAST, round(side / _WHOLE_STEP) * _WHOLE_STEP) for side in sides)
         return image.resize((wide, high), method)

@@ -1,0 +1,127 @@
+"""The loop evaluates, keeps and saves when it should."""
+
+import numpy as np
+import paddle
+import pytest
+
+from hubtune.data.loader import Batch
+from hubtune.evaluate import Metrics
+from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
+from hubtune.train.checkpoint import Checkpoints, TrainState
+from hubtune.train.interrupt import Stop
+from hubtune.train.loop import Plan, fit
+from hubtune.train.observer import Observer
+from hubtune.train.run_folder import RunFolder
+
+
+def _plan(**options):
+    given = {
+        **{
+            "steps_per_epoch": 4,
+            "total_steps": 8,
+            "eval_interval": 3,
+            "log_interval": 10,
+            "save_interval": None,
+        },
+        **{"keep_statistics": False, "rate": lambda step: 1e-3 * (1 - step / 8), "seed": 0},
+    }
+    return Plan(**{**given, **options})
+
+
+def _batches(count):
+    random = np.random.default_rng(0)
+    for _ in range(count):
+        arrays = list(random.standard_normal((2, 3, 32, 32)).astype(np.float32))
+        yield Batch([0, 1], arrays, {}), np.array([0, 1])
+
+
+def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
+    classifier = Classifier(find("smallnet"), 2)
+    optimizer = paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
+    (tmp_path / "run").mkdir(exist_ok=True)
+    kept, answers, state = [], iter(accuracies), TrainState()
+
+    def evaluate():
+        accuracy = next(answers)
+        return None if accuracy is None else Metrics(accuracy, 1.0, 10, (0.0, 1.0))
+
+    fit(
+        classifier,
+        optimizer,
+        batches or _batches(8),
+        ["a.png", "b.png"],
+        plan or _plan(),
+        state,
+        evaluate=evaluate,
+        keep_best=lambda metrics: kept.append((state.step, metrics and metrics.accuracy)),
+        run=RunFolder(tmp_path / "run"),
+        stop=stop or Stop(),
+        observer=Observer(),
+    )
+    return state, kept
+
+
+def test_only_a_strictly_better_model_is_kept(tmp_path):
+    # Evaluations after steps 3, 4 (end of epoch), 6 and 8.
+    state, kept = _fit(tmp_path, [0.5, 0.5, 0.7, 0.6])
+    assert kept == [(3, 0.5), (6, 0.7)]
+    assert (state.best_step, state.best_accuracy, state.step) == (6, 0.7, 8)
+
+
+def test_without_validation_every_evaluation_point_keeps_the_model(tmp_path):
+    state, kept = _fit(tmp_path, [None] * 4)
+    assert kept[-1] == (8, None)
+    assert state.best_accuracy is None
+
+
+def test_checkpoints_are_saved_at_each_epochs_end_and_two_are_kept(tmp_path):
+    _fit(tmp_path, [0.5] * 4)
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-4", "step-8"]
+    _fit(tmp_path, [0.5] * 4, plan=_plan(save_interval=3))
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-6", "step-8"]
+
+
+def test_a_step_without_readable_pictures_changes_nothing(tmp_path):
+    empty = [(Batch([], [], {0: None, 1: None}), np.array([], dtype=np.int64))] * 8
+    state, _ = _fit(tmp_path, [0.5] * 4, batches=empty)
+    assert (state.step, state.count) == (8, 0)
+
+
+def test_a_checkpoint_brings_network_and_optimizer_back(tmp_path):
+    def pair():
+        classifier = Classifier(find("smallnet"), 2)
+        return classifier, paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
+
+    def step(classifier, optimizer):
+        classifier(paddle.ones([2, 3, 32, 32])).sum().backward()
+        optimizer.step()
+        optimizer.clear_grad()
+
+    first, optimizer = pair()
+    step(first, optimizer)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer)
+    step(first, optimizer)
+    second, other = pair()
+    assert checkpoints.restore(second, other) == TrainState(step=7, best_accuracy=0.5)
+    step(second, other)
+    for name, tensor in first.state().items():
+        assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name
+
+
+def test_a_stop_is_obeyed_before_the_next_batch(tmp_path):
+    stop = Stop()
+
+    def batches():
+        for number, batch in enumerate(_batches(8)):
+            if number == 5:
+                stop.signal = 2
+            yield batch
+
+    from hubtune.errors import StoppedError
+
+    with pytest.raises(StoppedError, match="^Stopped after step 5 of 8; everything is saved$") as caught:
+        _fit(tmp_path, [0.5] * 4, batches=batches(), stop=stop)
+    assert caught.value.exit_code == 130
+    assert (tmp_path / "run" / "checkpoints" / "step-5").is_dir()
