@@ -11,6 +11,7 @@ from hubtune.evaluate import Metrics, measure
 from hubtune.hub.model_folder import ModelCard, read_model
 from hubtune.models.classifier import Classifier
 from hubtune.scores import Outcome, predict_scores
+from hubtune.sealed import find
 from hubtune.train.run_folder import BEST_MODEL, is_run
 
 
@@ -129,9 +130,14 @@ def model_folder_of(folder: Path) -> Path:
     """The model folder that a run's or a model's folder stands for.
 
     Raises:
-        ModelError: if the folder is not there.
+        ModelError: if the folder is not there, or is a run without a model.
     """
     if is_run(folder):
+        if not find(folder / BEST_MODEL).exists():
+            raise ModelError(
+                f"{folder} has no model yet, as it has not come to its first evaluation: "
+                f"go on with it by hubtune finetune {folder} --resume"
+            )
         return folder / BEST_MODEL
     if not folder.is_dir():
         raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")

@@ -32,10 +32,12 @@ LEVELS = {
     "scores": 3,
     "train": 3,
     "model": 4,
-    "task": 5,
-    "demo": 6,
-    "report": 6,
-    "cli": 7,
+    "session": 5,
+    "task": 6,
+    "demo": 8,
+    "report": 7,
+    "__main__": 10,
+    "cli": 9,
 }
 WITHOUT_PADDLE = [0, 1]
 

@@ -375,3 +375,17 @@ def test_a_damaged_model_is_refused(module, data, tmp_path):
     file.write_bytes(content)
     with pytest.raises(hubtune.ModelError, match=r"model.safetensors is damaged: its SHA-256 differs"):
         hubtune.load_model(run.path)
+
+
+def test_a_run_that_ended_before_it_began_makes_room(module, data, tmp_path):
+    file = hubtune.ListDataset(data).examples("train")[0].path
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    with pytest.raises(hubtune.DataError):
+        _train(module, data, _config(tmp_path))
+    with pytest.raises(hubtune.ModelError, match="has no model yet"):
+        hubtune.load_model(tmp_path / "run")
+    file.write_bytes(content)
+    _, run = _train(module, data, _config(tmp_path))
+    assert run.path == tmp_path / "run"
+    assert (run.path / "skipped.csv").read_text() == "list,path,reason\n"

@@ -12,19 +12,19 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-# One thread, and the same products on Intel and AMD processors (on AMD also twice as fast). Paddle reads these
-# when it is imported, and they decide the last digits of the weights.
+# One thread, and the same products on Intel and AMD processors (on AMD also twice as fast): they decide the
+# last digits of the weights, and Paddle reads them when it is imported.
 os.environ.update(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="5")
 
-from safetensors.numpy import save  # noqa: E402
+from safetensors.numpy import save
 
-from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, ScratchStrategy, load_model  # noqa: E402
-from hubtune.data.scan import scan_classes  # noqa: E402
-from hubtune.data.split import Amount, make_split, write_split  # noqa: E402
-from hubtune.demo import write_digits  # noqa: E402
-from hubtune.files import sha256_of, write_atomically  # noqa: E402
-from hubtune.hub.registry import MODULE_FILE  # noqa: E402
-from hubtune.models.classifier import Classifier  # noqa: E402
+from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, ScratchStrategy, load_model
+from hubtune.data.scan import scan_classes
+from hubtune.data.split import Amount, make_split, write_split
+from hubtune.demo import write_digits
+from hubtune.files import sha256_of, write_atomically
+from hubtune.hub.registry import MODULE_FILE
+from hubtune.models.classifier import Classifier
 
 DIGITS = range(7)
 WEIGHTS_FILE = "digitnet.safetensors"
@@ -39,8 +39,8 @@ TRAINING = {
 }
 
 MODULE_YAML = """\
-# A hub module is a folder that holds this file and the weights beside it. This one comes with hubtune, made by
-# {command}, and is the example for your own: copy the folder, put your weights in,
+# A hub module is a folder that holds this file and the weights beside it. This one comes with hubtune (its
+# tools/make_digitnet.py made it), and is the example for your own: copy the folder, put your weights in,
 # change what stands here, and give the folder's path where a module's name is asked for: in a recipe
 # `module: path/to/folder`, in Python `hubtune.Module("path/to/folder")`.
 
@@ -59,8 +59,8 @@ preprocessing:
   mean: [0.5, 0.5, 0.5]     # of red, green and blue, values 0 to 1
   std: [0.5, 0.5, 0.5]
 
-# The weights, as safetensors: a format that cannot run code. Another file than this sum says is refused:
-# after a change, write the new one here (python -c "from hubtune.files import sha256_of; …").
+# The weights, as safetensors: a format that cannot run code. A file with another SHA-256 is refused; yours is
+# shown by `sha256sum FILE`, on Windows by `certutil -hashfile FILE SHA256`.
 weights:
   file: {weights_file}
   sha256: {sha256}
@@ -100,7 +100,6 @@ def make_module(module: Path, work: Path) -> None:
     weights = module / WEIGHTS_FILE
     write_atomically(weights, save(tensors_of(load_model(run.best_model).classifier)))
     description = MODULE_YAML.format(
-        command="tools/make_digitnet.py",
         weights_file=WEIGHTS_FILE,
         sha256=sha256_of(weights),
         train=f"{len(dataset.examples('train')):,}",

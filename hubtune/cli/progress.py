@@ -95,9 +95,10 @@ class _Bar(Observer):
         learning = "" if loss is None else f"loss {loss:.3f}  acc {accuracy:.3f}  "
         self._bar.update(self._task, advance=pictures, figures=f"{learning}{speed:.1f} pictures/s")
 
-    def evaluated(self, name: str, metrics: Metrics, *, best: bool) -> None:
-        mark = "  [green]best so far[/]" if best else ""
-        self._bar.console.print(f"{name}: {figures(metrics)}{mark}", highlight=False)
+    def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
+        mark = "  [green]best so far[/]" if best and step else ""
+        when = f"step {step}, " if step else ""
+        self._bar.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
 
     def notice(self, text: str) -> None:
         self._bar.console.print(escape(text), highlight=False)

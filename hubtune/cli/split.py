@@ -1,12 +1,18 @@
 """``hubtune split``."""
 
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.output import on_terminal, print_json, say, shown
 from hubtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from hubtune.data.split import Split
 
 
 @click.command()
@@ -77,8 +83,14 @@ def command(
     from hubtune.data.split import Amount, make_split, read_display_names, write_split
 
     validate, tested = Amount.parse(val), Amount.parse(test)
-    if test_dir is not None and tested:
-        raise UsageError("--test and --test-dir both say where test pictures come from: give one of them")
+    if test_dir is not None:
+        if tested:
+            raise UsageError("--test and --test-dir both say where test pictures come from: give one of them")
+        if pictures.resolve().is_relative_to(test_dir.resolve()):
+            raise UsageError(
+                f"--test-dir {test_dir} holds {pictures} itself: give a folder of test pictures only"
+            )
+    test_scan = scan_files(test_dir) if test_dir is not None else None
     with _progress() as advance:
         scan = scan_classes(pictures, skip=test_dir, advance=advance)
     split = make_split(
@@ -88,7 +100,7 @@ def command(
         train=train,
         seed=seed,
         labels=read_display_names(labels, list(scan.classes)) if labels else None,
-        test_scan=scan_files(test_dir) if test_dir else None,
+        test_scan=test_scan,
     )
     folder = out if out is not None else pictures.resolve().parent if _is_here(pictures) else pictures.parent
     options = {
@@ -114,9 +126,12 @@ def command(
         )
         return
     _print_table(split)
-    _print_remarks(scan, split)
-    say(f"\nWritten to {shown(str(folder))}: {', '.join(file.name for file in files)}")
-    say(f"Next: hubtune finetune {shown(str(pictures))}")
+    _print_left_out(split)
+    for remark in split.remarks:
+        say(f"• {shown(remark)}")
+    say(f"\nWritten to {_quoted(folder)}: {', '.join(file.name for file in files)}")
+    # With lists of the default place, the pictures alone lead to them.
+    say(f"Next: hubtune finetune {_quoted(pictures if out is None else folder)}")
 
 
 def _is_here(pictures: Path) -> bool:
@@ -124,12 +139,14 @@ def _is_here(pictures: Path) -> bool:
     return pictures.name in ("", "..")
 
 
-def _progress() -> Any:
-    """A bar for the scan, on a terminal, once it is clear that it takes time."""
-    from contextlib import nullcontext
+def _quoted(path: Path) -> str:
+    """A path as it can be typed into a shell."""
+    text = shown(str(path))
+    return text if all(c.isalnum() or c in "-_./\\:" for c in text) else f'"{text}"'
 
-    from hubtune.cli.output import on_terminal
 
+def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
+    """A bar for the scan, on a terminal."""
     if not on_terminal():
         return nullcontext(None)
     from hubtune.cli.progress import counting_bar
@@ -137,56 +154,44 @@ def _progress() -> Any:
     return counting_bar("reading pictures")
 
 
-def _print_table(split: Any) -> None:
-    counts = split.counts()
-    columns = ["train", "validate", "test"]
-    if split.left_over:
-        columns.append("left_over")
-    named = split.labels != split.folders
-    names = [
-        shown(f"{folder} ({label})" if named and folder != label else folder)
-        for folder, label in zip(split.folders, split.labels, strict=True)
-    ]
-    rows = [
-        [name, *(f"{counts[f][c]:,}" for c in columns)] for name, f in zip(names, split.folders, strict=True)
-    ]
-    totals = ["total", *(f"{sum(row[c] for row in counts.values()):,}" for c in columns)]
-    heads = ["class", *(column.replace("_", " ") for column in columns)]
+def _print_table(split: "Split") -> None:
     from rich.cells import cell_len
 
-    widths = [max(cell_len(row[i]) for row in [heads, *rows, totals]) for i in range(len(heads))]
-    lines = [heads, *rows, totals]
-    for number, line in enumerate(lines):
+    counts = split.counts()
+    totals = Counter[str]()
+    for row in counts.values():
+        totals.update(row)
+    columns = [name for name in ("train", "validate", "test", "left_over") if name == "train" or totals[name]]
+    names = [
+        shown(folder if folder == label else f"{folder} ({label})")
+        for folder, label in zip(split.folders, split.labels, strict=True)
+    ]
+    lines = [
+        ["class", *(column.replace("_", " ") for column in columns)],
+        *(
+            [name, *(f"{row[c]:,}" for c in columns)]
+            for name, row in zip(names, counts.values(), strict=True)
+        ),
+        ["total", *(f"{totals[c]:,}" for c in columns)],
+    ]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+    rule = "  ".join("─" * width for width in widths)
+    for number, (name, *cells) in enumerate(lines):
         if number in (1, len(lines) - 1):
-            click.echo("  ".join("─" * width for width in widths))
-        first = line[0] + " " * (widths[0] - cell_len(line[0]))
-        click.echo(
-            "  ".join([first, *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))])
-        )
+            click.echo(rule)
+        name += " " * (widths[0] - cell_len(name))
+        click.echo("  ".join([name, *map(str.rjust, cells, widths[1:])]))
 
 
-def _print_remarks(scan: Any, split: Any) -> None:
-    unreadable = scan.left_out
-    if unreadable:
-        say(f"\n{len(unreadable)} left out, as they cannot be used (all are in split.json):")
-        for entry in unreadable[:20]:
-            say(f"  {shown(str(entry.path))}: {entry.reason}")
-        if len(unreadable) > 20:
-            say(f"  … and {len(unreadable) - 20:,} more")
-    lines = list(split.remarks)
-    if scan.strays:
-        lines.append(f"{len(scan.strays)} other files are no pictures: {_some(scan.strays)}.")
-    if scan.renamed:
-        lines.append(
-            f"{len(scan.renamed)} are of another format than their names say, and used: {_some(scan.renamed)}."
-        )
-    if scan.animated:
-        lines.append(f"{len(scan.animated)} have several frames; the first is used: {_some(scan.animated)}.")
-    if lines:
-        say("")
-    for line in lines:
-        say(shown(line))
+def _print_left_out(split: "Split") -> None:
+    """Name what is in no list, by reason: a camera's whole card of one kind is one line."""
+    from hubtune.data.scan import counted, some
 
-
-def _some(paths: list[Path]) -> str:
-    return ", ".join(path.name for path in paths[:3]) + (", …" if len(paths) > 3 else "")
+    if not split.left_out:
+        return
+    say(f"\nLeft out: {counted(len(split.left_out), 'file')}; split.json has them all.")
+    reasons: dict[str, list[str]] = {}
+    for entry in split.left_out:
+        reasons.setdefault(entry.reason, []).append(shown(str(entry.path)))
+    for reason, paths in reasons.items():
+        say(f"• {reason}: {some(paths)}")

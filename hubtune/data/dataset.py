@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hubtune.data.lists import (
     LABEL_LIST,
+    PADDLECLAS_VALIDATE_LIST,
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
@@ -17,8 +18,6 @@ from hubtune.data.lists import (
     read_paths,
 )
 from hubtune.errors import DataError
-
-_PADDLECLAS_VALIDATE_LIST = "val_list.txt"
 
 LIST_NAMES = ("train", "validate", "test")
 
@@ -168,7 +167,7 @@ class ListDataset(BaseCVDataset):
             base,
             # Kept even where it is missing: a data set without it gets an error that names the file.
             train_list_file or TRAIN_LIST,
-            validate_list_file or default(VALIDATE_LIST, _PADDLECLAS_VALIDATE_LIST),
+            validate_list_file or default(VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
             test_list_file or default(TEST_LIST),
             predict_list_file,
             label_list_file,

@@ -13,6 +13,7 @@ from hubtune.errors import DataError, suggest
 
 TRAIN_LIST = "train_list.txt"
 VALIDATE_LIST = "validate_list.txt"
+PADDLECLAS_VALIDATE_LIST = "val_list.txt"
 TEST_LIST = "test_list.txt"
 LABEL_LIST = "label_list.txt"
 
@@ -48,14 +49,14 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[Example]:
         if not path:
             raise DataError(f"{file}:{place}: no label in {line!r}: write `path label`")
         # A number is an id even where classes are called by numbers, as in PaddleHub.
-        number = int(label) if label.isascii() and label.isdecimal() else numbers.get(label)
+        number = int(label) if _is_number(label) else numbers.get(label)
         if number is None:
             raise DataError(f"{file}:{place}: unknown label {label!r}.{suggest(label, labels)}")
         if number >= len(labels):
             raise DataError(
                 f"{file}:{place}: label {number}, but the {len(labels)} classes are 0 to {len(labels) - 1}"
             )
-        examples.append(Example(base / path, number))
+        examples.append(Example(_locate(path, base), number))
     return examples
 
 
@@ -68,13 +69,26 @@ def read_paths(file: Path, base: Path) -> list[Path]:
     paths = []
     for _, line in _lines(file):
         path, _ = split_line(line)
-        whole = base / line
-        paths.append(whole if not path or whole.exists() else base / path)
+        whole = _locate(line, base)
+        paths.append(whole if not path or whole.exists() else _locate(path, base))
     return paths
+
+
+def _locate(path: str, base: Path) -> Path:
+    """Where a list's path leads; one that leads nowhere is read as Windows and careless hands write it."""
+    found = base / path
+    if ("\\" in path or path[-1] in " \t") and not found.exists():
+        return base / path.replace("\\", "/").rstrip(" \t")
+    return found
+
+
+def _is_number(label: str) -> bool:
+    return label.isascii() and label.isdecimal() and len(label) < 10
 
 
 def split_line(line: str) -> tuple[str, str]:
     """Part a list's line at its last space or tab; the path is empty where there is none."""
+    line = line.rstrip(" \t")
     cut = max(line.rfind(" "), line.rfind("\t"))
     return (line[:cut], line[cut + 1 :]) if cut > 0 else ("", line)
 
@@ -86,7 +100,7 @@ def count_classes(file: Path) -> int | None:
         DataError: if the file cannot be read.
     """
     labels = [split_line(line)[1] for _, line in _lines(file)]
-    if not all(label.isascii() and label.isdecimal() for label in labels):
+    if not all(map(_is_number, labels)):
         return None
     return max((int(label) + 1 for label in labels), default=0)
 
@@ -109,9 +123,8 @@ def read_labels(file: Path) -> list[str]:
     names = [line for _, line in _lines(file)]
     if not names:
         raise DataError(f"{file} names no class: write one class name a line")
-    numbered = [line.split(maxsplit=1) for line in names]
-    if all(len(parts) == 2 and parts[0] == str(number) for number, parts in enumerate(numbered)):
-        names = [parts[1] for parts in numbered]
+    if _are_numbered(names):
+        names = [name.split(maxsplit=1)[1] for name in names]
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -121,8 +134,16 @@ def read_labels(file: Path) -> list[str]:
 
 
 def labels_text(names: Iterable[str]) -> str:
-    """The content of a label list."""
+    """The content of a label list; :func:`read_labels` gives the same names back."""
+    names = list(names)
+    if _are_numbered(names):  # folders called `0 cat`, `1 dog`: the numbers belong to the names
+        names = [f"{number} {name}" for number, name in enumerate(names)]
     return "".join(f"{name}\n" for name in names)
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    parted = [name.split(maxsplit=1) for name in names]
+    return all(len(parts) == 2 and parts[0] == str(number) for number, parts in enumerate(parted))
 
 
 def encode(text: str) -> bytes:
@@ -133,6 +154,10 @@ def encode(text: str) -> bytes:
 def relative_to(path: Path, folder: Path) -> str:
     """A path as it stands in a list that lies in ``folder``: relative where possible, with ``/``."""
     absolute, start = path.absolute(), folder.absolute()
+    if absolute.is_relative_to(start) and ".." not in absolute.parts:
+        return absolute.relative_to(start).as_posix()
+    # Where `..` leads is known only once the links on the way are followed.
+    absolute, start = absolute.parent.resolve() / absolute.name, start.resolve()
     if absolute.anchor != start.anchor:  # another drive
         return absolute.as_posix()
     return Path(os.path.relpath(absolute, start)).as_posix()

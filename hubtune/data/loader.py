@@ -1,10 +1,13 @@
 """Loading pictures ahead of the network, in threads, in order, without ever hanging or losing one."""
 
+import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 
 import numpy as np
 
@@ -46,7 +49,7 @@ def load_batches(
         paths: all pictures; only named in messages.
         batches: the indices of each batch.
         prepare: index → float32 array ``[3, height, width]``; called in any thread, in any order.
-        workers: number of threads.
+        workers: number of threads, at least one.
 
     Yields:
         One :class:`Batch` for each of ``batches``, in order, though its pictures may all be bad.
@@ -54,18 +57,45 @@ def load_batches(
     Raises:
         MachineError: if a picture does not load within two minutes.
     """
-    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="hubtune-decode")
+    waiting: SimpleQueue[_Task | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[np.ndarray]]]] = deque()
+    # Not a ThreadPoolExecutor: Python waits for its threads before it exits, for a stuck one for ever.
+    for number in range(workers):
+        Thread(target=_work, args=(waiting,), name=f"hubtune-decode-{number}", daemon=True).start()
     try:
         for indices in batches:
-            pending.append((indices, [pool.submit(prepare, index) for index in indices]))
+            tasks = [_Task(Future(), prepare, index) for index in indices]
+            for task in tasks:
+                waiting.put(task)
+            pending.append((indices, [task.future for task in tasks]))
             if len(pending) > _BATCHES_AHEAD:
                 yield _collect(*pending.popleft(), paths)
         while pending:
             yield _collect(*pending.popleft(), paths)
     finally:
         # Without waiting: a consumer that stops early, or Ctrl-C, must not wait for pictures ahead.
-        pool.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(Empty):
+            while True:
+                waiting.get_nowait()
+        for _ in range(workers):
+            waiting.put(None)
+
+
+@dataclass(frozen=True)
+class _Task:
+    future: Future[np.ndarray]
+    prepare: Callable[[int], np.ndarray]
+    index: int
+
+
+def _work(waiting: "SimpleQueue[_Task | None]") -> None:
+    """Do the tasks of a queue until there comes ``None``."""
+    while (task := waiting.get()) is not None:
+        try:
+            task.future.set_result(task.prepare(task.index))
+        except BaseException as error:  # noqa: BLE001  # raised again where the result is asked for
+            task.future.set_exception(error)
+        del task  # an idle thread keeps no picture
 
 
 def _collect(indices: Sequence[int], futures: list[Future[np.ndarray]], paths: Sequence[Path]) -> Batch:

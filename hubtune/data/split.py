@@ -9,15 +9,17 @@ import json
 import math
 import re
 import unicodedata
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from os.path import lexists  # Path.exists() raises where a folder may not be entered
 from pathlib import Path
 from typing import Any
 
 from hubtune.data.lists import (
     LABEL_LIST,
+    PADDLECLAS_VALIDATE_LIST,
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
@@ -26,12 +28,15 @@ from hubtune.data.lists import (
     list_text,
     relative_to,
 )
-from hubtune.data.scan import LeftOut, Picture, Scan
-from hubtune.errors import DataError, UsageError, suggest
+from hubtune.data.scan import LeftOut, Picture, Scan, counted, name_key, some
+from hubtune.errors import DataError, MachineError, UsageError, suggest
 from hubtune.files import write_atomically
 
 SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
+_WORDS = {"train": "training", "validate": "validation", "test": "test"}
+# Remarks of one kind; more of them are only counted.
+_MOST_REMARKS = 10
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,9 @@ class Amount:
         Raises:
             UsageError: if it is none of these.
         """
-        text = text.strip()
-        if re.fullmatch(r"\d{1,9}", text):
+        if re.fullmatch(r"\s*\d{1,9}\s*", text):
             return cls(count=int(text))
-        match = re.fullmatch(r"(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})(%?)", text)
+        match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)\s*", text)
         share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
         if share is None or share >= 1:
             raise UsageError(
@@ -79,7 +83,7 @@ class Split:
         labels: display name of each class.
         lists: ``train``, ``validate``, ``test`` → pictures with their labels.
         left_over: class folder → pictures that no list asked for.
-        groups: sets of byte-equal pictures.
+        groups: sets of byte-equal pictures, each in one list.
         left_out: files that are in no list, and why.
         remarks: what a person should know, one sentence each.
     """
@@ -127,119 +131,140 @@ def make_split(
         test_scan: a separate folder of test pictures, in place of ``test``.
 
     Raises:
-        DataError: if a picture of the test folder belongs to no class that can be told from its name.
+        DataError: if no picture of the test folder belongs to a class, or it leaves a class without pictures.
     """
-    folders = list(labels) if labels else list(scan.classes)
-    split = Split(
-        folders, [labels[name] for name in folders] if labels else folders, left_out=list(scan.left_out)
-    )
-    tested = _place_test_folder(split, test_scan) if test_scan else set()
-    copies = defaultdict(list)
-    for folder in folders:
+    names = labels or {folder: folder for folder in scan.classes}
+    split = Split(list(names), list(names.values()), left_out=list(scan.left_out), remarks=scan.remarks())
+    tested = _place_test_folder(split, test_scan) if test_scan is not None else set()
+    pictures = _without(split, scan, tested)
+    free, bound = _bind_copies(split, pictures)
+    wish = _Wish(validate, test, train, seed)
+    said = [_divide_class(split, label, free[label], bound[label], wish) for label in range(len(names))]
+    _remark(split, [sentence for sentence in said if sentence], "classes are too small, too")
+    for entries in split.lists.values():
+        entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
+    return split
+
+
+def _remark(split: Split, sentences: list[str], more: str) -> None:
+    split.remarks += sentences[:_MOST_REMARKS]
+    if len(sentences) > _MOST_REMARKS:
+        split.remarks.append(f"… and {len(sentences) - _MOST_REMARKS:,} more {more}.")
+
+
+def _without(split: Split, scan: Scan, tested: set[str]) -> list[tuple[Picture, int]]:
+    """The pictures of the tree with their labels, but for those that the test folder has, too."""
+    kept: list[tuple[Picture, int]] = []
+    for label, folder in enumerate(split.folders):
+        before = len(kept)
         for picture in scan.classes[folder]:
             if picture.sha256 in tested:
                 split.left_out.append(LeftOut(picture.path, "the same picture is in the test folder"))
             else:
-                copies[picture.sha256].append((picture, folder))
-    groups: dict[str, list[list[Picture]]] = {folder: [] for folder in folders}
-    bound = dict.fromkeys(folders, 0)
-    for members in copies.values():
-        if len(members) > 1:
-            split.groups.append([picture for picture, _ in members])
-        if len({folder for _, folder in members}) == 1:
-            groups[members[0][1]].append([picture for picture, _ in members])
+                kept.append((picture, label))
+        if len(kept) == before:
+            raise DataError(
+                f"Every picture of {scan.root / folder} is in the test folder, too: none is left for training"
+            )
+    return kept
+
+
+def _bind_copies(
+    split: Split, pictures: list[tuple[Picture, int]]
+) -> tuple[dict[int, list[list[Picture]]], Counter[int]]:
+    """Find byte-equal pictures, and put those that lie in different classes into the training list.
+
+    On different sides, these would be questions that no classifier can answer right twice.
+
+    Returns:
+        Label → groups of equal pictures, mostly of one, that are free to go to any list; label → number of
+        pictures that are bound to training.
+    """
+    copies = defaultdict(list)
+    for picture, label in [*split.lists["test"], *pictures]:
+        copies[picture.sha256].append((picture, label))
+    in_test_folder = {picture.sha256 for picture, _ in split.lists["test"]}
+    free: dict[int, list[list[Picture]]] = defaultdict(list)
+    bound: Counter[int] = Counter()
+    agreeing, conflicts = 0, []
+    for sha256, members in copies.items():
+        group = [picture for picture, _ in members]
+        conflicting = len({label for _, label in members}) > 1
+        if len(group) > 1:
+            split.groups.append(group)
+            agreeing += not conflicting
+        if conflicting:
+            where = "test" if sha256 in in_test_folder else "training"
+            conflicts.append(
+                f"The same picture lies in different classes: {some([p.name for p in group])}. "
+                f"All are in the {where} list; remove the wrong ones."
+            )
+        if sha256 in in_test_folder:
             continue
-        # On different sides these would be questions that no classifier can answer right twice.
-        for picture, folder in members:
-            split.lists["train"].append((picture, folders.index(folder)))
-            bound[folder] += 1
-    _remark_on_copies(split, tested)
-    for label, folder in enumerate(folders):
-        _divide_class(split, label, groups[folder], bound[folder], validate, test, train, seed)
-    for pictures in split.lists.values():
-        pictures.sort(key=lambda entry: (entry[1], entry[0].name))
-    return split
+        if conflicting:
+            split.lists["train"] += members
+            bound.update(label for _, label in members)
+        else:
+            free[members[0][1]].append(group)
+    if agreeing:
+        kept = "each stays in one list" if agreeing > 1 else "it stays in one list"
+        split.remarks.append(f"{counted(agreeing, 'group')} of byte-equal pictures: {kept}.")
+    _remark(split, conflicts, "of these; split.json has all in `groups`")
+    return free, bound
 
 
-def _remark_on_copies(split: Split, tested: set[str]) -> None:
-    same_class = sum(len({_class_of(picture) for picture in group}) == 1 for group in split.groups)
-    if same_class:
-        split.remarks.append(f"{same_class} groups of byte-equal pictures: each stays in one list.")
-    conflicting = [g for g in split.groups if len({_class_of(picture) for picture in g}) > 1]
-    for group in conflicting[:10]:
-        names = ", ".join(picture.name for picture in group)
-        split.remarks.append(
-            f"The same picture lies in different classes: {names}. All are in the training list; "
-            "remove the wrong ones."
-        )
-    if len(conflicting) > 10:
-        split.remarks.append(f"… and {len(conflicting) - 10} more of these; split.json has all in `groups`.")
-    removed = sum(entry.reason == "the same picture is in the test folder" for entry in split.left_out)
-    if removed:
-        split.remarks.append(f"{removed} pictures are in the test folder, too: left out of the other lists.")
+@dataclass(frozen=True)
+class _Wish:
+    """What was asked of every class."""
 
-
-def _class_of(picture: Picture) -> str:
-    return picture.name.split("/", 1)[0]
+    validate: Amount
+    test: Amount
+    train: int | None
+    seed: int
 
 
 def _divide_class(
-    split: Split,
-    label: int,
-    groups: list[list[Picture]],
-    bound: int,
-    validate: Amount,
-    test: Amount,
-    train: int | None,
-    seed: int,
-) -> None:
+    split: Split, label: int, groups: list[list[Picture]], bound: int, wish: _Wish
+) -> str | None:
+    """Divide one class; returns what is to be said if it gives less than was asked."""
     folder = split.folders[label]
-    total = sum(map(len, groups))
-    asked = {"test": test.of(total + bound), "validate": validate.of(total + bound)}
-    given = _fair_share(asked, total, bound)
-    rest = sorted(groups, key=lambda group: _lot(seed, folder, group[0].name))
-    wanted = {**given, "train": total if train is None else max(0, train - bound)}
-    for name, number in wanted.items():
+    free = sum(map(len, groups))
+    total = free + bound
+    asked = {"test": wish.test.of(total), "validate": wish.validate.of(total), "train": wish.train or 0}
+    given = _fair_share(asked["test"], asked["validate"], free, bound)
+    given["train"] = free if wish.train is None else max(0, wish.train - bound)
+    got = {"train": bound}
+    rest = sorted(groups, key=lambda group: _lot(wish.seed, folder, group[0].name))
+    for name, number in given.items():
         taken, rest = _take(rest, number)
         split.lists[name] += [(picture, label) for group in taken for picture in group]
-        wanted[name] = sum(map(len, taken))
-    left = sum(map(len, rest))
-    if left:
-        split.left_over[folder] = left
-    got = {**wanted, "train": wanted["train"] + bound}
-    asked["train"] = train or 0
-    lists = [name for name in ("train", "validate", "test") if asked[name] or name == "train"]
-    short = [f"{asked[name]} for {_WORDS[name]}" for name in lists if got[name] < asked[name]]
-    # A share of a small class may come to nothing without a list being short of what was asked.
-    shares = (("validate", validate), ("test", test))
-    empty = [_WORDS[name] for name, amount in shares if amount and not got[name]]
-    if short:
-        split.remarks.append(
-            f"Class {folder!r} has {_pictures(total + bound)}, too few for {' and '.join(short)}: "
-            f"it gives {', '.join(f'{got[name]} for {_WORDS[name]}' for name in lists)}."
-        )
-    elif empty:
-        split.remarks.append(
-            f"Class {folder!r} has {_pictures(total + bound)}: none for {' and '.join(empty)}."
-        )
+        got[name] = got.get(name, 0) + sum(map(len, taken))
+    if rest:
+        split.left_over[folder] = sum(map(len, rest))
+    missing = [
+        f"{asked[name] or 'any'} in the {_WORDS[name]} list"
+        for name, wanted in (("train", wish.train), ("validate", wish.validate), ("test", wish.test))
+        if got[name] < asked[name] or (wanted and not got[name])
+    ]
+    if not missing:
+        return None
+    copies = ", byte-equal ones among them," if sum(asked.values()) < total else ","
+    gives = [f"{got[name]} for {_WORDS[name]}" for name in split.lists if got[name] or name == "train"]
+    return (
+        f"Class {folder!r} has {counted(total, 'picture')}{copies} too few for {' and '.join(missing)}: "
+        f"it gives {', '.join(gives)}."
+    )
 
 
-def _pictures(number: int) -> str:
-    return f"{number:,} picture{'s' * (number != 1)}"
-
-
-_WORDS = {"validate": "validation", "test": "test", "train": "training"}
-
-
-def _fair_share(asked: dict[str, int], total: int, bound: int) -> dict[str, int]:
+def _fair_share(test: int, validate: int, free: int, bound: int) -> dict[str, int]:
     """What a class can give: all that was asked while training keeps a picture, else half of it."""
-    wanted = sum(asked.values())
-    if wanted < total + min(bound, 1):
-        return asked
-    for_others = (total + bound) // 2
+    asked = test + validate
+    if asked < free + min(bound, 1):
+        return {"test": test, "validate": validate}
+    for_both = (free + bound) // 2
     # Validation first: without it no best model can be chosen.
-    validate = min(asked["validate"], math.ceil(for_others * asked["validate"] / wanted)) if wanted else 0
-    return {"test": min(asked["test"], for_others - validate), "validate": validate}
+    for_validation = min(validate, math.ceil(for_both * validate / max(1, asked)))
+    return {"test": min(test, for_both - for_validation), "validate": for_validation}
 
 
 def _take(groups: list[list[Picture]], number: int) -> tuple[list[list[Picture]], list[list[Picture]]]:
@@ -262,42 +287,45 @@ def _lot(seed: int, folder: str, name: str) -> tuple[bytes, str]:
 
 def _place_test_folder(split: Split, scan: Scan) -> set[str]:
     """Give each picture of the test folder its class, from its folder or its name; returns their sums."""
-    tested = set()
     split.left_out += scan.left_out
+    split.remarks += scan.remarks()
+    label_of = _namer(split)
+    tested = set()
     for picture in scan.classes[""]:
-        label = _label_of(picture, split)
+        label = label_of(picture)
         if label is None:
             split.left_out.append(LeftOut(picture.path, "no class has this name"))
         else:
             split.lists["test"].append((picture, label))
             tested.add(picture.sha256)
-    unknown = [entry for entry in split.left_out if entry.reason == "no class has this name"]
-    if not split.lists["test"]:
+    if not tested:
         raise DataError(
             f"No picture in {scan.root} can be told to belong to a class: name them after their class "
             f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
         )
-    if unknown:
-        shown = ", ".join(entry.path.name for entry in unknown[:5])
-        more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-        split.remarks.append(f"In {scan.root}, {shown}{more} belong to no class by their names: left out.")
     return tested
 
 
-def _label_of(picture: Picture, split: Split) -> int | None:
-    """The class of ``<class>/….jpg``, ``<class>.jpg`` or ``<class>_2.jpg``."""
-    top, _, below = picture.name.partition("/")
-    word = top if below else Path(top).stem
-    for names in (split.folders, split.labels):
-        for fold in (str, str.casefold):
-            known = {unicodedata.normalize("NFC", fold(name)): label for label, name in enumerate(names)}
-            text = unicodedata.normalize("NFC", fold(word))
-            if text in known:
-                return known[text]
-            numbered = re.fullmatch(r"(.*?)[\s_.()-]*\d+[\s_.()-]*", text)
-            if not below and numbered and numbered[1] in known:
-                return known[numbered[1]]
-    return None
+def _namer(split: Split) -> Callable[[Picture], int | None]:
+    """Make the function that tells the class of ``<class>/….jpg``, ``<class>.jpg`` or ``<class>_2.jpg``."""
+    # An exact name goes before one in other letters, a folder before a display name.
+    readings = [
+        (fold, {fold(unicodedata.normalize("NFC", name)): label for label, name in enumerate(names)})
+        for names in (split.folders, split.labels)
+        for fold in (str, str.casefold)
+    ]
+
+    def label_of(picture: Picture) -> int | None:
+        top, _, below = picture.name.partition("/")
+        word = unicodedata.normalize("NFC", top if below else Path(top).stem)
+        numbered = None if below else re.fullmatch(r"(.*?)[\s_.()-]*\d+[\s_.()-]*", word, re.DOTALL)
+        for candidate in (word, numbered[1] if numbered else word):
+            for fold, known in readings:
+                if fold(candidate) in known:
+                    return known[fold(candidate)]
+        return None
+
+    return label_of
 
 
 def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
@@ -311,41 +339,51 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         Class folder → display name, in the order of the labels.
 
     Raises:
-        DataError: if a line fits no folder, or two classes would have one name.
+        DataError: if the file is not UTF-8, a line fits no folder, or two classes would have one name.
     """
     try:
         content = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    lines = [line.strip() for line in content.split("\n") if line.strip()]
-    if sorted(lines) == sorted(folders):
-        return {line: line for line in lines}
+    normal = {unicodedata.normalize("NFC", folder): folder for folder in folders}
+    lines = [unicodedata.normalize("NFC", line.strip()) for line in content.split("\n") if line.strip()]
+    if sorted(lines) == sorted(normal):
+        return {normal[line]: normal[line] for line in lines}
+    longest_first = sorted(normal, key=len, reverse=True)  # `red fox` before `red`
     named: dict[str, str] = {}
     strange = []
     for line in lines:
-        # The longest folder name first: `red fox` before `red`.
-        for folder in sorted(folders, key=len, reverse=True):
-            match = re.fullmatch(rf"{re.escape(folder)}(?:\s*[=:,\t]\s*|\s+)(\S.*)", line)
-            if match:
-                named[folder] = match[1]
-                break
+        fits = ((folder, _name_after(folder, line)) for folder in longest_first)
+        folder, name = next(((folder, name) for folder, name in fits if name), ("", ""))
+        if name:
+            named[normal[folder]] = name
         else:
             strange.append(line)
     if len(strange) == len(lines) == len(folders):
         named, strange = dict(zip(folders, lines, strict=True)), []
+    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *strange]):
+        raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
     if strange:
-        first = strange[0]
         raise DataError(
-            f"{file}: {first!r} fits no class folder.{suggest(first.split()[0], folders)} "
+            f"{file}: {strange[0]!r} fits no class folder.{suggest(strange[0].split()[0], folders)} "
             "Write `folder name` a line, for example `yushuxin 虞书欣`"
         )
     names = {folder: named.get(folder, folder) for folder in folders}
-    twice = {name for name in names.values() if list(names.values()).count(name) > 1}
-    if twice:
-        raise DataError(
-            f"{file}: two classes would be called {min(twice)!r}: every class needs a name of its own"
-        )
+    name, times = Counter(names.values()).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{file}: two classes would be called {name!r}: every class needs a name of its own")
     return names
+
+
+def _name_after(folder: str, line: str) -> str:
+    """The name in a line ``folder name``; empty where the line is about another folder."""
+    if not line.startswith(folder):
+        return ""
+    rest = line[len(folder) :]
+    name = rest.lstrip()
+    if name.startswith(("=", ":", ",")):
+        return name[1:].lstrip()
+    return name if name != rest else ""
 
 
 def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: bool = False) -> list[Path]:
@@ -362,6 +400,7 @@ def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: b
 
     Raises:
         UsageError: if lists with other content are there; nothing is written then.
+        MachineError: if the folder cannot be written to.
     """
     files = {
         folder / LIST_FILES[name]: encode(
@@ -371,22 +410,42 @@ def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: b
         if pictures or name == "train"
     }
     files[folder / LABEL_LIST] = encode(labels_text(split.labels))
-    # A test list of an earlier split would leak into this one's training pictures.
+    # Lists of an earlier split would leak into this one's training pictures.
     stale = [folder / name for name in LIST_FILES.values() if folder / name not in files]
-    other = [path for path, content in files.items() if path.exists() and path.read_bytes() != content]
-    other += [path for path in stale if path.exists()]
+    if folder / VALIDATE_LIST in stale:
+        stale.append(folder / PADDLECLAS_VALIDATE_LIST)
+    record = folder / SPLIT_FILE
+    is_repetition = _holds(folder / TRAIN_LIST, files[folder / TRAIN_LIST])
+    other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
+    other += [path for path in stale if lexists(path)]
+    files[record] = _split_json(split, folder, options).encode()
+    if lexists(record) and not is_repetition and not _holds(record, files[record]):
+        other.append(record)
     if other and not force:
+        names = ", ".join(sorted(path.name for path in other))
         raise UsageError(
-            f"{', '.join(str(path) for path in sorted(other))} already there, with other content: "
-            "add --force to replace, or --out FOLDER to write elsewhere"
+            f"{folder.resolve()} has {names} with other content already: add --force to replace, "
+            "or --out FOLDER to write elsewhere"
         )
-    files[folder / SPLIT_FILE] = _split_json(split, folder, options).encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in stale:
-        path.unlink(missing_ok=True)
-    for path, content in files.items():
-        write_atomically(path, content)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
+        for path, data in files.items():
+            write_atomically(path, data)
+    except OSError as error:
+        raise MachineError(
+            f"The lists cannot be written to {folder.resolve()} ({error.strerror}): "
+            "choose another folder with --out FOLDER"
+        ) from error
     return list(files)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
 
 
 def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:

@@ -104,7 +104,7 @@ def fit(
             _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
             log_evaluation("dev", metrics)
             run.history.append({"step": state.step, "list": "validate", **metrics.as_dict()})
-            observer.evaluated("validate", metrics, best=best)
+            observer.evaluated("validate", metrics, step=state.step, best=best)
         if best:
             state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
             keep_best(metrics)

@@ -12,8 +12,8 @@ class Observer:
     def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         """Pictures are done; while training, with the recent mean loss and accuracy."""
 
-    def evaluated(self, name: str, metrics: Metrics, *, best: bool) -> None:
-        """A list was evaluated; ``best`` if no earlier validation was as good."""
+    def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
+        """The model of a step was measured on a list; ``best`` if no earlier validation was as good."""
 
     def notice(self, text: str) -> None:
         """Something that a person should read."""

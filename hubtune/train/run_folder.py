@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.files import write_atomically
 from hubtune.log import FORMATTER, logger
+from hubtune.sealed import find
 from hubtune.train.history import History
 
 RECIPE_FILE = "recipe.yaml"
@@ -111,7 +112,8 @@ class RunFolder:
         self.checkpoints = path / "checkpoints"
 
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
-        """Write ``recipe.yaml`` and ``manifest.json``."""
+        """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
+        self.history.file.unlink(missing_ok=True)
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
         write_atomically(self.path / RECIPE_FILE, recipe)
 
@@ -246,7 +248,10 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
 
 
 def _is_empty(folder: Path) -> bool:
-    # A run that was refused before it began leaves its lock and log; lists may be made before it begins.
+    """Whether a folder holds nothing that anyone could miss: nothing, or a run that ended before it began."""
+    if is_run(folder):
+        return not (find(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
+    # Lists may be made for a run before it begins.
     beginnings = {_LOCK, _OWNER, _LOG, LISTS}
     return folder.is_dir() and all(entry.name in beginnings for entry in folder.iterdir())
 

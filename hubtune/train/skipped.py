@@ -1,0 +1,88 @@
+"""The pictures of a run that could not be read."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from hubtune.data.image import PictureError, check_header
+from hubtune.data.lists import Example
+from hubtune.errors import DataError
+from hubtune.log import logger
+from hubtune.recipe.schema import RunConfig, parse_share
+from hubtune.train.run_folder import RunFolder
+
+_MANY_BAD = 50
+
+
+class Skipped:
+    """The pictures that could not be read: named, counted, and held against the limit."""
+
+    def __init__(self, run: RunFolder, examples: dict[str, list[Example]], config: RunConfig) -> None:
+        """Start a count.
+
+        Args:
+            run: where ``skipped.csv`` goes.
+            examples: the pictures of each list.
+            config: says what is done with bad pictures, and how many may be.
+        """
+        self._run = run
+        self._examples = examples
+        self._config = config
+        self._total = sum(map(len, examples.values()))
+        self._entries: dict[tuple[str, str], str] = {}
+
+    def check_headers(self) -> None:
+        """Look at the header of every listed picture: most bad ones are known before the first step.
+
+        Raises:
+            DataError: if the recipe says to stop, or too many are bad.
+        """
+        listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
+        with ThreadPoolExecutor(max_workers=self._config.workers + 2) as pool:
+            checked = pool.map(_header_error, [path for _, path in listed])
+            bad = [(name, error) for (name, _), error in zip(listed, checked, strict=True) if error]
+        if bad and self._config.bad_pictures == "stop":
+            raise DataError(
+                f"{len(bad)} of {self._total} pictures cannot be read, first {bad[0][1]}: repair or remove "
+                "them (hubtune split leaves them out), or go on without them: -o data.bad_pictures=skip"
+            )
+        for name, error in bad:
+            self._entries[name, error.path] = error.reason
+            logger.warning("left out of %s: %s", name, error)
+        self._save()
+        self._check_limit()
+
+    def add(self, name: str, error: PictureError) -> None:
+        """Note a picture that could not be read.
+
+        Raises:
+            DataError: if the recipe says to stop, or too many are bad.
+        """
+        if (name, error.path) in self._entries:
+            return
+        self._entries[name, error.path] = error.reason
+        logger.warning("left out of %s: %s", name, error)
+        self._save()
+        if self._config.bad_pictures == "stop":
+            raise DataError(f"{error}: repair or remove it, or go on without it: -o data.bad_pictures=skip")
+        self._check_limit()
+
+    def _save(self) -> None:
+        self._run.write_skipped([(name, path, reason) for (name, path), reason in self._entries.items()])
+
+    def _check_limit(self) -> None:
+        bad, share = len(self._entries), parse_share(self._config.max_bad)
+        if bad > share * self._total or (bad > _MANY_BAD and share <= 0.01):
+            (_, path), reason = next(iter(self._entries.items()))
+            raise DataError(
+                f"{bad} of {self._total} pictures cannot be read (first: {path}: {reason}), more than "
+                f"data.max_bad allows. Repair or remove them (hubtune split leaves them out), or allow more: "
+                f"-o data.max_bad={-(-bad * 100 // self._total)}%"
+            )
+
+
+def _header_error(path: Path) -> PictureError | None:
+    try:
+        check_header(path)
+    except PictureError as error:
+        return error
+    return None
