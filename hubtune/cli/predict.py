@@ -91,7 +91,7 @@ def command(
     if csv_file:
         _write_csv(csv_file, rows, top, loaded.labels if scores else [])
     if save:
-        _save_pictures(save, rows)
+        _save_pictures(save, rows, loaded.labels)
     if as_json:
         print_json({"model": str(model), "rows": [_as_dict(row, top, scores) for row in rows]})
     unreadable = sum(row.error is not None for row in rows)
@@ -179,8 +179,13 @@ def _cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _save_pictures(folder: Path, rows: "list[Prediction]") -> None:
+def _save_pictures(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
     from hubtune.report.saved import save_predictions
 
-    sheet = save_predictions(folder, rows)
-    say(f"Labelled pictures and {sheet.name} written to {shown(str(folder))}")
+    saved = save_predictions(folder, rows, labels)
+    say(f"Labelled pictures and {saved.sheet.name} written to {shown(str(folder))}")
+    if not saved.complete:
+        say(
+            "No font on this machine can draw all class names; the pictures have the classes' numbers. "
+            "Install one, such as Noto Sans CJK, and run this again"
+        )

@@ -127,6 +127,8 @@ def command(
         return
     _print_table(split)
     _print_left_out(split)
+    if split.remarks:
+        say("")
     for remark in split.remarks:
         say(f"• {shown(remark)}")
     say(f"\nWritten to {_quoted(folder)}: {', '.join(file.name for file in files)}")

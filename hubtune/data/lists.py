@@ -75,10 +75,11 @@ def read_paths(file: Path, base: Path) -> list[Path]:
 
 
 def _locate(path: str, base: Path) -> Path:
-    """Where a list's path leads; one that leads nowhere is read as Windows and careless hands write it."""
+    """Where a list's path leads; where it leads nowhere, it may be as Windows or careless hands write it."""
     found = base / path
     if ("\\" in path or path[-1] in " \t") and not found.exists():
-        return base / path.replace("\\", "/").rstrip(" \t")
+        meant = base / path.replace("\\", "/").rstrip(" \t")
+        return meant if meant.exists() else found
     return found
 
 

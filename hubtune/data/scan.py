@@ -78,7 +78,12 @@ class Scan:
             ),
             (self.animated, "has several frames", "have several frames", "the first is used"),
         )
-        said = []
+        said = [
+            f"The folder {name!r} counts as a class; if it holds test pictures of the others: "
+            f"--test-dir {self.root / name}."
+            for name in self.classes
+            if name.lower() in _READY_MADE and not name.lower().startswith("train")
+        ]
         for paths, singular, plural, then in found:
             if paths:
                 names = some([path.name for path in paths])
@@ -168,6 +173,8 @@ class _Walk:
     def __init__(self, root: Path, skip: Path | None = None) -> None:
         try:
             is_folder = stat.S_ISDIR(root.stat().st_mode)
+        except FileNotFoundError as error:
+            raise DataError(f"There is no folder {root}: give a folder of pictures") from error
         except OSError as error:
             raise DataError(
                 f"{root} cannot be opened ({error.strerror}): give a folder of pictures"
@@ -296,7 +303,7 @@ def _check_filled(scan: Scan) -> None:
         if refused
         else ""
     )
-    others = f" Nor do {some(empty[1:])}." if len(empty) > 1 else ""
+    others = f" The same holds for {some(empty[1:])}." if len(empty) > 1 else ""
     raise DataError(
         f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
     )

@@ -35,7 +35,7 @@ from hubtune.files import write_atomically
 SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
 _WORDS = {"train": "training", "validate": "validation", "test": "test"}
-# Remarks of one kind; more of them are only counted.
+# Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
 
 
@@ -139,17 +139,17 @@ def make_split(
     pictures = _without(split, scan, tested)
     free, bound = _bind_copies(split, pictures)
     wish = _Wish(validate, test, train, seed)
-    said = [_divide_class(split, label, free[label], bound[label], wish) for label in range(len(names))]
-    _remark(split, [sentence for sentence in said if sentence], "classes are too small, too")
+    said = {
+        folder: _divide_class(split, label, free[label], bound[label], wish)
+        for label, folder in enumerate(names)
+    }
+    small = {folder: sentence for folder, sentence in said.items() if sentence}
+    split.remarks += list(small.values())[:_MOST_REMARKS]
+    if len(small) > _MOST_REMARKS:
+        split.remarks.append(f"Too small, likewise: {', '.join(map(repr, list(small)[_MOST_REMARKS:]))}.")
     for entries in split.lists.values():
         entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
     return split
-
-
-def _remark(split: Split, sentences: list[str], more: str) -> None:
-    split.remarks += sentences[:_MOST_REMARKS]
-    if len(sentences) > _MOST_REMARKS:
-        split.remarks.append(f"… and {len(sentences) - _MOST_REMARKS:,} more {more}.")
 
 
 def _without(split: Split, scan: Scan, tested: set[str]) -> list[tuple[Picture, int]]:
@@ -209,7 +209,11 @@ def _bind_copies(
     if agreeing:
         kept = "each stays in one list" if agreeing > 1 else "it stays in one list"
         split.remarks.append(f"{counted(agreeing, 'group')} of byte-equal pictures: {kept}.")
-    _remark(split, conflicts, "of these; split.json has all in `groups`")
+    split.remarks += conflicts[:_MOST_REMARKS]
+    if len(conflicts) > _MOST_REMARKS:
+        split.remarks.append(
+            f"… and {len(conflicts) - _MOST_REMARKS:,} more of these; split.json has all in `groups`."
+        )
     return free, bound
 
 
@@ -248,7 +252,8 @@ def _divide_class(
     ]
     if not missing:
         return None
-    copies = ", byte-equal ones among them," if sum(asked.values()) < total else ","
+    has_copies = bound or len(groups) < free
+    copies = ", byte-equal ones among them," if has_copies and sum(asked.values()) < total else ","
     gives = [f"{got[name]} for {_WORDS[name]}" for name in split.lists if got[name] or name == "train"]
     return (
         f"Class {folder!r} has {counted(total, 'picture')}{copies} too few for {' and '.join(missing)}: "

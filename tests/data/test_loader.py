@@ -1,0 +1,140 @@
+"""Loading ahead: in order, without loss, and without hanging."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hubtune.data import loader
+from hubtune.data.image import PictureError
+from hubtune.data.loader import load_batches
+from hubtune.errors import MachineError
+
+PATHS = [Path(f"{number}.jpg") for number in range(20)]
+BATCHES = [[3, 1, 2], [0], [19, 18], [4, 5, 6, 7]]
+
+
+def numbered(index):
+    return np.full((3, 1, 1), index, np.float32)
+
+
+def decoders():
+    return [thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")]
+
+
+def wait_for(condition):
+    end = time.monotonic() + 5
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert condition()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_batches_come_in_order_whatever_the_workers(workers):
+    def slow_at_first(index):
+        time.sleep(0.02 if index % 2 else 0)
+        return numbered(index)
+
+    got = list(load_batches(PATHS, BATCHES, slow_at_first, workers=workers))
+    assert [batch.indices for batch in got] == BATCHES
+    assert [[int(array[0, 0, 0]) for array in batch.arrays] for batch in got] == BATCHES
+    wait_for(lambda: not decoders())
+
+
+def test_a_bad_picture_is_named_and_never_replaced():
+    def prepare(index):
+        if index in (1, 0):
+            raise PictureError(PATHS[index], "empty file (0 bytes)")
+        return numbered(index)
+
+    got = list(load_batches(PATHS, BATCHES, prepare, workers=2))
+    assert [batch.indices for batch in got] == [[3, 2], [], [19, 18], [4, 5, 6, 7]]
+    assert [len(batch.arrays) for batch in got] == [2, 0, 2, 4]
+    assert [{i: str(e) for i, e in batch.bad.items()} for batch in got] == [
+        {1: "1.jpg: empty file (0 bytes)"},
+        {0: "0.jpg: empty file (0 bytes)"},
+        {},
+        {},
+    ]
+
+
+def test_other_errors_reach_the_caller():
+    def prepare(index):
+        raise MemoryError("no room")
+
+    with pytest.raises(MemoryError, match="no room"):
+        next(load_batches(PATHS, BATCHES, prepare, workers=2))
+    wait_for(lambda: not decoders())
+
+
+def test_only_a_few_batches_are_loaded_ahead():
+    asked = []
+
+    def batches():
+        for batch in BATCHES * 5:
+            asked.append(batch)
+            yield batch
+
+    loading = load_batches(PATHS, batches(), numbered, workers=2)
+    next(loading)
+    assert len(asked) == 3
+    loading.close()
+
+
+def test_stopping_early_does_not_wait_for_pictures_ahead():
+    release = threading.Event()
+
+    def prepare(index):
+        if index != 0:
+            release.wait(30)
+        return numbered(index)
+
+    loading = load_batches(PATHS, [[0], [1, 2, 3], [4, 5, 6]], prepare, workers=1)
+    start = time.monotonic()
+    assert next(loading).indices == [0]
+    loading.close()
+    assert time.monotonic() - start < 5
+    release.set()
+    wait_for(lambda: not decoders())
+
+
+def test_a_picture_that_stalls_is_named(monkeypatch):
+    monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
+    release = threading.Event()
+
+    def prepare(index):
+        if index == 18:
+            release.wait(30)
+        return numbered(index)
+
+    loading = load_batches(PATHS, BATCHES, prepare, workers=2)
+    assert [next(loading).indices, next(loading).indices] == BATCHES[:2]
+    with pytest.raises(MachineError) as caught:
+        next(loading)
+    assert str(caught.value) == (
+        "18.jpg did not load within 0 seconds: is its disk or network share reachable?"
+    )
+    release.set()
+    wait_for(lambda: not decoders())
+
+
+def test_the_program_ends_though_a_picture_still_stalls():
+    program = """
+import threading
+from pathlib import Path
+from hubtune.data import loader
+from hubtune.errors import MachineError
+loader.STALL_SECONDS = 0.1
+try:
+    next(loader.load_batches([Path("a")], [[0]], lambda index: threading.Event().wait(), workers=1))
+except MachineError:
+    print("stopped")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "stopped\n"

@@ -1,0 +1,493 @@
+"""Splits: exact, complete, the same everywhere, and honest about what they could not do."""
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubtune.data.dataset import LIST_NAMES, ListDataset
+from hubtune.data.scan import LeftOut, Picture, Scan, scan_classes, scan_files
+from hubtune.data.split import Amount, make_split, read_display_names, write_split
+from hubtune.errors import DataError, MachineError, UsageError
+
+ROOT = Path("pics")
+
+
+def imagined(classes):
+    """A scan of pictures that are on no disk: class → sums of their bytes, or a number of different ones."""
+    scan = Scan(ROOT)
+    for name, sums in classes.items():
+        sums = [f"{name}{number}" for number in range(sums)] if isinstance(sums, int) else sums
+        scan.classes[name] = [
+            Picture(ROOT / name / f"{number:03}.jpg", f"{name}/{number:03}.jpg", str(sum_))
+            for number, sum_ in enumerate(sums)
+        ]
+    return scan
+
+
+def lists(split):
+    return {name: [picture.name for picture, _ in entries] for name, entries in split.lists.items()}
+
+
+def place_of(split):
+    return {picture.name: name for name, entries in split.lists.items() for picture, _ in entries}
+
+
+def refusal(kind, call, *arguments, **options):
+    with pytest.raises(kind) as caught:
+        call(*arguments, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "of_50"),
+    [
+        ("20", 20),
+        ("0", 0),
+        ("0.2", 10),
+        (".2", 10),
+        ("20%", 10),
+        ("20 %", 10),
+        ("12.5%", 6),
+        ("0.01", 1),
+        ("0%", 0),
+    ],
+)
+def test_amounts_are_numbers_or_shares(text, of_50):
+    assert Amount.parse(text).of(50) == of_50
+    assert bool(Amount.parse(text)) == (of_50 > 0)
+
+
+@pytest.mark.parametrize("text", ["", "-5", "1.0", "100%", "1.5", "twenty", "20%%", "1e3", "nan", "0x10"])
+def test_other_amounts_are_refused(text):
+    assert refusal(UsageError, Amount.parse, text) == (
+        f"{text!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
+    )
+
+
+def test_a_share_is_rounded_to_the_nearest():
+    assert [Amount.parse("20%").of(n) for n in (1, 2, 3, 7, 8)] == [0, 0, 1, 1, 2]
+    assert Amount(share=Fraction(1, 10)).of(15) == 2
+
+
+def test_the_rest_goes_to_training_or_is_counted():
+    scan = imagined({"a": 30, "b": 25})
+    assert make_split(scan, validate=Amount(10), test=Amount(5)).counts() == {
+        "a": {"train": 15, "validate": 10, "test": 5, "left_over": 0},
+        "b": {"train": 10, "validate": 10, "test": 5, "left_over": 0},
+    }
+    assert make_split(scan, validate=Amount(10), test=Amount(5), train=8).counts() == {
+        "a": {"train": 8, "validate": 10, "test": 5, "left_over": 7},
+        "b": {"train": 8, "validate": 10, "test": 5, "left_over": 2},
+    }
+
+
+CLASSES = st.dictionaries(
+    st.sampled_from(["cat", "dog", "0", "虞书欣", "no way"]),
+    st.lists(st.integers(0, 40), min_size=1, max_size=30),
+    min_size=2,
+)
+AMOUNTS = st.one_of(
+    st.integers(0, 25).map(Amount),
+    st.integers(0, 99).map(lambda percent: Amount(share=Fraction(percent, 100))),
+)
+WISHES = st.fixed_dictionaries(
+    {
+        "validate": AMOUNTS,
+        "test": AMOUNTS,
+        "train": st.one_of(st.none(), st.integers(1, 25)),
+        "seed": st.integers(0, 5),
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(classes=CLASSES, wish=WISHES)
+def test_every_picture_is_in_one_list_or_left_over_and_copies_stay_together(classes, wish):
+    scan = imagined(classes)
+    split = make_split(scan, **wish)
+    placed = Counter(picture.path for entries in split.lists.values() for picture, _ in entries)
+    assert set(placed.values()) <= {1}
+    for label, (folder, pictures) in enumerate(scan.classes.items()):
+        counts = split.counts()[folder]
+        assert sum(counts.values()) == len(pictures)
+        assert counts["train"] >= 1
+        for name, entries in split.lists.items():
+            mine = [picture for picture, number in entries if number == label]
+            assert all(picture.name.startswith(f"{folder}/") for picture in mine)
+            assert len(mine) == counts[name]
+        for name in ("validate", "test"):
+            assert counts[name] <= wish[name].of(len(pictures))
+    where = place_of(split)
+    everywhere = {}
+    for pictures in scan.classes.values():
+        for picture in pictures:
+            everywhere.setdefault(picture.sha256, []).append(picture)
+    for group in everywhere.values():
+        assert len({where.get(picture.name, "left over") for picture in group}) == 1
+        if len({picture.name.split("/")[0] for picture in group}) > 1:
+            assert where[group[0].name] == "train"
+
+
+@settings(max_examples=100, deadline=None)
+@given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4), wish=WISHES)
+def test_without_copies_a_class_that_is_large_enough_gives_exactly_what_was_asked(sizes, wish):
+    scan = imagined({f"c{number}": size for number, size in enumerate(sizes)})
+    split = make_split(scan, **wish)
+    for folder, pictures in scan.classes.items():
+        total = len(pictures)
+        asked = {name: wish[name].of(total) for name in ("validate", "test")}
+        got = split.counts()[folder]
+        if sum(asked.values()) < total:
+            assert {name: got[name] for name in asked} == asked
+            rest = total - sum(asked.values())
+            assert got["train"] == (rest if wish["train"] is None else min(rest, wish["train"]))
+        else:
+            assert got["train"] + got["left_over"] == total - total // 2
+            assert any(repr(folder) in remark for remark in split.remarks)
+
+
+def test_the_split_of_one_tree_never_changes():
+    """Written down once: another Python, machine or version of hubtune must give these lists."""
+    split = make_split(imagined({"cat": 6, "虞书欣": 6}), validate=Amount(2), test=Amount(1), seed=7)
+    assert {name: [n.replace(".jpg", "") for n in found] for name, found in lists(split).items()} == {
+        "train": ["cat/001", "cat/002", "cat/003", "虞书欣/001", "虞书欣/003", "虞书欣/005"],
+        "validate": ["cat/000", "cat/004", "虞书欣/002", "虞书欣/004"],
+        "test": ["cat/005", "虞书欣/000"],
+    }
+
+
+def test_shuffled_folders_give_the_same_files(tmp_path, draw_photos, monkeypatch):
+    pics = draw_photos(tmp_path / "pics", {"a": 9, "b": 9}, size=8)
+    written = []
+    listdir = os.listdir
+    for turn in (lambda found: found, lambda found: found[::-1], lambda found: found[3:] + found[:3]):
+        monkeypatch.setattr(os, "listdir", lambda folder, turn=turn: turn(sorted(listdir(folder))))
+        split = make_split(scan_classes(pics), validate=Amount(2), test=Amount(3))
+        files = write_split(split, tmp_path / "lists", {"seed": 0})
+        written.append([file.read_bytes() for file in files])
+    assert written[0] == written[1] == written[2]
+
+
+def test_another_seed_gives_another_split():
+    scan = imagined({"a": 40, "b": 40})
+    found = [lists(make_split(scan, validate=Amount(10), seed=seed))["validate"] for seed in range(3)]
+    assert found[0] != found[1] != found[2]
+
+
+def test_a_picture_more_moves_few_of_the_others():
+    before = place_of(make_split(imagined({"a": 100, "b": 100}), validate=Amount(20), test=Amount(20)))
+    after = place_of(make_split(imagined({"a": 101, "b": 100}), validate=Amount(20), test=Amount(20)))
+    moved = [name for name in before if before[name] != after[name]]
+    assert len(moved) <= 2
+    assert all(name.startswith("a/") for name in moved)
+
+
+def test_small_classes_keep_half_for_training_and_are_named():
+    split = make_split(imagined({"a": 60, "b": 5, "c": 1}), validate=Amount(20), test=Amount(10))
+    assert split.counts()["b"] == {"train": 3, "validate": 2, "test": 0, "left_over": 0}
+    assert split.counts()["c"] == {"train": 1, "validate": 0, "test": 0, "left_over": 0}
+    assert split.remarks == [
+        "Class 'b' has 5 pictures, too few for 20 in the validation list and 10 in the test list: "
+        "it gives 3 for training, 2 for validation.",
+        "Class 'c' has 1 picture, too few for 20 in the validation list and 10 in the test list: "
+        "it gives 1 for training.",
+    ]
+
+
+def test_a_share_that_comes_to_nothing_is_named():
+    split = make_split(imagined({"a": 10, "b": 2}), validate=Amount.parse("20%"))
+    assert split.remarks == [
+        "Class 'b' has 2 pictures, too few for any in the validation list: it gives 2 for training."
+    ]
+
+
+def test_a_class_too_small_for_the_training_number_is_named():
+    split = make_split(imagined({"a": 30, "b": 100}), validate=Amount(20), train=80)
+    assert split.remarks == [
+        "Class 'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, "
+        "20 for validation."
+    ]
+
+
+def test_of_many_small_classes_all_are_named():
+    split = make_split(imagined({f"c{number}": 2 for number in range(13)}), validate=Amount(5))
+    assert len(split.remarks) == 11
+    assert split.remarks[-1] == "Too small, likewise: 'c10', 'c11', 'c12'."
+
+
+def test_copies_are_told_and_conflicts_named():
+    split = make_split(
+        imagined({"a": ["x", "x", 1, 2, 3], "b": ["y", 5, 6, 7, "z"], "c": ["z", "y", 8, 9]}),
+        validate=Amount(1),
+    )
+    assert split.remarks == [
+        "1 group of byte-equal pictures: it stays in one list.",
+        "The same picture lies in different classes: b/000.jpg, c/001.jpg. All are in the training list; "
+        "remove the wrong ones.",
+        "The same picture lies in different classes: b/004.jpg, c/000.jpg. All are in the training list; "
+        "remove the wrong ones.",
+    ]
+    assert [[picture.name for picture in group] for group in split.groups] == [
+        ["a/000.jpg", "a/001.jpg"],
+        ["b/000.jpg", "c/001.jpg"],
+        ["b/004.jpg", "c/000.jpg"],
+    ]
+
+
+def test_copies_that_fit_no_list_are_the_reason_given():
+    split = make_split(imagined({"a": ["x"] * 6 + ["y"] * 3, "b": 9}), validate=Amount(2))
+    assert split.counts()["a"] == {"train": 9, "validate": 0, "test": 0, "left_over": 0}
+    assert split.remarks[-1] == (
+        "Class 'a' has 9 pictures, byte-equal ones among them, too few for 2 in the validation list: "
+        "it gives 9 for training."
+    )
+
+
+def loose_files(*files):
+    scan = Scan(Path("test"))
+    scan.classes[""] = [Picture(Path("test") / name, name, sum_) for name, sum_ in files]
+    return scan
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("anqi.jpg", "anqi"),
+        ("Anqi.JPG", "anqi"),
+        ("anqi_2.jpg", "anqi"),
+        ("anqi (3).png", "anqi"),
+        ("anqi12.jpg", "anqi"),
+        ("anqi/whatever.jpg", "anqi"),
+        ("anqi/deep/7.jpg", "anqi"),
+        ("虞书欣.jpg", "yu shuxin"),
+        ("yu shuxin-2.jpg", "yu shuxin"),
+        ("7.jpg", "7"),
+        ("7_1.jpg", "7"),
+        ("71.jpg", "71"),
+        ("x2.jpg", "x2"),
+        ("x2_2.jpg", "x2"),
+        ("e\u0301_1.jpg", "é"),
+        ("beach.jpg", None),
+        ("beach/anqi.jpg", None),
+        ("72.jpg", None),
+    ],
+)
+def test_loose_test_pictures_go_by_their_names(name, folder):
+    scan = imagined({"anqi": 3, "yu shuxin": 3, "7": 3, "71": 3, "x2": 3, "é": 3})
+    labels = {folder: "虞书欣" if folder == "yu shuxin" else folder for folder in scan.classes}
+    loose = loose_files((name, "new"), ("anqi.jpg", "other"))
+    split = make_split(scan, validate=Amount(1), labels=labels, test_scan=loose)
+    entries = {picture.name: split.folders[label] for picture, label in split.lists["test"]}
+    assert entries.get(name) == folder
+    if folder is None:
+        assert split.left_out == [LeftOut(Path("test") / name, "no class has this name")]
+
+
+def test_a_test_folder_that_names_no_class_is_refused():
+    message = refusal(
+        DataError,
+        make_split,
+        imagined({"a": 3, "b": 3}),
+        validate=Amount(1),
+        test_scan=loose_files(("z.jpg", "z")),
+    )
+    assert message == (
+        "No picture in test can be told to belong to a class: name them after their class (a.jpg, a_2.jpg), "
+        "or put them into folders named so"
+    )
+
+
+def test_test_pictures_are_taken_out_of_the_other_lists():
+    scan = imagined({"a": ["x", 1, 2], "b": 3})
+    split = make_split(scan, validate=Amount(1), test_scan=loose_files(("a.jpg", "x"), ("b.jpg", "new")))
+    assert split.left_out == [LeftOut(ROOT / "a" / "000.jpg", "the same picture is in the test folder")]
+    assert split.counts()["a"] == {"train": 1, "validate": 1, "test": 1, "left_over": 0}
+
+
+def test_a_class_that_lies_in_the_test_folder_whole_is_refused():
+    scan = imagined({"a": ["x"], "b": 3})
+    message = refusal(DataError, make_split, scan, validate=Amount(1), test_scan=loose_files(("a.jpg", "x")))
+    assert message == f"Every picture of {ROOT / 'a'} is in the test folder, too: none is left for training"
+
+
+def test_a_picture_that_is_tested_as_two_classes_is_named():
+    split = make_split(
+        imagined({"a": 3, "b": 3}), validate=Amount(1), test_scan=loose_files(("a.jpg", "x"), ("b.jpg", "x"))
+    )
+    assert split.remarks == [
+        "The same picture lies in different classes: a.jpg, b.jpg. All are in the test list; "
+        "remove the wrong ones."
+    ]
+
+
+@pytest.fixture
+def names_file(tmp_path):
+    def write(content):
+        file = tmp_path / "names.txt"
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return file
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "yushuxin 虞书欣\nanqi  安崎\n",
+        "\ufeffyushuxin\t虞书欣\r\nanqi:安崎\r\n\r\n",
+        "anqi=安崎\nyushuxin , 虞书欣",
+        "安崎\n虞书欣\n",
+    ],
+)
+def test_display_names_are_read_however_they_are_parted(names_file, content):
+    found = read_display_names(names_file(content), ["anqi", "yushuxin"])
+    assert list(found.items()) == [("anqi", "安崎"), ("yushuxin", "虞书欣")]
+
+
+def test_display_names_may_hold_spaces_and_be_for_some_folders_only(names_file):
+    file = names_file("red fox The Fox\nred Colour\n")
+    expected = {"blue": "blue", "red": "Colour", "red fox": "The Fox"}
+    assert read_display_names(file, ["blue", "red", "red fox"]) == expected
+
+
+def test_a_list_of_the_folders_gives_their_order(names_file):
+    assert list(read_display_names(names_file("c\na\nb\n"), ["a", "b", "c"])) == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "anqi 安崎\nyushuxn 虞书欣\n",
+            "{}: 'yushuxn 虞书欣' fits no class folder. Did you mean 'yushuxin'? "
+            "Write `folder name` a line, for example `yushuxin 虞书欣`",
+        ),
+        ("anqi X\nyushuxin X\n", "{}: two classes would be called 'X': every class needs a name of its own"),
+        ("anqi 安崎".encode("gbk"), "{} is not plain text in UTF-8: save it so, and run the command again"),
+        (
+            "anqi 安崎".encode("utf-16"),
+            "{} is not plain text in UTF-8: save it so, and run the command again",
+        ),
+    ],
+)
+def test_display_names_that_do_not_fit_are_refused(names_file, content, message):
+    file = names_file(content)
+    assert refusal(DataError, read_display_names, file, ["anqi", "yushuxin"]) == message.format(file)
+
+
+def test_thousand_classes_are_named_in_no_time(names_file):
+    folders = [f"class {number}" for number in range(1000)]
+    file = names_file("".join(f"{folder}\tName {folder}\n" for folder in folders))
+    assert read_display_names(file, folders)["class 7"] == "Name class 7"
+
+
+@pytest.fixture
+def drawn(tmp_path, draw_photos):
+    return draw_photos(tmp_path / "pics", {"cat": 4, "dog": 4}, size=8)
+
+
+def split_of(pics, **options):
+    return make_split(scan_classes(pics), **{"validate": Amount(1), **options})
+
+
+def test_what_is_written_reads_back(drawn, tmp_path):
+    split = split_of(drawn, test=Amount(1), labels={"dog": "狗", "cat": "猫"})
+    files = write_split(split, tmp_path, {"seed": 0})
+    assert [file.name for file in files] == [
+        "train_list.txt",
+        "validate_list.txt",
+        "test_list.txt",
+        "label_list.txt",
+        "split.json",
+    ]
+    dataset = ListDataset(tmp_path)
+    assert dataset.label_list == ["狗", "猫"]
+    for name in LIST_NAMES:
+        expected = [(picture.path, label) for picture, label in split.lists[name]]
+        assert [(example.path, example.label) for example in dataset.examples(name)] == expected
+
+
+def test_split_json_holds_what_was_done(drawn, tmp_path):
+    (drawn / "cat" / "bad.jpg").touch()
+    shutil.copy(drawn / "dog" / "000.png", drawn / "dog" / "copy.png")
+    options = {"pictures": "pics", "validate": "1", "seed": 3}
+    write_split(split_of(drawn, seed=3), tmp_path, options)
+    document = json.loads((tmp_path / "split.json").read_text("ascii"))
+    assert document == {
+        "schema_version": 1,
+        "seed": 3,
+        "options": {"pictures": "pics", "validate": "1"},
+        "classes": {"cat": "cat", "dog": "dog"},
+        "counts": {
+            "cat": {"train": 3, "validate": 1, "test": 0, "left_over": 0},
+            "dog": {"train": 4, "validate": 1, "test": 0, "left_over": 0},
+        },
+        "groups": [["pics/dog/000.png", "pics/dog/copy.png"]],
+        "left_out": [{"path": "pics/cat/bad.jpg", "reason": "empty file (0 bytes)"}],
+    }
+
+
+@pytest.mark.parametrize("name", ["train_list.txt", "label_list.txt", "test_list.txt", "split.json"])
+def test_other_files_are_kept_unless_forced(drawn, tmp_path, name):
+    (tmp_path / name).write_text("precious 0\n")
+    split = split_of(drawn)
+    assert refusal(UsageError, write_split, split, tmp_path, {"seed": 0}) == (
+        f"{tmp_path.resolve()} has {name} with other content already: add --force to replace, "
+        "or --out FOLDER to write elsewhere"
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "pics"])
+    write_split(split, tmp_path, {"seed": 0}, force=True)
+    expected = ["label_list.txt", "pics", "split.json", "train_list.txt", "validate_list.txt"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == expected
+
+
+def test_a_list_of_paddleclas_does_not_stay_beside_a_split_without_validation(drawn, tmp_path):
+    (tmp_path / "val_list.txt").write_text("pics/cat/000.png 0\n")
+    split = split_of(drawn, validate=Amount(0))
+    assert "has val_list.txt with other content" in refusal(
+        UsageError, write_split, split, tmp_path, {"seed": 0}
+    )
+    write_split(split, tmp_path, {"seed": 0}, force=True)
+    assert ListDataset(tmp_path).examples("validate") == []
+
+
+def test_the_same_split_may_be_written_again(drawn, tmp_path):
+    write_split(split_of(drawn), tmp_path, {"seed": 0, "validate": "1"})
+    write_split(split_of(drawn), tmp_path, {"seed": 0, "validate": "25%"})
+    assert json.loads((tmp_path / "split.json").read_text())["options"] == {"validate": "25%"}
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(drawn, tmp_path):
+    (tmp_path / "file").touch()
+    message = refusal(MachineError, write_split, split_of(drawn), tmp_path / "file" / "x", {"seed": 0})
+    assert message.startswith(f"The lists cannot be written to {tmp_path / 'file' / 'x'} (")
+    assert message.endswith("): choose another folder with --out FOLDER")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="this platform has only names in Unicode")
+def test_names_that_are_not_utf8_survive(drawn, tmp_path):
+    (drawn / "cat" / "000.png").rename(os.fsdecode(os.fsencode(drawn / "cat") + b"/\xff.png"))
+    (drawn / "cat").rename(os.fsdecode(os.fsencode(drawn) + b"/\xfe"))
+    write_split(split_of(drawn), tmp_path, {"seed": 0})
+    dataset = ListDataset(tmp_path)
+    assert dataset.label_list == ["dog", "\udcfe"]
+    assert all(example.path.is_file() for name in LIST_NAMES for example in dataset.examples(name))
+
+
+def test_a_test_folder_of_real_pictures_is_listed(drawn, tmp_path):
+    (tmp_path / "test").mkdir()
+    (drawn / "cat" / "000.png").rename(tmp_path / "test" / "cat.png")
+    (drawn / "dog" / "000.png").rename(tmp_path / "test" / "dog_2.png")
+    (tmp_path / "test" / "bad.jpg").touch()
+    split = split_of(drawn, test_scan=scan_files(tmp_path / "test"))
+    write_split(split, tmp_path / "lists", {"seed": 0})
+    assert (tmp_path / "lists" / "test_list.txt").read_text() == "../test/cat.png 0\n../test/dog_2.png 1\n"
+    assert split.left_out == [LeftOut(tmp_path / "test" / "bad.jpg", "empty file (0 bytes)")]
