@@ -289,7 +289,7 @@ def test_resuming_under_another_recipe_or_other_lists_is_refused(module, data, t
         _train(module, data, _config(tmp_path, num_epoch=3), resume=True)
     lines = (data / "train_list.txt").read_text().splitlines(keepends=True)
     (data / "train_list.txt").write_text("".join(lines[1:]))
-    with pytest.raises(hubtune.ModelError, match="^The lists have changed since"):
+    with pytest.raises(hubtune.ModelError, match=r"^The lists have changed since"):
         _train(module, data, _config(tmp_path), resume=True)
     with pytest.raises(hubtune.UsageError, match="holds no run to resume"):
         _train(module, data, _config(tmp_path, checkpoint_dir=tmp_path / "none"), resume=True)
@@ -297,7 +297,7 @@ def test_resuming_under_another_recipe_or_other_lists_is_refused(module, data, t
 
 def test_a_run_may_not_lie_in_the_pictures_or_in_a_folder_that_is_no_run(module, data, tmp_path):
     for place in ("pics", "pics/run", "pics/a/run"):
-        with pytest.raises(hubtune.UsageError, match="inside the pictures|not a run"):
+        with pytest.raises(hubtune.UsageError, match=r"inside the pictures|not a run"):
             _train(module, data, _config(tmp_path, checkpoint_dir=data / place))
     with pytest.raises(hubtune.UsageError, match="is not a run"):
         _train(module, data, _config(tmp_path, checkpoint_dir=data))
@@ -319,7 +319,7 @@ def test_a_run_folder_in_use_is_refused(module, data, tmp_path):
 
 
 def test_classes_of_data_and_model_must_agree(module, data, tmp_path):
-    task, run = _train(module, data, _config(tmp_path))
+    _, run = _train(module, data, _config(tmp_path))
     model = hubtune.load_model(run.path)
     (data / "label_list.txt").write_text("a\nb\nd\n")
     with pytest.raises(hubtune.ModelError, match=r"only in the data: d; only in the model: c"):

@@ -124,8 +124,8 @@ def _lists_for(folder: Path) -> tuple[Path, Path]:
     split = make_split(scan_classes(folder), validate=Amount.parse("10%"), test=Amount.parse("20%"))
     write_split(split, where / LISTS, options, force=True)
     say(
-        f"No lists beside {shown(str(folder))}: 70 % are taken for training, 10 % for validation, 20 % for the "
-        f"test (to choose yourself: hubtune split {shown(str(folder))} --val 20)"
+        f"No lists beside {shown(str(folder))}: 70 % are taken for training, 10 % for validation, 20 % for "
+        f"the test (to choose yourself: hubtune split {shown(str(folder))} --val 20)"
     )
     for remark in split.remarks:
         say(shown(remark))

@@ -17,14 +17,14 @@ from hubtune.train.run_folder import RunFolder
 
 def _plan(**options):
     given = {
-        **{
+
             "steps_per_epoch": 4,
             "total_steps": 8,
             "eval_interval": 3,
             "log_interval": 10,
-            "save_interval": None,
-        },
-        **{"keep_statistics": False, "rate": lambda step: 1e-3 * (1 - step / 8), "seed": 0},
+            "save_interval": None
+        ,
+        "keep_statistics": False, "rate": lambda step: 1e-3 * (1 - step / 8), "seed": 0,
     }
     return Plan(**{**given, **options})
 
@@ -121,7 +121,7 @@ def test_a_stop_is_obeyed_before_the_next_batch(tmp_path):
 
     from hubtune.errors import StoppedError
 
-    with pytest.raises(StoppedError, match="^Stopped after step 5 of 8; everything is saved$") as caught:
+    with pytest.raises(StoppedError, match=r"^Stopped after step 5 of 8; everything is saved$") as caught:
         _fit(tmp_path, [0.5] * 4, batches=batches(), stop=stop)
     assert caught.value.exit_code == 130
     assert (tmp_path / "run" / "checkpoints" / "step-5").is_dir()
