@@ -255,7 +255,7 @@ class Session:
                 yield batch, labels[batch.indices]
 
     def _evaluate(self, name: str) -> Metrics | None:
-        """Measure the network as it is; ``None`` where there is no such list."""
+        """Measure the network as it is; ``None`` where the list has no readable picture, or there is none."""
         examples = self.examples[name]
         if not examples:
             return None
@@ -267,7 +267,11 @@ class Session:
             workers=self.config.workers,
         )
         watched = self._watch(name, None, outcomes)
-        return measure((outcome.values for outcome in watched), [example.label for example in examples])
+        metrics = measure((outcome.values for outcome in watched), [example.label for example in examples])
+        if not metrics.count:
+            logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
+            return None
+        return metrics
 
     def _watch(self, name: str, shown: str | None, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
         """Pass outcomes on, noting bad pictures, and stopping where a signal has asked for it."""

@@ -389,3 +389,12 @@ def test_a_run_that_ended_before_it_began_makes_room(module, data, tmp_path):
     _, run = _train(module, data, _config(tmp_path))
     assert run.path == tmp_path / "run"
     assert (run.path / "skipped.csv").read_text() == "list,path,reason\n"
+
+
+def test_a_validation_list_without_a_readable_picture_is_as_none(module, data, tmp_path):
+    for example in hubtune.ListDataset(data).examples("validate"):
+        example.path.write_bytes(b"")
+    _, run = _train(module, data, _config(tmp_path, max_bad="50%"))
+    assert run.validate is None
+    assert run.best_step == 6
+    assert "none of the 12 validate pictures can be read" in (run.path / "train.log").read_text()

@@ -10,6 +10,7 @@ from typing import NoReturn
 import click
 
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
+from hubtune.recipe.wording import escaped
 
 # In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -95,7 +96,9 @@ def _run() -> int:
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:
     if not shown:
-        click.echo(message if code >= 128 else f"Error: {message}", err=True)
+        # Names of files are in it, which may hold anything; its own line breaks stay.
+        plain = "\n".join(map(escaped, message.split("\n")))
+        click.echo(plain if code >= 128 else f"Error: {plain}", err=True)
     if "--json" in sys.argv[1:]:
         error = {"exit_code": code, "message": message} | ({"problems": problems} if problems else {})
         click.echo(json.dumps({"schema_version": 1, "error": error}))

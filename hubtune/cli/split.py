@@ -79,8 +79,9 @@ def command(
     hubtune split pics/ --val 10 --test 20 --seed 1
     hubtune split pics/ --val 20% --test-dir dataset/test --labels names.txt
     """
+    from hubtune.data.names import read_display_names
     from hubtune.data.scan import scan_classes, scan_files
-    from hubtune.data.split import Amount, make_split, read_display_names, write_split
+    from hubtune.data.split import Amount, make_split, write_split
 
     validate, tested = Amount.parse(val), Amount.parse(test)
     if test_dir is not None:

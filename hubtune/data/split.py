@@ -10,7 +10,6 @@ import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from os.path import lexists  # Path.exists() raises where a folder may not be entered
@@ -28,8 +27,9 @@ from hubtune.data.lists import (
     list_text,
     relative_to,
 )
+from hubtune.data.names import class_namer
 from hubtune.data.scan import LeftOut, Picture, Scan, counted, name_key, some
-from hubtune.errors import DataError, MachineError, UsageError, suggest
+from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.files import write_atomically
 
 SPLIT_FILE = "split.json"
@@ -294,10 +294,10 @@ def _place_test_folder(split: Split, scan: Scan) -> set[str]:
     """Give each picture of the test folder its class, from its folder or its name; returns their sums."""
     split.left_out += scan.left_out
     split.remarks += scan.remarks()
-    label_of = _namer(split)
+    label_of = class_namer(split.folders, split.labels)
     tested = set()
     for picture in scan.classes[""]:
-        label = label_of(picture)
+        label = label_of(picture.name)
         if label is None:
             split.left_out.append(LeftOut(picture.path, "no class has this name"))
         else:
@@ -309,86 +309,6 @@ def _place_test_folder(split: Split, scan: Scan) -> set[str]:
             f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
         )
     return tested
-
-
-def _namer(split: Split) -> Callable[[Picture], int | None]:
-    """Make the function that tells the class of ``<class>/….jpg``, ``<class>.jpg`` or ``<class>_2.jpg``."""
-    # An exact name goes before one in other letters, a folder before a display name.
-    readings = [
-        (fold, {fold(unicodedata.normalize("NFC", name)): label for label, name in enumerate(names)})
-        for names in (split.folders, split.labels)
-        for fold in (str, str.casefold)
-    ]
-
-    def label_of(picture: Picture) -> int | None:
-        top, _, below = picture.name.partition("/")
-        word = unicodedata.normalize("NFC", top if below else Path(top).stem)
-        numbered = None if below else re.fullmatch(r"(.*?)[\s_.()-]*\d+[\s_.()-]*", word, re.DOTALL)
-        for candidate in (word, numbered[1] if numbered else word):
-            for fold, known in readings:
-                if fold(candidate) in known:
-                    return known[fold(candidate)]
-        return None
-
-    return label_of
-
-
-def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
-    """Read display names for class folders.
-
-    A line is ``folder name``, parted by a space, tab, comma, colon or ``=``; folders without a line keep
-    their own name. A file of plain names, one for every folder, names the folders in sorted order; a file
-    that lists the folders themselves decides the order of the labels.
-
-    Returns:
-        Class folder → display name, in the order of the labels.
-
-    Raises:
-        DataError: if the file is not UTF-8, a line fits no folder, or two classes would have one name.
-    """
-    try:
-        content = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
-    except OSError as error:
-        raise DataError(f"{file} cannot be read: {error.strerror}") from error
-    normal = {unicodedata.normalize("NFC", folder): folder for folder in folders}
-    lines = [unicodedata.normalize("NFC", line.strip()) for line in content.split("\n") if line.strip()]
-    if sorted(lines) == sorted(normal):
-        return {normal[line]: normal[line] for line in lines}
-    longest_first = sorted(normal, key=len, reverse=True)  # `red fox` before `red`
-    named: dict[str, str] = {}
-    strange = []
-    for line in lines:
-        fits = ((folder, _name_after(folder, line)) for folder in longest_first)
-        folder, name = next(((folder, name) for folder, name in fits if name), ("", ""))
-        if name:
-            named[normal[folder]] = name
-        else:
-            strange.append(line)
-    if len(strange) == len(lines) == len(folders):
-        named, strange = dict(zip(folders, lines, strict=True)), []
-    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *strange]):
-        raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
-    if strange:
-        raise DataError(
-            f"{file}: {strange[0]!r} fits no class folder.{suggest(strange[0].split()[0], folders)} "
-            "Write `folder name` a line, for example `yushuxin 虞书欣`"
-        )
-    names = {folder: named.get(folder, folder) for folder in folders}
-    name, times = Counter(names.values()).most_common(1)[0]
-    if times > 1:
-        raise DataError(f"{file}: two classes would be called {name!r}: every class needs a name of its own")
-    return names
-
-
-def _name_after(folder: str, line: str) -> str:
-    """The name in a line ``folder name``; empty where the line is about another folder."""
-    if not line.startswith(folder):
-        return ""
-    rest = line[len(folder) :]
-    name = rest.lstrip()
-    if name.startswith(("=", ":", ",")):
-        return name[1:].lstrip()
-    return name if name != rest else ""
 
 
 def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: bool = False) -> list[Path]:

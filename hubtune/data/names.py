@@ -1,0 +1,98 @@
+"""The names of classes: display names for class folders, and what pictures are called after their class."""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hubtune.errors import DataError, suggest
+
+
+def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
+    """Make the function that tells a picture's class from its name.
+
+    Args:
+        folders: the class folders.
+        labels: their display names.
+
+    Returns:
+        Name of a picture → number of its class, for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and
+        the like; ``None`` for other names.
+    """
+    # An exact name goes before one in other letters, a folder before a display name.
+    readings = [
+        (fold, {fold(unicodedata.normalize("NFC", name)): label for label, name in enumerate(names)})
+        for names in (folders, labels)
+        for fold in (str, str.casefold)
+    ]
+
+    def label_of(picture: str) -> int | None:
+        top, _, below = picture.partition("/")
+        word = unicodedata.normalize("NFC", top if below else Path(top).stem)
+        numbered = None if below else re.fullmatch(r"(.*?)[\s_.()-]*\d+[\s_.()-]*", word, re.DOTALL)
+        for candidate in (word, numbered[1] if numbered else word):
+            for fold, known in readings:
+                if fold(candidate) in known:
+                    return known[fold(candidate)]
+        return None
+
+    return label_of
+
+
+def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
+    """Read display names for class folders.
+
+    A line is ``folder name``, parted by a space, tab, comma, colon or ``=``; folders without a line keep
+    their own name. A file of plain names, one for every folder, names the folders in sorted order; a file
+    that lists the folders themselves decides the order of the labels.
+
+    Returns:
+        Class folder → display name, in the order of the labels.
+
+    Raises:
+        DataError: if the file is not UTF-8, a line fits no folder, or two classes would have one name.
+    """
+    try:
+        content = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    normal = {unicodedata.normalize("NFC", folder): folder for folder in folders}
+    lines = [unicodedata.normalize("NFC", line.strip()) for line in content.split("\n") if line.strip()]
+    if sorted(lines) == sorted(normal):
+        return {normal[line]: normal[line] for line in lines}
+    longest_first = sorted(normal, key=len, reverse=True)  # `red fox` before `red`
+    named: dict[str, str] = {}
+    strange = []
+    for line in lines:
+        fits = ((folder, _name_after(folder, line)) for folder in longest_first)
+        folder, name = next(((folder, name) for folder, name in fits if name), ("", ""))
+        if name:
+            named[normal[folder]] = name
+        else:
+            strange.append(line)
+    if len(strange) == len(lines) == len(folders):
+        named, strange = dict(zip(folders, lines, strict=True)), []
+    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *strange]):
+        raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
+    if strange:
+        raise DataError(
+            f"{file}: {strange[0]!r} fits no class folder.{suggest(strange[0].split()[0], folders)} "
+            "Write `folder name` a line, for example `yushuxin 虞书欣`"
+        )
+    names = {folder: named.get(folder, folder) for folder in folders}
+    name, times = Counter(names.values()).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{file}: two classes would be called {name!r}: every class needs a name of its own")
+    return names
+
+
+def _name_after(folder: str, line: str) -> str:
+    """The name in a line ``folder name``; empty where the line is about another folder."""
+    if not line.startswith(folder):
+        return ""
+    rest = line[len(folder) :]
+    name = rest.lstrip()
+    if name.startswith(("=", ":", ",")):
+        return name[1:].lstrip()
+    return name if name != rest else ""
