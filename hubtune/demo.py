@@ -1,8 +1,10 @@
 """The main job on embedded data: ``digitnet``, which has seen digits 0–6, learns 7–9 from ten pictures each.
 
-Beside it the same network learns the same pictures from random values, as long and then much longer. Batch
-size and rate were chosen on validation pictures of other splits (seeds 10–13; rates 1e-3, 2e-3, 3e-3 for
-fine-tuning, 1e-3, 3e-3, 6e-3 from scratch; batches of 6 and 8): one pair was best for both sides.
+Beside it the same network learns the same pictures from random values, for as long and for longer. Batch size
+and rates were chosen on other splits (seeds 10–17), the rates by validation accuracy: of 1e-3, 1.5e-3, 2e-3
+and 3e-3 for fine-tuning, of 1e-3, 2e-3, 3e-3 and 6e-3 from scratch. On the test pictures of those splits,
+fine-tuning was right on 94.5 % and training from scratch on 81.9 %. Larger batches, which mean fewer steps,
+widen the gap (8: 91.8 % and 78.6 %); smaller ones narrow it.
 """
 
 import shutil
@@ -34,7 +36,7 @@ from hubtune.train.observer import Observer
 
 SEEDS = (0, 1, 2)
 EPOCHS = 5
-LONG_EPOCHS = 30
+LONG_EPOCHS = 20
 MARGIN = 0.10
 """How far fine-tuning has to be ahead."""
 
@@ -114,7 +116,7 @@ def run_demo(
     Args:
         folder: where it all goes; what an earlier demo left there is replaced.
         seeds: one comparison each.
-        long_epochs: how long the network from scratch is trained in the end.
+        long_epochs: how long the network from scratch is trained once more.
         observer: told what is being done.
 
     Raises:
@@ -139,7 +141,7 @@ def run_demo(
             finetuned.append(
                 _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", observer, pretrained=True)
             )
-    picture = _draw(ListDataset(place / "lists" / f"seed-{seeds[0]}"), scratch[0], finetuned[0])
+    picture = _draw(ListDataset(place / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
     with _writing(place):
         picture.save(place / _PICTURE, optimize=True)
     return DemoResult(
@@ -222,11 +224,11 @@ def _train(
 ) -> Run:
     config = RunConfig(
         epochs=epochs,
-        batch_size=6,
-        learning_rate=3e-3,
+        batch_size=5,
+        learning_rate=2e-3 if pretrained else 3e-3,
         # The statistics of 0–6 do not fit 7–9 well, and so small a network follows its inputs quickly.
         batch_norm="update",
-        save_ckpt_interval=10_000,
+        save_ckpt_interval=10_000,  # a run of seconds needs none on the way
         seed=seed,
         device="cpu",
         strategy=DefaultFinetuneStrategy() if pretrained else ScratchStrategy(),
@@ -248,28 +250,26 @@ def _figures(measured: Sequence[Metrics], epochs: int) -> dict[str, Any]:
     }
 
 
-def _draw(data: ListDataset, scratch: Run, finetuned: Run) -> Image.Image:
-    """Both models' answers to the same test pictures: the first of the list in random order."""
+def _draw(data: ListDataset, scratch: Sequence[Run], finetuned: Sequence[Run]) -> Image.Image:
+    """The first seed's answers to the same test pictures: the first of the list in random order."""
     examples = data.examples("test")
     chosen = [examples[place] for place in generator("demo", "shown").permutation(len(examples))[:_SHOWN]]
     sheets = []
-    for run, title in ((scratch, "From scratch"), (finetuned, "Fine-tuned")):
-        rows = load_model(run.best_model).predict([example.path for example in chosen])
+    for runs, title in ((scratch, "From scratch"), (finetuned, "Fine-tuned")):
+        rows = load_model(runs[0].best_model).predict([example.path for example in chosen])
         cells = []
         for example, row in zip(chosen, rows, strict=True):
             truth = data.label_list[example.label]
             right = row.label == truth
-            cells.append(
-                Cell(decode(example.path), f"{row.label}" if right else f"{row.label}, is {truth}", right)
-            )
-        [tested] = _tested([run])
-        sheet = contact_sheet(
-            cells, columns=6, side=96, title=f"{title}: {100 * tested.accuracy:.0f} % right"
-        )
+            caption = truth if right else f"{row.label}, is {truth}"
+            cells.append(Cell(decode(example.path), caption, right))
+        accuracy = _tested(runs)[0].accuracy
+        sheet = contact_sheet(cells, columns=6, side=96, title=f"{title}: {100 * accuracy:.0f} % right")
         sheets.append(sheet.image)
     return side_by_side(
         sheets,
         title=f"Digits 7, 8 and 9, learned from {AMOUNTS['train']} pictures of each in {EPOCHS} epochs",
-        note=f"{_SHOWN} of {len(examples)} test pictures, drawn at random before anything was trained; "
-        "the same on both sides",
+        note=f"{_SHOWN} of the {len(examples)} test pictures, drawn at random, for the first of {len(runs)} "
+        f"seeds; the mean of all is {100 * mean_accuracy(_tested(scratch)):.0f} % from scratch and "
+        f"{100 * mean_accuracy(_tested(finetuned)):.0f} % fine-tuned.",
     )

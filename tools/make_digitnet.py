@@ -14,7 +14,8 @@ from pathlib import Path
 
 # One thread, and the same products on Intel and AMD processors (on AMD also twice as fast): they decide the
 # last digits of the weights, and Paddle reads them when it is imported.
-os.environ.update(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="5")
+if __name__ == "__main__":
+    os.environ.update(OMP_NUM_THREADS="1", MKL_DEBUG_CPU_TYPE="5")
 
 from safetensors.numpy import save
 

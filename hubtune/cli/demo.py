@@ -11,6 +11,8 @@ from hubtune.errors import CheckFailedError
 if TYPE_CHECKING:
     from hubtune.demo import DemoResult
 
+_LITTLE = 0.03  # a difference that the intervals do not tell from none
+
 
 @click.command()
 @click.option(
@@ -68,10 +70,10 @@ def _print_result(result: "DemoResult") -> None:
         (f"from scratch, {result.epochs} epochs", result.scratch),
         (f"from scratch, {result.long_epochs} epochs", result.scratch_long),
     )
-    longer = mean_accuracy(result.scratch_long)
-    ahead = 100 * (mean_accuracy(result.finetuned) - mean_accuracy(result.scratch))
+    finetuned, scratch, longer = (mean_accuracy(measured) for _, measured in rows)
+    caught_up = "catches up" if longer > finetuned - _LITTLE else "comes closer"
     click.echo(
-        f"\nThe digits 7, 8 and 9, learned from ten pictures of each; right answers on {result.count} others:\n"
+        f"\nDigits 7, 8 and 9, learned from ten pictures of each; right answers on {result.count} others:\n"
     )
     for what, measured in rows:
         each = ", ".join(f"{100 * metrics.accuracy:.1f}" for metrics in measured)
@@ -82,8 +84,9 @@ def _print_result(result: "DemoResult") -> None:
         )
     click.echo(
         f"""
-The module knew only the digits 0 to 6, which puts it {ahead:.0f} points ahead after {result.epochs} epochs.
-With longer training the network from scratch catches up: {percent(longer)} after {result.long_epochs} epochs.
+The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead after \
+{result.epochs} epochs.
+With longer training the network from scratch {caught_up}: {percent(longer)} after {result.long_epochs} epochs.
 
 See for yourself:     {shown(str(result.picture))}
 The fine-tuned model: {shown(str(result.model))}

@@ -12,6 +12,7 @@ MOST_CELLS = 100
 """A sheet shows no more pictures than these."""
 
 _LONGEST, _SHORTEST = 640, 160  # longest side of a labelled picture, pixels
+_NARROWEST = 240  # it and its caption, pixels
 _TEXT, _TITLE, _SMALL = 16, 20, 14  # font sizes, pixels
 _STRIP = 24  # height of a cell's caption
 _GAP = 14
@@ -64,7 +65,7 @@ def label_picture(picture: Image.Image, caption: str, fallback: str = "?") -> Dr
         >>> drawn.image.save("labelled.png")
     """
     shown = _scaled(picture, min(_LONGEST, max(_SHORTEST, *picture.size)))
-    width, strip = max(_SHORTEST, shown.width), 2 * _TEXT
+    width, strip = max(_NARROWEST, shown.width), 2 * _TEXT
     sheet = Image.new("RGB", (width, shown.height + strip), _PAPER)
     sheet.paste(shown, ((width - shown.width) // 2, 0))
     text, font, complete = _lettering(caption, fallback, _TEXT)
@@ -73,7 +74,7 @@ def label_picture(picture: Image.Image, caption: str, fallback: str = "?") -> Dr
     return Drawn(sheet, complete)
 
 
-def contact_sheet(cells: Sequence[Cell], *, columns: int = 6, side: int = 128, title: str = "") -> Drawn:
+def contact_sheet(cells: Sequence[Cell], *, columns: int = 6, side: int = 144, title: str = "") -> Drawn:
     """Put many pictures on one sheet, each with its caption, row by row.
 
     A picture that the model got right or wrong has a frame and a mark that say so. After 100 pictures, a line
@@ -113,7 +114,7 @@ def _draw_cell(sheet: Image.Image, place: tuple[int, int], side: int, cell: Cell
     """Draw a cell with its upper left corner at a place; returns whether its caption is as given."""
     left, top = place
     draw = ImageDraw.Draw(sheet)
-    text, font, complete = _lettering(cell.caption, cell.fallback, _TEXT if cell.picture else _SMALL)
+    text, font, complete = _lettering(cell.caption, cell.fallback, _SMALL)
     draw.rectangle((left, top, left + side - 1, top + side - 1), _EMPTY)
     if cell.picture is None:
         lines = wrap(text, font, side - _GAP)[: side // (_SMALL + 4) - 1]

@@ -17,14 +17,14 @@ from hubtune.train.run_folder import RunFolder
 
 def _plan(**options):
     given = {
-
-            "steps_per_epoch": 4,
-            "total_steps": 8,
-            "eval_interval": 3,
-            "log_interval": 10,
-            "save_interval": None
-        ,
-        "keep_statistics": False, "rate": lambda step: 1e-3 * (1 - step / 8), "seed": 0,
+        "steps_per_epoch": 4,
+        "total_steps": 8,
+        "eval_interval": 3,
+        "log_interval": 10,
+        "save_interval": None,
+        "keep_statistics": False,
+        "rate": lambda step: 1e-3 * (1 - step / 8),
+        "seed": 0,
     }
     return Plan(**{**given, **options})
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import draw_tree
 
 from hubtune.data.scan import scan_classes
 from hubtune.data.split import Amount, make_split, write_split
@@ -72,47 +73,61 @@ def _sums(run: Path):
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def test_killed_at_a_step_and_resumed_equals_undisturbed(data):
-    _train(data, data / "whole", save_ckpt_interval=2)
-    expected = _sums(data / "whole")
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Data, and what an undisturbed run on it leaves; the run saves after each step."""
+    data = tmp_path_factory.mktemp("shared")
+    scan = scan_classes(draw_tree(data / "pics", {"a": 18, "b": 18}))
+    write_split(make_split(scan, validate=Amount(5)), data, {"seed": 0})
+    _train(data, data / "whole", save_ckpt_interval=1)
+    return data, _sums(data / "whole")
+
+
+@pytest.mark.parametrize(
+    "kill_at", [2, 7]
+)  # between evaluations, and after one
+def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, kill_at):
+    data, expected = shared
     assert "best_model/model.safetensors" in expected
     assert f"checkpoints/step-{_STEPS}/optim.safetensors" in expected
-    # Before the first checkpoint, between two, at one, in the middle and at the end of an epoch, at the end.
-    for number, kill_at in enumerate((1, 4, 7, 8)):
-        folder = data / f"killed{number}"
-        _train(data, folder, kill_at=kill_at, save_ckpt_interval=2)
-        _train(data, folder, resume=True, save_ckpt_interval=2, workers=1)
-        assert _sums(folder) == expected, f"killed at step {kill_at}"
+    folder = data / f"killed{kill_at}"
+    _train(data, folder, kill_at=kill_at, save_ckpt_interval=1)
+    _train(data, folder, resume=True, save_ckpt_interval=1, workers=1)
+    assert _sums(folder) == expected
+
+
+def test_resume_passes_over_a_damaged_checkpoint(shared):
+    data, expected = shared
+    folder = data / "damaged"
+    _train(data, folder, kill_at=6, save_ckpt_interval=1)
+    newest = max((folder / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
+    file = newest / "optim.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    _train(data, folder, resume=True, save_ckpt_interval=1)
+    assert _sums(folder) == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 4])
-def test_killed_at_every_step_and_resumed_equals_undisturbed(data, workers):
-    _train(data, data / "whole")
+def test_killed_again_and_again_equals_undisturbed(shared):
+    data, expected = shared
+    folder = data / "again"
+    _train(data, folder, kill_at=3, save_ckpt_interval=1)
+    _train(data, folder, kill_at=4, resume=True, save_ckpt_interval=1)
+    _train(data, folder, resume=True, save_ckpt_interval=1)
+    assert _sums(folder) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("interval", [None, 5])
+def test_killed_at_every_step_and_resumed_equals_undisturbed(data, interval):
+    _train(data, data / "whole", save_ckpt_interval=interval)
     expected = _sums(data / "whole")
     for kill_at in range(1, _STEPS + 1):
         folder = data / f"killed{kill_at}"
-        _train(data, folder, kill_at=kill_at, workers=workers)
-        _train(data, folder, resume=True, workers=5 - workers)
+        workers = 1 + kill_at % 4
+        _train(data, folder, kill_at=kill_at, workers=workers, save_ckpt_interval=interval)
+        _train(data, folder, resume=True, workers=5 - workers, save_ckpt_interval=interval)
         assert _sums(folder) == expected, f"killed at step {kill_at}"
-
-
-def test_killed_again_and_again_equals_undisturbed(data):
-    _train(data, data / "whole", save_ckpt_interval=1)
-    _train(data, data / "killed", kill_at=3, save_ckpt_interval=1)
-    _train(data, data / "killed", kill_at=4, resume=True, save_ckpt_interval=1)
-    _train(data, data / "killed", resume=True, save_ckpt_interval=1)
-    assert _sums(data / "killed") == _sums(data / "whole")
-
-
-def test_resume_passes_over_a_damaged_checkpoint(data):
-    _train(data, data / "whole", save_ckpt_interval=1)
-    _train(data, data / "killed", kill_at=6, save_ckpt_interval=1)
-    newest = max((data / "killed" / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
-    file = newest / "optim.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    _train(data, data / "killed", resume=True, save_ckpt_interval=1)
-    assert _sums(data / "killed") == _sums(data / "whole")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a single process")

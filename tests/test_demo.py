@@ -1,0 +1,153 @@
+"""`hubtune demo`: what it writes, what it measures, and what it says."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+import hubtune
+from hubtune.demo import DIGITS, DemoResult, run_demo, write_digits
+from hubtune.evaluate import Metrics, wilson_interval
+
+
+def _metrics(*accuracies):
+    return [Metrics(a, 0.5, 450, wilson_interval(round(450 * a), 450)) for a in accuracies]
+
+
+def _result(finetuned, scratch):
+    return DemoResult(
+        seeds=(0, 1, 2),
+        finetuned=_metrics(*finetuned),
+        scratch=_metrics(*scratch),
+        scratch_long=_metrics(0.91, 0.92, 0.93),
+        epochs=5,
+        long_epochs=20,
+        model=Path("d/runs/finetuned-0/best_model"),
+        picture=Path("d/predictions.png"),
+    )
+
+
+def test_the_digits_are_written_as_a_folder_a_class(tmp_path):
+    write_digits(tmp_path)
+    pictures = sorted(tmp_path.rglob("*.png"))
+    data = load_digits()
+    assert Counter(path.parent.name for path in pictures) == Counter(map(str, data.target))
+    assert len(pictures) == 1797
+    number = 1234
+    with Image.open(tmp_path / str(data.target[number]) / f"{number:04}.png") as picture:
+        assert (picture.mode, picture.size) == ("RGB", (32, 32))
+        shrunk = np.asarray(picture.convert("L").resize((8, 8), Image.Resampling.BOX), float)
+    assert np.corrcoef(shrunk.ravel(), data.images[number].ravel())[0, 1] > 0.95
+
+
+def test_only_the_digits_asked_for_are_written(tmp_path):
+    write_digits(tmp_path, [3, 8])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "8"]
+
+
+def test_a_folder_of_someone_else_is_left_alone(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(hubtune.UsageError) as caught:
+        run_demo(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path} is there already and was not made by the demo: name another folder, --out DIR"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_machine(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(hubtune.MachineError, match="cannot be written"):
+        run_demo(tmp_path / "file" / "demo")
+
+
+def test_ten_points_ahead_passes_and_less_does_not():
+    assert _result((0.9, 0.92, 0.94), (0.8, 0.8, 0.8)).passed
+    assert not _result((0.9, 0.9, 0.88), (0.8, 0.8, 0.8)).passed
+
+
+def test_a_small_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
+    place = tmp_path / "demo"
+    (place / "runs" / "old").mkdir(parents=True)
+    (place / ".hubtune-demo").touch()
+    (place / "notes.txt").write_text("mine")
+    result = run_demo(place, seeds=[0], long_epochs=1)
+    assert (place / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in (place / "runs").iterdir()) == [
+        *("finetuned-0", "latest", "scratch-0", "scratch-long-0")
+    ]
+    assert not Path("runs").exists()  # where the command was run, nothing is changed
+    assert result.count == 450
+    assert hubtune.load_model(result.model).labels == [str(digit) for digit in DIGITS]
+    with Image.open(result.picture) as picture:
+        assert picture.width > 1000
+    assert result.picture.stat().st_size < 200_000
+    training, test = (
+        set((place / "lists" / "seed-0" / f"{name}_list.txt").read_text().splitlines())
+        for name in ("train", "test")
+    )
+    assert (len(training), len(test), len(training & test)) == (30, 450, 0)
+
+
+def test_the_command_says_what_was_measured_and_what_to_do_next(monkeypatch, tmp_path):
+    output = _invoke(monkeypatch, _result((0.95, 0.93, 0.94), (0.8, 0.7, 0.75)))
+    assert output.exit_code == 0
+    assert (
+        output.stdout
+        == """
+Digits 7, 8 and 9, learned from ten pictures of each; right answers on 450 others:
+
+  fine-tuned, 5 epochs     94.0 %   (3 seeds: 95.0, 93.0, 94.0; 95 % interval of each ±2.4)
+  from scratch, 5 epochs   75.0 %   (3 seeds: 80.0, 70.0, 75.0; 95 % interval of each ±4.2)
+  from scratch, 20 epochs  92.0 %   (3 seeds: 91.0, 92.0, 93.0; 95 % interval of each ±2.6)
+
+The module knew only the digits 0 to 6, which puts it 19 points ahead after 5 epochs.
+With longer training the network from scratch catches up: 92.0 % after 20 epochs.
+
+See for yourself:     d/predictions.png
+The fine-tuned model: d/runs/finetuned-0/best_model
+Now your own photos, in a folder for each class:
+  hubtune split YOUR_PICTURES/ --val 20
+  hubtune finetune YOUR_PICTURES/
+""".replace("d/", f"{Path('d/x')}"[:-1], 1)
+    )
+
+
+def test_the_command_fails_with_8_where_finetuning_does_not_help(monkeypatch):
+    output = _invoke(monkeypatch, _result((0.8, 0.8, 0.8), (0.8, 0.7, 0.75)), "--json")
+    assert isinstance(output.exception, hubtune.CheckFailedError)
+    assert output.exception.exit_code == 8
+    document = json.loads(output.stdout)
+    assert document["passed"] is False
+    assert document["finetuned"]["accuracy"] == pytest.approx(0.8)
+    assert document["scratch_long"]["epochs"] == 20
+    assert document["finetuned"]["tests"][0]["count"] == 450
+
+
+def _invoke(monkeypatch, result, *arguments):
+    from click.testing import CliRunner
+
+    from hubtune.cli.demo import command
+
+    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, observer: result)
+    return CliRunner().invoke(command, arguments)
+
+
+@pytest.mark.slow
+def test_the_demo_passes(run_hubtune, tmp_path):
+    done = run_hubtune("demo", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    finetuned, scratch, longer = (
+        document[name]["accuracy"] for name in ("finetuned", "scratch", "scratch_long")
+    )
+    assert finetuned > 0.90
+    assert finetuned - scratch >= 0.10
+    assert longer > finetuned - 0.05
+    assert (tmp_path / document["picture"]).is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hubtune-demo"]
+    assert "Warning" not in done.stderr
