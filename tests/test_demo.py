@@ -105,8 +105,8 @@ Digits 7, 8 and 9, learned from ten pictures of each; right answers on 450 other
   from scratch, 5 epochs   75.0 %   (3 seeds: 80.0, 70.0, 75.0; 95 % interval of each ±4.2)
   from scratch, 20 epochs  92.0 %   (3 seeds: 91.0, 92.0, 93.0; 95 % interval of each ±2.6)
 
-The module knew only the digits 0 to 6, which puts it 19 points ahead after 5 epochs.
-With longer training the network from scratch catches up: 92.0 % after 20 epochs.
+The module knew only the digits 0 to 6, which puts it 19 points ahead.
+With more training, the network from scratch catches up: 92.0 % after 20 epochs.
 
 See for yourself:     d/predictions.png
 The fine-tuned model: d/runs/finetuned-0/best_model

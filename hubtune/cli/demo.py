@@ -84,9 +84,8 @@ def _print_result(result: "DemoResult") -> None:
         )
     click.echo(
         f"""
-The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead after \
-{result.epochs} epochs.
-With longer training the network from scratch {caught_up}: {percent(longer)} after {result.long_epochs} epochs.
+The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead.
+With more training, the network from scratch {caught_up}: {percent(longer)} after {result.long_epochs} epochs.
 
 See for yourself:     {shown(str(result.picture))}
 The fine-tuned model: {shown(str(result.model))}

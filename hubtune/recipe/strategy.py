@@ -99,4 +99,3 @@ class FrozenStrategy(Settings):
 # Each strategy's `train_keys` says which keys of the recipe's train section it uses; None: all of them.
 GradientStrategy = DefaultFinetuneStrategy | ScratchStrategy | RulesStrategy
 Strategy = Annotated[GradientStrategy | FrozenStrategy, Field(discriminator="name")]
-STRATEGY_NAMES = ("default_finetune", "frozen", "scratch")
