@@ -1,14 +1,18 @@
 """A fine-tuned model: read from its folder, it scores pictures and is measured on lists."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hubtune.data.dataset import BaseCVDataset
-from hubtune.errors import ModelError
+from hubtune.errors import ModelError, UsageError
 from hubtune.evaluate import Metrics, measure
-from hubtune.hub.model_folder import ModelCard, read_model
+from hubtune.hub.model_folder import CARD_FILE, ModelCard, read_model
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.scores import Outcome, predict_scores
 from hubtune.sealed import find
@@ -71,8 +75,19 @@ class Model:
             paths: the pictures.
             batch_size: pictures that the network sees at once; the scores do not depend on it.
             workers: threads that decode.
+
+        Raises:
+            UsageError: if ``paths`` is a single path, or ``batch_size`` is less than 1.
         """
+        if isinstance(paths, str | os.PathLike):
+            raise UsageError(f"Give a list of pictures, even for one: [{os.fspath(paths)!r}]")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise UsageError(f"batch_size is to be a whole number from 1, not {batch_size!r}")
+        paths = list(paths)
         outcomes = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
+        return self._named(paths, outcomes)
+
+    def _named(self, paths: list[str | Path], outcomes: Iterator[Outcome]) -> Iterator[Prediction]:
         for path, outcome in zip(paths, outcomes, strict=True):
             if outcome.values is None:
                 yield Prediction(str(path), None, None, {}, outcome.error.reason if outcome.error else None)
@@ -107,9 +122,13 @@ class Model:
         number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
         examples = dataset.examples(name)
         outcomes = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
-        return measure(
-            (outcome.values for outcome in outcomes), [number_of[example.label] for example in examples]
-        )
+        return measure(map(_values, outcomes), [number_of[example.label] for example in examples])
+
+
+def _values(outcome: Outcome) -> np.ndarray | None:
+    if outcome.error is not None:
+        logger.warning("left out: %s", outcome.error)
+    return outcome.values
 
 
 def load_model(folder: str | Path) -> Model:
@@ -139,8 +158,10 @@ def model_folder_of(folder: Path) -> Path:
                 f"go on with it by hubtune finetune {folder} --resume"
             )
         return folder / BEST_MODEL
-    if not folder.is_dir():
+    if not find(folder).is_dir():
         raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
+    if not (find(folder) / CARD_FILE).exists():
+        raise ModelError(f"{folder} is neither a run nor a model: name the folder of one, such as runs/NAME")
     return folder
 
 
@@ -167,4 +188,5 @@ def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bo
             f"The data's classes are the model's in another order (first: {moved!r}): "
             "add --remap-by-name to match them by name"
         )
-    return [list(model).index(name) for name in data]
+    numbers = {name: number for number, name in enumerate(model)}
+    return [numbers[name] for name in data]

@@ -80,17 +80,19 @@ def find(folder: Path) -> Path:
 def damage(folder: Path) -> str | None:
     """What is wrong with a sealed folder, in a few words; ``None`` if all is as it was written."""
     try:
+        if not (folder / MANIFEST).is_file():
+            return f"{MANIFEST} is missing"
         manifest = json.loads((folder / MANIFEST).read_bytes())
         for name, expected in manifest.items():
             file = folder / name
             if file.parent != folder:
                 return f"{MANIFEST} names a file elsewhere"
+            if not file.is_file():
+                return f"{name} is missing"
             if file.stat().st_size != expected["size"]:
                 return f"{name} has another size than when it was written"
             if sha256_of(file) != expected["sha256"]:
                 return f"{name} is damaged: its SHA-256 differs"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
     except OSError as error:
         return f"it cannot be read ({error.strerror})"
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

@@ -16,7 +16,8 @@ from hubtune.data.lists import Example
 from hubtune.data.loader import Batch, load_batches
 from hubtune.errors import DataError, ModelError, StoppedError, UsageError
 from hubtune.evaluate import Metrics, measure
-from hubtune.hub.model_folder import ModelCard, write_model
+from hubtune.files import sha256_of
+from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
 from hubtune.log import EVAL, logger
 from hubtune.model import load_model
@@ -73,20 +74,22 @@ class Session:
         self.stop = stop
         self.observer = observer
         self.preprocessing = _preprocessing(module, config)
-        self.skipped = Skipped(run, examples, config)
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
 
     def train(self) -> dict[str, Any]:
         """Do what is left of the run; returns the content of ``result.json``."""
         self._announce()
-        self.skipped.check_headers()
-        state = TrainState()
+        self.skipped = Skipped(self.run, self.examples, self.config)
+        try:
+            self.skipped.check_headers(self.stop.check)
+        except StopRequested:
+            raise StoppedError("Stopped before training began", self.stop.exit_code, self.run.path) from None
         if isinstance(self.config.strategy, FrozenStrategy):
-            self._solve(state)
+            self._solve()
         else:
-            self._fit(state)
-        return self._finish(state)
+            self._fit()
+        return self._finish()
 
     def _build(self) -> Classifier:
         config = self.config
@@ -109,6 +112,8 @@ class Session:
         missing = [name for number, name in enumerate(self.labels) if not seen[number]]
         if missing:
             logger.warning("no training picture: %s; these classes cannot be learned", ", ".join(missing))
+        if isinstance(self.config.strategy, FrozenStrategy):
+            return  # what follows is about gradients
         if not self.examples["validate"]:
             logger.warning("no validation list: the model of the last step is kept, not the best one")
         if self.module.weights is None and not isinstance(self.config.strategy, ScratchStrategy):
@@ -119,10 +124,10 @@ class Session:
                 *(self.config.batch_size, len(self.examples["train"])),
             )
 
-    def _solve(self, state: TrainState) -> None:
+    def _solve(self) -> None:
         """Strategy `frozen`: compute the features of the training pictures once, and solve the head."""
-        assert isinstance(self.config.strategy, FrozenStrategy)
-        examples = self.examples["train"]
+        strategy, examples = self.config.strategy, self.examples["train"]
+        assert isinstance(strategy, FrozenStrategy)
         self.classifier.eval()
         outcomes = run_pictures(
             self.classifier.features,
@@ -131,26 +136,34 @@ class Session:
             batch_size=self.config.batch_size,
             workers=self.config.workers,
         )
+        rows, labels, sums = [], [], []
         try:
-            watched = list(self._watch("train", "features", outcomes))
+            watched = self._watch("train", "features", outcomes)
+            for outcome, example in zip(watched, examples, strict=True):
+                if outcome.values is not None:
+                    rows.append(outcome.values)
+                    labels.append(example.label)
+                    sums.append(sha256_of(example.path))
+            if not rows:
+                raise DataError(
+                    "None of the training pictures can be read: see skipped.csv in the run folder"
+                )
+            logger.info("solving the head on %d × %d features", len(rows), len(rows[0]))
+            solved = solve_head(
+                np.stack(rows),
+                np.array(labels),
+                sums,
+                num_classes=len(self.labels),
+                folds=strategy.folds,
+                seed=self.config.seed,
+                check=self.stop.check,
+            )
         except StopRequested:
             raise StoppedError(
-                "Stopped while computing features; they will be computed anew",
+                "Stopped before the head was solved; it will be solved anew",
                 self.stop.exit_code,
                 self.run.path,
             ) from None
-        good = [(outcome.values, example.label) for outcome, example in zip(watched, examples, strict=True)]
-        rows = [(values, label) for values, label in good if values is not None]
-        if not rows:
-            raise DataError("None of the training pictures can be read: see skipped.csv in the run folder")
-        logger.info("solving the head on %d × %d features", len(rows), len(rows[0][0]))
-        solved = solve_head(
-            np.stack([values for values, _ in rows]),
-            np.array([label for _, label in rows]),
-            len(self.labels),
-            folds=self.config.strategy.folds,
-            seed=self.config.seed,
-        )
         linear: nn.Linear = self.classifier.head[0]
         linear.weight.set_value(solved.weight)
         linear.bias.set_value(solved.bias)
@@ -171,9 +184,9 @@ class Session:
             log_evaluation("dev", metrics)
             self.run.history.append({"step": 0, "list": "validate", **metrics.as_dict()})
             self.observer.evaluated("validate", metrics, step=0, best=True)
-        self._keep_best(metrics, state)
+        self._keep_best(metrics, step=0)
 
-    def _fit(self, state: TrainState) -> None:
+    def _fit(self) -> None:
         """Gradient strategies: train from the newest checkpoint, or from the start."""
         config, examples = self.config, self.examples["train"]
         assert not isinstance(config.strategy, FrozenStrategy)
@@ -186,8 +199,8 @@ class Session:
             raise UsageError("The strategy's rules freeze everything: leave at least the head to be trained")
         optimizer = paddle.optimizer.Adam(learning_rate=config.rate, parameters=groups)
         restored = Checkpoints(self.run.checkpoints).restore(self.classifier, optimizer)
-        if restored is not None:
-            vars(state).update(vars(restored))
+        state = restored or TrainState()
+        if restored:
             self._adopt_newer_best(state)
         self.run.history.keep_through(state.evaluated)
         steps = -(-len(examples) // config.batch_size)
@@ -212,7 +225,7 @@ class Session:
             plan,
             state,
             evaluate=lambda: self._evaluate("validate"),
-            keep_best=lambda metrics: self._keep_best(metrics, state),
+            keep_best=lambda metrics: self._keep_best(metrics, state.step),
             run=self.run,
             stop=self.stop,
             observer=self.observer,
@@ -226,10 +239,10 @@ class Session:
     def _adopt_newer_best(self, state: TrainState) -> None:
         """A best model that was saved after the newest checkpoint is this run's, too: keep its figure."""
         try:
-            card = load_model(self.run.best_model).card
+            card = read_card(self.run.best_model)
         except ModelError:
             return  # none yet, or damaged: the coming evaluations write it anew
-        if card.step > state.step and card.metrics:
+        if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
 
     def _batches(self, first_step: int, steps: int) -> Iterator[tuple[Batch, np.ndarray]]:
@@ -285,10 +298,9 @@ class Session:
                 self.observer.advance(1)
             yield outcome
 
-    def _keep_best(self, metrics: Metrics | None, state: TrainState) -> None:
-        if metrics is not None:
-            self.metrics["validate"] = metrics.as_dict()
-        write_model(self.run.best_model, self.classifier, self._card(state.step))
+    def _keep_best(self, metrics: Metrics | None, step: int) -> None:
+        self.metrics = {} if metrics is None else {"validate": metrics.as_dict()}
+        write_model(self.run.best_model, self.classifier, self._card(step))
         shown = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
         logger.log(EVAL, "best model saved to %s%s", self.run.best_model, shown)
 
@@ -305,7 +317,7 @@ class Session:
             metrics=self.metrics,
         )
 
-    def _finish(self, state: TrainState) -> dict[str, Any]:
+    def _finish(self) -> dict[str, Any]:
         """Load the best model, measure it on the test list, and close the run."""
         logger.info("Load the best model from %s", self.run.best_model)
         best = load_model(self.run.best_model)

@@ -8,6 +8,7 @@ from typing import Any
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.lists import LABEL_LIST, relative_to
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluate import Metrics
 from hubtune.files import sha256_of
@@ -24,6 +25,7 @@ from hubtune.train.interrupt import stop_on_signals
 from hubtune.train.observer import Observer
 from hubtune.train.run_folder import (
     BEST_MODEL,
+    LISTS,
     RECIPE_FILE,
     RunFolder,
     check_place,
@@ -95,8 +97,15 @@ class ImageClassifierTask:
             UsageError: if module, data and configuration cannot go together.
         """
         config = config or RunConfig()
+        for given, kind, name in (
+            (module, Module, "module"),
+            (dataset, BaseCVDataset, "dataset"),
+            (config, RunConfig, "config"),
+        ):
+            if not isinstance(given, kind):
+                raise UsageError(f"{name} is to be a {kind.__name__}, not a {type(given).__name__}")
         if hidden_units is not None:
-            config = config.model_copy(update={"hidden_units": list(hidden_units)})
+            config = RunConfig.model_validate({**config.model_dump(), "hidden_units": list(hidden_units)})
         self.module = module
         self.dataset = dataset
         self.config = config
@@ -113,14 +122,17 @@ class ImageClassifierTask:
             )
 
     @classmethod
-    def from_recipe(cls, recipe: Recipe) -> "ImageClassifierTask":
+    def from_recipe(cls, recipe: Recipe, *, complete: bool = False) -> "ImageClassifierTask":
         """Make the task that a recipe describes.
+
+        Args:
+            recipe: the recipe.
+            complete: whether it is a run's own, in which a list that is not named is not used.
 
         Raises:
             HubtuneError: if the module cannot be had.
         """
-        data = recipe.data
-        dataset = ListDataset(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+        dataset = dataset_of(recipe, complete=complete)
         # Data first: a download would be in vain without it.
         _check_base(dataset.base_path)
         dataset.examples("train")
@@ -168,6 +180,8 @@ class ImageClassifierTask:
             point_latest_at(run.path)
             if finished is None:
                 finished = session.train()
+            else:
+                logger.info("%s had finished already; this is its result", run.path)
             self._model = load_model(run.best_model)
             return _run_of(run, finished)
 
@@ -199,7 +213,11 @@ class ImageClassifierTask:
             ModelError: if there is no trained model.
         """
         return list(
-            self._trained().predict(data, batch_size=self.config.batch_size, workers=self.config.workers)
+            self._trained().predict(
+                data,
+                batch_size=self.config.batch_size if batch_size is None else batch_size,
+                workers=self.config.workers,
+            )
         )
 
     def _folder(self) -> Path:
@@ -225,6 +243,8 @@ class ImageClassifierTask:
             for name, file in (*dataset.list_files.items(), ("labels", dataset.label_list_file))
             if file is not None and name != "predict"
         }
+        if dataset.label_list_file is None:  # named in code, and written into the run
+            lists["labels"] = relative_to(folder / LISTS / LABEL_LIST, dataset.base_path)
         data = {name: given[name] for name in DataSection.model_fields if name in given}
         return Recipe(
             data=DataSection.model_validate({**data, **lists, "base": dataset.base_path}),
@@ -237,7 +257,6 @@ class ImageClassifierTask:
     def _describe(self, run: RunFolder, device: str, *, resume: bool) -> None:
         """Write what the run is, or hold a resumed one against it."""
         files = {name: self.dataset.list_files[name] for name in LIST_NAMES}
-        files["labels"] = self.dataset.label_list_file
         facts = {
             "lists": {name: sha256_of(file) for name, file in files.items() if file is not None},
             "labels": self.dataset.label_list,
@@ -246,6 +265,8 @@ class ImageClassifierTask:
         manifest = {**describe_machine(device, _threads()), **facts}
         recipe = self._recipe(run.path)
         if not resume:
+            if self.dataset.label_list_file is None:
+                run.write_labels(self.dataset.label_list)
             run.write_description(dump_recipe(recipe), manifest)
             return
         _check_same(load_recipe(run.path / RECIPE_FILE), recipe)
@@ -269,6 +290,18 @@ class ImageClassifierTask:
                 )
 
 
+def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
+    """The data set of a recipe.
+
+    Args:
+        recipe: the recipe.
+        complete: whether it is a run's own, in which a list that is not named is not used.
+    """
+    data = recipe.data
+    kind = BaseCVDataset if complete else ListDataset
+    return kind(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+
+
 def _check_base(base: Path) -> None:
     if base.is_dir():
         return
@@ -290,7 +323,7 @@ def _check_same(before: Recipe, now: Recipe) -> None:
     for section in Recipe.model_fields:
         if section == "run":
             continue
-        old, new = getattr(before, section).model_dump(), getattr(now, section).model_dump()
+        old, new = (getattr(recipe, section).model_dump(by_alias=True) for recipe in (before, now))
         changed += [
             f"{section}.{key}: {old.get(key)!r}, now {new.get(key)!r}"
             for key in {**old, **new}

@@ -70,7 +70,7 @@ def test_a_run_leaves_exactly_its_files_and_learns(module, data, tmp_path):
     assert run.test.accuracy > 0.9  # the classes differ in colour
     assert (run.path.parent / "run" / "manifest.json").exists()
     manifest = json.loads((run.path / "manifest.json").read_text())
-    assert set(manifest["lists"]) == {"train", "validate", "test", "labels"} - set()
+    assert set(manifest["lists"]) == {"train", "validate", "test"}
     assert task.evaluate("validate") == run.validate
     assert task.evaluate("test")["accuracy"] == run.test.accuracy
 
@@ -398,3 +398,127 @@ def test_a_validation_list_without_a_readable_picture_is_as_none(module, data, t
     assert run.validate is None
     assert run.best_step == 6
     assert "none of the 12 validate pictures can be read" in (run.path / "train.log").read_text()
+
+
+def test_an_unreadable_validation_list_on_the_way_keeps_the_best_model(module, data, tmp_path):
+    files = [example.path for example in hubtune.ListDataset(data).examples("validate")]
+
+    class Spoiler(Observer):
+        def evaluated(self, name, metrics, *, step, best):
+            if step == 3:
+                for file in files:
+                    file.write_bytes(b"")
+
+    config = _config(tmp_path, num_epoch=4, max_bad="50%")
+    task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config)
+    run = task.finetune_and_eval(observer=Spoiler())
+    assert run.best_step == 3
+    assert run.validate.count == 12
+
+
+def test_a_gradient_that_is_no_number_leaves_what_was_saved(module, data, tmp_path, monkeypatch):
+    import paddle
+
+    step = paddle.optimizer.Adam.step
+    calls = []
+
+    def spoiled(self):
+        calls.append(1)
+        if len(calls) == 5:
+            self._param_groups[0]["params"][0].grad.set_value(
+                np.full(self._param_groups[0]["params"][0].shape, np.inf, np.float32)
+            )
+        step(self)
+
+    monkeypatch.setattr(paddle.optimizer.Adam, "step", spoiled)
+    with pytest.raises(hubtune.NumericError, match="is not a finite number"):
+        _train(module, data, _config(tmp_path))
+    state = hubtune.load_model(tmp_path / "run").classifier.state()
+    assert all(np.isfinite(tensor.numpy()).all() for tensor in state.values())
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-3"]
+
+
+def test_classes_named_in_code_are_written_into_the_run(module, data, tmp_path):
+    dataset = hubtune.BaseCVDataset(
+        data,
+        train_list_file="train_list.txt",
+        validate_list_file="validate_list.txt",
+        label_list=["x", "y", "z"],
+    )
+    config = _config(tmp_path)
+    run = hubtune.ImageClassifierTask(module, dataset, config).finetune_and_eval(observer=Observer())
+    assert run.test is None  # there is a test list, but this data set does not name it
+    recipe = hubtune.load_recipe(run.path / "recipe.yaml")
+    again = hubtune.ImageClassifierTask.from_recipe(recipe, complete=True)
+    assert again.dataset.label_list == ["x", "y", "z"]
+    assert again.finetune_and_eval(resume=True, observer=Observer()) == run
+    assert again.evaluate("validate") == run.validate
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"num_epochs": 5}, "RunConfig has no 'num_epochs'. Did you mean 'num_epoch'?"),
+        ({"num_epoch": 0}, "RunConfig.num_epoch: Input should be greater than or equal to 1, not 0"),
+        ({"use_cuda": True, "device": "cpu"}, "device and use_cuda say the same thing"),
+    ],
+)
+def test_mistakes_in_the_configuration_are_a_sentence(given, message):
+    with pytest.raises(hubtune.UsageError) as caught:
+        hubtune.RunConfig(**given)
+    assert message in str(caught.value)
+
+
+def test_mistakes_in_python_are_a_sentence(module, data, tmp_path):
+    assert hubtune.RunConfig(strategy="frozen").strategy == hubtune.FrozenStrategy()
+    dataset = hubtune.ListDataset(data)
+    with pytest.raises(hubtune.UsageError, match="module is to be a Module, not a str"):
+        hubtune.ImageClassifierTask("smallnet", dataset)
+    with pytest.raises(hubtune.UsageError, match="hidden_units"):
+        hubtune.ImageClassifierTask(module, dataset, hidden_units=[0])
+    with pytest.raises(hubtune.ModelError, match="There is no trained model"):
+        hubtune.ImageClassifierTask(module, dataset, _config(tmp_path)).predict(["a.png"])
+    task, _ = _train(module, data, _config(tmp_path, strategy=hubtune.FrozenStrategy()))
+    with pytest.raises(hubtune.UsageError, match="Give a list of pictures"):
+        task.predict("a.png")
+    with pytest.raises(hubtune.UsageError, match="batch_size is to be a whole number from 1, not 0"):
+        task.predict(["a.png"], batch_size=0)
+    assert task.predict([]) == []
+    assert [row.error for row in task.predict(path for path in ["a.png"])] == ["no such file"]
+
+
+def test_a_model_that_describes_more_than_it_holds_is_refused_before_it_is_built(module, data, tmp_path):
+    _, run = _train(module, data, _config(tmp_path, num_epoch=1))
+    from hubtune.sealed import seal
+
+    weights = (run.best_model / "model.safetensors").read_bytes()
+    card = json.loads((run.best_model / "model.json").read_text())
+    seal(
+        tmp_path / "bomb",
+        {
+            "model.safetensors": weights,
+            "model.json": json.dumps({**card, "hidden_units": [65536] * 16}).encode(),
+        },
+    )
+    with pytest.raises(hubtune.ModelError, match="describes another head than its weights"):
+        hubtune.load_model(tmp_path / "bomb")
+    seal(
+        tmp_path / "twice",
+        {"model.safetensors": weights, "model.json": json.dumps({**card, "labels": ["a"] * 3}).encode()},
+    )
+    with pytest.raises(hubtune.ModelError, match="two classes have one name"):
+        hubtune.load_model(tmp_path / "twice")
+
+
+def test_a_resumed_run_remembers_the_pictures_it_could_not_read(module, data, tmp_path):
+    from hubtune.train.run_folder import RunFolder
+
+    (tmp_path / "run").mkdir()
+    run = RunFolder(tmp_path / "run")
+    assert run.read_skipped() == []
+    rows = [
+        ("train", 'a "quoted", picture.png', "no such file"),
+        ("test", "\udcff.png", "empty file (0 bytes)"),
+    ]
+    run.write_skipped(rows)
+    assert run.read_skipped() == rows

@@ -66,9 +66,10 @@ def command(
 
 def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:
     """The data set and the name of the list in it that is asked for."""
-    from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+    from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
     from hubtune.data.lists import LABEL_LIST
     from hubtune.recipe.load import load_recipe
+    from hubtune.task import dataset_of
     from hubtune.train.run_folder import RECIPE_FILE, is_run
 
     if on is not None and on not in LIST_NAMES:
@@ -89,9 +90,9 @@ def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", s
         )
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
-    data = load_recipe(run / RECIPE_FILE).data
-    dataset = ListDataset(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+    dataset = dataset_of(load_recipe(run / RECIPE_FILE), complete=True)
     name = on or ("test" if dataset.list_files["test"] else "validate")
     if dataset.list_files[name] is None:
-        raise DataError(f"{run} has no {name} list: name another, --on train, or a list file")
+        what = f"{name} list" if on else "test and no validation list"
+        raise DataError(f"{run} has no {what}: name another, --on train, or a list file")
     return dataset, name

@@ -41,12 +41,15 @@ def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: 
     if device is not None:
         overrides = (*overrides, f"train.device={device}")
     recipe = _recipe(what, list(overrides), resume)
+    _check_run_folder(Path(recipe.run or ""), resume)
 
     from hubtune.cli.progress import watching
     from hubtune.task import ImageClassifierTask
+    from hubtune.train.run_folder import is_run
 
-    task = ImageClassifierTask.from_recipe(recipe)
     with watching() as observer:
+        complete = is_run(what) or is_run(what.parent) or (resume and what.is_dir())
+        task = ImageClassifierTask.from_recipe(recipe, complete=complete)
         run = task.finetune_and_eval(resume=resume, observer=observer)
     if as_json:
         print_json(run.as_dict())
@@ -78,6 +81,16 @@ def _recipe(what: Path, overrides: list[str], resume: bool) -> "Recipe":
     if recipe.run is None:
         recipe = recipe.model_copy(update={"run": str(Path("runs") / what.stem)})
     return recipe
+
+
+def _check_run_folder(folder: Path, resume: bool) -> None:
+    """Refuse a run folder that is in use at once, before Paddle is loaded."""
+    from hubtune.train.run_folder import check_unlocked, free_folder, latest_in_series
+
+    if resume:
+        check_unlocked(latest_in_series(folder))
+    else:
+        free_folder(folder)
 
 
 def _run_folder(pictures: Path) -> Path:

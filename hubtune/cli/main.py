@@ -91,7 +91,7 @@ def _run() -> int:
     except BrokenPipeError:
         # Whoever read our output has gone (`hubtune predict … | head`); Python would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 141  # 128 + SIGPIPE, as shells have it
 
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:

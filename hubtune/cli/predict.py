@@ -73,7 +73,13 @@ def command(
     for target in (csv_file.parent if csv_file else None, save.parent if save else None):
         if target is not None and not target.is_dir():
             raise UsageError(f"There is no folder {target} to write into: make it first")
+    if csv_file is not None and csv_file.is_dir():
+        raise UsageError(f"--csv {csv_file} is a folder: name a file")
+    if save is not None and save.exists() and not save.is_dir():
+        raise UsageError(f"--save {save} is a file: name a folder")
     paths = list(_expand(pictures))
+    if save is not None and any(Path(path).resolve().parent == save.resolve() for path in paths):
+        raise UsageError(f"--save {save} holds pictures that are to be predicted: name another folder")
     if model is None:
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
@@ -81,12 +87,15 @@ def command(
     loaded = load_model(model)
     top = min(top, len(loaded.labels))
     rows = []
-    width = min(60, max((len(shown(path)) for path in paths), default=0))
+    from rich.cells import cell_len
+
+    width = min(60, max((cell_len(shown(path)) for path in paths), default=0))
     with _bar(len(paths), hidden=not (csv_file or as_json or save)) as advance:
         for row in loaded.predict(paths, batch_size=batch_size):
             rows.append(row)
             if not (csv_file or as_json):
-                click.echo(f"{shown(row.path):<{width}}  {_said(row, top)}")
+                gap = " " * max(0, width - cell_len(shown(row.path)))
+                click.echo(f"{shown(row.path)}{gap}  {_said(row, top)}")
             advance(len(rows), len(paths))
     if csv_file:
         _write_csv(csv_file, rows, top, loaded.labels if scores else [])
@@ -116,10 +125,13 @@ def _expand(given: Sequence[str]) -> Iterator[str]:
         if path.is_dir():
             found = picture_files(path)
             if not found:
-                raise DataError(f"There is no picture in {path}")
+                raise DataError(f"There is no picture in {path}: name a folder that has some")
             yield from map(str, found)
         elif path.is_file() and path.suffix.lower() == ".txt":
-            yield from map(str, read_paths(path, path.parent))
+            listed = read_paths(path, path.parent)
+            if not listed:
+                raise DataError(f"{path} names no picture")
+            yield from map(str, listed)
         elif not path.exists() and any(mark in text for mark in "*?["):
             yield from sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207  # absolute ones, too
         else:

@@ -1,9 +1,10 @@
 """Model folders: a fine-tuned classifier on disk, with everything that prediction needs and no code."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors.numpy import save
 
 from hubtune.data.image import Preprocessing
@@ -17,6 +18,12 @@ from hubtune.sealed import open_sealed, seal
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 _CARD_LIMIT = 16 * 2**20  # a hundred thousand class names fit; a file beyond it is not a model's
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    if len(set(labels)) < len(labels):
+        raise ValueError("two classes have one name")
+    return labels
 
 
 class ModelCard(BaseModel):
@@ -40,7 +47,7 @@ class ModelCard(BaseModel):
     schema_version: Literal[1] = 1
     architecture: str
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
-    labels: list[str] = Field(min_length=1, max_length=100_000)
+    labels: Annotated[list[str], AfterValidator(_distinct)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
     module: str
     module_sha256: str | None
@@ -89,7 +96,16 @@ def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
     """
     card = read_card(folder)
     file = open_sealed(folder, WEIGHTS_FILE) / WEIGHTS_FILE
-    classifier = Classifier(find(card.architecture), len(card.labels), hidden_units=card.hidden_units)
-    load_into(classifier, read_weights(file), head=classifier.unused_keys, source=str(file))
+    backbone, tensors = find(card.architecture), read_weights(file)
+    # Before anything of that size is built: a description may name any size, a file has its own.
+    widths = [backbone.width, *card.hidden_units, len(card.labels)]
+    for layer, shape in enumerate(pairwise(widths)):
+        tensor = tensors.get(f"head.{2 * layer}.weight")
+        if tensor is None or tensor.shape != shape:
+            raise ModelError(
+                f"{folder} does not hold together: {CARD_FILE} describes another head than its weights"
+            )
+    classifier = Classifier(backbone, len(card.labels), hidden_units=card.hidden_units)
+    load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
     return classifier, card

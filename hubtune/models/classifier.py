@@ -1,6 +1,6 @@
 """A backbone's trunk with a new head: the network that is fine-tuned."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import paddle
@@ -21,7 +21,7 @@ class Classifier(nn.Layer):
     def __init__(
         self, backbone: Backbone, num_classes: int, *, hidden_units: Sequence[int] = (), seed: int = 0
     ) -> None:
-        """Build the network; the trunk has random weights until :meth:`load_trunk` or :meth:`load`.
+        """Build the network; the trunk has random weights until :meth:`load_trunk`.
 
         Args:
             backbone: the architecture.
@@ -93,7 +93,9 @@ class Classifier(nn.Layer):
                 layer.eval()
 
 
-def run_by_shape(network: nn.Layer, arrays: Sequence[np.ndarray]) -> paddle.Tensor:
+def run_by_shape(
+    network: Callable[[paddle.Tensor], paddle.Tensor], arrays: Sequence[np.ndarray]
+) -> paddle.Tensor:
     """Run a network on pictures that may differ in shape; the rows of the result are in their order.
 
     Args:

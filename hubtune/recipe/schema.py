@@ -12,12 +12,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from hubtune.errors import UsageError, suggest
 from hubtune.recipe.strategy import (
     DefaultFinetuneStrategy,
     GradientStrategy,
@@ -143,6 +145,23 @@ class RunConfig(TrainSection, PictureSettings):
             given["device"] = "gpu" if use_cuda else "cpu"
         return given
 
+    def __init__(self, **given: Any) -> None:
+        """Check the settings.
+
+        Raises:
+            UsageError: if one of them is unknown or wrong; all mistakes are in it.
+        """
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            known = [*type(self).model_fields, "num_epoch", "use_cuda"]
+            raise UsageError("; ".join(_mistake(each, known) for each in error.errors())) from None
+
+    @field_validator("strategy", mode="before")
+    @classmethod
+    def _long_strategy(cls, value: Any) -> Any:
+        return _long_strategy(value)
+
     @model_validator(mode="after")
     def _one_rate(self) -> "RunConfig":
         _check_one_rate(self, self.strategy)
@@ -157,6 +176,15 @@ class RunConfig(TrainSection, PictureSettings):
             self.strategy, GradientStrategy
         )  # `frozen` has no rate, and nothing asks it for one
         return self.strategy.learning_rate or self.strategy.default_rate
+
+
+def _mistake(error: ErrorDetails, known: list[str]) -> str:
+    """A mistake in a ``RunConfig`` for people."""
+    name = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        return f"RunConfig has no {name!r}.{suggest(name, known)}"
+    found = "" if isinstance(error["input"], dict) else f", not {error['input']!r:.60}"
+    return f"RunConfig{'.' * bool(name)}{name}: {error['msg']}{found}"
 
 
 def _long_module(value: Any) -> Any:

@@ -15,7 +15,7 @@ from safetensors.numpy import load_file, save
 from hubtune.errors import ModelError
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
-from hubtune.sealed import damage, seal
+from hubtune.sealed import damage, open_sealed, seal
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _KEPT = 2  # the newest may be damaged
@@ -81,14 +81,15 @@ class Checkpoints:
                 logger.warning("%s is passed over: %s", folder, reason)
                 continue
             try:
+                open_sealed(folder, _MODEL, _OPTIMIZER, _STATE)
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
                 state = TrainState(**json.loads((folder / _STATE).read_bytes()))
-            except (SafetensorError, ValueError, TypeError) as error:
+                for name, tensor in classifier.state().items():
+                    tensor.set_value(tensors[name])
+                _restore_optimizer(optimizer, classifier, moments)
+            except (SafetensorError, ValueError, TypeError, KeyError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
-            for name, tensor in classifier.state().items():
-                tensor.set_value(tensors[name])
-            _restore_optimizer(optimizer, classifier, moments)
             return state
         if folders:
             raise ModelError(f"No checkpoint in {self.folder} is whole: start the run anew")

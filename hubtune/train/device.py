@@ -1,8 +1,10 @@
 """The device that Paddle computes on."""
 
+import re
+
 import paddle
 
-from hubtune.errors import MachineError
+from hubtune.errors import MachineError, UsageError
 
 
 def select_device(wanted: str) -> str:
@@ -15,8 +17,11 @@ def select_device(wanted: str) -> str:
         The device's name, such as ``cpu`` or ``gpu:0``.
 
     Raises:
+        UsageError: if the name is none of these.
         MachineError: if there is no such device.
     """
+    if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", wanted):
+        raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu or gpu:<number>")
     gpus = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
     if wanted == "auto":
         wanted = "gpu" if gpus else "cpu"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import paddle
@@ -85,21 +86,33 @@ def fit(
         plan: what is done when.
         state: how far the run has come; brought up to date in place.
         evaluate: measures the network on the validation list; ``None`` where there is none.
-        keep_best: saves the network as the best model; called when accuracy is higher than ever before.
+        keep_best: saves the network as the best model; called when accuracy is higher than ever before, and,
+            without any figure so far, at each evaluation.
         run: where checkpoints and history go.
         stop: asked after each step.
         observer: told about each step.
 
     Raises:
-        NumericError: if the loss is not a finite number.
+        NumericError: if the loss or a weight is not a finite number; what was saved before it stays.
         StoppedError: if ``stop`` asked for it; a checkpoint was saved.
     """
     checkpoints = Checkpoints(run.checkpoints)
     watch = _Stopwatch(state.step)
 
+    def check_weights() -> None:
+        # A gradient may be infinite where the loss is not; what it has spoiled must not be kept.
+        for name, tensor in classifier.state().items():
+            if not paddle.isfinite(tensor).all():
+                _stop_at(f"the weight {name}", state.step, run, plan, [])
+
+    def save() -> None:
+        check_weights()
+        checkpoints.save(state, classifier, optimizer)
+
     def validate() -> None:
         metrics = evaluate()
-        best = metrics is None or state.best_accuracy is None or metrics.accuracy > state.best_accuracy
+        # Without a figure the newest model is kept, unless one with a figure is there.
+        best = state.best_accuracy is None or (metrics is not None and metrics.accuracy > state.best_accuracy)
         if metrics is not None:
             _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
             log_evaluation("dev", metrics)
@@ -107,6 +120,7 @@ def fit(
             observer.evaluated("validate", metrics, step=state.step, best=best)
         if best:
             state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
+            check_weights()
             keep_best(metrics)
         state.evaluated = state.step
         classifier.start_training(keep_statistics=plan.keep_statistics)
@@ -147,11 +161,11 @@ def fit(
             if plan.evaluates_after(state.step):
                 validate()
             if plan.saves_after(state.step, watch.since_save()):
-                checkpoints.save(state, classifier, optimizer)
+                save()
                 watch.saved()
         stop.check()
     except StopRequested:
-        checkpoints.save(state, classifier, optimizer)
+        save()
         raise StoppedError(
             f"Stopped after step {state.step} of {plan.total_steps}; everything is saved",
             stop.exit_code,
@@ -160,8 +174,11 @@ def fit(
 
 
 def _check_finite(value: float, what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> None:
-    if math.isfinite(value):
-        return
+    if not math.isfinite(value):
+        _stop_at(what, step, run, plan, batch)
+
+
+def _stop_at(what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> NoReturn:
     rate = plan.rate(step - 1)
     file = run.write_nan_report({"step": step, "learning_rate": rate, "batch": batch})
     raise NumericError(

@@ -17,6 +17,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from hubtune.data.lists import LABEL_LIST, encode, labels_text
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.files import write_atomically
 from hubtune.log import FORMATTER, logger
@@ -90,7 +91,7 @@ def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path)
     holders = {path.parent for path in pictures}
     taken = {holder.resolve() for holder in holders}
     # Besides the class folders themselves, the folder they all lie in, unless the lists lie there, too.
-    parents = {holder.parent for holder in taken} | {Path(os.path.commonpath(taken))} if taken else set()
+    parents = {holder.parent for holder in taken} | _common(taken)
     taken |= {parent for parent in parents if not start.is_relative_to(parent)}
     taken.discard(start)
     for holder in sorted(taken):
@@ -114,8 +115,14 @@ class RunFolder:
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
+        (self.path / "skipped.csv").unlink(missing_ok=True)
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
         write_atomically(self.path / RECIPE_FILE, recipe)
+
+    def write_labels(self, labels: Sequence[str]) -> None:
+        """Write class names that were given in code, so that the run can be used without that code."""
+        (self.path / LISTS).mkdir(exist_ok=True)
+        write_atomically(self.path / LISTS / LABEL_LIST, encode(labels_text(labels)))
 
     def read_manifest(self) -> dict[str, Any]:
         """Read ``manifest.json``.
@@ -134,6 +141,16 @@ class RunFolder:
         content = text.getvalue().encode("utf-8", errors="surrogateescape")
         write_atomically(self.path / "skipped.csv", content)
 
+    def read_skipped(self) -> list[tuple[str, str, str]]:
+        """What :meth:`write_skipped` wrote; empty before that."""
+        file = self.path / "skipped.csv"
+        if not file.exists():
+            return []
+        text = file.read_bytes().decode("utf-8", errors="surrogateescape")
+        return [
+            (row[0], row[1], row[2]) for row in csv.reader(io.StringIO(text, newline="")) if len(row) == 3
+        ][1:]
+
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, which marks the run as finished."""
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
@@ -141,7 +158,12 @@ class RunFolder:
     def read_result(self) -> dict[str, Any] | None:
         """Read ``result.json``; ``None`` as long as the run is not finished."""
         file = self.path / RESULT_FILE
-        return _read_json(file) if file.exists() else None
+        if not file.exists():
+            return None
+        result = _read_json(file)
+        if not {"best_step", "validate", "test"} <= set(result):
+            raise ModelError(f"{file} is damaged: remove it, and resume the run")
+        return result
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
         """Write ``nan_report.json`` and return where it is."""
@@ -158,19 +180,7 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
         LockedError: if another process uses it.
         MachineError: if it cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        # Held by the operating system: a process that dies leaves no lock behind.
-        lock = FileLock(folder / _LOCK, timeout=0)
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(
-            f"{folder} is in use by {_owner(folder)}: wait for it, or name another run"
-        ) from error
-    except OSError as error:
-        raise MachineError(
-            f"{folder} cannot be written ({error.strerror}): name another run folder"
-        ) from error
+    lock = _lock(folder)
     try:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
         write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
@@ -247,13 +257,33 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
     }
 
 
+def _common(folders: set[Path]) -> set[Path]:
+    """The folder that all others lie in, if there is one."""
+    try:
+        return {Path(os.path.commonpath(folders))}
+    except ValueError:  # no folders, or several drives
+        return set()
+
+
+def check_unlocked(folder: Path) -> None:
+    """Refuse a run that another process is working on, before any time is spent.
+
+    Raises:
+        LockedError: if it is in use.
+    """
+    _lock(folder).release()
+
+
 def _is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing that anyone could miss: nothing, or a run that ended before it began."""
     if is_run(folder):
         return not (find(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
-    beginnings = {_LOCK, _OWNER, _LOG, LISTS}
-    return folder.is_dir() and all(entry.name in beginnings for entry in folder.iterdir())
+    beginnings = {_LOCK, _OWNER, _LOG, LISTS, MANIFEST_FILE}
+    return folder.is_dir() and all(
+        entry.name in beginnings or (entry.name[0] == "." and entry.suffix == ".tmp")
+        for entry in folder.iterdir()
+    )
 
 
 def _lock(folder: Path) -> FileLock:

@@ -1,5 +1,6 @@
 """The pictures of a run that could not be read."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,10 +29,14 @@ class Skipped:
         self._examples = examples
         self._config = config
         self._total = sum(map(len, examples.values()))
-        self._entries: dict[tuple[str, str], str] = {}
+        # A resumed run goes on with what it has found before.
+        self._entries = {(name, path): reason for name, path, reason in run.read_skipped()}
 
-    def check_headers(self) -> None:
+    def check_headers(self, check: Callable[[], None]) -> None:
         """Look at the header of every listed picture: most bad ones are known before the first step.
+
+        Args:
+            check: called between pictures; may raise to stop.
 
         Raises:
             DataError: if the recipe says to stop, or too many are bad.
@@ -39,7 +44,11 @@ class Skipped:
         listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
         with ThreadPoolExecutor(max_workers=self._config.workers + 2) as pool:
             checked = pool.map(_header_error, [path for _, path in listed])
-            bad = [(name, error) for (name, _), error in zip(listed, checked, strict=True) if error]
+            bad = []
+            for (name, _), error in zip(listed, checked, strict=True):
+                check()
+                if error and (name, error.path) not in self._entries:
+                    bad.append((name, error))
         if bad and self._config.bad_pictures == "stop":
             raise DataError(
                 f"{len(bad)} of {self._total} pictures cannot be read, first {bad[0][1]}: repair or remove "
@@ -67,7 +76,10 @@ class Skipped:
         self._check_limit()
 
     def _save(self) -> None:
-        self._run.write_skipped([(name, path, reason) for (name, path), reason in self._entries.items()])
+        # Sorted: the order in which they are found depends on where a run was interrupted.
+        self._run.write_skipped(
+            sorted((name, path, reason) for (name, path), reason in self._entries.items())
+        )
 
     def _check_limit(self) -> None:
         bad, share = len(self._entries), parse_share(self._config.max_bad)

@@ -172,6 +172,24 @@ def test_unreadable_pictures_alone_exit_with_3_and_still_have_rows(pics, tmp_pat
     assert [row["error"] for row in json.loads(done.stdout)["rows"]] == ["no such file"]
 
 
+def test_what_cannot_be_written_is_refused_before_anything_is_predicted(pics, tmp_path, run_hubtune):
+    _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
+    (tmp_path / "empty.txt").write_text("\n")
+    for arguments, code, message in (
+        (("pics", "--csv", "pics"), 2, "Error: --csv pics is a folder: name a file"),
+        (("pics", "--csv", "gone/out.csv"), 2, "Error: There is no folder gone to write into: make it first"),
+        (("pics", "--save", "empty.txt"), 2, "Error: --save empty.txt is a file: name a folder"),
+        (("pics", "--save", "pics/cat"), 2, "Error: --save pics/cat holds pictures that are to be predicted"),
+        (("empty.txt",), 3, "Error: empty.txt names no picture"),
+        (("pics", "--device", "tpu"), 2, "Error: There is no device 'tpu'"),
+        (("pics", "--model", "pics"), 4, "Error: pics is neither a run nor a model"),
+    ):
+        done = run_hubtune("predict", *arguments, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        assert any(line.startswith(message) for line in done.stderr.splitlines()), done.stderr
+        assert not done.stdout
+
+
 def test_official_weights_offline_say_what_to_fetch_and_where_to_put_it(pics, tmp_path, run_hubtune):
     done = run_hubtune(
         "finetune", "pics", "-o", "module=resnet50_imagenet", cwd=tmp_path, HUBTUNE_OFFLINE="1"
