@@ -31,6 +31,7 @@ from hubtune.train.run_folder import (
     check_place,
     describe_machine,
     free_folder,
+    is_run,
     latest_in_series,
     open_run,
     point_latest_at,
@@ -140,11 +141,15 @@ class ImageClassifierTask:
         module = Module(recipe.module.name, None if random else recipe.module.weights)
         return cls(module, dataset, recipe.config())
 
-    def finetune_and_eval(self, *, resume: bool = False, observer: Observer | None = None) -> Run:
+    def finetune_and_eval(
+        self, *, resume: bool | str | Path = False, observer: Observer | None = None
+    ) -> Run:
         """Train, evaluating as it goes; then measure the best model on the test list, once.
 
         Args:
-            resume: go on with the run that was interrupted, at the picture where it stopped.
+            resume: go on with a run that was interrupted, at the picture where it stopped: the newest in
+                ``checkpoint_dir`` (``run``, ``run-2``, …), or the one whose folder is given. Where there is
+                none, it begins.
             observer: told about progress; default: the log appears on the standard error stream.
 
         Returns:
@@ -168,14 +173,20 @@ class ImageClassifierTask:
         folder = self._folder()
         pictures = [example.path for listed in examples.values() for example in listed]
         check_place(folder, self.dataset.base_path, pictures, home())
-        folder = latest_in_series(folder) if resume else free_folder(folder)
+        if resume:
+            folder = latest_in_series(folder) if resume is True else Path(resume)
+            resume = is_run(folder)
+            if not resume:
+                logger.info("there is no run in %s to resume: it begins", folder)
+        if not resume:
+            folder = free_folder(folder)
         # Paddle's own handler would print a C++ traceback at SIGTERM.
         paddle.disable_signal_handler()
         with open_run(folder) as run, stop_on_signals(observer.notice) as stop:
             session = Session(
                 self.module, self.dataset.label_list, self.config, run, examples, stop, observer
             )
-            self._describe(run, device, resume=resume)
+            self._describe(run, device, resume=bool(resume))
             finished = run.read_result()
             point_latest_at(run.path)
             if finished is None:
@@ -226,7 +237,7 @@ class ImageClassifierTask:
     def _trained(self) -> Model:
         if self._model is None:
             folder = self._folder()
-            if not (folder / RECIPE_FILE).is_file():
+            if not is_run(folder):
                 raise ModelError(f"There is no trained model in {folder} yet: call finetune_and_eval() first")
             select_device(self.config.device)
             self._model = load_model(latest_in_series(folder) / BEST_MODEL)

@@ -291,8 +291,12 @@ def test_resuming_under_another_recipe_or_other_lists_is_refused(module, data, t
     (data / "train_list.txt").write_text("".join(lines[1:]))
     with pytest.raises(hubtune.ModelError, match=r"^The lists have changed since"):
         _train(module, data, _config(tmp_path), resume=True)
-    with pytest.raises(hubtune.UsageError, match="holds no run to resume"):
-        _train(module, data, _config(tmp_path, checkpoint_dir=tmp_path / "none"), resume=True)
+
+
+def test_resuming_where_there_is_no_run_begins_one(module, data, tmp_path):
+    _, run = _train(module, data, _config(tmp_path), resume=True)
+    assert run.path == tmp_path / "run"
+    assert run.test.count == 12
 
 
 def test_a_run_may_not_lie_in_the_pictures_or_in_a_folder_that_is_no_run(module, data, tmp_path):

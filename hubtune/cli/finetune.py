@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 )
 @click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
 @click.option(
-    "--resume", is_flag=True, help="Go on with an interrupted run, at the picture where it stopped."
+    "--resume",
+    is_flag=True,
+    help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: bool, as_json: bool) -> None:
@@ -40,38 +42,47 @@ def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: 
     """
     if device is not None:
         overrides = (*overrides, f"train.device={device}")
-    recipe = _recipe(what, list(overrides), resume)
-    _check_run_folder(Path(recipe.run or ""), resume)
+    own = _own_recipe(what, resume)
+    recipe = _recipe(what, own, list(overrides))
+    run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import watching
     from hubtune.task import ImageClassifierTask
-    from hubtune.train.run_folder import is_run
 
     with watching() as observer:
-        complete = is_run(what) or is_run(what.parent) or (resume and what.is_dir())
-        task = ImageClassifierTask.from_recipe(recipe, complete=complete)
-        run = task.finetune_and_eval(resume=resume, observer=observer)
+        task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        run = task.finetune_and_eval(resume=run_folder or False, observer=observer)
     if as_json:
         print_json(run.as_dict())
     else:
         _print_result(run)
 
 
-def _recipe(what: Path, overrides: list[str], resume: bool) -> "Recipe":
-    from hubtune.recipe.load import load_recipe, unused_keys
+def _own_recipe(what: Path, resume: bool) -> Path | None:
+    """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
     from hubtune.train.run_folder import RECIPE_FILE, is_run, latest_in_series
 
+    if what.is_file():
+        return what if is_run(what.parent) and what.name == RECIPE_FILE else None
+    if not what.is_dir():
+        return None
     if is_run(what):
         if not resume:
             raise UsageError(
                 f"{what} is a run: go on with it by --resume, or repeat it by "
                 f"hubtune finetune {what / RECIPE_FILE} -o run=runs/NAME"
             )
-        return load_recipe(what / RECIPE_FILE, [*overrides, f"run={what}"])
+        return what / RECIPE_FILE
+    run = latest_in_series(_run_folder(what))
+    return run / RECIPE_FILE if resume and is_run(run) else None
+
+
+def _recipe(what: Path, own: Path | None, overrides: list[str]) -> "Recipe":
+    from hubtune.recipe.load import load_recipe, unused_keys
+
+    if own is not None:
+        return load_recipe(own, overrides)
     if what.is_dir():
-        if resume:
-            run = latest_in_series(_run_folder(what))
-            return load_recipe(run / RECIPE_FILE, [*overrides, f"run={run}"])
         return _recipe_for_folder(what, overrides)
     if not what.exists() and not what.suffix:
         raise UsageError(f"There is no {what}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
@@ -83,14 +94,16 @@ def _recipe(what: Path, overrides: list[str], resume: bool) -> "Recipe":
     return recipe
 
 
-def _check_run_folder(folder: Path, resume: bool) -> None:
-    """Refuse a run folder that is in use at once, before Paddle is loaded."""
-    from hubtune.train.run_folder import check_unlocked, free_folder, latest_in_series
+def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
+    """The run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
+    from hubtune.train.run_folder import check_unlocked, free_folder, is_run, latest_in_series
 
-    if resume:
-        check_unlocked(latest_in_series(folder))
-    else:
-        free_folder(folder)
+    run = own.parent if own is not None else latest_in_series(folder)
+    if resume and is_run(run):
+        check_unlocked(run)
+        return run
+    free_folder(folder)
+    return None
 
 
 def _run_folder(pictures: Path) -> Path:

@@ -60,13 +60,7 @@ def free_folder(folder: Path) -> Path:
 
 
 def latest_in_series(folder: Path) -> Path:
-    """The last of ``folder``, ``folder-2``, ``folder-3``, … that is a run.
-
-    Raises:
-        UsageError: if there is none.
-    """
-    if not is_run(folder):
-        raise UsageError(f"{folder} holds no run to resume: start it without --resume")
+    """The last of ``folder``, ``folder-2``, ``folder-3``, … that is a run; ``folder`` where there is none."""
     number, found = 2, folder
     while is_run(candidate := folder.with_name(f"{folder.name}-{number}")):
         number, found = number + 1, candidate

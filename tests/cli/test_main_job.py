@@ -218,3 +218,19 @@ def _seconds(program, *arguments):
         subprocess.run([sys.executable, "-c", program, *arguments], check=True, capture_output=True)
         times.append(time.perf_counter() - start)
     return min(times)
+
+
+def test_resuming_names_exactly_the_run_that_is_asked_for(pics, tmp_path, run_hubtune):
+    _json(run_hubtune("split", "pics", "--val", 4, "--json", cwd=tmp_path))
+    for expected in ("runs/pics", "runs/pics-2"):
+        assert _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))["run"] == expected
+    (tmp_path / "runs" / "pics" / "result.json").unlink()  # as if it had been stopped
+    for asked, expected in (
+        ("runs/pics", "runs/pics"),
+        ("runs/pics-2", "runs/pics-2"),
+        ("pics", "runs/pics-2"),
+    ):
+        assert _json(run_hubtune("finetune", asked, "--resume", "--json", cwd=tmp_path))["run"] == expected
+    refused = run_hubtune("finetune", "runs/pics", "--resume", "-o", "train.batch_size=2", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "train.batch_size: 32, now 2" in refused.stderr
