@@ -128,6 +128,7 @@ class Session:
         """Strategy `frozen`: compute the features of the training pictures once, and solve the head."""
         strategy, examples = self.config.strategy, self.examples["train"]
         assert isinstance(strategy, FrozenStrategy)
+        self.run.history.keep_through(-1)  # of an attempt that was killed
         self.classifier.eval()
         outcomes = run_pictures(
             self.classifier.features,

@@ -120,7 +120,7 @@ def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
     on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     data: dict[str, Any] = {
         "data": {"base": str(base)},
-        # On a CPU a frozen trunk takes seconds where training all of it takes an hour.
+        # On a CPU a frozen trunk is run once where training all of it takes several times as long an epoch.
         "module": "resnet50_imagenet" if on_gpu else "paddle.vision:mobilenet_v2",
         "strategy": "default_finetune" if on_gpu else "frozen",
         "run": str(where),
