@@ -28,10 +28,16 @@ from hubtune.recipe.strategy import (
     Strategy,
 )
 
-Place = Annotated[
-    str, BeforeValidator(lambda value: os.fspath(value) if isinstance(value, os.PathLike) else value)
-]
-"""A path as text; Python callers may pass a ``pathlib.Path``."""
+
+def _as_text(value: Any) -> Any:
+    text = os.fspath(value) if isinstance(value, os.PathLike) else value
+    # In a recipe no shell does it, and a folder called `~` is nobody's wish.
+    expands = isinstance(text, str) and text.startswith("~")
+    return os.path.expanduser(text) if expands else text  # noqa: PTH111  # raises for no unknown user
+
+
+Place = Annotated[str, BeforeValidator(_as_text)]
+"""A path as text, ``~`` put in full; Python callers may pass a ``pathlib.Path``."""
 
 
 class PictureSettings(Settings):

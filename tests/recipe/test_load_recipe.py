@@ -422,3 +422,10 @@ def test_every_train_key_that_a_strategy_uses_exists() -> None:
     train = make_recipe({"data": {"base": "x"}, "module": "m"}).train
     assert FrozenStrategy.train_keys is not None
     assert set(type(train).model_fields) >= FrozenStrategy.train_keys
+
+
+def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("USERPROFILE", "/home/someone")
+    recipe = make_recipe({"data": {"base": "~/pics"}, "module": "resnet50_imagenet", "run": "~/runs/x"})
+    assert (recipe.data.base, recipe.run) == ("/home/someone/pics", "/home/someone/runs/x")
