@@ -66,10 +66,6 @@ def command(
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    from hubtune.model import load_model
-    from hubtune.train.device import select_device
-    from hubtune.train.run_folder import newest_run
-
     for target in (csv_file.parent if csv_file else None, save.parent if save else None):
         if target is not None and not target.is_dir():
             raise UsageError(f"There is no folder {target} to write into: make it first")
@@ -81,8 +77,15 @@ def command(
     if save is not None and any(Path(path).resolve().parent == save.resolve() for path in paths):
         raise UsageError(f"--save {save} holds pictures that are to be predicted: name another folder")
     if model is None:
+        from hubtune.train.run_folder import newest_run
+
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
+
+    # Paddle comes with these, and takes seconds: all that can be refused without it has been.
+    from hubtune.model import load_model
+    from hubtune.train.device import select_device
+
     select_device(device)
     loaded = load_model(model)
     top = min(top, len(loaded.labels))
