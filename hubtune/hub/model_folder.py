@@ -1,5 +1,6 @@
 """Model folders: a fine-tuned classifier on disk, with everything that prediction needs and no code."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -63,8 +64,9 @@ def write_model(folder: Path, classifier: Classifier, card: ModelCard) -> None:
         MachineError: if it cannot be written.
     """
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-    text = card.model_dump_json(indent=1) + "\n"
-    seal(folder, {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode("utf-8", errors="surrogateescape")})
+    # Class names that are no valid UTF-8 go through json's escapes; pydantic's own writer refuses them.
+    text = json.dumps(card.model_dump(), indent=1) + "\n"
+    seal(folder, {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()})
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -73,19 +75,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         ModelError: if the folder is no model, is damaged, or was written by a newer hubtune.
     """
-    found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
-    file = found / CARD_FILE
-    if file.stat().st_size > _CARD_LIMIT:
-        raise ModelError(f"{file} is larger than any model description")
-    try:
-        return ModelCard.model_validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ModelError(
-            f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
-            "was it written by a newer version?"
-        ) from error
+    return _card_in(open_sealed(folder, WEIGHTS_FILE, CARD_FILE))
 
 
 def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
@@ -94,8 +84,9 @@ def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
     Raises:
         ModelError: if the folder is no model, is damaged, or does not hold together.
     """
-    card = read_card(folder)
-    file = open_sealed(folder, WEIGHTS_FILE) / WEIGHTS_FILE
+    # Opened once: each time, the sums of all files are computed.
+    found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
+    card, file = _card_in(found), found / WEIGHTS_FILE
     backbone, tensors = find(card.architecture), read_weights(file)
     # Before anything of that size is built: a description may name any size, a file has its own.
     widths = [backbone.width, *card.hidden_units, len(card.labels)]
@@ -109,3 +100,21 @@ def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
     return classifier, card
+
+
+def _card_in(found: Path) -> ModelCard:
+    """Read the description in a folder that was checked."""
+    file = found / CARD_FILE
+    if file.stat().st_size > _CARD_LIMIT:
+        raise ModelError(f"{file} is larger than any model description")
+    try:
+        return ModelCard.model_validate(json.loads(file.read_bytes()))
+    except (ValueError, RecursionError) as error:
+        if not isinstance(error, ValidationError):
+            raise ModelError(f"{file} is not valid JSON: get a good copy of the model") from error
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
+            "was it written by a newer version?"
+        ) from error

@@ -131,6 +131,18 @@ def test_names_in_any_script_go_through_the_whole_path(tmp_path, run_hubtune, dr
     assert {row["label"] for row in rows} == {"虞书欣 🌸", "'-dash, comma"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps file names that are no valid UTF-8")
+def test_a_class_name_that_is_no_valid_utf8_goes_through_the_whole_path(pics, tmp_path, run_hubtune):
+    (pics / "dog").rename(pics / "d\udcffg")
+    _json(run_hubtune("split", "pics", "--val", 2, "--test", 2, "--json", cwd=tmp_path))
+    run = _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
+    assert _json(run_hubtune("evaluate", "--json", cwd=tmp_path))["accuracy"] == run["test"]["accuracy"]
+    rows = _json(run_hubtune("predict", "pics", "--csv", "out.csv", "--json", cwd=tmp_path))["rows"]
+    assert {row["label"] for row in rows} == {"cat", "d\udcffg"}
+    assert b"d\xffg" in (tmp_path / "out.csv").read_bytes()
+    assert "d\\udcffg" in run_hubtune("predict", "pics", cwd=tmp_path).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
