@@ -8,6 +8,7 @@ from typing import Any
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.image import WHOLE_STEP
 from hubtune.data.lists import LABEL_LIST, relative_to
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluate import Metrics
@@ -115,7 +116,8 @@ class ImageClassifierTask:
             raise UsageError("Strategy scratch starts from random values: make the Module with weights=None")
         if isinstance(config.strategy, FrozenStrategy) and config.hidden_units:
             raise UsageError("Strategy frozen solves a linear head: leave hidden_units away")
-        if config.fit == "whole" and not module.backbone.any_size:
+        multiple = module.backbone.size_multiple
+        if config.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
             size = module.backbone.input_size
             raise UsageError(
                 f"{module.name} takes pictures of {size}×{size} only, and fit: whole gives other sizes: "

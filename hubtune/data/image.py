@@ -269,7 +269,7 @@ _RESAMPLING = {
 }
 # `whole` rounds sides to this, so that a folder of pictures has a few dozen input shapes and not thousands;
 # the aspect changes by less than 2 % at 256 pixels.
-_WHOLE_STEP = 8
+WHOLE_STEP = 8
 _WHOLE_LEAST = 32
 
 
@@ -343,7 +343,7 @@ class Preprocessing(BaseModel):
             )
             return square
         sides = self._scaled(width, height, self.resize / max(width, height))
-        wide, high = (max(_WHOLE_LEAST, round(side / _WHOLE_STEP) * _WHOLE_STEP) for side in sides)
+        wide, high = (max(_WHOLE_LEAST, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
         return image.resize((wide, high), method)
 
     @staticmethod

@@ -87,7 +87,7 @@ def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
     # Opened once: each time, the sums of all files are computed.
     found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
     card, file = _card_in(found), found / WEIGHTS_FILE
-    backbone, tensors = find(card.architecture), read_weights(file)
+    backbone, tensors = find(card.architecture).backbone, read_weights(file)
     # Before anything of that size is built: a description may name any size, a file has its own.
     widths = [backbone.width, *card.hidden_units, len(card.labels)]
     for layer, shape in enumerate(pairwise(widths)):

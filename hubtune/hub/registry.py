@@ -10,7 +10,7 @@ from hubtune.data.image import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
 from hubtune.files import sha256_of
 from hubtune.models.backbone import Backbone, PublishedWeights
-from hubtune.models.catalog import ALIASES, BACKBONES, find
+from hubtune.models.catalog import BY_NAME, find
 from hubtune.recipe.strict_yaml import read_yaml
 
 MODULE_FILE = "module.yaml"
@@ -87,13 +87,13 @@ def resolve(name: str) -> Resolved:
     """
     if name in SHIPPED:
         return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)))
-    if name in BACKBONES or name in ALIASES:
-        backbone = find(name)
-        return Resolved(backbone, preprocessing_of(backbone), published=backbone.weights)
+    if name in BY_NAME:
+        found = find(name)
+        return Resolved(found.backbone, preprocessing_of(found.backbone), published=found.weights)
     path = Path(name).expanduser()
     if path.is_dir():
         return _read_folder(path)
-    nearest = suggest(name, [*BACKBONES, *ALIASES, *SHIPPED])
+    nearest = suggest(name, [*BY_NAME, *SHIPPED])
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (resnet50_imagenet), paddle.vision:<name>, "
         "or the path of a module folder"
@@ -131,7 +131,7 @@ def _read_folder(folder: Path) -> Resolved:
         raise ModelError(f"{file} is not a valid module description: {problems}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
-    backbone = find(description.architecture)
+    backbone = find(description.architecture).backbone
     weights = folder / description.weights.file
     if not weights.is_file():
         raise ModelError(f"{file} names the weights {weights.name}, which are not there")

@@ -4,9 +4,10 @@ A family of architectures is one file in this package that ends in a table of th
 :mod:`hubtune.models.catalog` adds the table to hubtune.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -27,35 +28,46 @@ class Stage:
         name: its name, unique in the network; the last stage is always ``"head"``.
         layers: the sublayers that it owns; no sublayer belongs to two stages.
         forward: maps the output of the stage before it (pictures for the first) to its own output.
+        own: parameters that it owns and that the network itself holds, outside any sublayer.
     """
 
     name: str
     layers: tuple[nn.Layer, ...]
     forward: Callable[[paddle.Tensor], paddle.Tensor]
+    own: tuple[paddle.Tensor, ...] = ()
 
     def parameters(self) -> Iterator[paddle.Tensor]:
         """All parameters of the stage, trainable or not."""
+        yield from self.own
         for layer in self.layers:
             yield from layer.parameters()
 
 
+Tensors = Mapping[str, np.ndarray]
+
+
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Where the official weights of a backbone are, and what is known about the file.
+    """Where official weights of a backbone are, and what is known about the file.
 
     Attributes:
         url: the official address.
+        names: where a backbone has several weights: the hub name that means it with these, such as
+            ``resnet50_vd_imagenet_ssld``, followed by other names for the same.
         sha256: of the file; ``None`` where none is published.
         md5: of the file, as ``paddle.vision`` publishes; ``None`` elsewhere.
         licence: SPDX identifier.
         top1: ImageNet top-1 accuracy as published, in percent; ``None`` if not published.
+        top5: the same of top-5.
     """
 
     url: str
+    names: tuple[str, ...] = ()
     sha256: str | None = None
     md5: str | None = None
     licence: str = "Apache-2.0"
     top1: float | None = None
+    top5: float | None = None
 
 
 @dataclass(frozen=True)
@@ -69,28 +81,59 @@ class Backbone:
         stages: splits a network made by ``build`` into stages, stem to head. The output of the stage before
             the head is a feature map ``[N, width, h, w]`` or pooled features ``[N, width]``.
         width: number of pooled features.
+        parameters: number of trainable parameters with 1000 classes.
         input_size: side of the square input picture, pixels.
         resize: short side that a picture is scaled to before the centre crop, pixels.
         weights: the official file; ``None`` where there is none.
+        variants: other official files for the same network, each with ``names`` of its own.
         aliases: other names, such as the PaddleClas class name.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``.
         mean: per channel (RGB), of values scaled to 0–1.
         std: per channel (RGB).
-        any_size: whether the network accepts other input sizes than ``input_size``.
+        size_multiple: other input sides than ``input_size`` work where they are multiples of this; ``None``:
+            no other works.
+        translate: gives a file's tensors, which may have the names and layouts that another publisher of the
+            same weights uses, the network's own; what it does not know stays as it is. ``None`` where there
+            is no other.
     """
 
     name: str
     build: Callable[..., nn.Layer]
     stages: Callable[[nn.Layer], list[Stage]]
     width: int
+    parameters: int
     input_size: int = 224
     resize: int = 256
     weights: PublishedWeights | None = None
+    variants: tuple[PublishedWeights, ...] = ()
     aliases: tuple[str, ...] = ()
     interpolation: str = "bilinear"
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    any_size: bool = True
+    size_multiple: int | None = 1
+    translate: Callable[[Tensors], Tensors] | None = None
+
+
+def paddleclas(
+    name: str,
+    top1: float | None,
+    top5: float | None,
+    *,
+    names: tuple[str, ...] = (),
+    legendary: bool = False,
+) -> PublishedWeights:
+    """Return the official PaddleClas weights of an architecture.
+
+    Args:
+        name: the file's name without ``_pretrained.pdparams``, such as ``ResNet50_vd_ssld``.
+        top1: ImageNet accuracy as published, percent.
+        top5: the same of top-5.
+        names: as in :class:`PublishedWeights`.
+        legendary: whether the file is in PaddleClas's folder ``legendary_models``.
+    """
+    folder = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
+    folder += "legendary_models/" if legendary else ""
+    return PublishedWeights(f"{folder}{name}_pretrained.pdparams", names, top1=top1, top5=top5)
 
 
 Step = Callable[[paddle.Tensor], paddle.Tensor]
@@ -121,7 +164,9 @@ def _in_turn(name: str, steps: tuple[Step, ...]) -> Stage:
 def stage_keys(network: nn.Layer, stage: Stage) -> frozenset[str]:
     """Return the keys that the stage's parameters and buffers have in the network's state dict."""
     prefixes = {id(layer): name for name, layer in network.named_sublayers()}
-    return frozenset(f"{prefixes[id(layer)]}.{key}" for layer in stage.layers for key in layer.state_dict())
+    owned = {id(tensor): name for name, tensor in network.named_parameters(include_sublayers=False)}
+    keys = {f"{prefixes[id(layer)]}.{key}" for layer in stage.layers for key in layer.state_dict()}
+    return frozenset(keys | {owned[id(tensor)] for tensor in stage.own})
 
 
 def head_keys(network: nn.Layer, stages: list[Stage]) -> frozenset[str]:

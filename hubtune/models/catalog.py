@@ -1,10 +1,10 @@
 """The table of all backbones: one line a family."""
 
-from collections.abc import Iterable
+from dataclasses import dataclass
 
 from hubtune.errors import ModelError, suggest
 from hubtune.models import paddle_vision, resnet, smallnet, xception
-from hubtune.models.backbone import Backbone
+from hubtune.models.backbone import Backbone, PublishedWeights
 
 _FAMILIES = (
     resnet.BACKBONES,
@@ -14,28 +14,53 @@ _FAMILIES = (
 )
 
 
-def _by_name(named: Iterable[tuple[str, Backbone]]) -> dict[str, Backbone]:
-    table: dict[str, Backbone] = {}
-    for name, backbone in named:
-        if name in table:
-            raise ValueError(f"two backbones are called {name!r}")
-        table[name] = backbone
+@dataclass(frozen=True)
+class Pretrained:
+    """What a hub name means: a backbone with one of its published weights.
+
+    Attributes:
+        name: the hub name.
+        backbone: the architecture.
+        weights: the official file; ``None`` where there is none.
+        aliases: other names for the same.
+    """
+
+    name: str
+    backbone: Backbone
+    weights: PublishedWeights | None
+    aliases: tuple[str, ...]
+
+
+def _entries(backbone: Backbone) -> list[Pretrained]:
+    entries = [Pretrained(backbone.name, backbone, backbone.weights, backbone.aliases)]
+    for weights in backbone.variants:
+        name, *aliases = weights.names
+        entries.append(Pretrained(name, backbone, weights, tuple(aliases)))
+    return entries
+
+
+def _by_name(entries: list[Pretrained]) -> dict[str, Pretrained]:
+    table: dict[str, Pretrained] = {}
+    for entry in entries:
+        for name in (entry.name, *entry.aliases):
+            if name in table:
+                raise ValueError(f"two backbones are called {name!r}")
+            table[name] = entry
     return table
 
 
-_EVERY_NAME = _by_name(
-    (name, backbone)
-    for family in _FAMILIES
-    for backbone in family
-    for name in (backbone.name, *backbone.aliases)
-)
+PRETRAINED = tuple(entry for family in _FAMILIES for backbone in family for entry in _entries(backbone))
+"""Every hub name, in the order of the families; aliases are inside."""
 
-BACKBONES: dict[str, Backbone] = {name: found for name, found in _EVERY_NAME.items() if name == found.name}
-ALIASES: dict[str, Backbone] = {name: found for name, found in _EVERY_NAME.items() if name != found.name}
+BY_NAME: dict[str, Pretrained] = _by_name(list(PRETRAINED))
+"""Every hub name and alias."""
+
+BACKBONES: dict[str, Backbone] = {backbone.name: backbone for family in _FAMILIES for backbone in family}
+"""Every architecture once, by its hub name."""
 
 
-def find(name: str) -> Backbone:
-    """Return the backbone with this hub name or alias.
+def find(name: str) -> Pretrained:
+    """Return what a hub name or alias means.
 
     Raises:
         ModelError: if there is none.
@@ -44,9 +69,10 @@ def find(name: str) -> Backbone:
         >>> find("ResNet50").name
         'resnet50_imagenet'
     """
-    if name not in _EVERY_NAME:
+    if name not in BY_NAME:
         raise ModelError(
-            f"There is no backbone {name!r}.{suggest(name, _EVERY_NAME)} Known forms are hub names such as "
-            "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'."
+            f"There is no backbone {name!r}.{suggest(name, BY_NAME)} Known forms are hub names such as "
+            "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
+            "`hubtune hub list` shows all."
         )
-    return _EVERY_NAME[name]
+    return BY_NAME[name]

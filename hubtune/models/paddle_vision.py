@@ -159,13 +159,14 @@ def _backbone(
     function: Callable[..., nn.Layer],
     stages: Callable[..., list[Stage]],
     width: int,
+    parameters: int,
     *,
     build: Callable[..., nn.Layer] | None = None,
     published: str | None = None,
     top1: float | None = None,
     input_size: int = 224,
     resize: int = 256,
-    any_size: bool = True,
+    size_multiple: int | None = 1,
 ) -> Backbone:
     """Return the record of a function of ``paddle.vision.models``.
 
@@ -173,12 +174,13 @@ def _backbone(
         function: the function; it makes the network unless ``build`` is given.
         stages: splits the network.
         width: number of pooled features.
+        parameters: number of trainable parameters.
         build: makes the network in the function's place.
         published: the name in Paddle's table of weights files where it is not the function's own.
         top1: as published for the file, in percent.
         input_size: side of the input, pixels.
         resize: short side before the crop, pixels.
-        any_size: whether other input sizes work.
+        size_multiple: other input sides that work, as in the record.
     """
     files = import_module(function.__module__).model_urls
     url, md5 = files.get(published or function.__name__, (None, None))
@@ -187,50 +189,55 @@ def _backbone(
         build=build or function,
         stages=stages,
         width=width,
+        parameters=parameters,
         input_size=input_size,
         resize=resize,
         weights=PublishedWeights(url, md5=md5, top1=top1) if url else None,
-        any_size=any_size,
+        size_multiple=size_multiple,
     )
 
 
 BACKBONES = (
-    _backbone(models.resnet18, _resnet_stages, 512),
-    _backbone(models.resnet34, _resnet_stages, 512),
-    _backbone(models.resnet50, _resnet_stages, 2048),
-    _backbone(models.resnet101, _resnet_stages, 2048),
-    _backbone(models.resnet152, _resnet_stages, 2048),
-    _backbone(models.resnext50_32x4d, _resnet_stages, 2048),
-    _backbone(models.resnext50_64x4d, _resnet_stages, 2048),
-    _backbone(models.resnext101_32x4d, _resnet_stages, 2048),
-    _backbone(models.resnext101_64x4d, _resnet_stages, 2048),
-    _backbone(models.resnext152_32x4d, _resnet_stages, 2048),
-    _backbone(models.resnext152_64x4d, _resnet_stages, 2048),
-    _backbone(models.wide_resnet50_2, _resnet_stages, 2048),
-    _backbone(models.wide_resnet101_2, _resnet_stages, 2048),
-    _backbone(models.vgg11, _vgg_stages, 4096),
-    _backbone(models.vgg13, _vgg_stages, 4096),
-    _backbone(models.vgg16, _vgg_stages, 4096),
-    _backbone(models.vgg19, _vgg_stages, 4096),
-    _backbone(models.mobilenet_v1, _mobilenet_v1_stages, 1024, published="mobilenetv1_1.0"),
-    _backbone(models.mobilenet_v2, _mobilenet_v2_stages, 1280, published="mobilenetv2_1.0"),
-    _backbone(models.mobilenet_v3_small, _mobilenet_v3_stages, 1024, published="mobilenet_v3_small_x1.0"),
-    _backbone(models.mobilenet_v3_large, _mobilenet_v3_stages, 1280, published="mobilenet_v3_large_x1.0"),
-    _backbone(models.densenet121, _densenet_stages, 1024),
-    _backbone(models.densenet161, _densenet_stages, 2208),
-    _backbone(models.densenet169, _densenet_stages, 1664),
-    _backbone(models.densenet201, _densenet_stages, 1920),
-    _backbone(models.densenet264, _densenet_stages, 2688),
-    _backbone(models.alexnet, _alexnet_stages, 4096, top1=56.7, any_size=False),
-    _backbone(models.inception_v3, _inception_v3_stages, 2048, input_size=299, resize=320),
-    _backbone(models.squeezenet1_0, _squeezenet_stages, 512),
-    _backbone(models.squeezenet1_1, _squeezenet_stages, 512),
-    _backbone(models.googlenet, _googlenet_stages, 1024, build=MainGoogLeNet, top1=70.7),
-    _backbone(models.shufflenet_v2_x0_25, _shufflenet_stages, 512),
-    _backbone(models.shufflenet_v2_x0_33, _shufflenet_stages, 512),
-    _backbone(models.shufflenet_v2_x0_5, _shufflenet_stages, 1024),
-    _backbone(models.shufflenet_v2_x1_0, _shufflenet_stages, 1024),
-    _backbone(models.shufflenet_v2_x1_5, _shufflenet_stages, 1024),
-    _backbone(models.shufflenet_v2_x2_0, _shufflenet_stages, 2048),
-    _backbone(models.shufflenet_v2_swish, _shufflenet_stages, 1024),
+    _backbone(models.resnet18, _resnet_stages, 512, 11_689_512),
+    _backbone(models.resnet34, _resnet_stages, 512, 21_797_672),
+    _backbone(models.resnet50, _resnet_stages, 2048, 25_557_032),
+    _backbone(models.resnet101, _resnet_stages, 2048, 44_549_160),
+    _backbone(models.resnet152, _resnet_stages, 2048, 60_192_808),
+    _backbone(models.resnext50_32x4d, _resnet_stages, 2048, 25_028_904),
+    _backbone(models.resnext50_64x4d, _resnet_stages, 2048, 45_192_488),
+    _backbone(models.resnext101_32x4d, _resnet_stages, 2048, 44_177_704),
+    _backbone(models.resnext101_64x4d, _resnet_stages, 2048, 83_455_272),
+    _backbone(models.resnext152_32x4d, _resnet_stages, 2048, 59_951_400),
+    _backbone(models.resnext152_64x4d, _resnet_stages, 2048, 114_971_944),
+    _backbone(models.wide_resnet50_2, _resnet_stages, 2048, 68_883_240),
+    _backbone(models.wide_resnet101_2, _resnet_stages, 2048, 126_886_696),
+    _backbone(models.vgg11, _vgg_stages, 4096, 132_863_336),
+    _backbone(models.vgg13, _vgg_stages, 4096, 133_047_848),
+    _backbone(models.vgg16, _vgg_stages, 4096, 138_357_544),
+    _backbone(models.vgg19, _vgg_stages, 4096, 143_667_240),
+    _backbone(models.mobilenet_v1, _mobilenet_v1_stages, 1024, 4_231_976, published="mobilenetv1_1.0"),
+    _backbone(models.mobilenet_v2, _mobilenet_v2_stages, 1280, 3_504_872, published="mobilenetv2_1.0"),
+    _backbone(
+        models.mobilenet_v3_small, _mobilenet_v3_stages, 1024, 2_542_856, published="mobilenet_v3_small_x1.0"
+    ),
+    _backbone(
+        models.mobilenet_v3_large, _mobilenet_v3_stages, 1280, 5_483_032, published="mobilenet_v3_large_x1.0"
+    ),
+    _backbone(models.densenet121, _densenet_stages, 1024, 7_978_856),
+    _backbone(models.densenet161, _densenet_stages, 2208, 28_681_000),
+    _backbone(models.densenet169, _densenet_stages, 1664, 14_149_480),
+    _backbone(models.densenet201, _densenet_stages, 1920, 20_013_928),
+    _backbone(models.densenet264, _densenet_stages, 2688, 33_337_704),
+    _backbone(models.alexnet, _alexnet_stages, 4096, 61_100_840, top1=56.7, size_multiple=None),
+    _backbone(models.inception_v3, _inception_v3_stages, 2048, 23_834_568, input_size=299, resize=320),
+    _backbone(models.squeezenet1_0, _squeezenet_stages, 512, 1_248_424),
+    _backbone(models.squeezenet1_1, _squeezenet_stages, 512, 1_235_496),
+    _backbone(models.googlenet, _googlenet_stages, 1024, 11_535_736, build=MainGoogLeNet, top1=70.7),
+    _backbone(models.shufflenet_v2_x0_25, _shufflenet_stages, 512, 603_688),
+    _backbone(models.shufflenet_v2_x0_33, _shufflenet_stages, 512, 647_272),
+    _backbone(models.shufflenet_v2_x0_5, _shufflenet_stages, 1024, 1_366_792),
+    _backbone(models.shufflenet_v2_x1_0, _shufflenet_stages, 1024, 2_278_604),
+    _backbone(models.shufflenet_v2_x1_5, _shufflenet_stages, 1024, 3_503_624),
+    _backbone(models.shufflenet_v2_x2_0, _shufflenet_stages, 2048, 7_366_536),
+    _backbone(models.shufflenet_v2_swish, _shufflenet_stages, 1024, 2_278_604),
 )

@@ -13,7 +13,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, stages_of
+from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.layers import conv_bn, pooled
 
 
@@ -120,22 +120,24 @@ _basic = partial(_imagenet_resnet, basic_block, (64, 128, 256, 512))
 _bottleneck = partial(_imagenet_resnet, bottleneck_block, (256, 512, 1024, 2048))
 
 
-def _backbone(depth: int, build: Callable[..., nn.Layer], width: int, top1: float) -> Backbone:
-    official = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/legendary_models"
+def _backbone(
+    depth: int, build: Callable[..., nn.Layer], width: int, parameters: int, top1: float
+) -> Backbone:
     return Backbone(
         name=f"resnet{depth}_imagenet",
         build=build,
         stages=resnet_stages,
         width=width,
-        weights=PublishedWeights(f"{official}/ResNet{depth}_pretrained.pdparams", top1=top1),
+        parameters=parameters,
+        weights=paddleclas(f"ResNet{depth}", top1, None, legendary=True),
         aliases=(f"ResNet{depth}",),
     )
 
 
 BACKBONES = (
-    _backbone(18, partial(_basic, (2, 2, 2, 2)), width=512, top1=70.98),
-    _backbone(34, partial(_basic, (3, 4, 6, 3)), width=512, top1=74.57),
-    _backbone(50, partial(_bottleneck, (3, 4, 6, 3)), width=2048, top1=76.5),
-    _backbone(101, partial(_bottleneck, (3, 4, 23, 3)), width=2048, top1=77.56),
-    _backbone(152, partial(_bottleneck, (3, 8, 36, 3)), width=2048, top1=78.26),
+    _backbone(18, partial(_basic, (2, 2, 2, 2)), width=512, parameters=11_693_736, top1=70.98),
+    _backbone(34, partial(_basic, (3, 4, 6, 3)), width=512, parameters=21_801_896, top1=74.57),
+    _backbone(50, partial(_bottleneck, (3, 4, 6, 3)), width=2048, parameters=25_557_032, top1=76.5),
+    _backbone(101, partial(_bottleneck, (3, 4, 23, 3)), width=2048, parameters=44_549_160, top1=77.56),
+    _backbone(152, partial(_bottleneck, (3, 8, 36, 3)), width=2048, parameters=60_192_808, top1=78.26),
 )

@@ -23,6 +23,7 @@ BACKBONES = (
         build=smallnet,
         stages=resnet_stages,
         width=_WIDTH,
+        parameters=135_162 + 97 * 990,
         input_size=32,
         resize=32,
         mean=(0.5, 0.5, 0.5),

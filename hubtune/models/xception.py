@@ -15,7 +15,7 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, stages_of
+from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
 from hubtune.models.layers import conv_bn
 
 _conv_bn = partial(conv_bn, names=("_conv", "_batch_norm"))
@@ -115,22 +115,22 @@ def xception_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([first, second], entry, [*network._middle_flow], exit_flow, head=[out])
 
 
-def _backbone(depth: int, build: Callable[..., nn.Layer], top1: float) -> Backbone:
-    official = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph"
+def _backbone(depth: int, build: Callable[..., nn.Layer], parameters: int, top1: float) -> Backbone:
     return Backbone(
         name=f"xception{depth}_imagenet",
         build=build,
         stages=xception_stages,
         width=2048,
+        parameters=parameters,
         input_size=299,
         resize=320,
-        weights=PublishedWeights(f"{official}/Xception{depth}_pretrained.pdparams", top1=top1),
+        weights=paddleclas(f"Xception{depth}", top1, None),
         aliases=(f"Xception{depth}",),
     )
 
 
 BACKBONES = (
-    _backbone(41, partial(xception, _ENTRY_OF_3, 8), top1=79.3),
-    _backbone(65, partial(xception, _ENTRY_OF_3, 16), top1=81.0),
-    _backbone(71, partial(xception, _ENTRY_OF_5, 16), top1=81.11),
+    _backbone(41, partial(xception, _ENTRY_OF_3, 8), 22_919_600, top1=79.3),
+    _backbone(65, partial(xception, _ENTRY_OF_3, 16), 35_866_352, top1=81.0),
+    _backbone(71, partial(xception, _ENTRY_OF_5, 16), 37_678_496, top1=81.11),
 )

@@ -38,8 +38,10 @@ def test_backbone_is_what_its_record_says(record: Backbone) -> None:
     network = record.build(num_classes=5)
     network.eval()
     stages = record.stages(network)
-    size = SMALL.get(record.name, 64) if record.any_size else record.input_size
-    assert size != record.input_size or not record.any_size
+    size = record.input_size
+    if record.size_multiple is not None:
+        size = -(-SMALL.get(record.name, 64) // record.size_multiple) * record.size_multiple
+        assert size != record.input_size
 
     images = pictures(size)
     output = images
@@ -48,6 +50,9 @@ def test_backbone_is_what_its_record_says(record: Backbone) -> None:
     np.testing.assert_allclose(output.numpy(), network(images).numpy(), rtol=1e-5, atol=1e-5)
     assert output.shape == [2, 5]
     assert features(stages, images).shape == [2, record.width]
+
+    full = record.build(num_classes=1000).parameters()
+    assert sum(parameter.size for parameter in full if not parameter.stop_gradient) == record.parameters
 
     names = [stage.name for stage in stages]
     assert names[0] == "stem"
@@ -64,9 +69,11 @@ def test_backbone_is_what_its_record_says(record: Backbone) -> None:
     assert {id(layer) for layer in network.sublayers() if isinstance(layer, nn.Dropout)} <= set(owned)
 
 
-@pytest.mark.parametrize("name", [name for name, record in catalog.BACKBONES.items() if not record.any_size])
+@pytest.mark.parametrize(
+    "name", [name for name, record in catalog.BACKBONES.items() if record.size_multiple is None]
+)
 def test_fixed_size_backbone_refuses_another_size(name: str) -> None:
-    network = catalog.find(name).build(num_classes=5)
+    network = catalog.BACKBONES[name].build(num_classes=5)
     with pytest.raises(ValueError, match="InvalidArgument"):
         network(pictures(160))
 
@@ -74,7 +81,7 @@ def test_fixed_size_backbone_refuses_another_size(name: str) -> None:
 @paddle.no_grad()
 def test_googlenet_gives_the_main_output_of_paddles_own() -> None:
     theirs = paddle_models.googlenet()
-    ours = catalog.find("paddle.vision:googlenet").build(num_classes=1000)
+    ours = catalog.BACKBONES["paddle.vision:googlenet"].build(num_classes=1000)
     shapes = {key: value.shape for key, value in theirs.state_dict().items()}
     assert {key: value.shape for key, value in ours.state_dict().items()} == shapes
     ours.set_state_dict(theirs.state_dict())
@@ -85,7 +92,7 @@ def test_googlenet_gives_the_main_output_of_paddles_own() -> None:
 
 
 def test_googlenet_for_other_classes_differs_from_the_official_file_in_the_head_alone() -> None:
-    record = catalog.find("paddle.vision:googlenet")
+    record = catalog.BACKBONES["paddle.vision:googlenet"]
     network = record.build(num_classes=5)
     official = {key: value.shape for key, value in paddle_models.googlenet().state_dict().items()}
     other = {key for key, value in network.state_dict().items() if value.shape != official[key]}
@@ -93,7 +100,7 @@ def test_googlenet_for_other_classes_differs_from_the_official_file_in_the_head_
 
 
 def test_smallnet_is_small() -> None:
-    network = catalog.find("smallnet").build(num_classes=10)
+    network = catalog.BACKBONES["smallnet"].build(num_classes=10)
     assert sum(parameter.size for parameter in network.parameters() if not parameter.stop_gradient) == 135_162
 
 
@@ -134,11 +141,12 @@ def test_unknown_name_is_refused_with_the_nearest_and_the_forms() -> None:
         catalog.find("resnet50_imagnet")
     assert str(refusal.value) == (
         "There is no backbone 'resnet50_imagnet'. Did you mean 'resnet50_imagenet'? Known forms are hub "
-        "names such as 'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'."
+        "names such as 'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
+        "`hubtune hub list` shows all."
     )
 
 
 def test_a_name_given_twice_is_refused() -> None:
     record = catalog.find("smallnet")
     with pytest.raises(ValueError, match="two backbones are called 'smallnet'"):
-        catalog._by_name([("smallnet", record), ("smallnet", record)])
+        catalog._by_name([record, record])

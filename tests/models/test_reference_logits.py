@@ -19,9 +19,10 @@ from paddle import nn
 from PIL import Image
 from safetensors.numpy import load_file
 
-from hubtune.models.catalog import ALIASES, find
+from hubtune.models.catalog import find
 
 QUICK = ("ResNet18", "ResNet50", "Xception71")
+CLASSES = QUICK
 
 
 @pytest.fixture
@@ -48,17 +49,18 @@ def trainable(network: nn.Layer) -> int:
 
 
 @pytest.mark.parametrize(
-    "alias", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALIASES]
+    "alias", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CLASSES]
 )
 @paddle.no_grad()
 def test_keys_shapes_and_logits_equal_the_original(alias: str, material: Path) -> None:
     reference = json.loads((material / "architectures" / f"{alias}.json").read_text("utf-8"))
     made = reference_weights(material / "architectures")
-    network = ALIASES[alias].build(num_classes=1000)
+    record = find(alias).backbone
+    network = record.build(num_classes=1000)
     network.eval()
     assert shapes(network) == reference["keys"]
     assert trainable(network) == reference["trainable_parameters"]
-    assert ALIASES[alias].input_size == reference["input_size"]
+    assert record.input_size == reference["input_size"]
 
     network.set_state_dict(made.weights(reference["keys"], reference["seed"]))
     images = paddle.to_tensor(made.image(reference["input_size"], reference["seed"]))
@@ -75,7 +77,7 @@ def test_keys_shapes_and_logits_equal_the_original(alias: str, material: Path) -
 )
 @paddle.no_grad()
 def test_real_weights_fit_and_recognise_a_photo(name: str, file: str, material: Path) -> None:
-    record = find(name)
+    record = find(name).backbone
     network = record.build(num_classes=1000)
     network.eval()
     weights = load_file(material / "weights" / file)
@@ -116,6 +118,6 @@ def test_real_weights_fit_and_recognise_a_photo(name: str, file: str, material: 
     ],
 )
 def test_known_size_and_keys(name: str, parameters: int, expected: dict[str, list[int]]) -> None:
-    network = find(name).build(num_classes=1000)
+    network = find(name).backbone.build(num_classes=1000)
     assert trainable(network) == parameters
     assert expected.items() <= shapes(network).items()

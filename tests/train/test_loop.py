@@ -37,7 +37,7 @@ def _batches(count):
 
 
 def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
-    classifier = Classifier(find("smallnet"), 2)
+    classifier = Classifier(find("smallnet").backbone, 2)
     optimizer = paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
     (tmp_path / "run").mkdir(exist_ok=True)
     kept, answers, state = [], iter(accuracies), TrainState()
@@ -90,7 +90,7 @@ def test_a_step_without_readable_pictures_changes_nothing(tmp_path):
 
 def test_a_checkpoint_brings_network_and_optimizer_back(tmp_path):
     def pair():
-        classifier = Classifier(find("smallnet"), 2)
+        classifier = Classifier(find("smallnet").backbone, 2)
         return classifier, paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
 
     def step(classifier, optimizer):
