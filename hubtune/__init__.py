@@ -21,10 +21,14 @@ if TYPE_CHECKING:
     from hubtune.errors import StoppedError as StoppedError
     from hubtune.errors import UsageError as UsageError
     from hubtune.evaluate import Metrics as Metrics
+    from hubtune.export.paddlehub import export_paddlehub as export_paddlehub
+    from hubtune.foreign.checkpoint import import_paddleclas as import_paddleclas
+    from hubtune.foreign.checkpoint import import_paddlehub as import_paddlehub
     from hubtune.hub.module import Module as Module
     from hubtune.model import Model as Model
     from hubtune.model import Prediction as Prediction
     from hubtune.model import load_model as load_model
+    from hubtune.model import pretrained_model as pretrained_model
     from hubtune.recipe.load import load_recipe as load_recipe
     from hubtune.recipe.schema import Recipe as Recipe
     from hubtune.recipe.schema import RunConfig as RunConfig
@@ -51,8 +55,10 @@ _HOMES = {
         "UsageError",
     ),
     "hubtune.evaluate": ("Metrics",),
+    "hubtune.export.paddlehub": ("export_paddlehub",),
+    "hubtune.foreign.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
-    "hubtune.model": ("Model", "Prediction", "load_model"),
+    "hubtune.model": ("Model", "Prediction", "load_model", "pretrained_model"),
     "hubtune.recipe.load": ("load_recipe",),
     "hubtune.recipe.schema": ("Recipe", "RunConfig"),
     "hubtune.recipe.strategy": (

@@ -18,6 +18,8 @@ class Metrics:
         count: number of readable pictures.
         interval: 95 % interval of the accuracy.
         unreadable: number of pictures that could not be read; they are in no other figure.
+        top5: share whose own class is among the five with the highest scores; ``None`` with five classes or
+            fewer, where it says nothing.
     """
 
     accuracy: float
@@ -25,6 +27,7 @@ class Metrics:
     count: int
     interval: tuple[float, float]
     unreadable: int = 0
+    top5: float | None = None
 
     def __getitem__(self, name: str) -> Any:
         """A figure by the name it has in JSON."""
@@ -38,6 +41,7 @@ class Metrics:
             "count": self.count,
             "interval": list(self.interval),
             "unreadable": self.unreadable,
+            **({} if self.top5 is None else {"top5": self.top5}),
         }
 
 
@@ -49,7 +53,8 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
             picture that cannot be read.
         labels: the true class of each picture.
     """
-    correct = count = unreadable = 0
+    correct = among_five = count = unreadable = 0
+    classes = 0
     loss = 0.0
     for values, label in zip(scores, labels, strict=True):
         if values is None:
@@ -57,12 +62,16 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
             continue
         count += 1
         correct += int(values.argmax()) == label
+        # As argmax does it: of equal scores, the first class's is the higher one.
+        among_five += label in np.argsort(-values, kind="stable")[:5]
+        classes = len(values)
         # A score below the smallest float would make the loss infinite although the network is sound.
         probability = float(values[label])
         loss -= math.log(max(probability, 1e-300)) if math.isfinite(probability) else math.nan
     if not count:
         return Metrics(math.nan, math.nan, 0, (0.0, 1.0), unreadable)
-    return Metrics(correct / count, loss / count, count, wilson_interval(correct, count), unreadable)
+    top5 = among_five / count if classes > 5 else None
+    return Metrics(correct / count, loss / count, count, wilson_interval(correct, count), unreadable, top5)
 
 
 def wilson_interval(correct: int, count: int) -> tuple[float, float]:

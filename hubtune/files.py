@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def sha256_of(path: Path) -> str:
@@ -26,12 +28,24 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     Raises:
         OSError: the folder does not exist, or cannot be written, or the disk is full.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    with replacing(path) as file:
+        file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of ``path`` when the block ends as it should.
+
+    The guarantees are those of :func:`write_atomically`.
+
+    Raises:
+        OSError: as :func:`write_atomically`.
+    """
     # Not tempfile: its files can be read by their owner only, and would stay so after the rename.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

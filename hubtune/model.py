@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from paddle import nn
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluate import Metrics, measure
 from hubtune.hub.model_folder import CARD_FILE, ModelCard, read_model
+from hubtune.hub.module import Module
 from hubtune.log import logger
-from hubtune.models.classifier import Classifier
 from hubtune.scores import Outcome, predict_scores
 from hubtune.sealed import find
 from hubtune.train.run_folder import BEST_MODEL, is_run
@@ -46,11 +47,11 @@ class Model:
     """A classifier with its classes and its preprocessing.
 
     Attributes:
-        classifier: the network.
+        classifier: the network, pictures ``[N, 3, h, w]`` → logits ``[N, classes]``.
         card: what ``model.json`` says of it.
     """
 
-    def __init__(self, classifier: Classifier, card: ModelCard) -> None:
+    def __init__(self, classifier: nn.Layer, card: ModelCard) -> None:
         """Join a network and its description; :func:`load_model` reads both from disk."""
         self.classifier = classifier
         self.card = card
@@ -131,18 +132,51 @@ def _values(outcome: Outcome) -> np.ndarray | None:
     return outcome.values
 
 
-def load_model(folder: str | Path) -> Model:
-    """Read a model folder, or the best model of a run folder.
+def pretrained_model(module: Module) -> Model:
+    """Return a module as it was pretrained as a model: its own head, classes and preprocessing.
 
     Raises:
-        ModelError: if there is no whole model there.
+        ModelError: the module has no pretrained head, or its classes have no names.
+
+    Example:
+        >>> model = pretrained_model(Module("resnet50_imagenet"))
+        >>> [row.label for row in model.predict(["cat.jpg"])]
+        ['tabby, tabby cat']
+    """
+    if not module.labels:
+        raise ModelError(
+            f"{module.name} has no pretrained classes to name: its weights are random, or hold no head for "
+            "classes that are known. It can be fine-tuned, and embed pictures"
+        )
+    card = ModelCard(
+        architecture=module.backbone.name,
+        labels=list(module.labels),
+        preprocessing=module.preprocessing,
+        module=module.name,
+        module_sha256=module.weights_sha256,
+        strategy="pretrained",
+        step=0,
+        metrics={},
+    )
+    return Model(module.network, card)
+
+
+def load_model(folder: str | Path, *, trust_code: bool = False) -> Model:
+    """Read a model folder, or the best model of a run folder.
+
+    Args:
+        folder: the model's or the run's.
+        trust_code: whether code of a user's own architecture (``module.py`` in the model folder) may run.
+
+    Raises:
+        ModelError: if there is no whole model there, or it has code that may not run.
 
     Example:
         >>> model = load_model("runs/idol5")
         >>> [row.label for row in model.predict(["test/anqi.jpg"])]
         ['安崎']
     """
-    return Model(*read_model(model_folder_of(Path(folder))))
+    return Model(*read_model(model_folder_of(Path(folder)), trust_code=trust_code))
 
 
 def model_folder_of(folder: Path) -> Path:

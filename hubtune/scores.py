@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import paddle
+from paddle import nn
 
 from hubtune.data.image import PictureError, Preprocessing, decode
 from hubtune.data.loader import load_batches
-from hubtune.models.classifier import Classifier, run_by_shape
+from hubtune.models.classifier import run_by_shape
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Outcome:
 
 
 def predict_scores(
-    classifier: Classifier,
+    classifier: nn.Layer,
     preprocessing: Preprocessing,
     paths: Sequence[Path],
     *,
@@ -40,7 +41,7 @@ def predict_scores(
     A picture's scores depend on that picture alone, not on what it is batched with.
 
     Args:
-        classifier: the network.
+        classifier: the network, pictures ``[N, 3, h, w]`` → logits ``[N, classes]``.
         preprocessing: how pictures enter it.
         paths: the pictures.
         batch_size: pictures that the network sees at once.

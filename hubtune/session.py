@@ -19,6 +19,7 @@ from hubtune.evaluate import Metrics, measure
 from hubtune.files import sha256_of
 from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
+from hubtune.hub.module_code import CODE_FILE
 from hubtune.log import EVAL, logger
 from hubtune.model import load_model
 from hubtune.models.classifier import Classifier
@@ -301,13 +302,16 @@ class Session:
 
     def _keep_best(self, metrics: Metrics | None, step: int) -> None:
         self.metrics = {} if metrics is None else {"validate": metrics.as_dict()}
-        write_model(self.run.best_model, self.classifier, self._card(step))
+        self._save(step)
         shown = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
         logger.log(EVAL, "best model saved to %s%s", self.run.best_model, shown)
 
+    def _save(self, step: int) -> None:
+        write_model(self.run.best_model, self.classifier, self._card(step), code=self.module.code)
+
     def _card(self, step: int) -> ModelCard:
         return ModelCard(
-            architecture=self.module.backbone.name,
+            architecture=self.module.backbone.name if self.module.code is None else CODE_FILE,
             hidden_units=self.config.hidden_units,
             labels=self.labels,
             preprocessing=self.preprocessing,
@@ -321,7 +325,7 @@ class Session:
     def _finish(self) -> dict[str, Any]:
         """Load the best model, measure it on the test list, and close the run."""
         logger.info("Load the best model from %s", self.run.best_model)
-        best = load_model(self.run.best_model)
+        best = load_model(self.run.best_model, trust_code=self.module.code is not None)
         self.classifier, self.metrics = best.classifier, {**best.card.metrics}
         try:
             test = self._evaluate("test")
@@ -336,7 +340,7 @@ class Session:
             self.run.history.append({"step": best.card.step, "list": "test", **test.as_dict()})
             self.observer.evaluated("test", test, step=best.card.step, best=False)
             self.metrics["test"] = test.as_dict()
-            write_model(self.run.best_model, self.classifier, self._card(best.card.step))
+            self._save(best.card.step)
         result = {"best_step": best.card.step, "validate": None, "test": None, **self.metrics}
         Checkpoints(self.run.checkpoints).prune(1)
         self.run.write_result(result)

@@ -140,7 +140,11 @@ class ImageClassifierTask:
         _check_base(dataset.base_path)
         dataset.examples("train")
         random = recipe.module.weights == "none" or isinstance(recipe.strategy, ScratchStrategy)
-        module = Module(recipe.module.name, None if random else recipe.module.weights)
+        module = Module(
+            recipe.module.name,
+            None if random else recipe.module.weights,
+            trust_code=recipe.module.trust_code,
+        )
         return cls(module, dataset, recipe.config())
 
     def finetune_and_eval(
@@ -195,7 +199,7 @@ class ImageClassifierTask:
                 finished = session.train()
             else:
                 logger.info("%s had finished already; this is its result", run.path)
-            self._model = load_model(run.best_model)
+            self._model = self._load(run.best_model)
             return _run_of(run, finished)
 
     def evaluate(self, on: str = "test") -> Metrics:
@@ -242,8 +246,11 @@ class ImageClassifierTask:
             if not is_run(folder):
                 raise ModelError(f"There is no trained model in {folder} yet: call finetune_and_eval() first")
             select_device(self.config.device)
-            self._model = load_model(latest_in_series(folder) / BEST_MODEL)
+            self._model = self._load(latest_in_series(folder) / BEST_MODEL)
         return self._model
+
+    def _load(self, folder: Path) -> Model:
+        return load_model(folder, trust_code=self.module.code is not None)
 
     def _recipe(self, folder: Path) -> Recipe:
         """The recipe that describes this task, complete."""
@@ -261,7 +268,11 @@ class ImageClassifierTask:
         data = {name: given[name] for name in DataSection.model_fields if name in given}
         return Recipe(
             data=DataSection.model_validate({**data, **lists, "base": dataset.base_path}),
-            module=ModuleSection(name=self.module.name, weights=self.module.weights or "none"),
+            module=ModuleSection(
+                name=self.module.name,
+                weights=self.module.weights or "none",
+                trust_code=self.module.code is not None,
+            ),
             strategy=config.strategy,
             train=TrainSection(**{name: given[name] for name in TrainSection.model_fields}),
             run=str(folder),

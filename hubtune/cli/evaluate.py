@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hubtune.cli.answers import batch_size_option, device_option, trust_option, weights_option
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import DataError, UsageError
 
@@ -21,19 +22,28 @@ if TYPE_CHECKING:
     help="validate, test, train, or a list file; default: the test list, else validation.",
 )
 @click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Pictures at once; figures do not depend on it.",
+    "--module",
+    metavar="NAME",
+    help="Instead of a run: a pretrained module with its own classes; --on names the list.",
 )
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, gpu or gpu:0.")
+@weights_option
+@batch_size_option
+@device_option
+@trust_option
 @click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes stand in another order.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
-    run: Path | None, on: str | None, batch_size: int, device: str, remap_by_name: bool, as_json: bool
+    run: Path | None,
+    on: str | None,
+    module: str | None,
+    weights: str,
+    batch_size: int,
+    device: str,
+    trust_code: bool,
+    remap_by_name: bool,
+    as_json: bool,
 ) -> None:
-    """Measure a model on a list: accuracy with its 95 % interval, and loss.
+    """Measure a model on a list: accuracy with its 95 % interval, loss, and top-5 with more than 5 classes.
 
     RUN is a run folder or a model folder; default: the newest run.
 
@@ -41,27 +51,55 @@ def command(
     hubtune evaluate
     hubtune evaluate runs/idol5 --on validate
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
+    hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
     from hubtune.model import load_model
     from hubtune.train.device import select_device
     from hubtune.train.run_folder import newest_run
 
-    if run is None:
-        run = newest_run()
-        say(f"Newest run: {shown(str(run))}")
-    select_device(device)
-    model = load_model(run)
-    dataset, name = _list(run, on, model)
+    if module is not None:
+        model, dataset, name = _pretrained(module, weights, run, on, device, trust_code)
+        source = module
+    else:
+        if run is None:
+            run = newest_run()
+            say(f"Newest run: {shown(str(run))}")
+        select_device(device)
+        model = load_model(run, trust_code=trust_code)
+        dataset, name = _list(run, on, model)
+        source = str(run)
     metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
     listed = str(dataset.list_files[name])
     if not metrics.count:
         raise DataError(f"{listed} has no readable picture")
     if as_json:
-        print_json({"model": str(run), "list": listed, **metrics.as_dict()})
+        print_json({"model": source, "list": listed, **metrics.as_dict()})
         return
     click.echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
     if name == "validate" and on in (None, "validate") and model.card.step:
         say("A little flattered: the best model was chosen on this list.")
+
+
+def _pretrained(
+    module: str, weights: str, run: Path | None, on: str | None, device: str, trust_code: bool
+) -> "tuple[Model, BaseCVDataset, str]":
+    """A pretrained module as a model, and a list whose labels are the numbers of its classes."""
+    if run is not None:
+        raise UsageError(f"Measure either the run {run} or --module {module}")
+    if on is None or not Path(on).is_file():
+        raise UsageError(
+            f"--on {on}: no such list file" if on else "Name the list to measure on: --on val_list.txt"
+        )
+    from hubtune.data.dataset import BaseCVDataset
+    from hubtune.hub.module import Module
+    from hubtune.model import pretrained_model
+    from hubtune.train.device import select_device
+
+    select_device(device)
+    model = pretrained_model(Module(module, weights, trust_code=trust_code))
+    file = Path(on)
+    dataset = BaseCVDataset(file.parent, test_list_file=file.name, label_list=model.labels)
+    return model, dataset, "test"
 
 
 def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hubtune.cli.answers import trust_option
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
@@ -28,8 +29,16 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
 )
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: bool, as_json: bool) -> None:
+def command(
+    what: Path,
+    overrides: tuple[str, ...],
+    device: str | None,
+    resume: bool,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
     """Fine-tune a module as a RECIPE says, or on a FOLDER of pictures.
 
     For a folder, the lists that `hubtune split` made are used, or else a split is made; module and strategy
@@ -42,6 +51,8 @@ def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: 
     """
     if device is not None:
         overrides = (*overrides, f"train.device={device}")
+    if trust_code:
+        overrides = (*overrides, "module.trust_code=true")
     own = _own_recipe(what, resume)
     recipe = _recipe(what, own, list(overrides))
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
@@ -55,7 +66,7 @@ def command(what: Path, overrides: tuple[str, ...], device: str | None, resume: 
     if as_json:
         print_json(run.as_dict())
     else:
-        _print_result(run)
+        _print_result(run, " --trust-code" if recipe.module.trust_code else "")
 
 
 def _own_recipe(what: Path, resume: bool) -> Path | None:
@@ -160,7 +171,7 @@ def _lists_for(folder: Path) -> tuple[Path, Path]:
     return where / LISTS, where
 
 
-def _print_result(run: "Run") -> None:
+def _print_result(run: "Run", trust: str) -> None:
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
         if run.best_step:
@@ -168,4 +179,4 @@ def _print_result(run: "Run") -> None:
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
     click.echo(f"Best model: {shown(str(run.best_model))}")
-    click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}")
+    click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}{trust}")

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from importlib import import_module
+from keyword import iskeyword
 from typing import NoReturn
 
 import click
@@ -18,7 +19,14 @@ _COMMANDS = {
     "finetune": "Fine-tune a module on a data set, and keep the best model.",
     "evaluate": "Measure a model on a list.",
     "predict": "Name the class of pictures.",
+    "hub": "Pretrained modules: list, fetch, verify, import; write your own.",
     "demo": "See it work on embedded data, offline, in a minute.",
+}
+_MORE = {
+    "classify": "Name what is on pictures with a pretrained module, without training.",
+    "embed": "Turn pictures into features, for search and for other programs.",
+    "export": "Write a model in another program's form.",
+    "import": "Turn another program's checkpoint into a model.",
 }
 
 
@@ -26,18 +34,21 @@ class _Commands(click.Group):
     """Imports a command only when it is run, so that help is quick and needs no Paddle."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return [*_COMMANDS, *_MORE]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
+        if name not in _COMMANDS and name not in _MORE:
             return None
-        command = import_module(f"hubtune.cli.{name}").command
+        # A module cannot be called as a keyword is.
+        command = import_module(f"hubtune.cli.{name}{'_' if iskeyword(name) else ''}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+        with formatter.section("More"):
+            formatter.write_dl(list(_MORE.items()))
 
 
 @click.command(

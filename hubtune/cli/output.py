@@ -41,9 +41,10 @@ def figures(metrics: Metrics) -> str:
     low, high = metrics.interval
     right = round(metrics.accuracy * metrics.count)
     unread = f"; {metrics.unreadable} unreadable" if metrics.unreadable else ""
+    top5 = "" if metrics.top5 is None else f"; top-5 {percent(metrics.top5)}"
     return (
         f"{percent(metrics.accuracy)} ({right:,} of {metrics.count:,} right; 95 % interval "
-        f"{100 * low:.1f}–{percent(high)}{unread})"
+        f"{100 * low:.1f}–{percent(high)}{top5}{unread})"
     )
 
 

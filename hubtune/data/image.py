@@ -259,7 +259,7 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey, mode="L").convert("RGB")
 
 
-Fit = Literal["crop", "whole", "pad", "stretch"]
+Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
 Positive = Annotated[float, Field(gt=0)]
 
 _RESAMPLING = {
@@ -271,6 +271,8 @@ _RESAMPLING = {
 # the aspect changes by less than 2 % at 256 pixels.
 WHOLE_STEP = 8
 _WHOLE_LEAST = 32
+# OpenCV's fixed-point arithmetic for 8-bit pictures: the weights of neighbours add up to this.
+_UNIT = 2048
 
 
 class Preprocessing(BaseModel):
@@ -278,12 +280,16 @@ class Preprocessing(BaseModel):
 
     Attributes:
         size: side of the square input, pixels (unused by ``whole``).
-        resize: short side before the centre crop; with ``whole`` the long side. Pixels.
+        resize: short side before the centre crop; with ``whole`` the long side; with ``stretch_crop`` both
+            sides. Pixels.
         fit: ``crop`` scales the short side to ``resize`` and cuts the centre; ``whole`` keeps the aspect and
             cuts nothing, so that inputs differ in shape (a picture longer than 8:1 is squeezed to that);
             ``pad`` keeps the aspect and fills up to a square with the mean colour; ``stretch`` ignores the
-            aspect.
+            aspect; ``stretch_crop`` ignores it, too, and cuts the centre, as PaddleHub 2.x does.
         interpolation: resampling filter.
+        antialias: whether a pixel of a shrunk picture averages over all pixels that it covers, as Pillow
+            does; without, over the four around its centre only, exactly as OpenCV's ``INTER_LINEAR``
+            does (``bilinear`` only).
         mean: of each channel, R G B, values 0–1.
         std: of each channel, R G B, values 0–1.
     """
@@ -294,13 +300,20 @@ class Preprocessing(BaseModel):
     resize: int = Field(256, ge=1, le=8192)
     fit: Fit = "crop"
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+    antialias: bool = True
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
     @model_validator(mode="after")
     def _crop_fits(self) -> "Preprocessing":
-        if self.fit == "crop" and self.resize < self.size:
+        if self.fit in ("crop", "stretch_crop") and self.resize < self.size:
             raise ValueError(f"resize {self.resize} is smaller than the crop of {self.size}")
+        return self
+
+    @model_validator(mode="after")
+    def _sampling_is_bilinear(self) -> "Preprocessing":
+        if not self.antialias and self.interpolation != "bilinear":
+            raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
 
     def __call__(self, image: Image.Image) -> np.ndarray:
@@ -321,31 +334,67 @@ class Preprocessing(BaseModel):
     def arrange(self, image: Image.Image) -> Image.Image:
         """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation."""
         width, height = image.size
-        method = _RESAMPLING[self.interpolation]
-        if self.fit == "crop":
+        if self.fit in ("crop", "stretch_crop"):
             # Only the part that stays is computed: the same values as resizing first and cropping then, and
             # a picture of 1 × 20,000 pixels does not swell to gigabytes.
-            wide, high = self._scaled(width, height, self.resize / min(width, height))
+            wide, high = self.resize, self.resize
+            if self.fit == "crop":
+                wide, high = self._scaled(width, height, self.resize / min(width, height))
             left, top = (wide - self.size) // 2, (high - self.size) // 2
             x, y = width / wide, height / high
             # The products may pass the border by a rounding error, which Pillow would refuse.
             right, bottom = min(width, (left + self.size) * x), min(height, (top + self.size) * y)
-            box = (left * x, top * y, right, bottom)
-            return image.resize((self.size, self.size), method, box=box)
+            return self._resized(image, (self.size, self.size), (left * x, top * y, right, bottom))
         if self.fit == "stretch":
-            return image.resize((self.size, self.size), method)
+            return self._resized(image, (self.size, self.size))
         if self.fit == "pad":
             red, green, blue = (round(255 * value) for value in self.mean)
             square = Image.new("RGB", (self.size, self.size), (red, green, blue))
             wide, high = self._scaled(width, height, self.size / max(width, height))
             square.paste(
-                image.resize((wide, high), method), ((self.size - wide) // 2, (self.size - high) // 2)
+                self._resized(image, (wide, high)), ((self.size - wide) // 2, (self.size - high) // 2)
             )
             return square
         sides = self._scaled(width, height, self.resize / max(width, height))
         wide, high = (max(_WHOLE_LEAST, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
-        return image.resize((wide, high), method)
+        return self._resized(image, (wide, high))
+
+    def _resized(
+        self,
+        image: Image.Image,
+        sides: tuple[int, int],
+        box: tuple[float, float, float, float] | None = None,
+    ) -> Image.Image:
+        """Resize a picture, or the part of it in ``box`` (left, top, right, bottom)."""
+        if self.antialias:
+            return image.resize(sides, _RESAMPLING[self.interpolation], box=box)
+        left, top, right, bottom = box or (0, 0, *image.size)
+        column, next_column, across = _between(left, right, sides[0], image.width)
+        row, next_row, down = _between(top, bottom, sides[1], image.height)
+        across, down = across[:, None], down[:, None, None]
+        pixels = np.asarray(image)
+
+        def narrowed(rows: np.ndarray) -> np.ndarray:
+            lines = pixels[rows].astype(np.int32)
+            return (lines[:, column] * (_UNIT - across) + lines[:, next_column] * across) >> 4
+
+        # What is cut off here is what OpenCV cuts off (VResizeLinear in its resize.cpp), to the last bit.
+        above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
+        return Image.fromarray(((above + below + 2) >> 2).astype(np.uint8))
 
     @staticmethod
     def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:
         return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Divide a side into ``count`` new pixels: each one's two nearest old pixels, and the second's share.
+
+    The share is in parts of ``_UNIT``.
+    """
+    centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
+    # Beyond the centres of the outermost pixels, these are both neighbours.
+    centres = np.clip(centres, 0, limit - 1)
+    first = np.floor(centres).astype(np.int32)
+    share = np.rint((centres - first) * _UNIT).astype(np.int32)
+    return first, np.minimum(first + 1, limit - 1), share

@@ -116,7 +116,7 @@ def list_text(examples: Iterable[tuple[str, int]]) -> str:
 
 
 def read_labels(file: Path) -> list[str]:
-    """Read class names: one a line, or PaddleClas' ``number name``.
+    """Read class names: one a line, or PaddleClas' ``number name``, whose lines may have any order.
 
     Raises:
         DataError: if the file cannot be read, is empty, or has a name twice.
@@ -124,8 +124,7 @@ def read_labels(file: Path) -> list[str]:
     names = [line for _, line in _lines(file)]
     if not names:
         raise DataError(f"{file} names no class: write one class name a line")
-    if _are_numbered(names):
-        names = [name.split(maxsplit=1)[1] for name in names]
+    names = _by_number(names) or names
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -137,14 +136,17 @@ def read_labels(file: Path) -> list[str]:
 def labels_text(names: Iterable[str]) -> str:
     """The content of a label list; :func:`read_labels` gives the same names back."""
     names = list(names)
-    if _are_numbered(names):  # folders called `0 cat`, `1 dog`: the numbers belong to the names
+    if _by_number(names):  # folders called `0 cat`, `1 dog`: the numbers belong to the names
         names = [f"{number} {name}" for number, name in enumerate(names)]
     return "".join(f"{name}\n" for name in names)
 
 
-def _are_numbered(names: Sequence[str]) -> bool:
-    parted = [name.split(maxsplit=1) for name in names]
-    return all(len(parts) == 2 and parts[0] == str(number) for number, parts in enumerate(parted))
+def _by_number(names: Sequence[str]) -> list[str] | None:
+    """What follows the numbers, in their order; ``None`` unless all lines have one, and none is missing."""
+    parted = (name.split(maxsplit=1) for name in names)
+    follows = {parts[0]: parts[1] for parts in parted if len(parts) == 2}
+    numbers = [str(number) for number in range(len(names))]
+    return [follows[number] for number in numbers] if follows.keys() == set(numbers) else None
 
 
 def encode(text: str) -> bytes:

@@ -11,11 +11,12 @@ import http.client
 import json
 import os
 import re
+import shutil
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,6 +33,7 @@ TRIES = 3
 PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
 _CHUNK = 2**18
+_SECONDS_BETWEEN_LINES = 10.0
 
 Progress = Callable[[int, int | None], None]
 
@@ -49,6 +51,11 @@ def home() -> Path:
         raise MachineError("This user has no home folder; set HUBTUNE_HOME to a folder to use.") from error
 
 
+def weights_folder() -> Path:
+    """Return the folder of the cache that weights are in."""
+    return home() / "weights"
+
+
 def cached(url: str) -> Path:
     """Return the place in the cache of the file at an address, whether it is there or not.
 
@@ -60,7 +67,7 @@ def cached(url: str) -> Path:
     name = Path(re.sub(r"[^A-Za-z0-9._-]", "_", last)[-100:].lstrip("."))
     # Different addresses end in the same file name.
     mark = hashlib.sha256(url.encode()).hexdigest()[:10]
-    return home() / "weights" / f"{name.stem or 'file'}-{mark}{name.suffix}"
+    return weights_folder() / f"{name.stem or 'file'}-{mark}{name.suffix}"
 
 
 def fetch(
@@ -69,7 +76,8 @@ def fetch(
     """Return the verified local copy of the file at an address, downloading it where it is missing.
 
     Where no sum is published, the sha256 of the first download (or of a file that a person has put into the
-    cache) is recorded and holds from then on. A cached file with a wrong sum is fetched anew. The official
+    cache) is recorded and holds from then on. A cached file with a wrong sum is fetched
+    anew. The official
     address is tried first, then each of ``HUBTUNE_MIRROR``. Processes that want the same file take turns, and
     one of them downloads it. An interrupted download is resumed by the next call.
 
@@ -81,33 +89,137 @@ def fetch(
 
     Raises:
         MachineError: no network, ``HUBTUNE_OFFLINE`` is set, the disk is full, or a folder cannot be written.
-        ModelError: what the address holds has another sum than published, or the address is none.
+        ModelError: what the address holds has another sum than published or recorded, or the address is none.
         UsageError: an address in ``HUBTUNE_MIRROR`` is none.
     """
     if not _is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
-    wanted = _Sums(sha256, md5)
     path = cached(url)
+    published = Sums(sha256, md5)
     try:
-        damage = _damage(path, wanted)
-        if damage is None:
+        reason = damage(path, published, record_of(path))
+        if reason is None:
             return path
         if _offline():
-            raise MachineError(_missing(url, path, f"{damage}, and HUBTUNE_OFFLINE forbids to fetch it"))
+            raise MachineError(_missing(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids to fetch it"))
         sources = _sources(url)
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path):
-            damage = _damage(path, wanted)  # another process may have fetched it meanwhile
-            if damage is not None:
+            # Another process may have fetched it meanwhile.
+            reason = damage(path, published, record_of(path))
+            if reason is not None:
                 if path.exists():
-                    logger.warning("%s %s: it is deleted and fetched again.", path, damage)
+                    logger.warning("%s %s: it is deleted and fetched again.", path, reason)
                     path.unlink()
-                _download(url, sources, path, wanted, progress)
+                _download(url, sources, path, published or _recorded(record_of(path)), progress)
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise MachineError(
-            f"The cache cannot keep {path}: {_words(error)}. "
-            "Free some space or set HUBTUNE_HOME to a folder that can be written."
-        ) from error
+        raise _cannot_keep(path, error) from error
+    return path
+
+
+def _cannot_keep(path: Path, error: Exception) -> MachineError:
+    return MachineError(
+        f"The cache cannot keep {path}: {_words(error)}. "
+        "Free some space or set HUBTUNE_HOME to a folder that can be written."
+    )
+
+
+def record_of(path: Path) -> Path:
+    """Return where the sum of a file in the cache is recorded, if none is published."""
+    return _beside(path, ".json")
+
+
+def damage(path: Path, published: "Sums", record: Path) -> str | None:
+    """Return in words what is wrong with a file; ``None`` where it can be used.
+
+    Args:
+        path: the file.
+        published: its sums, if any.
+        record: where its sum is recorded if none is published: read, or written at first use.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if not path.is_file():
+        return "is not in the cache"
+    if published:
+        return published.difference(path)
+    if not record.exists():
+        return _record_first_use(path, record)
+    recorded = _recorded(record)
+    return recorded.difference(path) if recorded else "has a damaged record beside it"
+
+
+def stored(path: Path) -> list[Path]:
+    """Return the files that the cache has of one download: itself, its record, an interrupted part."""
+    files = [path, record_of(path), *_parts(path)]
+    return [file for file in files if file.is_file()]
+
+
+def contents() -> dict[Path, list[Path]]:
+    """Return the files in the cache by the place of the download that they belong to."""
+    found: dict[Path, list[Path]] = {}
+    for file in sorted(weights_folder().glob("*")):
+        if file.is_file() and file.suffix != ".lock":
+            found.setdefault(file.with_name(re.sub(r"(\.part)?(\.json)?$", "", file.name)), []).append(file)
+    return found
+
+
+def interrupted() -> dict[Path, list[Path]]:
+    """Return what interrupted downloads have left, by the place that each was for."""
+    found = {place: [file for file in files if file in _parts(place)] for place, files in contents().items()}
+    return {place: files for place, files in found.items() if files}
+
+
+def discard(path: Path, files: Iterable[Path]) -> bool:
+    """Remove files that belong to a place in the cache; returns whether no process was just fetching it.
+
+    Raises:
+        MachineError: they cannot be removed.
+    """
+    # The empty lock file stays: another process may have it open, and would then hold a lock of its own.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(_lock_of(path)).acquire(timeout=0):
+            for file in files:
+                file.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    except (OSError, NotImplementedError) as error:
+        raise _cannot_keep(path, error) from error
+    return True
+
+
+def _parts(path: Path) -> list[Path]:
+    return [_beside(path, ".part"), _beside(path, ".part.json")]
+
+
+def _lock_of(path: Path) -> Path:
+    return _beside(path, ".lock")
+
+
+def adopt(file: Path, url: str, published: "Sums") -> Path:
+    """Copy a file into the cache as what an address holds, and record its sum; returns its place there.
+
+    Raises:
+        ModelError: its sum is not the published one.
+        MachineError: the cache cannot be written.
+    """
+    path = cached(url)
+    difference = published.difference(file)
+    if difference is not None:
+        raise ModelError(f"{file} is not the file that is published at {url}: it {difference}.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _turn(path):
+            part = _beside(path, ".part")
+            _beside(path, ".part.json").unlink(missing_ok=True)
+            shutil.copyfile(file, part)
+            _record(record_of(path), part)
+            part.replace(path)
+            sync_folder(path.parent)
+    except (OSError, NotImplementedError) as error:
+        raise _cannot_keep(path, error) from error
     return path
 
 
@@ -124,21 +236,28 @@ class _Lost(Exception):
 
 
 class _WrongSum(Exception):
-    """A whole file arrived, but not the published one."""
+    """A whole file arrived, but not the published or recorded one."""
 
 
 @dataclass(frozen=True)
-class _Sums:
-    """The published sums of a file."""
+class Sums:
+    """What is known of a file: the published sums, or the recorded one; falsy where nothing is.
+
+    Attributes:
+        sha256: in hexadecimal.
+        md5: the same.
+        recorded: whether hubtune recorded it itself, at first use.
+    """
 
     sha256: str | None
     md5: str | None
+    recorded: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.sha256 or self.md5)
 
     def difference(self, path: Path) -> str | None:
-        """Return in words how a file differs from what is published; ``None`` where it does not."""
+        """Return in words how a file differs from what is known; ``None`` where it does not."""
         for kind, published in (("sha256", self.sha256), ("md5", self.md5)):
             if published:
                 found = sha256_of(path) if kind == "sha256" else _md5_of(path)
@@ -156,35 +275,29 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _damage(path: Path, wanted: _Sums) -> str | None:
-    """Return in words what is wrong with a cached file; ``None`` where it can be used."""
-    if not path.is_file():
-        return "is not in the cache"
-    if wanted:
-        return wanted.difference(path)
-    record = _beside(path, ".json")
+def _recorded(record: Path) -> Sums:
+    """Return the recorded sum; no sum where there is no record, or a damaged one."""
     try:
-        recorded = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-    except FileNotFoundError:
-        return _record_first_use(path)
-    except (ValueError, TypeError, KeyError):
-        return "has a damaged record beside it"
-    return _Sums(str(recorded), None).difference(path)
+        found = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return Sums(None, None)
+    return Sums(str(found), None, recorded=True)
 
 
-def _record_first_use(path: Path) -> str | None:
+def _record_first_use(path: Path, record: Path) -> str | None:
     with path.open("rb") as file:
         unlikely = _unlikely(file.read(1024))
     if unlikely:
         return f"is {unlikely}"
     # A cache that is shared read-only can be used all the same.
     with contextlib.suppress(PermissionError):
-        _record(path, path)
+        record.parent.mkdir(parents=True, exist_ok=True)
+        _record(record, path)
     return None
 
 
-def _record(path: Path, content: Path) -> None:
-    write_atomically(_beside(path, ".json"), json.dumps({"sha256": sha256_of(content)}) + "\n")
+def _record(record: Path, content: Path) -> None:
+    write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
 def _unlikely(start: bytes) -> str | None:
@@ -226,7 +339,7 @@ def _missing(url: str, path: Path, reason: str) -> str:
 @contextlib.contextmanager
 def _turn(path: Path) -> Iterator[None]:
     """Hold the lock of a cached file; the system releases it when the process dies."""
-    lock = FileLock(_beside(path, ".lock"))
+    lock = FileLock(_lock_of(path))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -238,7 +351,7 @@ def _turn(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _download(url: str, sources: list[str], path: Path, wanted: _Sums, progress: Progress | None) -> None:
+def _download(url: str, sources: list[str], path: Path, wanted: Sums, progress: Progress | None) -> None:
     """Bring a verified file to its place, or raise."""
     part = _beside(path, ".part")
     failures: list[str] = []
@@ -262,11 +375,16 @@ def _download(url: str, sources: list[str], path: Path, wanted: _Sums, progress:
                 continue
             if not wanted:
                 # Before the file itself, which would count as damaged beside the record of an earlier one.
-                _record(path, part)
+                _record(record_of(path), part)
             part.replace(path)
             sync_folder(path.parent)
             _beside(part, ".json").unlink(missing_ok=True)
             return
+    if wrong is not None and wanted.recorded:
+        raise ModelError(
+            f"What {url} holds is not the file that was first fetched from there: it {wrong}, and was thrown "
+            f"away. If its publisher has replaced it, delete {record_of(path)} to accept the new one."
+        )
     if wrong is not None:
         raise ModelError(
             f"What {url} holds is not the published file: it {wrong}, and was thrown away. "
@@ -279,7 +397,7 @@ def _download(url: str, sources: list[str], path: Path, wanted: _Sums, progress:
     )
 
 
-def _check(part: Path, wanted: _Sums) -> None:
+def _check(part: Path, wanted: Sums) -> None:
     """Check a whole download, and throw it away where it is wrong."""
     difference = wanted.difference(part)
     if difference is not None:
@@ -303,7 +421,7 @@ def _origin_of(part: Path) -> _Origin | None:
         return None
 
 
-def _receive(source: str, part: Path, wanted: _Sums, progress: Progress | None) -> None:
+def _receive(source: str, part: Path, wanted: Sums, progress: Progress | None) -> None:
     """Make the partial file whole, going on where an earlier try stopped if it is surely the same file."""
     origin = _origin_of(part)
     have = part.stat().st_size if part.exists() else 0
@@ -332,12 +450,17 @@ def _receive(source: str, part: Path, wanted: _Sums, progress: Progress | None) 
         if not resumed:
             part.unlink(missing_ok=True)
             write_atomically(_beside(part, ".json"), json.dumps(asdict(new)))
+        told = time.monotonic()
         with part.open("ab") as file:
             while chunk:
                 file.write(chunk)
                 have += len(chunk)
                 if progress is not None:
                     progress(have, new.size)
+                elif time.monotonic() - told > _SECONDS_BETWEEN_LINES:
+                    told = time.monotonic()
+                    size = f" of {new.size / 1e6:,.0f}" if new.size else ""
+                    logger.info("%s: %s%s MB", part.stem, f"{have / 1e6:,.0f}", size)
                 chunk = _read(answer)
             file.flush()
             os.fsync(file.fileno())

@@ -10,8 +10,11 @@ from safetensors.numpy import save
 
 from hubtune.data.image import Preprocessing
 from hubtune.errors import ModelError
+from hubtune.hub.module_code import CODE_FILE, backbone_in
+from hubtune.hub.registry import check_trust
 from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
+from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.sealed import open_sealed, seal
@@ -32,7 +35,8 @@ class ModelCard(BaseModel):
 
     Attributes:
         schema_version: of this file.
-        architecture: hub name of the backbone.
+        architecture: hub name of the backbone, or ``module.py``: the file of that name in the folder, which
+            defines it.
         hidden_units: widths of the head's hidden layers.
         labels: class names in the order of the outputs.
         preprocessing: how a picture becomes the input.
@@ -57,8 +61,14 @@ class ModelCard(BaseModel):
     metrics: dict[str, dict[str, Any]]
 
 
-def write_model(folder: Path, classifier: Classifier, card: ModelCard) -> None:
+def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: bytes | None = None) -> None:
     """Write a model folder, in place of an older one.
+
+    Args:
+        folder: the folder.
+        classifier: the network.
+        card: its description.
+        code: the ``module.py`` that the architecture was made by, if it is not hubtune's own.
 
     Raises:
         MachineError: if it cannot be written.
@@ -66,7 +76,8 @@ def write_model(folder: Path, classifier: Classifier, card: ModelCard) -> None:
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
     # Class names that are no valid UTF-8 go through json's escapes; pydantic's own writer refuses them.
     text = json.dumps(card.model_dump(), indent=1) + "\n"
-    seal(folder, {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()})
+    files = {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()}
+    seal(folder, files if code is None else {**files, CODE_FILE: code})
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -78,16 +89,22 @@ def read_card(folder: Path) -> ModelCard:
     return _card_in(open_sealed(folder, WEIGHTS_FILE, CARD_FILE))
 
 
-def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
+def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, ModelCard]:
     """Read a model folder.
 
+    Args:
+        folder: the folder.
+        trust_code: whether the code of an architecture that is not hubtune's own may run.
+
     Raises:
-        ModelError: if the folder is no model, is damaged, or does not hold together.
+        ModelError: if the folder is no model, is damaged, does not hold together, or has code that may not
+            run.
     """
     # Opened once: each time, the sums of all files are computed.
     found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
     card, file = _card_in(found), found / WEIGHTS_FILE
-    backbone, tensors = find(card.architecture).backbone, read_weights(file)
+    backbone = _architecture(found, card.architecture, trust_code)
+    tensors = read_weights(file)
     # Before anything of that size is built: a description may name any size, a file has its own.
     widths = [backbone.width, *card.hidden_units, len(card.labels)]
     for layer, shape in enumerate(pairwise(widths)):
@@ -100,6 +117,14 @@ def read_model(folder: Path) -> tuple[Classifier, ModelCard]:
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
     return classifier, card
+
+
+def _architecture(found: Path, name: str, trust_code: bool) -> Backbone:
+    if name != CODE_FILE:
+        return find(name).backbone
+    open_sealed(found, CODE_FILE)  # what is run must be what was written
+    check_trust(found, trust_code)
+    return backbone_in(found)
 
 
 def _card_in(found: Path) -> ModelCard:

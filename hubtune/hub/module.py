@@ -11,7 +11,7 @@ from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.hub.weights import resolve as resolve_weights
 from hubtune.log import logger
-from hubtune.models.backbone import features, head_keys
+from hubtune.models.backbone import Tensors, features, head_keys
 
 
 class Module:
@@ -25,7 +25,10 @@ class Module:
             shapes of the official file.
         stages: the network in parts, stem to head; each has ``name``, ``parameters()`` and ``forward``.
         preprocessing: how a picture becomes its input.
-        weights_sha256: of the weights file; ``None`` for random weights.
+        labels: class names of the pretraining head; empty where it has none, or they are unknown.
+        weights_file: the file that its weights were read from; ``None`` for random weights.
+        weights_sha256: of that file.
+        code: the ``module.py`` that the architecture was made by; ``None`` for hubtune's own.
 
     Example:
         >>> module = Module(name="paddle.vision:mobilenet_v2", weights="mobilenetv2.safetensors")
@@ -34,41 +37,53 @@ class Module:
     """
 
     def __init__(
-        self, name: str | os.PathLike[str], weights: str | os.PathLike[str] | None = "official"
+        self,
+        name: str | os.PathLike[str],
+        weights: str | os.PathLike[str] | None = "official",
+        *,
+        trust_code: bool = False,
     ) -> None:
         """Build the network and load its weights.
 
         Args:
             name: a hub name (``xception71_imagenet``), ``paddle.vision:<name>``, or the path of a module
-                folder.
-            weights: ``"official"`` (a module folder's own file; else the cache, mirrors and the official
-                address), the path of a ``.safetensors`` or ``.pdparams`` file, or ``None`` for random
-                values without any file.
+                folder or of a weights file.
+            weights: ``"official"`` (the weights that a folder or file brings along; else the cache, mirrors
+                and the official address), the path of a ``.safetensors`` or ``.pdparams`` file, or ``None``
+                for random values without any file.
+            trust_code: whether the code in a module folder may run.
 
         Raises:
-            ModelError: if the name is unknown, or the weights are missing, damaged or for another network.
+            ModelError: if the name is unknown, the weights are missing, damaged or for another network, or
+                the module has code that may not run.
             MachineError: if official weights cannot be downloaded or kept.
         """
         self.name = os.fspath(name)
         self.weights = None if weights is None else os.fspath(weights)
-        found = resolve(self.name)
+        found = resolve(self.name, trust_code=trust_code)
         self.backbone = found.backbone
         self.preprocessing = found.preprocessing
+        self.code = found.code
+        self.labels: tuple[str, ...] = ()
+        self.weights_file: Path | None = None
         self.weights_sha256: str | None = None
-        file: Path | None = None
         if self.weights == "official" and found.weights_file is not None:
-            file = found.weights_file
+            self.weights_file = found.weights_file
         elif self.weights is not None:
-            file = resolve_weights(self.weights, found.published, self.name)
+            self.weights_file = resolve_weights(self.weights, self.backbone, found.published)
         # A download may take minutes; building the network comes after whatever can go wrong there.
-        state = None if file is None else read_weights(file)
+        tensors: Tensors | None = None if self.weights_file is None else read_weights(self.weights_file)
         self.network = self.backbone.build(num_classes=found.num_classes)
         self.stages = self.backbone.stages(self.network)
-        if file is not None and state is not None:
+        if self.weights_file is not None and tensors is not None:
+            if self.backbone.translate is not None:
+                tensors = self.backbone.translate(tensors)
             head = head_keys(self.network, self.stages)
-            if not load_into(self.network, state, head=head, source=str(file)):
-                logger.info("%s: the head in the file has another shape; it is made anew", file.name)
-            self.weights_sha256 = sha256_of(file)
+            if load_into(self.network, tensors, head=head, source=str(self.weights_file)):
+                self.labels = found.labels
+            else:
+                logger.info("%s: its head is missing or has another shape; made anew", self.weights_file.name)
+            self.weights_sha256 = sha256_of(self.weights_file)
         self.network.eval()
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:

@@ -1,14 +1,20 @@
 """Names → what they stand for: a backbone, its weights and the preprocessing it was trained with."""
 
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hubtune.data.image import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
 from hubtune.files import sha256_of
+from hubtune.hub import paddlehub_module
+from hubtune.hub.module_code import CODE_FILE, backbone_in
+from hubtune.hub.recognise import recognise
+from hubtune.hub.safe_load import read_weights
 from hubtune.models.backbone import Backbone, PublishedWeights
 from hubtune.models.catalog import BY_NAME, find
 from hubtune.recipe.strict_yaml import read_yaml
@@ -16,6 +22,8 @@ from hubtune.recipe.strict_yaml import read_yaml
 MODULE_FILE = "module.yaml"
 SHIPPED = ("digitnet",)
 """Module folders that come with hubtune, in ``hubtune/hub/modules``."""
+
+IMAGENET_CLASSES = 1000
 
 
 class ModuleWeights(BaseModel):
@@ -32,14 +40,21 @@ class ModuleWeights(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have one name")
+    return names
+
+
 class ModuleDescription(BaseModel):
-    """What ``module.yaml`` says: a user's own module is a folder with this file and a weights file.
+    """What ``module.yaml`` says: a user's own module is a folder with this file.
 
     Attributes:
         name: the module's name.
-        architecture: hub name of the backbone, such as ``smallnet``.
+        architecture: hub name of the backbone, such as ``smallnet``, or ``module.py``: the file of that name
+            in the folder, which defines it.
         preprocessing: how pictures enter it; default: as the backbone's record says.
-        weights: the weights file.
+        weights: the weights file; without it the module can only be used with random weights.
         classes: names of the classes it was pretrained on, in order.
         licence: SPDX identifier.
         description: one sentence.
@@ -50,8 +65,8 @@ class ModuleDescription(BaseModel):
     name: str = Field(min_length=1)
     architecture: str
     preprocessing: Preprocessing | None = None
-    weights: ModuleWeights
-    classes: list[str] = Field(min_length=1)
+    weights: ModuleWeights | None = None
+    classes: Annotated[list[str], AfterValidator(_distinct)] = []
     licence: str
     description: str = ""
 
@@ -64,40 +79,60 @@ class Resolved:
         backbone: the architecture.
         preprocessing: how pictures enter it.
         num_classes: number of classes of the pretraining head.
+        labels: names of these classes, in order; empty where they are unknown.
         published: the official weights on the network, if any.
-        weights_file: the weights of a module folder, checked; ``None`` for others.
+        weights_file: the weights that the name itself brings along, checked; ``None`` for others.
+        code: the ``module.py`` that the architecture was made by; ``None`` for hubtune's own.
     """
 
     backbone: Backbone
     preprocessing: Preprocessing
-    num_classes: int = 1000
+    num_classes: int = IMAGENET_CLASSES
+    labels: tuple[str, ...] = ()
     published: PublishedWeights | None = None
     weights_file: Path | None = None
+    code: bytes | None = None
 
 
-def resolve(name: str) -> Resolved:
+def resolve(name: str, *, trust_code: bool = False) -> Resolved:
     """Find what a name stands for; nothing is downloaded.
 
     Args:
         name: a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path of
-            a module folder.
+            a module folder or of a weights file.
+        trust_code: whether code in a module folder may run.
 
     Raises:
-        ModelError: if the name is unknown, or the module folder is damaged.
+        ModelError: if the name is unknown, the module folder or weights file is damaged, or the folder has
+            code and ``trust_code`` is false.
     """
     if name in SHIPPED:
-        return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)))
+        return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)), trust_code)
     if name in BY_NAME:
         found = find(name)
-        return Resolved(found.backbone, preprocessing_of(found.backbone), published=found.weights)
+        return Resolved(
+            found.backbone,
+            preprocessing_of(found.backbone),
+            labels=imagenet_classes(),
+            published=found.weights,
+        )
     path = Path(name).expanduser()
     if path.is_dir():
-        return _read_folder(path)
+        return _read_folder(path, trust_code)
+    if path.is_file():
+        return _read_file(path)
     nearest = suggest(name, [*BY_NAME, *SHIPPED])
     raise ModelError(
-        f"There is no module {name!r}.{nearest} Give a hub name (resnet50_imagenet), paddle.vision:<name>, "
-        "or the path of a module folder"
+        f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
+        "paddle.vision:<name>, or the path of a module folder or a weights file"
     )
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """Return the names of the 1000 classes of ImageNet (ILSVRC 2012), in the usual order."""
+    text = (resources.files("hubtune.hub") / "imagenet_classes.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
 
 
 def preprocessing_of(backbone: Backbone) -> Preprocessing:
@@ -120,9 +155,22 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
         raise ModelError(f"The record of {backbone.name} is wrong: {error}") from error
 
 
-def _read_folder(folder: Path) -> Resolved:
+def _read_file(file: Path) -> Resolved:
+    found = recognise(file, read_weights(file))
+    return Resolved(
+        found.backbone,
+        preprocessing_of(found.backbone),
+        num_classes=found.num_classes or IMAGENET_CLASSES,
+        labels=imagenet_classes() if found.num_classes == IMAGENET_CLASSES else (),
+        weights_file=file,
+    )
+
+
+def _read_folder(folder: Path, trust_code: bool) -> Resolved:
     file = folder / MODULE_FILE
     if not file.is_file():
+        if (folder / CODE_FILE).is_file():
+            return _read_paddlehub(folder, trust_code)
         raise ModelError(f"{folder} is no module folder: it has no {MODULE_FILE}")
     try:
         description = ModuleDescription.model_validate(read_yaml(file).data)
@@ -131,18 +179,61 @@ def _read_folder(folder: Path) -> Resolved:
         raise ModelError(f"{file} is not a valid module description: {problems}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
-    backbone = find(description.architecture).backbone
-    weights = folder / description.weights.file
-    if not weights.is_file():
-        raise ModelError(f"{file} names the weights {weights.name}, which are not there")
-    if sha256_of(weights) != description.weights.sha256:
-        raise ModelError(
-            f"{weights} is not the file that {MODULE_FILE} describes (its SHA-256 differs): "
-            "get a good copy, or correct the sum if you changed the file yourself"
-        )
+    weights = None if description.weights is None else _checked_weights(folder, description.weights)
+    backbone, code = _architecture(folder, description.architecture, trust_code)
     return Resolved(
         backbone,
         description.preprocessing or preprocessing_of(backbone),
-        num_classes=len(description.classes),
+        num_classes=len(description.classes) or IMAGENET_CLASSES,
+        labels=tuple(description.classes),
+        published=backbone.weights,
         weights_file=weights,
+        code=code,
     )
+
+
+def _checked_weights(folder: Path, weights: ModuleWeights) -> Path:
+    file = folder / weights.file
+    if not file.is_file():
+        raise ModelError(f"{folder / MODULE_FILE} names the weights {weights.file}, which are not there")
+    if sha256_of(file) != weights.sha256:
+        raise ModelError(
+            f"{file} is not the file that {MODULE_FILE} describes (its SHA-256 differs): "
+            "get a good copy, or correct the sum if you changed the file yourself"
+        )
+    return file
+
+
+def _architecture(folder: Path, architecture: str, trust_code: bool) -> tuple[Backbone, bytes | None]:
+    """Return the backbone that a module folder names, and the code that it was made by."""
+    if architecture != CODE_FILE:
+        return find(architecture).backbone, None
+    check_trust(folder, trust_code)
+    return backbone_in(folder), (folder / CODE_FILE).read_bytes()
+
+
+def _read_paddlehub(folder: Path, trust_code: bool) -> Resolved:
+    backbone, code = _architecture(folder, CODE_FILE, trust_code)
+    labels = paddlehub_module.labels_of(folder)
+    return Resolved(
+        backbone,
+        paddlehub_module.preprocessing_of(backbone),
+        num_classes=len(labels) or IMAGENET_CLASSES,
+        labels=tuple(labels),
+        weights_file=paddlehub_module.weights_of(folder),
+        code=code,
+    )
+
+
+def check_trust(folder: Path, trust_code: bool) -> None:
+    """Refuse a folder whose code a person has not said to run.
+
+    Raises:
+        ModelError: ``trust_code`` is false.
+    """
+    if not trust_code:
+        raise ModelError(
+            f"{folder} has code of its own ({CODE_FILE}), which could do anything on this machine, and was "
+            "not run. Read it, and if you trust it, add --trust-code, `trust_code: true` under module in the "
+            "recipe, or trust_code=True in Python"
+        )

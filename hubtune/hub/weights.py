@@ -1,47 +1,111 @@
 """From the name of weights to a network that holds all of them, or an error and an untouched network."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from paddle import nn
 
 from hubtune.errors import ModelError, suggest
-from hubtune.hub import cache
-from hubtune.models.backbone import PublishedWeights
+from hubtune.hub import cache, other_caches
+from hubtune.hub.recognise import classes_of
+from hubtune.hub.safe_load import read_weights
+from hubtune.log import logger
+from hubtune.models.backbone import Backbone, PublishedWeights, Tensors
 
 _LISTED = 10
 
 
-def resolve(weights: str | Path, published: PublishedWeights | None, name: str) -> Path:
-    """Return the file that weights are in: fetched and verified for ``"official"``, else the path itself.
+def resolve(
+    weights: str | Path,
+    backbone: Backbone,
+    published: PublishedWeights | None,
+    *,
+    progress: cache.Progress | None = None,
+) -> Path:
+    """Return the file that weights are in.
+
+    Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
+    this machine, else from the network.
 
     Args:
         weights: ``"official"`` or a path.
-        published: where the official weights of the backbone are; ``None`` where there are none.
-        name: the backbone's name, for messages.
+        backbone: the architecture.
+        published: where its official weights are; ``None`` where there are none.
+        progress: called with the bytes that are there and the total, ``None`` while that is unknown.
 
     Raises:
-        ModelError: the backbone has no official weights, they differ from what was published, or the path
-            is no file.
+        ModelError: the backbone has no official weights, they differ from what was published or recorded, or
+            the path is no file.
         MachineError: the official weights cannot be fetched or kept.
     """
     if weights == "official":
         if published is None:
             raise ModelError(
-                f"No official weights are published for {name}; pass a file with `-o module.weights=FILE`, "
-                "or `-o module.weights=none` for random ones."
+                f"No official weights are published for {backbone.name}; pass a file with "
+                "`-o module.weights=FILE`, or `-o module.weights=none` for random ones."
             )
-        return cache.fetch(published.url, sha256=published.sha256, md5=published.md5)
+        if not cache.cached(published.url).exists():
+            elsewhere = _elsewhere(backbone, published)
+            if elsewhere is not None:
+                logger.info("Using %s, which another program has downloaded.", elsewhere)
+                return elsewhere
+        return cache.fetch(published.url, sha256=published.sha256, md5=published.md5, progress=progress)
     path = Path(weights).expanduser()
     if path.is_dir():
-        raise ModelError(f"The weights for {name} are to come from {path}, which is a folder; name a file.")
+        raise ModelError(
+            f"The weights for {backbone.name} are to come from {path}, which is a folder; name a file."
+        )
     if not path.is_file():
         near = suggest(path.name, [file.name for file in _files_of(path.parent)])
-        raise ModelError(f"The weights file {path} for {name} is not there.{near or ' Check the path.'}")
+        raise ModelError(
+            f"The weights file {path} for {backbone.name} is not there.{near or ' Check the path.'}"
+        )
     return path
 
 
-def load_into(network: nn.Layer, state: dict[str, np.ndarray], *, head: frozenset[str], source: str) -> bool:
+def kept(backbone: Backbone, published: PublishedWeights) -> Path | None:
+    """Return where official weights lie on this machine, without checking them; ``None`` for nowhere."""
+    own = cache.cached(published.url)
+    if own.is_file():
+        return own
+    return next(_candidates(backbone, published), None)
+
+
+def damage(backbone: Backbone, published: PublishedWeights, file: Path) -> str | None:
+    """Return in words what is wrong with a file that :func:`kept` has found; ``None``: it can be used."""
+    sums = cache.Sums(published.sha256, published.md5)
+    try:
+        if file == cache.cached(published.url):
+            return cache.damage(file, sums, cache.record_of(file))
+        record = other_caches.record_of(file)
+        if file in other_caches.downloaded(published.url):
+            return cache.damage(file, sums, record)
+        # PaddleHub has its own form of the file, to which the published sums do not apply.
+        reason = cache.damage(file, cache.Sums(None, None), record)
+        if reason is None and classes_of(backbone, read_weights(file)) is None:
+            reason = f"is not of {backbone.name}"
+        return reason
+    except (OSError, ModelError) as error:
+        return f"cannot be used ({error})"
+
+
+def _elsewhere(backbone: Backbone, published: PublishedWeights) -> Path | None:
+    """Return a sound copy of official weights in another program's cache, if there is one."""
+    for file in _candidates(backbone, published):
+        reason = damage(backbone, published, file)
+        if reason is None:
+            return file
+        logger.warning("%s %s: left alone.", file, reason)
+    return None
+
+
+def _candidates(backbone: Backbone, published: PublishedWeights) -> Iterator[Path]:
+    yield from other_caches.downloaded(published.url)
+    yield from other_caches.of_paddlehub_module(published.names[0] if published.names else backbone.name)
+
+
+def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source: str) -> bool:
     """Put weights into a network: every tensor outside the head, and the head too if all of it fits.
 
     Everything is checked before the first tensor is changed.

@@ -3,12 +3,47 @@
 from dataclasses import dataclass
 
 from hubtune.errors import ModelError, suggest
-from hubtune.models import paddle_vision, resnet, smallnet, xception
+from hubtune.models import (
+    alexnet,
+    convnext,
+    googlenet,
+    inception_v4,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    paddle_vision,
+    pp_hgnet_v2,
+    pp_lcnet,
+    resnet,
+    resnext,
+    senet,
+    shufflenet_v2,
+    smallnet,
+    swin,
+    vgg,
+    vit,
+    xception,
+)
 from hubtune.models.backbone import Backbone, PublishedWeights
 
 _FAMILIES = (
-    resnet.BACKBONES,
+    alexnet.BACKBONES,
+    vgg.BACKBONES,
+    googlenet.BACKBONES,
+    inception_v4.BACKBONES,
     xception.BACKBONES,
+    resnet.BACKBONES,
+    resnext.BACKBONES,
+    senet.BACKBONES,
+    mobilenet_v1.BACKBONES,
+    mobilenet_v2.BACKBONES,
+    shufflenet_v2.BACKBONES,
+    mobilenet_v3.BACKBONES,
+    pp_lcnet.BACKBONES,
+    pp_hgnet_v2.BACKBONES,
+    convnext.BACKBONES,
+    swin.BACKBONES,
+    vit.BACKBONES,
     smallnet.BACKBONES,
     paddle_vision.BACKBONES,
 )

@@ -1,5 +1,9 @@
 """The building blocks that several families share."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import numpy as np
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
@@ -8,36 +12,65 @@ from paddle.nn import functional as F
 def conv_bn(
     inputs: int,
     outputs: int,
-    kernel: int,
+    kernel: int | tuple[int, int],
     stride: int = 1,
     *,
+    same: bool = True,
     groups: int = 1,
-    relu: bool = True,
+    activation: Callable[[], nn.Layer] | None = nn.ReLU,
     names: tuple[str, str] = ("conv", "bn"),
 ) -> nn.Sequential:
-    """Return convolution, batch normalisation and, unless ``relu`` is false, ReLU.
+    """Return convolution, batch normalisation and activation.
 
     Maps ``[N, inputs, h, w]`` to ``[N, outputs, h / stride, w / stride]``, both rounded up.
 
     Args:
         inputs: input channels.
         outputs: output channels.
-        kernel: side of the kernel; odd.
+        kernel: side of the kernel, or its height and width; odd.
         stride: of the convolution.
+        same: whether the input is padded with zeros for the size above; without, the output is smaller by
+            what the kernel overhangs.
         groups: of the convolution.
-        relu: whether a ReLU follows.
+        activation: makes the activation; ``None`` for none.
         names: the convolution's and the normalisation's names in the state-dict keys.
     """
-    conv, bn = names
-    steps = [
-        (conv, nn.Conv2D(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias_attr=False)),
-        (bn, nn.BatchNorm2D(outputs)),
-    ]
-    if relu:
-        steps.append(("relu", nn.ReLU()))
+    height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
+    padding = (height // 2, width // 2) if same else 0
+    conv = nn.Conv2D(inputs, outputs, kernel, stride, padding, groups=groups, bias_attr=False)
+    steps = [(names[0], conv), (names[1], nn.BatchNorm2D(outputs))]
+    if activation is not None:
+        steps.append(("activation", activation()))
     return nn.Sequential(*steps)
+
+
+zoo_conv_bn = partial(conv_bn, names=("_conv", "_batch_norm"))
+"""The same with the names that the families in PaddleClas's folder ``model_zoo`` have."""
 
 
 def pooled(features: paddle.Tensor) -> paddle.Tensor:
     """Average a feature map ``[N, D, h, w]`` over its area, to ``[N, D]``; ``[N, D]`` stays as it is."""
     return F.adaptive_avg_pool2d(features, 1).flatten(1) if features.ndim == 4 else features
+
+
+OLDER_NAMES = {"_conv": "conv", "_batch_norm": "bn"}
+"""What :func:`conv_bn`'s parts are called in older files."""
+
+
+def renamed(
+    tensors: Mapping[str, np.ndarray], layers: Mapping[str, str], parts: Mapping[str, str]
+) -> dict[str, np.ndarray]:
+    """Give the tensors of an older file the names that the network has now.
+
+    Args:
+        tensors: by their names in the file.
+        layers: the network's name for each outermost layer of the file; tensors of other layers stay as they
+            are, so that a file with the network's own names passes unchanged.
+        parts: the network's name for layers inside those, where it differs.
+    """
+    names = {}
+    for key in tensors:
+        layer, *inner = key.split(".")
+        if layer in layers:
+            names[key] = ".".join([layers[layer], *(parts.get(part, part) for part in inner)])
+    return {names.get(key, key): tensor for key, tensor in tensors.items()}

@@ -5,15 +5,15 @@ LeNet is left out: it takes grey pictures and has no weights file.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from importlib import import_module
 
-import paddle
 from paddle import nn
 from paddle.nn import functional as F
 from paddle.vision import models
 
+from hubtune.models.alexnet import alexnet_stages
 from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, stages_of
+from hubtune.models.googlenet import MainGoogLeNet, googlenet_stages
 from hubtune.models.layers import pooled
 
 
@@ -37,16 +37,6 @@ def _vgg_stages(network: models.VGG) -> list[Stage]:
     stem, *blocks = convolutions[:-1]
     *hidden, drop, out = network.classifier
     return stages_of(stem, *blocks, [network.avgpool, nn.Flatten(), *hidden], head=[drop, out])
-
-
-def _alexnet_stages(network: models.AlexNet) -> list[Stage]:
-    return stages_of(
-        [network._conv1],
-        [network._conv2],
-        [network._conv3, F.relu, network._conv4, F.relu, network._conv5],
-        [nn.Flatten(), network._drop1, network._fc6, F.relu, network._drop2, network._fc7, F.relu],
-        head=[network._fc8],
-    )
 
 
 def _from_stride_to_stride(layers: Iterable[nn.Layer], strides: Iterable[int]) -> list[list[nn.Layer]]:
@@ -109,39 +99,6 @@ def _squeezenet_stages(network: models.SqueezeNet) -> list[Stage]:
         fires[second:],
         head=[network._drop, network._conv9, F.relu, pooled],
     )
-
-
-class MainGoogLeNet(models.GoogLeNet):
-    """GoogLeNet that answers with its main output only.
-
-    The auxiliary outputs take 224-pixel input only and are of no use in transfer learning. Their layers
-    remain, with the 1000 classes of ImageNet, so that the official weights fit whatever ``num_classes`` is;
-    the forward pass leaves them out.
-    """
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self._fc_out = nn.Linear(1024, num_classes)
-
-    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
-        for stage in _googlenet_stages(self):
-            images = stage.forward(images)
-        return images
-
-
-def _googlenet_stages(network: MainGoogLeNet) -> list[Stage]:
-    pool = network._pool.forward  # used four times, so that no stage can own the layer
-    stem, fine, middle, coarse, head = stages_of(
-        [network._conv, pool, network._conv_1, network._conv_2, pool],
-        [network._ince3a, network._ince3b, pool],
-        [network._ince4a, network._ince4b, network._ince4c, network._ince4d, network._ince4e, pool],
-        [network._ince5a, network._ince5b],
-        head=[pooled, network._drop, network._fc_out],
-    )
-    auxiliary = [network._conv_o1, network._fc_o1, network._drop_o1, network._out1]
-    auxiliary += [network._conv_o2, network._fc_o2, network._drop_o2, network._out2]
-    return [stem, fine, replace(middle, layers=(*middle.layers, *auxiliary)), coarse, head]
 
 
 def _shufflenet_stages(network: models.ShuffleNetV2) -> list[Stage]:
@@ -228,11 +185,11 @@ BACKBONES = (
     _backbone(models.densenet169, _densenet_stages, 1664, 14_149_480),
     _backbone(models.densenet201, _densenet_stages, 1920, 20_013_928),
     _backbone(models.densenet264, _densenet_stages, 2688, 33_337_704),
-    _backbone(models.alexnet, _alexnet_stages, 4096, 61_100_840, top1=56.7, size_multiple=None),
+    _backbone(models.alexnet, alexnet_stages, 4096, 61_100_840, top1=56.7, size_multiple=None),
     _backbone(models.inception_v3, _inception_v3_stages, 2048, 23_834_568, input_size=299, resize=320),
     _backbone(models.squeezenet1_0, _squeezenet_stages, 512, 1_248_424),
     _backbone(models.squeezenet1_1, _squeezenet_stages, 512, 1_235_496),
-    _backbone(models.googlenet, _googlenet_stages, 1024, 11_535_736, build=MainGoogLeNet, top1=70.7),
+    _backbone(models.googlenet, googlenet_stages, 1024, 11_535_736, build=MainGoogLeNet, top1=70.7),
     _backbone(models.shufflenet_v2_x0_25, _shufflenet_stages, 512, 603_688),
     _backbone(models.shufflenet_v2_x0_33, _shufflenet_stages, 512, 647_272),
     _backbone(models.shufflenet_v2_x0_5, _shufflenet_stages, 1024, 1_366_792),

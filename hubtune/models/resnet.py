@@ -1,20 +1,44 @@
-"""ResNet: residual networks of 18 to 152 layers.
+"""ResNet: residual networks of 18 to 200 layers, in three variants.
 
-He et al., "Deep Residual Learning for Image Recognition" (https://arxiv.org/abs/1512.03385), with the key
-names of PaddleClas's ``legendary_models/resnet.py`` and its two departures: a bottleneck strides in its 3×3
-convolution, and the first block of every stage has a projection, the first stage's too.
+He et al., "Deep Residual Learning for Image Recognition" (https://arxiv.org/abs/1512.03385). The variants are
+those of He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks"
+(https://arxiv.org/abs/1812.01187): the plain one here strides in a bottleneck's 3×3 convolution ("B" there),
+``vc`` has three 3×3 convolutions for the 7×7 one, and ``vd`` also averages before a projection in place of
+striding in it. Key names are those of PaddleClas's ``legendary_models/resnet.py``, and for ``vc`` those of
+``model_zoo/resnet_vc.py``; as there, the first block of every stage has a projection, the first stage's too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice, pairwise
+from itertools import accumulate, islice, pairwise, takewhile
+from string import ascii_lowercase
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
-from hubtune.models.layers import conv_bn, pooled
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Tensors, paddleclas, stages_of
+from hubtune.models.layers import OLDER_NAMES, conv_bn, pooled, renamed, zoo_conv_bn
+
+DEPTHS = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+    200: (3, 12, 48, 3),
+}
+"""Number of blocks in each stage, by the number of layers."""
+
+BASIC_CHANNELS = (64, 128, 256, 512)
+BOTTLENECK_CHANNELS = (256, 512, 1024, 2048)
+"""Output channels of each stage, by the kind of block."""
+
+Block = Callable[[int, int, int, bool], "ResidualBlock"]
+"""Makes a block from its input channels, output channels, stride and whether to project the input."""
+
+ConvBN = Callable[..., nn.Sequential]
+"""``conv_bn``, perhaps with other names in the state dict."""
 
 
 class ResidualBlock(nn.Layer):
@@ -23,43 +47,115 @@ class ResidualBlock(nn.Layer):
     Args:
         layers: run in turn; named ``conv0``, ``conv1``, … in the state dict.
         short: the projection of the input; ``None`` where the shapes agree without.
+        scale: runs after the layers, before the addition; ``None`` for nothing.
     """
 
-    def __init__(self, layers: Iterable[nn.Layer], short: nn.Layer | None) -> None:
+    def __init__(
+        self, layers: Iterable[nn.Layer], short: nn.Layer | None, scale: nn.Layer | None = None
+    ) -> None:
         super().__init__()
         self._names = []
         for number, layer in enumerate(layers):
             self.add_sublayer(f"conv{number}", layer)
             self._names.append(f"conv{number}")
         self.short = short
+        self.scale = scale
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
         """Map ``[N, inputs, h, w]`` to ``[N, outputs, h / stride, w / stride]``."""
         outputs = inputs
         for name in self._names:
             outputs = getattr(self, name)(outputs)
+        if self.scale is not None:
+            outputs = self.scale(outputs)
         return F.relu(outputs + (inputs if self.short is None else self.short(inputs)))
 
 
-def basic_block(inputs: int, outputs: int, stride: int, project: bool) -> ResidualBlock:
-    """Return the block of ResNet18 and ResNet34: two 3×3 convolutions."""
+def strided_projection(inputs: int, outputs: int, stride: int, conv: ConvBN) -> nn.Sequential:
+    """Return the projection of the plain variant: a 1×1 convolution that strides."""
+    return conv(inputs, outputs, 1, stride, activation=None)
+
+
+def averaged_projection(inputs: int, outputs: int, stride: int, conv: ConvBN) -> nn.Sequential:
+    """Return the projection of the ``vd`` variant: an average over the stride before a 1×1 convolution."""
+    steps = [*conv(inputs, outputs, 1, activation=None).named_children()]
+    if stride > 1:
+        steps.insert(0, ("pool", nn.AvgPool2D(2, stride, ceil_mode=True)))
+    return nn.Sequential(*steps)
+
+
+def basic_block(
+    inputs: int,
+    outputs: int,
+    stride: int,
+    project: bool,
+    *,
+    conv: ConvBN = conv_bn,
+    projection: Callable[..., nn.Sequential] = strided_projection,
+    scale: Callable[[int], nn.Layer] | None = None,
+) -> ResidualBlock:
+    """Return the block of 18 and 34 layers: two 3×3 convolutions.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        stride: of the first convolution and the projection.
+        project: whether the shortcut has a projection.
+        conv: makes the convolutions.
+        projection: makes the projection.
+        scale: makes what runs before the addition from its number of channels.
+    """
     return ResidualBlock(
-        [conv_bn(inputs, outputs, 3, stride), conv_bn(outputs, outputs, 3, relu=False)],
-        conv_bn(inputs, outputs, 1, stride, relu=False) if project else None,
+        [conv(inputs, outputs, 3, stride), conv(outputs, outputs, 3, activation=None)],
+        projection(inputs, outputs, stride, conv) if project else None,
+        scale(outputs) if scale else None,
     )
 
 
-def bottleneck_block(inputs: int, outputs: int, stride: int, project: bool) -> ResidualBlock:
-    """Return the block of ResNet50 and deeper: a 3×3 convolution on a quarter of the channels."""
-    width = outputs // 4
+def bottleneck_block(
+    inputs: int,
+    outputs: int,
+    stride: int,
+    project: bool,
+    *,
+    narrowing: int = 4,
+    groups: int = 1,
+    conv: ConvBN = conv_bn,
+    projection: Callable[..., nn.Sequential] = strided_projection,
+    scale: Callable[[int], nn.Layer] | None = None,
+) -> ResidualBlock:
+    """Return the block of 50 and more layers: a 3×3 convolution between two 1×1 convolutions.
+
+    Args:
+        inputs: input channels.
+        outputs: output channels.
+        stride: of the 3×3 convolution and the projection.
+        project: whether the shortcut has a projection.
+        narrowing: how many times fewer channels than outputs the 3×3 convolution has.
+        groups: of the 3×3 convolution.
+        conv: makes the convolutions.
+        projection: makes the projection.
+        scale: makes what runs before the addition from its number of channels.
+    """
+    width = outputs // narrowing
     return ResidualBlock(
         [
-            conv_bn(inputs, width, 1),
-            conv_bn(width, width, 3, stride),
-            conv_bn(width, outputs, 1, relu=False),
+            conv(inputs, width, 1),
+            conv(width, width, 3, stride, groups=groups),
+            conv(width, outputs, 1, activation=None),
         ],
-        conv_bn(inputs, outputs, 1, stride, relu=False) if project else None,
+        projection(inputs, outputs, stride, conv) if project else None,
+        scale(outputs) if scale else None,
     )
+
+
+def _residual_stages(
+    block: Block, channels: Sequence[int], depths: Sequence[int]
+) -> Iterator[list[ResidualBlock]]:
+    """Yield the blocks of each stage; all stages but the first halve height and width."""
+    for stage, ((inputs, outputs), depth) in enumerate(zip(pairwise(channels), depths, strict=True)):
+        first = block(inputs, outputs, 1 if stage == 0 else 2, True)
+        yield [first, *(block(outputs, outputs, 1, False) for _ in range(1, depth))]
 
 
 class ResNet(nn.Layer):
@@ -69,7 +165,7 @@ class ResNet(nn.Layer):
 
     Args:
         stem: layers that come before the blocks.
-        block: makes a block from its input channels, output channels, stride and whether to project.
+        block: makes a block.
         channels: of the stem's output and of each stage's.
         depths: number of blocks in each stage.
         num_classes: number of class scores.
@@ -78,18 +174,16 @@ class ResNet(nn.Layer):
     def __init__(
         self,
         stem: Sequence[nn.Layer],
-        block: Callable[[int, int, int, bool], ResidualBlock],
+        block: Block,
         channels: Sequence[int],
         depths: Sequence[int],
         num_classes: int,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(*stem)
-        blocks = []
-        for stage, ((inputs, outputs), depth) in enumerate(zip(pairwise(channels), depths, strict=True)):
-            blocks.append(block(inputs, outputs, 1 if stage == 0 else 2, True))
-            blocks.extend(block(outputs, outputs, 1, False) for _ in range(1, depth))
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(
+            *(b for stage in _residual_stages(block, channels, depths) for b in stage)
+        )
         self.depths = tuple(depths)
         self.fc = nn.Linear(channels[-1], num_classes)
 
@@ -106,38 +200,173 @@ def resnet_stages(network: ResNet) -> list[Stage]:
     )
 
 
-def _imagenet_resnet(
-    block: Callable[[int, int, int, bool], ResidualBlock],
+def plain_stem(width: int = 64, conv: ConvBN = conv_bn) -> list[nn.Layer]:
+    """Return a 7×7 convolution and a max pooling: ``[N, 3, h, w]`` → ``[N, width, h / 4, w / 4]``."""
+    return [conv(3, width, 7, 2), nn.MaxPool2D(3, 2, padding=1)]
+
+
+def deep_stem(width: int = 64, conv: ConvBN = conv_bn) -> list[nn.Layer]:
+    """Return the same with three 3×3 convolutions, as the ``vc`` and ``vd`` variants have it."""
+    half = width // 2
+    convolutions = [conv(3, half, 3, 2), conv(half, half, 3), conv(half, width, 3)]
+    return [*convolutions, nn.MaxPool2D(3, 2, padding=1)]
+
+
+def zoo_resnet(
+    stem: Sequence[nn.Layer],
+    block: Block,
     channels: Sequence[int],
     depths: Sequence[int],
     num_classes: int = 1000,
-) -> ResNet:
-    stem = [conv_bn(3, 64, 7, 2), nn.MaxPool2D(3, 2, padding=1)]
-    return ResNet(stem, block, (64, *channels), depths, num_classes)
+) -> nn.Sequential:
+    """Return what :class:`ResNet` is, with the names of PaddleClas's folder ``model_zoo`` in the state dict.
 
-
-_basic = partial(_imagenet_resnet, basic_block, (64, 128, 256, 512))
-_bottleneck = partial(_imagenet_resnet, bottleneck_block, (256, 512, 1024, 2048))
-
-
-def _backbone(
-    depth: int, build: Callable[..., nn.Layer], width: int, parameters: int, top1: float
-) -> Backbone:
-    return Backbone(
-        name=f"resnet{depth}_imagenet",
-        build=build,
-        stages=resnet_stages,
-        width=width,
-        parameters=parameters,
-        weights=paddleclas(f"ResNet{depth}", top1, None, legendary=True),
-        aliases=(f"ResNet{depth}",),
+    Args:
+        stem: convolutions, then a max pooling.
+        block: makes a block.
+        channels: of the stem's output and of each stage's.
+        depths: number of blocks in each stage.
+        num_classes: number of class scores.
+    """
+    *convolutions, pool = stem
+    names = ["conv"] if len(convolutions) == 1 else [f"conv1_{n}" for n in range(1, len(convolutions) + 1)]
+    return nn.Sequential(
+        *zip(names, convolutions, strict=True),
+        ("pool2d_max", pool),
+        *(
+            (f"bb_{stage}_{number}", residual)
+            for stage, blocks in enumerate(_residual_stages(block, channels, depths))
+            for number, residual in enumerate(blocks)
+        ),
+        ("pool2d_avg", nn.AdaptiveAvgPool2D(1)),
+        ("flatten", nn.Flatten()),
+        ("out", nn.Linear(channels[-1], num_classes)),
     )
 
 
+def zoo_resnet_stages(network: nn.Sequential) -> list[Stage]:
+    """Split a network made by :func:`zoo_resnet`: stem, its stages, head."""
+    *layers, pool, flatten, out = network
+    stem = [*takewhile(lambda layer: not isinstance(layer, ResidualBlock), layers)]
+    stages: list[list[nn.Layer]] = []
+    for block in layers[len(stem) :]:
+        if block.short is not None:
+            stages.append([])
+        stages[-1].append(block)
+    return stages_of(stem, *stages, head=[pool, flatten, out])
+
+
+def from_older_names(depths: Sequence[int], tensors: Tensors) -> Tensors:
+    """Give the tensors of an older file the names that :class:`ResNet` has.
+
+    PaddleHub 2's modules and PaddleClas 2.0 name the ``vd`` variants' layers as :func:`zoo_resnet` does, for
+    example ``bb_1_0.conv0._conv.weight``. PaddleClas 2.0 names the plain ones' blocks as the paper's authors
+    do: ``res3a``, and in the third stage of 101 and more layers ``res4a``, ``res4b1``, ``res4b2``, ….
+
+    Args:
+        depths: number of blocks in each stage.
+        tensors: of the file; those with other names stay as they are.
+    """
+    layers = {"conv": "stem.0", "out": "fc"}
+    layers |= {f"conv1_{number}": f"stem.{number - 1}" for number in (1, 2, 3)}
+    for stage, (before, depth) in enumerate(zip(accumulate(depths, initial=0), depths, strict=False)):
+        for number in range(depth):
+            block = f"blocks.{before + number}"
+            layers |= {f"bb_{stage}_{number}": block, f"res{stage + 2}b{number}": block}
+            if number < len(ascii_lowercase):
+                layers[f"res{stage + 2}{ascii_lowercase[number]}"] = block
+    return renamed(tensors, layers, OLDER_NAMES)
+
+
+def _imagenet_resnet(
+    layers: int,
+    stem: Callable[[], Sequence[nn.Layer]],
+    projection: Callable[..., nn.Sequential],
+    num_classes: int = 1000,
+) -> ResNet:
+    block, channels = (
+        (basic_block, BASIC_CHANNELS) if layers < 50 else (bottleneck_block, BOTTLENECK_CHANNELS)
+    )
+    return ResNet(stem(), partial(block, projection=projection), (64, *channels), DEPTHS[layers], num_classes)
+
+
+def _resnet50_vc(num_classes: int = 1000) -> nn.Sequential:
+    block = partial(bottleneck_block, conv=zoo_conv_bn)
+    return zoo_resnet(deep_stem(conv=zoo_conv_bn), block, (64, *BOTTLENECK_CHANNELS), DEPTHS[50], num_classes)
+
+
+def _backbone(
+    layers: int,
+    variant: str,
+    build: Callable[..., nn.Layer],
+    parameters: int,
+    top1: float,
+    top5: float,
+    *,
+    aliases: tuple[str, ...] = (),
+    variants: tuple[PublishedWeights, ...] = (),
+) -> Backbone:
+    name = f"ResNet{layers}{variant}"
+    return Backbone(
+        name=f"{name.lower()}_imagenet",
+        build=partial(build, layers),
+        stages=resnet_stages,
+        width=(BASIC_CHANNELS if layers < 50 else BOTTLENECK_CHANNELS)[-1],
+        parameters=parameters,
+        weights=paddleclas(name, top1, top5, legendary=True),
+        variants=variants,
+        aliases=(name, *aliases),
+        translate=partial(from_older_names, DEPTHS[layers]),
+    )
+
+
+def _plain(layers: int, parameters: int, top1: float, top5: float) -> Backbone:
+    build = partial(_imagenet_resnet, stem=plain_stem, projection=strided_projection)
+    # PaddleHub 1 has these networks under names with "v2".
+    return _backbone(layers, "", build, parameters, top1, top5, aliases=(f"resnet_v2_{layers}_imagenet",))
+
+
+def _vd(layers: int, parameters: int, top1: float, top5: float, *variants: PublishedWeights) -> Backbone:
+    build = partial(_imagenet_resnet, stem=deep_stem, projection=averaged_projection)
+    return _backbone(layers, "_vd", build, parameters, top1, top5, variants=variants)
+
+
+def _ssld(layers: int, top1: float, top5: float) -> PublishedWeights:
+    """Return the weights that were distilled from a larger network (https://arxiv.org/abs/2103.05959)."""
+    names = (f"resnet{layers}_vd_imagenet_ssld", f"ResNet{layers}_vd_ssld")
+    return paddleclas(f"ResNet{layers}_vd_ssld", top1, top5, names=names, legendary=True)
+
+
 BACKBONES = (
-    _backbone(18, partial(_basic, (2, 2, 2, 2)), width=512, parameters=11_693_736, top1=70.98),
-    _backbone(34, partial(_basic, (3, 4, 6, 3)), width=512, parameters=21_801_896, top1=74.57),
-    _backbone(50, partial(_bottleneck, (3, 4, 6, 3)), width=2048, parameters=25_557_032, top1=76.5),
-    _backbone(101, partial(_bottleneck, (3, 4, 23, 3)), width=2048, parameters=44_549_160, top1=77.56),
-    _backbone(152, partial(_bottleneck, (3, 8, 36, 3)), width=2048, parameters=60_192_808, top1=78.26),
+    _plain(18, 11_693_736, 70.98, 89.92),
+    _plain(34, 21_801_896, 74.57, 92.14),
+    _plain(50, 25_557_032, 76.50, 93.00),
+    _plain(101, 44_549_160, 77.56, 93.64),
+    _plain(152, 60_192_808, 78.26, 93.96),
+    _vd(18, 11_712_968, 72.26, 90.80),
+    _vd(34, 21_821_128, 75.98, 92.98, _ssld(34, 79.72, 94.90)),
+    _vd(
+        50,
+        25_576_264,
+        79.12,
+        94.44,
+        _ssld(50, 83.00, 96.40),
+        # In the lists of PaddleClas 2.0 only.
+        paddleclas(
+            "ResNet50_vd_ssld_v2", 83.00, 96.40, names=("resnet50_vd_imagenet_ssld_v2", "ResNet50_vd_ssld_v2")
+        ),
+        paddleclas("ResNet50_vd_v2", 79.84, 94.93, names=("resnet50_vd_imagenet_v2", "ResNet50_vd_v2")),
+    ),
+    _vd(101, 44_568_392, 80.17, 94.97, _ssld(101, 83.73, 96.69)),
+    _vd(152, 60_212_040, 80.59, 95.30),
+    _vd(200, 74_738_504, 80.93, 95.33),
+    Backbone(
+        name="resnet50_vc_imagenet",
+        build=_resnet50_vc,
+        stages=zoo_resnet_stages,
+        width=BOTTLENECK_CHANNELS[-1],
+        parameters=25_576_264,
+        weights=paddleclas("ResNet50_vc", 78.35, 94.03),
+        aliases=("ResNet50_vc",),
+    ),
 )

@@ -16,9 +16,7 @@ from paddle import nn
 from paddle.nn import functional as F
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
-from hubtune.models.layers import conv_bn
-
-_conv_bn = partial(conv_bn, names=("_conv", "_batch_norm"))
+from hubtune.models.layers import zoo_conv_bn
 
 # Channels and stride of each block of the entry flow.
 _ENTRY_OF_3 = ((128, 2), (256, 2), (728, 2))
@@ -28,8 +26,8 @@ _ENTRY_OF_5 = ((128, 2), (256, 1), (256, 2), (728, 1), (728, 2))
 def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
     """Return a pointwise and a 3×3 depthwise convolution; ``[N, inputs, h, w]`` → ``[N, outputs, h, w]``."""
     return nn.Sequential(
-        ("_pointwise_conv", _conv_bn(inputs, outputs, 1, relu=False)),
-        ("_depthwise_conv", _conv_bn(outputs, outputs, 3, groups=outputs, relu=False)),
+        ("_pointwise_conv", zoo_conv_bn(inputs, outputs, 1, activation=None)),
+        ("_depthwise_conv", zoo_conv_bn(outputs, outputs, 3, groups=outputs, activation=None)),
     )
 
 
@@ -82,7 +80,7 @@ def xception(entry: Sequence[tuple[int, int]], middle: int, num_classes: int = 1
         num_classes: number of class scores.
     """
     channels = [64, *(outputs for outputs, _ in entry)]
-    entry_flow = [("_conv1", _conv_bn(3, 32, 3, 2)), ("_conv2", _conv_bn(32, 64, 3))]
+    entry_flow = [("_conv1", zoo_conv_bn(3, 32, 3, 2)), ("_conv2", zoo_conv_bn(32, 64, 3))]
     for number, ((inputs, outputs), (_, stride)) in enumerate(zip(pairwise(channels), entry, strict=True)):
         # The stem already ends in a ReLU.
         block = XceptionBlock(("_conv1", "_conv2"), (inputs, outputs, outputs), stride, relu_first=number > 0)
@@ -115,7 +113,9 @@ def xception_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([first, second], entry, [*network._middle_flow], exit_flow, head=[out])
 
 
-def _backbone(depth: int, build: Callable[..., nn.Layer], parameters: int, top1: float) -> Backbone:
+def _backbone(
+    depth: int, build: Callable[..., nn.Layer], parameters: int, top1: float, top5: float
+) -> Backbone:
     return Backbone(
         name=f"xception{depth}_imagenet",
         build=build,
@@ -124,13 +124,13 @@ def _backbone(depth: int, build: Callable[..., nn.Layer], parameters: int, top1:
         parameters=parameters,
         input_size=299,
         resize=320,
-        weights=paddleclas(f"Xception{depth}", top1, None),
+        weights=paddleclas(f"Xception{depth}", top1, top5),
         aliases=(f"Xception{depth}",),
     )
 
 
 BACKBONES = (
-    _backbone(41, partial(xception, _ENTRY_OF_3, 8), 22_919_600, top1=79.3),
-    _backbone(65, partial(xception, _ENTRY_OF_3, 16), 35_866_352, top1=81.0),
-    _backbone(71, partial(xception, _ENTRY_OF_5, 16), 37_678_496, top1=81.11),
+    _backbone(41, partial(xception, _ENTRY_OF_3, 8), 22_919_600, top1=79.3, top5=94.53),
+    _backbone(65, partial(xception, _ENTRY_OF_3, 16), 35_866_352, top1=81.0, top5=95.49),
+    _backbone(71, partial(xception, _ENTRY_OF_5, 16), 37_678_496, top1=81.11, top5=95.45),
 )

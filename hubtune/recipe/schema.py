@@ -85,10 +85,13 @@ class ModuleSection(Settings):
     """The pretrained module to start from."""
 
     name: Place = Field(min_length=1, examples=["xception71_imagenet"])
-    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder."""
+    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder or a weights
+    file."""
     weights: Place = "official"
     """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file, or
     `none` for random values."""
+    trust_code: bool = False
+    """Whether code in a module folder (`module.py`) may run: `true` only if you trust who wrote it."""
 
 
 class TrainSection(Settings):

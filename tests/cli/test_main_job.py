@@ -217,7 +217,8 @@ def test_help_is_quick_and_needs_no_paddle():
         "from hubtune.cli.main import main; main()"
     )
     bare = _seconds("pass")
-    for arguments in ([], ["split"], ["finetune"], ["evaluate"], ["predict"], ["demo"]):
+    commands = "split finetune evaluate predict hub classify embed export import demo".split()
+    for arguments in ([], *([command] for command in commands), ["hub", "list"]):
         seconds = _seconds(program, *arguments, "--help")
         assert seconds - bare < 0.3, arguments
 

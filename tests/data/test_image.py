@@ -286,11 +286,13 @@ def test_crop_equals_resizing_first_and_cropping_then(size, interpolation):
     assert np.abs(got - expected).max() <= 2
 
 
-@pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch"])
+@pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch", "stretch_crop"])
 @pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (4000, 2), (1, 1)])
-def test_extreme_shapes_are_arranged_in_no_time(fit, size):
+@pytest.mark.parametrize("antialias", [True, False])
+def test_extreme_shapes_are_arranged_in_no_time(fit, size, antialias):
     start = time.monotonic()
-    got = place(Image.new("RGB", size, (10, 200, 30)), size=224, resize=256, fit=fit)
+    how = {"size": 224, "resize": 256, "fit": fit, "antialias": antialias}
+    got = place(Image.new("RGB", size, (10, 200, 30)), **how)
     assert time.monotonic() - start < 2
     whole = {(1, 1): (256, 256), (1, 20_000): (256, 32), (20_000, 1): (32, 256), (4000, 2): (32, 256)}
     assert got.shape == (*(whole[size] if fit == "whole" else (224, 224)), 3)
@@ -313,6 +315,37 @@ def test_stretch_ignores_the_aspect():
     assert got[2, 2].tolist() == [255, 0, 0] and got[17, 17].tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+def test_stretch_crop_is_the_centre_of_a_larger_stretch(antialias):
+    image = Image.fromarray(noise(90, 130))
+    whole = place(image, size=48, fit="stretch", antialias=antialias)
+    got = place(image, size=30, resize=48, fit="stretch_crop", antialias=antialias)
+    # Pillow cuts its box to a 256th of a pixel.
+    assert np.abs(got - whole[9:39, 9:39]).max() <= (2 if antialias else 0)
+
+
+def test_stretch_does_not_heed_resize():
+    image = Image.fromarray(noise(50, 70))
+    one, other = (place(image, size=20, resize=resize, fit="stretch") for resize in (20, 256))
+    assert (one == other).all()
+
+
+@pytest.mark.parametrize(
+    ("side", "expected"),
+    [
+        # By cv2.resize of OpenCV 4.6 with INTER_LINEAR.
+        (3, [7, 90, 22]),
+        (5, [2, 124, 90, 165, 12]),
+        (11, [0, 5, 27, 148, 160, 90, 195, 194, 50, 17, 7]),
+    ],
+)
+def test_without_antialias_pixels_are_those_of_opencv(side, expected):
+    line = np.repeat(np.uint8([[0, 10, 200, 90, 255, 30, 7]])[..., None], 3, axis=2)
+    tall = np.repeat(line, side, axis=0)
+    got = place(Image.fromarray(tall), size=side, fit="stretch", antialias=False)
+    assert got[0, :, 0].tolist() == expected
+
+
 @pytest.mark.parametrize(
     ("size", "shape"), [((640, 480), (192, 256)), ((480, 640), (256, 192)), ((333, 500), (256, 168))]
 )
@@ -328,7 +361,15 @@ def test_input_is_normalised_channel_first_float32():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"size": 0}, {"std": (1, 0, 1)}, {"fit": "squash"}, {"size": 300, "resize": 200}]
+    "wrong",
+    [
+        {"size": 0},
+        {"std": (1, 0, 1)},
+        {"fit": "squash"},
+        {"size": 300, "resize": 200},
+        {"fit": "stretch_crop", "resize": 200},
+        {"antialias": False, "interpolation": "bicubic"},
+    ],
 )
 def test_impossible_preprocessing_is_refused(wrong):
     with pytest.raises(ValidationError):

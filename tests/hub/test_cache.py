@@ -1,6 +1,5 @@
 """Downloads from a server that fails in every way: a file is in the cache whole and right, or not at all."""
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -8,132 +7,33 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from download_server import (
+    CONTENT,
+    MD5,
+    NAME,
+    SHA256,
+    Server,
+    chunked,
+    ignoring_ranges,
+    page,
+    serving,
+    silence,
+    stall,
+    status,
+    whole,
+    without_length,
+    wrong_part,
+)
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub import cache
 
-CONTENT = bytes(range(256)) * 4000
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-MD5 = hashlib.md5(CONTENT).hexdigest()
 ROOT = Path(cache.__file__).parents[2]
-NAME = "/dygraph/Net_pretrained.pdparams"
-
-
-class Answer(BaseHTTPRequestHandler):
-    """Answers each request by the next of the server's plan; the last of it stays."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Server"
-
-    def do_GET(self) -> None:
-        server = self.server
-        server.requests.append(self)
-        plan = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
-        self.close_connection = True
-        with contextlib.suppress(ConnectionError):
-            plan(self)
-
-    def head(self, status: int, length: int | None, **headers: str) -> None:
-        self.send_response(status)
-        if length is not None:
-            self.send_header("Content-Length", str(length))
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-Plan = Callable[[Answer], None]
-
-
-class Server(ThreadingHTTPServer):
-    """A server on this machine that remembers what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.plan: list[Plan] = [whole()]
-        self.requests: list[Answer] = []
-        self.closing = threading.Event()
-        self.base = f"http://127.0.0.1:{self.server_port}"
-        self.url = self.base + NAME
-
-
-def whole(
-    content: bytes = CONTENT, tag: str | None = '"1"', *, end: int | None = None, pause: float = 0
-) -> Plan:
-    """A proper server; with ``end``, the connection breaks before that byte of the file."""
-
-    def plan(answer: Answer) -> None:
-        headers = {"ETag": tag} if tag else {}
-        asked, condition = answer.headers.get("Range"), answer.headers.get("If-Range")
-        start = 0
-        if asked and condition in (None, tag):
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            if start >= len(content):
-                answer.head(416, 0)
-                return
-            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
-        answer.head(206 if start else 200, len(content) - start, **headers)
-        for first in range(start, len(content) if end is None else end, 2**16):
-            answer.wfile.write(content[first : min(first + 2**16, end or len(content))])
-            time.sleep(pause)
-
-    return plan
-
-
-def ignoring_ranges(answer: Answer) -> None:
-    answer.head(200, len(CONTENT))
-    answer.wfile.write(CONTENT)
-
-
-def wrong_part(answer: Answer) -> None:
-    """Send the end of another file, as a server does that ignores If-Range."""
-    answer.head(206, 10, Content_Range="bytes 500000-500009/500010", ETag='"2"')
-    answer.wfile.write(b"x" * 10)
-
-
-def page(answer: Answer) -> None:
-    text = b"<!DOCTYPE html><title>Log in</title>" + b" " * 10_000
-    answer.head(200, len(text), Content_Type="text/html")
-    answer.wfile.write(text)
-
-
-def stall(answer: Answer) -> None:
-    answer.head(200, len(CONTENT), ETag='"1"')
-    answer.wfile.write(CONTENT[:300_000])
-    answer.server.closing.wait()
-
-
-def silence(answer: Answer) -> None:
-    answer.server.closing.wait()
-
-
-def without_length(answer: Answer) -> None:
-    answer.head(200, None)
-    answer.wfile.write(CONTENT)
-
-
-def chunked(answer: Answer) -> None:
-    answer.head(200, None, Transfer_Encoding="chunked")
-    for first in range(0, len(CONTENT), 2**16):
-        piece = CONTENT[first : first + 2**16]
-        answer.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
-    answer.wfile.write(b"0\r\n\r\n")
-
-
-def status(code: int) -> Plan:
-    return lambda answer: answer.head(code, 0)
 
 
 @pytest.fixture
@@ -144,13 +44,8 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(cache, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(cache, "READ_SECONDS", 1.0)
-    running = Server()
-    thread = threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield running
-    running.closing.set()
-    running.shutdown()
-    running.server_close()
+    with serving() as running:
+        yield running
 
 
 def leftovers() -> list[str]:
@@ -358,7 +253,24 @@ def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server: Serv
     path.write_bytes(CONTENT)
     assert cache.fetch(server.url) == path
     path.write_bytes(CONTENT[1:])
+    assert cache.fetch(server.url).read_bytes() == CONTENT
+
+
+def test_another_file_than_was_first_fetched_is_refused_until_the_record_is_deleted(server: Server) -> None:
+    path = cache.fetch(server.url)
+    path.unlink()
     server.plan = [whole(b"other")]
+    with pytest.raises(ModelError) as refusal:
+        cache.fetch(server.url)
+    record = cache.record_of(path)
+    other = hashlib.sha256(b"other").hexdigest()
+    assert str(refusal.value) == (
+        f"What {server.url} holds is not the file that was first fetched from there: it has the sha256 "
+        f"{other} instead of {SHA256}, and was thrown away. If its publisher has replaced it, delete "
+        f"{record} to accept the new one."
+    )
+    assert not path.exists()
+    record.unlink()
     assert cache.fetch(server.url).read_bytes() == b"other"
 
 

@@ -12,6 +12,9 @@ paddle = pytest.importorskip("paddle")
 
 from hubtune.hub.weights import load_into, resolve  # noqa: E402 (needs Paddle)
 from hubtune.models.backbone import PublishedWeights  # noqa: E402
+from hubtune.models.catalog import BACKBONES  # noqa: E402
+
+RESNET50 = BACKBONES["resnet50_imagenet"]
 
 HEAD = frozenset({"2.weight", "2.bias"})
 
@@ -108,32 +111,32 @@ def test_no_weights_at_all_are_refused() -> None:
 def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(url: str, **sums: str | None) -> Path:
+    def fetch(url: str, **sums: object) -> Path:
         calls.append((url, sums))
         return Path("x")
 
     monkeypatch.setattr(cache, "fetch", fetch)
     published = PublishedWeights("https://example.com/w.pdparams", sha256="a", md5="b")
-    assert resolve("official", published, "resnet50_imagenet") == Path("x")
-    assert calls == [("https://example.com/w.pdparams", {"sha256": "a", "md5": "b"})]
+    assert resolve("official", RESNET50, published) == Path("x")
+    assert calls == [("https://example.com/w.pdparams", {"sha256": "a", "md5": "b", "progress": None})]
 
 
 def test_a_backbone_without_official_weights_says_so() -> None:
     with pytest.raises(ModelError, match="No official weights are published for smallnet"):
-        resolve("official", None, "smallnet")
+        resolve("official", BACKBONES["smallnet"], None)
 
 
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "w.pdparams").write_bytes(b"x")
-    assert resolve(tmp_path / "w.pdparams", None, "resnet50_imagenet") == tmp_path / "w.pdparams"
-    assert resolve(str(tmp_path / "w.pdparams"), None, "resnet50_imagenet") == tmp_path / "w.pdparams"
+    assert resolve(tmp_path / "w.pdparams", RESNET50, None) == tmp_path / "w.pdparams"
+    assert resolve(str(tmp_path / "w.pdparams"), RESNET50, None) == tmp_path / "w.pdparams"
 
 
 def test_a_wrong_path_names_the_nearest_file(tmp_path: Path) -> None:
     (tmp_path / "ResNet50_pretrained.pdparams").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"not there\. Did you mean 'ResNet50_pretrained\.pdparams'"):
-        resolve(tmp_path / "Resnet50_pretrained.pdparam", None, "resnet50_imagenet")
+        resolve(tmp_path / "Resnet50_pretrained.pdparam", RESNET50, None)
     with pytest.raises(ModelError, match="is a folder; name a file"):
-        resolve(tmp_path, None, "resnet50_imagenet")
+        resolve(tmp_path, RESNET50, None)
     with pytest.raises(ModelError, match=r"not there\. Check the path"):
-        resolve(tmp_path / "no" / "w.pdparams", None, "resnet50_imagenet")
+        resolve(tmp_path / "no" / "w.pdparams", RESNET50, None)

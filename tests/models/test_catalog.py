@@ -15,7 +15,10 @@ from hubtune.errors import ModelError
 from hubtune.models import catalog
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 
-HEAVY = re.compile(r"resnet(34|101|152)|resnext(50_64|101|152)|wide|vgg|densenet(161|201|264)|xception65")
+HEAVY = re.compile(
+    r"resnet(34|101|152|200)|resnext(50_64|50_vd_64|101|152)|senet154|wide|vgg|densenet(161|201|264)|xception65"
+    r"|inceptionv4|alexnet"
+)
 # Below this side an Inception has nothing left to convolve.
 SMALL = {"paddle.vision:inception_v3": 80}
 

@@ -349,6 +349,7 @@ data:
 module:
   name: m
   weights: official
+  trust_code: false
 strategy:
   name: rules
   learning_rate: null

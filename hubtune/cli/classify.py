@@ -1,0 +1,48 @@
+"""``hubtune classify``."""
+
+from pathlib import Path
+
+import click
+
+from hubtune.cli.answers import Answers, answer_options, expand, module_option, trust_option, weights_option
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@module_option
+@weights_option
+@answer_options(top=3)
+@trust_option
+def command(
+    pictures: tuple[str, ...],
+    module: str,
+    weights: str,
+    top: int,
+    csv_file: Path | None,
+    as_json: bool,
+    scores: bool,
+    save: Path | None,
+    batch_size: int,
+    device: str,
+    trust_code: bool,
+) -> None:
+    """Name what is on PICTURES with a pretrained module as it is, mostly one of ImageNet's 1000 classes.
+
+    One row a picture, in the order given; a picture that cannot be read has a row with the reason.
+
+    \b
+    hubtune classify photo.jpg --module resnet50_imagenet
+    hubtune classify holiday/ --module mobilenet_v3_large_imagenet_ssld --csv answers.csv
+    hubtune classify photo.jpg --module paddle.vision:mobilenet_v2 --weights mobilenet_v2.safetensors
+    """
+    answers = Answers(top, csv_file, as_json, scores, save)
+    paths = [*expand(pictures)]
+    answers.check(paths)
+
+    from hubtune.hub.module import Module
+    from hubtune.model import pretrained_model
+    from hubtune.train.device import select_device
+
+    select_device(device)
+    model = pretrained_model(Module(module, weights, trust_code=trust_code))
+    answers.give(model, module, paths, batch_size=batch_size)

@@ -1,0 +1,122 @@
+"""``hubtune embed``."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+from hubtune.cli.answers import (
+    batch_size_option,
+    cell,
+    check_target,
+    device_option,
+    expand,
+    module_option,
+    progress,
+    tell_unreadable,
+    trust_option,
+    weights_option,
+)
+from hubtune.cli.output import print_json, say, shown
+from hubtune.errors import MachineError, UsageError
+from hubtune.files import replacing
+
+_ENDINGS = (".npz", ".csv")
+
+
+@click.command()
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@module_option
+@weights_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="A .npz (arrays features, paths, errors) or .csv file.",
+)
+@batch_size_option
+@device_option
+@trust_option
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(
+    pictures: tuple[str, ...],
+    module: str,
+    weights: str,
+    output: Path,
+    batch_size: int,
+    device: str,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Write the pooled features of PICTURES, a row a picture in the order given.
+
+    Pictures are alike where the cosine of their features is high. A picture that cannot be read has a row of
+    nan (empty in CSV) and the reason in the column of errors.
+
+    \b
+    hubtune embed pics/ --module resnet50_imagenet -o features.npz
+    hubtune embed *.jpg --module dinov2_vits14 -o features.csv
+    """
+    if output.suffix.lower() not in _WRITERS:
+        raise UsageError(f"-o {output}: name a file that ends in {' or '.join(_WRITERS)}")
+    check_target(output, "-o")
+    paths = [*expand(pictures)]
+
+    from hubtune.hub.module import Module
+    from hubtune.scores import run_pictures
+    from hubtune.train.device import select_device
+
+    select_device(device)
+    source = Module(module, weights, trust_code=trust_code)
+    features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
+    errors = [""] * len(paths)
+    outcomes = run_pictures(
+        source.features,
+        source.preprocessing,
+        [Path(path) for path in paths],
+        batch_size=batch_size,
+        workers=2,
+    )
+    with progress("embedding", len(paths), hidden=False) as advance:
+        for number, outcome in enumerate(outcomes):
+            if outcome.values is not None:
+                features[number] = outcome.values
+            if outcome.error is not None:
+                errors[number] = outcome.error.reason
+            advance(number + 1, len(paths))
+    try:
+        _WRITERS[output.suffix.lower()](output, paths, features, errors)
+    except OSError as error:
+        raise MachineError(f"{output} cannot be written: {error.strerror or error}") from error
+    unreadable = sum(map(bool, errors))
+    count, width = features.shape
+    if as_json:
+        print_json({"output": str(output), "count": count, "width": width, "unreadable": unreadable})
+    say(f"{count:,} rows of {width:,} features written to {shown(str(output))}")
+    tell_unreadable(unreadable, count)
+
+
+def _write_npz(file: Path, paths: Sequence[str], features: np.ndarray, errors: Sequence[str]) -> None:
+    with replacing(file) as out:
+        np.savez(out, features=features, paths=np.array(paths), errors=np.array(errors))
+
+
+def _write_csv(file: Path, paths: Sequence[str], features: np.ndarray, errors: Sequence[str]) -> None:
+    with replacing(file) as out:
+        text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["path", "error", *(f"f{number}" for number in range(features.shape[1]))])
+        for path, error, row in zip(paths, errors, features, strict=True):
+            # Nine digits bring back every float32.
+            values = [""] * len(row) if error else [f"{value:.9g}" for value in row]
+            writer.writerow([cell(path), cell(error), *values])
+        text.flush()
+        text.detach()  # or it would close the file, which is still to be brought to the disk
+
+
+_WRITERS = {".npz": _write_npz, ".csv": _write_csv}

@@ -1,0 +1,58 @@
+"""``hubtune export``."""
+
+import os
+from pathlib import Path
+
+import click
+
+from hubtune.cli.answers import trust_option
+from hubtune.cli.output import say, shown
+
+
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["paddlehub"]),
+    required=True,
+    help="paddlehub: a module folder for PaddleHub 2.x.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder to write; new or empty.",
+)
+@click.option("--name", metavar="NAME", help="The module's name in PaddleHub; default: the folder's name.")
+@trust_option
+def command(run: Path | None, form: str, output: Path, name: str | None, trust_code: bool) -> None:
+    """Write a model for another program.
+
+    RUN is a run folder or a model folder; default: the newest run.
+
+    \b
+    hubtune export runs/idol5 --format paddlehub -o exported/idol5_classifier
+    hub install exported/idol5_classifier
+    hub run idol5_classifier --input_path photo.jpg
+    """
+    # Paddle warns of its own ways of saving, which no one can change.
+    os.environ.setdefault("GLOG_minloglevel", "2")
+    # Paddle comes with these, and takes seconds.
+    from hubtune.export.paddlehub import check_target, export_paddlehub
+    from hubtune.model import load_model
+    from hubtune.train.device import select_device
+    from hubtune.train.run_folder import newest_run
+
+    name = output.resolve().name if name is None else name
+    check_target(output, name)
+    if run is None:
+        run = newest_run()
+        say(f"Newest run: {shown(str(run))}")
+    select_device("cpu")
+    export_paddlehub(load_model(run, trust_code=trust_code), output, name)
+    click.echo(f"PaddleHub module {name} written to {shown(str(output))}")
+    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    say(f"Use it: hub install {shown(str(output))}; then, elsewhere: hub run {name} --input_path PHOTO")

@@ -1,0 +1,142 @@
+"""A fine-tuned model as a module folder that PaddleHub 2.x loads, installs and predicts with."""
+
+import importlib.util
+import json
+import keyword
+import re
+import secrets
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import paddle
+from paddle import nn
+
+from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.model import Model
+from hubtune.models.classifier import Classifier
+
+# Source files of hubtune that go into the folder → their names there. They import each other only.
+_SOURCES = {
+    "hubtune.export.paddlehub_template": "module",
+    "hubtune.data.image": "image",
+    "hubtune.errors": "errors",
+}
+
+
+def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
+    """Write a model as a PaddleHub module.
+
+    The folder is complete without hubtune: PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub
+    install`` installs it under its name. There is no pickle in it.
+
+    Args:
+        model: the model.
+        folder: the folder to write; it must be new or empty.
+        name: the module's name in PaddleHub.
+
+    Raises:
+        UsageError: if PaddleHub could not use the name, or the folder holds files.
+        ModelError: if the network cannot be saved as a program.
+        MachineError: if the folder cannot be written.
+
+    Example:
+        >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
+    """
+    folder = Path(folder)
+    check_target(folder, name)
+    # Built beside its place, so that a folder that is there is whole.
+    new = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        new.mkdir(parents=True)
+        _save_network(model, new / "network")
+        card = {"labels": model.labels, "preprocessing": model.card.preprocessing.model_dump()}
+        (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+        for source, file in _SOURCES.items():
+            (new / f"{file}.py").write_text(_standing_alone(source, name), encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        new.rename(folder)
+    except OSError as error:
+        raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def check_target(folder: Path, name: str) -> None:
+    """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
+
+    Raises:
+        UsageError: if PaddleHub could not use the name, or the folder holds files.
+    """
+    if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
+        proposal = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
+        if not proposal.isidentifier() or keyword.iskeyword(proposal):
+            proposal = f"model_{proposal}".rstrip("_")
+        raise UsageError(
+            f"PaddleHub cannot use the name {name!r}: it needs letters, digits and _ alone, no digit first, "
+            f"such as {proposal!r}"
+        )
+    # PaddleHub imports a module by its folder's name: the name itself where it is installed.
+    for what in dict.fromkeys((name, folder.resolve().name)):
+        if "." in what:
+            raise UsageError(
+                f"PaddleHub cannot load a module from the folder {folder}: use a name without dots"
+            )
+        if _is_package(what):
+            raise UsageError(
+                f"{what!r} is the name of a Python package, which PaddleHub would mix up with the module: "
+                f"use {what + '_model'!r}, for example"
+            )
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
+
+
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    # A mere folder in the working directory has a specification, too, but no origin.
+    return spec is not None and spec.origin is not None
+
+
+class _Network(nn.Layer):
+    """Pictures ``[N, 3, h, w]`` → logits ``[N, classes]`` and pooled features ``[N, width]``."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        super().__init__()
+        self.classifier = classifier
+
+    # Traced as it stands: Paddle's translation of Python source stumbles over names that are used twice.
+    @paddle.jit.not_to_static
+    def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        features = self.classifier.features(images)
+        return self.classifier.head(features), features
+
+
+def _save_network(model: Model, path: Path) -> None:
+    preprocessing = model.card.preprocessing
+    # Some networks take one size only; `whole` gives pictures of any.
+    side = None if preprocessing.fit == "whole" else preprocessing.size
+    network = _Network(model.classifier)
+    network.eval()
+    images = paddle.static.InputSpec([None, 3, side, side], "float32", name="images")
+    try:
+        paddle.jit.save(network, str(path), input_spec=[images])
+    except OSError:
+        raise
+    except Exception as error:  # a network of foreign code can fail in any way
+        said = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"The network {model.card.architecture} cannot be saved as a Paddle program "
+            f"({type(error).__name__}: {said})"
+        ) from error
+
+
+def _standing_alone(source: str, name: str) -> str:
+    """The text of one of hubtune's source files as it stands in the folder."""
+    package, _, file = source.rpartition(".")
+    text = (resources.files(package) / f"{file}.py").read_text(encoding="utf-8")
+    for other, there in _SOURCES.items():
+        text = text.replace(f"from {other} import", f"from .{there} import")
+    return text.replace('name="NAME"', f'name="{name}"')

@@ -1,0 +1,122 @@
+"""An image classifier that was fine-tuned with hubtune, as a PaddleHub 2.x module.
+
+The folder is complete: the network is a saved Paddle program, and pictures are read and prepared by the same
+code as in hubtune. It needs PaddleHub 2.4 with its Pillow 11.3 or later and pydantic 2, and no hubtune.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import nn
+from paddlehub.module.cv_module import ImageClassifierModule
+from paddlehub.module.module import moduleinfo
+from paddlehub.utils.log import logger
+from PIL import Image
+
+from hubtune.data.image import PictureError, Preprocessing, decode
+
+Picture = str | Path | np.ndarray | None
+
+
+@moduleinfo(
+    name="NAME",
+    type="CV/classification",
+    author="",
+    author_email="",
+    summary="An image classifier that was fine-tuned with hubtune.",
+    version="1.0.0",
+    meta=ImageClassifierModule,
+)
+class HubtuneClassifier(nn.Layer, ImageClassifierModule):
+    """Names the class of pictures.
+
+    Attributes:
+        labels: class names in the order of the scores.
+    """
+
+    directory: str  # set by PaddleHub
+
+    def __init__(self) -> None:
+        super().__init__()
+        folder = Path(self.directory)
+        card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        self.labels: list[str] = card["labels"]
+        self.preprocessing = Preprocessing.model_validate(card["preprocessing"])
+        self.network = paddle.jit.load(str(folder / "network"))
+
+    def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        """Map prepared pictures ``[N, 3, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
+        logits, features = self.network(images)
+        return logits, features
+
+    def transforms(self, image: Picture) -> np.ndarray:
+        """Prepare a picture for the network, as hubtune does.
+
+        Args:
+            image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R.
+
+        Returns:
+            float32 array ``[3, h, w]``.
+
+        Raises:
+            PictureError: the picture cannot be read; the message says why.
+        """
+        # cv2.imread returns None for what it cannot read.
+        if image is None or isinstance(image, np.ndarray):
+            return self.preprocessing(_from_array(image))
+        return self.preprocessing(decode(image))
+
+    def predict(
+        self, images: Sequence[Picture], batch_size: int = 1, top_k: int = 1
+    ) -> list[dict[str, float]]:
+        """Score pictures.
+
+        Args:
+            images: paths, or arrays as for :meth:`transforms`.
+            batch_size: pictures that the network sees at once; the scores do not depend on it.
+            top_k: how many classes to name, the likeliest first.
+
+        Returns:
+            One dictionary a picture, in order: class name → score, 0 to 1. A picture that cannot be read has
+            an empty one, and PaddleHub's log says why.
+        """
+        if isinstance(images, str | Path):
+            raise TypeError(f"predict takes a list of pictures, even for one: [{str(images)!r}]")
+        self.eval()
+        rows = []
+        for start in range(0, len(images), batch_size):
+            rows += self._predict_batch(images[start : start + batch_size], top_k)
+        return rows
+
+    def _predict_batch(self, images: Sequence[Picture], top_k: int) -> list[dict[str, float]]:
+        arrays: dict[int, np.ndarray] = {}
+        for index, image in enumerate(images):
+            try:
+                arrays[index] = self.transforms(image)
+            except PictureError as error:
+                logger.warning(f"not predicted: {error}")
+        rows: list[dict[str, float]] = [{} for _ in images]
+        # Pictures that are not cropped differ in shape.
+        for shape in {array.shape for array in arrays.values()}:
+            indices = [index for index, array in arrays.items() if array.shape == shape]
+            with paddle.no_grad():
+                logits, _ = self(paddle.to_tensor(np.stack([arrays[index] for index in indices])))
+            for index, values in zip(indices, logits.numpy().astype(np.float64), strict=True):
+                powers = np.exp(values - values.max())
+                scores = powers / powers.sum()
+                best = (-scores).argsort(kind="stable")[:top_k]
+                rows[index] = {self.labels[number]: float(scores[number]) for number in best}
+        return rows
+
+
+def _from_array(image: np.ndarray | None) -> Image.Image:
+    if image is None:
+        raise PictureError("array", "is None, which cv2.imread returns for a file that it cannot read")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise PictureError(
+            "array", f"is {image.dtype} {list(image.shape)}, not uint8 [height, width, 3] as cv2.imread gives"
+        )
+    return Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))

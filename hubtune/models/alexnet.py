@@ -1,0 +1,42 @@
+"""AlexNet.
+
+Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks"
+(https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks), in the
+form of Krizhevsky, "One weird trick for parallelizing convolutional neural networks"
+(https://arxiv.org/abs/1404.5997). The layers are those of ``paddle.vision``, which PaddleClas's
+``model_zoo/alexnet.py`` equals in key names, function and weights file.
+"""
+
+from dataclasses import replace
+
+from paddle import nn
+from paddle.nn import functional as F
+from paddle.vision import models
+
+from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
+
+
+def alexnet_stages(network: models.AlexNet) -> list[Stage]:
+    """Split an AlexNet: the first two convolutions, the other three, the hidden linear layers, head."""
+    return stages_of(
+        [network._conv1],
+        [network._conv2],
+        [network._conv3, F.relu, network._conv4, F.relu, network._conv5],
+        [nn.Flatten(), network._drop1, network._fc6, F.relu, network._drop2, network._fc7, F.relu],
+        head=[network._fc8],
+    )
+
+
+BACKBONES = (
+    Backbone(
+        name="alexnet_imagenet",
+        build=models.AlexNet,
+        stages=alexnet_stages,
+        width=4096,
+        parameters=61_100_840,
+        # The sum that paddle.vision publishes for the same address.
+        weights=replace(paddleclas("AlexNet", 56.7, 79.2), md5="7f0f9f737132e02732d75a1459d98a43"),
+        aliases=("AlexNet",),
+        size_multiple=None,
+    ),
+)

@@ -1,0 +1,63 @@
+"""GoogLeNet.
+
+Szegedy et al., "Going Deeper with Convolutions" (https://arxiv.org/abs/1409.4842). The layers are those of
+``paddle.vision``, which PaddleClas's ``model_zoo/googlenet.py`` equals in key names, function and weights
+file.
+"""
+
+from dataclasses import replace
+
+import paddle
+from paddle import nn
+from paddle.vision import models
+
+from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
+from hubtune.models.layers import pooled
+
+
+class MainGoogLeNet(models.GoogLeNet):
+    """GoogLeNet that answers with its main output only.
+
+    The auxiliary outputs take 224-pixel input only and are of no use in transfer learning. Their layers
+    remain, with the 1000 classes of ImageNet, so that the official weights fit whatever ``num_classes`` is;
+    the forward pass leaves them out.
+    """
+
+    def __init__(self, num_classes: int = 1000) -> None:
+        super().__init__()
+        self._fc_out = nn.Linear(1024, num_classes)
+
+    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
+        for stage in googlenet_stages(self):
+            images = stage.forward(images)
+        return images
+
+
+def googlenet_stages(network: MainGoogLeNet) -> list[Stage]:
+    """Split a GoogLeNet: stem, the inception blocks of each size, head."""
+    pool = network._pool.forward  # used four times, so that no stage can own the layer
+    stem, fine, middle, coarse, head = stages_of(
+        [network._conv, pool, network._conv_1, network._conv_2, pool],
+        [network._ince3a, network._ince3b, pool],
+        [network._ince4a, network._ince4b, network._ince4c, network._ince4d, network._ince4e, pool],
+        [network._ince5a, network._ince5b],
+        head=[pooled, network._drop, network._fc_out],
+    )
+    auxiliary = [network._conv_o1, network._fc_o1, network._drop_o1, network._out1]
+    auxiliary += [network._conv_o2, network._fc_o2, network._drop_o2, network._out2]
+    return [stem, fine, replace(middle, layers=(*middle.layers, *auxiliary)), coarse, head]
+
+
+BACKBONES = (
+    Backbone(
+        name="googlenet_imagenet",
+        build=MainGoogLeNet,
+        stages=googlenet_stages,
+        width=1024,
+        parameters=11_535_736,
+        # The sum that paddle.vision publishes for the same address.
+        weights=replace(paddleclas("GoogLeNet", 70.70, 89.66), md5="80c06f038e905c53ab32c40eca6e26ae"),
+        aliases=("GoogLeNet", "GoogleNet"),
+    ),
+)

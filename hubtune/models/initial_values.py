@@ -1,0 +1,26 @@
+"""The random values that a new network's parameters start from, where Paddle's own are not those meant."""
+
+from paddle import nn
+from paddle.nn.initializer import Constant, KaimingNormal, TruncatedNormal
+
+STANDARD_DEVIATION = 0.02
+"""Of the truncated normal distribution that transformers start from."""
+
+
+def kaiming_convolutions(network: nn.Layer) -> None:
+    """Draw the weights of all convolutions after He et al. (https://arxiv.org/abs/1502.01852).
+
+    Paddle's default counts the input channels of all groups, which makes depthwise weights far too small.
+    """
+    for layer in network.sublayers():
+        if isinstance(layer, nn.Conv2D):
+            KaimingNormal()(layer.weight)
+
+
+def truncated_normal_weights(network: nn.Layer, kinds: tuple[type[nn.Layer], ...]) -> None:
+    """Draw the weights of all layers of these kinds from a truncated normal; their biases become zero."""
+    for layer in network.sublayers():
+        if isinstance(layer, kinds):
+            TruncatedNormal(std=STANDARD_DEVIATION)(layer.weight)
+            if layer.bias is not None:
+                Constant(0.0)(layer.bias)

@@ -1,0 +1,70 @@
+"""The parts of transformers that several families share.
+
+Vaswani et al., "Attention Is All You Need" (https://arxiv.org/abs/1706.03762); Dosovitskiy et al., "An Image
+is Worth 16x16 Words" (https://arxiv.org/abs/2010.11929).
+"""
+
+import paddle
+from paddle import nn
+from paddle.nn import functional as F
+
+
+class DropPath(nn.Layer):
+    """Stochastic depth: in training, a residual branch is left out for a random part of the samples.
+
+    Huang et al., "Deep Networks with Stochastic Depth" (https://arxiv.org/abs/1603.09382).
+
+    Args:
+        rate: probability that a sample's branch is left out; the others are scaled up for it.
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self._rate = rate
+
+    def forward(self, branch: paddle.Tensor) -> paddle.Tensor:
+        """Map ``[N, …]`` to the same shape."""
+        if not self.training or self._rate == 0:
+            return branch
+        kept = paddle.full([branch.shape[0], *[1] * (branch.ndim - 1)], 1 - self._rate, branch.dtype)
+        return branch * paddle.bernoulli(kept) / (1 - self._rate)
+
+
+class MLP(nn.Layer):
+    """Two linear layers with GELU in between, on each token.
+
+    Args:
+        width: of input and output.
+        hidden: width in between.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
+        """Map ``[…, width]`` to the same shape."""
+        return self.fc2(F.gelu(self.fc1(tokens)))
+
+
+def attend(
+    joined: paddle.Tensor, heads: int, scale: float, bias: paddle.Tensor | None = None
+) -> paddle.Tensor:
+    """Multi-head attention: each token becomes a weighted mean of all tokens' values, for every head.
+
+    Args:
+        joined: queries, keys and values, ``[N, tokens, 3 · width]``.
+        heads: number of heads.
+        scale: factor of the products of queries and keys.
+        bias: added to the products before the softmax; can be broadcast to ``[N, heads, tokens, tokens]``.
+
+    Returns:
+        ``[N, tokens, width]``.
+    """
+    samples, tokens, size = joined.shape
+    parts = joined.reshape([samples, tokens, 3, heads, size // (3 * heads)]).transpose([2, 0, 3, 1, 4])
+    queries, keys, values = parts.unbind(0)
+    products = paddle.matmul(queries * scale, keys, transpose_y=True)
+    weights = F.softmax(products if bias is None else products + bias, axis=-1)
+    return paddle.matmul(weights, values).transpose([0, 2, 1, 3]).flatten(2)

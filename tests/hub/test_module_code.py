@@ -1,0 +1,126 @@
+"""A user's own architecture: its code runs only where that was said, and its mistakes are told."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import hubtune
+from hubtune.errors import ModelError
+from hubtune.files import sha256_of
+from hubtune.hub.module_code import backbone_in
+from hubtune.hub.skeleton import write_skeleton
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    write_skeleton(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+def change(folder: Path, before: str, after: str) -> None:
+    file = folder / "module.py"
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after), encoding="utf-8")
+
+
+def refusal(folder: Path) -> str:
+    with pytest.raises(ModelError) as refused:
+        backbone_in(folder)
+    return str(refused.value)
+
+
+def test_code_does_not_run_without_a_word(mine: Path) -> None:
+    (mine / "module.py").write_text(f"BACKBONE = open({str(mine / 'ran')!r}, 'w').close()\n")
+    with pytest.raises(ModelError) as refused:
+        hubtune.Module(mine, weights=None)
+    assert "was not run" in str(refused.value)
+    assert "trust_code" in str(refused.value)
+    with pytest.raises(ModelError):
+        hubtune.Module(mine, weights=None, trust_code=True)
+    assert (mine / "ran").exists()
+
+
+def test_the_skeleton_is_a_working_module(mine: Path) -> None:
+    before = sorted(mine.iterdir())
+    module = hubtune.Module(mine, weights=None, trust_code=True)
+    assert [stage.name for stage in module.stages] == ["stem", "stage1", "stage2", "stage3", "head"]
+    assert module.code == (mine / "module.py").read_bytes()
+    assert sorted(mine.iterdir()) == before
+    with pytest.raises(ModelError, match="No official weights"):
+        hubtune.Module(mine, trust_code=True)
+
+
+def test_weights_and_classes_come_from_the_folder(mine: Path) -> None:
+    network = backbone_in(mine).build(num_classes=3)
+    tensors = {key: value.numpy() for key, value in network.state_dict().items()}
+    save_file(tensors, mine / "w.safetensors")
+    text = (mine / "module.yaml").read_text(encoding="utf-8")
+    lines = f"weights: {{file: w.safetensors, sha256: {sha256_of(mine / 'w.safetensors')}}}\n"
+    (mine / "module.yaml").write_text(text + lines + "classes: [apple, pear, plum]\n", encoding="utf-8")
+    module = hubtune.Module(mine, trust_code=True)
+    assert module.labels == ("apple", "pear", "plum")
+    np.testing.assert_array_equal(module.network.state_dict()["fc.weight"].numpy(), tensors["fc.weight"])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("WIDTH = 128", "WIDTH = 128 +", r"module\.py failed in line \d+ \(SyntaxError: "),
+        ("nn.Flatten()", "nn.Flattn()", r"module\.py failed in line \d+ \(AttributeError: .*Flattn"),
+        ("width=WIDTH", "width=64", r"features of \[1, 128\] for one picture, and width says 64"),
+        ("pool, flatten], head=[fc]", "], head=[pool, flatten, fc]", None),
+        ('("pool", nn.AdaptiveAvgPool2D(1)),', '("pool", nn.Identity()),', r"failed"),
+        (
+            "[stage3, pool, flatten], head=[fc]",
+            "[stage3, pool, flatten, fc], head=[]",
+            r"features of \[1, 2\]",
+        ),
+        ("[stem], [stage1], [stage2]", "[stem, stage1], [stage2], [stage2]", "failed|another result"),
+        ("BACKBONE = Backbone(", "BACKBONE = dict(", "BACKBONE in .* is dict, not a"),
+        ("BACKBONE", "RECORD", "defines no BACKBONE"),
+    ],
+)
+def test_mistakes_in_the_code_are_told(mine: Path, before: str, after: str, said: str | None) -> None:
+    change(mine, before, after)
+    if said is None:
+        backbone_in(mine)  # pooling may stand in the head, too: it holds no tensors
+    else:
+        assert re.search(said, refusal(mine)), refusal(mine)
+
+
+def test_a_layer_that_no_stage_owns_is_named(mine: Path) -> None:
+    change(mine, '("fc", nn.Linear', '("more", nn.Linear(2, 2)), ("fc", nn.Linear')
+    change(mine, "pool, flatten, fc = network", "pool, flatten, _, fc = network")
+    change(mine, "def build(num_classes: int) -> nn.Sequential:", "def unused():")
+    change(mine, '"""Return the network', 'pass\n\n\ndef build(num_classes):\n    """Return the network')
+    assert "failed" in refusal(mine) or "owns more" in refusal(mine)
+
+
+def test_a_model_keeps_the_code_that_it_was_trained_with(mine: Path, tmp_path: Path, draw_photos) -> None:
+    draw_photos(tmp_path / "pics", {"a": 6, "b": 6}, size=70)
+    paths = sorted((tmp_path / "pics").rglob("*.png"))
+    lines = "".join(f"{path} {'ab'.index(path.parent.name)}\n" for path in paths)
+    (tmp_path / "train_list.txt").write_text(lines)
+    dataset = hubtune.BaseCVDataset(tmp_path, train_list_file="train_list.txt", label_list=["a", "b"])
+    config = hubtune.RunConfig(
+        num_epoch=1, strategy=hubtune.ScratchStrategy(), checkpoint_dir=str(tmp_path / "run")
+    )
+    module = hubtune.Module(mine, weights=None, trust_code=True)
+    task = hubtune.ImageClassifierTask(module=module, dataset=dataset, config=config)
+    run = task.finetune_and_eval()
+    rows = task.predict(paths)
+
+    (mine / "module.py").unlink()  # the model needs nothing but its own folder
+    with pytest.raises(ModelError, match="trust"):
+        hubtune.load_model(run.path)
+    model = hubtune.load_model(run.path, trust_code=True)
+    assert [row.scores for row in model.predict(paths)] == [row.scores for row in rows]
+
+    with (run.best_model / "module.py").open("a") as file:
+        file.write("# changed\n")
+    with pytest.raises(ModelError, match=r"module\.py"):
+        hubtune.load_model(run.path, trust_code=True)

@@ -1,0 +1,50 @@
+"""A weights file alone says which architecture it was made for, or is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import hubtune
+from hubtune.errors import ModelError
+from hubtune.models.catalog import BACKBONES
+
+
+def write(file: Path, name: str, num_classes: int) -> dict[str, np.ndarray]:
+    network = BACKBONES[name].build(num_classes=num_classes)
+    tensors = {key: value.numpy() for key, value in network.state_dict().items()}
+    save_file(tensors, file)
+    return tensors
+
+
+@pytest.mark.parametrize("num_classes", [1000, 7])
+def test_a_file_is_a_modules_name(tmp_path: Path, num_classes: int) -> None:
+    file = tmp_path / "my weights.safetensors"
+    tensors = write(file, "paddle.vision:mobilenet_v3_small", num_classes)
+    module = hubtune.Module(file)
+    assert module.backbone.name == "paddle.vision:mobilenet_v3_small"
+    assert len(module.labels) == (1000 if num_classes == 1000 else 0)
+    for key, value in module.network.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), tensors[key])
+
+
+def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path: Path) -> None:
+    file = tmp_path / "w.safetensors"
+    tensors = write(file, "smallnet", 3)
+    for changed in (
+        {**tensors, "more": np.zeros(3, np.float32)},
+        dict([*tensors.items()][1:]),
+        {key + "x": value for key, value in tensors.items()},
+    ):
+        save_file(changed, file)
+        with pytest.raises(ModelError, match="fits no architecture that hubtune knows"):
+            hubtune.Module(file)
+
+
+def test_architectures_with_the_same_tensors_are_told_apart_by_the_files_name_or_refused(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "w.safetensors", "paddle.vision:shufflenet_v2_swish", 1000)
+    with pytest.raises(ModelError, match=r"several architectures \(.*shufflenet_v2_x1_0.*: name one of them"):
+        hubtune.Module(tmp_path / "w.safetensors")
