@@ -14,7 +14,7 @@ import numpy as np
 import paddle
 import pytest
 from click.testing import CliRunner
-from paddlehub_environment import paddlehub_python
+from environments import paddlehub_python
 
 from hubtune.cli.import_ import command
 from hubtune.data.dataset import ListDataset

@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 import paddle
 import pytest
-from paddlehub_environment import paddlehub_python
+from environments import paddlehub_python
 from PIL import Image
 
 import hubtune

@@ -41,7 +41,7 @@ def golden(name: str, answers: dict[str, np.ndarray]) -> dict[str, object]:
                 "largest": float(f"{np.abs(found).max():.7g}"),
             }
     keys = json.loads(str(answers[f"{name} keys"]))
-    return {"source": str(answers["source"]), "keys": keys, "answers": scores}
+    return {"source": str(answers[f"{name} source"]), "keys": keys, "answers": scores}
 
 
 def write(name: str, content: dict[str, object]) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
     for file in sys.argv[1:]:
         answers = dict(np.load(file))
         for name in CLASSES:
-            # Swin's scores are in both files, its keys in PaddleClas's.
+            # Swin's scores are in both files, its keys in PaddleClas's alone.
             if f"{name} keys" in answers:
                 write(name, golden(name, answers))
 

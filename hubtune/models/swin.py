@@ -40,8 +40,8 @@ def _pad_to_multiple(maps: paddle.Tensor, side: int) -> paddle.Tensor:
 
 def _to_windows(maps: paddle.Tensor) -> paddle.Tensor:
     """Cut ``[N, h, w, D]`` into windows, ``[N · windows, tokens, D]``."""
-    samples, height, width, size = maps.shape
-    rows = maps.reshape([samples, height // _WINDOW, _WINDOW, width // _WINDOW, _WINDOW, size])
+    _, height, width, size = maps.shape
+    rows = maps.reshape([-1, height // _WINDOW, _WINDOW, width // _WINDOW, _WINDOW, size])
     return rows.transpose([0, 1, 3, 2, 4, 5]).reshape([-1, _WINDOW * _WINDOW, size])
 
 
@@ -101,7 +101,7 @@ class WindowAttention(nn.Layer):
         bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
         bias = bias.reshape([tokens, tokens, self._heads]).transpose([2, 0, 1]).unsqueeze(0)
         if mask is not None:
-            bias = (bias + mask).tile([windows.shape[0] // mask.shape[0], 1, 1, 1])
+            bias = bias + mask
         return self.proj(attend(self.qkv(windows), self._heads, self._scale, bias))
 
 

@@ -57,14 +57,19 @@ def attend(
         joined: queries, keys and values, ``[N, tokens, 3 · width]``.
         heads: number of heads.
         scale: factor of the products of queries and keys.
-        bias: added to the products before the softmax; can be broadcast to ``[N, heads, tokens, tokens]``.
+        bias: added to the products before the softmax, ``[G, heads, tokens, tokens]``: to the first ``G`` of
+            the ``N``, to the next ``G``, and so on.
 
     Returns:
         ``[N, tokens, width]``.
     """
-    samples, tokens, size = joined.shape
-    parts = joined.reshape([samples, tokens, 3, heads, size // (3 * heads)]).transpose([2, 0, 3, 1, 4])
+    # N is left open: an exported network takes any.
+    _, tokens, size = joined.shape
+    parts = joined.reshape([-1, tokens, 3, heads, size // (3 * heads)]).transpose([2, 0, 3, 1, 4])
     queries, keys, values = parts.unbind(0)
     products = paddle.matmul(queries * scale, keys, transpose_y=True)
-    weights = F.softmax(products if bias is None else products + bias, axis=-1)
+    if bias is not None:
+        products = products.reshape([-1, *bias.shape]) + bias
+        products = products.reshape([-1, heads, tokens, tokens])
+    weights = F.softmax(products, axis=-1)
     return paddle.matmul(weights, values).transpose([0, 2, 1, 3]).flatten(2)

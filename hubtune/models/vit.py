@@ -182,9 +182,11 @@ class VisionTransformer(nn.Layer):
     def embed(self, images: paddle.Tensor) -> paddle.Tensor:
         """Map pictures ``[N, 3, h, w]`` to a class token and one token a patch, ``[N, tokens, width]``."""
         patches = self.patch_embed(images)
-        samples, width, height, breadth = patches.shape
+        _, _, height, breadth = patches.shape
         tokens = patches.flatten(2).transpose([0, 2, 1])
-        tokens = paddle.concat([self.cls_token.expand([samples, 1, width]), tokens], axis=1)
+        # An exported network takes any N: it must not be read off here.
+        first = paddle.zeros_like(tokens[:, :1]) + self.cls_token
+        tokens = paddle.concat([first, tokens], axis=1)
         return tokens + self._positions(height, breadth)
 
     def _positions(self, height: int, breadth: int) -> paddle.Tensor:

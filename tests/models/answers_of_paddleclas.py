@@ -1,8 +1,8 @@
 """What PaddleClas's own networks answer: ``PYTHON answers_of_paddleclas.py FILE.npz``.
 
 The interpreter has paddleclas 2.6.0. The file gets, for each class ``C``, the keys, types and shapes of its
-state dict (``C keys``, JSON), its scores for each size (``C 224x224``), each integer buffer (``C buffer KEY``)
-and the address of its weights (``C url``); and the version (``source``).
+state dict (``C keys``, JSON), its scores for each size (``C 224x224``), each integer buffer
+(``C buffer KEY``), the address of its weights (``C url``) and the version that answered (``C source``).
 """
 
 import json
@@ -37,17 +37,19 @@ CLASSES = {
 def answers(name: str) -> dict[str, np.ndarray]:
     network = getattr(backbone, name)()
     network.eval()
+    source = f"paddleclas {version('paddleclas')}"
     if name == SWIN:
         # Up to 2.5.2, with which the weights were published, and in the paper's code, a stage that is one
         # window does not shift.
         network.layers[3].blocks[1].shift_size = 0
+        source += " with layers[3].blocks[1].shift_size = 0"
     state = network.state_dict()
     types = {key: str(value.dtype).removeprefix("paddle.") for key, value in state.items()}
     shapes = {key: list(value.shape) for key, value in state.items()}
     found = {f"{name} keys": np.array(json.dumps({key: [types[key], *shapes[key]] for key in state}))}
     found |= {f"{name} buffer {key}": state[key].numpy() for key in state if types[key] == "int64"}
     urls = import_module(getattr(backbone, name).__module__).MODEL_URLS
-    found[f"{name} url"] = np.array(urls[name])
+    found |= {f"{name} url": np.array(urls[name]), f"{name} source": np.array(source)}
     network.set_state_dict(weights({key: shapes[key] for key in state if types[key] == "float32"}))
     for height, width in CLASSES[name]:
         scores = network(paddle.to_tensor(picture(height, width)))
@@ -56,7 +58,7 @@ def answers(name: str) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    everything = {"source": np.array(f"paddleclas {version('paddleclas')}")}
+    everything = {}
     for class_name in CLASSES:
         everything |= answers(class_name)
     np.savez(sys.argv[1], **everything)

@@ -1,10 +1,11 @@
 """What Hugging Face's networks answer: ``PYTHON answers_of_transformers.py FOLDER``.
 
-The interpreter has torch, transformers and safetensors. Weights with the names of the published files are written and read by transformers itself, which refuses to
-leave a name over. ``FOLDER/dinov2/model.safetensors`` is such a file, ``FOLDER/answers.npz`` holds DINOv2's
-normalised class token for each size (``dinov2_vits14 224x224``), the keys, shapes and types of its state dict
-with the original names (``dinov2_vits14 keys``, JSON), Swin's scores (``CLASS 224x224``) and the version
-(``source``).
+The interpreter has torch, transformers and safetensors. Weights with the names of the published files are
+written and read by transformers itself, and no name may be left over. ``FOLDER/dinov2/model.safetensors`` is
+such a file. ``FOLDER/answers.npz`` holds DINOv2's normalised class token for each size
+(``dinov2_vits14 224x224``), the keys, types and shapes of its state dict with the original names
+(``dinov2_vits14 keys``, JSON), the version that answered (``dinov2_vits14 source``), and Swin's scores
+(``CLASS 224x224``).
 """
 
 import json
@@ -134,7 +135,7 @@ def read_by(kind: type, config: object, tensors: dict[str, np.ndarray], folder: 
 
 @torch.no_grad()
 def main(folder: Path) -> None:
-    found = {"source": np.array(f"transformers {version('transformers')}")}
+    found = {"dinov2_vits14 source": np.array(f"transformers {version('transformers')}")}
     config = Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518)
     tensors = published(dinov2_shapes(), DINOV2_NAMES)
     tensors["embeddings.mask_token"] = np.ones((1, 384), np.float32)

@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+from collections.abc import Callable
 from importlib import import_module
 
 import numpy as np
@@ -15,26 +16,29 @@ from hubtune.errors import ModelError
 from hubtune.models import catalog
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 
-HEAVY = re.compile(
-    r"resnet(34|101|152|200)|resnext(50_64|50_vd_64|101|152)|senet154|wide|vgg|densenet(161|201|264)|xception65"
-    r"|inceptionv4|alexnet"
-)
 # Below this side an Inception has nothing left to convolve.
 SMALL = {"paddle.vision:inception_v3": 80}
 
 
-def records() -> list:
+def slow_but_for(quick: Callable[[Backbone], bool]) -> list:
+    """All records, those marked slow that are not quick."""
     return [
-        pytest.param(record, id=name, marks=[pytest.mark.slow] if HEAVY.search(name) else [])
+        pytest.param(record, id=name, marks=[] if quick(record) else [pytest.mark.slow])
         for name, record in catalog.BACKBONES.items()
     ]
+
+
+def is_small(record: Backbone) -> bool:
+    """Whether a record is the smallest of its family, or small anyway."""
+    family = next(family for family in catalog._FAMILIES if record in family)
+    return record.parameters <= max(4e6, min(other.parameters for other in family))
 
 
 def pictures(size: int) -> paddle.Tensor:
     return paddle.to_tensor(np.random.default_rng(0).standard_normal((2, 3, size, size)).astype("float32"))
 
 
-@pytest.mark.parametrize("record", records())
+@pytest.mark.parametrize("record", slow_but_for(is_small))
 @paddle.no_grad()
 def test_backbone_is_what_its_record_says(record: Backbone) -> None:
     record.build(num_classes=5)
@@ -72,6 +76,7 @@ def test_backbone_is_what_its_record_says(record: Backbone) -> None:
     assert {id(layer) for layer in network.sublayers() if isinstance(layer, nn.Dropout)} <= set(owned)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", [name for name, record in catalog.BACKBONES.items() if record.size_multiple is None]
 )

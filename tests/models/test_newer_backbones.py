@@ -2,24 +2,21 @@
 
 ``golden/*.json`` hold what real PaddleClas and Hugging Face's transformers answered, for a check in seconds.
 The slow tests ask them anew, for every width and at other sizes, with the interpreters that
-``HUBTUNE_PADDLECLAS_PYTHON`` and ``HUBTUNE_TRANSFORMERS_PYTHON`` name. Without the variables, an environment of
-its own is made for each (paddleclas with Paddle; transformers with torch: some gigabytes), once, in the user's
-cache folder; where pip cannot install one, its tests are skipped.
+``HUBTUNE_PADDLECLAS_PYTHON`` and ``HUBTUNE_TRANSFORMERS_PYTHON`` name. Without the variables, an environment
+of its own is made for each (paddleclas with Paddle; transformers with torch: some gigabytes), once, in the
+user's cache folder; where pip cannot install one, its tests are skipped.
 """
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
-import venv
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
+from environments import python_with
 from models.deterministic import picture, weights
 from paddle import nn
 
@@ -46,33 +43,11 @@ ON_RECORD = (
     pytest.param("ViT_base_patch16_224", marks=pytest.mark.slow),
     DINOV2,
 )
-TOLERANCE = 1e-4
-# Read now: the tests have a home of their own.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubtune-tests"
+# Of the largest magnitude; what was measured is about 1e-6.
+TOLERANCE = 1e-5
 
 
-def python_with(variable: str, *requirements: str) -> str:
-    """Return the interpreter that a variable names, or make an environment with these requirements once."""
-    named = os.environ.get(variable)
-    if named:
-        return named
-    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
-    folder = CACHE / f"{requirements[0].partition('=')[0]}-{digest}"
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        venv.create(folder, with_pip=True)
-        command = [python, "-m", "pip", "install", "--quiet", *requirements]
-        made = subprocess.run(command, capture_output=True, text=True, check=False)
-        if made.returncode:
-            shutil.rmtree(folder, ignore_errors=True)
-            reason = made.stderr.strip().splitlines()[-1:]
-            pytest.skip(f"{variable} is not set, and {requirements[0]} cannot be installed: {reason}")
-        (folder / "complete").touch()
-    return str(python)
-
-
-def answer(python: str, script: str, target: Path) -> None:
+def answer(python: Path, script: str, target: Path) -> None:
     command = [python, str(HERE / script), str(target)]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -150,7 +125,7 @@ def test_answers_on_record_depend_on_the_picture(name: str) -> None:
     network = made(record, on_record(name)["keys"])
     images = picture(96, 96)
     upright, turned = network(paddle.to_tensor(np.concatenate([images, images[:, :, ::-1]]))).numpy()
-    assert np.abs(upright - turned).max() > 100 * TOLERANCE * np.abs(upright).max()
+    assert np.abs(upright - turned).max() > 1000 * TOLERANCE * np.abs(upright).max()
 
 
 @pytest.mark.slow
@@ -167,7 +142,7 @@ def test_every_network_of_paddleclas_is_equalled(of_paddleclas: dict[str, np.nda
         sizes = 0
         for entry, expected in of_paddleclas.items():
             owner, _, what = entry.partition(" ")
-            if owner != name or what in ("keys", "url"):
+            if owner != name or what in ("keys", "url", "source"):
                 continue
             if what.startswith("buffer "):
                 np.testing.assert_array_equal(state[what.removeprefix("buffer ")].numpy(), expected)
@@ -184,7 +159,7 @@ def test_published_names_of_dinov2_give_the_class_token_of_transformers(of_trans
     expected = {
         entry.partition(" ")[2]: value
         for entry, value in np.load(of_transformers / "answers.npz").items()
-        if entry.startswith(f"{DINOV2} ") and not entry.endswith(" keys")
+        if entry.startswith(f"{DINOV2} ") and not entry.endswith((" keys", " source"))
     }
     assert set(expected) == {"224x224", "518x518", "154x224", "70x70"}
     for size, token in expected.items():

@@ -23,20 +23,18 @@ from hubtune.models.catalog import find
 
 QUICK = (
     "GoogLeNet",
-    "InceptionV4",
     "MobileNetV1",
     "MobileNetV2",
     "ResNet18",
     "ResNet18_vd",
     "ResNet50",
-    "ResNet50_vc",
-    "SE_ResNeXt50_32x4d",
     "ShuffleNetV2_swish",
     "ShuffleNetV2_x1_0",
-    "Xception71",
+    "Xception41",
 )
 HEAVY = (
     "AlexNet",
+    "InceptionV4",
     "ResNeXt101_64x4d",
     "ResNeXt101_vd_64x4d",
     "ResNet101",
@@ -46,15 +44,17 @@ HEAVY = (
     "ResNet200_vd",
     "ResNet34",
     "ResNet34_vd",
+    "ResNet50_vc",
     "ResNet50_vd",
     "SENet154_vd",
     "SE_ResNeXt101_32x4d",
+    "SE_ResNeXt50_32x4d",
     "VGG11",
     "VGG13",
     "VGG16",
     "VGG19",
-    "Xception41",
     "Xception65",
+    "Xception71",
 )
 
 

@@ -1,0 +1,54 @@
+"""Environments of their own for the programs that tests compare hubtune with."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import venv
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+_PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+# Read now: the tests have a home of their own.
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubtune-tests"
+
+
+@cache
+def python_with(variable: str, *requirements: str) -> Path:
+    """Return the Python that an environment variable names, or make an environment (gigabytes) once.
+
+    Skips the test, with the reason, where the requirements cannot be installed.
+    """
+    named = os.environ.get(variable)
+    if named:
+        return Path(named)
+    digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
+    folder = _CACHE / f"{requirements[0].partition('=')[0]}-{digest}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        venv.create(folder, with_pip=True)
+        made = subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", *requirements],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if made.returncode:
+            shutil.rmtree(folder, ignore_errors=True)
+            reason = made.stderr.strip().splitlines()[-1:]
+            pytest.skip(f"{variable} is not set, and {requirements[0]} cannot be installed: {reason}")
+        (folder / "complete").touch()
+    return python
+
+
+def paddlehub_python() -> Path:
+    """Return a Python with PaddleHub 2.4 and what hubtune needs, but hubtune itself."""
+    project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    cpu = [requirement for requirement in extras["cpu"] if requirement.startswith("paddlepaddle")]
+    return python_with("HUBTUNE_PADDLEHUB_PYTHON", *extras["paddlehub"], *cpu, *project["dependencies"])
