@@ -1,5 +1,6 @@
 """``ImageClassifierTask``: joins a module, a data set and a configuration into a fine-tuned model."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,6 +286,7 @@ class ImageClassifierTask:
             "lists": {name: sha256_of(file) for name, file in files.items() if file is not None},
             "labels": self.dataset.label_list,
             "module_sha256": self.module.weights_sha256,
+            "code_sha256": self.module.code and hashlib.sha256(self.module.code).hexdigest(),
         }
         manifest = {**describe_machine(device, _threads()), **facts}
         recipe = self._recipe(run.path)
@@ -299,6 +301,7 @@ class ImageClassifierTask:
             ("lists", "The lists"),
             ("labels", "The classes"),
             ("module_sha256", "The weights"),
+            ("code_sha256", "The lines of module.py"),
         ):
             if before.get(name) != facts[name]:
                 raise ModelError(

@@ -26,7 +26,8 @@ from hubtune.data.image import Preprocessing, decode
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.export.paddlehub import export_paddlehub
 from hubtune.hub.model_folder import ModelCard, write_model
-from hubtune.hub.paddlehub_module import backbone_of, labels_of, weights_of
+from hubtune.hub.module_code import backbone_in
+from hubtune.hub.paddlehub_module import labels_of, weights_of
 from hubtune.model import Model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
@@ -220,7 +221,7 @@ def test_a_paddlehub_module_without_paddlehub_says_what_to_install(tmp_path, mon
     monkeypatch.setitem(sys.modules, "paddlehub", None)
     (tmp_path / "module.py").write_text("from paddlehub.module.module import moduleinfo\n")
     with pytest.raises(MachineError, match=r'is not installed: pip install "hubtune\[paddlehub\]"'):
-        backbone_of(tmp_path)
+        backbone_in(tmp_path, trust_code=True)
 
 
 def test_the_weights_and_labels_of_a_paddlehub_module(tmp_path):
@@ -373,7 +374,8 @@ import numpy as np
 import paddle
 import hubtune
 from hubtune.data.image import decode
-from hubtune.hub.paddlehub_module import backbone_of, preprocessing_of, weights_of
+from hubtune.hub.module_code import backbone_in
+from hubtune.hub.paddlehub_module import preprocessing_of, weights_of
 from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import features, head_keys
@@ -383,7 +385,7 @@ folder, picture = Path(sys.argv[1]), sys.argv[2]
 random = np.random.default_rng(0)
 printed = io.StringIO()
 with contextlib.redirect_stdout(printed):
-    record = backbone_of(folder)
+    record, _ = backbone_in(folder, trust_code=True)
     network = record.build(num_classes=4)
     for tensor in network.state_dict().values():
         tensor.set_value(random.uniform(-1, 1, tensor.shape).astype("float32"))
@@ -449,12 +451,12 @@ REFUSED = """
 import json, sys
 from pathlib import Path
 from hubtune.errors import HubtuneError
-from hubtune.hub.paddlehub_module import backbone_of
+from hubtune.hub.module_code import backbone_in
 
 messages = []
 for folder in map(Path, sys.argv[1:]):
     try:
-        backbone_of(folder)
+        backbone_in(folder, trust_code=True)
     except HubtuneError as error:
         messages.append(type(error).__name__ + ": " + str(error).replace(str(folder), "DIR"))
 print(json.dumps(messages))
@@ -465,21 +467,27 @@ print(json.dumps(messages))
 def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_path, run):
     codes = {
         "old": TINY_MODULE.replace("import os", "import paddle.fluid as fluid"),
+        # A fine-tuned model keeps module.py alone, so that this would fail at the very end.
+        "siblings": TINY_MODULE.replace("import os", "import os; from .other import x"),
         "ends": TINY_MODULE.replace("import os", "import os, sys; sys.exit(-1)"),
-        "not_a_classifier": "import paddlehub\n",
+        "not_a_classifier": "from paddlehub.module.module import moduleinfo\n",
         "convolution": TINY_MODULE.replace("nn.Linear(6, len(self.labels)", "nn.Conv1D(6, 1, 1"),
         "bgr": TINY_MODULE.replace("to_rgb=True", "to_rgb=False"),
     }
     for name, code in codes.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "module.py").write_text(code)
-    old, ends, other, convolution, bgr = _answer(
+        (tmp_path / name / "other.py").write_text("x = 1\n")
+    old, siblings, ends, other, convolution, bgr = _answer(
         run("-c", REFUSED, *(tmp_path / name for name in codes), PYTHONPATH=str(ROOT))
     )
-    fails = "ModelError: The PaddleHub module DIR/module.py does not run here "
-    assert old.startswith(fails + "(ModuleNotFoundError: No module named 'paddle.fluid'); many of")
-    assert "written for an older Paddle: if hubtune has the architecture itself" in old
+    fails = "ModelError: DIR/module.py failed in line 2 "
+    assert old.startswith(
+        fails + "(ModuleNotFoundError: No module named 'paddle.fluid'): it must be one file"
+    )
+    assert "Where hubtune has the architecture itself" in old
     assert ends.startswith(fails + "(SystemExit: -1)")
+    assert siblings.startswith("ModelError: DIR/module.py failed in line 2 (")
     assert other.startswith("ModelError: DIR/module.py is no image classifier that can be fine-tuned (it has")
     assert convolution.startswith("ModelError: The network in DIR/module.py does not end in a linear layer")
     assert bgr.startswith("ModelError: The transforms in DIR/module.py are not a resize to a square, a ")

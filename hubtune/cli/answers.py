@@ -236,7 +236,8 @@ def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[
         further += [""] * (len(places) - len(further))
         score = "" if row.score is None else row.score
         every = [row.scores.get(label, "") for label in labels]
-        writer.writerow([cell(row.path), cell(row.label or ""), score, *further, row.error or "", *every])
+        path, label, error = (cell(text or "") for text in (row.path, row.label, row.error))
+        writer.writerow([path, label, score, *further, error, *every])
     try:
         write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
     except OSError as error:

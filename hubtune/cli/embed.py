@@ -24,8 +24,6 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.files import replacing
 
-_ENDINGS = (".npz", ".csv")
-
 
 @click.command()
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")

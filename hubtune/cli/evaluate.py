@@ -57,6 +57,10 @@ def command(
     from hubtune.train.device import select_device
     from hubtune.train.run_folder import newest_run
 
+    if module is None and weights != "official":
+        raise UsageError(f"--weights {weights} goes with --module; a run has its own")
+    if module is not None and remap_by_name:
+        raise UsageError("--remap-by-name goes with a run: in a list for a module, numbers are its classes")
     if module is not None:
         model, dataset, name = _pretrained(module, weights, run, on, device, trust_code)
         source = module

@@ -11,7 +11,9 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
+    from hubtune.data.image import Preprocessing
     from hubtune.hub.registry import Resolved
+    from hubtune.models.backbone import Backbone
     from hubtune.models.catalog import Pretrained
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -80,10 +82,11 @@ def show(name: str, trust_code: bool, as_json: bool) -> None:
     from hubtune.models.catalog import BY_NAME
 
     found = resolve(name, trust_code=trust_code)
-    stages = [stage.name for stage in found.backbone.stages(found.backbone.build(num_classes=1))]
+    backbone = found.pretrained.backbone
+    stages = [stage.name for stage in backbone.stages(backbone.build(num_classes=1))]
     entry = BY_NAME.get(name)
     if as_json:
-        print_json({**(_described(entry) if entry else _described_folder(name, found)), "stages": stages})
+        print_json({**(_described(entry) if entry else _described_own(name, found)), "stages": stages})
         return
     title = shown(name) if entry is None else entry.name
     others = () if entry is None else entry.aliases
@@ -98,8 +101,8 @@ def show(name: str, trust_code: bool, as_json: bool) -> None:
 def pull(names: tuple[str, ...], as_json: bool) -> None:
     """Fetch the official weights of modules, check that they load, and keep them for work offline."""
     from hubtune.cli.progress import download_bar
+    from hubtune.hub import weights
     from hubtune.hub.module import Module
-    from hubtune.hub.weights import resolve
     from hubtune.models.catalog import find
 
     entries = [find(name) for name in names]
@@ -110,7 +113,7 @@ def pull(names: tuple[str, ...], as_json: bool) -> None:
     for entry in entries:
         try:
             with download_bar(entry.name) as progress:
-                file = resolve("official", entry.backbone, entry.weights, progress=progress)
+                file = weights.pull(entry, progress=progress)
             Module(entry.name)
         except HubtuneError as error:
             failures.append((entry.name, error))
@@ -167,15 +170,19 @@ def prune(names: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool
     folder = cache.weights_folder()
     if names:
         published = [find(name).weights for name in names]
-        doomed = {place: cache.stored(place) for place in map(cache.cached, (w.url for w in published if w))}
+        places = [cache.cached(weights.url) for weights in published if weights is not None]
+        doomed = {place: files for place, files in cache.contents().items() if place in places}
     elif everything:
         doomed = cache.contents()
     else:
-        damaged = [file for _, file, bad in _checked_files() if bad is not None and file.parent == folder]
-        doomed = cache.interrupted() | {file: cache.stored(file) for file in damaged}
+        # Their recorded sums stay: what is fetched next must be the same file.
+        damaged = {
+            file: [file] for _, file, bad in _checked_files() if bad is not None and file.parent == folder
+        }
+        doomed = cache.interrupted() | damaged
     removed: list[dict[str, Any]] = []
     for place, files in doomed.items():
-        sizes = [{"file": str(file), "bytes": file.stat().st_size} for file in files]
+        sizes = [{"file": str(file), "bytes": _bytes(file)} for file in files]
         if dry_run or cache.discard(place, files):
             removed += sizes
         else:
@@ -198,24 +205,13 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
 
     The file must hold all tensors of the network, and where a sum is published, have it.
     """
-    from hubtune.hub import cache
-    from hubtune.hub.module import Module
+    from hubtune.hub.safe_load import read_weights
+    from hubtune.hub.weights import adopt
     from hubtune.models.catalog import find
 
     entry = find(name)
-    if entry.weights is None:
-        raise ModelError(
-            f"No official weights are published for {entry.name}, so that none can be imported: pass the "
-            f"file itself where it is used, as `-o module.weights={file}`"
-        )
-    module = Module(entry.name, file)
-    if not module.labels and entry.weights.top1 is not None:
-        raise ModelError(
-            f"{file} has not the head of 1000 classes that the official weights of {entry.name} have: pass "
-            f"it where it is used, as `-o module.weights={file}`"
-        )
-    sums = cache.Sums(entry.weights.sha256, entry.weights.md5)
-    place = cache.adopt(file, entry.weights.url, sums)
+    read_weights(file)  # what is no weights file at all is told in its own words
+    place = adopt(file, entry)
     if as_json:
         print_json({"name": entry.name, "file": str(place)})
     else:
@@ -229,7 +225,8 @@ def new(folder: Path) -> None:
     from hubtune.hub.skeleton import write_skeleton
 
     write_skeleton(folder)
-    place = shown(str(folder))
+    # A bare name might also be a hub name.
+    place = shown(str(folder if folder.is_absolute() else Path(folder)))
     click.echo(f"{place} written: module.yaml says what it is, module.py builds the network")
     say(
         f"Try it:  hubtune finetune PICTURES -o module.name={place} -o module.weights=none "
@@ -247,29 +244,22 @@ def _where(entry: "Pretrained") -> str:
 
     if entry.weights is None:
         return "none"
-    return "on this machine" if kept(entry.backbone, entry.weights) else "to fetch"
+    return "on this machine" if kept(entry) else "to fetch"
 
 
 def _described(entry: "Pretrained") -> dict[str, Any]:
+    from hubtune.hub.registry import preprocessing_of
     from hubtune.hub.weights import kept
 
-    backbone, weights = entry.backbone, entry.weights
-    document: dict[str, Any] = {
+    document = {
         "name": entry.name,
         "aliases": list(entry.aliases),
-        "architecture": backbone.name,
-        "parameters": backbone.parameters,
-        "width": backbone.width,
-        "input_size": backbone.input_size,
-        "resize": backbone.resize,
-        "interpolation": backbone.interpolation,
-        "mean": list(backbone.mean),
-        "std": list(backbone.std),
-        "size_multiple": backbone.size_multiple,
+        **_architecture(entry.backbone, preprocessing_of(entry.backbone)),
         "weights": None,
     }
+    weights = entry.weights
     if weights is not None:
-        file = kept(backbone, weights)
+        file = kept(entry)
         document["weights"] = {
             "url": weights.url,
             "sha256": weights.sha256,
@@ -282,26 +272,36 @@ def _described(entry: "Pretrained") -> dict[str, Any]:
     return document
 
 
-def _described_folder(name: str, found: "Resolved") -> dict[str, Any]:
+def _described_own(name: str, found: "Resolved") -> dict[str, Any]:
+    """The same of a module folder or a weights file."""
+    file = found.own_weights()
     return {
         "name": name,
-        "architecture": found.backbone.name,
-        "parameters": found.backbone.parameters,
-        "width": found.backbone.width,
-        "preprocessing": found.preprocessing.model_dump(),
+        "aliases": [],
+        **_architecture(found.pretrained.backbone, found.preprocessing),
+        "weights": file and {"file": str(file)},
         "classes": list(found.labels),
-        "weights": {"file": str(found.weights_file)} if found.weights_file else None,
+    }
+
+
+def _architecture(backbone: "Backbone", preprocessing: "Preprocessing") -> dict[str, Any]:
+    return {
+        "architecture": backbone.name,
+        "parameters": backbone.parameters,
+        "width": backbone.width,
+        "size_multiple": backbone.size_multiple,
+        "preprocessing": preprocessing.model_dump(),
     }
 
 
 def _facts(found: "Resolved", entry: "Pretrained | None", stages: list[str]) -> Iterator[tuple[str, str]]:
-    backbone, pictures = found.backbone, found.preprocessing
+    backbone, pictures = found.pretrained.backbone, found.preprocessing
     yield "architecture", f"{backbone.name}: {backbone.parameters:,} parameters, {backbone.width:,} features"
     yield "stages", ", ".join(stages)
     yield (
         "input",
-        f"{pictures.size} × {pictures.size}, RGB; {pictures.fit}, short side {pictures.resize}, "
-        f"{pictures.interpolation}; mean {_numbers(pictures.mean)}, std {_numbers(pictures.std)}",
+        f"{pictures.size} × {pictures.size}, RGB; {_fitted(pictures)}, {pictures.interpolation}; "
+        f"mean {_numbers(pictures.mean)}, std {_numbers(pictures.std)}",
     )
     multiple = backbone.size_multiple
     yield (
@@ -309,7 +309,8 @@ def _facts(found: "Resolved", entry: "Pretrained | None", stages: list[str]) -> 
         "no" if multiple is None else "yes" if multiple == 1 else f"multiples of {multiple}",
     )
     if entry is None:
-        yield "weights", shown(str(found.weights_file)) if found.weights_file else "none"
+        file = found.own_weights()
+        yield "weights", shown(str(file)) if file else "none"
         if found.labels:
             yield "classes", shown(", ".join(found.labels[:10])) + (" …" if len(found.labels) > 10 else "")
         return
@@ -338,12 +339,29 @@ def _weights_facts(entry: "Pretrained") -> Iterator[tuple[str, str]]:
             "published sum",
             "none: weights not verified; the sum of the first file is recorded, and holds from then on",
         )
-    file = kept(entry.backbone, weights)
+    file = kept(entry)
     yield "on this machine", shown(str(file)) if file else f"not yet: hubtune hub pull {entry.name}"
+
+
+def _fitted(pictures: "Preprocessing") -> str:
+    return {
+        "crop": f"short side to {pictures.resize}, then the centre",
+        "whole": f"whole, long side to {pictures.resize}",
+        "pad": "whole, padded to a square",
+        "stretch": "stretched to a square",
+        "stretch_crop": f"stretched to {pictures.resize} × {pictures.resize}, then the centre",
+    }[pictures.fit]
 
 
 def _numbers(values: tuple[float, ...]) -> str:
     return " ".join(f"{value:g}" for value in values)
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:  # another process may be removing it, too
+        return 0
 
 
 def _size(count: int) -> str:
@@ -358,6 +376,6 @@ def _checked_files() -> Iterator[tuple[str, Path, str | None]]:
     for entry in PRETRAINED:
         if entry.weights is None:
             continue
-        file = kept(entry.backbone, entry.weights)
+        file = kept(entry)
         if file is not None:
-            yield entry.name, file, damage(entry.backbone, entry.weights, file)
+            yield entry.name, file, damage(entry, file)

@@ -371,6 +371,8 @@ class Preprocessing(BaseModel):
         left, top, right, bottom = box or (0, 0, *image.size)
         column, next_column, across = _between(left, right, sides[0], image.width)
         row, next_row, down = _between(top, bottom, sides[1], image.height)
+        # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
+        across[next_column == column] = 0
         across, down = across[:, None], down[:, None, None]
         pixels = np.asarray(image)
 
@@ -393,8 +395,7 @@ def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarr
     The share is in parts of ``_UNIT``.
     """
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
-    # Beyond the centres of the outermost pixels, these are both neighbours.
-    centres = np.clip(centres, 0, limit - 1)
     first = np.floor(centres).astype(np.int32)
     share = np.rint((centres - first) * _UNIT).astype(np.int32)
-    return first, np.minimum(first + 1, limit - 1), share
+    # Beyond the centres of the outermost pixels, these are both neighbours.
+    return np.clip(first, 0, limit - 1), np.clip(first + 1, 0, limit - 1), share

@@ -13,6 +13,7 @@ import paddle
 from paddle import nn
 
 from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.hub.foreign_code import in_short
 from hubtune.model import Model
 from hubtune.models.classifier import Classifier
 
@@ -37,7 +38,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
 
     Raises:
         UsageError: if PaddleHub could not use the name, or the folder holds files.
-        ModelError: if the network cannot be saved as a program.
+        ModelError: if the model was not fine-tuned, or the network cannot be saved as a program.
         MachineError: if the folder cannot be written.
 
     Example:
@@ -45,6 +46,8 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     """
     folder = Path(folder)
     check_target(folder, name)
+    if not isinstance(model.classifier, Classifier):
+        raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
     # Built beside its place, so that a folder that is there is whole.
     new = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -95,7 +98,10 @@ def check_target(folder: Path, name: str) -> None:
 
 
 def _is_package(name: str) -> bool:
-    spec = importlib.util.find_spec(name)
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # of __main__, for example
+        return True
     # A mere folder in the working directory has a specification, too, but no origin.
     return spec is not None and spec.origin is not None
 
@@ -126,10 +132,8 @@ def _save_network(model: Model, path: Path) -> None:
     except OSError:
         raise
     except Exception as error:  # a network of foreign code can fail in any way
-        said = " ".join(str(error).split())[:300]
         raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program "
-            f"({type(error).__name__}: {said})"
+            f"The network {model.card.architecture} cannot be saved as a Paddle program ({in_short(error)})"
         ) from error
 
 

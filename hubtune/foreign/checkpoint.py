@@ -166,8 +166,8 @@ def _weights_file(path: Path) -> Path:
     if path.is_file():
         return path
     # PaddleClas itself names a checkpoint without its suffix.
-    candidates = [path.with_name(f"{path.name}.pdparams"), *(path / name for name in _WEIGHTS_FILES)]
-    for candidate in candidates:
+    bare = path.parent / f"{path.name}.pdparams"
+    for candidate in [path / name for name in _WEIGHTS_FILES] if path.is_dir() else [bare]:
         if candidate.is_file():
             return candidate
     inside = f" ({', '.join(_WEIGHTS_FILES)})" if path.is_dir() else ""

@@ -6,6 +6,7 @@ turns.
 """
 
 import contextlib
+import errno
 import hashlib
 import http.client
 import json
@@ -17,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -36,6 +37,42 @@ _CHUNK = 2**18
 _SECONDS_BETWEEN_LINES = 10.0
 
 Progress = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the file at an address.
+
+    Attributes:
+        sha256: its sum as published, in hexadecimal; ``None`` where none is.
+        md5: the same.
+        misfit: asked, where no sum is published, before a file is used for the first time: tells in words
+            what is wrong with its content, ``None`` for nothing.
+        recorded: whether the sum is not published, but that of the file that was used first.
+    """
+
+    sha256: str | None = None
+    md5: str | None = None
+    misfit: Callable[[Path], str | None] | None = None
+    recorded: bool = False
+
+    @property
+    def summed(self) -> bool:
+        """Whether there is a sum."""
+        return bool(self.sha256 or self.md5)
+
+    def difference(self, path: Path) -> str | None:
+        """Return in words how a file's sum differs; ``None`` where it does not, or there is none.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
+            if expected:
+                found = sha256_of(path) if kind == "sha256" else _md5_of(path)
+                if found != expected.lower():
+                    return f"has the {kind} {found} instead of {expected.lower()}"
+        return None
 
 
 def home() -> Path:
@@ -70,34 +107,30 @@ def cached(url: str) -> Path:
     return weights_folder() / f"{name.stem or 'file'}-{mark}{name.suffix}"
 
 
-def fetch(
-    url: str, *, sha256: str | None = None, md5: str | None = None, progress: Progress | None = None
-) -> Path:
+def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
     """Return the verified local copy of the file at an address, downloading it where it is missing.
 
-    Where no sum is published, the sha256 of the first download (or of a file that a person has put into the
-    cache) is recorded and holds from then on. A cached file with a wrong sum is fetched
-    anew. The official
+    Where no sum is published, the sha256 of the first sound file (downloaded, or put into the cache by a
+    person) is recorded and holds from then on. A cached file with a wrong sum is fetched anew. The official
     address is tried first, then each of ``HUBTUNE_MIRROR``. Processes that want the same file take turns, and
     one of them downloads it. An interrupted download is resumed by the next call.
 
     Args:
         url: the official address, http or https.
-        sha256: the published sum, if any.
-        md5: another published sum, if any.
+        known: what is known of the file.
         progress: called with the bytes that are there and the total, ``None`` while that is unknown.
 
     Raises:
-        MachineError: no network, ``HUBTUNE_OFFLINE`` is set, the disk is full, or a folder cannot be written.
+        MachineError: no network, ``HUBTUNE_OFFLINE`` is set, no server has a sound file, the disk is full, or
+            a folder cannot be written.
         ModelError: what the address holds has another sum than published or recorded, or the address is none.
         UsageError: an address in ``HUBTUNE_MIRROR`` is none.
     """
     if not _is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
     path = cached(url)
-    published = Sums(sha256, md5)
     try:
-        reason = damage(path, published, record_of(path))
+        reason = damage(path, known)
         if reason is None:
             return path
         if _offline():
@@ -106,12 +139,14 @@ def fetch(
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path):
             # Another process may have fetched it meanwhile.
-            reason = damage(path, published, record_of(path))
+            reason = damage(path, known)
             if reason is not None:
                 if path.exists():
                     logger.warning("%s %s: it is deleted and fetched again.", path, reason)
                     path.unlink()
-                _download(url, sources, path, published or _recorded(record_of(path)), progress)
+                _download(
+                    url, sources, path, known if known.summed else _recorded(record_of(path), known), progress
+                )
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
         raise _cannot_keep(path, error) from error
     return path
@@ -129,31 +164,33 @@ def record_of(path: Path) -> Path:
     return _beside(path, ".json")
 
 
-def damage(path: Path, published: "Sums", record: Path) -> str | None:
+def damage(path: Path, known: Known, record: Path | None = None) -> str | None:
     """Return in words what is wrong with a file; ``None`` where it can be used.
 
     Args:
         path: the file.
-        published: its sums, if any.
-        record: where its sum is recorded if none is published: read, or written at first use.
+        known: what is known of it.
+        record: where its sum is recorded if none is published: read, or written at first use; default:
+            :func:`record_of` the file.
 
     Raises:
         OSError: the file cannot be read.
     """
+    record = record or record_of(path)
     if not path.is_file():
         return "is not in the cache"
-    if published:
-        return published.difference(path)
-    if not record.exists():
-        return _record_first_use(path, record)
-    recorded = _recorded(record)
-    return recorded.difference(path) if recorded else "has a damaged record beside it"
-
-
-def stored(path: Path) -> list[Path]:
-    """Return the files that the cache has of one download: itself, its record, an interrupted part."""
-    files = [path, record_of(path), *_parts(path)]
-    return [file for file in files if file.is_file()]
+    if known.summed:
+        return known.difference(path)
+    if record.exists():
+        recorded = _recorded(record, known)
+        return recorded.difference(path) if recorded.summed else "has a damaged record beside it"
+    reason = _unsound(path, known)
+    if reason is None:
+        # A cache that is shared read-only can be used all the same.
+        with _ignoring(errno.EACCES, errno.EPERM, errno.EROFS):
+            record.parent.mkdir(parents=True, exist_ok=True)
+            _record(record, path)
+    return reason
 
 
 def contents() -> dict[Path, list[Path]]:
@@ -198,22 +235,18 @@ def _lock_of(path: Path) -> Path:
     return _beside(path, ".lock")
 
 
-def adopt(file: Path, url: str, published: "Sums") -> Path:
-    """Copy a file into the cache as what an address holds, and record its sum; returns its place there.
+def put(file: Path, url: str) -> Path:
+    """Copy a file into the cache as what an address holds, record its sum, and return its place there.
 
     Raises:
-        ModelError: its sum is not the published one.
         MachineError: the cache cannot be written.
     """
     path = cached(url)
-    difference = published.difference(file)
-    if difference is not None:
-        raise ModelError(f"{file} is not the file that is published at {url}: it {difference}.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path):
-            part = _beside(path, ".part")
-            _beside(path, ".part.json").unlink(missing_ok=True)
+            part, origin = _parts(path)
+            origin.unlink(missing_ok=True)
             shutil.copyfile(file, part)
             _record(record_of(path), part)
             part.replace(path)
@@ -235,35 +268,8 @@ class _Lost(Exception):
         self.final = final
 
 
-class _WrongSum(Exception):
-    """A whole file arrived, but not the published or recorded one."""
-
-
-@dataclass(frozen=True)
-class Sums:
-    """What is known of a file: the published sums, or the recorded one; falsy where nothing is.
-
-    Attributes:
-        sha256: in hexadecimal.
-        md5: the same.
-        recorded: whether hubtune recorded it itself, at first use.
-    """
-
-    sha256: str | None
-    md5: str | None
-    recorded: bool = False
-
-    def __bool__(self) -> bool:
-        return bool(self.sha256 or self.md5)
-
-    def difference(self, path: Path) -> str | None:
-        """Return in words how a file differs from what is known; ``None`` where it does not."""
-        for kind, published in (("sha256", self.sha256), ("md5", self.md5)):
-            if published:
-                found = sha256_of(path) if kind == "sha256" else _md5_of(path)
-                if found != published.lower():
-                    return f"has the {kind} {found} instead of {published.lower()}"
-        return None
+class _WrongContent(Exception):
+    """A whole file arrived, but not the right one."""
 
 
 def _md5_of(path: Path) -> str:
@@ -275,25 +281,31 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _recorded(record: Path) -> Sums:
-    """Return the recorded sum; no sum where there is no record, or a damaged one."""
+def _recorded(record: Path, known: Known) -> Known:
+    """Return what is known together with the recorded sum; no sum where the record is missing or damaged."""
     try:
         found = json.loads(record.read_text(encoding="utf-8"))["sha256"]
     except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return Sums(None, None)
-    return Sums(str(found), None, recorded=True)
+        return known
+    return replace(known, sha256=str(found), recorded=True)
 
 
-def _record_first_use(path: Path, record: Path) -> str | None:
+@contextlib.contextmanager
+def _ignoring(*codes: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in codes:
+            raise
+
+
+def _unsound(path: Path, known: Known) -> str | None:
+    """Return in words what is wrong with the content of a file that there is no sum for."""
     with path.open("rb") as file:
         unlikely = _unlikely(file.read(1024))
     if unlikely:
         return f"is {unlikely}"
-    # A cache that is shared read-only can be used all the same.
-    with contextlib.suppress(PermissionError):
-        record.parent.mkdir(parents=True, exist_ok=True)
-        _record(record, path)
-    return None
+    return known.misfit(path) if known.misfit else None
 
 
 def _record(record: Path, content: Path) -> None:
@@ -351,7 +363,7 @@ def _turn(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _download(url: str, sources: list[str], path: Path, wanted: Sums, progress: Progress | None) -> None:
+def _download(url: str, sources: list[str], path: Path, known: Known, progress: Progress | None) -> None:
     """Bring a verified file to its place, or raise."""
     part = _beside(path, ".part")
     failures: list[str] = []
@@ -363,24 +375,24 @@ def _download(url: str, sources: list[str], path: Path, wanted: Sums, progress: 
                 time.sleep(PAUSE_SECONDS * attempt)
             logger.info("Fetching %s from %s.", path.name, server)
             try:
-                _receive(source, part, wanted, progress)
-                _check(part, wanted)
-            except (_Lost, _WrongSum) as failure:
+                _receive(source, part, known, progress)
+                _check(part, known)
+            except (_Lost, _WrongContent) as failure:
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
-                if isinstance(failure, _WrongSum):
+                if isinstance(failure, _WrongContent):
                     wrong = str(failure)
                 elif failure.final:
                     break
                 continue
-            if not wanted:
+            if not known.summed:
                 # Before the file itself, which would count as damaged beside the record of an earlier one.
                 _record(record_of(path), part)
             part.replace(path)
             sync_folder(path.parent)
             _beside(part, ".json").unlink(missing_ok=True)
             return
-    if wrong is not None and wanted.recorded:
+    if wrong is not None and known.recorded:
         raise ModelError(
             f"What {url} holds is not the file that was first fetched from there: it {wrong}, and was thrown "
             f"away. If its publisher has replaced it, delete {record_of(path)} to accept the new one."
@@ -397,12 +409,13 @@ def _download(url: str, sources: list[str], path: Path, wanted: Sums, progress: 
     )
 
 
-def _check(part: Path, wanted: Sums) -> None:
+def _check(part: Path, known: Known) -> None:
     """Check a whole download, and throw it away where it is wrong."""
-    difference = wanted.difference(part)
-    if difference is not None:
+    reason = known.difference(part) if known.summed else _unsound(part, known)
+    if reason is not None:
         part.unlink()
-        raise _WrongSum(difference)
+        _beside(part, ".json").unlink(missing_ok=True)
+        raise _WrongContent(reason)
 
 
 @dataclass(frozen=True)
@@ -421,12 +434,12 @@ def _origin_of(part: Path) -> _Origin | None:
         return None
 
 
-def _receive(source: str, part: Path, wanted: Sums, progress: Progress | None) -> None:
+def _receive(source: str, part: Path, known: Known, progress: Progress | None) -> None:
     """Make the partial file whole, going on where an earlier try stopped if it is surely the same file."""
     origin = _origin_of(part)
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(source, headers={"User-Agent": "hubtune"})
-    if have and origin is not None and (wanted or (origin.source == source and origin.validator)):
+    if have and origin is not None and (known.summed or (origin.source == source and origin.validator)):
         request.add_header("Range", f"bytes={have}-")
         if origin.source == source and origin.validator:
             request.add_header("If-Range", origin.validator)
@@ -445,7 +458,7 @@ def _receive(source: str, part: Path, wanted: Sums, progress: Progress | None) -
         unlikely = None if resumed else _unlikely(chunk)
         if unlikely:
             raise _Lost(f"the answer is {unlikely}")
-        if new.size is None and not wanted and not answer.chunked:
+        if new.size is None and not known.summed and not answer.chunked:
             raise _Lost("the server does not tell the file's length, so it cannot be checked", final=True)
         if not resumed:
             part.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 from hubtune.data.image import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hub.module_code import CODE_FILE, backbone_in
-from hubtune.hub.registry import check_trust
+from hubtune.hub.registry import distinct
 from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import Backbone
@@ -22,12 +22,6 @@ from hubtune.sealed import open_sealed, seal
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = "model.json"
 _CARD_LIMIT = 16 * 2**20  # a hundred thousand class names fit; a file beyond it is not a model's
-
-
-def _distinct(labels: list[str]) -> list[str]:
-    if len(set(labels)) < len(labels):
-        raise ValueError("two classes have one name")
-    return labels
 
 
 class ModelCard(BaseModel):
@@ -52,7 +46,7 @@ class ModelCard(BaseModel):
     schema_version: Literal[1] = 1
     architecture: str
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
-    labels: Annotated[list[str], AfterValidator(_distinct)] = Field(min_length=1, max_length=100_000)
+    labels: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
     module: str
     module_sha256: str | None
@@ -123,8 +117,7 @@ def _architecture(found: Path, name: str, trust_code: bool) -> Backbone:
     if name != CODE_FILE:
         return find(name).backbone
     open_sealed(found, CODE_FILE)  # what is run must be what was written
-    check_trust(found, trust_code)
-    return backbone_in(found)
+    return backbone_in(found, trust_code=trust_code)[0]
 
 
 def _card_in(found: Path) -> ModelCard:

@@ -61,16 +61,16 @@ class Module:
         self.name = os.fspath(name)
         self.weights = None if weights is None else os.fspath(weights)
         found = resolve(self.name, trust_code=trust_code)
-        self.backbone = found.backbone
+        self.backbone = found.pretrained.backbone
         self.preprocessing = found.preprocessing
         self.code = found.code
         self.labels: tuple[str, ...] = ()
         self.weights_file: Path | None = None
         self.weights_sha256: str | None = None
-        if self.weights == "official" and found.weights_file is not None:
-            self.weights_file = found.weights_file
+        if self.weights == "official":
+            self.weights_file = found.own_weights() or resolve_weights("official", found.pretrained)
         elif self.weights is not None:
-            self.weights_file = resolve_weights(self.weights, self.backbone, found.published)
+            self.weights_file = resolve_weights(self.weights, found.pretrained)
         # A download may take minutes; building the network comes after whatever can go wrong there.
         tensors: Tensors | None = None if self.weights_file is None else read_weights(self.weights_file)
         self.network = self.backbone.build(num_classes=found.num_classes)

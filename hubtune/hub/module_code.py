@@ -5,14 +5,10 @@ record like those in :mod:`hubtune.models`. A PaddleHub 2.x module, which has a 
 left to PaddleHub itself.
 """
 
-import hashlib
 import re
-import sys
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,6 +16,7 @@ import paddle
 
 from hubtune.errors import ModelError
 from hubtune.hub import paddlehub_module
+from hubtune.hub.foreign_code import run, told
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 
 CODE_FILE = "module.py"
@@ -28,71 +25,59 @@ _RECORD = "BACKBONE"
 _MOST_DIFFERENCE = 1e-4  # of the largest value, between a network and its stages run in turn
 
 
-def backbone_in(folder: Path) -> Backbone:
-    """Run the ``module.py`` of a folder and return the architecture that it defines, checked on one picture.
+def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
+    """Run the ``module.py`` of a folder.
 
-    Call this only where the person has said that the code may run.
+    Args:
+        folder: a module's or a model's.
+        trust_code: whether the person has said that the code may run.
+
+    Returns:
+        The architecture that the code defines, checked on one picture, and the code that was run.
 
     Raises:
-        ModelError: the code cannot be read or fails, or what it defines does not keep a record's promises.
+        ModelError: the code may not run, cannot be read or fails, or what it defines does not keep a record's
+            promises.
         MachineError: it is a PaddleHub module, and PaddleHub is not installed.
     """
     file = folder / CODE_FILE
+    if not trust_code:
+        raise ModelError(
+            f"{folder} has code of its own ({CODE_FILE}), which could do anything on this machine, and was "
+            "not run. Read it, and if you trust it, add --trust-code, `trust_code: true` under module in the "
+            "recipe, or trust_code=True in Python"
+        )
     try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{file} cannot be read: {error}") from error
-    if not re.search(rf"^{_RECORD}\b", text, re.MULTILINE):
-        if "moduleinfo" in text:
-            backbone = paddlehub_module.backbone_of(folder)
-            _guarded(file, _check)(backbone, file)
-            return backbone
+        code = file.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}") from error
+    if re.search(rb"^%b\b" % _RECORD.encode(), code, re.MULTILINE):
+        backbone = _own_form(file, code)
+    elif b"moduleinfo" in code:
+        backbone = paddlehub_module.backbone_of(file, code)
+    else:
         raise ModelError(
             f"{file} defines no {_RECORD}: write `{_RECORD} = Backbone(...)`, as `hubtune hub new DIR` does"
         )
-    record = getattr(_run(file, text), _RECORD, None)
+    with told(file):
+        _check(backbone, file)
+    return backbone, code
+
+
+def _own_form(file: Path, code: bytes) -> Backbone:
+    with told(file):
+        record = getattr(run(file, code), _RECORD, None)
     if not isinstance(record, Backbone):
         raise ModelError(
             f"{_RECORD} in {file} is {type(record).__name__}, not a hubtune.models.backbone.Backbone"
         )
-    guarded = replace(record, build=_guarded(file, record.build), stages=_guarded(file, record.stages))
-    _guarded(file, _check)(guarded, file)
-    return guarded
-
-
-def _run(file: Path, text: str) -> ModuleType:
-    # The name is new for each content: a module that was changed is another one.
-    module = ModuleType(f"hubtune_module_{hashlib.sha256(text.encode()).hexdigest()[:16]}")
-    module.__file__ = str(file)
-    sys.modules[module.__name__] = module  # dataclasses look their module up there
-
-    def run() -> None:
-        # The one place that runs a user's code; not an import, which would leave __pycache__ in the folder.
-        exec(compile(text, str(file), "exec"), vars(module))  # noqa: S102
-
-    _guarded(file, run)()
-    return module
+    return replace(record, build=_guarded(file, record.build), stages=_guarded(file, record.stages))
 
 
 def _guarded(file: Path, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function with whatever a user's code raises told in a sentence."""
-
     def call(*arguments: Any, **named: Any) -> Any:
-        try:
+        with told(file):
             return function(*arguments, **named)
-        except ModelError:
-            raise
-        except Exception as error:  # a user's code can raise anything
-            lines = [
-                frame.lineno
-                for frame in traceback.extract_tb(error.__traceback__)
-                if frame.filename == str(file)
-            ]
-            line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-            said = " ".join(str(error).split())[:300]
-            raise ModelError(
-                f"{file} failed{f' in line {line}' if line else ''} ({type(error).__name__}: {said}): mend it"
-            ) from error
 
     return call
 

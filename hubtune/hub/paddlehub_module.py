@@ -5,9 +5,7 @@ network that the module is used. Here the class only builds an architecture with
 """
 
 import contextlib
-import hashlib
 import importlib
-import importlib.util
 import inspect
 import io
 import sys
@@ -16,7 +14,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,22 +22,28 @@ from paddle import nn
 from paddle.utils import unique_name
 
 from hubtune.data.image import Preprocessing
-from hubtune.errors import HubtuneError, MachineError, ModelError
+from hubtune.errors import MachineError, ModelError
+from hubtune.hub.foreign_code import in_short, run, told
 from hubtune.models.backbone import Backbone, Stage
 
-_CODE_FILE = "module.py"
 _LABELS_FILE = "label_list.txt"
 _INSTALL = 'pip install "hubtune[paddlehub]"'
+
+_ADVICE = (
+    "it must be one file that runs with today's Paddle. Where hubtune has the architecture itself "
+    "(`hubtune hub list`), name that, with the module's weights file"
+)
 
 # PaddleHub resizes with OpenCV, whose names of the filters these are.
 _INTERPOLATION = {"LINEAR": "bilinear", "CUBIC": "bicubic", "LANCZOS4": "lanczos"}
 
 
-def backbone_of(folder: Path) -> Backbone:
+def backbone_of(file: Path, code: bytes) -> Backbone:
     """Run the ``module.py`` of a PaddleHub module and return its architecture.
 
-    Call this only where the person has said that the code may run. The first call in a process imports
-    PaddleHub, which takes seconds and makes folders in the home directory.
+    Call this only where the person has said that the code may run; it must be in this one file, of which a
+    fine-tuned model keeps a copy. The first call in a process imports PaddleHub, which takes seconds and
+    makes folders in the home directory.
 
     The stages are ``stem``, everything before the last linear layer, and ``head``, that layer; its input is
     the feature.
@@ -49,12 +52,10 @@ def backbone_of(folder: Path) -> Backbone:
         ModelError: the code does not run with today's Paddle, or is no image classifier's.
         MachineError: PaddleHub is not installed, or cannot be imported.
     """
-    folder = folder.resolve()
-    file = folder / _CODE_FILE
     with _hushed():
         _import_paddlehub()
-        with _told(file):
-            kind = _class_in(file)
+        with told(file, _ADVICE):
+            kind = _class_in(file, code)
             network = _build(kind, num_classes=1)
             inputs = _inputs_of(network, file)
     head = _last_linear(network)
@@ -65,7 +66,7 @@ def backbone_of(folder: Path) -> Backbone:
         )
 
     def build(num_classes: int) -> nn.Layer:
-        with _hushed(), _told(file):
+        with _hushed(), told(file, _ADVICE):
             return _build(kind, num_classes)
 
     width = int(head.weight.shape[0])
@@ -147,38 +148,23 @@ def _import_paddlehub() -> None:
                 f"This is a PaddleHub module, and PaddleHub is not installed: {_INSTALL}"
             ) from error
         raise MachineError(
-            f"PaddleHub cannot be imported ({type(error).__name__}: {_short(error)}): install the versions "
+            f"PaddleHub cannot be imported ({in_short(error)}): install the versions "
             f"that work together by {_INSTALL}"
         ) from error
 
 
-def _class_in(file: Path) -> Any:
+def _class_in(file: Path, code: bytes) -> Any:
     """Run ``module.py`` and return the class in it that ``@moduleinfo`` marks."""
     # PaddleHub's own loader imports by the folder's name: two folders of one name get mixed up, and a name
     # with a dot fails.
-    folder = str(file.parent)
-    digest = hashlib.sha256(folder.encode(errors="surrogateescape") + file.read_bytes()).hexdigest()
-    package = ModuleType(f"hubtune_paddlehub_{digest[:16]}")
-    package.__path__ = [folder]  # for `from .other import …`
-    sys.modules[package.__name__] = package
-    spec = importlib.util.spec_from_file_location(f"{package.__name__}.module", file)
-    if spec is None or spec.loader is None:
-        raise ModelError(f"{file} cannot be read as Python")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    path = [*sys.path]
-    sys.path.insert(0, str(file.parent.parent))  # for `from <the folder's name>.other import …`
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = path
+    module = run(file, code)
     marked: list[Any] = [
         kind for kind in vars(module).values() if inspect.isclass(kind) and hasattr(kind, "_hook_by_hub")
     ]
     image_classifier = importlib.import_module("paddlehub.module.cv_module").ImageClassifierModule
     for kind in marked:
         if issubclass(kind, image_classifier) and issubclass(kind, nn.Layer):
-            kind.directory = folder
+            kind.directory = str(file.parent.resolve())
             return kind
     found = (
         f"{marked[0].__name__} in it is another kind of module" if marked else "it has no @moduleinfo class"
@@ -306,23 +292,3 @@ def _hushed() -> Iterator[None]:
             yield
     finally:
         sys.dont_write_bytecode = writes_no_bytecode
-
-
-@contextlib.contextmanager
-def _told(file: Path) -> Iterator[None]:
-    """Tell what a module's code raises in a sentence."""
-    try:
-        yield
-    except HubtuneError:
-        raise
-    # Its code can raise anything, and some of PaddleHub's modules end the process where they know no better.
-    except (Exception, SystemExit) as error:
-        raise ModelError(
-            f"The PaddleHub module {file} does not run here ({type(error).__name__}: {_short(error)}); many "
-            "of PaddleHub's modules were written for an older Paddle: if hubtune has the architecture itself "
-            "(`hubtune hub list`), name that, with the module's weights file"
-        ) from error
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -8,6 +8,7 @@ from hubtune.models.backbone import Backbone, Tensors, head_keys
 from hubtune.models.catalog import BACKBONES, BY_NAME
 
 _STATISTICS = ("_mean", "_variance")  # BatchNorm's, which are not trained
+_PROBE = 2  # a number of classes that is no other side of a head's tensors
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ def recognise(file: Path, tensors: Tensors) -> Recognised:
         for backbone in BACKBONES.values()
         if (num_classes := classes_of(backbone, tensors)) is not None
     ]
-    # Two records may describe one network, such as Paddle's own.
-    fitting = [*{found.backbone.build: found for found in reversed(fitting)}.values()][::-1]
     named = BY_NAME.get(file.stem.removesuffix("_pretrained"))
     if named is not None and any(found.backbone is named.backbone for found in fitting):
         fitting = [found for found in fitting if found.backbone is named.backbone]
@@ -65,15 +64,19 @@ def classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
     """
     own = tensors if backbone.translate is None else backbone.translate(tensors)
     trained = sum(array.size for key, array in own.items() if not key.endswith(_STATISTICS))
-    # The record counts with 1000 classes, each of which has a weight for every feature, and a bias. Only
-    # where the number of classes comes out whole is the network built: building all would take minutes.
-    more, rest = divmod(trained - backbone.parameters, backbone.width + 1)
-    num_classes = 1000 + more
-    if rest or num_classes < 0:
+    # The record counts with 1000 classes, each of which has a weight for every feature, and a bias; some
+    # networks have several such layers. Only where a number of classes can make up for the difference is the
+    # network built: building all would take minutes.
+    if (trained - backbone.parameters) % (backbone.width + 1):
         return None
-    network = backbone.build(num_classes=num_classes or 1)
+    network = backbone.build(num_classes=_PROBE)
     shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
-    if not num_classes:
-        for key in head_keys(network, backbone.stages(network)):
-            del shapes[key]
-    return num_classes if shapes == {key: array.shape for key, array in own.items()} else None
+    head = head_keys(network, backbone.stages(network))
+    if not head & own.keys():
+        found = 0
+        shapes = {key: shape for key, shape in shapes.items() if key not in head}
+    else:
+        found = own[min(head & own.keys())].shape[-1]
+        for key in head:
+            shapes[key] = tuple(found if side == _PROBE else side for side in shapes[key])
+    return found if shapes == {key: array.shape for key, array in own.items()} else None

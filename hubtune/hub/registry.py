@@ -1,7 +1,8 @@
 """Names → what they stand for: a backbone, its weights and the preprocessing it was trained with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -15,8 +16,8 @@ from hubtune.hub import paddlehub_module
 from hubtune.hub.module_code import CODE_FILE, backbone_in
 from hubtune.hub.recognise import recognise
 from hubtune.hub.safe_load import read_weights
-from hubtune.models.backbone import Backbone, PublishedWeights
-from hubtune.models.catalog import BY_NAME, find
+from hubtune.models.backbone import Backbone
+from hubtune.models.catalog import BY_NAME, Pretrained, find, with_own_weights
 from hubtune.recipe.strict_yaml import read_yaml
 
 MODULE_FILE = "module.yaml"
@@ -40,7 +41,12 @@ class ModuleWeights(BaseModel):
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-def _distinct(names: list[str]) -> list[str]:
+def distinct(names: list[str]) -> list[str]:
+    """Return class names as they are, for pydantic.
+
+    Raises:
+        ValueError: two are the same.
+    """
     if len(set(names)) < len(names):
         raise ValueError("two classes have one name")
     return names
@@ -66,9 +72,13 @@ class ModuleDescription(BaseModel):
     architecture: str
     preprocessing: Preprocessing | None = None
     weights: ModuleWeights | None = None
-    classes: Annotated[list[str], AfterValidator(_distinct)] = []
+    classes: Annotated[list[str], AfterValidator(distinct)] = []
     licence: str
     description: str = ""
+
+
+def _no_file() -> Path | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -76,21 +86,20 @@ class Resolved:
     """What a module's name stands for.
 
     Attributes:
-        backbone: the architecture.
+        pretrained: the architecture, and its official weights if any.
         preprocessing: how pictures enter it.
         num_classes: number of classes of the pretraining head.
         labels: names of these classes, in order; empty where they are unknown.
-        published: the official weights on the network, if any.
-        weights_file: the weights that the name itself brings along, checked; ``None`` for others.
+        own_weights: finds and checks the weights file that the name itself brings along, raising a
+            ``ModelError`` where it is not sound; ``None`` where there is none.
         code: the ``module.py`` that the architecture was made by; ``None`` for hubtune's own.
     """
 
-    backbone: Backbone
+    pretrained: Pretrained
     preprocessing: Preprocessing
     num_classes: int = IMAGENET_CLASSES
     labels: tuple[str, ...] = ()
-    published: PublishedWeights | None = None
-    weights_file: Path | None = None
+    own_weights: Callable[[], Path | None] = _no_file
     code: bytes | None = None
 
 
@@ -110,12 +119,7 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
         return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)), trust_code)
     if name in BY_NAME:
         found = find(name)
-        return Resolved(
-            found.backbone,
-            preprocessing_of(found.backbone),
-            labels=imagenet_classes(),
-            published=found.weights,
-        )
+        return Resolved(found, preprocessing_of(found.backbone), labels=imagenet_classes())
     path = Path(name).expanduser()
     if path.is_dir():
         return _read_folder(path, trust_code)
@@ -158,11 +162,11 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
 def _read_file(file: Path) -> Resolved:
     found = recognise(file, read_weights(file))
     return Resolved(
-        found.backbone,
+        with_own_weights(found.backbone),
         preprocessing_of(found.backbone),
         num_classes=found.num_classes or IMAGENET_CLASSES,
         labels=imagenet_classes() if found.num_classes == IMAGENET_CLASSES else (),
-        weights_file=file,
+        own_weights=lambda: file,
     )
 
 
@@ -179,20 +183,20 @@ def _read_folder(folder: Path, trust_code: bool) -> Resolved:
         raise ModelError(f"{file} is not a valid module description: {problems}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
-    weights = None if description.weights is None else _checked_weights(folder, description.weights)
-    backbone, code = _architecture(folder, description.architecture, trust_code)
+    pretrained, code = _architecture(folder, description.architecture, trust_code)
     return Resolved(
-        backbone,
-        description.preprocessing or preprocessing_of(backbone),
+        pretrained,
+        description.preprocessing or preprocessing_of(pretrained.backbone),
         num_classes=len(description.classes) or IMAGENET_CLASSES,
         labels=tuple(description.classes),
-        published=backbone.weights,
-        weights_file=weights,
+        own_weights=partial(_checked_weights, folder, description.weights),
         code=code,
     )
 
 
-def _checked_weights(folder: Path, weights: ModuleWeights) -> Path:
+def _checked_weights(folder: Path, weights: ModuleWeights | None) -> Path | None:
+    if weights is None:
+        return None
     file = folder / weights.file
     if not file.is_file():
         raise ModelError(f"{folder / MODULE_FILE} names the weights {weights.file}, which are not there")
@@ -204,36 +208,21 @@ def _checked_weights(folder: Path, weights: ModuleWeights) -> Path:
     return file
 
 
-def _architecture(folder: Path, architecture: str, trust_code: bool) -> tuple[Backbone, bytes | None]:
-    """Return the backbone that a module folder names, and the code that it was made by."""
-    if architecture != CODE_FILE:
-        return find(architecture).backbone, None
-    check_trust(folder, trust_code)
-    return backbone_in(folder), (folder / CODE_FILE).read_bytes()
+def _architecture(folder: Path, name: str, trust_code: bool) -> tuple[Pretrained, bytes | None]:
+    if name != CODE_FILE:
+        return find(name), None
+    backbone, code = backbone_in(folder, trust_code=trust_code)
+    return with_own_weights(backbone), code
 
 
 def _read_paddlehub(folder: Path, trust_code: bool) -> Resolved:
-    backbone, code = _architecture(folder, CODE_FILE, trust_code)
+    backbone, code = backbone_in(folder, trust_code=trust_code)
     labels = paddlehub_module.labels_of(folder)
     return Resolved(
-        backbone,
+        with_own_weights(backbone),
         paddlehub_module.preprocessing_of(backbone),
         num_classes=len(labels) or IMAGENET_CLASSES,
-        labels=tuple(labels),
-        weights_file=paddlehub_module.weights_of(folder),
+        labels=labels,
+        own_weights=partial(paddlehub_module.weights_of, folder),
         code=code,
     )
-
-
-def check_trust(folder: Path, trust_code: bool) -> None:
-    """Refuse a folder whose code a person has not said to run.
-
-    Raises:
-        ModelError: ``trust_code`` is false.
-    """
-    if not trust_code:
-        raise ModelError(
-            f"{folder} has code of its own ({CODE_FILE}), which could do anything on this machine, and was "
-            "not run. Read it, and if you trust it, add --trust-code, `trust_code: true` under module in the "
-            "recipe, or trust_code=True in Python"
-        )

@@ -1,6 +1,8 @@
 """From the name of weights to a network that holds all of them, or an error and an untouched network."""
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,18 +13,16 @@ from hubtune.hub import cache, other_caches
 from hubtune.hub.recognise import classes_of
 from hubtune.hub.safe_load import read_weights
 from hubtune.log import logger
-from hubtune.models.backbone import Backbone, PublishedWeights, Tensors
+from hubtune.models.backbone import PublishedWeights, Tensors
+from hubtune.models.catalog import Pretrained
+
+OFFICIAL_CLASSES = 1000
+"""Official weights were trained on ImageNet, or have no head."""
 
 _LISTED = 10
 
 
-def resolve(
-    weights: str | Path,
-    backbone: Backbone,
-    published: PublishedWeights | None,
-    *,
-    progress: cache.Progress | None = None,
-) -> Path:
+def resolve(weights: str | Path, pretrained: Pretrained, *, progress: cache.Progress | None = None) -> Path:
     """Return the file that weights are in.
 
     Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
@@ -30,8 +30,7 @@ def resolve(
 
     Args:
         weights: ``"official"`` or a path.
-        backbone: the architecture.
-        published: where its official weights are; ``None`` where there are none.
+        pretrained: the architecture and its official weights.
         progress: called with the bytes that are there and the total, ``None`` while that is unknown.
 
     Raises:
@@ -40,69 +39,122 @@ def resolve(
         MachineError: the official weights cannot be fetched or kept.
     """
     if weights == "official":
-        if published is None:
-            raise ModelError(
-                f"No official weights are published for {backbone.name}; pass a file with "
-                "`-o module.weights=FILE`, or `-o module.weights=none` for random ones."
-            )
-        if not cache.cached(published.url).exists():
-            elsewhere = _elsewhere(backbone, published)
-            if elsewhere is not None:
-                logger.info("Using %s, which another program has downloaded.", elsewhere)
-                return elsewhere
-        return cache.fetch(published.url, sha256=published.sha256, md5=published.md5, progress=progress)
+        own = cache.cached(_published(pretrained).url)
+        if damage(pretrained, own) is None:
+            return own
+        elsewhere = _elsewhere(pretrained)
+        if elsewhere is not None:
+            logger.info("Using %s, which another program has downloaded.", elsewhere)
+            return elsewhere
+        return cache.fetch(_published(pretrained).url, _known(pretrained), progress=progress)
     path = Path(weights).expanduser()
     if path.is_dir():
         raise ModelError(
-            f"The weights for {backbone.name} are to come from {path}, which is a folder; name a file."
+            f"The weights for {pretrained.name} are to come from {path}, which is a folder; name a file."
         )
     if not path.is_file():
         near = suggest(path.name, [file.name for file in _files_of(path.parent)])
         raise ModelError(
-            f"The weights file {path} for {backbone.name} is not there.{near or ' Check the path.'}"
+            f"The weights file {path} for {pretrained.name} is not there.{near or ' Check the path.'}"
         )
     return path
 
 
-def kept(backbone: Backbone, published: PublishedWeights) -> Path | None:
+def pull(pretrained: Pretrained, *, progress: cache.Progress | None = None) -> Path:
+    """Bring official weights into hubtune's own cache, and return the file there.
+
+    Args:
+        pretrained: the architecture and its official weights.
+        progress: as for :func:`resolve`.
+
+    Raises:
+        ModelError: as for :func:`resolve`.
+        MachineError: as for :func:`resolve`.
+    """
+    file = resolve("official", pretrained, progress=progress)
+    return file if file == cache.cached(_published(pretrained).url) else adopt(file, pretrained)
+
+
+def adopt(file: Path, pretrained: Pretrained) -> Path:
+    """Copy a file into the cache as official weights, and return it there.
+
+    Raises:
+        ModelError: the file is not the published one, or holds no weights of this architecture.
+        MachineError: the cache cannot be written.
+    """
+    published = _published(pretrained)
+    reason = _known(pretrained).difference(file) or _misfit(pretrained, file)
+    if reason is not None:
+        raise ModelError(
+            f"{file} cannot be the official weights of {pretrained.name} ({published.url}): it {reason}. It "
+            f"can be named where it is used, as `-o module.weights={file}`"
+        )
+    return cache.put(file, published.url)
+
+
+def kept(pretrained: Pretrained) -> Path | None:
     """Return where official weights lie on this machine, without checking them; ``None`` for nowhere."""
-    own = cache.cached(published.url)
+    own = cache.cached(_published(pretrained).url)
     if own.is_file():
         return own
-    return next(_candidates(backbone, published), None)
+    return next(_candidates(pretrained), None)
 
 
-def damage(backbone: Backbone, published: PublishedWeights, file: Path) -> str | None:
-    """Return in words what is wrong with a file that :func:`kept` has found; ``None``: it can be used."""
-    sums = cache.Sums(published.sha256, published.md5)
+def damage(pretrained: Pretrained, file: Path) -> str | None:
+    """Return in words what is wrong with a file in a cache; ``None`` where it can be used."""
+    known = _known(pretrained)
+    url = _published(pretrained).url
     try:
-        if file == cache.cached(published.url):
-            return cache.damage(file, sums, cache.record_of(file))
-        record = other_caches.record_of(file)
-        if file in other_caches.downloaded(published.url):
-            return cache.damage(file, sums, record)
-        # PaddleHub has its own form of the file, to which the published sums do not apply.
-        reason = cache.damage(file, cache.Sums(None, None), record)
-        if reason is None and classes_of(backbone, read_weights(file)) is None:
-            reason = f"is not of {backbone.name}"
-        return reason
-    except (OSError, ModelError) as error:
-        return f"cannot be used ({error})"
+        if file == cache.cached(url):
+            return cache.damage(file, known)
+        if file not in other_caches.downloaded(url):
+            # PaddleHub has its own form of the file, to which the published sums do not apply.
+            known = replace(known, sha256=None, md5=None)
+        return cache.damage(file, known, other_caches.record_of(file))
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
 
 
-def _elsewhere(backbone: Backbone, published: PublishedWeights) -> Path | None:
+def _published(pretrained: Pretrained) -> PublishedWeights:
+    if pretrained.weights is None:
+        raise ModelError(
+            f"No official weights are published for {pretrained.name}; pass a file with "
+            "`-o module.weights=FILE`, or `-o module.weights=none` for random ones."
+        )
+    return pretrained.weights
+
+
+def _known(pretrained: Pretrained) -> cache.Known:
+    published = _published(pretrained)
+    return cache.Known(published.sha256, published.md5, misfit=partial(_misfit, pretrained))
+
+
+def _misfit(pretrained: Pretrained, file: Path) -> str | None:
+    """Return in words why a file cannot be the official weights; ``None`` where it can."""
+    try:
+        num_classes = classes_of(pretrained.backbone, read_weights(file))
+    except ModelError as error:
+        return f"cannot be read as weights: {error}"
+    if num_classes is None:
+        return f"does not hold the tensors of {pretrained.backbone.name}"
+    if num_classes not in (0, OFFICIAL_CLASSES):
+        return f"has a head of {num_classes:,} classes, not of {OFFICIAL_CLASSES:,}"
+    return None
+
+
+def _elsewhere(pretrained: Pretrained) -> Path | None:
     """Return a sound copy of official weights in another program's cache, if there is one."""
-    for file in _candidates(backbone, published):
-        reason = damage(backbone, published, file)
+    for file in _candidates(pretrained):
+        reason = damage(pretrained, file)
         if reason is None:
             return file
         logger.warning("%s %s: left alone.", file, reason)
     return None
 
 
-def _candidates(backbone: Backbone, published: PublishedWeights) -> Iterator[Path]:
-    yield from other_caches.downloaded(published.url)
-    yield from other_caches.of_paddlehub_module(published.names[0] if published.names else backbone.name)
+def _candidates(pretrained: Pretrained) -> Iterator[Path]:
+    yield from other_caches.downloaded(_published(pretrained).url)
+    yield from other_caches.of_paddlehub_module(pretrained.name)
 
 
 def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source: str) -> bool:

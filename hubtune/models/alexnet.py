@@ -4,7 +4,7 @@ Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Netwo
 (https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks), in the
 form of Krizhevsky, "One weird trick for parallelizing convolutional neural networks"
 (https://arxiv.org/abs/1404.5997). The layers are those of ``paddle.vision``, which PaddleClas's
-``model_zoo/alexnet.py`` equals in key names, function and weights file.
+``model_zoo/alexnet.py`` equals in key names, function and weights file: both names mean the same here.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ BACKBONES = (
         parameters=61_100_840,
         # The sum that paddle.vision publishes for the same address.
         weights=replace(paddleclas("AlexNet", 56.7, 79.2), md5="7f0f9f737132e02732d75a1459d98a43"),
-        aliases=("AlexNet",),
+        aliases=("AlexNet", "paddle.vision:alexnet"),
         size_multiple=None,
     ),
 )

@@ -66,8 +66,13 @@ class Pretrained:
     aliases: tuple[str, ...]
 
 
+def with_own_weights(backbone: Backbone) -> Pretrained:
+    """Return what a backbone's own name means."""
+    return Pretrained(backbone.name, backbone, backbone.weights, backbone.aliases)
+
+
 def _entries(backbone: Backbone) -> list[Pretrained]:
-    entries = [Pretrained(backbone.name, backbone, backbone.weights, backbone.aliases)]
+    entries = [with_own_weights(backbone)]
     for weights in backbone.variants:
         name, *aliases = weights.names
         entries.append(Pretrained(name, backbone, weights, tuple(aliases)))

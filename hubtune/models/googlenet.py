@@ -2,13 +2,12 @@
 
 Szegedy et al., "Going Deeper with Convolutions" (https://arxiv.org/abs/1409.4842). The layers are those of
 ``paddle.vision``, which PaddleClas's ``model_zoo/googlenet.py`` equals in key names, function and weights
-file.
+file: both names mean the same here.
 """
 
 from dataclasses import replace
 
 import paddle
-from paddle import nn
 from paddle.vision import models
 
 from hubtune.models.backbone import Backbone, Stage, paddleclas, stages_of
@@ -19,13 +18,11 @@ class MainGoogLeNet(models.GoogLeNet):
     """GoogLeNet that answers with its main output only.
 
     The auxiliary outputs take 224-pixel input only and are of no use in transfer learning. Their layers
-    remain, with the 1000 classes of ImageNet, so that the official weights fit whatever ``num_classes`` is;
-    the forward pass leaves them out.
+    remain, so that its files fit; the forward pass leaves them out.
     """
 
     def __init__(self, num_classes: int = 1000) -> None:
-        super().__init__()
-        self._fc_out = nn.Linear(1024, num_classes)
+        super().__init__(num_classes)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
@@ -44,9 +41,10 @@ def googlenet_stages(network: MainGoogLeNet) -> list[Stage]:
         [network._ince5a, network._ince5b],
         head=[pooled, network._drop, network._fc_out],
     )
-    auxiliary = [network._conv_o1, network._fc_o1, network._drop_o1, network._out1]
-    auxiliary += [network._conv_o2, network._fc_o2, network._drop_o2, network._out2]
-    return [stem, fine, replace(middle, layers=(*middle.layers, *auxiliary)), coarse, head]
+    auxiliary = [network._conv_o1, network._fc_o1, network._drop_o1]
+    auxiliary += [network._conv_o2, network._fc_o2, network._drop_o2]
+    middle = replace(middle, layers=(*middle.layers, *auxiliary))
+    return [stem, fine, middle, coarse, replace(head, layers=(*head.layers, network._out1, network._out2))]
 
 
 BACKBONES = (
@@ -58,6 +56,6 @@ BACKBONES = (
         parameters=11_535_736,
         # The sum that paddle.vision publishes for the same address.
         weights=replace(paddleclas("GoogLeNet", 70.70, 89.66), md5="80c06f038e905c53ab32c40eca6e26ae"),
-        aliases=("GoogLeNet", "GoogleNet"),
+        aliases=("GoogLeNet", "GoogleNet", "paddle.vision:googlenet"),
     ),
 )

@@ -11,9 +11,7 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddle.vision import models
 
-from hubtune.models.alexnet import alexnet_stages
 from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, stages_of
-from hubtune.models.googlenet import MainGoogLeNet, googlenet_stages
 from hubtune.models.layers import pooled
 
 
@@ -118,39 +116,32 @@ def _backbone(
     width: int,
     parameters: int,
     *,
-    build: Callable[..., nn.Layer] | None = None,
     published: str | None = None,
-    top1: float | None = None,
     input_size: int = 224,
     resize: int = 256,
-    size_multiple: int | None = 1,
 ) -> Backbone:
     """Return the record of a function of ``paddle.vision.models``.
 
     Args:
-        function: the function; it makes the network unless ``build`` is given.
+        function: the function, which makes the network.
         stages: splits the network.
         width: number of pooled features.
         parameters: number of trainable parameters.
-        build: makes the network in the function's place.
         published: the name in Paddle's table of weights files where it is not the function's own.
-        top1: as published for the file, in percent.
         input_size: side of the input, pixels.
         resize: short side before the crop, pixels.
-        size_multiple: other input sides that work, as in the record.
     """
     files = import_module(function.__module__).model_urls
     url, md5 = files.get(published or function.__name__, (None, None))
     return Backbone(
         name=f"paddle.vision:{function.__name__}",
-        build=build or function,
+        build=function,
         stages=stages,
         width=width,
         parameters=parameters,
         input_size=input_size,
         resize=resize,
-        weights=PublishedWeights(url, md5=md5, top1=top1) if url else None,
-        size_multiple=size_multiple,
+        weights=PublishedWeights(url, md5=md5) if url else None,
     )
 
 
@@ -185,11 +176,9 @@ BACKBONES = (
     _backbone(models.densenet169, _densenet_stages, 1664, 14_149_480),
     _backbone(models.densenet201, _densenet_stages, 1920, 20_013_928),
     _backbone(models.densenet264, _densenet_stages, 2688, 33_337_704),
-    _backbone(models.alexnet, alexnet_stages, 4096, 61_100_840, top1=56.7, size_multiple=None),
     _backbone(models.inception_v3, _inception_v3_stages, 2048, 23_834_568, input_size=299, resize=320),
     _backbone(models.squeezenet1_0, _squeezenet_stages, 512, 1_248_424),
     _backbone(models.squeezenet1_1, _squeezenet_stages, 512, 1_235_496),
-    _backbone(models.googlenet, googlenet_stages, 1024, 11_535_736, build=MainGoogLeNet, top1=70.7),
     _backbone(models.shufflenet_v2_x0_25, _shufflenet_stages, 512, 603_688),
     _backbone(models.shufflenet_v2_x0_33, _shufflenet_stages, 512, 647_272),
     _backbone(models.shufflenet_v2_x0_5, _shufflenet_stages, 1024, 1_366_792),

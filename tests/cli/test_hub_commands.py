@@ -130,7 +130,7 @@ def test_pull_fetches_what_offline_work_then_needs(
     assert len(server.requests) == 1
 
 
-def test_pull_of_what_is_no_weights_says_so_and_keeps_the_good_ones(run: Run, server: Server) -> None:
+def test_pull_of_what_is_no_weights_says_so(run: Run, server: Server) -> None:
     server.plan = [page]
     refused = run("hub", "pull", NAME)
     assert refused.code == 5
@@ -142,7 +142,10 @@ def test_pull_of_a_file_for_another_network_is_refused(run: Run, server: Server)
     server.plan = [whole(save({"x": np.ones(3, np.float32)}))]
     refused = run("hub", "pull", NAME)
     assert refused.code == 4
-    assert "do not fit the network" in refused.err
+    assert f"it does not hold the tensors of {NAME}" in refused.err
+    assert run("hub", "list", NAME).out.splitlines()[-1].endswith("to fetch")
+    server.plan = [whole(content())]
+    assert run("hub", "pull", NAME).code == 0
 
 
 def test_pull_names_unknown_modules_before_any_download(run: Run, server: Server) -> None:
@@ -168,6 +171,9 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(run: Run, server: Serv
     assert str(file) in run("hub", "prune").out
     assert not file.exists()
     assert run("hub", "verify").code == 0
+    server.plan = [whole(save({"x": np.ones(3, np.float32)}))]
+    refused = run("hub", "pull", NAME)  # the sum of the first file still holds
+    assert "is not the file that was first fetched from there" in refused.err
 
 
 def test_prune_removes_interrupted_downloads_and_named_modules_only(run: Run, server: Server) -> None:
@@ -202,7 +208,7 @@ def test_import_puts_a_file_in_the_place_of_a_download(
 def test_import_refuses_what_is_not_the_modules_weights(run: Run, server: Server, tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     file.write_bytes(content(7))
-    assert "head of 1000 classes" in run("hub", "import", file, "--as", NAME).err
+    assert "has a head of 7 classes, not of 1,000" in run("hub", "import", file, "--as", NAME).err
     file.write_bytes(save({"x": np.ones(3, np.float32)}))
     assert run("hub", "import", file, "--as", NAME).code == 4
     assert run("hub", "import", tmp_path / "none", "--as", NAME).code == 4
@@ -215,7 +221,7 @@ def test_import_refuses_a_file_without_the_published_sum(run: Run, tmp_path: Pat
     file.write_bytes(content())
     refused = run("hub", "import", file, "--as", NAME)  # as it is in the catalog, with Paddle's md5
     assert refused.code == 4
-    assert re.search(r"is not the file that is published at .*: it has the md5 \w+ instead of", refused.err)
+    assert re.search(r"cannot be the official weights of .*: it has the md5 \w+ instead of", refused.err)
 
 
 def test_new_writes_no_folder_over_another(run: Run, tmp_path: Path) -> None:

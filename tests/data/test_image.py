@@ -346,6 +346,16 @@ def test_without_antialias_pixels_are_those_of_opencv(side, expected):
     assert got[0, :, 0].tolist() == expected
 
 
+def test_without_antialias_an_enlarged_picture_is_opencvs_at_its_edges_too():
+    rows = [[4, 166, 155, 161, 239], [171, 219, 195, 44, 5], [76, 103, 31, 134, 157]]
+    rows += [[117, 251, 243, 176, 224], [184, 96, 124, 18, 91]]
+    image = Image.fromarray(np.repeat(np.uint8(rows)[..., None], 3, axis=2))
+    got = place(image, size=6, fit="stretch", antialias=False)[..., 0]
+    # By cv2.resize of OpenCV 5.0; interpolating between the two outermost rows alone would give 126 and 181.
+    assert got[0].tolist() == [4, 125, 160, 157, 180, 239]
+    assert got[5].tolist() == [184, 118, 112, 80, 36, 91]
+
+
 @pytest.mark.parametrize(
     ("size", "shape"), [((640, 480), (192, 256)), ((480, 640), (256, 192)), ((333, 500), (256, 168))]
 )

@@ -60,13 +60,13 @@ def ranges(server: Server) -> list[str | None]:
 
 def test_a_file_is_fetched_once(server: Server) -> None:
     seen: list[tuple[int, int | None]] = []
-    path = cache.fetch(server.url, sha256=SHA256, progress=lambda *state: seen.append(state))
+    path = cache.fetch(server.url, cache.Known(sha256=SHA256), progress=lambda *state: seen.append(state))
     assert path == cache.cached(server.url)
     assert path.read_bytes() == CONTENT
     assert path.name.startswith("Net_pretrained-")
     assert path.suffix == ".pdparams"
     assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert cache.fetch(server.url, sha256=SHA256) == path
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)) == path
     assert len(server.requests) == 1
     assert leftovers() == []
 
@@ -88,38 +88,38 @@ def test_places_are_in_the_chosen_home_and_differ_by_address(
 @pytest.mark.parametrize("sums", [{"sha256": SHA256.upper()}, {"md5": MD5}, {}])
 def test_a_broken_connection_is_resumed_where_it_broke(server: Server, sums: dict[str, str]) -> None:
     server.plan = [whole(end=300_000), whole(end=700_000), whole()]
-    assert cache.fetch(server.url, **sums).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(**sums)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
     assert [name for name in leftovers() if ".part" in name] == []
 
 
 def test_without_a_sum_or_a_validator_nothing_is_resumed(server: Server) -> None:
     server.plan = [whole(tag=None, end=300_000), whole(tag=None)]
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert ranges(server) == [None, None]
 
 
 def test_a_server_that_ignores_ranges_starts_over(server: Server) -> None:
     server.plan = [whole(end=300_000), ignoring_ranges]
-    assert cache.fetch(server.url, sha256=SHA256).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-"]
 
 
 def test_a_file_that_changes_between_two_requests_is_not_mixed(server: Server) -> None:
     new = CONTENT[::-1]
     server.plan = [whole(end=300_000), whole(new, '"2"')]
-    assert cache.fetch(server.url).read_bytes() == new
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == new
 
 
 def test_a_part_of_another_file_is_thrown_away(server: Server) -> None:
     server.plan = [whole(end=300_000), wrong_part, whole()]
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-", None]
 
 
 def test_a_file_that_became_shorter_is_fetched_anew(server: Server) -> None:
     server.plan = [whole(end=300_000), whole(CONTENT[:1000])]
-    assert cache.fetch(server.url).read_bytes() == CONTENT[:1000]
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT[:1000]
 
 
 def test_a_stalled_server_is_given_up_and_asked_again(
@@ -127,7 +127,7 @@ def test_a_stalled_server_is_given_up_and_asked_again(
 ) -> None:
     monkeypatch.setattr(cache, "READ_SECONDS", 0.2)
     server.plan = [stall, whole()]
-    assert cache.fetch(server.url, sha256=SHA256).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-"]
 
 
@@ -137,25 +137,25 @@ def test_a_server_that_never_answers_gives_a_machine_error(
     monkeypatch.setattr(cache, "READ_SECONDS", 0.1)
     server.plan = [silence]
     with pytest.raises(MachineError, match="the server does not answer in time"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert len(server.requests) == cache.TRIES
 
 
 def test_a_slow_server_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "READ_SECONDS", 0.3)
     server.plan = [whole(pause=0.04)]  # longer than the limit in all, but never silent for as long
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert len(server.requests) == 1
 
 
 def test_a_login_page_is_not_taken_for_weights(server: Server) -> None:
     server.plan = [whole(end=300_000), page]
     with pytest.raises(MachineError, match="an HTML page, perhaps a login or error page") as error:
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert not cache.cached(server.url).exists()
     assert str(cache.cached(server.url)) in str(error.value)
     server.plan = [whole()]  # what was there before the page is still good
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert ranges(server)[-1] == "bytes=300000-"
 
 
@@ -164,31 +164,31 @@ def test_changed_bytes_give_a_model_error_after_the_tries(server: Server, kind: 
     server.plan = [whole(b"x" + CONTENT[1:])]
     wanted = {"sha256": SHA256, "md5": MD5}[kind]
     with pytest.raises(ModelError, match=f"is not the published file: it has the {kind} .* instead of"):
-        cache.fetch(server.url, **{kind: wanted})
+        cache.fetch(server.url, cache.Known(**{kind: wanted}))
     assert len(server.requests) == cache.TRIES
     assert not cache.cached(server.url).exists()
     server.plan = [whole()]
-    assert cache.fetch(server.url, **{kind: wanted}).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(**{kind: wanted})).read_bytes() == CONTENT
 
 
 def test_a_file_whose_length_is_unknown_needs_a_sum(server: Server) -> None:
     server.plan = [without_length]
     with pytest.raises(MachineError, match="does not tell the file's length"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert len(server.requests) == 1
-    assert cache.fetch(server.url, sha256=SHA256).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
 
 
 def test_chunks_tell_the_end_by_themselves(server: Server) -> None:
     server.plan = [chunked]
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, cache.TRIES)])
 def test_only_passing_troubles_are_tried_again(server: Server, code: int, requests: int) -> None:
     server.plan = [status(code)]
     with pytest.raises(MachineError, match=f"127.0.0.1: the server answers {code}"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert len(server.requests) == requests
 
 
@@ -197,7 +197,7 @@ def test_mirrors_are_asked_in_order_with_the_official_path(
 ) -> None:
     monkeypatch.setenv("HUBTUNE_MIRROR", f"{server.base}/one/, {server.base}/two")
     server.plan = [status(404), status(404), whole()]
-    path = cache.fetch(server.url, sha256=SHA256)
+    path = cache.fetch(server.url, cache.Known(sha256=SHA256))
     assert path == cache.cached(server.url)
     assert [request.path for request in server.requests] == [NAME, f"/one{NAME}", f"/two{NAME}"]
 
@@ -207,17 +207,17 @@ def test_a_mirror_completes_what_the_official_server_began_if_there_is_a_sum(
 ) -> None:
     monkeypatch.setenv("HUBTUNE_MIRROR", f"{server.base}/one")
     server.plan = [whole(end=300_000), status(404), whole(tag='"other"')]
-    assert cache.fetch(server.url, sha256=SHA256).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=300000-"]
 
 
 def test_addresses_of_another_kind_are_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     for url in ("file:///etc/passwd", "ftp://a.org/x", "w.pdparams", "http://", "http://[x"):
         with pytest.raises(ModelError, match="no http or https address"):
-            cache.fetch(url)
+            cache.fetch(url, cache.Known())
     monkeypatch.setenv("HUBTUNE_MIRROR", "/srv/mirror")
     with pytest.raises(UsageError, match="HUBTUNE_MIRROR holds '/srv/mirror'"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
 
 
 def test_a_redirection_to_a_file_is_not_followed(server: Server, tmp_path: Path) -> None:
@@ -225,25 +225,25 @@ def test_a_redirection_to_a_file_is_not_followed(server: Server, tmp_path: Path)
     target = (tmp_path / "secret").as_uri()
     server.plan = [lambda answer: answer.head(302, 0, Location=target)]
     with pytest.raises(MachineError):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
 
 
 @pytest.mark.parametrize("sums", [{"sha256": SHA256}, {"md5": MD5}, {}])
 def test_a_damaged_cached_file_is_replaced_and_that_is_said(
     server: Server, sums: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = cache.fetch(server.url, **sums)
+    path = cache.fetch(server.url, cache.Known(**sums))
     path.write_bytes(b"x" + CONTENT[1:])
     with caplog.at_level(logging.WARNING, "hubtune"):
-        assert cache.fetch(server.url, **sums).read_bytes() == CONTENT
+        assert cache.fetch(server.url, cache.Known(**sums)).read_bytes() == CONTENT
     assert "it is deleted and fetched again" in caplog.text
     assert len(server.requests) == 2
 
 
 def test_a_damaged_record_means_a_new_download(server: Server) -> None:
-    path = cache.fetch(server.url)
+    path = cache.fetch(server.url, cache.Known())
     path.with_name(path.name + ".json").write_text("[")
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert len(server.requests) == 2
 
 
@@ -251,17 +251,36 @@ def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server: Serv
     path = cache.cached(server.url)
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)
-    assert cache.fetch(server.url) == path
+    assert cache.fetch(server.url, cache.Known()) == path
     path.write_bytes(CONTENT[1:])
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
+
+
+def test_content_that_is_no_good_is_not_recorded_but_asked_for_again(server: Server) -> None:
+    known = cache.Known(misfit=lambda file: None if file.read_bytes() == CONTENT else "is not it")
+    server.plan = [whole(b'{"error": "rate limited"}'), whole()]
+    assert cache.fetch(server.url, known).read_bytes() == CONTENT
+    server.plan = [whole(b"{}")]
+    other = server.base + "/other.pdparams"
+    with pytest.raises(ModelError, match="is not the published file: it is not it"):
+        cache.fetch(other, known)
+    assert leftovers() == [cache.record_of(cache.cached(server.url)).name]
+
+
+def test_a_file_put_there_by_hand_is_not_recorded_if_it_is_no_good(server: Server) -> None:
+    path = cache.cached(server.url)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"other")
+    known = cache.Known(misfit=lambda file: None if file.read_bytes() == CONTENT else "is not it")
+    assert cache.fetch(server.url, known).read_bytes() == CONTENT
 
 
 def test_another_file_than_was_first_fetched_is_refused_until_the_record_is_deleted(server: Server) -> None:
-    path = cache.fetch(server.url)
+    path = cache.fetch(server.url, cache.Known())
     path.unlink()
     server.plan = [whole(b"other")]
     with pytest.raises(ModelError) as refusal:
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     record = cache.record_of(path)
     other = hashlib.sha256(b"other").hexdigest()
     assert str(refusal.value) == (
@@ -271,20 +290,20 @@ def test_another_file_than_was_first_fetched_is_refused_until_the_record_is_dele
     )
     assert not path.exists()
     record.unlink()
-    assert cache.fetch(server.url).read_bytes() == b"other"
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == b"other"
 
 
 def test_a_page_put_into_the_cache_by_hand_is_replaced(server: Server) -> None:
     path = cache.cached(server.url)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"<html>")
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
 
 
 def test_offline_makes_no_network_call_and_says_what_to_do(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = cache.fetch(server.url)
+    path = cache.fetch(server.url, cache.Known())
     other = server.base + "/other.pdparams"
 
     def forbidden(*_: object, **__: object) -> None:
@@ -293,9 +312,9 @@ def test_offline_makes_no_network_call_and_says_what_to_do(
     for name in ("socket", "create_connection", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, forbidden)
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    assert cache.fetch(server.url) == path
+    assert cache.fetch(server.url, cache.Known()) == path
     with pytest.raises(MachineError) as error:
-        cache.fetch(other)
+        cache.fetch(other, cache.Known())
     assert str(error.value) == (
         "The weights other.pdparams cannot be used: the file is not in the cache, and HUBTUNE_OFFLINE "
         f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache.cached(other)} or pass "
@@ -303,7 +322,7 @@ def test_offline_makes_no_network_call_and_says_what_to_do(
     )
     path.write_bytes(b"x")
     with pytest.raises(MachineError, match="has the sha256"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert path.exists()
 
 
@@ -313,7 +332,7 @@ def test_no_network_gives_the_same_advice(server: Server, monkeypatch: pytest.Mo
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/w.pdparams"
         monkeypatch.setattr(cache, "CONNECT_SECONDS", 1.0)
         with pytest.raises(MachineError) as error:
-            cache.fetch(url)
+            cache.fetch(url, cache.Known())
     assert error.value.exit_code == 5
     for words in ("fetching it failed (127.0.0.1: ", url, str(cache.cached(url)), "HUBTUNE_MIRROR"):
         assert words in str(error.value)
@@ -325,7 +344,7 @@ def test_an_unknown_host_is_named(server: Server, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(MachineError, match=r"nowhere\.invalid: Name or service not known"):
-        cache.fetch("https://nowhere.invalid/w.pdparams")
+        cache.fetch("https://nowhere.invalid/w.pdparams", cache.Known())
 
 
 def test_a_full_disk_is_a_machine_error_and_leaves_no_file(
@@ -336,7 +355,7 @@ def test_a_full_disk_is_a_machine_error_and_leaves_no_file(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MachineError, match=r"No space left on device\. Free some space or set HUBTUNE_HOME"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     assert not cache.cached(server.url).exists()
 
 
@@ -346,7 +365,7 @@ def test_a_home_that_is_a_file_is_a_machine_error(
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file"))
     with pytest.raises(MachineError, match="set HUBTUNE_HOME"):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
 
 
 def test_an_interrupt_keeps_the_part_for_the_next_call(server: Server) -> None:
@@ -355,9 +374,9 @@ def test_an_interrupt_keeps_the_part_for_the_next_call(server: Server) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.fetch(server.url, sha256=SHA256, progress=interrupt)
+        cache.fetch(server.url, cache.Known(sha256=SHA256), progress=interrupt)
     assert not cache.cached(server.url).exists()
-    assert cache.fetch(server.url, sha256=SHA256).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server)[0] is None
     assert str(ranges(server)[1]).startswith("bytes=")
 
@@ -365,14 +384,14 @@ def test_an_interrupt_keeps_the_part_for_the_next_call(server: Server) -> None:
 def test_a_whole_part_that_was_never_renamed_does_no_harm(server: Server) -> None:
     server.plan = [whole(end=len(CONTENT) - 1), status(404), whole()]
     with pytest.raises(MachineError):
-        cache.fetch(server.url)
+        cache.fetch(server.url, cache.Known())
     part = next(cache.cached(server.url).parent.glob("*.part"))
     part.write_bytes(CONTENT + b"x")
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
 
 
 def start_fetching(url: str) -> "subprocess.Popen[bytes]":
-    code = "import sys; from hubtune.hub import cache; print(cache.fetch(sys.argv[1]))"
+    code = "import sys; from hubtune.hub import cache; print(cache.fetch(sys.argv[1], cache.Known()))"
     return subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdout=subprocess.PIPE)
 
 
@@ -396,5 +415,5 @@ def test_a_killed_download_is_resumed_by_another_process(server: Server) -> None
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     process.communicate(timeout=60)
     assert not cache.cached(server.url).exists()
-    assert cache.fetch(server.url).read_bytes() == CONTENT
+    assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert str(ranges(server)[1]).startswith("bytes=")

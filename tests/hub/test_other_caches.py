@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from safetensors.numpy import save
 from hubtune.errors import MachineError
 from hubtune.hub import cache
 from hubtune.hub.module import Module
-from hubtune.hub.weights import kept, resolve
+from hubtune.hub.weights import kept, pull, resolve
 from hubtune.models.backbone import PublishedWeights
-from hubtune.models.catalog import BACKBONES
+from hubtune.models.catalog import BY_NAME, Pretrained, find
 
-SHUFFLENET = BACKBONES["paddle.vision:shufflenet_v2_x0_25"]
 URL = "https://example.com/dygraph/Net_pretrained.pdparams"
+SHUFFLENET = replace(find("paddle.vision:shufflenet_v2_x0_25"), weights=PublishedWeights(URL))
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +25,16 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
 
 
-def weights(seed: int = 0) -> bytes:
+def weights(seed: int = 0, num_classes: int = 1000) -> bytes:
     random = np.random.default_rng(seed)
-    network = SHUFFLENET.build(num_classes=1000)
+    network = SHUFFLENET.backbone.build(num_classes=num_classes)
     return save(
         {key: random.random(value.shape, np.float32) + 0.5 for key, value in network.state_dict().items()}
     )
+
+
+def with_sums(**sums: str) -> Pretrained:
+    return replace(SHUFFLENET, weights=PublishedWeights(URL, **sums))
 
 
 def put(place: Path, content: bytes) -> Path:
@@ -40,59 +45,67 @@ def put(place: Path, content: bytes) -> Path:
 
 @pytest.mark.parametrize("folder", [".paddleclas/weights", ".cache/paddle/hapi/weights"])
 def test_a_file_in_another_programs_cache_is_used_and_its_sum_recorded(folder: str) -> None:
-    content = weights()
-    file = put(Path.home() / folder / "Net_pretrained.pdparams", content)
+    file = put(Path.home() / folder / "Net_pretrained.pdparams", weights())
     before = sorted(file.parent.iterdir())
-    published = PublishedWeights(URL)
-    assert kept(SHUFFLENET, published) == file
-    assert resolve("official", SHUFFLENET, published) == file
+    assert kept(SHUFFLENET) == file
+    assert resolve("official", SHUFFLENET) == file
     assert sorted(file.parent.iterdir()) == before
 
     file.write_bytes(weights(seed=1))  # no longer what was first used
     with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
-        resolve("official", SHUFFLENET, published)
+        resolve("official", SHUFFLENET)
+
+
+@pytest.mark.parametrize("content", [weights()[:-10], weights(num_classes=7), b"{}", save({"x": np.ones(3)})])
+def test_what_is_not_these_weights_is_passed_over_and_never_recorded(content: bytes) -> None:
+    file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", content)
+    with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
+        resolve("official", SHUFFLENET)
+    file.write_bytes(weights())
+    assert resolve("official", SHUFFLENET) == file
 
 
 def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixture) -> None:
     content = weights()
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", content)
-    right = PublishedWeights(URL, md5=hashlib.md5(content).hexdigest())
-    assert resolve("official", SHUFFLENET, right) == file
+    assert resolve("official", with_sums(md5=hashlib.md5(content).hexdigest())) == file
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
-        resolve("official", SHUFFLENET, PublishedWeights(URL, sha256="0" * 64))
+        resolve("official", with_sums(sha256="0" * 64))
     assert "left alone" in caplog.text
     assert file.read_bytes() == content
 
 
-def test_hubtunes_own_cache_comes_first() -> None:
-    put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
+def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
+    other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
     own = put(cache.cached(URL), weights())
-    assert resolve("official", SHUFFLENET, PublishedWeights(URL)) == own
+    assert resolve("official", SHUFFLENET) == own
+    own.write_bytes(b"damaged")
+    assert resolve("official", SHUFFLENET) == other
+
+
+def test_pull_brings_a_copy_into_hubtunes_own_cache() -> None:
+    file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
+    assert pull(SHUFFLENET) == cache.cached(URL)
+    file.unlink()
+    assert resolve("official", SHUFFLENET) == cache.cached(URL)
 
 
 def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    published = PublishedWeights(URL, names=("shuffle_imagenet",))
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
-    file = put(tmp_path / "modules" / "shuffle_imagenet" / "model.pdparams", weights())
-    assert resolve("official", SHUFFLENET, published) == file
+    file = put(tmp_path / "modules" / SHUFFLENET.name / "model.pdparams", weights())
+    assert resolve("official", with_sums(sha256="0" * 64)) == file  # the sum is of another form of the file
+    other = replace(SHUFFLENET, backbone=find("smallnet").backbone)
+    cache.record_of(cache.cached(file.as_uri())).unlink()
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
-        resolve("official", BACKBONES["smallnet"], published)
-    assert "is not of smallnet: left alone" in caplog.text
+        resolve("official", other)
+    assert "does not hold the tensors of smallnet: left alone" in caplog.text
 
 
-def test_a_damaged_paddlehub_file_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HUB_HOME", str(tmp_path))
-    put(tmp_path / "modules" / SHUFFLENET.name / "model.pdparams", b"\x80\x04.")
-    with pytest.raises(MachineError):
-        resolve("official", SHUFFLENET, PublishedWeights(URL))
-
-
-def test_a_module_uses_them() -> None:
-    published = SHUFFLENET.weights
-    assert published is not None
-    # Its sum is published, so a drawn file cannot stand for it.
-    put(Path.home() / ".cache/paddle/hapi/weights" / published.url.rpartition("/")[2], weights())
-    with pytest.raises(MachineError):
-        Module(SHUFFLENET.name)
+def test_a_module_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BY_NAME, SHUFFLENET.name, SHUFFLENET)
+    file = put(Path.home() / ".cache/paddle/hapi/weights/Net_pretrained.pdparams", weights())
+    module = Module(SHUFFLENET.name)
+    assert module.weights_file == file
+    assert len(module.labels) == 1000

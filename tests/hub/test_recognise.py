@@ -8,6 +8,7 @@ from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
+from hubtune.hub.registry import resolve
 from hubtune.models.catalog import BACKBONES
 
 
@@ -16,6 +17,13 @@ def write(file: Path, name: str, num_classes: int) -> dict[str, np.ndarray]:
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_file(tensors, file)
     return tensors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet_imagenet", "googlenet_imagenet"])
+def test_networks_of_paddle_vision_under_two_names_are_recognised(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "w.safetensors", name, 7)
+    assert resolve(str(tmp_path / "w.safetensors")).pretrained.name == name
 
 
 @pytest.mark.parametrize("num_classes", [1000, 7])

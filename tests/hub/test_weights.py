@@ -1,5 +1,6 @@
 """Putting weights into a network: all of them, or an error and an untouched network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,9 @@ paddle = pytest.importorskip("paddle")
 
 from hubtune.hub.weights import load_into, resolve  # noqa: E402 (needs Paddle)
 from hubtune.models.backbone import PublishedWeights  # noqa: E402
-from hubtune.models.catalog import BACKBONES  # noqa: E402
+from hubtune.models.catalog import find  # noqa: E402
 
-RESNET50 = BACKBONES["resnet50_imagenet"]
+RESNET50 = find("resnet50_imagenet")
 
 HEAD = frozenset({"2.weight", "2.bias"})
 
@@ -111,32 +112,32 @@ def test_no_weights_at_all_are_refused() -> None:
 def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(url: str, **sums: object) -> Path:
-        calls.append((url, sums))
+    def fetch(url: str, known: cache.Known, *, progress: object) -> Path:
+        calls.append((url, known.sha256, known.md5))
         return Path("x")
 
     monkeypatch.setattr(cache, "fetch", fetch)
     published = PublishedWeights("https://example.com/w.pdparams", sha256="a", md5="b")
-    assert resolve("official", RESNET50, published) == Path("x")
-    assert calls == [("https://example.com/w.pdparams", {"sha256": "a", "md5": "b", "progress": None})]
+    assert resolve("official", replace(RESNET50, weights=published)) == Path("x")
+    assert calls == [("https://example.com/w.pdparams", "a", "b")]
 
 
 def test_a_backbone_without_official_weights_says_so() -> None:
     with pytest.raises(ModelError, match="No official weights are published for smallnet"):
-        resolve("official", BACKBONES["smallnet"], None)
+        resolve("official", find("smallnet"))
 
 
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "w.pdparams").write_bytes(b"x")
-    assert resolve(tmp_path / "w.pdparams", RESNET50, None) == tmp_path / "w.pdparams"
-    assert resolve(str(tmp_path / "w.pdparams"), RESNET50, None) == tmp_path / "w.pdparams"
+    assert resolve(tmp_path / "w.pdparams", RESNET50) == tmp_path / "w.pdparams"
+    assert resolve(str(tmp_path / "w.pdparams"), RESNET50) == tmp_path / "w.pdparams"
 
 
 def test_a_wrong_path_names_the_nearest_file(tmp_path: Path) -> None:
     (tmp_path / "ResNet50_pretrained.pdparams").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"not there\. Did you mean 'ResNet50_pretrained\.pdparams'"):
-        resolve(tmp_path / "Resnet50_pretrained.pdparam", RESNET50, None)
+        resolve(tmp_path / "Resnet50_pretrained.pdparam", RESNET50)
     with pytest.raises(ModelError, match="is a folder; name a file"):
-        resolve(tmp_path, RESNET50, None)
+        resolve(tmp_path, RESNET50)
     with pytest.raises(ModelError, match=r"not there\. Check the path"):
-        resolve(tmp_path / "no" / "w.pdparams", RESNET50, None)
+        resolve(tmp_path / "no" / "w.pdparams", RESNET50)
