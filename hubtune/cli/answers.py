@@ -3,8 +3,10 @@
 import csv
 import glob
 import io
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +89,14 @@ def check_target(file: Path | None, option: str) -> None:
 
     Raises:
         UsageError: its folder is not there, or it is a folder itself.
+        MachineError: its folder cannot be written.
     """
     if file is None:
         return
     if not file.parent.is_dir():
         raise UsageError(f"There is no folder {file.parent} to write into: make it first")
+    if not os.access(file.parent, os.W_OK):
+        raise MachineError(f"{file.parent} cannot be written: name another folder for {option}")
     if file.is_dir():
         raise UsageError(f"{option} {file} is a folder: name a file")
 
@@ -104,8 +109,17 @@ def tell_unreadable(unreadable: int, count: int) -> None:
         click.get_current_context().exit(DataError.exit_code)
 
 
-def answer_options(top: int) -> "Callable[[Callable[..., Any]], Callable[..., Any]]":
-    """Give a command the options of :class:`Answers`, ``--top`` with a default."""
+def named_weights(weights: str) -> str | None:
+    """Return what ``--weights`` asks for as :class:`~hubtune.hub.module.Module` takes it."""
+    return None if weights == "none" else weights
+
+
+def answer_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of :class:`Answers`, which it gets as ``answers``, and of the machine.
+
+    Args:
+        top: the default of ``--top``.
+    """
     options = [
         click.option(
             "--top",
@@ -134,9 +148,15 @@ def answer_options(top: int) -> "Callable[[Callable[..., Any]], Callable[..., An
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def call(
+            *, top: int, csv_file: Path | None, as_json: bool, scores: bool, save: Path | None, **more: Any
+        ) -> Any:
+            return command(answers=Answers(top, csv_file, as_json, scores, save), **more)
+
         for option in reversed(options):
-            command = option(command)
-        return command
+            call = option(call)
+        return call
 
     return decorate
 
@@ -165,7 +185,7 @@ weights_option = click.option(
     default="official",
     show_default=True,
     metavar="FILE",
-    help="A .safetensors or .pdparams file for the module.",
+    help="A .safetensors or .pdparams file for the module, or none for random values.",
 )
 
 
@@ -178,6 +198,8 @@ def expand(given: Sequence[str]) -> Iterator[str]:
     from hubtune.data.scan import picture_files
 
     for text in given:
+        if not text:
+            raise UsageError("One of the names of pictures is empty: leave it out")
         path = Path(text)
         if path.is_dir():
             found = picture_files(path)

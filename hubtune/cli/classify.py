@@ -1,10 +1,17 @@
 """``hubtune classify``."""
 
-from pathlib import Path
-
 import click
 
-from hubtune.cli.answers import Answers, answer_options, expand, module_option, trust_option, weights_option
+from hubtune.cli.answers import (
+    Answers,
+    answer_options,
+    expand,
+    module_option,
+    named_weights,
+    trust_option,
+    weights_option,
+)
+from hubtune.log import show_on_stderr
 
 
 @click.command()
@@ -17,11 +24,7 @@ def command(
     pictures: tuple[str, ...],
     module: str,
     weights: str,
-    top: int,
-    csv_file: Path | None,
-    as_json: bool,
-    scores: bool,
-    save: Path | None,
+    answers: Answers,
     batch_size: int,
     device: str,
     trust_code: bool,
@@ -35,7 +38,6 @@ def command(
     hubtune classify holiday/ --module mobilenet_v3_large_imagenet_ssld --csv answers.csv
     hubtune classify photo.jpg --module paddle.vision:mobilenet_v2 --weights mobilenet_v2.safetensors
     """
-    answers = Answers(top, csv_file, as_json, scores, save)
     paths = [*expand(pictures)]
     answers.check(paths)
 
@@ -43,6 +45,7 @@ def command(
     from hubtune.model import pretrained_model
     from hubtune.train.device import select_device
 
+    show_on_stderr()
     select_device(device)
-    model = pretrained_model(Module(module, weights, trust_code=trust_code))
+    model = pretrained_model(Module(module, named_weights(weights), trust_code=trust_code))
     answers.give(model, module, paths, batch_size=batch_size)

@@ -15,6 +15,7 @@ from hubtune.cli.answers import (
     device_option,
     expand,
     module_option,
+    named_weights,
     progress,
     tell_unreadable,
     trust_option,
@@ -23,6 +24,7 @@ from hubtune.cli.answers import (
 from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.files import replacing
+from hubtune.log import show_on_stderr
 
 
 @click.command()
@@ -69,8 +71,9 @@ def command(
     from hubtune.scores import run_pictures
     from hubtune.train.device import select_device
 
+    show_on_stderr()
     select_device(device)
-    source = Module(module, weights, trust_code=trust_code)
+    source = Module(module, named_weights(weights), trust_code=trust_code)
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
     outcomes = run_pictures(

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import batch_size_option, device_option, trust_option, weights_option
+from hubtune.cli.answers import batch_size_option, device_option, named_weights, trust_option, weights_option
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import DataError, UsageError
+from hubtune.log import show_on_stderr
 
 if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset
@@ -57,6 +58,7 @@ def command(
     from hubtune.train.device import select_device
     from hubtune.train.run_folder import newest_run
 
+    show_on_stderr()
     if module is None and weights != "official":
         raise UsageError(f"--weights {weights} goes with --module; a run has its own")
     if module is not None and remap_by_name:
@@ -100,7 +102,7 @@ def _pretrained(
     from hubtune.train.device import select_device
 
     select_device(device)
-    model = pretrained_model(Module(module, weights, trust_code=trust_code))
+    model = pretrained_model(Module(module, named_weights(weights), trust_code=trust_code))
     file = Path(on)
     dataset = BaseCVDataset(file.parent, test_list_file=file.name, label_list=model.labels)
     return model, dataset, "test"

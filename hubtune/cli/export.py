@@ -1,6 +1,7 @@
 """``hubtune export``."""
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -55,4 +56,5 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     export_paddlehub(load_model(run, trust_code=trust_code), output, name)
     click.echo(f"PaddleHub module {name} written to {shown(str(output))}")
     # `hub run NAME` fails beside a folder of that name, which it takes for the module.
-    say(f"Use it: hub install {shown(str(output))}; then, elsewhere: hub run {name} --input_path PHOTO")
+    place = shlex.quote(shown(str(output)))
+    say(f"Use it: hub install {place}; then, elsewhere: hub run {name} --input_path PHOTO")

@@ -55,6 +55,9 @@ def command(
         overrides = (*overrides, "module.trust_code=true")
     own = _own_recipe(what, resume)
     recipe = _recipe(what, own, list(overrides))
+    if own is not None and not trust_code and recipe.module.trust_code:
+        # What a run's folder says is not the word of whoever goes on with it.
+        recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import watching

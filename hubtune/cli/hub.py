@@ -103,30 +103,26 @@ def pull(names: tuple[str, ...], as_json: bool) -> None:
     from hubtune.cli.progress import download_bar
     from hubtune.hub import weights
     from hubtune.hub.module import Module
-    from hubtune.models.catalog import find
 
-    entries = [find(name) for name in names]
-    for entry in entries:
-        if entry.weights is None:
-            raise ModelError(f"No official weights are published for {entry.name}: leave it out")
-    pulled, failures = [], []
+    entries = [_with_weights(name) for name in names]
+    pulled: list[dict[str, Any]] = []
+    failures: list[dict[str, Any]] = []
     for entry in entries:
         try:
             with download_bar(entry.name) as progress:
                 file = weights.pull(entry, progress=progress)
             Module(entry.name)
         except HubtuneError as error:
-            failures.append((entry.name, error))
+            failures.append({"name": entry.name, "message": str(error), "exit_code": error.exit_code})
+            say(f"{entry.name}: {shown(str(error))}")
             continue
         pulled.append({"name": entry.name, "file": str(file), "bytes": file.stat().st_size})
         if not as_json:
             click.echo(f"{entry.name}  {_size(file.stat().st_size)}  {shown(str(file))}")
-    if failures:
-        for name, failure in failures[:-1]:
-            say(f"{name}: {shown(str(failure))}")
-        raise failures[-1][1]
     if as_json:
-        print_json({"modules": pulled})
+        print_json({"modules": pulled, "failures": failures})
+    if failures:
+        click.get_current_context().exit(failures[-1]["exit_code"])
 
 
 @command.command()
@@ -134,20 +130,34 @@ def pull(names: tuple[str, ...], as_json: bool) -> None:
 def verify(as_json: bool) -> None:
     """Hold every weights file on this machine against its published or recorded sum.
 
-    Exit code 8 if one is damaged.
+    Exit code 8 if one in hubtune's cache is damaged; files of other programs are merely passed over.
     """
-    rows = [*_checked_files()]
+    from hubtune.hub import cache
+
+    folder = cache.weights_folder()
+    rows = [(name, file, reason, file.parent == folder) for name, file, reason in _checked_files()]
+    damaged = sum(own and reason is not None for *_, reason, own in rows)
     if as_json:
-        print_json({"files": [{"name": name, "file": str(file), "damage": bad} for name, file, bad in rows]})
-    else:
-        for name, file, bad in rows:
-            click.echo(f"{'ok' if bad is None else 'DAMAGED':<8} {name}  {shown(str(file))}")
-    damaged = sum(bad is not None for *_, bad in rows)
-    if damaged:
-        raise CheckFailedError(
-            f"{damaged} of {len(rows)} weights files are damaged: `hubtune hub prune` removes them from "
-            "hubtune's cache, and `hubtune hub pull NAME` fetches them again"
+        print_json(
+            {
+                "files": [
+                    {"name": name, "file": str(file), "damage": reason, "own": own}
+                    for name, file, reason, own in rows
+                ],
+                "damaged": damaged,
+            }
         )
+    else:
+        for name, file, reason, own in rows:
+            state = "ok" if reason is None else "DAMAGED" if own else "not used"
+            because = "" if reason is None else f": {shown(reason)}"
+            click.echo(f"{state:<8}  {name}  {shown(str(file))}{because}")
+    if damaged:
+        say(
+            f"{damaged} of {len(rows)} weights files are damaged: `hubtune hub prune` removes them, and "
+            "`hubtune hub pull NAME` fetches them again"
+        )
+        click.get_current_context().exit(CheckFailedError.exit_code)
     if not rows:
         say("No weights on this machine yet: hubtune hub pull NAME")
 
@@ -207,9 +217,8 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
     """
     from hubtune.hub.safe_load import read_weights
     from hubtune.hub.weights import adopt
-    from hubtune.models.catalog import find
 
-    entry = find(name)
+    entry = _with_weights(name)
     read_weights(file)  # what is no weights file at all is told in its own words
     place = adopt(file, entry)
     if as_json:
@@ -232,6 +241,18 @@ def new(folder: Path) -> None:
         f"Try it:  hubtune finetune PICTURES -o module.name={place} -o module.weights=none "
         "-o strategy=scratch --trust-code"
     )
+
+
+def _with_weights(name: str) -> "Pretrained":
+    from hubtune.hub.registry import SHIPPED
+    from hubtune.models.catalog import find
+
+    if name in SHIPPED:
+        raise ModelError(f"{name} comes with hubtune, weights included: there is nothing to fetch")
+    entry = find(name)
+    if entry.weights is None:
+        raise ModelError(f"No official weights are published for {entry.name}: leave it out")
+    return entry
 
 
 def _matches(pattern: str, names: tuple[str, ...]) -> bool:

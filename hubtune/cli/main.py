@@ -88,7 +88,8 @@ def _run() -> int:
     except (click.Abort, KeyboardInterrupt):
         return _fail("Stopped.", 130)
     except StoppedError as error:
-        return _fail(f"{error}. Go on with: hubtune finetune {error.run} --resume", error.exit_code)
+        trust = " --trust-code" if "--trust-code" in sys.argv else ""
+        return _fail(f"{error}. Go on with: hubtune finetune {error.run} --resume{trust}", error.exit_code)
     except RecipeError as error:
         return _fail(str(error), error.exit_code, problems=error.problems)
     except HubtuneError as error:
@@ -103,6 +104,14 @@ def _run() -> int:
         # Whoever read our output has gone (`hubtune predict … | head`); Python would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as shells have it
+    except OSError as error:
+        # A path that cannot even be looked at: in a locked folder, or longer than the system allows.
+        if error.filename is None:
+            raise
+        return _fail(
+            f"{error.filename} cannot be used ({error.strerror}): check the path and its permissions",
+            MachineError.exit_code,
+        )
 
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:

@@ -6,6 +6,7 @@ import click
 
 from hubtune.cli.answers import Answers, answer_options, expand, trust_option
 from hubtune.cli.output import say, shown
+from hubtune.log import show_on_stderr
 
 
 @click.command()
@@ -21,11 +22,7 @@ from hubtune.cli.output import say, shown
 def command(
     pictures: tuple[str, ...],
     model: Path | None,
-    top: int,
-    csv_file: Path | None,
-    as_json: bool,
-    scores: bool,
-    save: Path | None,
+    answers: Answers,
     batch_size: int,
     device: str,
     trust_code: bool,
@@ -39,7 +36,6 @@ def command(
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    answers = Answers(top, csv_file, as_json, scores, save)
     paths = [*expand(pictures)]
     answers.check(paths)
     if model is None:
@@ -52,5 +48,6 @@ def command(
     from hubtune.model import load_model
     from hubtune.train.device import select_device
 
+    show_on_stderr()
     select_device(device)
     answers.give(load_model(model, trust_code=trust_code), str(model), paths, batch_size=batch_size)

@@ -260,7 +260,8 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
 
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
-Positive = Annotated[float, Field(gt=0)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 _RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,
@@ -301,7 +302,7 @@ class Preprocessing(BaseModel):
     fit: Fit = "crop"
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     antialias: bool = True
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    mean: tuple[Number, Number, Number] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
     @model_validator(mode="after")

@@ -5,6 +5,7 @@ not valid UTF-8 travel through Python's ``surrogateescape``.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,16 +122,38 @@ def read_labels(file: Path) -> list[str]:
     Raises:
         DataError: if the file cannot be read, is empty, or has a name twice.
     """
-    names = [line for _, line in _lines(file)]
-    if not names:
-        raise DataError(f"{file} names no class: write one class name a line")
-    names = _by_number(names) or names
+    names = read_repeated_labels(file)
     seen: set[str] = set()
     for name in names:
         if name in seen:
             raise DataError(f"{file}: class {name!r} stands there twice: every class needs a name of its own")
         seen.add(name)
     return names
+
+
+def read_repeated_labels(file: Path) -> list[str]:
+    """Read class names as :func:`read_labels` does, from a list that may have a name twice.
+
+    Raises:
+        DataError: if the file cannot be read or is empty.
+    """
+    names = [line for _, line in _lines(file)]
+    if not names:
+        raise DataError(f"{file} names no class: write one class name a line")
+    return _by_number(names) or names
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Return class names of which a repeated one has its number: ``crane``, ``crane (2)``.
+
+    ImageNet's own list has two cranes, the bird and the machine.
+    """
+    seen: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        seen[name] += 1
+        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return distinct
 
 
 def labels_text(names: Iterable[str]) -> str:

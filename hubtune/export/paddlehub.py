@@ -25,6 +25,13 @@ _SOURCES = {
 }
 
 
+# Packages that PaddleHub brings along where it is installed, which may not be here.
+_OF_PADDLEHUB = frozenset(
+    "paddlehub paddle cv2 numpy PIL pydantic paddlenlp paddle2onnx visualdl gradio flask gunicorn rarfile "
+    "zmq easydict colorama colorlog filelock matplotlib packaging tqdm yaml requests".split()
+)
+
+
 def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     """Write a model as a PaddleHub module.
 
@@ -98,6 +105,8 @@ def check_target(folder: Path, name: str) -> None:
 
 
 def _is_package(name: str) -> bool:
+    if name in _OF_PADDLEHUB:
+        return True
     try:
         spec = importlib.util.find_spec(name)
     except ValueError:  # of __main__, for example

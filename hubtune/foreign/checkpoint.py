@@ -12,7 +12,7 @@ import paddle
 from paddle import nn
 
 from hubtune.data.image import Preprocessing
-from hubtune.data.lists import read_labels
+from hubtune.data.lists import distinct_names, read_repeated_labels
 from hubtune.errors import ModelError, UsageError
 from hubtune.foreign.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.hub.model_folder import ModelCard, write_model
@@ -80,7 +80,7 @@ def import_paddleclas(
     file = _weights_file(Path(checkpoint))
     tensors = _student(read_weights(file))
     backbone = _backbone(file, tensors, architecture or said.architecture)
-    names = read_labels(_labels_file(file, labels, said.labels_file))
+    names = distinct_names(read_repeated_labels(_labels_file(file, labels, said.labels_file)))
     # PaddleClas resizes with OpenCV, but for the networks that were trained with Pillow's bicubic.
     usual = preprocessing_of(backbone)
     usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
@@ -126,7 +126,7 @@ def import_paddlehub(
     if architecture is None and classes_of(find(_USUAL).backbone, tensors) is not None:
         architecture = _USUAL
     backbone = _backbone(file, tensors, architecture)
-    names = read_labels(_labels_file(file, labels, None))
+    names = distinct_names(read_repeated_labels(_labels_file(file, labels, None)))
     preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)
     return _write(target, file, backbone, tensors, names, preprocessing, "paddlehub")
 

@@ -52,10 +52,19 @@ def read_config(file: Path) -> PaddleClasConfig:
         UsageError: if it cannot be read, or is no strict YAML.
         ModelError: if it describes what no hubtune model can do, so that scores would not be preserved.
     """
+    if not file.is_file():
+        raise UsageError(f"There is no configuration file {file}: check the path")
+    data = read_yaml(file).data
+    if not isinstance(data, dict) or "Arch" not in data:
+        raise ModelError(f"{file} is no PaddleClas configuration: it has no section Arch")
     try:
-        data = read_yaml(file).data
-    except OSError as error:
-        raise UsageError(f"There is no configuration file {file}: check the path") from error
+        return _read(data, file)
+    except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
+        # There is no schema; any value may be of another kind than PaddleClas itself would take.
+        raise ModelError(f"{file} has values that PaddleClas could not take, either ({error})") from error
+
+
+def _read(data: dict[str, Any], file: Path) -> PaddleClasConfig:
     architecture = _student(_section(data, "Arch"))
     unknown = sorted(architecture.keys() - _HARMLESS)
     if unknown:
@@ -74,7 +83,7 @@ def read_config(file: Path) -> PaddleClasConfig:
     ).get("transform_ops")
     labels = answer.get("class_id_map_file")
     return PaddleClasConfig(
-        architecture=architecture.get("name"),
+        architecture=None if architecture.get("name") is None else str(architecture["name"]),
         labels_file=None if labels is None else _located(str(labels), file.parent),
         preprocessing=None if operations is None else _preprocessing(operations, file),
     )
@@ -109,7 +118,7 @@ def _preprocessing(operations: Any, file: Path) -> Preprocessing:
         raise ModelError(f"{file}: the transforms of Infer or Eval lack ResizeImage or NormalizeImage")
     if not steps.get("DecodeImage", {}).get("to_rgb", True) or normalize.get("channel_num", 3) != 3:
         raise ModelError(f"{file}: the network's input is not RGB, which is all that hubtune has")
-    if abs(_scale(normalize.get("scale"), file) - 1 / 255) > 1e-7:
+    if not abs(_scale(normalize.get("scale"), file) - 1 / 255) <= 1e-7:
         raise ModelError(f"{file}: NormalizeImage.scale is {normalize['scale']}, and only 1.0/255.0 is known")
     sampling = _RESAMPLING.get((str(resize.get("backend", "cv2")).lower(), resize.get("interpolation")))
     if sampling is None:

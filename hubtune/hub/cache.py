@@ -33,6 +33,9 @@ READ_SECONDS = 60.0
 TRIES = 3
 PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
+PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
+"""Advice where official weights cannot be had."""
+
 _CHUNK = 2**18
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -145,7 +148,11 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
                     logger.warning("%s %s: it is deleted and fetched again.", path, reason)
                     path.unlink()
                 _download(
-                    url, sources, path, known if known.summed else _recorded(record_of(path), known), progress
+                    url,
+                    sources,
+                    path,
+                    known if known.summed else known_from(record_of(path), known),
+                    progress,
                 )
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
         raise _cannot_keep(path, error) from error
@@ -182,7 +189,7 @@ def damage(path: Path, known: Known, record: Path | None = None) -> str | None:
     if known.summed:
         return known.difference(path)
     if record.exists():
-        recorded = _recorded(record, known)
+        recorded = known_from(record, known)
         return recorded.difference(path) if recorded.summed else "has a damaged record beside it"
     reason = _unsound(path, known)
     if reason is None:
@@ -281,7 +288,7 @@ def _beside(path: Path, ending: str) -> Path:
     return path.with_name(path.name + ending)
 
 
-def _recorded(record: Path, known: Known) -> Known:
+def known_from(record: Path, known: Known) -> Known:
     """Return what is known together with the recorded sum; no sum where the record is missing or damaged."""
     try:
         found = json.loads(record.read_text(encoding="utf-8"))["sha256"]
@@ -344,7 +351,7 @@ def _missing(url: str, path: Path, reason: str) -> str:
     name = urlsplit(url).path.rpartition("/")[2]
     return (
         f"The weights {name} cannot be used: the file {reason}. Fetch {url} on another machine, and put it "
-        f"at {path} or pass it with `-o module.weights=FILE`."
+        f"at {path}, or {PASS_A_FILE}."
     )
 
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 from hubtune.data.image import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hub.module_code import CODE_FILE, backbone_in
-from hubtune.hub.registry import distinct
+from hubtune.hub.registry import MODEL_FILE, distinct
 from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import Backbone
@@ -20,7 +20,7 @@ from hubtune.models.classifier import Classifier
 from hubtune.sealed import open_sealed, seal
 
 WEIGHTS_FILE = "model.safetensors"
-CARD_FILE = "model.json"
+CARD_FILE = MODEL_FILE
 _CARD_LIMIT = 16 * 2**20  # a hundred thousand class names fit; a file beyond it is not a model's
 
 

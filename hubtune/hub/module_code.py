@@ -17,11 +17,23 @@ import paddle
 from hubtune.errors import ModelError
 from hubtune.hub import paddlehub_module
 from hubtune.hub.foreign_code import run, told
-from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
+from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
 
 CODE_FILE = "module.py"
 
 _RECORD = "BACKBONE"
+# Callables show by themselves what they are.
+_FIELDS: dict[str, Any] = {
+    "name": str,
+    "width": int,
+    "parameters": int,
+    "input_size": int,
+    "resize": int,
+    "size_multiple": int | None,
+    "weights": PublishedWeights | None,
+    "variants": tuple,
+    "aliases": tuple,
+}
 _MOST_DIFFERENCE = 1e-4  # of the largest value, between a network and its stages run in turn
 
 
@@ -33,7 +45,7 @@ def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
         trust_code: whether the person has said that the code may run.
 
     Returns:
-        The architecture that the code defines, checked on one picture, and the code that was run.
+        The architecture that the code defines, checked on two pictures, and the code that was run.
 
     Raises:
         ModelError: the code may not run, cannot be read or fails, or what it defines does not keep a record's
@@ -53,7 +65,7 @@ def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from error
     if re.search(rb"^%b\b" % _RECORD.encode(), code, re.MULTILINE):
         backbone = _own_form(file, code)
-    elif b"moduleinfo" in code:
+    elif is_paddlehub(code):
         backbone = paddlehub_module.backbone_of(file, code)
     else:
         raise ModelError(
@@ -64,6 +76,11 @@ def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
     return backbone, code
 
 
+def is_paddlehub(code: bytes) -> bool:
+    """Whether code is a PaddleHub 2.x module's."""
+    return b"moduleinfo" in code
+
+
 def _own_form(file: Path, code: bytes) -> Backbone:
     with told(file):
         record = getattr(run(file, code), _RECORD, None)
@@ -71,7 +88,16 @@ def _own_form(file: Path, code: bytes) -> Backbone:
         raise ModelError(
             f"{_RECORD} in {file} is {type(record).__name__}, not a hubtune.models.backbone.Backbone"
         )
-    return replace(record, build=_guarded(file, record.build), stages=_guarded(file, record.stages))
+    for field, kinds in _FIELDS.items():
+        value = getattr(record, field)
+        if not isinstance(value, kinds) or isinstance(value, bool) or (isinstance(value, int) and value < 1):
+            raise ModelError(f"{field} of {_RECORD} in {file} is {value!r}, which it cannot be")
+    return replace(
+        record,
+        build=_guarded(file, record.build),
+        stages=_guarded(file, record.stages),
+        translate=record.translate and _guarded(file, record.translate),
+    )
 
 
 def _guarded(file: Path, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,16 +119,16 @@ def _check(record: Backbone, file: Path) -> None:
     if not stages or stages[-1].name != "head":
         raise ModelError(f"stages in {file} must end in a stage named 'head'")
     side = record.input_size
-    images = paddle.to_tensor(np.random.default_rng(0).standard_normal((1, 3, side, side)).astype("float32"))
+    images = paddle.to_tensor(np.random.default_rng(0).standard_normal((2, 3, side, side)).astype("float32"))
     logits = network(images)
-    if logits.shape != [1, 2]:
+    if logits.shape != [2, 2]:
         raise ModelError(
-            f"The network in {file} gives {list(logits.shape)} for one picture and two classes, not [1, 2]"
+            f"The network in {file} gives {list(logits.shape)} for two pictures and two classes, not [2, 2]"
         )
     pooled = features(stages, images)
-    if pooled.shape != [1, record.width]:
+    if pooled.shape != [2, record.width]:
         raise ModelError(
-            f"The stages in {file} give features of {list(pooled.shape)} for one picture, "
+            f"The stages in {file} give features of {list(pooled.shape)} for two pictures, "
             f"and width says {record.width}"
         )
     outputs = images

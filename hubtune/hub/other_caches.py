@@ -1,5 +1,6 @@
 """Weights that other programs have downloaded to this machine; hubtune reads them and never writes there."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,8 +21,9 @@ def of_paddlehub_module(name: str) -> Iterator[Path]:
     chosen = os.environ.get("HUB_HOME")
     home = Path(chosen) if chosen else _in_home(".paddlehub")
     folder = home / "modules" / name if home else None
-    if folder is not None and folder.is_dir():
-        yield from sorted(folder.glob("*.pdparams"))
+    if folder is not None:
+        with contextlib.suppress(OSError):  # what cannot be looked at is not there
+            yield from sorted(folder.glob("*.pdparams"))
 
 
 def record_of(file: Path) -> Path:
@@ -38,5 +40,6 @@ def _in_home(*parts: str) -> Path | None:
 
 
 def _existing(file: Path | None) -> Iterator[Path]:
-    if file is not None and file.is_file():
-        yield file
+    with contextlib.suppress(OSError):  # what cannot be looked at is not there
+        if file is not None and file.is_file():
+            yield file

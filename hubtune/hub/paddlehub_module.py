@@ -11,7 +11,6 @@ import io
 import sys
 import tempfile
 import warnings
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,11 @@ from paddle import nn
 from paddle.utils import unique_name
 
 from hubtune.data.image import Preprocessing
+from hubtune.data.lists import LABEL_LIST, distinct_names
 from hubtune.errors import MachineError, ModelError
 from hubtune.hub.foreign_code import in_short, run, told
 from hubtune.models.backbone import Backbone, Stage
 
-_LABELS_FILE = "label_list.txt"
 _INSTALL = 'pip install "hubtune[paddlehub]"'
 
 _ADVICE = (
@@ -123,20 +122,14 @@ def labels_of(folder: Path) -> tuple[str, ...]:
     Raises:
         ModelError: the file cannot be read.
     """
-    file = folder / _LABELS_FILE
+    file = folder / LABEL_LIST
     if not file.is_file():
         return ()
     try:
         names = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{file} cannot be read as a list of class names: {error}") from error
-    # ImageNet's list has two cranes, the bird and the machine.
-    seen: Counter[str] = Counter()
-    for number, name in enumerate(names):
-        seen[name] += 1
-        if seen[name] > 1:
-            names[number] = f"{name} ({seen[name]})"
-    return tuple(names)
+    return tuple(distinct_names(names))
 
 
 def _import_paddlehub() -> None:

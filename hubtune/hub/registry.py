@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib import resources
+from os.path import expanduser
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ from hubtune.data.image import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
 from hubtune.files import sha256_of
 from hubtune.hub import paddlehub_module
-from hubtune.hub.module_code import CODE_FILE, backbone_in
+from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
 from hubtune.hub.recognise import recognise
 from hubtune.hub.safe_load import read_weights
 from hubtune.models.backbone import Backbone
@@ -21,10 +22,19 @@ from hubtune.models.catalog import BY_NAME, Pretrained, find, with_own_weights
 from hubtune.recipe.strict_yaml import read_yaml
 
 MODULE_FILE = "module.yaml"
+MODEL_FILE = "model.json"
+"""What a model's folder has, and a module's has not."""
+
 SHIPPED = ("digitnet",)
 """Module folders that come with hubtune, in ``hubtune/hub/modules``."""
 
 IMAGENET_CLASSES = 1000
+
+
+def _bare(name: str) -> str:
+    if not name or Path(name).name != name or "\\" in name:
+        raise ValueError("give the name of a file in the same folder, without a path")
+    return name
 
 
 class ModuleWeights(BaseModel):
@@ -37,7 +47,7 @@ class ModuleWeights(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: str = Field(pattern=r"^[^/\\\\]+$")
+    file: Annotated[str, AfterValidator(_bare)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
@@ -45,10 +55,12 @@ def distinct(names: list[str]) -> list[str]:
     """Return class names as they are, for pydantic.
 
     Raises:
-        ValueError: two are the same.
+        ValueError: two are the same, or one is blank.
     """
     if len(set(names)) < len(names):
         raise ValueError("two classes have one name")
+    if not all(name.strip() for name in names):
+        raise ValueError("a class has no name")
     return names
 
 
@@ -120,10 +132,12 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
     if name in BY_NAME:
         found = find(name)
         return Resolved(found, preprocessing_of(found.backbone), labels=imagenet_classes())
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = Path(expanduser(name))  # noqa: PTH111  # raises for no unknown user
+    if name and path.is_dir():
         return _read_folder(path, trust_code)
-    if path.is_file():
+    if name and path.is_file():
+        if path.name in (MODULE_FILE, CODE_FILE):
+            raise ModelError(f"{path} is a part of a module: name its folder, {path.parent}")
         return _read_file(path)
     nearest = suggest(name, [*BY_NAME, *SHIPPED])
     raise ModelError(
@@ -156,7 +170,8 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
             }
         )
     except ValidationError as error:
-        raise ModelError(f"The record of {backbone.name} is wrong: {error}") from error
+        said = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ModelError(f"The record of {backbone.name} contradicts itself: {said}") from error
 
 
 def _read_file(file: Path) -> Resolved:
@@ -173,25 +188,62 @@ def _read_file(file: Path) -> Resolved:
 def _read_folder(folder: Path, trust_code: bool) -> Resolved:
     file = folder / MODULE_FILE
     if not file.is_file():
-        if (folder / CODE_FILE).is_file():
+        if (folder / MODEL_FILE).is_file():
+            raise ModelError(
+                f"{folder} is a fine-tuned model, not a module: use it by `hubtune predict --model {folder}`"
+            )
+        if (folder / CODE_FILE).is_file() and is_paddlehub((folder / CODE_FILE).read_bytes()):
             return _read_paddlehub(folder, trust_code)
-        raise ModelError(f"{folder} is no module folder: it has no {MODULE_FILE}")
+        raise ModelError(
+            f"{folder} is no module folder: it has no {MODULE_FILE} (`hubtune hub new` makes one)"
+        )
     try:
         description = ModuleDescription.model_validate(read_yaml(file).data)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        raise ModelError(f"{file} is not a valid module description: {problems}") from error
+        raise ModelError(f"{file} is not a valid module description: {_problems(error)}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
+    if description.architecture not in (CODE_FILE, *BY_NAME):
+        near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
+        raise ModelError(
+            f"{file} names the architecture {description.architecture!r}, which hubtune does not have.{near} "
+            f"`hubtune hub list` shows all; {CODE_FILE} means the file of that name beside it"
+        )
     pretrained, code = _architecture(folder, description.architecture, trust_code)
+    preprocessing = description.preprocessing or preprocessing_of(pretrained.backbone)
+    _check_size(file, preprocessing.size, pretrained.backbone)
     return Resolved(
         pretrained,
-        description.preprocessing or preprocessing_of(pretrained.backbone),
+        preprocessing,
         num_classes=len(description.classes) or IMAGENET_CLASSES,
         labels=tuple(description.classes),
         own_weights=partial(_checked_weights, folder, description.weights),
         code=code,
     )
+
+
+def _check_size(file: Path, size: int, backbone: Backbone) -> None:
+    multiple = backbone.size_multiple
+    if size != backbone.input_size and (multiple is None or size % multiple):
+        wanted = f"{backbone.input_size} only" if multiple is None else f"multiples of {multiple}"
+        raise ModelError(
+            f"{file} gives pictures of {size} × {size} pixels, and {backbone.name} takes {wanted}: correct "
+            "preprocessing.size"
+        )
+
+
+def _problems(error: ValidationError) -> str:
+    """Every mistake in a few words, with its place and, for a wrong key, the right one."""
+    told = []
+    for one in error.errors():
+        place = ".".join(map(str, one["loc"]))
+        said = one["msg"].removeprefix("Value error, ")
+        if one["type"] == "extra_forbidden":
+            said = f"no such key.{suggest(str(one['loc'][-1]), ModuleDescription.model_fields)}".rstrip(".")
+        elif not place:
+            place, said = "the file", "it must hold keys such as `name: mynet`"
+        told.append(f"{place}: {said}")
+    return "; ".join(told)
 
 
 def _checked_weights(folder: Path, weights: ModuleWeights | None) -> Path | None:

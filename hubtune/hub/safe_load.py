@@ -25,6 +25,8 @@ from hubtune.files import html_page
 # A tensor takes about 30 opcodes: enough for 6,000 tensors, and read in about half a second.
 _MOST_OPCODES = 200_000
 _MOST_SAFETENSORS_HEADER = 8 * 2**20
+# Ten times what the largest backbone has.
+_MOST_TENSORS = 20_000
 # numpy 1 has no more; no tensor comes near it.
 _MOST_DIMENSIONS = 32
 
@@ -148,7 +150,10 @@ def _read_safetensors(path: Path, start: bytes, size: int) -> dict[str, np.ndarr
         raise _Refused(f"its header claims {header:,} bytes, more than any weights need")
     state = {}
     with safe_open(path, framework="numpy") as tensors:
-        for name in tensors.keys():  # noqa: SIM118 (not a dictionary: it cannot be iterated)
+        names = tensors.keys()
+        if len(names) > _MOST_TENSORS:
+            raise _Refused(f"it holds more than {_MOST_TENSORS:,} tensors")
+        for name in names:
             dtype = tensors.get_slice(name).get_dtype()
             if dtype not in _SAFETENSORS_DTYPES:
                 raise _Refused(f"the tensor {_shown(name)} has the type {dtype}, which no backbone uses")
@@ -157,20 +162,59 @@ def _read_safetensors(path: Path, start: bytes, size: int) -> dict[str, np.ndarr
 
 
 def _read_pickle(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
-    machine = _Machine(size)
-    content = machine.run(file)
-    if file.tell() != size:
-        raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
-    if not isinstance(content, dict):
-        raise _Refused(f"it holds {_kind(content)} instead of tensors by name")
-    state = {}
-    for name, value in content.items():
-        if name == _NAME_TABLE:
-            continue
-        if not isinstance(value, _Array) or value.filled is None:
-            raise _Refused(f"its entry {_shown(name)} is {_kind(value)}, not a tensor")
-        state[name] = value.filled
-    return state
+    try:
+        content = _Machine(size).run(file)
+        if file.tell() != size:
+            raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
+        if not isinstance(content, dict):
+            raise _Refused(f"it holds {_kind(content)} instead of tensors by name")
+        if len(content) > _MOST_TENSORS:
+            raise _Refused(f"it holds more than {_MOST_TENSORS:,} entries")
+        state = {}
+        for name, value in content.items():
+            if name == _NAME_TABLE:
+                continue
+            if not isinstance(value, _Array) or value.filled is None:
+                raise _Refused(f"its entry {_shown(name)} is {_kind(value)}, not a tensor")
+            state[name] = value.filled
+        return state
+    except (ValueError, DeprecationWarning, _Refused):
+        # What it was really made for says more than the first thing that was wrong with it.
+        name = _asked_for(file, size)
+        if name is None:
+            raise
+        raise _Refused(f"it asks for {_shown(name)}, which weights never need") from None
+
+
+def _asked_for(file: BinaryIO, size: int) -> str | None:
+    """Return the first name that a pickle asks for and weights never need, wherever in the file it stands."""
+    file.seek(0)
+    memo: dict[object, object] = {}
+    texts: list[object] = ["", ""]  # the newest last: what STACK_GLOBAL joins
+    count = 0
+    try:
+        while file.tell() < size:  # one pickle may follow another
+            for opcode, argument, _ in pickletools.genops(_Bounded(file, size)):  # type: ignore[arg-type]
+                count += 1
+                if count > _MOST_OPCODES:
+                    return None
+                name = None
+                if opcode.name in ("GLOBAL", "INST"):
+                    name = str(argument)
+                elif opcode.name == "STACK_GLOBAL":
+                    name = f"{texts[-2]} {texts[-1]}" if all(texts[-2:]) else None
+                elif opcode.name in _GET:
+                    texts.append(memo.get(argument, ""))
+                elif opcode.name in _PUT or opcode.name == "MEMOIZE":
+                    memo[len(memo) if opcode.name == "MEMOIZE" else argument] = texts[-1]
+                elif isinstance(argument, str):
+                    texts.append(argument)
+                if name is not None and name not in _KNOWN:
+                    return name.replace(" ", ".", 1)
+                del texts[:-2]
+    except (ValueError, DeprecationWarning):
+        return None
+    return None
 
 
 class _Type:

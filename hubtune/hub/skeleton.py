@@ -18,17 +18,22 @@ def write_skeleton(folder: Path) -> None:
         folder: the folder, new or empty; its name becomes the module's.
 
     Raises:
-        UsageError: it is a file, or has something in it.
+        UsageError: it is a file, or has something in it, or its name cannot be a module's.
         MachineError: it cannot be written.
     """
+    name = folder.absolute().name
+    if not name or not name.isprintable():
+        raise UsageError(f"{str(folder)!a} is no name for a module: use letters, digits, - and _")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already: name a new folder")
     source = resources.files("hubtune.hub") / "modules" / _NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (MODULE_FILE, CODE_FILE):
-            text = (source / name).read_text(encoding="utf-8")
-            named = text.replace(f"name: {_NAME}\n", f"name: {json.dumps(folder.absolute().name)}\n")
-            (folder / name).write_text(named, encoding="utf-8")
-    except (OSError, UnicodeError) as error:
-        raise MachineError(f"{folder} cannot be written ({error}): check the permissions") from error
+        for file in (MODULE_FILE, CODE_FILE):
+            text = (source / file).read_text(encoding="utf-8")
+            named = text.replace(f"name: {_NAME}\n", f"name: {json.dumps(name)}\n")
+            (folder / file).write_text(named, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be written ({error.strerror}): check the path and its permissions"
+        ) from error

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from paddle import nn
 
 from hubtune.errors import ModelError, suggest
 from hubtune.hub import cache, other_caches
+from hubtune.hub.cache import PASS_A_FILE
 from hubtune.hub.recognise import classes_of
 from hubtune.hub.safe_load import read_weights
 from hubtune.log import logger
@@ -47,7 +49,7 @@ def resolve(weights: str | Path, pretrained: Pretrained, *, progress: cache.Prog
             logger.info("Using %s, which another program has downloaded.", elsewhere)
             return elsewhere
         return cache.fetch(_published(pretrained).url, _known(pretrained), progress=progress)
-    path = Path(weights).expanduser()
+    path = Path(expanduser(weights))  # noqa: PTH111  # raises for no unknown user
     if path.is_dir():
         raise ModelError(
             f"The weights for {pretrained.name} are to come from {path}, which is a folder; name a file."
@@ -83,11 +85,19 @@ def adopt(file: Path, pretrained: Pretrained) -> Path:
         MachineError: the cache cannot be written.
     """
     published = _published(pretrained)
-    reason = _known(pretrained).difference(file) or _misfit(pretrained, file)
+    known = _known(pretrained)
+    reason = known.difference(file) or _misfit(pretrained, file)
     if reason is not None:
         raise ModelError(
-            f"{file} cannot be the official weights of {pretrained.name} ({published.url}): it {reason}. It "
-            f"can be named where it is used, as `-o module.weights={file}`"
+            f"{file} cannot be the official weights of {pretrained.name} ({published.url}): it {reason}. "
+            f"Where that is meant, {PASS_A_FILE}"
+        )
+    record = cache.record_of(cache.cached(published.url))
+    other = cache.known_from(record, known).difference(file)
+    if other is not None:
+        raise ModelError(
+            f"{file} is not the file that {pretrained.name} was first used with: it {other}. To accept it "
+            f"all the same, forget the other one by `hubtune hub prune {pretrained.name}`"
         )
     return cache.put(file, published.url)
 
@@ -118,8 +128,8 @@ def damage(pretrained: Pretrained, file: Path) -> str | None:
 def _published(pretrained: Pretrained) -> PublishedWeights:
     if pretrained.weights is None:
         raise ModelError(
-            f"No official weights are published for {pretrained.name}; pass a file with "
-            "`-o module.weights=FILE`, or `-o module.weights=none` for random ones."
+            f"No official weights are published for {pretrained.name}; {PASS_A_FILE}, or `none` in its place "
+            "for random ones."
         )
     return pretrained.weights
 
@@ -187,8 +197,10 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
         else:
             differences.append(difference)
     for name, array in state.items():
-        if name not in targets and name not in head:
-            differences.append(f"unexpected: {name!a} with the shape {list(array.shape)}")
+        if name not in targets:
+            if name not in head:
+                differences.append(f"unexpected: {name!a} with the shape {list(array.shape)}")
+            continue
         bad = array.size - np.count_nonzero(np.isfinite(array))
         if bad:
             differences.append(f"not finite: {name!a} holds {bad:,} NaN or infinite values")

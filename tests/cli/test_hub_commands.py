@@ -14,7 +14,7 @@ from download_server import Server, page, serving, whole
 from safetensors.numpy import save
 
 from hubtune.cli import main as command_line
-from hubtune.hub import cache
+from hubtune.hub import cache, other_caches
 from hubtune.models import catalog
 
 NAME = "paddle.vision:shufflenet_v2_x0_25"
@@ -230,3 +230,73 @@ def test_new_writes_no_folder_over_another(run: Run, tmp_path: Path) -> None:
     refused = run("hub", "new", tmp_path / "mine")
     assert refused.code == 2
     assert "exists already" in refused.err
+
+
+def test_verify_as_json_is_one_document_even_with_damage(run: Run, server: Server) -> None:
+    run("hub", "pull", NAME)
+    file = cache.cached(server.url)
+    file.write_bytes(b"x")
+    found = run("hub", "verify", "--json")
+    assert found.code == 8
+    document = json.loads(found.out)
+    assert document["damaged"] == 1
+    assert document["files"][0]["file"] == str(file)
+
+
+def test_another_programs_damaged_file_is_merely_not_used(run: Run, server: Server) -> None:
+    other = Path.home() / ".paddleclas" / "weights" / server.url.rpartition("/")[2]
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"x")
+    found = run("hub", "verify")
+    assert found.code == 0
+    assert found.out.startswith("not used")
+    assert run("hub", "pull", NAME).code == 0
+
+
+def test_another_programs_locked_cache_breaks_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_file", locked)
+        patch.setattr(Path, "glob", locked)
+        shown = [*other_caches.downloaded("https://example.com/w"), *other_caches.of_paddlehub_module("m")]
+    assert shown == []
+
+
+def test_pull_as_json_says_what_was_pulled_and_what_not(run: Run, server: Server) -> None:
+    server.plan = [page]
+    failed = run("hub", "pull", NAME, "--json")
+    document = json.loads(failed.out)
+    assert (failed.code, document["modules"], document["failures"][0]["name"]) == (5, [], NAME)
+
+
+def test_import_does_not_replace_what_was_first_used_without_a_word(
+    run: Run, server: Server, tmp_path: Path
+) -> None:
+    run("hub", "pull", NAME)
+    network = catalog.BACKBONES[NAME].build(num_classes=1000)
+    other = {key: np.zeros(value.shape, np.float32) for key, value in network.state_dict().items()}
+    (tmp_path / "w.safetensors").write_bytes(save(other))
+    refused = run("hub", "import", tmp_path / "w.safetensors", "--as", NAME)
+    assert refused.code == 4
+    assert f"`hubtune hub prune {NAME}`" in refused.err
+    run("hub", "prune", NAME)
+    assert run("hub", "import", tmp_path / "w.safetensors", "--as", NAME).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("hub", "pull", "digitnet"), 4, "comes with hubtune"),
+        (("hub", "show", ""), 4, "There is no module ''"),
+        (("hub", "show", "~nobody-here/x"), 4, "There is no module"),
+        (("hub", "show", "x" * 300), 5, "cannot be used"),
+        (("hub", "new", "bad\udcff"), 2, "is no name for a module"),
+        (("hub", "new", "x" * 300), 5, "cannot be"),
+    ],
+)
+def test_odd_names_get_a_sentence(run: Run, arguments: tuple[str, ...], code: int, said: str) -> None:
+    refused = run(*arguments)
+    assert (refused.code, refused.out) == (code, "")
+    assert re.search(said, refused.err)

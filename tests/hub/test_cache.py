@@ -1,5 +1,6 @@
 """Downloads from a server that fails in every way: a file is in the cache whole and right, or not at all."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -256,6 +257,19 @@ def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server: Serv
     assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
 
 
+def test_a_cache_that_cannot_be_written_can_be_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = cache.cached(server.url)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(cache, "write_atomically", read_only)
+    assert cache.fetch(server.url, cache.Known()) == path
+    assert not server.requests
+
+
 def test_content_that_is_no_good_is_not_recorded_but_asked_for_again(server: Server) -> None:
     known = cache.Known(misfit=lambda file: None if file.read_bytes() == CONTENT else "is not it")
     server.plan = [whole(b'{"error": "rate limited"}'), whole()]
@@ -317,8 +331,8 @@ def test_offline_makes_no_network_call_and_says_what_to_do(
         cache.fetch(other, cache.Known())
     assert str(error.value) == (
         "The weights other.pdparams cannot be used: the file is not in the cache, and HUBTUNE_OFFLINE "
-        f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache.cached(other)} or pass "
-        "it with `-o module.weights=FILE`."
+        f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache.cached(other)}, or "
+        "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)."
     )
     path.write_bytes(b"x")
     with pytest.raises(MachineError, match="has the sha256"):

@@ -1,6 +1,7 @@
 """A user's own architecture: its code runs only where that was said, and its mistakes are told."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def change(folder: Path, before: str, after: str) -> None:
 
 def refusal(folder: Path) -> str:
     with pytest.raises(ModelError) as refused:
-        backbone_in(folder, trust_code=True)
+        hubtune.Module(folder, weights=None, trust_code=True)
     return str(refused.value)
 
 
@@ -72,16 +73,20 @@ def test_weights_and_classes_come_from_the_folder(mine: Path) -> None:
         ("WIDTH = 128", "WIDTH = 128 +", r"module\.py failed in line \d+ \(SyntaxError: "),
         ("nn.Flatten()", "nn.Flattn()", r"module\.py failed in line \d+ \(AttributeError: .*Flattn"),
         ("WIDTH = 128", "raise SystemExit(0)", r"module\.py failed in line \d+ \(SystemExit: 0\)"),
-        ("width=WIDTH", "width=64", r"features of \[1, 128\] for one picture, and width says 64"),
+        ("width=WIDTH", "width=64", r"features of \[2, 128\] for two pictures, and width says 64"),
         (
             "[stage3, pool, flatten], head=[fc]",
             "[stage3, pool, flatten, fc], head=[]",
-            r"features of \[1, 2\]",
+            r"features of \[2, 2\]",
         ),
         ("[stage1], [stage2]", "[stage1, nn.Identity()], [stage2, nn.Sigmoid()]", "give another result"),
         ("BACKBONE = Backbone(", "BACKBONE = dict(", "BACKBONE in .* is dict, not a"),
         ("BACKBONE", "RECORD", "defines no BACKBONE"),
         ('("fc", nn.Linear', '("idle", nn.Layer()), ("fc", nn.Linear', "failed"),
+        ('name="mynet"', "name=5", "name of BACKBONE in .* is 5, which it cannot be"),
+        ("input_size=64", "input_size=64, size_multiple=0", "size_multiple of BACKBONE in .* is 0"),
+        ("input_size=64", 'input_size=64, weights="x"', "weights of BACKBONE in .* is 'x'"),
+        ("resize=72", "resize=7", "contradicts itself: resize 7 is smaller than the crop of 64"),
     ],
 )
 def test_mistakes_in_the_code_are_told(mine: Path, before: str, after: str, said: str) -> None:
@@ -102,41 +107,50 @@ def test_a_layer_that_no_stage_owns_is_named(mine: Path) -> None:
     assert re.search(r"No stage in .*module\.py owns idle\.0\.", refusal(mine))
 
 
-def test_a_run_is_not_resumed_with_other_code(mine: Path, tmp_path: Path, draw_photos) -> None:
-    draw_photos(tmp_path / "pics", {"a": 4, "b": 4}, size=70)
-    paths = sorted((tmp_path / "pics").rglob("*.png"))
-    lines = "".join(f"{path} {'ab'.index(path.parent.name)}\n" for path in paths)
-    (tmp_path / "train_list.txt").write_text(lines)
-    dataset = hubtune.BaseCVDataset(tmp_path, train_list_file="train_list.txt", label_list=["a", "b"])
-    config = hubtune.RunConfig(
-        num_epoch=1, strategy=hubtune.ScratchStrategy(), checkpoint_dir=str(tmp_path / "run")
-    )
+@pytest.fixture
+def task(mine: Path, tmp_path: Path, draw_photos) -> Callable[[], hubtune.ImageClassifierTask]:
+    """Makes the task of training the skeleton's network on a few pictures."""
+    draw_photos(tmp_path / "pics", {"a": 6, "b": 6}, size=70)
+    lines = [f"{path} {'ab'.index(path.parent.name)}\n" for path in sorted(tmp_path.rglob("pics/*/*.png"))]
+    (tmp_path / "train_list.txt").write_text("".join(lines))
 
-    def finetune(**options: bool) -> None:
-        module = hubtune.Module(mine, weights=None, trust_code=True)
-        task = hubtune.ImageClassifierTask(module=module, dataset=dataset, config=config)
-        task.finetune_and_eval(**options)
+    def make() -> hubtune.ImageClassifierTask:
+        return hubtune.ImageClassifierTask(
+            module=hubtune.Module(mine, weights=None, trust_code=True),
+            dataset=hubtune.BaseCVDataset(tmp_path, train_list_file="train_list.txt", label_list=["a", "b"]),
+            config=hubtune.RunConfig(
+                num_epoch=1, strategy=hubtune.ScratchStrategy(), checkpoint_dir=str(tmp_path / "run")
+            ),
+        )
 
-    finetune()
-    finetune(resume=True)
+    return make
+
+
+def test_a_run_is_not_resumed_with_other_code(mine: Path, task) -> None:
+    task().finetune_and_eval()
+    task().finetune_and_eval(resume=True)
     change(mine, "nn.ReLU()", "nn.Tanh()")
     with pytest.raises(ModelError, match=r"The lines of module\.py have changed"):
-        finetune(resume=True)
+        task().finetune_and_eval(resume=True)
 
 
-def test_a_model_keeps_the_code_that_it_was_trained_with(mine: Path, tmp_path: Path, draw_photos) -> None:
-    draw_photos(tmp_path / "pics", {"a": 6, "b": 6}, size=70)
+def test_what_a_run_says_of_itself_is_nobodys_word_for_its_code(
+    mine: Path, task, tmp_path, run_hubtune
+) -> None:
+    task().finetune_and_eval()
+    with (mine / "module.py").open("a") as file:
+        file.write(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    refused = run_hubtune("finetune", tmp_path / "run", "--resume")
+    assert refused.returncode == 4
+    assert "--trust-code" in refused.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_model_keeps_the_code_that_it_was_trained_with(mine: Path, task, tmp_path: Path) -> None:
+    trained = task()
+    run = trained.finetune_and_eval()
     paths = sorted((tmp_path / "pics").rglob("*.png"))
-    lines = "".join(f"{path} {'ab'.index(path.parent.name)}\n" for path in paths)
-    (tmp_path / "train_list.txt").write_text(lines)
-    dataset = hubtune.BaseCVDataset(tmp_path, train_list_file="train_list.txt", label_list=["a", "b"])
-    config = hubtune.RunConfig(
-        num_epoch=1, strategy=hubtune.ScratchStrategy(), checkpoint_dir=str(tmp_path / "run")
-    )
-    module = hubtune.Module(mine, weights=None, trust_code=True)
-    task = hubtune.ImageClassifierTask(module=module, dataset=dataset, config=config)
-    run = task.finetune_and_eval()
-    rows = task.predict(paths)
+    rows = trained.predict(paths)
 
     (mine / "module.py").unlink()  # the model needs nothing but its own folder
     with pytest.raises(ModelError, match="trust"):
@@ -148,3 +162,42 @@ def test_a_model_keeps_the_code_that_it_was_trained_with(mine: Path, tmp_path: P
         file.write("# changed\n")
     with pytest.raises(ModelError, match=r"module\.py"):
         hubtune.load_model(run.path, trust_code=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("", "the file: it must hold keys"),
+        ("architecture: smallnet\nlicense: MIT\nlicence: MIT\n", "license: no such key. Did you mean"),
+        ("architecture: smalnet\nlicence: MIT\n", r"'smalnet', .* Did you mean 'smallnet'\?"),
+        (
+            "architecture: smallnet\nlicence: MIT\npreprocessing: {mean: [.nan, 0, 0]}\n",
+            "preprocessing.mean.0: Input should be a finite number",
+        ),
+        ("architecture: smallnet\nlicence: MIT\nclasses: [a, ' ']\n", "classes: a class has no name"),
+        (
+            "architecture: dinov2_vits14\nlicence: MIT\npreprocessing: {size: 100, resize: 100}\n",
+            "takes multiples of 14: correct preprocessing.size",
+        ),
+    ],
+)
+def test_mistakes_in_the_description_are_told(tmp_path: Path, lines: str, said: str) -> None:
+    (tmp_path / "module.yaml").write_text(f"name: m\n{lines}" if lines else "")
+    with pytest.raises(ModelError) as refused:
+        hubtune.Module(tmp_path, weights=None)
+    assert re.search(said, str(refused.value)), refused.value
+
+
+def test_code_without_a_description_is_no_module(mine: Path, tmp_path: Path) -> None:
+    (mine / "module.yaml").unlink()
+    with pytest.raises(ModelError, match=r"has no module\.yaml"):
+        hubtune.Module(mine, weights=None, trust_code=True)
+
+
+def test_a_module_folder_needs_its_weights_only_where_they_are_used(mine: Path) -> None:
+    text = (mine / "module.yaml").read_text(encoding="utf-8")
+    lines = f"weights: {{file: gone.safetensors, sha256: {'0' * 64}}}\n"
+    (mine / "module.yaml").write_text(text + lines, encoding="utf-8")
+    assert hubtune.Module(mine, weights=None, trust_code=True).weights_file is None
+    with pytest.raises(ModelError, match=r"gone\.safetensors, which are not there"):
+        hubtune.Module(mine, trust_code=True)

@@ -1,5 +1,6 @@
 """Putting weights into a network: all of them, or an error and an untouched network."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,3 +142,11 @@ def test_a_wrong_path_names_the_nearest_file(tmp_path: Path) -> None:
         resolve(tmp_path, RESNET50)
     with pytest.raises(ModelError, match=r"not there\. Check the path"):
         resolve(tmp_path / "no" / "w.pdparams", RESNET50)
+
+
+def test_many_unexpected_names_of_one_array_are_refused_quickly() -> None:
+    large = np.zeros(10**6, np.float32)
+    state = {**fresh_state(), **{f"x{number}": large for number in range(20_000)}}
+    started = time.process_time()
+    assert "unexpected: 'x0'" in refusal(network(), state)
+    assert time.process_time() - started < 1

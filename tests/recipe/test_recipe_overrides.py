@@ -20,7 +20,8 @@ def problems(*overrides: str, **sections: Any) -> list[str]:
 
 
 def test_the_short_form_of_a_module_grows() -> None:
-    assert recipe("module.weights=w.pdparams").module.model_dump() == {"name": "m", "weights": "w.pdparams"}
+    grown = recipe("module.weights=w.pdparams").module
+    assert (grown.name, grown.weights, grown.trust_code) == ("m", "w.pdparams", False)
 
 
 @pytest.mark.parametrize("sections", [{}, {"strategy": "default_finetune"}, {"strategy": None}])
