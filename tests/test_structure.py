@@ -20,6 +20,7 @@ LEVELS = {
     "data": 1,
     "evaluate": 1,
     "hub.cache": 1,
+    "hub.download": 1,
     "strategies.schedules": 1,
     "train.history": 1,
     "data.augment": 2,

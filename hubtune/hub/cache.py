@@ -8,38 +8,28 @@ turns.
 import contextlib
 import errno
 import hashlib
-import http.client
 import json
 import os
 import re
 import shutil
-import ssl
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock, Timeout
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.files import html_page, sha256_of, sync_folder, write_atomically
+from hubtune.files import sha256_of, sync_folder, write_atomically
+from hubtune.hub.download import Lost, Progress, beside, is_web_address, receive, unlikely, words
 from hubtune.log import logger
 
-CONNECT_SECONDS = 10.0
-READ_SECONDS = 60.0
 TRIES = 3
 PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
 PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
 """Advice where official weights cannot be had."""
-
-_CHUNK = 2**18
-_SECONDS_BETWEEN_LINES = 10.0
-
-Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
@@ -129,7 +119,7 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
         ModelError: what the address holds has another sum than published or recorded, or the address is none.
         UsageError: an address in ``HUBTUNE_MIRROR`` is none.
     """
-    if not _is_web_address(url):
+    if not is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
     path = cached(url)
     try:
@@ -161,14 +151,14 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
 
 def _cannot_keep(path: Path, error: Exception) -> MachineError:
     return MachineError(
-        f"The cache cannot keep {path}: {_words(error)}. "
+        f"The cache cannot keep {path}: {words(error)}. "
         "Free some space or set HUBTUNE_HOME to a folder that can be written."
     )
 
 
 def record_of(path: Path) -> Path:
     """Return where the sum of a file in the cache is recorded, if none is published."""
-    return _beside(path, ".json")
+    return beside(path, ".json")
 
 
 def damage(path: Path, known: Known, record: Path | None = None) -> str | None:
@@ -235,11 +225,11 @@ def discard(path: Path, files: Iterable[Path]) -> bool:
 
 
 def _parts(path: Path) -> list[Path]:
-    return [_beside(path, ".part"), _beside(path, ".part.json")]
+    return [beside(path, ".part"), beside(path, ".part.json")]
 
 
 def _lock_of(path: Path) -> Path:
-    return _beside(path, ".lock")
+    return beside(path, ".lock")
 
 
 def put(file: Path, url: str) -> Path:
@@ -263,18 +253,6 @@ def put(file: Path, url: str) -> Path:
     return path
 
 
-class _Lost(Exception):
-    """A try that failed for a reason of the network or the server.
-
-    Attributes:
-        final: whether trying the same address again is pointless.
-    """
-
-    def __init__(self, reason: str, *, final: bool = False) -> None:
-        super().__init__(reason)
-        self.final = final
-
-
 class _WrongContent(Exception):
     """A whole file arrived, but not the right one."""
 
@@ -282,10 +260,6 @@ class _WrongContent(Exception):
 def _md5_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _beside(path: Path, ending: str) -> Path:
-    return path.with_name(path.name + ending)
 
 
 def known_from(record: Path, known: Known) -> Known:
@@ -309,9 +283,9 @@ def _ignoring(*codes: int) -> Iterator[None]:
 def _unsound(path: Path, known: Known) -> str | None:
     """Return in words what is wrong with the content of a file that there is no sum for."""
     with path.open("rb") as file:
-        unlikely = _unlikely(file.read(1024))
-    if unlikely:
-        return f"is {unlikely}"
+        other = unlikely(file.read(1024))
+    if other:
+        return f"is {other}"
     return known.misfit(path) if known.misfit else None
 
 
@@ -319,28 +293,15 @@ def _record(record: Path, content: Path) -> None:
     write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
-def _unlikely(start: bytes) -> str | None:
-    """Return in words what a file with this start is, where it cannot be weights."""
-    return html_page(start) if start else "empty"
-
-
 def _offline() -> bool:
     return os.environ.get("HUBTUNE_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
-
-
-def _is_web_address(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
 def _sources(url: str) -> list[str]:
     """Return the addresses to try, in order."""
     mirrors = [base.strip() for base in os.environ.get("HUBTUNE_MIRROR", "").split(",") if base.strip()]
     for base in mirrors:
-        if not _is_web_address(base):
+        if not is_web_address(base):
             raise UsageError(f"HUBTUNE_MIRROR holds {base!r}, which is no http or https address.")
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -372,7 +333,7 @@ def _turn(path: Path) -> Iterator[None]:
 
 def _download(url: str, sources: list[str], path: Path, known: Known, progress: Progress | None) -> None:
     """Bring a verified file to its place, or raise."""
-    part = _beside(path, ".part")
+    part = beside(path, ".part")
     failures: list[str] = []
     wrong: str | None = None
     for source in sources:
@@ -382,9 +343,9 @@ def _download(url: str, sources: list[str], path: Path, known: Known, progress: 
                 time.sleep(PAUSE_SECONDS * attempt)
             logger.info("Fetching %s from %s.", path.name, server)
             try:
-                _receive(source, part, known, progress)
+                receive(source, part, progress, checked=known.summed)
                 _check(part, known)
-            except (_Lost, _WrongContent) as failure:
+            except (Lost, _WrongContent) as failure:
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
                 if isinstance(failure, _WrongContent):
@@ -397,7 +358,7 @@ def _download(url: str, sources: list[str], path: Path, known: Known, progress: 
                 _record(record_of(path), part)
             part.replace(path)
             sync_folder(path.parent)
-            _beside(part, ".json").unlink(missing_ok=True)
+            beside(part, ".json").unlink(missing_ok=True)
             return
     if wrong is not None and known.recorded:
         raise ModelError(
@@ -421,161 +382,5 @@ def _check(part: Path, known: Known) -> None:
     reason = known.difference(part) if known.summed else _unsound(part, known)
     if reason is not None:
         part.unlink()
-        _beside(part, ".json").unlink(missing_ok=True)
+        beside(part, ".json").unlink(missing_ok=True)
         raise _WrongContent(reason)
-
-
-@dataclass(frozen=True)
-class _Origin:
-    """What a partial download is a part of, kept beside it."""
-
-    source: str
-    size: int | None
-    validator: str | None  # a strong ETag or a date, which the server changes with the file
-
-
-def _origin_of(part: Path) -> _Origin | None:
-    try:
-        return _Origin(**json.loads(_beside(part, ".json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _receive(source: str, part: Path, known: Known, progress: Progress | None) -> None:
-    """Make the partial file whole, going on where an earlier try stopped if it is surely the same file."""
-    origin = _origin_of(part)
-    have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(source, headers={"User-Agent": "hubtune"})
-    if have and origin is not None and (known.summed or (origin.source == source and origin.validator)):
-        request.add_header("Range", f"bytes={have}-")
-        if origin.source == source and origin.validator:
-            request.add_header("If-Range", origin.validator)
-    else:
-        have = 0
-    with _answer(request, part) as answer:
-        new = _Origin(source, _size(answer, have), _validator(answer))
-        resumed = answer.status == 206
-        if resumed and not (origin and _continues(answer, origin, new, have)):
-            part.unlink(missing_ok=True)
-            raise _Lost("the server sent another part than asked for")
-        if not resumed:
-            have = 0
-        chunk = _read(answer)
-        # Before the first byte is written: an error page must not take the place of half a download.
-        unlikely = None if resumed else _unlikely(chunk)
-        if unlikely:
-            raise _Lost(f"the answer is {unlikely}")
-        if new.size is None and not known.summed and not answer.chunked:
-            raise _Lost("the server does not tell the file's length, so it cannot be checked", final=True)
-        if not resumed:
-            part.unlink(missing_ok=True)
-            write_atomically(_beside(part, ".json"), json.dumps(asdict(new)))
-        told = time.monotonic()
-        with part.open("ab") as file:
-            while chunk:
-                file.write(chunk)
-                have += len(chunk)
-                if progress is not None:
-                    progress(have, new.size)
-                elif time.monotonic() - told > _SECONDS_BETWEEN_LINES:
-                    told = time.monotonic()
-                    size = f" of {new.size / 1e6:,.0f}" if new.size else ""
-                    logger.info("%s: %s%s MB", part.stem, f"{have / 1e6:,.0f}", size)
-                chunk = _read(answer)
-            file.flush()
-            os.fsync(file.fileno())
-    if new.size is not None and have != new.size:
-        raise _Lost(f"the connection ended after {have:,} of {new.size:,} bytes")
-
-
-def _continues(answer: http.client.HTTPResponse, origin: _Origin, new: _Origin, have: int) -> bool:
-    """Whether a partial answer starts where the download stopped, and is of the same file."""
-    start = re.match(r"bytes (\d+)-", answer.headers.get("Content-Range", ""))
-    same = origin.validator == new.validator or origin.source != new.source
-    return start is not None and int(start[1]) == have and origin.size == new.size and same
-
-
-def _size(answer: http.client.HTTPResponse, have: int) -> int | None:
-    """Return the length of the whole file, where the server tells it."""
-    if answer.status == 206:
-        total = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
-        return int(total[1]) if total else None
-    return answer.length
-
-
-def _validator(answer: http.client.HTTPResponse) -> str | None:
-    tag = answer.headers.get("ETag")
-    # A weak one stays the same although bytes change.
-    return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
-
-
-def _answer(request: urllib.request.Request, part: Path) -> http.client.HTTPResponse:
-    try:
-        return _opener().open(request, timeout=CONNECT_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == 416:  # the part is longer than the file: it is of another one
-            part.unlink(missing_ok=True)
-        final = 400 <= error.code < 500 and error.code not in (408, 416, 425, 429)
-        raise _Lost(f"the server answers {error.code} {error.reason}", final=final) from error
-    except urllib.error.URLError as error:
-        raise _Lost(_words(error.reason)) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Lost(_words(error)) from error
-
-
-def _read(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        return answer.read1(_CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Lost(_words(error)) from error
-
-
-def _words(error: object) -> str:
-    if isinstance(error, TimeoutError):
-        return "the server does not answer in time"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return str(error) or type(error).__name__
-
-
-class _Connection(http.client.HTTPConnection):
-    """Waits for a connection as told, and then for each answer longer."""
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(READ_SECONDS)
-
-
-class _SecureConnection(http.client.HTTPSConnection):
-    """The same with encryption."""
-
-    def connect(self) -> None:
-        super().connect()
-        self.sock.settimeout(READ_SECONDS)
-
-
-class _Http(urllib.request.HTTPHandler):
-    def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_Connection, req)
-
-
-class _Https(urllib.request.HTTPSHandler):
-    def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_SecureConnection, req, context=ssl.create_default_context())
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Return what opens web addresses, through the proxy of the environment, and no other kind of address."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        _Http(),
-        _Https(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
-    return opener

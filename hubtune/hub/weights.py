@@ -12,6 +12,7 @@ from paddle import nn
 from hubtune.errors import ModelError, suggest
 from hubtune.hub import cache, other_caches
 from hubtune.hub.cache import PASS_A_FILE
+from hubtune.hub.download import Progress
 from hubtune.hub.recognise import classes_of
 from hubtune.hub.safe_load import read_weights
 from hubtune.log import logger
@@ -24,7 +25,7 @@ OFFICIAL_CLASSES = 1000
 _LISTED = 10
 
 
-def resolve(weights: str | Path, pretrained: Pretrained, *, progress: cache.Progress | None = None) -> Path:
+def resolve(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """Return the file that weights are in.
 
     Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
@@ -62,7 +63,7 @@ def resolve(weights: str | Path, pretrained: Pretrained, *, progress: cache.Prog
     return path
 
 
-def pull(pretrained: Pretrained, *, progress: cache.Progress | None = None) -> Path:
+def pull(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """Bring official weights into hubtune's own cache, and return the file there.
 
     Args:

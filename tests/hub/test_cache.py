@@ -32,7 +32,7 @@ from download_server import (
 )
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.hub import cache
+from hubtune.hub import cache, download
 
 ROOT = Path(cache.__file__).parents[2]
 
@@ -44,7 +44,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(cache, "PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(cache, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(download, "READ_SECONDS", 1.0)
     with serving() as running:
         yield running
 
@@ -126,7 +126,7 @@ def test_a_file_that_became_shorter_is_fetched_anew(server: Server) -> None:
 def test_a_stalled_server_is_given_up_and_asked_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "READ_SECONDS", 0.2)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
     server.plan = [stall, whole()]
     assert cache.fetch(server.url, cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-"]
@@ -135,7 +135,7 @@ def test_a_stalled_server_is_given_up_and_asked_again(
 def test_a_server_that_never_answers_gives_a_machine_error(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "READ_SECONDS", 0.1)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
     server.plan = [silence]
     with pytest.raises(MachineError, match="the server does not answer in time"):
         cache.fetch(server.url, cache.Known())
@@ -143,7 +143,7 @@ def test_a_server_that_never_answers_gives_a_machine_error(
 
 
 def test_a_slow_server_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
     server.plan = [whole(pause=0.04)]  # longer than the limit in all, but never silent for as long
     assert cache.fetch(server.url, cache.Known()).read_bytes() == CONTENT
     assert len(server.requests) == 1
@@ -344,7 +344,7 @@ def test_no_network_gives_the_same_advice(server: Server, monkeypatch: pytest.Mo
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/w.pdparams"
-        monkeypatch.setattr(cache, "CONNECT_SECONDS", 1.0)
+        monkeypatch.setattr(download, "CONNECT_SECONDS", 1.0)
         with pytest.raises(MachineError) as error:
             cache.fetch(url, cache.Known())
     assert error.value.exit_code == 5
