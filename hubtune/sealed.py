@@ -52,7 +52,7 @@ def seal(folder: Path, files: Mapping[str, bytes]) -> None:
             old.rename(folder)
         raise MachineError(
             f"{folder} could not be written ({error.strerror or error}): free some space, or check the "
-            "permissions, then resume"
+            "permissions, then try again"
         ) from error
 
 

@@ -41,6 +41,7 @@ class Lost(Exception):
 
 
 def is_web_address(url: str) -> bool:
+    """Whether a text is an http or https address."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -54,6 +55,7 @@ def unlikely(start: bytes) -> str | None:
 
 
 def beside(path: Path, ending: str) -> Path:
+    """Return the path with an ending more."""
     return path.with_name(path.name + ending)
 
 
@@ -176,6 +178,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
 
 
 def words(error: object) -> str:
+    """Return what went wrong without the numbers and names of the system's own messages."""
     if isinstance(error, TimeoutError):
         return "the server does not answer in time"
     if isinstance(error, OSError) and error.strerror:
