@@ -75,7 +75,12 @@ def pull(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
         MachineError: as for :func:`resolve`.
     """
     file = resolve("official", pretrained, progress=progress)
-    return file if file == cache.cached(_published(pretrained).url) else adopt(file, pretrained)
+    url, known = _published(pretrained).url, _known(pretrained)
+    if file == cache.cached(url):
+        return file
+    if known.summed and file not in other_caches.downloaded(url):
+        return cache.fetch(url, known, progress=progress)  # PaddleHub's form has another sum
+    return adopt(file, pretrained)
 
 
 def adopt(file: Path, pretrained: Pretrained) -> Path:
@@ -115,12 +120,15 @@ def damage(pretrained: Pretrained, file: Path) -> str | None:
     """Return in words what is wrong with a file in a cache; ``None`` where it can be used."""
     known = _known(pretrained)
     url = _published(pretrained).url
+    own = cache.cached(url)
     try:
-        if file == cache.cached(url):
+        if file == own:
             return cache.damage(file, known)
         if file not in other_caches.downloaded(url):
-            # PaddleHub has its own form of the file, to which the published sums do not apply.
+            # PaddleHub has its own form of the file, to which the sums of the published one do not apply.
             known = replace(known, sha256=None, md5=None)
+        elif not known.summed:
+            known = cache.known_from(cache.record_of(own), known)
         return cache.damage(file, known, other_caches.record_of(file))
     except OSError as error:
         return f"cannot be read ({error.strerror})"

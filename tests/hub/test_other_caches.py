@@ -83,6 +83,15 @@ def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
     assert resolve("official", SHUFFLENET) == other
 
 
+def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
+    own = put(cache.cached(URL), weights())
+    assert resolve("official", SHUFFLENET) == own
+    own.unlink()
+    put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
+    with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
+        resolve("official", SHUFFLENET)
+
+
 def test_pull_brings_a_copy_into_hubtunes_own_cache() -> None:
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
     assert pull(SHUFFLENET) == cache.cached(URL)
