@@ -76,7 +76,7 @@ def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixt
 
 
 def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
-    other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
+    other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
     own = put(cache.cached(URL), weights())
     assert resolve("official", SHUFFLENET) == own
     own.write_bytes(b"damaged")
