@@ -132,6 +132,7 @@ def test_names_in_any_script_go_through_the_whole_path(tmp_path, run_hubtune, dr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux keeps file names that are no valid UTF-8")
+@pytest.mark.slow
 def test_a_class_name_that_is_no_valid_utf8_goes_through_the_whole_path(pics, tmp_path, run_hubtune):
     (pics / "dog").rename(pics / "d\udcffg")
     _json(run_hubtune("split", "pics", "--val", 2, "--test", 2, "--json", cwd=tmp_path))
@@ -233,6 +234,7 @@ def _seconds(program, *arguments):
     return min(times)
 
 
+@pytest.mark.slow
 def test_resuming_names_exactly_the_run_that_is_asked_for(pics, tmp_path, run_hubtune):
     _json(run_hubtune("split", "pics", "--val", 4, "--json", cwd=tmp_path))
     for expected in ("runs/pics", "runs/pics-2"):

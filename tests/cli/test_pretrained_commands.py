@@ -30,8 +30,8 @@ def digits(tmp_path: Path) -> Path:
     return folder
 
 
-def test_classify_gives_a_row_a_picture_with_the_modules_own_classes(digits, tmp_path, run_hubtune):
-    done = run_hubtune("classify", "pics", "--module", "digitnet", "--json", "--scores", cwd=tmp_path)
+def test_classify_gives_a_row_a_picture_with_the_modules_own_classes(digits, tmp_path, run_here):
+    done = run_here("classify", "pics", "--module", "digitnet", "--json", "--scores", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["model"] == "digitnet"
@@ -49,18 +49,18 @@ def test_classify_gives_a_row_a_picture_with_the_modules_own_classes(digits, tmp
         assert [entry["label"] for entry in row["top"]] == [str(n) for n in np.argsort(-scores)[:3]]
 
 
-def test_classify_needs_named_classes(tmp_path, digits, run_hubtune):
-    refused = run_hubtune("classify", "pics", "--module", "smallnet", "--weights", "none.safetensors")
+def test_classify_needs_named_classes(tmp_path, digits, run_here):
+    refused = run_here("classify", "pics", "--module", "smallnet", "--weights", "none.safetensors")
     assert refused.returncode == 4
-    refused = run_hubtune("classify", "pics", cwd=tmp_path)
+    refused = run_here("classify", "pics", cwd=tmp_path)
     assert refused.returncode == 2
     assert "--module" in refused.stderr
 
 
 @pytest.mark.parametrize("ending", ["npz", "csv"])
-def test_embed_writes_a_row_a_picture(ending, digits, tmp_path, run_hubtune):
+def test_embed_writes_a_row_a_picture(ending, digits, tmp_path, run_here):
     file = tmp_path / f"features.{ending}"
-    done = run_hubtune("embed", "pics", "--module", "digitnet", "-o", file, "--json", cwd=tmp_path)
+    done = run_here("embed", "pics", "--module", "digitnet", "-o", file, "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert (said["count"], said["width"], said["unreadable"]) == (6, 96, 1)
@@ -87,50 +87,50 @@ def test_embed_writes_a_row_a_picture(ending, digits, tmp_path, run_hubtune):
             np.testing.assert_allclose(row, module.features(paddle.to_tensor(image)).numpy()[0], atol=1e-6)
 
 
-def test_embed_refuses_before_any_work(digits, tmp_path, run_hubtune):
+def test_embed_refuses_before_any_work(digits, tmp_path, run_here):
     common = ("embed", "pics", "--module", "digitnet", "-o")
     for target, said in (
         ("x.txt", "ends in .npz or .csv"),
         ("none/x.npz", "There is no folder none"),
         ("pics", "ends in .npz or .csv"),
     ):
-        refused = run_hubtune(*common, target, cwd=tmp_path)
+        refused = run_here(*common, target, cwd=tmp_path)
         assert refused.returncode == 2
         assert said in refused.stderr
-    refused = run_hubtune("embed", "pics/bad.png", "--module", "digitnet", "-o", "x.npz", cwd=tmp_path)
+    refused = run_here("embed", "pics/bad.png", "--module", "digitnet", "-o", "x.npz", cwd=tmp_path)
     assert refused.returncode == 3
 
 
-def test_evaluate_measures_a_module_on_a_list_of_class_numbers(digits, tmp_path, run_hubtune):
+def test_evaluate_measures_a_module_on_a_list_of_class_numbers(digits, tmp_path, run_here):
     rows = json.loads(
-        run_hubtune("classify", "pics", "--module", "digitnet", "--json", "--top", 7, cwd=tmp_path).stdout
+        run_here("classify", "pics", "--module", "digitnet", "--json", "--top", 7, cwd=tmp_path).stdout
     )["rows"][:5]
     # Right, second, fifth, sixth and last: two ways to be wrong that top-5 forgives, two that it does not.
     labels = [int(row["top"][place]["label"]) for row, place in zip(rows, (0, 1, 4, 5, 6), strict=True)]
     lines = [f"{row['path']} {label}\n" for row, label in zip(rows, labels, strict=True)]
     (tmp_path / "val_list.txt").write_text("".join(lines) + "pics/bad.png 0\n")
     (tmp_path / "label_list.txt").write_text("other\nnames\n")  # the numbers are the module's own
-    done = run_hubtune("evaluate", "--module", "digitnet", "--on", "val_list.txt", "--json", cwd=tmp_path)
+    done = run_here("evaluate", "--module", "digitnet", "--on", "val_list.txt", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     assert figures["accuracy"] == 1 / 5
     assert figures["top5"] == 3 / 5
     assert (figures["count"], figures["unreadable"]) == (5, 1)
-    shown = run_hubtune("evaluate", "--module", "digitnet", "--on", "val_list.txt", cwd=tmp_path)
+    shown = run_here("evaluate", "--module", "digitnet", "--on", "val_list.txt", cwd=tmp_path)
     assert "20.0 % (1 of 5 right; 95 % interval 3.6–62.4 %; top-5 60.0 %; 1 unreadable)" in shown.stdout
 
 
-def test_evaluate_of_a_module_needs_a_list_and_no_run(digits, tmp_path, run_hubtune):
+def test_evaluate_of_a_module_needs_a_list_and_no_run(digits, tmp_path, run_here):
     for arguments, said in (
         ((), "Name the list to measure on"),
         (("--on", "test"), "no such list file"),
         (("runs/x", "--on", "val_list.txt"), "either the run"),
     ):
-        refused = run_hubtune("evaluate", *arguments, "--module", "digitnet", cwd=tmp_path)
+        refused = run_here("evaluate", *arguments, "--module", "digitnet", cwd=tmp_path)
         assert refused.returncode == 2, refused.stderr
         assert said in refused.stderr
     (tmp_path / "val_list.txt").write_text("pics/0.png 7\n")
-    refused = run_hubtune("evaluate", "--module", "digitnet", "--on", "val_list.txt", cwd=tmp_path)
+    refused = run_here("evaluate", "--module", "digitnet", "--on", "val_list.txt", cwd=tmp_path)
     assert refused.returncode == 3
 
 
@@ -141,10 +141,10 @@ def test_top5_says_nothing_with_five_classes():
 
 
 @pytest.mark.parametrize("file", ["mobilenetv2_1.0_imagenet.pdparams", "squeezenet1_0_imagenet.safetensors"])
-def test_real_weights_name_real_photos(file, material, run_hubtune):
+def test_real_weights_name_real_photos(file, material, run_here):
     photos = [material / "weights" / "check_photos" / name for name in PHOTOS]
     weights = material / "weights" / file
-    done = run_hubtune("classify", *photos, "--module", weights, "--json", HUBTUNE_OFFLINE="1")
+    done = run_here("classify", *photos, "--module", weights, "--json")
     assert done.returncode == 0, done.stderr
     names = imagenet_classes()
     for row, expected in zip(json.loads(done.stdout)["rows"], PHOTOS.values(), strict=True):

@@ -31,7 +31,7 @@ def slow_but_for(quick: Callable[[Backbone], bool]) -> list:
 def is_small(record: Backbone) -> bool:
     """Whether a record is small, or the smallest of its family and not huge."""
     family = next(family for family in catalog._FAMILIES if record in family)
-    return record.parameters <= max(4e6, min(45e6, *(other.parameters for other in family)))
+    return record.parameters <= max(4e6, min(20e6, *(other.parameters for other in family)))
 
 
 def pictures(size: int) -> paddle.Tensor:

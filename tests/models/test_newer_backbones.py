@@ -33,13 +33,13 @@ SWIN = "SwinTransformer_tiny_patch4_window7_224"
 DINOV2 = "dinov2_vits14"
 ON_RECORD = (
     "MobileNetV3_small_x1_0",
-    "MobileNetV3_large_x1_0",
+    pytest.param("MobileNetV3_large_x1_0", marks=pytest.mark.slow),
     "PPLCNet_x1_0",
     "PPHGNetV2_B0",
     pytest.param("PPHGNetV2_B4", marks=pytest.mark.slow),
-    "ConvNeXt_tiny",
-    SWIN,
-    "ViT_small_patch16_224",
+    pytest.param("ConvNeXt_tiny", marks=pytest.mark.slow),
+    pytest.param(SWIN, marks=pytest.mark.slow),
+    pytest.param("ViT_small_patch16_224", marks=pytest.mark.slow),
     pytest.param("ViT_base_patch16_224", marks=pytest.mark.slow),
     DINOV2,
 )
