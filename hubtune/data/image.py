@@ -4,6 +4,7 @@ Training, evaluation, prediction and export all go through :func:`decode` and :c
 they cannot see a picture differently.
 """
 
+import math
 import stat
 import struct
 import zlib
@@ -367,9 +368,9 @@ class Preprocessing(BaseModel):
         box: tuple[float, float, float, float] | None = None,
     ) -> Image.Image:
         """Resize a picture, or the part of it in ``box`` (left, top, right, bottom)."""
-        if self.antialias:
-            return image.resize(sides, _RESAMPLING[self.interpolation], box=box)
         left, top, right, bottom = box or (0, 0, *image.size)
+        if self.antialias:
+            return _in_two_passes(image, sides, (left, top, right, bottom), _RESAMPLING[self.interpolation])
         column, next_column, across = _between(left, right, sides[0], image.width)
         row, next_row, down = _between(top, bottom, sides[1], image.height)
         # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
@@ -400,3 +401,32 @@ def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarr
     share = np.rint((centres - first) * _UNIT).astype(np.int32)
     # Beyond the centres of the outermost pixels, these are both neighbours.
     return np.clip(first, 0, limit - 1), np.clip(first + 1, 0, limit - 1), share
+
+
+def _in_two_passes(
+    image: Image.Image,
+    sides: tuple[int, int],
+    box: tuple[float, float, float, float],
+    method: Image.Resampling,
+) -> Image.Image:
+    """Resize the part of a picture in ``box``, one axis after the other.
+
+    Each pass rounds to whole values, and which of them Pillow takes first differs between its versions.
+    """
+    wide, high = sides
+    left, top, right, bottom = box
+    first_column, last_column = _reach(left, right, wide, image.width)
+    first_row, last_row = _reach(top, bottom, high, image.height)
+    image = image.crop((first_column, first_row, last_column, last_row))
+    columns, rows = (left - first_column, right - first_column), (top - first_row, bottom - first_row)
+    if wide * image.height <= high * image.width:  # the smaller picture in between
+        image = image.resize((wide, image.height), method, box=(columns[0], 0, columns[1], image.height))
+        return image.resize(sides, method, box=(0, rows[0], wide, rows[1]))
+    image = image.resize((image.width, high), method, box=(0, rows[0], image.width, rows[1]))
+    return image.resize(sides, method, box=(columns[0], 0, columns[1], high))
+
+
+def _reach(start: float, end: float, count: int, limit: int) -> tuple[int, int]:
+    """The old pixels that ``count`` new ones between two places depend on, by the widest filter."""
+    reach = 3 * max(1.0, (end - start) / count) + 1  # Lanczos: three lobes to each side
+    return max(0, math.floor(start - reach)), min(limit, math.ceil(end + reach))

@@ -140,7 +140,15 @@ def read_repeated_labels(file: Path) -> list[str]:
     names = [line for _, line in _lines(file)]
     if not names:
         raise DataError(f"{file} names no class: write one class name a line")
-    return _by_number(names) or names
+    numbered = _by_number(names)
+    parted = [name.split(maxsplit=1) for name in names]
+    all_numbered = all(len(parts) == 2 and parts[0].isdecimal() for parts in parted)
+    # Names may begin with numbers, too, but hardly all of them, and with a 0 among them.
+    if numbered is None and all_numbered and min(int(parts[0]) for parts in parted) == 0:
+        raise DataError(
+            f"{file}: the classes' numbers are not 0 to {len(names) - 1}, each once: correct them"
+        )
+    return numbered or names
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:

@@ -335,7 +335,7 @@ def _download(url: str, sources: list[str], path: Path, known: Known, progress: 
     """Bring a verified file to its place, or raise."""
     part = beside(path, ".part")
     failures: list[str] = []
-    wrong: str | None = None
+    wrong: tuple[str, str] | None = None
     for source in sources:
         server = urlsplit(source).hostname
         for attempt in range(TRIES):
@@ -349,7 +349,7 @@ def _download(url: str, sources: list[str], path: Path, known: Known, progress: 
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
                 if isinstance(failure, _WrongContent):
-                    wrong = str(failure)
+                    wrong = (source, str(failure))
                 elif failure.final:
                     break
                 continue
@@ -362,13 +362,13 @@ def _download(url: str, sources: list[str], path: Path, known: Known, progress: 
             return
     if wrong is not None and known.recorded:
         raise ModelError(
-            f"What {url} holds is not the file that was first fetched from there: it {wrong}, and was thrown "
-            f"away. If its publisher has replaced it, delete {record_of(path)} to accept the new one."
+            f"What {wrong[0]} holds is not the file that was first used: it {wrong[1]}, and was thrown away. "
+            f"If its publisher has replaced it, delete {record_of(path)} to accept the new one."
         )
     if wrong is not None:
         raise ModelError(
-            f"What {url} holds is not the published file: it {wrong}, and was thrown away. "
-            "Try again later, or set HUBTUNE_MIRROR to the address of a mirror."
+            f"What {wrong[0]} holds is not the published file: it {wrong[1]}, and was thrown away. "
+            "Try again later, or set HUBTUNE_MIRROR to the address of another mirror."
         )
     reasons = "; ".join(dict.fromkeys(failures))
     raise MachineError(

@@ -63,7 +63,10 @@ def classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
         The number; 0 where all are there but the head's; ``None`` where they are of another network.
     """
     own = tensors if backbone.translate is None else backbone.translate(tensors)
-    trained = sum(array.size for key, array in own.items() if not key.endswith(_STATISTICS))
+    # Buffers of whole numbers, such as Swin's indices, are not trained either.
+    trained = sum(
+        array.size for key, array in own.items() if array.dtype.kind == "f" and not key.endswith(_STATISTICS)
+    )
     # The record counts with 1000 classes, each of which has a weight for every feature, and a bias; some
     # networks have several such layers. Only where a number of classes can make up for the difference is the
     # network built: building all would take minutes.

@@ -22,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 from hubtune.errors import ModelError
 from hubtune.files import html_page
 
-# A tensor takes about 30 opcodes: enough for 6,000 tensors, and read in about half a second.
-_MOST_OPCODES = 200_000
+# A tensor takes about 30 opcodes: enough for 3,000 tensors, and read in about a quarter of a second.
+_MOST_OPCODES = 100_000
 _MOST_SAFETENSORS_HEADER = 8 * 2**20
 # Ten times what the largest backbone has.
 _MOST_TENSORS = 20_000

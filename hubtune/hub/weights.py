@@ -153,7 +153,7 @@ def _misfit(pretrained: Pretrained, file: Path) -> str | None:
     try:
         num_classes = classes_of(pretrained.backbone, read_weights(file))
     except ModelError as error:
-        return f"cannot be read as weights: {error}"
+        return f"cannot be read as weights: {str(error).rstrip('.')}"
     if num_classes is None:
         return f"does not hold the tensors of {pretrained.backbone.name}"
     if num_classes not in (0, OFFICIAL_CLASSES):
@@ -198,7 +198,12 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
     differences = []
     head_fits = True
     for name, target in targets.items():
-        difference = _difference(name, tuple(target.shape), _type_name(target.dtype), state.get(name))
+        array = state.get(name)
+        difference = _difference(name, tuple(target.shape), _type_name(target.dtype), array)
+        whole = difference is None and array is not None and array.dtype.kind != "f"
+        # Indices, which the architecture fixes: others would read memory that is not theirs.
+        if whole and not np.array_equal(array, target.numpy()):
+            difference = f"values: {name!a} holds other whole numbers than the architecture has"
         if difference is None:
             continue
         if name in head:

@@ -160,7 +160,7 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(run_here: Run, server:
     assert run_here("hub", "verify").returncode == 0
     server.plan = [whole(save({"x": np.ones(3, np.float32)}))]
     refused = run_here("hub", "pull", NAME)  # the sum of the first file still holds
-    assert "is not the file that was first fetched from there" in refused.stderr
+    assert "is not the file that was first used" in refused.stderr
 
 
 def test_prune_removes_interrupted_downloads_and_named_modules_only(run_here: Run, server: Server) -> None:

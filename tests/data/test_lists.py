@@ -180,3 +180,15 @@ def test_relative_paths_lead_to_the_same_file_through_links(tmp_path):
         assert (folder / relative_to(picture, folder)).samefile(picture)
     (tmp_path / "shown").symlink_to(tmp_path / "pics")
     assert relative_to(tmp_path / "shown" / "1.jpg", tmp_path) == "shown/1.jpg"
+
+
+@pytest.mark.parametrize("text", ["0 a\n2 b\n3 c\n", "0 a\n0 b\n1 c\n"])
+def test_numbered_classes_with_a_gap_or_a_number_twice_are_refused(tmp_path, text):
+    (tmp_path / "label_list.txt").write_text(text)
+    with pytest.raises(DataError, match="are not 0 to 2, each once"):
+        read_labels(tmp_path / "label_list.txt")
+
+
+def test_names_that_begin_with_numbers_are_names(tmp_path):
+    (tmp_path / "label_list.txt").write_text("2 doors\n4 doors\n")
+    assert read_labels(tmp_path / "label_list.txt") == ["2 doors", "4 doors"]

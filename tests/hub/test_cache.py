@@ -298,7 +298,7 @@ def test_another_file_than_was_first_fetched_is_refused_until_the_record_is_dele
     record = cache.record_of(path)
     other = hashlib.sha256(b"other").hexdigest()
     assert str(refusal.value) == (
-        f"What {server.url} holds is not the file that was first fetched from there: it has the sha256 "
+        f"What {server.url} holds is not the file that was first used: it has the sha256 "
         f"{other} instead of {SHA256}, and was thrown away. If its publisher has replaced it, delete "
         f"{record} to accept the new one."
     )

@@ -56,3 +56,15 @@ def test_architectures_with_the_same_tensors_are_told_apart_by_the_files_name_or
     write(tmp_path / "w.safetensors", "paddle.vision:shufflenet_v2_swish", 1000)
     with pytest.raises(ModelError, match=r"several architectures \(.*shufflenet_v2_x1_0.*: name one of them"):
         hubtune.Module(tmp_path / "w.safetensors")
+
+
+def test_swin_is_recognised_though_its_file_holds_indices_and_other_indices_are_refused(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "w.safetensors"
+    tensors = write(file, "swin_tiny_patch4_window7_224_imagenet", 5)
+    assert resolve(str(file)).pretrained.name == "swin_tiny_patch4_window7_224_imagenet"
+    key = next(key for key in tensors if key.endswith("relative_position_index"))
+    save_file({**tensors, key: tensors[key] + 1000}, file)
+    with pytest.raises(ModelError, match=f"values: '{key}' holds other whole numbers"):
+        hubtune.Module("swin_tiny_patch4_window7_224_imagenet", file)
