@@ -139,7 +139,10 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
         if path.name in (MODULE_FILE, CODE_FILE):
             raise ModelError(f"{path} is a part of a module: name its folder, {path.parent}")
         return _read_file(path)
-    nearest = suggest(name, [*BY_NAME, *SHIPPED])
+    # Networks that PaddleHub had, and hubtune has from Paddle itself.
+    paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
+    known = paddles in BY_NAME
+    nearest = f" Did you mean {paddles!r}?" if known else suggest(name, [*BY_NAME, *SHIPPED])
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"

@@ -280,6 +280,7 @@ def test_import_does_not_replace_what_was_first_used_without_a_word(
     ("arguments", "code", "said"),
     [
         (("hub", "pull", "digitnet"), 4, "comes with hubtune"),
+        (("hub", "show", "densenet121_imagenet"), 4, "Did you mean 'paddle.vision:densenet121'"),
         (("hub", "show", ""), 4, "There is no module ''"),
         (("hub", "show", "~nobody-here/x"), 4, "There is no module"),
         (("hub", "show", "x" * 300), 5, "cannot be used"),
