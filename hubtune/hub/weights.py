@@ -7,6 +7,7 @@ from os.path import expanduser
 from pathlib import Path
 
 import numpy as np
+import paddle
 from paddle import nn
 
 from hubtune.errors import ModelError, suggest
@@ -198,12 +199,7 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
     differences = []
     head_fits = True
     for name, target in targets.items():
-        array = state.get(name)
-        difference = _difference(name, tuple(target.shape), _type_name(target.dtype), array)
-        whole = difference is None and array is not None and array.dtype.kind != "f"
-        # Indices, which the architecture fixes: others would read memory that is not theirs.
-        if whole and not np.array_equal(array, target.numpy()):
-            difference = f"values: {name!a} holds other whole numbers than the architecture has"
+        difference = _difference(name, target, state.get(name))
         if difference is None:
             continue
         if name in head:
@@ -226,13 +222,17 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
     return head_fits
 
 
-def _difference(name: str, shape: tuple[int, ...], type_name: str, array: np.ndarray | None) -> str | None:
+def _difference(name: str, target: paddle.Tensor, array: np.ndarray | None) -> str | None:
+    shape, type_name = tuple(target.shape), _type_name(target.dtype)
     if array is None:
         return f"missing: {name!a} with the shape {list(shape)}"
     if array.shape != shape:
         return f"shape: {name!a} is {list(array.shape)} in the file and {list(shape)} in the network"
     if array.dtype.name != type_name:
         return f"type: {name!a} is {array.dtype.name} in the file and {type_name} in the network"
+    # Indices, which the architecture fixes: others would read memory that is not theirs.
+    if array.dtype.kind != "f" and not np.array_equal(array, target.numpy()):
+        return f"values: {name!a} holds other whole numbers than the architecture has"
     return None
 
 
