@@ -241,6 +241,10 @@ def _divide_class(
     rest = sorted(groups, key=lambda group: _lot(wish.seed, folder, group[0].name))
     for name, number in given.items():
         taken, rest = _take(rest, number)
+        if name == "train" and not bound and not taken and rest:
+            # Copies stay together: some pictures too many are better than a class that cannot be learned.
+            taken = [min(rest, key=len)]
+            rest = [group for group in rest if group is not taken[0]]
         split.lists[name] += [(picture, label) for group in taken for picture in group]
         got[name] = got.get(name, 0) + sum(map(len, taken))
     if rest:

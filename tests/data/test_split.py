@@ -136,6 +136,14 @@ def test_every_picture_is_in_one_list_or_left_over_and_copies_stay_together(clas
             assert where[group[0].name] == "train"
 
 
+def test_a_class_of_copies_alone_is_trained_on_though_they_are_more_than_was_asked():
+    split = make_split(
+        imagined({"cat": [1], "dog": [0, 0]}), validate=Amount(0), test=Amount(0), train=1, seed=0
+    )
+    assert split.counts()["dog"]["train"] == 2
+    assert split.counts()["cat"]["train"] == 1
+
+
 @settings(max_examples=100, deadline=None)
 @given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4), wish=WISHES)
 def test_without_copies_a_class_that_is_large_enough_gives_exactly_what_was_asked(sizes, wish):
