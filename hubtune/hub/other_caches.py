@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hubtune.hub.cache import cached
+from hubtune.hub import cache
 
 
 def downloaded(url: str) -> Iterator[Path]:
@@ -28,8 +28,7 @@ def of_paddlehub_module(name: str) -> Iterator[Path]:
 
 def record_of(file: Path) -> Path:
     """Return where hubtune records the sum of a file in another program's cache."""
-    place = cached(file.absolute().as_uri())
-    return place.with_name(place.name + ".json")
+    return cache.record_of(cache.cached(file.absolute().as_uri()))
 
 
 def _in_home(*parts: str) -> Path | None:

@@ -17,7 +17,7 @@ from hubtune.hub import paddlehub_module
 from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
 from hubtune.hub.recognise import recognise
 from hubtune.hub.safe_load import read_weights
-from hubtune.models.backbone import Backbone
+from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, find, with_own_weights
 from hubtune.recipe.strict_yaml import read_yaml
 
@@ -27,8 +27,6 @@ MODEL_FILE = "model.json"
 
 SHIPPED = ("digitnet",)
 """Module folders that come with hubtune, in ``hubtune/hub/modules``."""
-
-IMAGENET_CLASSES = 1000
 
 
 def _bare(name: str) -> str:

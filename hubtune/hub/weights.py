@@ -17,11 +17,8 @@ from hubtune.hub.download import Progress
 from hubtune.hub.recognise import classes_of
 from hubtune.hub.safe_load import read_weights
 from hubtune.log import logger
-from hubtune.models.backbone import PublishedWeights, Tensors
+from hubtune.models.backbone import IMAGENET_CLASSES, PublishedWeights, Tensors
 from hubtune.models.catalog import Pretrained
-
-OFFICIAL_CLASSES = 1000
-"""Official weights were trained on ImageNet, or have no head."""
 
 _LISTED = 10
 
@@ -157,8 +154,8 @@ def _misfit(pretrained: Pretrained, file: Path) -> str | None:
         return f"cannot be read as weights: {str(error).rstrip('.')}"
     if num_classes is None:
         return f"does not hold the tensors of {pretrained.backbone.name}"
-    if num_classes not in (0, OFFICIAL_CLASSES):
-        return f"has a head of {num_classes:,} classes, not of {OFFICIAL_CLASSES:,}"
+    if num_classes not in (0, IMAGENET_CLASSES):  # trained on ImageNet, or without a head
+        return f"has a head of {num_classes:,} classes, not of {IMAGENET_CLASSES:,}"
     return None
 
 

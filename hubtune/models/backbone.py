@@ -13,6 +13,7 @@ from paddle import nn
 
 from hubtune.models.layers import pooled
 
+IMAGENET_CLASSES = 1000
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
