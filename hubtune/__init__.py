@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hubtune.recipe.schema import RunConfig as RunConfig
     from hubtune.recipe.strategy import DefaultFinetuneStrategy as DefaultFinetuneStrategy
     from hubtune.recipe.strategy import FrozenStrategy as FrozenStrategy
+    from hubtune.recipe.strategy import LastStageStrategy as LastStageStrategy
     from hubtune.recipe.strategy import RulesStrategy as RulesStrategy
     from hubtune.recipe.strategy import ScratchStrategy as ScratchStrategy
     from hubtune.task import ImageClassifierTask as ImageClassifierTask
@@ -64,11 +65,13 @@ _HOMES = {
     "hubtune.recipe.strategy": (
         "DefaultFinetuneStrategy",
         "FrozenStrategy",
+        "LastStageStrategy",
         "RulesStrategy",
         "ScratchStrategy",
     ),
     "hubtune.task": ("ImageClassifierTask", "Run"),
 }
+_WITHOUT_PADDLE = ("hubtune.data.image", "hubtune.errors", "hubtune.evaluate", "hubtune.recipe")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = list(_HOME_OF)
@@ -77,6 +80,10 @@ __all__ = list(_HOME_OF)
 def __getattr__(name: str) -> Any:
     if name not in _HOME_OF:
         raise AttributeError(f"module 'hubtune' has no attribute {name!r}")
+    if not _HOME_OF[name].startswith(_WITHOUT_PADDLE):
+        from hubtune.machine import prepare
+
+        prepare()
     try:
         return getattr(import_module(_HOME_OF[name]), name)
     except ModuleNotFoundError as error:

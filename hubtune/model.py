@@ -12,6 +12,7 @@ from paddle import nn
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluate import Metrics, measure
+from hubtune.features.engine import LazyEngine
 from hubtune.hub.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.hub.module import Module
 from hubtune.log import logger
@@ -51,10 +52,17 @@ class Model:
         card: what ``model.json`` says of it.
     """
 
-    def __init__(self, classifier: nn.Layer, card: ModelCard) -> None:
-        """Join a network and its description; :func:`load_model` reads both from disk."""
+    def __init__(self, classifier: nn.Layer, card: ModelCard, *, engine: str = "auto") -> None:
+        """Join a network and its description; :func:`load_model` reads both from disk.
+
+        Args:
+            classifier: the network, as it is to be used: the engine takes it over at the first picture.
+            card: its description.
+            engine: what runs it, see :func:`hubtune.features.engine.start_engine`.
+        """
         self.classifier = classifier
         self.card = card
+        self._engine = LazyEngine(classifier, classifier, engine)
 
     @property
     def labels(self) -> list[str]:
@@ -63,9 +71,7 @@ class Model:
 
     def score(self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2) -> Iterator[Outcome]:
         """Score pictures, one outcome a picture, in order; see :func:`hubtune.scores.predict_scores`."""
-        return predict_scores(
-            self.classifier, self.card.preprocessing, paths, batch_size=batch_size, workers=workers
-        )
+        return predict_scores(self._engine, self.card.views, paths, batch_size=batch_size, workers=workers)
 
     def predict(
         self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
@@ -132,8 +138,12 @@ def _values(outcome: Outcome) -> np.ndarray | None:
     return outcome.values
 
 
-def pretrained_model(module: Module) -> Model:
+def pretrained_model(module: Module, *, engine: str = "auto") -> Model:
     """Return a module as it was pretrained as a model: its own head, classes and preprocessing.
+
+    Args:
+        module: the module.
+        engine: what runs it: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
 
     Raises:
         ModelError: the module has no pretrained head, or its classes have no names.
@@ -158,15 +168,17 @@ def pretrained_model(module: Module) -> Model:
         step=0,
         metrics={},
     )
-    return Model(module.network, card)
+    return Model(module.network, card, engine=engine)
 
 
-def load_model(folder: str | Path, *, trust_code: bool = False) -> Model:
+def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "auto") -> Model:
     """Read a model folder, or the best model of a run folder.
 
     Args:
         folder: the model's or the run's.
         trust_code: whether code of a user's own architecture (``module.py`` in the model folder) may run.
+        engine: what runs the network: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or
+            ``paddle-amp``.
 
     Raises:
         ModelError: if there is no whole model there, or it has code that may not run.
@@ -176,7 +188,8 @@ def load_model(folder: str | Path, *, trust_code: bool = False) -> Model:
         >>> [row.label for row in model.predict(["test/anqi.jpg"])]
         ['安崎']
     """
-    return Model(*read_model(model_folder_of(Path(folder)), trust_code=trust_code))
+    classifier, card = read_model(model_folder_of(Path(folder)), trust_code=trust_code)
+    return Model(classifier, card, engine=engine)
 
 
 def model_folder_of(folder: Path) -> Path:

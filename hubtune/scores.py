@@ -1,25 +1,43 @@
 """The one way from pictures to scores: evaluation, prediction and serving all go through here."""
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import paddle
-from paddle import nn
 
-from hubtune.data.image import PictureError, Preprocessing, decode
+from hubtune.data.image import PictureError, Preprocessing, look, read_content
 from hubtune.data.loader import load_batches
-from hubtune.models.classifier import run_by_shape
+from hubtune.features.engine import Engine
+from hubtune.features.space import Space
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a network makes of a picture.
+
+    Attributes:
+        path: the picture.
+        rows: the network's output for each view; ``None`` where the picture cannot be read.
+        error: why it cannot be read; ``None`` where it can.
+        sum: SHA-256 of the file's content, where a cache was asked; else ``None``.
+    """
+
+    path: Path
+    rows: list[np.ndarray] | None
+    error: PictureError | None = None
+    sum: bytes | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network says of a picture.
+    """What a classifier says of a picture.
 
     Attributes:
         path: the picture.
-        values: the network's output, float64; ``None`` where the picture cannot be read.
+        values: the classes' probabilities, float64; ``None`` where the picture cannot be read.
         error: why it cannot be read; ``None`` where it can.
     """
 
@@ -29,20 +47,15 @@ class Outcome:
 
 
 def predict_scores(
-    classifier: nn.Layer,
-    preprocessing: Preprocessing,
-    paths: Sequence[Path],
-    *,
-    batch_size: int,
-    workers: int,
+    engine: Engine, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
 ) -> Iterator[Outcome]:
-    """Score pictures: one outcome a picture, in order, its values the classes' probabilities.
+    """Score pictures: one outcome a picture, in order.
 
     A picture's scores depend on that picture alone, not on what it is batched with.
 
     Args:
-        classifier: the network, pictures ``[N, 3, h, w]`` → logits ``[N, classes]``.
-        preprocessing: how pictures enter it.
+        engine: the network, pictures ``[3, h, w]`` → logits ``[classes]``.
+        views: the ways each picture is looked at; the logits are averaged over them.
         paths: the pictures.
         batch_size: pictures that the network sees at once.
         workers: threads that decode.
@@ -50,45 +63,103 @@ def predict_scores(
     Raises:
         MachineError: if a picture does not load at all.
     """
-    classifier.eval()
-    for outcome in run_pictures(classifier, preprocessing, paths, batch_size=batch_size, workers=workers):
-        if outcome.values is None:
-            yield outcome
-        else:
-            # In float64: with many classes the sum of float32 exponentials would cost the sixth digit.
-            powers = np.exp(outcome.values - outcome.values.max())
-            yield Outcome(outcome.path, powers / powers.sum())
+    for output in run_pictures(engine, views, paths, batch_size=batch_size, workers=workers):
+        values = None if output.rows is None else softmax(mean_of(output.rows))
+        yield Outcome(output.path, values, output.error)
+
+
+def mean_of(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of a picture's rows in its views, in float64."""
+    return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Turn the logits of a picture into probabilities, in float64.
+
+    With many classes the sum of float32 exponentials would cost the sixth digit.
+    """
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    return powers / powers.sum()
 
 
 def run_pictures(
-    network: Callable[[paddle.Tensor], paddle.Tensor],
-    preprocessing: Preprocessing,
+    engine: Engine,
+    views: Sequence[Preprocessing],
     paths: Sequence[Path],
     *,
     batch_size: int,
     workers: int,
-) -> Iterator[Outcome]:
-    """Run pictures through a network without gradients: one outcome a picture, in order.
+    spaces: Sequence[Space] = (),
+) -> Iterator[Output]:
+    """Run pictures through a network: one output a picture, in order.
 
     Args:
-        network: maps ``[N, 3, h, w]`` to ``[N, d]``; the values are its rows.
-        preprocessing: how pictures enter it.
+        engine: the network.
+        views: the ways each picture is looked at.
         paths: the pictures.
         batch_size: pictures that the network sees at once.
         workers: threads that decode.
+        spaces: where the rows of each view are kept, and looked up before anything is computed; none: each is
+            computed and nothing is kept.
 
     Raises:
         MachineError: if a picture does not load at all.
     """
+
+    def prepare(index: int) -> _Prepared:
+        path = paths[index]
+        if not spaces:
+            return _Prepared(look(path, views), [None] * len(views))
+        content = read_content(path)
+        digest = hashlib.sha256(content).digest()
+        rows = [space.get(digest) for space in spaces]
+        missing = [view for view, row in zip(views, rows, strict=True) if row is None]
+        return _Prepared(look(path, missing, content) if missing else [], rows, digest)
+
     batches = [
         range(start, min(start + batch_size, len(paths))) for start in range(0, len(paths), batch_size)
     ]
-    loaded = load_batches(paths, batches, lambda index: preprocessing(decode(paths[index])), workers=workers)
-    for indices, batch in zip(batches, loaded, strict=True):
-        rows = {}
-        if batch.arrays:
-            with paddle.no_grad():
-                values = run_by_shape(network, batch.arrays).numpy().astype(np.float64)
-            rows = dict(zip(batch.indices, values, strict=True))
+    for indices, batch in zip(batches, load_batches(paths, batches, prepare, workers=workers), strict=True):
+        arrays = [array for prepared in batch.arrays for array in prepared.arrays]
+        computed = iter(engine(arrays) if arrays else [])
+        outputs = {}
+        for index, prepared in zip(batch.indices, batch.arrays, strict=True):
+            for number, row in enumerate(prepared.rows):
+                if row is None:
+                    prepared.rows[number] = new = next(computed)
+                    if prepared.sum is not None:
+                        spaces[number].put(prepared.sum, new)
+            outputs[index] = prepared
         for index in indices:
-            yield Outcome(paths[index], rows.get(index), batch.bad.get(index))
+            if index in outputs:
+                yield Output(paths[index], list(outputs[index].rows), sum=outputs[index].sum)
+            else:
+                yield Output(paths[index], None, batch.bad[index])
+
+
+@dataclass
+class _Prepared:
+    """A picture's missing inputs, and its rows, ``None`` where they are missing."""
+
+    arrays: list[np.ndarray]
+    rows: list[Any]
+    sum: bytes | None = None
+
+
+def sample_of(views: Sequence[Preprocessing], paths: Sequence[Path], count: int = 1) -> list[np.ndarray]:
+    """The inputs of the first pictures that can be read, to hold an engine against Paddle on.
+
+    Args:
+        views: the ways to look at them.
+        paths: the pictures.
+        count: how many; fewer where fewer of the first hundred can be read.
+    """
+    arrays: list[np.ndarray] = []
+    for path in paths[:100]:
+        if len(arrays) >= count * len(views):
+            break
+        try:
+            arrays += look(path, views)
+        except PictureError:
+            continue
+    return arrays

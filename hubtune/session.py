@@ -1,8 +1,12 @@
 """One process's work on a run: from the pieces of a task to a finished run folder."""
 
+import math
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import paddle
@@ -11,31 +15,37 @@ from pydantic import ValidationError
 
 from hubtune.data.augment import augment
 from hubtune.data.dataset import LIST_NAMES
+from hubtune.data.decoded import DecodedPictures
 from hubtune.data.image import Preprocessing, decode
 from hubtune.data.lists import Example
 from hubtune.data.loader import Batch, load_batches
-from hubtune.errors import DataError, ModelError, StoppedError, UsageError
+from hubtune.errors import DataError, MachineError, ModelError, StoppedError, UsageError
 from hubtune.evaluate import Metrics, measure
-from hubtune.files import sha256_of
+from hubtune.features.cache import FeatureCache
+from hubtune.features.engine import start_engine
+from hubtune.frozen import HeadSolver, Solution, whole_view
 from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
 from hubtune.hub.module_code import CODE_FILE
-from hubtune.log import EVAL, logger
+from hubtune.log import EVAL, duration, logger
 from hubtune.model import load_model
 from hubtune.models.classifier import Classifier
 from hubtune.randomness import generator, seed_of
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import FrozenStrategy, ScratchStrategy
-from hubtune.scores import Outcome, predict_scores, run_pictures
+from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, Rule, ScratchStrategy
+from hubtune.scores import Outcome, Output, mean_of, predict_scores, sample_of, softmax
 from hubtune.strategies.groups import Named, match_rules, optimizer_groups
 from hubtune.strategies.schedules import linear_decay
 from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.head import solve_head
 from hubtune.train.interrupt import Stop, StopRequested
 from hubtune.train.loop import Plan, fit, log_evaluation
 from hubtune.train.observer import Observer
+from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
 from hubtune.train.run_folder import RunFolder
 from hubtune.train.skipped import Skipped
+from hubtune.trunk import Trunk
+
+_Seen = TypeVar("_Seen", Outcome, Output)
 
 _SMALL_DATA = 10_000  # training pictures below which pretrained BatchNorm statistics are kept
 
@@ -50,6 +60,7 @@ class Session:
         config: RunConfig,
         run: RunFolder,
         examples: dict[str, list[Example]],
+        groups: Mapping[Path, int],
         stop: Stop,
         observer: Observer,
     ) -> None:
@@ -61,6 +72,7 @@ class Session:
             config: how to train.
             run: the run folder, locked.
             examples: the pictures of each list.
+            groups: number of the group of pictures that belong together, for those that are in one.
             stop: asked wherever the run can stop.
             observer: told about progress.
 
@@ -72,11 +84,18 @@ class Session:
         self.config = config
         self.run = run
         self.examples = examples
+        self.groups = groups
         self.stop = stop
         self.observer = observer
-        self.preprocessing = _preprocessing(module, config)
+        self.views = [_preprocessing(module, config)]
+        self._cross_validated: float | None = None
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
+        self._sizes = {"batch_size": config.batch_size, "workers": config.workers}
+        self._score: Callable[[Sequence[Path]], Iterator[Outcome]] = self._score_network
+        self._cache = FeatureCache()
+        # Of one epoch, nothing is decoded twice.
+        self._decoded = DecodedPictures(len(examples["train"]), 0 if config.epochs == 1 else None)
 
     def train(self) -> dict[str, Any]:
         """Do what is left of the run; returns the content of ``result.json``."""
@@ -86,11 +105,13 @@ class Session:
             self.skipped.check_headers(self.stop.check)
         except StopRequested:
             raise StoppedError("Stopped before training began", self.stop.exit_code, self.run.path) from None
-        if isinstance(self.config.strategy, FrozenStrategy):
-            self._solve()
-        else:
-            self._fit()
-        return self._finish()
+        strategy = self.config.strategy
+        if isinstance(strategy, LastStageStrategy):
+            return self._fit_last_stage(strategy)
+        if isinstance(strategy, HeadSettings):
+            return self._solve(strategy)
+        self._fit(strategy.rules(), self.classifier, self._prepare_picture, TrainState())
+        return self._finish_fit()
 
     def _build(self) -> Classifier:
         config = self.config
@@ -113,7 +134,7 @@ class Session:
         missing = [name for number, name in enumerate(self.labels) if not seen[number]]
         if missing:
             logger.warning("no training picture: %s; these classes cannot be learned", ", ".join(missing))
-        if isinstance(self.config.strategy, FrozenStrategy):
+        if isinstance(self.config.strategy, HeadSettings):
             return  # what follows is about gradients
         if not self.examples["validate"]:
             logger.warning("no validation list: the model of the last step is kept, not the best one")
@@ -125,75 +146,195 @@ class Session:
                 *(self.config.batch_size, len(self.examples["train"])),
             )
 
-    def _solve(self) -> None:
-        """Strategy `frozen`: compute the features of the training pictures once, and solve the head."""
-        strategy, examples = self.config.strategy, self.examples["train"]
-        assert isinstance(strategy, FrozenStrategy)
+    def _solve(self, strategy: HeadSettings) -> dict[str, Any]:
+        """Strategy `frozen`: compute the features of the pictures once, and solve the head on them."""
         self.run.history.keep_through(-1)  # of an attempt that was killed
-        self.classifier.eval()
-        outcomes = run_pictures(
-            self.classifier.features,
-            self.preprocessing,
-            [example.path for example in examples],
-            batch_size=self.config.batch_size,
-            workers=self.config.workers,
-        )
-        rows, labels, sums = [], [], []
         try:
-            watched = self._watch("train", "features", outcomes)
-            for outcome, example in zip(watched, examples, strict=True):
-                if outcome.values is not None:
-                    rows.append(outcome.values)
-                    labels.append(example.label)
-                    sums.append(sha256_of(example.path))
-            if not rows:
-                raise DataError(
-                    "None of the training pictures can be read: see skipped.csv in the run folder"
-                )
-            logger.info("solving the head on %d × %d features", len(rows), len(rows[0]))
-            solved = solve_head(
-                np.stack(rows),
-                np.array(labels),
-                sums,
-                num_classes=len(self.labels),
-                folds=strategy.folds,
-                seed=self.config.seed,
-                check=self.stop.check,
-            )
+            self._solve_head(strategy)
+            metrics = self._evaluate("validate")
         except StopRequested:
             raise StoppedError(
                 "Stopped before the head was solved; it will be solved anew",
                 self.stop.exit_code,
                 self.run.path,
             ) from None
+        self._keep_solved(metrics)
+        return self._finish(0)
+
+    def _solve_head(self, strategy: HeadSettings) -> None:
+        """Find views and head, and let the classifier have them."""
+        trunk = self._trunk("features", self.classifier.features, self.classifier.state_before_head())
+        solution = self._solution(strategy, trunk)
         linear: nn.Linear = self.classifier.head[0]
-        linear.weight.set_value(solved.weight)
-        linear.bias.set_value(solved.bias)
-        if solved.accuracy is not None:
-            logger.info(
-                "regularisation C=%g, cross-validated acc=%.5f on the training list",
-                *(solved.strength, solved.accuracy),
-            )
-        try:
-            metrics = self._evaluate("validate")
-        except StopRequested:
-            raise StoppedError(
-                "Stopped before the model was saved; it will be solved anew",
-                self.stop.exit_code,
-                self.run.path,
-            ) from None
+        linear.weight.set_value(solution.weight)
+        linear.bias.set_value(solution.bias)
+        self.views = solution.views
+        self._score = lambda paths: _solved_outcomes(trunk, solution, paths, self._sizes)
+
+    def _keep_solved(self, metrics: Metrics | None) -> None:
         if metrics is not None:
             log_evaluation("dev", metrics)
             self.run.history.append({"step": 0, "list": "validate", **metrics.as_dict()})
             self.observer.evaluated("validate", metrics, step=0, best=True)
         self._keep_best(metrics, step=0)
 
-    def _fit(self) -> None:
-        """Gradient strategies: train from the newest checkpoint, or from the start."""
+    def _fit_last_stage(self, strategy: LastStageStrategy) -> dict[str, Any]:
+        """Strategy `last_stage`: from the solution of `frozen`, on kept activations."""
+        classifier = self.classifier
+        state = TrainState()
+        trunk = self._trunk(
+            f"before {classifier.last_stage}",
+            classifier.before_last_stage,
+            classifier.state_before_last_stage(),
+            half=True,
+        )
+        try:
+            self._solve_head(strategy)
+            if Checkpoints(self.run.checkpoints).any():
+                # As it began: what the budget allows depends on how busy the machine is.
+                self.views = read_card(self.run.best_model).views
+            else:
+                self.run.history.keep_through(-1)
+                metrics = self._evaluate("validate")
+                if metrics is None:
+                    raise DataError(
+                        "Strategy last_stage is held against frozen on the validation list, which has no "
+                        "readable picture: repair it, or take strategy frozen"
+                    )
+                self._keep_solved(metrics)
+                # The best of many evaluations is better by chance alone: by less than a standard error does
+                # not count.
+                share = metrics.accuracy
+                state.best_accuracy = share + math.sqrt(share * (1 - share) / metrics.count)
+            self._check_room(trunk)
+            trunk.start(self.views, self._paths("train"))  # here, and not in the middle of a training step
+            kept = trunk.keep(self.views, self._paths("train"), **self._sizes)
+            for _ in self._watch("train", "activations", kept.compute()):
+                pass
+        except StopRequested:
+            raise StoppedError(
+                "Stopped before the last stage was trained", self.stop.exit_code, self.run.path
+            ) from None
+
+        def prepare(epoch: int, index: int) -> np.ndarray:
+            view = generator(self.config.seed, "view", epoch, index).integers(len(self.views))
+            return kept.row(index, int(view)).astype(np.float32)
+
+        self._score = lambda paths: self._score_activations(trunk, paths)
+        rules = strategy.rules(classifier.last_stage)
+        best_step = self._fit(rules, classifier.from_last_stage, prepare, state)
+        if best_step == 0:
+            self.observer.notice(
+                "Training the last stage did not help on the validation list by more than chance: the model "
+                "is that of strategy frozen."
+            )
+        return self._finish_fit()
+
+    def _check_room(self, trunk: Trunk) -> None:
+        """Refuse activations that the cache has no room for."""
+        if not self._cache.keeps:
+            raise MachineError(
+                "Strategy last_stage keeps activations in the cache, which cannot be written: set "
+                "HUBTUNE_HOME to another folder, or take strategy frozen"
+            )
+        outputs = trunk.outputs(self.views, self._paths("train"), **self._sizes)
+        rows = next((output.rows for output in outputs if output.rows is not None), [])
+        count = len(self.examples["train"]) + len(self.examples["validate"])
+        needed = count * sum(row.nbytes for row in rows)
+        if needed > self._cache.limit:
+            raise MachineError(
+                f"Strategy last_stage keeps about {needed / 1e6:,.1f} MB, activations of {count:,} pictures "
+                f"in {len(self.views)} views, and the cache may take {self._cache.limit / 1e6:,.1f} MB: set "
+                f"HUBTUNE_CACHE_SIZE={-(-needed * 11 // 10**10)}GB, or take strategy frozen"
+            )
+
+    def _score_activations(self, trunk: Trunk, paths: Sequence[Path]) -> Iterator[Outcome]:
+        """Score pictures by the last stage and the head as they are now, from kept activations."""
+        tail = start_engine(self.classifier, self.classifier.from_last_stage, [], wanted="paddle")
+        outputs = trunk.outputs(self.views, paths, **self._sizes)
+        while some := [*islice(outputs, self.config.batch_size)]:
+            rows = [row.astype(np.float32) for output in some for row in output.rows or ()]
+            logits = iter(tail(rows) if rows else [])
+            for output in some:
+                scores = [*islice(logits, len(output.rows or ()))]
+                yield Outcome(output.path, softmax(mean_of(scores)) if scores else None, output.error)
+
+    def _paths(self, name: str) -> list[Path]:
+        return [example.path for example in self.examples[name]]
+
+    def _trunk(
+        self,
+        layer: str,
+        forward: Callable[[paddle.Tensor], paddle.Tensor],
+        tensors: Mapping[str, paddle.Tensor],
+        *,
+        half: bool = False,
+    ) -> Trunk:
+        return Trunk(
+            self.classifier,
+            forward,
+            tensors,
+            module=self.module.backbone.name,
+            layer=layer,
+            wanted=self.config.engine,
+            cache=self._cache,
+            code=self.module.code,
+            half=half,
+        )
+
+    def _solution(self, strategy: HeadSettings, trunk: Trunk) -> Solution:
+        solver = HeadSolver(
+            trunk,
+            self._cache,
+            self.examples["train"],
+            self.groups,
+            strategy,
+            num_classes=len(self.labels),
+            seed=self.config.seed,
+            watch=lambda what, outputs, count: self._watch("train", what, outputs, count),
+            check=self.stop.check,
+            **self._sizes,
+        )
+        own, wider = self.views[0], None
+        if self.config.fit is None:
+            larger = strategy.views != 1
+            wider = whole_view(own, self.module.backbone.size_multiple, larger=larger)
+            if wider is not None and strategy.views != "auto":
+                own, wider = wider, None
+        others = len(self.examples["validate"]) + len(self.examples["test"])
+        seconds = solver.estimate(own, wider, others)
+        if seconds is not None:
+            logger.info("%s computes the features: about %s", trunk.name, duration(seconds))
+        solution = solver.solve(own, wider)
+        self._cross_validated = solution.accuracy
+        if solution.accuracy is not None:
+            logger.info(
+                "regularisation C=%g, cross-validated acc=%.5f on the training list",
+                *(solution.strength, solution.accuracy),
+            )
+        return solution
+
+    def _fit(
+        self,
+        rules: list[Rule],
+        forward: Callable[[paddle.Tensor], paddle.Tensor],
+        prepare: Callable[[int, int], np.ndarray],
+        state: TrainState,
+    ) -> int:
+        """Train from the newest checkpoint, or from the start.
+
+        Args:
+            rules: how each parameter is trained.
+            forward: what logits are made with of what ``prepare`` gives.
+            prepare: epoch and index of a training picture → what the network is given.
+            state: where training starts if there is no checkpoint.
+
+        Returns:
+            The step of the best model.
+        """
         config, examples = self.config, self.examples["train"]
-        assert not isinstance(config.strategy, FrozenStrategy)
         named = [Named(*entry) for entry in self.classifier.trained_parameters()]
-        matched = match_rules(config.strategy.rules(), named)
+        matched = match_rules(rules, named)
         for parameter, rule in matched:
             parameter.tensor.stop_gradient = rule.frozen
         groups = optimizer_groups(matched)
@@ -201,10 +342,11 @@ class Session:
             raise UsageError("The strategy's rules freeze everything: leave at least the head to be trained")
         optimizer = paddle.optimizer.Adam(learning_rate=config.rate, parameters=groups)
         restored = Checkpoints(self.run.checkpoints).restore(self.classifier, optimizer)
-        state = restored or TrainState()
+        state = restored or state
         if restored:
             self._adopt_newer_best(state)
-        self.run.history.keep_through(state.evaluated)
+        if restored or state.best_accuracy is None:
+            self.run.history.keep_through(state.evaluated)
         steps = -(-len(examples) // config.batch_size)
         total = steps * config.epochs
         plan = Plan(
@@ -217,13 +359,15 @@ class Session:
             rate=lambda step: config.rate * linear_decay(step, total),
             seed=config.seed,
         )
+        self._settle_pace(plan, state.step)
         done = len(examples) * (state.step // steps) + config.batch_size * (state.step % steps)
         self.observer.start("training", len(examples) * config.epochs, done)
         fit(
             self.classifier,
+            forward,
             optimizer,
-            self._batches(state.step, steps),
-            [example.path for example in examples],
+            self._batches(state.step, steps, prepare),
+            self._paths("train"),
             plan,
             state,
             evaluate=lambda: self._evaluate("validate"),
@@ -231,6 +375,32 @@ class Session:
             run=self.run,
             stop=self.stop,
             observer=self.observer,
+        )
+        return state.best_step
+
+    def _settle_pace(self, plan: Plan, step: int) -> None:
+        """Choose the number of threads for a run that begins, and say how long training will take."""
+        left = (plan.total_steps - step) * self.config.batch_size
+        [image] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((3, 224, 224))]
+        pace = measure_step(
+            self.classifier,
+            self.module.name,
+            (image.shape[1], image.shape[2]),
+            self.config.batch_size,
+            pictures=left,
+            keep_statistics=plan.keep_statistics,
+        )
+        if step == 0 and pace.threads != threads():
+            use_threads(pace.threads)
+            self.run.record_threads(pace.threads)
+        if isinstance(self.config.strategy, LastStageStrategy):
+            pace = from_last_stage(pace)
+        evaluations = sum(map(plan.evaluates_after, range(step + 1, plan.total_steps + 1)))
+        evaluated = evaluations * len(self.examples["validate"]) * len(self.views)
+        seconds = estimate_seconds(pace, pictures=left, epochs=1, evaluated=evaluated)
+        logger.info(
+            "training will take about %s, at %.1f pictures/s",
+            *(duration(seconds), 1 / pace.seconds_per_picture),
         )
 
     def _keeps_statistics(self) -> bool:
@@ -247,10 +417,11 @@ class Session:
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
 
-    def _batches(self, first_step: int, steps: int) -> Iterator[tuple[Batch, np.ndarray]]:
+    def _batches(
+        self, first_step: int, steps: int, prepare: Callable[[int, int], np.ndarray]
+    ) -> Iterator[tuple[Batch[np.ndarray], np.ndarray]]:
         """All batches from a step on; an epoch's order is drawn from (seed, epoch) alone."""
-        config, examples = self.config, self.examples["train"]
-        paths = [example.path for example in examples]
+        config, examples, paths = self.config, self.examples["train"], self._paths("train")
         labels = np.array([example.label for example in examples], dtype=np.int64)
         for epoch in range(first_step // steps, config.epochs):
             order = generator(config.seed, "order", epoch).permutation(len(examples)).tolist()
@@ -258,40 +429,43 @@ class Session:
             batches = [order[start : start + config.batch_size] for start in starts]
             if epoch == first_step // steps:
                 batches = batches[first_step % steps :]
-
-            def prepare(index: int, epoch: int = epoch) -> np.ndarray:
-                image = decode(paths[index])
-                random = generator(config.seed, "augment", epoch, index)
-                return self.preprocessing(augment(image, config.augment, random))
-
-            for batch in load_batches(paths, batches, prepare, workers=config.workers):
+            for batch in load_batches(paths, batches, partial(prepare, epoch), workers=config.workers):
                 for error in batch.bad.values():
                     self.skipped.add("train", error)
                 yield batch, labels[batch.indices]
 
+    def _prepare_picture(self, epoch: int, index: int) -> np.ndarray:
+        view, path = self.views[0], self.examples["train"][index].path
+        random = generator(self.config.seed, "augment", epoch, index)
+        if self.config.augment == "crop":  # of the whole picture, before it is resized
+            image = self._decoded.get(index, lambda: decode(path))
+            return view(augment(image, "crop", random))
+        image = self._decoded.get(index, lambda: view.read(path))
+        return view.normalise(augment(image, self.config.augment, random))
+
+    def _score_network(self, paths: Sequence[Path]) -> Iterator[Outcome]:
+        """Score pictures by the network as it is now; it changes too often to bring it into other engines."""
+        engine = start_engine(self.classifier, self.classifier, [], wanted="paddle")
+        return predict_scores(engine, self.views, paths, **self._sizes)
+
     def _evaluate(self, name: str) -> Metrics | None:
-        """Measure the network as it is; ``None`` where the list has no readable picture, or there is none."""
+        """Measure the classifier; ``None`` where the list has no readable picture, or there is none."""
         examples = self.examples[name]
         if not examples:
             return None
-        outcomes = predict_scores(
-            self.classifier,
-            self.preprocessing,
-            [example.path for example in examples],
-            batch_size=self.config.batch_size,
-            workers=self.config.workers,
-        )
-        watched = self._watch(name, None, outcomes)
+        watched = self._watch(name, None, self._score([example.path for example in examples]))
         metrics = measure((outcome.values for outcome in watched), [example.label for example in examples])
         if not metrics.count:
             logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
             return None
         return metrics
 
-    def _watch(self, name: str, shown: str | None, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+    def _watch(
+        self, name: str, shown: str | None, outcomes: Iterator[_Seen], count: int | None = None
+    ) -> Iterator[_Seen]:
         """Pass outcomes on, noting bad pictures, and stopping where a signal has asked for it."""
         if shown:
-            self.observer.start(shown, len(self.examples[name]))
+            self.observer.start(shown, len(self.examples[name]) if count is None else count)
         for outcome in outcomes:
             self.stop.check()
             if outcome.error is not None:
@@ -314,7 +488,8 @@ class Session:
             architecture=self.module.backbone.name if self.module.code is None else CODE_FILE,
             hidden_units=self.config.hidden_units,
             labels=self.labels,
-            preprocessing=self.preprocessing,
+            preprocessing=self.views[0],
+            further_views=self.views[1:],
             module=self.module.name,
             module_sha256=self.module.weights_sha256,
             strategy=self.config.strategy.name,
@@ -322,11 +497,17 @@ class Session:
             metrics=self.metrics,
         )
 
-    def _finish(self) -> dict[str, Any]:
-        """Load the best model, measure it on the test list, and close the run."""
+    def _finish_fit(self) -> dict[str, Any]:
+        """Load the best model, and close the run with it."""
         logger.info("Load the best model from %s", self.run.best_model)
-        best = load_model(self.run.best_model, trust_code=self.module.code is not None)
+        trust = self.module.code is not None
+        best = load_model(self.run.best_model, trust_code=trust, engine=self.config.engine)
         self.classifier, self.metrics = best.classifier, {**best.card.metrics}
+        self._score = lambda paths: best.score(paths, **self._sizes)
+        return self._finish(best.card.step)
+
+    def _finish(self, step: int) -> dict[str, Any]:
+        """Measure the best model, of a step, on the test list, and close the run."""
         try:
             test = self._evaluate("test")
         except StopRequested:
@@ -337,14 +518,30 @@ class Session:
             ) from None
         if test is not None:
             log_evaluation("test", test)
-            self.run.history.append({"step": best.card.step, "list": "test", **test.as_dict()})
-            self.observer.evaluated("test", test, step=best.card.step, best=False)
+            self.run.history.append({"step": step, "list": "test", **test.as_dict()})
+            self.observer.evaluated("test", test, step=step, best=False)
             self.metrics["test"] = test.as_dict()
-            self._save(best.card.step)
-        result = {"best_step": best.card.step, "validate": None, "test": None, **self.metrics}
+            self._save(step)
+        result = {
+            "best_step": step,
+            "validate": None,
+            "test": None,
+            **self.metrics,
+            "views": [view.in_words for view in self.views],
+            "cross_validated": self._cross_validated,
+        }
         Checkpoints(self.run.checkpoints).prune(1)
         self.run.write_result(result)
         return result
+
+
+def _solved_outcomes(
+    trunk: Trunk, solution: Solution, paths: Sequence[Path], sizes: Mapping[str, int]
+) -> Iterator[Outcome]:
+    """Score pictures by a solved head, their features from the cache where they are there."""
+    for output in trunk.outputs(solution.views, paths, **sizes):
+        scores = None if output.rows is None else softmax(solution.logits(output.rows))
+        yield Outcome(output.path, scores, output.error)
 
 
 def _preprocessing(module: Module, config: RunConfig) -> Preprocessing:

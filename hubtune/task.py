@@ -11,20 +11,30 @@ import paddle
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
 from hubtune.data.image import WHOLE_STEP
 from hubtune.data.lists import LABEL_LIST, relative_to
+from hubtune.data.split import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluate import Metrics
+from hubtune.features.engine import check_engine
 from hubtune.files import sha256_of
 from hubtune.hub.cache import home
 from hubtune.hub.module import Module
 from hubtune.log import logger, show_on_stderr
+from hubtune.machine import cores, prepare
 from hubtune.model import Model, Prediction, load_model
+from hubtune.models.classifier import Classifier
 from hubtune.recipe.load import dump_recipe, load_recipe
 from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig, TrainSection
-from hubtune.recipe.strategy import FrozenStrategy, ScratchStrategy
+from hubtune.recipe.strategy import (
+    DefaultFinetuneStrategy,
+    HeadSettings,
+    LastStageStrategy,
+    ScratchStrategy,
+)
 from hubtune.session import Session
 from hubtune.train.device import select_device
 from hubtune.train.interrupt import stop_on_signals
 from hubtune.train.observer import Observer
+from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
 from hubtune.train.run_folder import (
     BEST_MODEL,
     LISTS,
@@ -50,6 +60,9 @@ class Run:
         best_step: the step the best model was reached at; 0 under ``frozen``.
         validate: the best model on the validation list, on which it was chosen; ``None`` without one.
         test: the best model on the test list, on which nothing was chosen; ``None`` without one.
+        views: the ways in which the model looks at each picture, in words.
+        cross_validated: accuracy on the training list by cross-validation, under strategies that solve a
+            head; views and regularisation were chosen with it. ``None`` under others.
     """
 
     path: Path
@@ -57,6 +70,8 @@ class Run:
     best_step: int
     validate: Metrics | None
     test: Metrics | None
+    views: list[str]
+    cross_validated: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON has it."""
@@ -66,6 +81,8 @@ class Run:
             "best_step": self.best_step,
             "validate": self.validate.as_dict() if self.validate else None,
             "test": self.test.as_dict() if self.test else None,
+            "views": self.views,
+            "cross_validated": self.cross_validated,
         }
 
 
@@ -112,17 +129,31 @@ class ImageClassifierTask:
         self.module = module
         self.dataset = dataset
         self.config = config
+        self._best: Path | None = None  # of the latest run of this task
         self._model: Model | None = None
         if isinstance(config.strategy, ScratchStrategy) and module.weights is not None:
             raise UsageError("Strategy scratch starts from random values: make the Module with weights=None")
-        if isinstance(config.strategy, FrozenStrategy) and config.hidden_units:
-            raise UsageError("Strategy frozen solves a linear head: leave hidden_units away")
+        if isinstance(config.strategy, HeadSettings) and config.hidden_units:
+            raise UsageError(f"Strategy {config.strategy.name} solves a linear head: leave hidden_units away")
+        if isinstance(config.strategy, LastStageStrategy):
+            self._check_last_stage()
         multiple = module.backbone.size_multiple
         if config.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
             size = module.backbone.input_size
             raise UsageError(
                 f"{module.name} takes pictures of {size}×{size} only, and fit: whole gives other sizes: "
                 "take crop, pad or stretch"
+            )
+
+    def _check_last_stage(self) -> None:
+        if self.dataset.list_files["validate"] is None:
+            raise UsageError(
+                "Strategy last_stage needs a validation list, on which it is held against frozen: "
+                "hubtune split PICTURES --val 20, or take strategy frozen"
+            )
+        if len(self.module.stages) < 3:
+            raise UsageError(
+                f"{self.module.name} has a single stage: take strategy frozen or default_finetune"
             )
 
     @classmethod
@@ -174,6 +205,7 @@ class ImageClassifierTask:
             show_on_stderr()
         observer = observer or Observer()
         device = select_device(self.config.device)
+        check_engine(self.config.engine)
         examples = {name: self.dataset.examples(name) for name in LIST_NAMES}
         if not examples["train"]:
             raise DataError(f"The training list {self.dataset.list_files['train']} has no picture")
@@ -191,8 +223,17 @@ class ImageClassifierTask:
         paddle.disable_signal_handler()
         with open_run(folder) as run, stop_on_signals(observer.notice) as stop:
             session = Session(
-                self.module, self.dataset.label_list, self.config, run, examples, stop, observer
+                self.module,
+                self.dataset.label_list,
+                self.config,
+                run,
+                examples,
+                read_groups(self.dataset.base_path),
+                stop,
+                observer,
             )
+            if resume:
+                _use_recorded_threads(run)
             self._describe(run, device, resume=bool(resume))
             finished = run.read_result()
             point_latest_at(run.path)
@@ -200,8 +241,37 @@ class ImageClassifierTask:
                 finished = session.train()
             else:
                 logger.info("%s had finished already; this is its result", run.path)
-            self._model = self._load(run.best_model)
+            self._best, self._model = run.best_model, None
             return _run_of(run, finished)
+
+    def estimate(self, strategy: DefaultFinetuneStrategy | LastStageStrategy) -> float:
+        """Measure on this machine about how many seconds the configuration's epochs would take.
+
+        Args:
+            strategy: the strategy that is asked about.
+        """
+        select_device(self.config.device)
+        counts = {name: len(self.dataset.examples(name)) for name in ("train", "validate")}
+        classifier = Classifier(self.module.backbone, len(self.dataset.label_list))
+        last = isinstance(strategy, LastStageStrategy)
+        for stage, _, tensor in [*classifier.trained_parameters()] if last else []:
+            tensor.stop_gradient = stage not in (classifier.last_stage, "head")
+        size = self.module.preprocessing.size
+        pace = measure_step(
+            classifier,
+            self.module.name,
+            (size, size),
+            self.config.batch_size,
+            pictures=counts["train"] * self.config.epochs,
+            keep_statistics=True,
+        )
+        pace = from_last_stage(pace) if last else pace
+        return estimate_seconds(
+            pace,
+            pictures=counts["train"],
+            epochs=self.config.epochs,
+            evaluated=counts["validate"] * self.config.epochs,
+        )
 
     def evaluate(self, on: str = "test") -> Metrics:
         """Measure the best model on a list of the data set.
@@ -243,15 +313,18 @@ class ImageClassifierTask:
 
     def _trained(self) -> Model:
         if self._model is None:
-            folder = self._folder()
-            if not is_run(folder):
-                raise ModelError(f"There is no trained model in {folder} yet: call finetune_and_eval() first")
+            folder = self._best
+            if folder is None:
+                series = self._folder()
+                if not is_run(series):
+                    raise ModelError(
+                        f"There is no trained model in {series} yet: call finetune_and_eval() first"
+                    )
+                folder = latest_in_series(series) / BEST_MODEL
             select_device(self.config.device)
-            self._model = self._load(latest_in_series(folder) / BEST_MODEL)
+            trust = self.module.code is not None
+            self._model = load_model(folder, trust_code=trust, engine=self.config.engine)
         return self._model
-
-    def _load(self, folder: Path) -> Model:
-        return load_model(folder, trust_code=self.module.code is not None)
 
     def _recipe(self, folder: Path) -> Recipe:
         """The recipe that describes this task, complete."""
@@ -288,7 +361,7 @@ class ImageClassifierTask:
             "module_sha256": self.module.weights_sha256,
             "code_sha256": self.module.code and hashlib.sha256(self.module.code).hexdigest(),
         }
-        manifest = {**describe_machine(device, _threads()), **facts}
+        manifest = {**describe_machine(device, threads()), **facts}
         recipe = self._recipe(run.path)
         if not resume:
             if self.dataset.label_list_file is None:
@@ -308,7 +381,7 @@ class ImageClassifierTask:
                     f"{what} have changed since {run.path} was started: bring them back, or start a new run "
                     "without --resume"
                 )
-        for name in ("device", "paddle_threads"):
+        for name in ("device", "paddle_threads", "mkl_debug_cpu_type"):
             old, new = before.get("machine", {}).get(name), manifest["machine"][name]
             if old != new:
                 logger.warning(
@@ -340,8 +413,11 @@ def _check_base(base: Path) -> None:
     )
 
 
-def _threads() -> int:
-    return int(paddle.get_flags("FLAGS_paddle_num_threads")["FLAGS_paddle_num_threads"])
+def _use_recorded_threads(run: RunFolder) -> None:
+    """Go on with as many threads as before, as other numbers round differently in the last digits."""
+    count = run.read_manifest().get("machine", {}).get("paddle_threads")
+    if prepare().own_threads is None and isinstance(count, int) and 0 < count <= cores():
+        use_threads(count)
 
 
 def _check_same(before: Recipe, now: Recipe) -> None:
@@ -354,7 +430,7 @@ def _check_same(before: Recipe, now: Recipe) -> None:
         changed += [
             f"{section}.{key}: {old.get(key)!r}, now {new.get(key)!r}"
             for key in {**old, **new}
-            if old.get(key) != new.get(key) and key not in ("device", "workers")
+            if old.get(key) != new.get(key) and key not in ("device", "engine", "workers")
         ]
     if changed:
         raise UsageError(
@@ -368,4 +444,12 @@ def _run_of(run: RunFolder, result: dict[str, Any]) -> Run:
         figures = result[name]
         return figures and Metrics(**{**figures, "interval": tuple(figures["interval"])})
 
-    return Run(run.path, run.best_model, result["best_step"], metrics("validate"), metrics("test"))
+    return Run(
+        run.path,
+        run.best_model,
+        result["best_step"],
+        metrics("validate"),
+        metrics("test"),
+        result.get("views", []),  # runs of older versions have neither
+        result.get("cross_validated"),
+    )

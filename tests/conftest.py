@@ -1,5 +1,6 @@
 """What all tests share: drawn photos, no network, a cache and a working folder of their own."""
 
+import logging
 import os
 import socket
 import sys
@@ -11,6 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
+
+from hubtune.log import logger
 
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
@@ -112,3 +115,12 @@ def run_here(
         return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
 
     return run
+
+
+@pytest.fixture
+def told(caplog, monkeypatch):
+    """What is logged, once, whether or not a command has been run before."""
+    caplog.set_level(logging.DEBUG, logger.name)
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    return caplog

@@ -145,6 +145,7 @@ def answer_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any
         ),
         batch_size_option,
         device_option,
+        engine_option,
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -161,6 +162,8 @@ def answer_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any
     return decorate
 
 
+ENGINES = ("auto", "openvino", "openvino-bf16", "paddle", "paddle-amp")
+
 batch_size_option = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -170,6 +173,13 @@ batch_size_option = click.option(
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, gpu or gpu:0."
+)
+engine_option = click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="What runs the network; auto: OpenVINO on a CPU, Paddle with mixed precision on a GPU.",
 )
 trust_option = click.option(
     "--trust-code", is_flag=True, help="Run the code (module.py) of a user's own architecture."

@@ -27,6 +27,7 @@ def command(
     answers: Answers,
     batch_size: int,
     device: str,
+    engine: str,
     trust_code: bool,
 ) -> None:
     """Name what is on PICTURES with a pretrained module as it is, mostly one of ImageNet's 1000 classes.
@@ -47,5 +48,6 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    model = pretrained_model(Module(module, named_weights(weights), trust_code=trust_code))
+    source = Module(module, named_weights(weights), trust_code=trust_code)
+    model = pretrained_model(source, engine=engine)
     answers.give(model, module, paths, batch_size=batch_size)

@@ -13,6 +13,7 @@ from hubtune.cli.answers import (
     cell,
     check_target,
     device_option,
+    engine_option,
     expand,
     module_option,
     named_weights,
@@ -41,6 +42,7 @@ from hubtune.log import show_on_stderr
 )
 @batch_size_option
 @device_option
+@engine_option
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
@@ -50,6 +52,7 @@ def command(
     output: Path,
     batch_size: int,
     device: str,
+    engine: str,
     trust_code: bool,
     as_json: bool,
 ) -> None:
@@ -67,6 +70,7 @@ def command(
     check_target(output, "-o")
     paths = [*expand(pictures)]
 
+    from hubtune.features.engine import LazyEngine
     from hubtune.hub.module import Module
     from hubtune.scores import run_pictures
     from hubtune.train.device import select_device
@@ -77,16 +81,16 @@ def command(
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
     outcomes = run_pictures(
-        source.features,
-        source.preprocessing,
+        LazyEngine(source.network, source.features, engine),
+        [source.preprocessing],
         [Path(path) for path in paths],
         batch_size=batch_size,
         workers=2,
     )
     with progress("embedding", len(paths), hidden=False) as advance:
         for number, outcome in enumerate(outcomes):
-            if outcome.values is not None:
-                features[number] = outcome.values
+            if outcome.rows is not None:
+                features[number] = outcome.rows[0]
             if outcome.error is not None:
                 errors[number] = outcome.error.reason
             advance(number + 1, len(paths))

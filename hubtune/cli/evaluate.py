@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import batch_size_option, device_option, named_weights, trust_option, weights_option
+from hubtune.cli.answers import (
+    batch_size_option,
+    device_option,
+    engine_option,
+    named_weights,
+    trust_option,
+    weights_option,
+)
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 @weights_option
 @batch_size_option
 @device_option
+@engine_option
 @trust_option
 @click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes stand in another order.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -40,6 +48,7 @@ def command(
     weights: str,
     batch_size: int,
     device: str,
+    engine: str,
     trust_code: bool,
     remap_by_name: bool,
     as_json: bool,
@@ -54,7 +63,9 @@ def command(
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
-    from hubtune.model import load_model
+    from hubtune.data.dataset import BaseCVDataset
+    from hubtune.hub.module import Module
+    from hubtune.model import load_model, pretrained_model
     from hubtune.train.device import select_device
     from hubtune.train.run_folder import newest_run
 
@@ -64,14 +75,20 @@ def command(
     if module is not None and remap_by_name:
         raise UsageError("--remap-by-name goes with a run: in a list for a module, numbers are its classes")
     if module is not None:
-        model, dataset, name = _pretrained(module, weights, run, on, device, trust_code)
+        on = _list_for_module(module, run, on)
+        select_device(device)
+        pretrained = Module(module, named_weights(weights), trust_code=trust_code)
+        model = pretrained_model(pretrained, engine=engine)
+        file = Path(on)
+        # Its labels are the numbers of the module's classes.
+        dataset, name = BaseCVDataset(file.parent, test_list_file=file.name, label_list=model.labels), "test"
         source = module
     else:
         if run is None:
             run = newest_run()
             say(f"Newest run: {shown(str(run))}")
         select_device(device)
-        model = load_model(run, trust_code=trust_code)
+        model = load_model(run, trust_code=trust_code, engine=engine)
         dataset, name = _list(run, on, model)
         source = str(run)
     metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
@@ -82,30 +99,23 @@ def command(
         print_json({"model": source, "list": listed, **metrics.as_dict()})
         return
     click.echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
-    if name == "validate" and on in (None, "validate") and model.card.step:
+    if name == "validate" and on in (None, "validate") and _was_chosen(model):
         say("A little flattered: the best model was chosen on this list.")
 
 
-def _pretrained(
-    module: str, weights: str, run: Path | None, on: str | None, device: str, trust_code: bool
-) -> "tuple[Model, BaseCVDataset, str]":
-    """A pretrained module as a model, and a list whose labels are the numbers of its classes."""
+def _was_chosen(model: "Model") -> bool:
+    """Whether the validation list has chosen among models; `last_stage` holds its own against another."""
+    return bool(model.card.step) or model.card.strategy == "last_stage"
+
+
+def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
     if run is not None:
         raise UsageError(f"Measure either the run {run} or --module {module}")
     if on is None or not Path(on).is_file():
         raise UsageError(
             f"--on {on}: no such list file" if on else "Name the list to measure on: --on val_list.txt"
         )
-    from hubtune.data.dataset import BaseCVDataset
-    from hubtune.hub.module import Module
-    from hubtune.model import pretrained_model
-    from hubtune.train.device import select_device
-
-    select_device(device)
-    model = pretrained_model(Module(module, named_weights(weights), trust_code=trust_code))
-    file = Path(on)
-    dataset = BaseCVDataset(file.parent, test_list_file=file.name, label_list=model.labels)
-    return model, dataset, "test"
+    return on
 
 
 def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.answers import trust_option
+from hubtune.cli.answers import ENGINES, trust_option
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.task import Run
+    from hubtune.task import ImageClassifierTask, Run
 
 
 @click.command()
@@ -25,6 +25,16 @@ if TYPE_CHECKING:
 )
 @click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
 @click.option(
+    "--views",
+    metavar="N",
+    help="Under strategy frozen: auto, 1 (quickest) or 2; the same as -o strategy.views=N.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    help="What runs a network that is not being trained; the same as -o train.engine=NAME.",
+)
+@click.option(
     "--resume",
     is_flag=True,
     help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
@@ -35,6 +45,8 @@ def command(
     what: Path,
     overrides: tuple[str, ...],
     device: str | None,
+    views: str | None,
+    engine: str | None,
     resume: bool,
     trust_code: bool,
     as_json: bool,
@@ -51,6 +63,10 @@ def command(
     """
     if device is not None:
         overrides = (*overrides, f"train.device={device}")
+    if views is not None:
+        overrides = (*overrides, f"strategy.views={views}")
+    if engine is not None:
+        overrides = (*overrides, f"train.engine={engine}")
     if trust_code:
         overrides = (*overrides, "module.trust_code=true")
     own = _own_recipe(what, resume)
@@ -69,7 +85,9 @@ def command(
     if as_json:
         print_json(run.as_dict())
     else:
-        _print_result(run, " --trust-code" if recipe.module.trust_code else "")
+        _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
+        if recipe.strategy.name == "frozen" and what.is_dir() and own is None:
+            _print_choice(task)
 
 
 def _own_recipe(what: Path, resume: bool) -> Path | None:
@@ -128,7 +146,7 @@ def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
     """The recipe for a folder of pictures or of lists: what suits the machine, unless overridden."""
     import paddle
 
-    from hubtune.recipe.load import make_recipe
+    from hubtune.recipe.load import make_recipe, unused_keys
 
     base, where = _lists_for(folder)
     on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
@@ -140,6 +158,8 @@ def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
         "run": str(where),
     }
     recipe = make_recipe(data, overrides, source=f"hubtune finetune {folder}")
+    if unused := [key for key in unused_keys(recipe) if any(key in given for given in overrides)]:
+        say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
     say(f"Data: {shown(str(base))}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")
     return recipe
 
@@ -174,12 +194,29 @@ def _lists_for(folder: Path) -> tuple[Path, Path]:
     return where / LISTS, where
 
 
-def _print_result(run: "Run", trust: str) -> None:
+def _print_choice(task: "ImageClassifierTask") -> None:
+    """Say what more would cost, after the quickest strategy."""
+    from hubtune.log import duration
+    from hubtune.recipe.strategy import DefaultFinetuneStrategy, LastStageStrategy
+
+    epochs = task.config.epochs
+    click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
+    strategies: list[LastStageStrategy | DefaultFinetuneStrategy] = [DefaultFinetuneStrategy()]
+    if task.dataset.list_files["validate"] is not None and len(task.module.stages) > 2:
+        strategies.insert(0, LastStageStrategy())
+    for strategy in strategies:
+        seconds = task.estimate(strategy)
+        click.echo(f"            about {duration(seconds)}: -o strategy={strategy.name}")
+
+
+def _print_result(run: "Run", strategy: str, trust: str) -> None:
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
-        if run.best_step:
+        if run.best_step or strategy == "last_stage":
             click.echo("            a little flattered, as the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
+    if len(run.views) > 1 or run.cross_validated is not None:
+        click.echo(f"Looks:      {', '.join(run.views)}")
     click.echo(f"Best model: {shown(str(run.best_model))}")
     click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}{trust}")

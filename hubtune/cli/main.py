@@ -1,6 +1,7 @@
 """The command line: its commands, and the only place that turns errors into words and exit codes."""
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -11,6 +12,7 @@ from typing import NoReturn
 import click
 
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
+from hubtune.log import logger
 from hubtune.recipe.wording import escaped
 
 # In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
@@ -23,11 +25,14 @@ _COMMANDS = {
     "demo": "See it work on embedded data, offline, in a minute.",
 }
 _MORE = {
+    "bench": "Measure how fast this machine is, and what it waits for.",
+    "cache": "Features that were computed and kept: list, verify, remove.",
     "classify": "Name what is on pictures with a pretrained module, without training.",
     "embed": "Turn pictures into features, for search and for other programs.",
     "export": "Write a model in another program's form.",
     "import": "Turn another program's checkpoint into a model.",
 }
+_WITHOUT_PADDLE = ("cache", "split")
 
 
 class _Commands(click.Group):
@@ -57,7 +62,9 @@ class _Commands(click.Group):
     epilog="Every command explains itself: hubtune COMMAND --help",
 )
 @click.version_option(package_name="hubtune", message="hubtune %(version)s")
-def _hubtune() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Say more, also what was set for this machine and why.")
+@click.pass_context
+def _hubtune(context: click.Context, verbose: bool) -> None:
     """Turn folders of pictures into a classifier that can be trusted.
 
     \b
@@ -65,6 +72,17 @@ def _hubtune() -> None:
     hubtune finetune pics/                or a recipe: hubtune finetune recipes/idol5.yaml
     hubtune predict new_photos/*.jpg
     """
+    if verbose:
+        logger.setLevel(logging.DEBUG)
+    if context.invoked_subcommand in _WITHOUT_PADDLE or {"-h", "--help"} & set(sys.argv):
+        return
+    # Before the command imports Paddle; help and what needs no Paddle do not wait for it.
+    from hubtune.machine import prepare
+
+    prepared = prepare()
+    if verbose:
+        for line in prepared.lines():
+            click.echo(line, err=True)
 
 
 def main() -> NoReturn:
@@ -75,6 +93,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     # Pillow's and Paddle's remarks on files and compilers mean nothing to a person here.
     warnings.simplefilter("ignore")
+    os.environ.setdefault("GLOG_minloglevel", "1")
     sys.exit(_run())
 
 

@@ -25,6 +25,7 @@ def command(
     answers: Answers,
     batch_size: int,
     device: str,
+    engine: str,
     trust_code: bool,
 ) -> None:
     """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
@@ -50,4 +51,5 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    answers.give(load_model(model, trust_code=trust_code), str(model), paths, batch_size=batch_size)
+    loaded = load_model(model, trust_code=trust_code, engine=engine)
+    answers.give(loaded, str(model), paths, batch_size=batch_size)

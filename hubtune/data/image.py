@@ -1,14 +1,15 @@
 """From a picture file to the network's input: one decoder and one preprocessing object for everything.
 
-Training, evaluation, prediction and export all go through :func:`decode` and :class:`Preprocessing`, so that
+Training, evaluation, prediction and export all go through :func:`look` and :class:`Preprocessing`, so that
 they cannot see a picture differently.
 """
 
+import io
 import math
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -32,6 +33,9 @@ PICTURE_SUFFIXES = frozenset(
 MAX_PIXELS = 89_478_485
 """Pillow's own limit for a decompression bomb: 256 MiB of RGB."""
 
+MAX_BYTES = 2**30
+"""No picture of so few pixels needs a file as large as this: a film, or an archive."""
+
 # Pillow's plug-ins answer hostile bytes with almost any exception; none of them is a bug of the caller.
 _DECODING_ERRORS = (
     OSError,
@@ -50,15 +54,16 @@ _DECODING_ERRORS = (
     Warning,  # where warnings are errors
 )
 
-# EXIF orientation → what brings the picture upright (EXIF 2.32, tag 0x0112).
+# EXIF orientation → what brings the picture upright (EXIF 2.32, tag 0x0112), and which of the stored edges
+# (0 left, 1 top, 2 right, 3 bottom) are its left, top, right and bottom then.
 _UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+    2: (Image.Transpose.FLIP_LEFT_RIGHT, (2, 1, 0, 3)),
+    3: (Image.Transpose.ROTATE_180, (2, 3, 0, 1)),
+    4: (Image.Transpose.FLIP_TOP_BOTTOM, (0, 3, 2, 1)),
+    5: (Image.Transpose.TRANSPOSE, (1, 0, 3, 2)),
+    6: (Image.Transpose.ROTATE_270, (3, 0, 1, 2)),
+    7: (Image.Transpose.TRANSVERSE, (3, 2, 1, 0)),
+    8: (Image.Transpose.ROTATE_90, (1, 2, 3, 0)),
 }
 
 # First bytes, in lower case, of what people often have in place of a picture.
@@ -74,6 +79,7 @@ _SIGNATURES = (
     (b"pk\x03\x04", "a zip archive"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
 )
+_FIRST = 64  # bytes that are enough to tell
 # Fifth to twelfth byte of ISO media files (ISO/IEC 14496-12) that are pictures.
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
@@ -92,11 +98,19 @@ class PictureError(DataError):
         self.reason = reason
 
 
-def decode(path: str | Path) -> Image.Image:
-    """Read a picture as 8-bit RGB, upright.
+Box = tuple[float, float, float, float]
+"""A part of a picture: left, top, right, bottom; pixels."""
+
+
+def decode(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """Read a picture as 8-bit RGB, upright, at its full size.
 
     EXIF orientation is applied, 16-bit and float values are scaled, transparency is laid on white, and the
     first frame of an animation is taken.
+
+    Args:
+        path: the file.
+        content: its bytes, where they have been read already; ``path`` is only named in errors then.
 
     Returns:
         A picture in mode ``RGB``, without metadata.
@@ -104,11 +118,79 @@ def decode(path: str | Path) -> Image.Image:
     Raises:
         PictureError: if the file is missing, damaged, too large, or no picture; the reason says which.
     """
-    with _opened(path) as image:
-        image.load()
-        orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
-        rgb = _to_rgb(image)
-    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
+    with _opened(path, content) as image:
+        return _upright(image).image
+
+
+def read_content(path: str | Path) -> bytes:
+    """Read a picture file as it is, for :func:`look` and for its sum.
+
+    Raises:
+        PictureError: if it cannot be read, or is too large to be a picture.
+    """
+    path = Path(path)
+    try:
+        if _file_size(path) > MAX_BYTES:
+            raise PictureError(path, f"too large (over {MAX_BYTES >> 20:,} MiB)")
+        return path.read_bytes()
+    except OSError as error:
+        raise PictureError(path, _reason(path, None, error)) from error
+
+
+def look(
+    picture: str | Path | Image.Image, views: Sequence["Preprocessing"], content: bytes | None = None
+) -> list[np.ndarray]:
+    """Make the network's inputs of several views of one picture.
+
+    A JPEG file is decoded at a half, a quarter or an eighth of its size where a view shrinks it further
+    still. What a view sees does not depend on which others are asked for.
+
+    Args:
+        picture: a file, or a picture in mode ``RGB`` as :func:`decode` returns it.
+        views: how to see it; at least one.
+        content: the file's bytes, where they have been read already.
+
+    Returns:
+        One float32 array ``[3, height, width]`` a view, in order.
+
+    Raises:
+        PictureError: as :func:`decode`.
+    """
+    if isinstance(picture, Image.Image):
+        seen = [_Decoded(picture, (0, 0, *picture.size))] * len(views)
+    else:
+        seen = _decode_for(picture, views, content)
+    plain: dict[Preprocessing, np.ndarray] = {}
+    inputs = []
+    for view, (image, part) in zip(views, seen, strict=True):
+        unmirrored = view.model_copy(update={"mirror": False})
+        if unmirrored not in plain:
+            plain[unmirrored] = unmirrored.normalise(unmirrored.arrange(image, part))
+        array = plain[unmirrored]
+        inputs.append(np.ascontiguousarray(array[:, :, ::-1]) if view.mirror else array)
+    return inputs
+
+
+class _Decoded(NamedTuple):
+    """A picture, and the part of its pixels that it fills.
+
+    A JPEG's reduced size is rounded up; its last column and row then lie partly outside the picture.
+    """
+
+    image: Image.Image
+    part: Box
+
+
+def _decode_for(path: str | Path, views: Sequence["Preprocessing"], content: bytes | None) -> list[_Decoded]:
+    """Decode a file for each view, but only once for those that want the same size."""
+    with _opened(path, content) as image:
+        is_jpeg = image.format in ("JPEG", "MPO")
+        reductions = [view.reduction(*image.size) if is_jpeg else 1 for view in views]
+        decoded = {reductions[0]: _upright(image, reductions[0])}
+    for reduction in set(reductions) - set(decoded):
+        with _opened(path, content) as image:
+            decoded[reduction] = _upright(image, reduction)
+    return [decoded[reduction] for reduction in reductions]
 
 
 class Header(NamedTuple):
@@ -149,22 +231,19 @@ def check_pixels(path: str | Path) -> Header:
 
 
 @contextmanager
-def _opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open a picture file, not yet decoded, and hold it against the limits.
+def _opened(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """Open a picture file, or its bytes, not yet decoded, and hold it against the limits.
 
     What goes wrong with the picture, here or inside the block, becomes a :class:`PictureError`.
     """
     path = Path(path)
     try:
-        status = path.stat()
-        # Opening a named pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode):
-            raise PictureError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
-        if status.st_size == 0:
+        if (_file_size(path) if content is None else len(content)) == 0:
             raise PictureError(path, "empty file (0 bytes)")
         Image.init()  # all plug-ins; Pillow loads only the commonest by itself
         # The file is opened here, as Pillow leaves files open that it refuses.
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+        opened = path.open("rb") if content is None else io.BytesIO(content)
+        with opened as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(
@@ -177,12 +256,20 @@ def _opened(path: str | Path) -> Iterator[Image.Image]:
                 )
             yield image
     except _DECODING_ERRORS as error:
-        raise PictureError(path, _reason(path, error)) from error
+        raise PictureError(path, _reason(path, content, error)) from error
 
 
-def _reason(path: Path, error: Exception) -> str:
+def _file_size(path: Path) -> int:
+    status = path.stat()
+    # Opening a named pipe would wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+    return status.st_size
+
+
+def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return _what_it_is(path)
+        return _what_it_is(_first_bytes(path) if content is None else content[:_FIRST])
     if isinstance(error, FileNotFoundError):
         return "link to a file that is not there" if path.is_symlink() else "no such file"
     if isinstance(error, PermissionError):
@@ -199,9 +286,12 @@ def _reason(path: Path, error: Exception) -> str:
     return f"damaged picture ({said or type(error).__name__})"
 
 
-def _what_it_is(path: Path) -> str:
+def _first_bytes(path: Path) -> bytes:
     with path.open("rb") as file:
-        start = file.read(64)
+        return file.read(_FIRST)
+
+
+def _what_it_is(start: bytes) -> str:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, name in _SIGNATURES:
         if text.startswith(signature):
@@ -215,6 +305,23 @@ def _what_it_is(path: Path) -> str:
     if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8")) or start[:4] + start[8:12] == b"RIFFWEBP":
         return "damaged picture (its header cannot be read)"
     return "not a picture that can be read here"
+
+
+def _upright(image: Image.Image, reduction: int = 1) -> _Decoded:
+    """Decode an opened picture; a JPEG at a fraction of its size if asked."""
+    width, height = image.size
+    drafted = image.draft(None, (width // reduction, height // reduction)) if reduction > 1 else None
+    image.load()
+    _, _, right, bottom = drafted[1] if drafted else (0, 0, *image.size)
+    orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
+    rgb = _to_rgb(image)
+    margins: Box = (0, 0, rgb.width - right, rgb.height - bottom)
+    if orientation in _UPRIGHT:
+        turn, edges = _UPRIGHT[orientation]
+        rgb = rgb.transpose(turn)
+        margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
+    left, top, right, bottom = margins
+    return _Decoded(rgb, (left, top, rgb.width - right, rgb.height - bottom))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -273,6 +380,9 @@ _RESAMPLING = {
 # the aspect changes by less than 2 % at 256 pixels.
 WHOLE_STEP = 8
 _WHOLE_LEAST = 32
+# A picture is decoded at no less than this many times the size to which it is resized, as in Pillow's
+# `thumbnail`: nearer to that size, the difference to resizing the full picture would show.
+_GAP = 2
 # OpenCV's fixed-point arithmetic for 8-bit pictures: the weights of neighbours add up to this.
 _UNIT = 2048
 
@@ -285,13 +395,14 @@ class Preprocessing(BaseModel):
         resize: short side before the centre crop; with ``whole`` the long side; with ``stretch_crop`` both
             sides. Pixels.
         fit: ``crop`` scales the short side to ``resize`` and cuts the centre; ``whole`` keeps the aspect and
-            cuts nothing, so that inputs differ in shape (a picture longer than 8:1 is squeezed to that);
+            cuts nothing, so that inputs differ in shape (a picture longer than 4:1 is squeezed to that);
             ``pad`` keeps the aspect and fills up to a square with the mean colour; ``stretch`` ignores the
             aspect; ``stretch_crop`` ignores it, too, and cuts the centre, as PaddleHub 2.x does.
         interpolation: resampling filter.
         antialias: whether a pixel of a shrunk picture averages over all pixels that it covers, as Pillow
             does; without, over the four around its centre only, exactly as OpenCV's ``INTER_LINEAR``
             does (``bilinear`` only).
+        mirror: whether the picture is seen mirrored, left to right.
         mean: of each channel, R G B, values 0–1.
         std: of each channel, R G B, values 0–1.
     """
@@ -303,6 +414,7 @@ class Preprocessing(BaseModel):
     fit: Fit = "crop"
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     antialias: bool = True
+    mirror: bool = False
     mean: tuple[Number, Number, Number] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
@@ -318,8 +430,14 @@ class Preprocessing(BaseModel):
             raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
 
+    @property
+    def in_words(self) -> str:
+        """What a picture is seen as, such as ``whole 288 mirrored``; sides in pixels."""
+        side = self.resize if self.fit == "whole" else self.size
+        return f"{self.fit} {side}{' mirrored' if self.mirror else ''}"
+
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """Make the network's input.
+        """Make the network's input of a decoded picture.
 
         Args:
             image: a picture in mode ``RGB``.
@@ -327,50 +445,94 @@ class Preprocessing(BaseModel):
         Returns:
             float32 array ``[3, height, width]``.
         """
-        pixels = np.asarray(self.arrange(image), dtype=np.float32)
-        std = np.array(self.std, dtype=np.float32)
-        scale = np.float32(1.0 / 255.0) / std
-        shift = np.array(self.mean, dtype=np.float32) / std
-        return np.ascontiguousarray((pixels * scale - shift).transpose(2, 0, 1))
+        return self.normalise(self.arrange(image))
 
-    def arrange(self, image: Image.Image) -> Image.Image:
-        """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation."""
-        width, height = image.size
+    def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
+        """Read a picture and arrange it: what :func:`look` makes the network's input of.
+
+        Raises:
+            PictureError: as :func:`decode`.
+        """
+        [(image, part)] = _decode_for(path, [self], content)
+        return self.arrange(image, part)
+
+    def reduction(self, width: int, height: int) -> int:
+        """How many times smaller than its full size a JPEG may be decoded: 1, 2, 4 or 8.
+
+        Always 1 without ``antialias``, which promises the values of OpenCV to the last bit.
+        """
+        if not self.antialias:
+            return 1
+        wide, high = self._sides(width, height)
+        spare = min(width // (_GAP * wide), height // (_GAP * high))
+        return next(reduction for reduction in (8, 4, 2, 1) if reduction <= max(1, spare))
+
+    def arrange(self, image: Image.Image, part: Box | None = None) -> Image.Image:
+        """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation.
+
+        Args:
+            image: a picture in mode ``RGB``.
+            part: what of it is the picture; ``None`` for all.
+        """
+        left, top, right, bottom = part or (0, 0, *image.size)
+        width, height = right - left, bottom - top
+        wide, high = self._sides(width, height)
         if self.fit in ("crop", "stretch_crop"):
             # Only the part that stays is computed: the same values as resizing first and cropping then, and
             # a picture of 1 × 20,000 pixels does not swell to gigabytes.
-            wide, high = self.resize, self.resize
-            if self.fit == "crop":
-                wide, high = self._scaled(width, height, self.resize / min(width, height))
-            left, top = (wide - self.size) // 2, (high - self.size) // 2
             x, y = width / wide, height / high
-            # The products may pass the border by a rounding error, which Pillow would refuse.
-            right, bottom = min(width, (left + self.size) * x), min(height, (top + self.size) * y)
-            return self._resized(image, (self.size, self.size), (left * x, top * y, right, bottom))
-        if self.fit == "stretch":
-            return self._resized(image, (self.size, self.size))
+            column, row = (wide - self.size) // 2, (high - self.size) // 2
+            # The sums may pass the border by a rounding error, which Pillow would refuse.
+            right, bottom = (
+                min(right, left + (column + self.size) * x),
+                min(bottom, top + (row + self.size) * y),
+            )
+            left, top = left + column * x, top + row * y
+            wide, high = self.size, self.size
+        arranged = self._resized(image, (wide, high), (left, top, right, bottom))
         if self.fit == "pad":
             red, green, blue = (round(255 * value) for value in self.mean)
             square = Image.new("RGB", (self.size, self.size), (red, green, blue))
-            wide, high = self._scaled(width, height, self.size / max(width, height))
-            square.paste(
-                self._resized(image, (wide, high)), ((self.size - wide) // 2, (self.size - high) // 2)
-            )
-            return square
-        sides = self._scaled(width, height, self.resize / max(width, height))
-        wide, high = (max(_WHOLE_LEAST, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
-        return self._resized(image, (wide, high))
+            square.paste(arranged, ((self.size - wide) // 2, (self.size - high) // 2))
+            arranged = square
+        return arranged.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirror else arranged
+
+    def normalise(self, arranged: Image.Image) -> np.ndarray:
+        """Make the network's input of an arranged picture: float32 ``[3, height, width]``."""
+        std = np.array(self.std, dtype=np.float32)[:, None, None]
+        mean = np.array(self.mean, dtype=np.float32)[:, None, None]
+        # Channels first and in place from there on: twice as fast as the formula in one line.
+        array = np.asarray(arranged).transpose(2, 0, 1).astype(np.float32, order="C")
+        array *= np.float32(1.0 / 255.0) / std
+        array -= mean / std
+        return array
+
+    def _sides(self, width: float, height: float) -> tuple[int, int]:
+        """Width and height to which the whole of a picture is resized, before anything is cut or padded."""
+        if self.fit == "stretch":
+            return self.size, self.size
+        if self.fit == "stretch_crop":
+            return self.resize, self.resize
+        if self.fit == "crop":
+            return _scaled(width, height, self.resize / min(width, height))
+        if self.fit == "pad":
+            return _scaled(width, height, self.size / max(width, height))
+        sides = _scaled(width, height, self.resize / max(width, height))
+        # Deep networks have no values for a picture of a few pixels across.
+        least = max(_WHOLE_LEAST, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
+        wide, high = (max(least, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
+        return wide, high
 
     def _resized(
         self,
         image: Image.Image,
         sides: tuple[int, int],
-        box: tuple[float, float, float, float] | None = None,
+        box: Box,
     ) -> Image.Image:
-        """Resize a picture, or the part of it in ``box`` (left, top, right, bottom)."""
-        left, top, right, bottom = box or (0, 0, *image.size)
+        """Resize the part of a picture in ``box``."""
+        left, top, right, bottom = box
         if self.antialias:
-            return _in_two_passes(image, sides, (left, top, right, bottom), _RESAMPLING[self.interpolation])
+            return _in_two_passes(image, sides, box, _RESAMPLING[self.interpolation])
         column, next_column, across = _between(left, right, sides[0], image.width)
         row, next_row, down = _between(top, bottom, sides[1], image.height)
         # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
@@ -386,9 +548,9 @@ class Preprocessing(BaseModel):
         above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
         return Image.fromarray(((above + below + 2) >> 2).astype(np.uint8))
 
-    @staticmethod
-    def _scaled(width: int, height: int, factor: float) -> tuple[int, int]:
-        return max(1, round(width * factor)), max(1, round(height * factor))
+
+def _scaled(width: float, height: float, factor: float) -> tuple[int, int]:
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -406,7 +568,7 @@ def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarr
 def _in_two_passes(
     image: Image.Image,
     sides: tuple[int, int],
-    box: tuple[float, float, float, float],
+    box: Box,
     method: Image.Resampling,
 ) -> Image.Image:
     """Resize the part of a picture in ``box``, one axis after the other.

@@ -1,6 +1,7 @@
 """Loading pictures ahead of the network, in threads, in order, without ever hanging or losing one."""
 
 import contextlib
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -8,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-
-import numpy as np
+from typing import Generic, TypeVar
 
 from hubtune.data.image import PictureError
 from hubtune.errors import MachineError
@@ -20,35 +20,42 @@ STALL_SECONDS = 120.0
 # While the network works on one batch, this many more are decoded or waiting.
 _BATCHES_AHEAD = 2
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
-class Batch:
+class Batch(Generic[T]):
     """Pictures that were loaded together.
 
     Attributes:
         indices: which of the pictures these are; ``arrays`` are in the same order.
-        arrays: one float32 array ``[3, height, width]`` a picture.
+        arrays: what ``prepare`` has made of each picture.
         bad: index → error of the pictures that could not be read; nothing takes their place.
+        waited: seconds for which the consumer waited for this batch. Of the first batch it is all of its
+            loading; of the later ones, what loading ahead could not hide.
     """
 
     indices: list[int]
-    arrays: list[np.ndarray]
+    arrays: list[T]
     bad: dict[int, PictureError]
+    waited: float = 0.0
 
 
 def load_batches(
     paths: Sequence[Path],
     batches: Iterable[Sequence[int]],
-    prepare: Callable[[int], np.ndarray],
+    prepare: Callable[[int], T],
     *,
     workers: int,
-) -> Iterator[Batch]:
+) -> Iterator[Batch[T]]:
     """Load batches of pictures, decoding in threads (Pillow does so without holding Python's lock).
+
+    At most four batches are in memory: the consumer's latest, the next, and two that are decoded ahead.
 
     Args:
         paths: all pictures; only named in messages.
         batches: the indices of each batch.
-        prepare: index → float32 array ``[3, height, width]``; called in any thread, in any order.
+        prepare: index → the picture as the consumer wants it; called in any thread, in any order.
         workers: number of threads, at least one.
 
     Yields:
@@ -57,8 +64,8 @@ def load_batches(
     Raises:
         MachineError: if a picture does not load within two minutes.
     """
-    waiting: SimpleQueue[_Task | None] = SimpleQueue()
-    pending: deque[tuple[Sequence[int], list[Future[np.ndarray]]]] = deque()
+    waiting: SimpleQueue[_Task[T] | None] = SimpleQueue()
+    pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
     # Not a ThreadPoolExecutor: Python waits for its threads before it exits, for a stuck one for ever.
     for number in range(workers):
         Thread(target=_work, args=(waiting,), name=f"hubtune-decode-{number}", daemon=True).start()
@@ -82,13 +89,13 @@ def load_batches(
 
 
 @dataclass(frozen=True)
-class _Task:
-    future: Future[np.ndarray]
-    prepare: Callable[[int], np.ndarray]
+class _Task(Generic[T]):
+    future: Future[T]
+    prepare: Callable[[int], T]
     index: int
 
 
-def _work(waiting: "SimpleQueue[_Task | None]") -> None:
+def _work(waiting: "SimpleQueue[_Task[T] | None]") -> None:
     """Do the tasks of a queue until there comes ``None``."""
     while (task := waiting.get()) is not None:
         try:
@@ -98,19 +105,22 @@ def _work(waiting: "SimpleQueue[_Task | None]") -> None:
         del task  # an idle thread keeps no picture
 
 
-def _collect(indices: Sequence[int], futures: list[Future[np.ndarray]], paths: Sequence[Path]) -> Batch:
-    batch = Batch([], [], {})
+def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[Path]) -> Batch[T]:
+    start = time.perf_counter()
+    good: list[int] = []
+    arrays: list[T] = []
+    bad: dict[int, PictureError] = {}
     for index, future in zip(indices, futures, strict=True):
         try:
             array = future.result(timeout=STALL_SECONDS)
         except PictureError as error:
-            batch.bad[index] = error
+            bad[index] = error
         except TimeoutError as error:
             raise MachineError(
                 f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
                 "is its disk or network share reachable?"
             ) from error
         else:
-            batch.indices.append(index)
-            batch.arrays.append(array)
-    return batch
+            good.append(index)
+            arrays.append(array)
+    return Batch(good, arrays, bad, time.perf_counter() - start)

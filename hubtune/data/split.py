@@ -390,3 +390,17 @@ def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
         ],
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
+
+
+def read_groups(folder: Path) -> dict[Path, int]:
+    """Read which pictures belong together, from the ``split.json`` in a folder.
+
+    Returns:
+        The number of its group for each picture that is in one; empty where there is no such file, or none
+        that says it.
+    """
+    try:
+        groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
+        return {folder / name: number for number, group in enumerate(groups) for name in group}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}

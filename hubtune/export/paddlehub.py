@@ -10,9 +10,9 @@ from importlib import resources
 from pathlib import Path
 
 import paddle
-from paddle import nn
 
 from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.features.program import save_program
 from hubtune.hub.foreign_code import in_short
 from hubtune.model import Model
 from hubtune.models.classifier import Classifier
@@ -60,7 +60,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     try:
         new.mkdir(parents=True)
         _save_network(model, new / "network")
-        card = {"labels": model.labels, "preprocessing": model.card.preprocessing.model_dump()}
+        card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
         (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
         for source, file in _SOURCES.items():
             (new / f"{file}.py").write_text(_standing_alone(source, name), encoding="utf-8")
@@ -115,29 +115,19 @@ def _is_package(name: str) -> bool:
     return spec is not None and spec.origin is not None
 
 
-class _Network(nn.Layer):
-    """Pictures ``[N, 3, h, w]`` → logits ``[N, classes]`` and pooled features ``[N, width]``."""
-
-    def __init__(self, classifier: Classifier) -> None:
-        super().__init__()
-        self.classifier = classifier
-
-    # Traced as it stands: Paddle's translation of Python source stumbles over names that are used twice.
-    @paddle.jit.not_to_static
-    def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        features = self.classifier.features(images)
-        return self.classifier.head(features), features
-
-
 def _save_network(model: Model, path: Path) -> None:
-    preprocessing = model.card.preprocessing
+    """Write the program of pictures ``[N, 3, h, w]`` → logits ``[N, classes]``, features ``[N, width]``."""
+    classifier, views = model.classifier, model.card.views
     # Some networks take one size only; `whole` gives pictures of any.
-    side = None if preprocessing.fit == "whole" else preprocessing.size
-    network = _Network(model.classifier)
-    network.eval()
-    images = paddle.static.InputSpec([None, 3, side, side], "float32", name="images")
+    sides = {None if view.fit == "whole" else view.size for view in views}
+    side = sides.pop() if len(sides) == 1 else None
+
+    def forward(images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
+        features = classifier.features(images)
+        return classifier.head(features), features
+
     try:
-        paddle.jit.save(network, str(path), input_spec=[images])
+        save_program(classifier, forward, path, (side, side))
     except OSError:
         raise
     except Exception as error:  # a network of foreign code can fail in any way

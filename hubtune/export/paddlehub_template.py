@@ -16,7 +16,7 @@ from paddlehub.module.module import moduleinfo
 from paddlehub.utils.log import logger
 from PIL import Image
 
-from hubtune.data.image import PictureError, Preprocessing, decode
+from hubtune.data.image import PictureError, Preprocessing, look
 
 Picture = str | Path | np.ndarray | None
 
@@ -44,7 +44,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         folder = Path(self.directory)
         card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         self.labels: list[str] = card["labels"]
-        self.preprocessing = Preprocessing.model_validate(card["preprocessing"])
+        self.views = [Preprocessing.model_validate(view) for view in card["views"]]
         self.network = paddle.jit.load(str(folder / "network"))
 
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
@@ -53,7 +53,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         return logits, features
 
     def transforms(self, image: Picture) -> np.ndarray:
-        """Prepare a picture for the network, as hubtune does.
+        """Prepare a picture for the network, as hubtune does; in the first of the model's views.
 
         Args:
             image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R.
@@ -64,10 +64,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         Raises:
             PictureError: the picture cannot be read; the message says why.
         """
-        # cv2.imread returns None for what it cannot read.
-        if image is None or isinstance(image, np.ndarray):
-            return self.preprocessing(_from_array(image))
-        return self.preprocessing(decode(image))
+        return _look(image, self.views[:1])[0]
 
     def predict(
         self, images: Sequence[Picture], batch_size: int = 1, top_k: int = 1
@@ -92,24 +89,35 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         return rows
 
     def _predict_batch(self, images: Sequence[Picture], top_k: int) -> list[dict[str, float]]:
-        arrays: dict[int, np.ndarray] = {}
+        arrays: dict[tuple[int, int], np.ndarray] = {}
         for index, image in enumerate(images):
             try:
-                arrays[index] = self.transforms(image)
+                for view, array in enumerate(_look(image, self.views)):
+                    arrays[index, view] = array
             except PictureError as error:
                 logger.warning(f"not predicted: {error}")
-        rows: list[dict[str, float]] = [{} for _ in images]
+        sums: dict[int, np.ndarray] = {}
         # Pictures that are not cropped differ in shape.
         for shape in {array.shape for array in arrays.values()}:
-            indices = [index for index, array in arrays.items() if array.shape == shape]
+            alike = [place for place, array in arrays.items() if array.shape == shape]
             with paddle.no_grad():
-                logits, _ = self(paddle.to_tensor(np.stack([arrays[index] for index in indices])))
-            for index, values in zip(indices, logits.numpy().astype(np.float64), strict=True):
-                powers = np.exp(values - values.max())
-                scores = powers / powers.sum()
-                best = (-scores).argsort(kind="stable")[:top_k]
-                rows[index] = {self.labels[number]: float(scores[number]) for number in best}
+                logits, _ = self(paddle.to_tensor(np.stack([arrays[place] for place in alike])))
+            for (index, _), values in zip(alike, logits.numpy().astype(np.float64), strict=True):
+                sums[index] = sums.get(index, 0) + values
+        rows: list[dict[str, float]] = [{} for _ in images]
+        for index, total in sums.items():
+            mean = total / len(self.views)
+            powers = np.exp(mean - mean.max())
+            scores = powers / powers.sum()
+            best = (-scores).argsort(kind="stable")[:top_k]
+            rows[index] = {self.labels[number]: float(scores[number]) for number in best}
         return rows
+
+
+def _look(image: Picture, views: Sequence[Preprocessing]) -> list[np.ndarray]:
+    # cv2.imread returns None for what it cannot read.
+    picture = _from_array(image) if image is None or isinstance(image, np.ndarray) else image
+    return look(picture, views)
 
 
 def _from_array(image: np.ndarray | None) -> Image.Image:

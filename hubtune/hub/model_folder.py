@@ -34,6 +34,7 @@ class ModelCard(BaseModel):
         hidden_units: widths of the head's hidden layers.
         labels: class names in the order of the outputs.
         preprocessing: how a picture becomes the input.
+        further_views: other ways in which each picture is looked at, too; the logits are averaged over all.
         module: name of the module it was fine-tuned from.
         module_sha256: of that module's weights; ``None`` for random values.
         strategy: name of the strategy.
@@ -48,11 +49,17 @@ class ModelCard(BaseModel):
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
     labels: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
+    further_views: list[Preprocessing] = Field(default=[], max_length=16)
     module: str
     module_sha256: str | None
     strategy: str
     step: int
     metrics: dict[str, dict[str, Any]]
+
+    @property
+    def views(self) -> list[Preprocessing]:
+        """All ways in which a picture is looked at."""
+        return [self.preprocessing, *self.further_views]
 
 
 def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: bytes | None = None) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from hubtune.models.backbone import Backbone, features, head_keys
+from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
+from hubtune.models.layers import pooled
 from hubtune.randomness import generator
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
@@ -51,6 +52,30 @@ class Classifier(nn.Layer):
         """Pooled features ``[N, width]`` of pictures ``[N, 3, h, w]``."""
         return features(self._stages, images)
 
+    @property
+    def last_stage(self) -> str:
+        """Name of the stage before the head."""
+        return self._stages[-2].name
+
+    def before_last_stage(self, images: paddle.Tensor) -> paddle.Tensor:
+        """What the last stage is given, ``[N, …]``, of pictures ``[N, 3, h, w]``."""
+        for stage in self._stages[:-2]:
+            images = stage.forward(images)
+        return images
+
+    def from_last_stage(self, activations: paddle.Tensor) -> paddle.Tensor:
+        """Logits ``[N, num_classes]`` from what :meth:`before_last_stage` gives."""
+        return self.head(pooled(self._stages[-2].forward(activations)))
+
+    def state_before_head(self) -> dict[str, paddle.Tensor]:
+        """Name → tensor of all that :meth:`features` depends on."""
+        return {name: tensor for name, tensor in self.state().items() if not name.startswith("head.")}
+
+    def state_before_last_stage(self) -> dict[str, paddle.Tensor]:
+        """Name → tensor of all that :meth:`before_last_stage` depends on."""
+        later = {f"backbone.{key}" for key in stage_keys(self.backbone, self._stages[-2])}
+        return {name: tensor for name, tensor in self.state_before_head().items() if name not in later}
+
     def state(self) -> dict[str, paddle.Tensor]:
         """Name → tensor of everything that the classifier consists of."""
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
@@ -93,6 +118,14 @@ class Classifier(nn.Layer):
                 layer.eval()
 
 
+def by_shape(arrays: Sequence[np.ndarray]) -> list[list[int]]:
+    """The indices of arrays that have the same shape, for each shape."""
+    shapes: dict[tuple[int, ...], list[int]] = {}
+    for index, array in enumerate(arrays):
+        shapes.setdefault(array.shape, []).append(index)
+    return list(shapes.values())
+
+
 def run_by_shape(
     network: Callable[[paddle.Tensor], paddle.Tensor], arrays: Sequence[np.ndarray]
 ) -> paddle.Tensor:
@@ -102,15 +135,11 @@ def run_by_shape(
         network: maps ``[N, 3, h, w]`` to ``[N, …]``.
         arrays: one float32 array ``[3, h, w]`` a picture.
     """
-    shapes: dict[tuple[int, ...], list[int]] = {}
-    for index, array in enumerate(arrays):
-        shapes.setdefault(array.shape, []).append(index)
-    results = [
-        network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in shapes.values()
-    ]
+    groups = by_shape(arrays)
+    results = [network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in groups]
     if len(results) == 1:
         return results[0]
-    order = np.argsort(np.concatenate(list(shapes.values())))
+    order = np.argsort(np.concatenate(groups))
     return paddle.gather(paddle.concat(results), paddle.to_tensor(order))
 
 

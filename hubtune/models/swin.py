@@ -35,7 +35,7 @@ def _pad_to_multiple(maps: paddle.Tensor, side: int) -> paddle.Tensor:
     """Add rows and columns of zeros to ``[N, h, w, D]`` until ``side`` divides height and width."""
     _, height, width, _ = maps.shape
     bottom, right = -height % side, -width % side
-    return F.pad(maps, [0, 0, 0, bottom, 0, right, 0, 0]) if bottom or right else maps
+    return F.pad(maps, [0, right, 0, bottom], data_format="NHWC") if bottom or right else maps
 
 
 def _to_windows(maps: paddle.Tensor) -> paddle.Tensor:
@@ -135,11 +135,11 @@ class SwinBlock(nn.Layer):
         _, padded_height, padded_width, _ = maps.shape
         mask = None
         if self._shifted:
-            maps = maps.roll([-_SHIFT, -_SHIFT], [1, 2])
+            maps = paddle.roll(maps, [-_SHIFT, -_SHIFT], [1, 2])
             mask = _mask_of_shifted(padded_height, padded_width)
         maps = _from_windows(self.attn(_to_windows(maps), mask), padded_height, padded_width)
         if self._shifted:
-            maps = maps.roll([_SHIFT, _SHIFT], [1, 2])
+            maps = paddle.roll(maps, [_SHIFT, _SHIFT], [1, 2])
         return maps[:, :height, :width]
 
 

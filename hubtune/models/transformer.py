@@ -66,7 +66,7 @@ def attend(
     # N is left open: an exported network takes any.
     _, tokens, size = joined.shape
     parts = joined.reshape([-1, tokens, 3, heads, size // (3 * heads)]).transpose([2, 0, 3, 1, 4])
-    queries, keys, values = parts.unbind(0)
+    queries, keys, values = parts[0], parts[1], parts[2]  # OpenVINO knows no `unbind`
     products = paddle.matmul(queries * scale, keys, transpose_y=True)
     if bias is not None:
         products = products.reshape([-1, *bias.shape]) + bias

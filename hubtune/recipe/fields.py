@@ -163,7 +163,7 @@ def _said(annotation: Any, limits: list[Any]) -> str:
     if origin is list:
         return f"a list{_count(limits)}, each {_said(inside[0], [])}"
     if origin is Literal:
-        return f"one of {', '.join(inside)}" if len(inside) > 1 else str(inside[0])
+        return f"one of {', '.join(map(str, inside))}" if len(inside) > 1 else str(inside[0])
     if isinstance(annotation, type) and issubclass(annotation, Settings):
         return "a section of keys"
     not_empty = any(isinstance(limit, annotated_types.MinLen) for limit in limits)

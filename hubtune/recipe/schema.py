@@ -23,6 +23,7 @@ from hubtune.errors import UsageError, suggest
 from hubtune.recipe.strategy import (
     DefaultFinetuneStrategy,
     GradientStrategy,
+    LastStageStrategy,
     ScratchStrategy,
     Settings,
     Strategy,
@@ -104,7 +105,8 @@ class TrainSection(Settings):
     batch_size: int = Field(32, ge=1, le=65_536)
     """Pictures a step."""
     learning_rate: float | None = Field(None, gt=0, le=10)
-    """Rate at the start; default 1e-4 for fine-tuning, 1e-3 from scratch."""
+    """Rate at the start; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from
+    scratch."""
     eval_interval: int = Field(100, ge=1)
     """Steps between evaluations on the validation list; each epoch's end has one, too."""
     log_interval: int = Field(10, ge=1)
@@ -123,6 +125,10 @@ class TrainSection(Settings):
     """Decides the order of pictures, augmentation, dropout and the head's first values."""
     device: str = Field("auto", pattern=r"^(auto|cpu|gpu(:\d+)?)$")
     """`auto`, `cpu`, `gpu` or `gpu:<number>`."""
+    engine: Literal["auto", "openvino", "openvino-bf16", "paddle", "paddle-amp"] = "auto"
+    """What runs a network that is not being trained: `openvino` (a CPU; `auto` takes it there),
+    `openvino-bf16` (quicker and a little less exact, on processors that have it), `paddle`, or `paddle-amp`
+    (mixed precision; `auto` takes it on a GPU)."""
 
 
 class RunConfig(TrainSection, PictureSettings):
@@ -181,9 +187,8 @@ class RunConfig(TrainSection, PictureSettings):
         """The learning rate at the start, every default applied."""
         if self.learning_rate is not None:
             return self.learning_rate
-        assert isinstance(
-            self.strategy, GradientStrategy
-        )  # `frozen` has no rate, and nothing asks it for one
+        # `frozen` has no rate, and nothing asks it for one.
+        assert isinstance(self.strategy, GradientStrategy | LastStageStrategy)
         return self.strategy.learning_rate or self.strategy.default_rate
 
 

@@ -82,20 +82,63 @@ class RulesStrategy(Settings):
         return self.list_
 
 
-class FrozenStrategy(Settings):
+class HeadSettings(Settings):
+    """What strategies have in common that solve a head on frozen features."""
+
+    folds: int = Field(5, ge=2, le=20)
+    """Cross-validation folds that choose the views and the head's strength."""
+    views: Literal["auto", 1, 2] = "auto"
+    """How often a picture is looked at: `1`, the whole of it, at about as many pixels as the module was
+    pretrained with; `2`, the whole of it, a little larger, and mirrored; `auto`: cross-validation chooses
+    between this and the way the module was pretrained, as far as the budget allows. `data.fit` holds for
+    all."""
+    budget: float = Field(60, ge=0)
+    """With `views: auto`, no views are taken that need more seconds than this for the training pictures."""
+    balance: Literal["none", "weights"] = "none"
+    """`weights`: each class counts the same, however many pictures it has; `none`: each picture does."""
+
+
+class FrozenStrategy(HeadSettings):
     """The pretrained trunk stays as it is; a logistic head is solved on its pooled features.
 
-    The head's strength of regularisation is chosen by cross-validation on the training list. Epochs, batch
-    order and learning rate play no part.
+    How the pictures are looked at and the head's strength of regularisation are chosen by cross-validation on
+    the training list. Epochs, batch order and learning rate play no part.
     """
 
     name: Literal["frozen"] = "frozen"
-    folds: int = Field(5, ge=2, le=20)
-    """Cross-validation folds that choose the head's strength."""
 
-    train_keys: ClassVar[frozenset[str] | None] = frozenset({"batch_size", "seed", "device"})
+    train_keys: ClassVar[frozenset[str] | None] = frozenset({"batch_size", "seed", "device", "engine"})
+
+
+class LastStageStrategy(HeadSettings):
+    """All before the network's last stage stays as it is; that stage and the head are trained by Adam.
+
+    The head starts as `frozen` solves it, and that stays the best model unless another is better on the
+    validation list by more than a standard error.
+    """
+
+    name: Literal["last_stage"] = "last_stage"
+    learning_rate: float | None = Field(None, gt=0)
+    """`train.learning_rate` says the same."""
+    regularization_coeff: float = Field(1e-4, ge=0)
+    """L2 coefficient on all parameters that are trained."""
+
+    default_rate: ClassVar[float] = 1e-5
+    train_keys: ClassVar[frozenset[str] | None] = frozenset(
+        {
+            *("epochs", "batch_size", "learning_rate", "eval_interval", "log_interval"),
+            *("save_ckpt_interval", "batch_norm", "seed", "device", "engine"),
+        }
+    )
+
+    def rules(self, last_stage: str) -> list[Rule]:
+        """The rules for a network whose last stage has this name."""
+        trained = [
+            Rule(match=stage, weight_decay=self.regularization_coeff) for stage in (last_stage, "head")
+        ]
+        return [*trained, Rule(match="*", frozen=True)]
 
 
 # Each strategy's `train_keys` says which keys of the recipe's train section it uses; None: all of them.
 GradientStrategy = DefaultFinetuneStrategy | ScratchStrategy | RulesStrategy
-Strategy = Annotated[GradientStrategy | FrozenStrategy, Field(discriminator="name")]
+Strategy = Annotated[GradientStrategy | FrozenStrategy | LastStageStrategy, Field(discriminator="name")]

@@ -95,6 +95,10 @@ class Checkpoints:
             raise ModelError(f"No checkpoint in {self.folder} is whole: start the run anew")
         return None
 
+    def any(self) -> bool:
+        """Whether there is a checkpoint."""
+        return bool(self._folders())
+
     def prune(self, kept: int) -> None:
         """Remove all but the newest checkpoints, and what a killed save left."""
         for folder in self._folders()[kept:]:

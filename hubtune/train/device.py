@@ -5,10 +5,11 @@ import re
 import paddle
 
 from hubtune.errors import MachineError, UsageError
+from hubtune.machine import prepare
 
 
 def select_device(wanted: str) -> str:
-    """Make Paddle use a device.
+    """Make Paddle use a device, and what suits the processor, unless that has been done.
 
     Args:
         wanted: ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:<number>``.
@@ -22,6 +23,7 @@ def select_device(wanted: str) -> str:
     """
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", wanted):
         raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu or gpu:<number>")
+    prepare()
     gpus = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
     if wanted == "auto":
         wanted = "gpu" if gpus else "cpu"

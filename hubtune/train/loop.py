@@ -23,6 +23,7 @@ from hubtune.train.observer import Observer
 from hubtune.train.run_folder import RunFolder
 
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
+_MUCH_WAITING = 0.2  # share of the time above which something should be done
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Plan:
 
 def fit(
     classifier: Classifier,
+    forward: Callable[[paddle.Tensor], paddle.Tensor],
     optimizer: paddle.optimizer.Optimizer,
     batches: Iterable[tuple[Batch, np.ndarray]],
     paths: Sequence[Path],
@@ -80,6 +82,7 @@ def fit(
 
     Args:
         classifier: the network, on which ``state`` was reached.
+        forward: what it makes logits ``[N, num_classes]`` of the batches' arrays with.
         optimizer: its optimizer, likewise.
         batches: the batches from step ``state.step`` on, each with the labels of its readable pictures.
         paths: the training pictures, by the index that batches know them by.
@@ -131,10 +134,11 @@ def fit(
             validate()
         for batch, labels in batches:
             stop.check()
+            watch.waited(batch.waited)
             rate = plan.rate(state.step)
             if batch.arrays:
                 paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
-                logits = run_by_shape(classifier, batch.arrays)
+                logits = run_by_shape(forward, batch.arrays)
                 mean = functional.cross_entropy(logits, paddle.to_tensor(labels))
                 loss = float(mean)
                 shown = [str(paths[index]) for index in batch.indices]
@@ -163,6 +167,7 @@ def fit(
             if plan.saves_after(state.step, watch.since_save()):
                 save()
                 watch.saved()
+        watch.tell_waiting()
         stop.check()
     except StopRequested:
         save()
@@ -195,11 +200,22 @@ def log_evaluation(name: str, metrics: Metrics) -> None:
 
 
 class _Stopwatch:
-    """Seconds since the latest log line and the latest checkpoint."""
+    """Seconds since the latest log line and the latest checkpoint, and those spent waiting for pictures."""
 
     def __init__(self, step: int) -> None:
-        self._save = self._log = time.monotonic()
+        self._start = self._save = self._log = time.monotonic()
         self._step = step
+        self._waited = 0.0
+
+    def waited(self, seconds: float) -> None:
+        self._waited += seconds
+
+    def tell_waiting(self) -> None:
+        share = self._waited / max(1e-9, time.monotonic() - self._start)
+        advice = ""
+        if share > _MUCH_WAITING:
+            advice = ": more threads may help (-o data.workers=4), smaller pictures, or a faster disk"
+        logger.info("waited for pictures %.0f %% of the time%s", 100 * share, advice)
 
     def steps_per_second(self, step: int) -> float:
         now = time.monotonic()

@@ -32,7 +32,16 @@ LISTS = "lists"
 LATEST = Path("runs") / "latest"
 
 _LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
-_PACKAGES = ("hubtune", "paddlepaddle", "paddlepaddle-gpu", "numpy", "pillow", "scikit-learn", "safetensors")
+_PACKAGES = (
+    "hubtune",
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "openvino",
+    "numpy",
+    "scipy",
+    "pillow",
+    "safetensors",
+)
 
 
 def is_run(folder: Path) -> bool:
@@ -117,6 +126,12 @@ class RunFolder:
         """Write class names that were given in code, so that the run can be used without that code."""
         (self.path / LISTS).mkdir(exist_ok=True)
         write_atomically(self.path / LISTS / LABEL_LIST, encode(labels_text(labels)))
+
+    def record_threads(self, count: int) -> None:
+        """Note in ``manifest.json`` with how many threads Paddle computes from here on."""
+        manifest = self.read_manifest()
+        manifest["machine"] = {**manifest["machine"], "paddle_threads": count}
+        write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
 
     def read_manifest(self) -> dict[str, Any]:
         """Read ``manifest.json``.
@@ -247,6 +262,7 @@ def describe_machine(device: str, threads: int) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "device": device,
             "paddle_threads": threads,
+            "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
         },
     }
 

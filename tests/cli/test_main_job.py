@@ -31,9 +31,11 @@ def test_the_whole_path_from_a_folder_to_predictions(pics, tmp_path, run_hubtune
     assert done.returncode == 0, done.stderr
     assert "Data: .; module: smallnet; strategy: frozen" in done.stderr.splitlines()
     lines = done.stdout.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["Validation", "Test", "Best model", "Next"]
+    said = ["Validation", "Test", "Looks", "Best model", "Next", "More"]
+    assert [line.split(":")[0] for line in lines[:6]] == said
+    assert [line.split()[-1] for line in lines[6:]] == ["strategy=last_stage", "strategy=default_finetune"]
     assert lines[1].startswith("Test:       100.0 % (6 of 6 right; 95 % interval 61.0–100.0 %)")
-    assert lines[3] == "Next:       hubtune predict PICTURES --model runs/pics"
+    assert lines[4] == "Next:       hubtune predict PICTURES --model runs/pics"
     assert (tmp_path / "runs" / "latest").read_text() == "pics\n"
 
     figures = _json(run_hubtune("evaluate", "--json", cwd=tmp_path))

@@ -84,7 +84,8 @@ def test_embed_writes_a_row_a_picture(ending, digits, tmp_path, run_here):
     for path, row in zip(paths[:5], features, strict=False):
         image = module.preprocessing(decode(tmp_path / path))[None]
         with paddle.no_grad():
-            np.testing.assert_allclose(row, module.features(paddle.to_tensor(image)).numpy()[0], atol=1e-6)
+            expected = module.features(paddle.to_tensor(image)).numpy()[0]
+            np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_embed_refuses_before_any_work(digits, tmp_path, run_here):

@@ -11,11 +11,24 @@ import pytest
 from PIL import Image, TiffImagePlugin
 from pydantic import ValidationError
 
-from hubtune.data.image import MAX_PIXELS, PictureError, Preprocessing, check_header, check_pixels, decode
+from hubtune.data.image import (
+    MAX_PIXELS,
+    PictureError,
+    Preprocessing,
+    check_header,
+    check_pixels,
+    decode,
+    look,
+)
 
 
 def pixels(path):
     return np.asarray(decode(path))
+
+
+def from_content(path):
+    """Decodes a file's bytes, under the name of a file that is not there."""
+    decode(path.with_name("gone.jpg"), path.read_bytes())
 
 
 def noise(height, width, channels=3, seed=0):
@@ -215,6 +228,21 @@ assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
 def test_what_is_no_picture_is_named(tmp_path, content, reason, check):
     (tmp_path / "a.jpg").write_bytes(content)
     assert refusal(tmp_path / "a.jpg", check) == reason
+    with pytest.raises(PictureError) as caught:
+        from_content(tmp_path / "a.jpg")
+    assert str(caught.value) == f"{tmp_path / 'gone.jpg'}: {reason}"
+
+
+def test_a_picture_is_read_from_its_bytes_alone(tmp_path):
+    Image.fromarray(noise(20, 30)).save(tmp_path / "a.jpg")
+    content = (tmp_path / "a.jpg").read_bytes()
+    gone = tmp_path / "gone.jpg"
+    assert (np.asarray(decode(gone, content)) == pixels(tmp_path / "a.jpg")).all()
+    view = Preprocessing(size=8, resize=8)
+    assert (look(gone, [view], content)[0] == look(tmp_path / "a.jpg", [view])[0]).all()
+    with pytest.raises(PictureError) as caught:
+        decode(gone, content[:-100])
+    assert str(caught.value) == f"{gone}: damaged picture (the file ends too early)"
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
@@ -295,7 +323,7 @@ def test_extreme_shapes_are_arranged_in_no_time(fit, size, antialias):
     how = {"size": 224, "resize": 256, "fit": fit, "antialias": antialias}
     got = place(Image.new("RGB", size, (10, 200, 30)), **how)
     assert time.monotonic() - start < 2
-    whole = {(1, 1): (256, 256), (1, 20_000): (256, 32), (20_000, 1): (32, 256), (4000, 2): (32, 256)}
+    whole = {(1, 1): (256, 256), (1, 20_000): (256, 64), (20_000, 1): (64, 256), (4000, 2): (64, 256)}
     assert got.shape == (*(whole[size] if fit == "whole" else (224, 224)), 3)
     assert (got[(got.shape[0] - 1) // 2, (got.shape[1] - 1) // 2] == [10, 200, 30]).all()
 
@@ -421,3 +449,103 @@ def test_pixels_do_not_depend_on_the_order_in_which_pillow_resizes():
         for each in pixels
     ]
     assert sums == ["4866106e", "c7fbd19c"]
+
+
+def detailed(width, height):
+    """Edges and gradients of all sizes down to a few pixels, as photos have them."""
+    layers = [
+        np.asarray(
+            Image.fromarray(noise(height // step + 2, width // step + 2, seed=step)).resize(
+                (width, height), Image.Resampling.BICUBIC
+            )
+        ).astype(float)
+        for step in (4, 16, 64)
+    ]
+    return np.clip(0.25 * layers[0] + 0.35 * layers[1] + 0.4 * layers[2], 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("size", "how", "expected"),
+    [
+        ((4000, 3000), {}, 4),
+        ((3000, 4000), {"size": 299, "resize": 320}, 4),
+        ((4096, 8192), {}, 8),
+        ((40_000, 1024), {}, 2),  # the short side decides
+        ((1023, 4000), {}, 1),
+        ((4000, 3000), {"antialias": False}, 1),
+        ((4000, 3000), {"fit": "whole", "resize": 256}, 4),  # 192 high, and 3000 // 8 is less than twice that
+        ((4096, 100), {"fit": "whole", "resize": 256}, 1),  # no less than 32 high
+        ((3600, 3000), {"fit": "pad"}, 8),
+        ((3600, 3000), {"fit": "stretch"}, 4),
+        ((4096, 4096), {"fit": "stretch_crop"}, 8),
+        ((1, 1), {"fit": "whole"}, 1),
+    ],
+)
+def test_a_jpeg_is_decoded_at_no_less_than_twice_its_size_in_the_input(size, how, expected):
+    assert Preprocessing(**how).reduction(*size) == expected
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_decoding_at_reduced_size_changes_next_to_nothing(tmp_path, orientation):
+    """Sides that no reduction divides: the last pixels of the reduced picture lie partly outside it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = detailed(537, 521)
+    stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](upright)))
+    stored.save(tmp_path / "a.jpg", quality=95, exif=exif)
+    for how in ({"fit": "stretch"}, {"resize": 64}, {"fit": "whole", "resize": 64}, {"fit": "pad"}):
+        view = Preprocessing(**{"size": 64, **how})
+        assert view.reduction(537, 521) == 4
+        seen = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
+        full = np.asarray(view.arrange(decode(tmp_path / "a.jpg"))).astype(int)
+        assert seen.shape == full.shape
+        assert 0 < np.abs(seen - full).mean() < 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_what_promises_exact_values_is_not_decoded_at_reduced_size(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a TIFF's sides change when it is decoded
+    Image.fromarray(detailed(600, 500)).save(path, exif=exif)
+    view = Preprocessing(size=32, resize=32, fit="stretch", antialias=suffix != ".jpg")
+    assert (look(path, [view])[0] == view(decode(path))).all()
+
+
+def test_of_a_camera_file_with_a_preview_the_picture_is_looked_at(tmp_path):
+    picture = Image.fromarray(detailed(600, 500))
+    picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
+    view = Preprocessing(size=32, resize=32)
+    seen = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
+    assert np.abs(seen - np.asarray(view.arrange(picture)).astype(int)).mean() < 2
+
+
+def test_a_view_does_not_depend_on_the_others(tmp_path, monkeypatch):
+    Image.fromarray(detailed(640, 480)).save(tmp_path / "a.jpg")
+    small = Preprocessing(size=48, resize=56)
+    views = [small, small.model_copy(update={"mirror": True}), Preprocessing(size=224), small]
+    views += [Preprocessing(size=224, mirror=True), Preprocessing(fit="whole", resize=60, mirror=True)]
+    alone = [look(tmp_path / "a.jpg", [view])[0] for view in views]
+    opened = []
+    monkeypatch.setattr(Image, "open", lambda *a, _open=Image.open, **k: opened.append(a) or _open(*a, **k))
+    together = look(tmp_path / "a.jpg", views)
+    assert [view.reduction(640, 480) for view in views] == [4, 4, 1, 4, 1, 4]
+    assert len(opened) == 2
+    assert all((one == other).all() for one, other in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch", "stretch_crop"])
+def test_a_mirrored_view_is_the_plain_one_turned_round(fit):
+    image = Image.fromarray(noise(61, 90))
+    plain = Preprocessing(size=24, resize=32, fit=fit)
+    mirrored = plain.model_copy(update={"mirror": True})
+    assert (np.asarray(mirrored.arrange(image)) == np.asarray(plain.arrange(image))[:, ::-1]).all()
+    first, second = look(image, [mirrored, plain])
+    assert (first == second[:, :, ::-1]).all() and (second == plain(image)).all()
+    assert (mirrored(image) == first).all() and first.flags.c_contiguous
+
+
+def test_what_is_read_is_what_is_looked_at(tmp_path):
+    Image.fromarray(detailed(400, 300)).save(tmp_path / "a.jpg")
+    view = Preprocessing(size=64, resize=72, mirror=True)
+    assert (view.normalise(view.read(tmp_path / "a.jpg")) == look(tmp_path / "a.jpg", [view])[0]).all()

@@ -85,6 +85,25 @@ def test_only_a_few_batches_are_loaded_ahead():
     loading.close()
 
 
+@pytest.mark.parametrize(("consumer", "least", "most"), [(0.0, 0.2, 9.0), (0.1, 0.0, 0.12)])
+def test_a_batch_says_how_long_its_consumer_waited(consumer, least, most):
+    def prepare(index):
+        time.sleep(0.05)
+        return numbered(index)
+
+    waited = []
+    for batch in load_batches(PATHS, [[index] for index in range(6)], prepare, workers=1):
+        waited.append(batch.waited)
+        time.sleep(consumer)
+    assert waited[0] > 0.03
+    assert least < sum(waited[1:]) < most
+
+
+def test_pictures_may_be_prepared_as_anything():
+    [batch] = load_batches(PATHS, [[2, 5]], lambda index: f"picture {index}", workers=1)
+    assert batch.arrays == ["picture 2", "picture 5"]
+
+
 def test_stopping_early_does_not_wait_for_pictures_ahead():
     release = threading.Event()
 

@@ -99,8 +99,8 @@ run: 2024
         "r.yaml:5:12: data.workers must be a whole number from 1 to 64, not the number 0",
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
-        "r.yaml:8:11: strategy must be one of default_finetune, scratch, rules, frozen, not the text "
-        "'defalt_finetune'. Did you mean 'default_finetune'?",
+        "r.yaml:8:11: strategy must be one of default_finetune, scratch, rules, frozen, last_stage, not the "
+        "text 'defalt_finetune'. Did you mean 'default_finetune'?",
         "r.yaml:10:3: unknown key 'learnig_rate' in train. Did you mean 'learning_rate'?",
         "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536, not the number 4.5",
         "r.yaml:12:18: train.learning_rate must be a number above 0 and at most 10 or null, "
@@ -311,7 +311,7 @@ def test_python_objects_are_checked_like_files() -> None:
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
         "demo: unknown key '3' in train. Allowed: epochs, batch_size, learning_rate, eval_interval, "
-        "log_interval, save_ckpt_interval, batch_norm, augment, hidden_units, seed, device",
+        "log_interval, save_ckpt_interval, batch_norm, augment, hidden_units, seed, device, engine",
         "demo: unknown key '1'. Allowed: data, module, strategy, train, run",
     ]
 
@@ -370,6 +370,7 @@ train:
   hidden_units: []
   seed: 0
   device: auto
+  engine: auto
 run: '1e-3'
 """
     )

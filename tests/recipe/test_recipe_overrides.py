@@ -81,8 +81,8 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         ("run=[!!str 1]", "tags (!!str) are not allowed here: remove it"),
         (
             "strategy=frozn",
-            "strategy must be one of default_finetune, scratch, rules, frozen, not the text 'frozn'. "
-            "Did you mean 'frozen'?",
+            "strategy must be one of default_finetune, scratch, rules, frozen, last_stage, not the text "
+            "'frozn'. Did you mean 'frozen'?",
         ),
     ],
 )

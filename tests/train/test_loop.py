@@ -48,6 +48,7 @@ def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
 
     fit(
         classifier,
+        classifier,
         optimizer,
         batches or _batches(8),
         ["a.png", "b.png"],
