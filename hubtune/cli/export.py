@@ -1,6 +1,5 @@
 """``hubtune export``."""
 
-import os
 import shlex
 from pathlib import Path
 
@@ -39,8 +38,6 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub install exported/idol5_classifier
     hub run idol5_classifier --input_path photo.jpg
     """
-    # Paddle warns of its own ways of saving, which no one can change.
-    os.environ.setdefault("GLOG_minloglevel", "2")
     # Paddle comes with these, and takes seconds.
     from hubtune.export.paddlehub import check_target, export_paddlehub
     from hubtune.model import load_model

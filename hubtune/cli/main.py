@@ -93,7 +93,7 @@ def main() -> NoReturn:
             stream.reconfigure(errors="backslashreplace")
     # Pillow's and Paddle's remarks on files and compilers mean nothing to a person here.
     warnings.simplefilter("ignore")
-    os.environ.setdefault("GLOG_minloglevel", "1")
+    os.environ.setdefault("GLOG_minloglevel", "2")
     sys.exit(_run())
 
 
