@@ -46,7 +46,7 @@ from hubtune.machine import prepare
 prepare()
 from pathlib import Path
 from hubtune.cli.answers import Answers
-from hubtune.data.image import look
+from hubtune.data.preprocessing import look
 from hubtune.data.loader import load_batches
 from hubtune.model import load_model
 paths = Path(sys.argv[2]).read_text("utf-8").splitlines()
@@ -62,7 +62,7 @@ def decode():
         decoded.append([array for arrays in batch.arrays for array in arrays])
 def engine():
     for arrays in decoded:
-        model._engine(arrays)
+        model._engine.begin(arrays)()
 def predict():
     answers.give(model, "", paths, batch_size=32)
 found = {}

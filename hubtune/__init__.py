@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset as BaseCVDataset
     from hubtune.data.dataset import ListDataset as ListDataset
-    from hubtune.data.image import Preprocessing as Preprocessing
+    from hubtune.data.preprocessing import Preprocessing as Preprocessing
     from hubtune.errors import CheckFailedError as CheckFailedError
     from hubtune.errors import DataError as DataError
     from hubtune.errors import HubtuneError as HubtuneError
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "hubtune.data.dataset": ("BaseCVDataset", "ListDataset"),
-    "hubtune.data.image": ("Preprocessing",),
+    "hubtune.data.preprocessing": ("Preprocessing",),
     "hubtune.errors": (
         "CheckFailedError",
         "DataError",
@@ -71,7 +71,7 @@ _HOMES = {
     ),
     "hubtune.task": ("ImageClassifierTask", "Run"),
 }
-_WITHOUT_PADDLE = ("hubtune.data.image", "hubtune.errors", "hubtune.evaluate", "hubtune.recipe")
+_WITHOUT_PADDLE = ("hubtune.data.preprocessing", "hubtune.errors", "hubtune.evaluate", "hubtune.recipe")
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = list(_HOME_OF)

@@ -22,11 +22,12 @@ from paddle.nn import functional
 from PIL import Image
 
 from hubtune import machine
-from hubtune.data.image import look
 from hubtune.data.loader import Batch, load_batches
+from hubtune.data.preprocessing import look
 from hubtune.errors import DataError, MachineError
 from hubtune.features.cache import FeatureCache
-from hubtune.features.engine import SAMPLE, expected_engine, start_engine
+from hubtune.features.engine import Engine, start_engine
+from hubtune.features.program import Part
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
@@ -178,10 +179,11 @@ def run_benchmark(
                 "with some room"
             ) from error
         paths = drawn if pictures is None else _readable(pictures, module)
-        inputs = _inputs(paths, module)
+        pixels = _pixels(paths, module)
+        inputs = [module.preprocessing.normalise(array) for array in pixels]
         started = time.perf_counter()
-        sample = inputs[: SAMPLE.get(expected_engine(engine), 1)]
-        running = start_engine(module.network, module.features, sample, wanted=engine)
+        part = Part(module.network, module.features, module.preprocessing)
+        running = start_engine(part, pixels, wanted=engine)
         start_seconds = time.perf_counter() - started
         batch = _GPU_STEP if paddle.device.get_device().startswith("gpu") else _CPU_STEP
         training = _Training(module, [*islice(cycle(inputs), batch)], RunFolder(folder))
@@ -189,7 +191,7 @@ def run_benchmark(
         reading = _Reading(module, running, paths, workers, FeatureCache(folder / "features", _NEVER))
         load = _load()
         speeds = _take_turns(
-            {**reading.parts(), **_computing(module, running, inputs), **training.parts()}, seconds, advance
+            {**reading.parts(), **_computing(part, running, pixels), **training.parts()}, seconds, advance
         )
         facts = {
             "module": module.name,
@@ -256,7 +258,7 @@ class _Reading:
     """From files to inputs and features, as prediction and `frozen` go."""
 
     def __init__(
-        self, module: Module, engine: Any, paths: Sequence[Path], workers: int, cache: FeatureCache
+        self, module: Module, engine: Engine, paths: Sequence[Path], workers: int, cache: FeatureCache
     ) -> None:
         self._view, self._engine, self._cache = module.preprocessing, engine, cache
         self._paths, self._workers = paths, workers
@@ -290,20 +292,20 @@ class _Reading:
         return [*islice(cycle(self._paths), times * _BATCH)]
 
 
-def _computing(module: Module, engine: Any, inputs: Sequence[np.ndarray]) -> dict[str, _Part]:
-    """The network on inputs in memory, by the engine and by Paddle itself; and a product of matrices."""
-    batch = [*islice(cycle(inputs), _BATCH)]
+def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict[str, _Part]:
+    """The network on pictures in memory, by the engine and by Paddle itself; and a product of matrices."""
+    batch = [*islice(cycle(pixels), _BATCH)]
     left, right = paddle.rand([_MATRIX, _MATRIX]), paddle.rand([_MATRIX, _MATRIX])
 
     def run_engine(times: int) -> None:
         for _ in range(times):
-            engine(batch)
+            engine.begin(batch)()
 
     def run_paddle(times: int) -> None:
-        module.network.eval()
+        part.eval()
         with paddle.no_grad():
             for _ in range(times):
-                module.features(paddle.to_tensor(np.stack(batch))).numpy()
+                part(paddle.to_tensor(np.stack(batch))).numpy()
 
     def multiply(times: int) -> None:
         for _ in range(times):
@@ -403,8 +405,8 @@ def _readable(pictures: Sequence[Path], module: Module) -> list[Path]:
     return [some[index] for index in batch.indices]
 
 
-def _inputs(paths: Sequence[Path], module: Module) -> list[np.ndarray]:
-    """The network's inputs of a batch of pictures, all of one shape."""
+def _pixels(paths: Sequence[Path], module: Module) -> list[np.ndarray]:
+    """A batch of pictures as the network is to see them, all of one shape."""
     arrays = [array for path in paths[:_BATCH] for array in look(path, [module.preprocessing])]
     return [array for array in arrays if array.shape == arrays[0].shape]
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hubtune.data.image import WHOLE_STEP, PictureError, Preprocessing, read_content
+from hubtune.data.image import PictureError, read_content
 from hubtune.data.lists import Example
+from hubtune.data.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.errors import DataError, ModelError
 from hubtune.features.cache import FeatureCache
 from hubtune.log import logger

@@ -13,6 +13,7 @@ from hubtune.data.dataset import BaseCVDataset
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluate import Metrics, measure
 from hubtune.features.engine import LazyEngine
+from hubtune.features.program import Part
 from hubtune.hub.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.hub.module import Module
 from hubtune.log import logger
@@ -62,7 +63,7 @@ class Model:
         """
         self.classifier = classifier
         self.card = card
-        self._engine = LazyEngine(classifier, classifier, engine)
+        self._engine = LazyEngine(Part(classifier, classifier, card.preprocessing), engine)
 
     @property
     def labels(self) -> list[str]:

@@ -4,13 +4,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from hubtune.data.image import PictureError, Preprocessing, look, read_content
-from hubtune.data.loader import load_batches
-from hubtune.features.engine import Engine
+from hubtune.data.image import PictureError, read_content
+from hubtune.data.loader import Batch, load_batches
+from hubtune.data.preprocessing import Preprocessing, look
+from hubtune.features.engine import Engine, Rows
 from hubtune.features.space import Space
 
 
@@ -54,7 +55,7 @@ def predict_scores(
     A picture's scores depend on that picture alone, not on what it is batched with.
 
     Args:
-        engine: the network, pictures ``[3, h, w]`` → logits ``[classes]``.
+        engine: the network, pictures → logits ``[classes]``.
         views: the ways each picture is looked at; the logits are averaged over them.
         paths: the pictures.
         batch_size: pictures that the network sees at once.
@@ -119,22 +120,15 @@ def run_pictures(
     batches = [
         range(start, min(start + batch_size, len(paths))) for start in range(0, len(paths), batch_size)
     ]
+    begun: _Begun | None = None
     for indices, batch in zip(batches, load_batches(paths, batches, prepare, workers=workers), strict=True):
+        # Begun before the batch ahead of it is waited for, so that the engine is never without work.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
-        computed = iter(engine(arrays) if arrays else [])
-        outputs = {}
-        for index, prepared in zip(batch.indices, batch.arrays, strict=True):
-            for number, row in enumerate(prepared.rows):
-                if row is None:
-                    prepared.rows[number] = new = next(computed)
-                    if prepared.sum is not None:
-                        spaces[number].put(prepared.sum, new)
-            outputs[index] = prepared
-        for index in indices:
-            if index in outputs:
-                yield Output(paths[index], list(outputs[index].rows), sum=outputs[index].sum)
-            else:
-                yield Output(paths[index], None, batch.bad[index])
+        ahead, begun = begun, _Begun(indices, batch, engine.begin(arrays) if arrays else list)
+        if ahead is not None:
+            yield from _outputs(ahead, paths, spaces)
+    if begun is not None:
+        yield from _outputs(begun, paths, spaces)
 
 
 @dataclass
@@ -146,8 +140,33 @@ class _Prepared:
     sum: bytes | None = None
 
 
+class _Begun(NamedTuple):
+    """A batch that the engine works on."""
+
+    indices: range
+    batch: Batch[_Prepared]
+    rows: Rows
+
+
+def _outputs(begun: _Begun, paths: Sequence[Path], spaces: Sequence[Space]) -> Iterator[Output]:
+    computed = iter(begun.rows())
+    outputs = {}
+    for index, prepared in zip(begun.batch.indices, begun.batch.arrays, strict=True):
+        for number, row in enumerate(prepared.rows):
+            if row is None:
+                prepared.rows[number] = new = next(computed)
+                if prepared.sum is not None:
+                    spaces[number].put(prepared.sum, new)
+        outputs[index] = prepared
+    for index in begun.indices:
+        if index in outputs:
+            yield Output(paths[index], list(outputs[index].rows), sum=outputs[index].sum)
+        else:
+            yield Output(paths[index], None, begun.batch.bad[index])
+
+
 def sample_of(views: Sequence[Preprocessing], paths: Sequence[Path], count: int = 1) -> list[np.ndarray]:
-    """The inputs of the first pictures that can be read, to hold an engine against Paddle on.
+    """Some inputs, of the first pictures that can be read, to hold an engine against Paddle on.
 
     Args:
         views: the ways to look at them.

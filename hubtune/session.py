@@ -16,13 +16,15 @@ from pydantic import ValidationError
 from hubtune.data.augment import augment
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.decoded import DecodedPictures
-from hubtune.data.image import Preprocessing, decode
+from hubtune.data.image import decode
 from hubtune.data.lists import Example
 from hubtune.data.loader import Batch, load_batches
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import DataError, MachineError, ModelError, StoppedError, UsageError
 from hubtune.evaluate import Metrics, measure
 from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import start_engine
+from hubtune.features.program import Part
 from hubtune.frozen import HeadSolver, Solution, whole_view
 from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
@@ -250,11 +252,11 @@ class Session:
 
     def _score_activations(self, trunk: Trunk, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Score pictures by the last stage and the head as they are now, from kept activations."""
-        tail = start_engine(self.classifier, self.classifier.from_last_stage, [], wanted="paddle")
+        tail = start_engine(Part(self.classifier, self.classifier.from_last_stage), [], wanted="paddle")
         outputs = trunk.outputs(self.views, paths, **self._sizes)
         while some := [*islice(outputs, self.config.batch_size)]:
             rows = [row.astype(np.float32) for output in some for row in output.rows or ()]
-            logits = iter(tail(rows) if rows else [])
+            logits = iter(tail.begin(rows)() if rows else [])
             for output in some:
                 scores = [*islice(logits, len(output.rows or ()))]
                 yield Outcome(output.path, softmax(mean_of(scores)) if scores else None, output.error)
@@ -271,8 +273,7 @@ class Session:
         half: bool = False,
     ) -> Trunk:
         return Trunk(
-            self.classifier,
-            forward,
+            Part(self.classifier, forward, self.views[0]),
             tensors,
             module=self.module.backbone.name,
             layer=layer,
@@ -381,11 +382,11 @@ class Session:
     def _settle_pace(self, plan: Plan, step: int) -> None:
         """Choose the number of threads for a run that begins, and say how long training will take."""
         left = (plan.total_steps - step) * self.config.batch_size
-        [image] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((3, 224, 224))]
+        [image] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
         pace = measure_step(
             self.classifier,
             self.module.name,
-            (image.shape[1], image.shape[2]),
+            (image.shape[0], image.shape[1]),
             self.config.batch_size,
             pictures=left,
             keep_statistics=plan.keep_statistics,
@@ -445,7 +446,8 @@ class Session:
 
     def _score_network(self, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Score pictures by the network as it is now; it changes too often to bring it into other engines."""
-        engine = start_engine(self.classifier, self.classifier, [], wanted="paddle")
+        part = Part(self.classifier, self.classifier, self.views[0])
+        engine = start_engine(part, [], wanted="paddle")
         return predict_scores(engine, self.views, paths, **self._sizes)
 
     def _evaluate(self, name: str) -> Metrics | None:

@@ -9,8 +9,8 @@ from typing import Any
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.image import WHOLE_STEP
 from hubtune.data.lists import LABEL_LIST, relative_to
+from hubtune.data.preprocessing import WHOLE_STEP
 from hubtune.data.split import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluate import Metrics

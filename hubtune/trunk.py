@@ -3,19 +3,20 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import paddle
-from paddle import nn
 
-from hubtune.data.image import PictureError, Preprocessing
+from hubtune.data.image import PictureError
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.features.cache import FeatureCache
-from hubtune.features.engine import SAMPLE, Engine, expected_engine, start_engine
+from hubtune.features.engine import SAMPLE, Engine, Rows, expected_engine, start_engine
+from hubtune.features.program import Part
 from hubtune.features.space import Space
 from hubtune.scores import Output, run_pictures, sample_of
 
@@ -35,8 +36,7 @@ class Trunk:
 
     def __init__(
         self,
-        network: nn.Layer,
-        forward: Callable[[paddle.Tensor], paddle.Tensor],
+        part: Part,
         tensors: Mapping[str, paddle.Tensor],
         *,
         module: str,
@@ -46,11 +46,10 @@ class Trunk:
         code: bytes | None = None,
         half: bool = False,
     ) -> None:
-        """Take a part of a network; nothing is computed yet.
+        """Take the part; nothing is computed yet.
 
         Args:
-            network: the network.
-            forward: what the part makes of pictures ``[N, 3, h, w]``.
+            part: it.
             tensors: all that its output depends on.
             module: name of the module, for people who look at the cache.
             layer: what the output is, such as ``features``.
@@ -59,7 +58,7 @@ class Trunk:
             code: the ``module.py`` that the network was made by, if it is not hubtune's own.
             half: keep, and return, them in half precision.
         """
-        self._network, self._forward = network, forward
+        self._part = part
         self._cache = cache
         self._half = half
         self._facts = {
@@ -126,16 +125,23 @@ class Trunk:
         """The engine's name."""
         return self.engine or self._wanted
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Compute, as an :class:`~hubtune.features.engine.Engine` does."""
-        with self._lock:  # an engine runs one call at a time
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
+        """Begin to compute, as an :class:`~hubtune.features.engine.Engine` does."""
+        with self._lock:  # an engine is used by one thread at a time
             if self._started is None:
                 self._start(arrays)
             assert self._started is not None
             self._computed += len(arrays)
-            rows = self._started(arrays)
-        if not self._half:
-            return rows
+            rows = self._started.begin(arrays)
+
+        def finished() -> list[np.ndarray]:
+            with self._lock:
+                found = rows()
+            return self._halved(found) if self._half else found
+
+        return finished
+
+    def _halved(self, rows: list[np.ndarray]) -> list[np.ndarray]:
         if not all(np.abs(row).max(initial=0) <= _HALF_MOST for row in rows):
             raise ModelError(
                 "The network's activations before its last stage do not fit half precision: take strategy "
@@ -147,8 +153,7 @@ class Trunk:
         tried = expected_engine(self._wanted)
         # A fallback that was taken before is taken again: what is kept under its name must be its own.
         wanted = self._wanted if self.engine in (None, tried) else self.engine
-        sample = sample[: SAMPLE.get(expected_engine(wanted), 1)]
-        self._started = start_engine(self._network, self._forward, sample, wanted=wanted)
+        self._started = start_engine(self._part, sample, wanted=wanted)
         if self.engine is None:
             self.engine = self._started.name
             if sample:  # without, nothing was checked

@@ -11,7 +11,7 @@ from PIL import Image
 
 import hubtune
 from hubtune import frozen
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.data.scan import scan_classes
 from hubtune.data.split import Amount, make_split, write_split
 from hubtune.errors import StoppedError
@@ -141,12 +141,18 @@ def test_other_settings_are_solved_anew(module, data, tmp_path):
 
 def _solver(module, examples, groups, monkeypatch, cache, **settings):
     from hubtune.features.cache import FeatureCache
+    from hubtune.features.program import Part
     from hubtune.recipe.strategy import FrozenStrategy
     from hubtune.trunk import Trunk
 
     found = FeatureCache(cache, 10**8)
     trunk = Trunk(
-        module.network, module.features, {}, module="m", layer="features", wanted="paddle", cache=found
+        Part(module.network, module.features, module.preprocessing),
+        {},
+        module="m",
+        layer="features",
+        wanted="paddle",
+        cache=found,
     )
     return HeadSolver(
         trunk,
@@ -421,9 +427,9 @@ def test_a_stop_leaves_a_run_that_goes_on_with_what_was_computed(module, data, t
 
 def test_features_that_were_computed_before_a_stop_are_not_computed_again(module, tmp_path, monkeypatch):
     computed = []
-    run = engines._Paddle.__call__
+    begin = engines._Paddle.begin
     monkeypatch.setattr(
-        engines._Paddle, "__call__", lambda self, arrays: (computed.append(len(arrays)), run(self, arrays))[1]
+        engines._Paddle, "begin", lambda self, arrays: (computed.append(len(arrays)), begin(self, arrays))[1]
     )
     data = _split(_draw(tmp_path / "data" / "pics", {"a": 50, "b": 50}, _mark_centre))
     options = {"batch_size": 4, "engine": "paddle", "strategy": {"views": 1}}
@@ -432,7 +438,7 @@ def test_features_that_were_computed_before_a_stop_are_not_computed_again(module
     before = sum(computed)
     assert 50 <= before <= 60  # of 84 training pictures
     _run(module, data, tmp_path, resume=True, **options)
-    assert sum(computed) == 100
+    assert 100 <= sum(computed) <= 104  # but for a batch that was being computed
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from environments import paddlehub_python
 
 from hubtune.cli.import_ import command
 from hubtune.data.dataset import ListDataset
-from hubtune.data.image import Preprocessing
 from hubtune.data.lists import labels_text, read_labels
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError, UsageError
 from hubtune.foreign.checkpoint import import_paddleclas, import_paddlehub
 from hubtune.foreign.paddleclas_config import read_config

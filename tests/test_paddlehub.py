@@ -22,7 +22,8 @@ from environments import paddlehub_python
 from PIL import Image
 
 import hubtune
-from hubtune.data.image import Preprocessing, decode
+from hubtune.data.image import decode
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.export.paddlehub import export_paddlehub
 from hubtune.hub.model_folder import ModelCard, write_model

@@ -6,9 +6,10 @@ import pytest
 from paddle import nn
 from PIL import Image
 
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.features.cache import FeatureCache
+from hubtune.features.program import Part
 from hubtune.frozen import mirrored
 from hubtune.trunk import Trunk
 
@@ -41,7 +42,10 @@ class _Counted:
         self.count = 0
         given = {"module": "small", "layer": "features", "wanted": "paddle", **options}
         self.trunk = Trunk(
-            self.network, self.forward, self.network.state_dict(), cache=FeatureCache(folder, limit), **given
+            Part(self.network, self.forward, VIEW),
+            self.network.state_dict(),
+            cache=FeatureCache(folder, limit),
+            **given,
         )
 
     def forward(self, images):
@@ -192,7 +196,12 @@ def test_an_engine_that_was_asked_for_is_not_replaced_by_what_was_noted_of_auto(
     def trunk(wanted):
         network = nn.Conv2D(3, 5, 3)
         return Trunk(
-            network, untraceable, {}, module="m", layer="l", wanted=wanted, cache=FeatureCache(folder, 10**8)
+            Part(network, untraceable, VIEW),
+            {},
+            module="m",
+            layer="l",
+            wanted=wanted,
+            cache=FeatureCache(folder, 10**8),
         )
 
     one = trunk("auto")

@@ -71,6 +71,7 @@ def command(
     paths = [*expand(pictures)]
 
     from hubtune.features.engine import LazyEngine
+    from hubtune.features.program import Part
     from hubtune.hub.module import Module
     from hubtune.scores import run_pictures
     from hubtune.train.device import select_device
@@ -81,7 +82,7 @@ def command(
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
     outcomes = run_pictures(
-        LazyEngine(source.network, source.features, engine),
+        LazyEngine(Part(source.network, source.features, source.preprocessing), engine),
         [source.preprocessing],
         [Path(path) for path in paths],
         batch_size=batch_size,

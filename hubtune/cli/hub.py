@@ -11,7 +11,7 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
-    from hubtune.data.image import Preprocessing
+    from hubtune.data.preprocessing import Preprocessing
     from hubtune.hub.registry import Resolved
     from hubtune.models.backbone import Backbone
     from hubtune.models.catalog import Pretrained

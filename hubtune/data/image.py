@@ -1,22 +1,16 @@
-"""From a picture file to the network's input: one decoder and one preprocessing object for everything.
-
-Training, evaluation, prediction and export all go through :func:`look` and :class:`Preprocessing`, so that
-they cannot see a picture differently.
-"""
+"""From a file to a picture: the one decoder, for training, evaluation, prediction and export."""
 
 import io
-import math
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hubtune.errors import DataError
 
@@ -119,11 +113,12 @@ def decode(path: str | Path, content: bytes | None = None) -> Image.Image:
         PictureError: if the file is missing, damaged, too large, or no picture; the reason says which.
     """
     with _opened(path, content) as image:
-        return _upright(image).image
+        # A copy, so that nothing of the file is kept.
+        return _upright(image).image.copy()
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read a picture file as it is, for :func:`look` and for its sum.
+    """Read a picture file as it is, for :func:`hubtune.data.preprocessing.look` and for its sum.
 
     Raises:
         PictureError: if it cannot be read, or is too large to be a picture.
@@ -137,41 +132,7 @@ def read_content(path: str | Path) -> bytes:
         raise PictureError(path, _reason(path, None, error)) from error
 
 
-def look(
-    picture: str | Path | Image.Image, views: Sequence["Preprocessing"], content: bytes | None = None
-) -> list[np.ndarray]:
-    """Make the network's inputs of several views of one picture.
-
-    A JPEG file is decoded at a half, a quarter or an eighth of its size where a view shrinks it further
-    still. What a view sees does not depend on which others are asked for.
-
-    Args:
-        picture: a file, or a picture in mode ``RGB`` as :func:`decode` returns it.
-        views: how to see it; at least one.
-        content: the file's bytes, where they have been read already.
-
-    Returns:
-        One float32 array ``[3, height, width]`` a view, in order.
-
-    Raises:
-        PictureError: as :func:`decode`.
-    """
-    if isinstance(picture, Image.Image):
-        seen = [_Decoded(picture, (0, 0, *picture.size))] * len(views)
-    else:
-        seen = _decode_for(picture, views, content)
-    plain: dict[Preprocessing, np.ndarray] = {}
-    inputs = []
-    for view, (image, part) in zip(views, seen, strict=True):
-        unmirrored = view.model_copy(update={"mirror": False})
-        if unmirrored not in plain:
-            plain[unmirrored] = unmirrored.normalise(unmirrored.arrange(image, part))
-        array = plain[unmirrored]
-        inputs.append(np.ascontiguousarray(array[:, :, ::-1]) if view.mirror else array)
-    return inputs
-
-
-class _Decoded(NamedTuple):
+class Decoded(NamedTuple):
     """A picture, and the part of its pixels that it fills.
 
     A JPEG's reduced size is rounded up; its last column and row then lie partly outside the picture.
@@ -181,16 +142,33 @@ class _Decoded(NamedTuple):
     part: Box
 
 
-def _decode_for(path: str | Path, views: Sequence["Preprocessing"], content: bytes | None) -> list[_Decoded]:
-    """Decode a file for each view, but only once for those that want the same size."""
+def decode_reduced(
+    path: str | Path,
+    reductions: Callable[[int, int], Sequence[int]],
+    content: bytes | None = None,
+) -> list[Decoded]:
+    """Read a picture as :func:`decode` does; a JPEG file at fractions of its size.
+
+    Args:
+        path: the file.
+        reductions: width and height of the picture, pixels → how many times smaller it may be decoded, 1, 2,
+            4 or 8, for each of those who want it. It is decoded once for those who want the same.
+        content: its bytes, where they have been read already.
+
+    Returns:
+        What each of them gets, in order.
+
+    Raises:
+        PictureError: as :func:`decode`.
+    """
     with _opened(path, content) as image:
         is_jpeg = image.format in ("JPEG", "MPO")
-        reductions = [view.reduction(*image.size) if is_jpeg else 1 for view in views]
-        decoded = {reductions[0]: _upright(image, reductions[0])}
-    for reduction in set(reductions) - set(decoded):
+        wanted = [reduction if is_jpeg else 1 for reduction in reductions(*image.size)]
+        decoded = {wanted[0]: _upright(image, wanted[0])}
+    for reduction in set(wanted) - set(decoded):
         with _opened(path, content) as image:
             decoded[reduction] = _upright(image, reduction)
-    return [decoded[reduction] for reduction in reductions]
+    return [decoded[reduction] for reduction in wanted]
 
 
 class Header(NamedTuple):
@@ -307,7 +285,7 @@ def _what_it_is(start: bytes) -> str:
     return "not a picture that can be read here"
 
 
-def _upright(image: Image.Image, reduction: int = 1) -> _Decoded:
+def _upright(image: Image.Image, reduction: int = 1) -> Decoded:
     """Decode an opened picture; a JPEG at a fraction of its size if asked."""
     width, height = image.size
     drafted = image.draft(None, (width // reduction, height // reduction)) if reduction > 1 else None
@@ -321,7 +299,7 @@ def _upright(image: Image.Image, reduction: int = 1) -> _Decoded:
         rgb = rgb.transpose(turn)
         margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
     left, top, right, bottom = margins
-    return _Decoded(rgb, (left, top, rgb.width - right, rgb.height - bottom))
+    return Decoded(rgb, (left, top, rgb.width - right, rgb.height - bottom))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -339,8 +317,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGB", rgba.size, "white")
         white.paste(rgba, mask=rgba)
         return white
-    # A copy even of RGB, so that nothing keeps the file open.
-    return image.convert("RGB") if image.mode != "RGB" else image.copy()
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _deep_to_rgb(image: Image.Image) -> Image.Image:
@@ -365,230 +342,3 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     if hidden is not None:
         grey[hidden] = 255
     return Image.fromarray(grey, mode="L").convert("RGB")
-
-
-Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-_RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-# `whole` rounds sides to this, so that a folder of pictures has a few dozen input shapes and not thousands;
-# the aspect changes by less than 2 % at 256 pixels.
-WHOLE_STEP = 8
-_WHOLE_LEAST = 32
-# A picture is decoded at no less than this many times the size to which it is resized, as in Pillow's
-# `thumbnail`: nearer to that size, the difference to resizing the full picture would show.
-_GAP = 2
-# OpenCV's fixed-point arithmetic for 8-bit pictures: the weights of neighbours add up to this.
-_UNIT = 2048
-
-
-class Preprocessing(BaseModel):
-    """How a decoded picture becomes a network's input; stored in every model.
-
-    Attributes:
-        size: side of the square input, pixels (unused by ``whole``).
-        resize: short side before the centre crop; with ``whole`` the long side; with ``stretch_crop`` both
-            sides. Pixels.
-        fit: ``crop`` scales the short side to ``resize`` and cuts the centre; ``whole`` keeps the aspect and
-            cuts nothing, so that inputs differ in shape (a picture longer than 4:1 is squeezed to that);
-            ``pad`` keeps the aspect and fills up to a square with the mean colour; ``stretch`` ignores the
-            aspect; ``stretch_crop`` ignores it, too, and cuts the centre, as PaddleHub 2.x does.
-        interpolation: resampling filter.
-        antialias: whether a pixel of a shrunk picture averages over all pixels that it covers, as Pillow
-            does; without, over the four around its centre only, exactly as OpenCV's ``INTER_LINEAR``
-            does (``bilinear`` only).
-        mirror: whether the picture is seen mirrored, left to right.
-        mean: of each channel, R G B, values 0–1.
-        std: of each channel, R G B, values 0–1.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    size: int = Field(224, ge=1, le=4096)
-    resize: int = Field(256, ge=1, le=8192)
-    fit: Fit = "crop"
-    interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
-    antialias: bool = True
-    mirror: bool = False
-    mean: tuple[Number, Number, Number] = (0.485, 0.456, 0.406)
-    std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
-
-    @model_validator(mode="after")
-    def _crop_fits(self) -> "Preprocessing":
-        if self.fit in ("crop", "stretch_crop") and self.resize < self.size:
-            raise ValueError(f"resize {self.resize} is smaller than the crop of {self.size}")
-        return self
-
-    @model_validator(mode="after")
-    def _sampling_is_bilinear(self) -> "Preprocessing":
-        if not self.antialias and self.interpolation != "bilinear":
-            raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
-        return self
-
-    @property
-    def in_words(self) -> str:
-        """What a picture is seen as, such as ``whole 288 mirrored``; sides in pixels."""
-        side = self.resize if self.fit == "whole" else self.size
-        return f"{self.fit} {side}{' mirrored' if self.mirror else ''}"
-
-    def __call__(self, image: Image.Image) -> np.ndarray:
-        """Make the network's input of a decoded picture.
-
-        Args:
-            image: a picture in mode ``RGB``.
-
-        Returns:
-            float32 array ``[3, height, width]``.
-        """
-        return self.normalise(self.arrange(image))
-
-    def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
-        """Read a picture and arrange it: what :func:`look` makes the network's input of.
-
-        Raises:
-            PictureError: as :func:`decode`.
-        """
-        [(image, part)] = _decode_for(path, [self], content)
-        return self.arrange(image, part)
-
-    def reduction(self, width: int, height: int) -> int:
-        """How many times smaller than its full size a JPEG may be decoded: 1, 2, 4 or 8.
-
-        Always 1 without ``antialias``, which promises the values of OpenCV to the last bit.
-        """
-        if not self.antialias:
-            return 1
-        wide, high = self._sides(width, height)
-        spare = min(width // (_GAP * wide), height // (_GAP * high))
-        return next(reduction for reduction in (8, 4, 2, 1) if reduction <= max(1, spare))
-
-    def arrange(self, image: Image.Image, part: Box | None = None) -> Image.Image:
-        """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation.
-
-        Args:
-            image: a picture in mode ``RGB``.
-            part: what of it is the picture; ``None`` for all.
-        """
-        left, top, right, bottom = part or (0, 0, *image.size)
-        width, height = right - left, bottom - top
-        wide, high = self._sides(width, height)
-        if self.fit in ("crop", "stretch_crop"):
-            # Only the part that stays is computed: the same values as resizing first and cropping then, and
-            # a picture of 1 × 20,000 pixels does not swell to gigabytes.
-            x, y = width / wide, height / high
-            column, row = (wide - self.size) // 2, (high - self.size) // 2
-            # The sums may pass the border by a rounding error, which Pillow would refuse.
-            right, bottom = (
-                min(right, left + (column + self.size) * x),
-                min(bottom, top + (row + self.size) * y),
-            )
-            left, top = left + column * x, top + row * y
-            wide, high = self.size, self.size
-        arranged = self._resized(image, (wide, high), (left, top, right, bottom))
-        if self.fit == "pad":
-            red, green, blue = (round(255 * value) for value in self.mean)
-            square = Image.new("RGB", (self.size, self.size), (red, green, blue))
-            square.paste(arranged, ((self.size - wide) // 2, (self.size - high) // 2))
-            arranged = square
-        return arranged.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirror else arranged
-
-    def normalise(self, arranged: Image.Image) -> np.ndarray:
-        """Make the network's input of an arranged picture: float32 ``[3, height, width]``."""
-        std = np.array(self.std, dtype=np.float32)[:, None, None]
-        mean = np.array(self.mean, dtype=np.float32)[:, None, None]
-        # Channels first and in place from there on: twice as fast as the formula in one line.
-        array = np.asarray(arranged).transpose(2, 0, 1).astype(np.float32, order="C")
-        array *= np.float32(1.0 / 255.0) / std
-        array -= mean / std
-        return array
-
-    def _sides(self, width: float, height: float) -> tuple[int, int]:
-        """Width and height to which the whole of a picture is resized, before anything is cut or padded."""
-        if self.fit == "stretch":
-            return self.size, self.size
-        if self.fit == "stretch_crop":
-            return self.resize, self.resize
-        if self.fit == "crop":
-            return _scaled(width, height, self.resize / min(width, height))
-        if self.fit == "pad":
-            return _scaled(width, height, self.size / max(width, height))
-        sides = _scaled(width, height, self.resize / max(width, height))
-        # Deep networks have no values for a picture of a few pixels across.
-        least = max(_WHOLE_LEAST, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
-        wide, high = (max(least, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
-        return wide, high
-
-    def _resized(
-        self,
-        image: Image.Image,
-        sides: tuple[int, int],
-        box: Box,
-    ) -> Image.Image:
-        """Resize the part of a picture in ``box``."""
-        left, top, right, bottom = box
-        if self.antialias:
-            return _in_two_passes(image, sides, box, _RESAMPLING[self.interpolation])
-        column, next_column, across = _between(left, right, sides[0], image.width)
-        row, next_row, down = _between(top, bottom, sides[1], image.height)
-        # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
-        across[next_column == column] = 0
-        across, down = across[:, None], down[:, None, None]
-        pixels = np.asarray(image)
-
-        def narrowed(rows: np.ndarray) -> np.ndarray:
-            lines = pixels[rows].astype(np.int32)
-            return (lines[:, column] * (_UNIT - across) + lines[:, next_column] * across) >> 4
-
-        # What is cut off here is what OpenCV cuts off (VResizeLinear in its resize.cpp), to the last bit.
-        above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
-        return Image.fromarray(((above + below + 2) >> 2).astype(np.uint8))
-
-
-def _scaled(width: float, height: float, factor: float) -> tuple[int, int]:
-    return max(1, round(width * factor)), max(1, round(height * factor))
-
-
-def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide a side into ``count`` new pixels: each one's two nearest old pixels, and the second's share.
-
-    The share is in parts of ``_UNIT``.
-    """
-    centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
-    first = np.floor(centres).astype(np.int32)
-    share = np.rint((centres - first) * _UNIT).astype(np.int32)
-    # Beyond the centres of the outermost pixels, these are both neighbours.
-    return np.clip(first, 0, limit - 1), np.clip(first + 1, 0, limit - 1), share
-
-
-def _in_two_passes(
-    image: Image.Image,
-    sides: tuple[int, int],
-    box: Box,
-    method: Image.Resampling,
-) -> Image.Image:
-    """Resize the part of a picture in ``box``, one axis after the other.
-
-    Each pass rounds to whole values, and which of them Pillow takes first differs between its versions.
-    """
-    wide, high = sides
-    left, top, right, bottom = box
-    first_column, last_column = _reach(left, right, wide, image.width)
-    first_row, last_row = _reach(top, bottom, high, image.height)
-    image = image.crop((first_column, first_row, last_column, last_row))
-    columns, rows = (left - first_column, right - first_column), (top - first_row, bottom - first_row)
-    if wide * image.height <= high * image.width:  # the smaller picture in between
-        image = image.resize((wide, image.height), method, box=(columns[0], 0, columns[1], image.height))
-        return image.resize(sides, method, box=(0, rows[0], wide, rows[1]))
-    image = image.resize((image.width, high), method, box=(0, rows[0], image.width, rows[1]))
-    return image.resize(sides, method, box=(columns[0], 0, columns[1], high))
-
-
-def _reach(start: float, end: float, count: int, limit: int) -> tuple[int, int]:
-    """The old pixels that ``count`` new ones between two places depend on, by the widest filter."""
-    reach = 3 * max(1.0, (end - start) / count) + 1  # Lanczos: three lobes to each side
-    return max(0, math.floor(start - reach)), min(limit, math.ceil(end + reach))

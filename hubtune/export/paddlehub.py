@@ -12,7 +12,7 @@ from pathlib import Path
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.features.program import save_program
+from hubtune.features.program import Part, save_program
 from hubtune.hub.foreign_code import in_short
 from hubtune.model import Model
 from hubtune.models.classifier import Classifier
@@ -20,6 +20,7 @@ from hubtune.models.classifier import Classifier
 # Source files of hubtune that go into the folder → their names there. They import each other only.
 _SOURCES = {
     "hubtune.export.paddlehub_template": "module",
+    "hubtune.data.preprocessing": "preprocessing",
     "hubtune.data.image": "image",
     "hubtune.errors": "errors",
 }
@@ -127,7 +128,7 @@ def _save_network(model: Model, path: Path) -> None:
         return classifier.head(features), features
 
     try:
-        save_program(classifier, forward, path, (side, side))
+        save_program(Part(classifier, forward), path, side, side)
     except OSError:
         raise
     except Exception as error:  # a network of foreign code can fail in any way

@@ -16,7 +16,8 @@ from paddlehub.module.module import moduleinfo
 from paddlehub.utils.log import logger
 from PIL import Image
 
-from hubtune.data.image import PictureError, Preprocessing, look
+from hubtune.data.image import PictureError
+from hubtune.data.preprocessing import Preprocessing, look
 
 Picture = str | Path | np.ndarray | None
 
@@ -117,7 +118,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
 def _look(image: Picture, views: Sequence[Preprocessing]) -> list[np.ndarray]:
     # cv2.imread returns None for what it cannot read.
     picture = _from_array(image) if image is None or isinstance(image, np.ndarray) else image
-    return look(picture, views)
+    return [view.normalise(pixels) for view, pixels in zip(views, look(picture, views), strict=True)]
 
 
 def _from_array(image: np.ndarray | None) -> Image.Image:

@@ -5,17 +5,18 @@ Every other engine is held against Paddle on real pictures before it is used.
 """
 
 import tempfile
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import paddle
-from paddle import nn
 
 from hubtune.errors import MachineError
-from hubtune.features.program import Forward, save_program
+from hubtune.features.program import Part, save_program
 from hubtune.log import logger
 from hubtune.models.classifier import by_shape
 
@@ -31,16 +32,23 @@ _MOST_PROGRAMS = 4
 _CHECKED_SHAPES = 4
 
 
+Rows = Callable[[], list[np.ndarray]]
+"""Waits for what was begun: one array a picture, in order."""
+
+
 class Engine(Protocol):
-    """Runs a network."""
+    """Runs a part of a network. It is used by one thread at a time."""
 
     @property
     def name(self) -> str:
         """``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``."""
         ...
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Run pictures, float32 ``[3, h, w]``, of any shapes; one array a picture, in order."""
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
+        """Begin to run pictures, uint8 ``[h, w, 3]``, of any shapes.
+
+        Where others are begun before these are waited for, the processor is never without work.
+        """
         ...
 
 
@@ -76,16 +84,13 @@ def check_engine(wanted: str) -> None:
         )
 
 
-def start_engine(
-    network: nn.Layer, forward: Forward, sample: Sequence[np.ndarray], *, wanted: str = "auto"
-) -> Engine:
-    """Bring a network, as it is now, into the fastest engine that gives Paddle's values.
+def start_engine(part: Part, sample: Sequence[np.ndarray], *, wanted: str = "auto") -> Engine:
+    """Bring a part of a network, as it is now, into the fastest engine that gives Paddle's values.
 
     Args:
-        network: holds the parameters; switched to evaluation mode.
-        forward: what is computed with them, from pictures ``[N, 3, h, w]`` to one row a picture.
-        sample: a few real pictures, float32 ``[3, h, w]``, on which the engine is held against Paddle; one
-            that differs by more than :data:`TOLERANCES` is not used, with a word in the log.
+        part: from pictures to one row a picture; switched to evaluation mode.
+        sample: real pictures, uint8 ``[h, w, 3]``, on the first of which the engine is held against Paddle;
+            one that differs by more than :data:`TOLERANCES` is not used, with a word in the log.
         wanted: ``auto``: OpenVINO in float32 on a CPU, Paddle with automatic mixed precision on a GPU, and
             Paddle in float32 where these cannot be used; or an engine's name.
 
@@ -93,23 +98,24 @@ def start_engine(
         MachineError: the engine that was asked for by name is not to be had on this machine.
     """
     check_engine(wanted)
-    network.eval()
-    plain = _Paddle(forward)
+    part.eval()
+    plain = _Paddle(part)
     name = expected_engine(wanted)
     if name == "paddle":
         return plain
-    expected = plain(sample)
+    sample = sample[: SAMPLE.get(name, 1)]
+    expected = plain.begin(sample)()
     try:
-        engine = _STARTS[name](network, forward, sample)
-        difference = _difference(engine(sample), expected)
+        engine = _STARTS[name](part, sample)
+        difference = _difference(engine.begin(sample)(), expected)
     except MachineError:
         raise
     except Exception as error:  # foreign code and compilers can fail in any way
         if wanted != "auto":
             raise MachineError(
-                f"This network cannot be run by {name} ({_in_short(error)}): use --engine auto or paddle"
+                f"This network cannot be run by {name} ({_last_line(error)}): use --engine auto or paddle"
             ) from error
-        logger.info("Paddle runs this network, as %s cannot (%s)", name, _in_short(error))
+        logger.info("Paddle runs this network, as %s cannot (%s)", name, _last_line(error))
         return plain
     if difference <= TOLERANCES[name]:
         logger.debug("%s differs from Paddle by %.1e of the largest value", name, difference)
@@ -120,103 +126,118 @@ def start_engine(
         *(name, len(sample), difference, TOLERANCES[name]),
     )
     if name == "openvino-bf16":
-        return start_engine(network, forward, sample, wanted="openvino")
+        return start_engine(part, sample, wanted="openvino")
     return plain
 
 
 class LazyEngine:
     """Starts with the first pictures that it is given, and is held against Paddle on them."""
 
-    def __init__(self, network: nn.Layer, forward: Forward, wanted: str = "auto") -> None:
+    def __init__(self, part: Part, wanted: str = "auto") -> None:
         """Remember what :func:`start_engine` takes; nothing is done yet."""
-        self._start = (network, forward, wanted)
+        self._part, self._wanted = part, wanted
         self._engine: Engine | None = None
 
     @property
     def name(self) -> str:
         """The engine's name; what was wanted, before it has started."""
-        return self._start[2] if self._engine is None else self._engine.name
+        return self._wanted if self._engine is None else self._engine.name
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
         """As :class:`Engine`."""
         if self._engine is None:
-            network, forward, wanted = self._start
-            count = SAMPLE.get(expected_engine(wanted), 1)
-            self._engine = start_engine(network, forward, arrays[:count], wanted=wanted)
+            self._engine = start_engine(self._part, arrays, wanted=self._wanted)
             logger.info("engine: %s", self._engine.name)
-        return self._engine(arrays)
+        return self._engine.begin(arrays)
 
 
 class _Paddle:
     """Paddle itself."""
 
-    def __init__(self, forward: Forward, *, amp: bool = False) -> None:
+    def __init__(self, part: Part, *, amp: bool = False) -> None:
         self.name = "paddle-amp" if amp else "paddle"
-        self._forward = forward
+        self._part = part
         self._amp = amp
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        rows: dict[int, np.ndarray] = {}
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
+        found: list[tuple[list[int], paddle.Tensor]] = []
         for indices in by_shape(arrays):
             images = paddle.to_tensor(np.stack([arrays[index] for index in indices]))
             with paddle.no_grad(), paddle.amp.auto_cast(enable=self._amp):
-                values = self._forward(images).astype("float32").numpy()
-            rows.update(zip(indices, values, strict=True))
-        return [rows[index] for index in range(len(arrays))]
+                found.append((indices, self._part(images)))
+
+        def rows() -> list[np.ndarray]:
+            # On a GPU, here the values are waited for.
+            placed = {
+                index: row
+                for indices, values in found
+                for index, row in zip(indices, values.astype("float32").numpy(), strict=True)
+            }
+            return [placed[index] for index in range(len(arrays))]
+
+        return rows
 
 
 class _OpenVINO:
     """OpenVINO on the CPU, from a program for all shapes where there can be one, else from one a shape."""
 
-    def __init__(
-        self, network: nn.Layer, forward: Forward, sample: Sequence[np.ndarray], *, precision: str
-    ) -> None:
+    def __init__(self, part: Part, sample: Sequence[np.ndarray], *, precision: str) -> None:
         import openvino  # here, as it is an extra
 
         self.name = "openvino" if precision == "f32" else f"openvino-{precision}"
-        self._network, self._forward = network, forward
-        self._paddle = _Paddle(forward)
+        self._part = part
+        self._paddle = _Paddle(part)
         self._core = openvino.Core()
         self._precision = precision
-        self._programs: dict[tuple[int, ...], list[Any]] = {}
-        self._any_shape: list[Any] | None = None
+        self._programs: dict[tuple[int, ...], _Ring] = {}
+        self._any_shape: _Ring | None = None
         # Shape → whether OpenVINO's values are right.
         self._sound: dict[tuple[int, ...], bool] = {}
         try:
-            self._any_shape = self._compile((None, None))
-            self._run(self._any_shape, sample)
+            self._any_shape = self._compile(None, None)
+            self._any_shape.begin(sample)()
         except Exception as error:  # noqa: BLE001  # Paddle and OpenVINO fail in many ways here
-            logger.debug("one program a shape is made, as there is none for all (%s)", _in_short(error))
+            logger.debug("one program a shape is made, as there is none for all (%s)", _last_line(error))
             self._any_shape = None
         for array in sample:  # which our caller holds against Paddle
             if self._any_shape is None and array.shape not in self._programs:
-                self._programs[array.shape] = self._compile((array.shape[1], array.shape[2]))
+                self._programs[array.shape] = self._compile(*array.shape[:2])
             self._sound[array.shape] = True
 
-    def __call__(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        rows: dict[int, np.ndarray] = {}
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
+        begun: list[tuple[list[int], Rows]] = []
         ours: list[int] = []
         for indices in by_shape(arrays):
-            if self._is_sound(arrays[indices[0]]):
-                ours += indices
+            if not self._is_sound(arrays[indices[0]]):
+                begun.append((indices, self._paddle.begin([arrays[index] for index in indices])))
+            elif self._any_shape is None:
+                program = self._programs[arrays[indices[0]].shape]
+                begun.append((indices, program.begin([arrays[index] for index in indices])))
             else:
-                rows.update(zip(indices, self._paddle([arrays[index] for index in indices]), strict=True))
-        if self._any_shape is not None:
+                ours += indices
+        if self._any_shape is not None and ours:
             # All shapes in one go, so that no request waits for the others of its shape.
-            rows.update(zip(ours, self._run_or_leave([arrays[i] for i in ours]), strict=True))
-        else:
-            for indices in by_shape([arrays[index] for index in ours]):
-                alike = [arrays[ours[index]] for index in indices]
-                values = self._run(self._programs[alike[0].shape], alike)
-                rows.update(zip((ours[index] for index in indices), values, strict=True))
-        return [rows[index] for index in range(len(arrays))]
+            begun.append((ours, self._begin_or_leave(self._any_shape, [arrays[index] for index in ours])))
 
-    def _run_or_leave(self, arrays: list[np.ndarray]) -> list[np.ndarray]:
-        try:
-            return self._run(self._any_shape or [], arrays)
-        except RuntimeError as error:  # at a shape that was not tried before
-            logger.info("Paddle runs some pictures, as OpenVINO cannot (%s)", _in_short(error))
-            return self._paddle(arrays)
+        def rows() -> list[np.ndarray]:
+            placed = {
+                index: row for indices, some in begun for index, row in zip(indices, some(), strict=True)
+            }
+            return [placed[index] for index in range(len(arrays))]
+
+        return rows
+
+    def _begin_or_leave(self, program: "_Ring", arrays: list[np.ndarray]) -> Rows:
+        rows = program.begin(arrays)
+
+        def rows_or_leave() -> list[np.ndarray]:
+            try:
+                return rows()
+            except RuntimeError as error:  # at a shape that was not tried before
+                logger.info("Paddle runs some pictures, as OpenVINO cannot (%s)", _last_line(error))
+                return self._paddle.begin(arrays)()
+
+        return rows_or_leave
 
     def _is_sound(self, array: np.ndarray) -> bool:
         """Whether OpenVINO is to run pictures of this shape."""
@@ -231,63 +252,104 @@ class _OpenVINO:
             if program is None:
                 if len(self._programs) >= _MOST_PROGRAMS:
                     return False
-                program = self._programs[shape] = self._compile((shape[1], shape[2]))
-            difference = _difference(self._run(program, [array]), self._paddle([array]))
+                program = self._programs[shape] = self._compile(*shape[:2])
+            difference = _difference(program.begin([array])(), self._paddle.begin([array])())
         except Exception as error:  # noqa: BLE001  # foreign code and compilers can fail in any way
             logger.info(
-                "Paddle runs pictures of %d×%d, as OpenVINO cannot (%s)", *shape[:0:-1], _in_short(error)
+                "Paddle runs pictures of %d×%d, as OpenVINO cannot (%s)", *shape[1::-1], _last_line(error)
             )
             difference = np.inf
         self._sound[shape] = difference <= TOLERANCES[self.name]
         if not self._sound[shape] and np.isfinite(difference):
             logger.warning(
                 "Paddle runs pictures of %d×%d, as OpenVINO's values differ by %.1e of the largest",
-                *(*shape[:0:-1], difference),
+                *(*shape[1::-1], difference),
             )
         return self._sound[shape]
 
-    def _compile(self, sides: tuple[int | None, int | None]) -> list[Any]:
-        """Requests to run the program for pictures of these sides at once."""
+    def _compile(self, height: int | None, width: int | None) -> "_Ring":
+        """Make the program for pictures of these sides."""
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
             path = Path(folder) / "network"
-            save_program(self._network, self._forward, path, sides, old=True)
+            save_program(self._part, path, height, width, old=True)
             model = self._core.read_model(path.with_suffix(".pdmodel"))
             # Without the hint, OpenVINO takes bfloat16 by itself where the processor has it.
             hints = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-            program = self._core.compile_model(model, "CPU", hints)
-        count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        return [program.create_infer_request() for _ in range(count)]
+            return _Ring(self._core.compile_model(model, "CPU", hints))
 
-    def _run(self, requests: list[Any], arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One picture a request, several at once: faster than batches, and no picture depends on others."""
-        # No queue with callbacks: after the last of them, OpenVINO's thread still wants Python's lock, and a
-        # program that is dropped just then waits for that thread, with the lock, for ever.
-        count = len(requests)
-        rows: list[np.ndarray] = []
-        for index in range(len(arrays) + count):
-            request = requests[index % count]
-            if count <= index:
-                request.wait()
-                rows.append(request.get_output_tensor(0).data[0].copy())
-            if index < len(arrays):
-                # Not copied: the caller's arrays are there until their rows are.
-                request.start_async({0: arrays[index][None]}, share_inputs=True)
+
+class _Ring:
+    """A program's requests in turn, several at once.
+
+    One picture a request: faster than batches, and no picture depends on others.
+    """
+
+    # No queue with callbacks: after the last of them, OpenVINO's thread still wants Python's lock, and a
+    # program that is dropped just then waits for that thread, with the lock, for ever.
+
+    def __init__(self, program: Any) -> None:
+        count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._free = [program.create_infer_request() for _ in range(count)]
+        # The request comes last, as the last is dropped first, and a request waits for its end then.
+        self._running: deque[tuple[np.ndarray, _Result, Any]] = deque()
+
+    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
+        """Begin pictures; returns when the last of them runs, and can be called again then."""
+        results = [_Result() for _ in arrays]
+        for array, result in zip(arrays, results, strict=True):
+            if not self._free:
+                self._finish_first()
+            request = self._free.pop()
+            # Not copied: the array is held until its row is there.
+            request.start_async({0: array[None]}, share_inputs=True)
+            self._running.append((array, result, request))
+
+        def rows() -> list[np.ndarray]:
+            while self._running and not all(result.done for result in results):
+                self._finish_first()
+            return [result.get() for result in results]
+
         return rows
 
-
-def _start_openvino(network: nn.Layer, forward: Forward, sample: Sequence[np.ndarray]) -> Engine:
-    return _OpenVINO(network, forward, sample, precision="f32")
-
-
-def _start_bf16(network: nn.Layer, forward: Forward, sample: Sequence[np.ndarray]) -> Engine:
-    return _OpenVINO(network, forward, sample, precision="bf16")
-
-
-def _start_amp(network: nn.Layer, forward: Forward, sample: Sequence[np.ndarray]) -> Engine:
-    return _Paddle(forward, amp=True)
+    def _finish_first(self) -> None:
+        _, result, request = self._running.popleft()
+        try:
+            request.wait()
+            result.row = request.get_output_tensor(0).data[0].copy()
+        except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
+            result.error = error
+        self._free.append(request)
 
 
-_STARTS: dict[str, Callable[[nn.Layer, Forward, Sequence[np.ndarray]], Engine]] = {
+@dataclass
+class _Result:
+    row: np.ndarray | None = None
+    error: Exception | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.row is not None or self.error is not None
+
+    def get(self) -> np.ndarray:
+        if self.error is not None:
+            raise self.error
+        assert self.row is not None
+        return self.row
+
+
+def _start_openvino(part: Part, sample: Sequence[np.ndarray]) -> Engine:
+    return _OpenVINO(part, sample, precision="f32")
+
+
+def _start_bf16(part: Part, sample: Sequence[np.ndarray]) -> Engine:
+    return _OpenVINO(part, sample, precision="bf16")
+
+
+def _start_amp(part: Part, sample: Sequence[np.ndarray]) -> Engine:
+    return _Paddle(part, amp=True)
+
+
+_STARTS: dict[str, Callable[[Part, Sequence[np.ndarray]], Engine]] = {
     "openvino": _start_openvino,
     "openvino-bf16": _start_bf16,
     "paddle-amp": _start_amp,
@@ -303,7 +365,7 @@ def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) ->
     return max((share if np.isfinite(share) else np.inf for share in shares), default=0.0)
 
 
-def _in_short(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     """The last line that says something; compilers say much."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

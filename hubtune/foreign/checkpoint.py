@@ -11,8 +11,8 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from hubtune.data.image import Preprocessing
 from hubtune.data.lists import distinct_names, read_repeated_labels
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError, UsageError
 from hubtune.foreign.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.hub.model_folder import ModelCard, write_model

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError, UsageError
 from hubtune.models.backbone import IMAGENET_MEAN, IMAGENET_STD
 from hubtune.recipe.strict_yaml import read_yaml

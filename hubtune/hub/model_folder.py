@@ -5,10 +5,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.numpy import save
 
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hub.module_code import CODE_FILE, backbone_in
 from hubtune.hub.registry import MODEL_FILE, distinct
@@ -55,6 +55,13 @@ class ModelCard(BaseModel):
     strategy: str
     step: int
     metrics: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _views_are_normalised_alike(self) -> "ModelCard":
+        # It is a part of what the engine runs.
+        if any((view.mean, view.std) != (self.views[0].mean, self.views[0].std) for view in self.views):
+            raise ValueError("further_views have another mean or std than preprocessing")
+        return self
 
     @property
     def views(self) -> list[Preprocessing]:

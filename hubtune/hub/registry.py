@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
 from hubtune.files import sha256_of
 from hubtune.hub import paddlehub_module

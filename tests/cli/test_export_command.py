@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.image import Preprocessing
+from hubtune.data.preprocessing import Preprocessing
 from hubtune.hub.model_folder import ModelCard, write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier

@@ -8,17 +8,21 @@ import openvino
 import paddle
 import pytest
 from paddle import nn
-from PIL import Image
 
 import hubtune
+from hubtune.data.preprocessing import Preprocessing, look
 from hubtune.data.scan import scan_classes
 from hubtune.data.split import Amount, make_split, write_split
 from hubtune.errors import MachineError
 from hubtune.features import engine as engines
 from hubtune.features.engine import TOLERANCES, LazyEngine, start_engine
+from hubtune.features.program import Part
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.train.observer import Observer
+
+VIEW = Preprocessing()
+"""Of which only mean and std matter here."""
 
 SCORES = 1e-4
 """How far probabilities of OpenVINO may be from those of Paddle."""
@@ -40,14 +44,14 @@ def network():
 
 def _pictures(*sides):
     random = np.random.default_rng(0)
-    return [random.standard_normal((3, *side)).astype(np.float32) for side in sides]
+    return [random.integers(0, 256, (*side, 3), np.uint8) for side in sides]
 
 
 def _forbid_paddle(monkeypatch):
     def run(self, arrays):
         raise AssertionError("Paddle ran in place of OpenVINO")
 
-    monkeypatch.setattr(engines._Paddle, "__call__", run)
+    monkeypatch.setattr(engines._Paddle, "begin", run)
 
 
 def _distance(values, expected):
@@ -72,12 +76,12 @@ def _agrees_with_paddle(record, monkeypatch, *, quick):
     network = Classifier(record, 2)
     pictures = _pictures(*_sides(record, quick=quick))
     network.eval()
-    expected = start_engine(network, network.features, [], wanted="paddle")(pictures)
-    engine = start_engine(network, network.features, pictures[:1], wanted="openvino")
+    expected = start_engine(Part(network, network.features, VIEW), [], wanted="paddle").begin(pictures)()
+    engine = start_engine(Part(network, network.features, VIEW), pictures[:1], wanted="openvino")
     assert engine.name == "openvino"
-    engine(pictures)  # a shape that is new is held against Paddle
+    engine.begin(pictures)()  # a shape that is new is held against Paddle
     _forbid_paddle(monkeypatch)
-    values = engine(pictures)
+    values = engine.begin(pictures)()
     assert [row.shape for row in values] == [(record.width,)] * 2
     assert _distance(values, expected) <= TOLERANCES["openvino"]
     # Where the network says the same of everything, this would hold for any engine.
@@ -91,9 +95,9 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
         return outputs if images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
 
     large, small = _pictures((32, 32), (16, 16))
-    engine = start_engine(network, forward, [large], wanted="openvino")
-    expected = start_engine(network, forward, [], wanted="paddle")([small, large, small])
-    assert _distance(engine([small, large, small]), expected) <= TOLERANCES["openvino"]
+    engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
+    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin([small, large, small])()
+    assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
     assert engine.name == "openvino"
     assert "Paddle runs pictures of 16×16, as OpenVINO's values differ by" in told.text
 
@@ -101,17 +105,17 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
 def test_a_shape_that_openvino_cannot_run_is_left_to_paddle(network, told, monkeypatch):
     large, small = _pictures((32, 32), (16, 16))
     forward = lambda images: network(images).mean([2, 3])  # noqa: E731
-    engine = start_engine(network, forward, [large], wanted="openvino")
-    run = engine._run
+    engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
+    begin = engines._Ring.begin
 
-    def fail(program, arrays):
+    def fail(ring, arrays):
         if any(array.shape == small.shape for array in arrays):
             raise RuntimeError("Kernel after dilation has size\n(larger than the padded input)")
-        return run(program, arrays)
+        return begin(ring, arrays)
 
-    monkeypatch.setattr(engine, "_run", fail)
-    expected = start_engine(network, forward, [], wanted="paddle")([large, small])
-    assert _distance(engine([large, small]), expected) <= TOLERANCES["openvino"]
+    monkeypatch.setattr(engines._Ring, "begin", fail)
+    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin([large, small])()
+    assert _distance(engine.begin([large, small])(), expected) <= TOLERANCES["openvino"]
     assert "Paddle runs pictures of 16×16, as OpenVINO cannot" in told.text
 
 
@@ -139,7 +143,7 @@ def test_a_program_a_shape_is_made_where_there_is_none_for_all(network, monkeypa
     engine = _run_in_order(network, lambda images: _bound_to_a_shape(network, images), pictures)
     # Of three shapes, the third is left to Paddle.
     assert made == [(None, None), (16, 16), (16, 24)]
-    engine(pictures)
+    engine.begin(pictures)()
     assert len(made) == 3
 
 
@@ -156,30 +160,64 @@ def _count_programs(monkeypatch):
     made = []
     save_program = engines.save_program
 
-    def save(network, forward, path, sides, **options):
+    def save(part, path, *sides, **options):
         made.append(sides)
-        save_program(network, forward, path, sides, **options)
+        save_program(part, path, *sides, **options)
 
     monkeypatch.setattr(engines, "save_program", save)
     return made
 
 
 def _run_in_order(network, forward, pictures):
-    engine = start_engine(network, forward, pictures[:1], wanted="openvino")
+    engine = start_engine(Part(network, forward, VIEW), pictures[:1], wanted="openvino")
     assert engine.name == "openvino"
-    expected = start_engine(network, forward, [], wanted="paddle")(pictures)
-    assert _distance(engine(pictures), expected) < 1e-5
+    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin(pictures)()
+    assert _distance(engine.begin(pictures)(), expected) < 1e-5
     for picture, row in zip(pictures, expected, strict=True):
-        assert _distance(engine([picture]), [row]) < 1e-5
-    assert engine([]) == []
+        assert _distance(engine.begin([picture])(), [row]) < 1e-5
+    assert engine.begin([])() == []
     return engine
+
+
+@pytest.mark.parametrize("wanted", ["openvino", "paddle"])
+def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wanted):
+    first, second, third = _pictures(*[(16, 16), (16, 24)] * 5), _pictures(*[(24, 16)] * 3), []
+    engine = start_engine(
+        Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)), wanted=wanted
+    )
+    alone = [[engine.begin([picture])()[0] for picture in some] for some in (first, second)]
+    begun = [engine.begin(some) for some in (first, second, third)]
+    for rows, expected in [(begun[1], alone[1]), (begun[2], []), (begun[0], alone[0]), (begun[0], alone[0])]:
+        found = rows()
+        assert len(found) == len(expected)
+        assert not found or _distance(found, expected) <= 1e-6
+
+
+def test_an_engine_that_is_dropped_with_pictures_begun_does_not_hang(network):
+    for _ in range(20):
+        engine = start_engine(
+            Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)), wanted="openvino"
+        )
+        engine.begin(_pictures(*[(160, 160)] * 5))
+        del engine
+
+
+def test_a_part_normalises_pictures_as_the_preprocessing_does_to_the_bit():
+    view = Preprocessing(mean=(0.1, 0.45, 0.4), std=(0.3, 0.224, 2.5))
+    pictures = np.stack(_pictures((40, 30), (40, 30)))
+    part = Part(nn.Identity(), lambda images: images, view)
+    assert np.array_equal(
+        part(paddle.to_tensor(pictures)).numpy(), np.stack([*map(view.normalise, pictures)])
+    )
 
 
 def test_a_program_can_be_dropped_at_once_and_does_not_hang(network):
     [*pictures] = _pictures(*[(16, 16)] * 5)
     for _ in range(20):
-        engine = start_engine(network, lambda x: network(x).mean([2, 3]), pictures[:1], wanted="openvino")
-        assert len(engine(pictures)) == 5
+        engine = start_engine(
+            Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures[:1], wanted="openvino"
+        )
+        assert len(engine.begin(pictures)()) == 5
         del engine
 
 
@@ -188,16 +226,16 @@ def test_the_mode_of_the_network_does_not_matter():
     network = nn.Sequential(nn.Conv2D(3, 8, 3), nn.Dropout(0.5), nn.AdaptiveAvgPool2D(1), nn.Flatten())
     network.train()
     pictures = _pictures((16, 16), (16, 16))
-    engine = start_engine(network, network, pictures, wanted="openvino")
+    engine = start_engine(Part(network, network, VIEW), pictures, wanted="openvino")
     assert engine.name == "openvino"
-    assert np.array_equal(engine(pictures)[0], engine(pictures)[0])
+    assert np.array_equal(engine.begin(pictures)()[0], engine.begin(pictures)()[0])
 
 
 def test_what_cannot_be_traced_is_run_by_paddle_with_a_word(network, told):
     pictures = _pictures((16, 16))
-    engine = start_engine(network, _untraceable, pictures)
+    engine = start_engine(Part(network, _untraceable, VIEW), pictures)
     assert engine.name == "paddle"
-    assert engine(pictures)[0].shape == (3,)
+    assert engine.begin(pictures)()[0].shape == (3,)
     assert "Paddle runs this network, as openvino cannot (" in told.text
 
 
@@ -206,7 +244,7 @@ def test_what_cannot_be_traced_is_refused_where_openvino_was_asked_for(network):
         MachineError,
         match=r"(?s)^This network cannot be run by openvino \(.*\): use --engine auto or paddle$",
     ):
-        start_engine(network, _untraceable, _pictures((16, 16)), wanted="openvino")
+        start_engine(Part(network, _untraceable, VIEW), _pictures((16, 16)), wanted="openvino")
     assert MachineError.exit_code == 5
 
 
@@ -217,19 +255,28 @@ def _untraceable(images):
 def test_without_openvino_paddle_is_taken_unless_it_was_asked_for(network, monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
     pictures = _pictures((16, 16))
-    assert start_engine(network, network, pictures).name == "paddle"
+    assert start_engine(Part(network, network, VIEW), pictures).name == "paddle"
     for wanted in ("openvino", "openvino-bf16"):
         with pytest.raises(MachineError, match=r"openvino is not installed: pip install .*--engine paddle"):
-            start_engine(network, network, pictures, wanted=wanted)
+            start_engine(Part(network, network, VIEW), pictures, wanted=wanted)
+
+
+def _change_openvino(monkeypatch, change):
+    begin = engines._OpenVINO.begin
+
+    def changed(engine, arrays):
+        rows = begin(engine, arrays)
+        return lambda: [change(row) for row in rows()]
+
+    monkeypatch.setattr(engines._OpenVINO, "begin", changed)
 
 
 def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
-    run = engines._OpenVINO.__call__
-    monkeypatch.setattr(engines._OpenVINO, "__call__", lambda *given: [row * 1.01 for row in run(*given)])
+    _change_openvino(monkeypatch, lambda row: row * 1.01)
     pictures = _pictures((16, 16))
     for wanted in ("auto", "openvino"):
         told.clear()
-        engine = start_engine(network, lambda x: network(x).mean([2, 3]), pictures, wanted=wanted)
+        engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted=wanted)
         assert engine.name == "paddle"
         [record] = [record for record in told.records if record.levelname == "WARNING"]
         assert record.getMessage() == (
@@ -240,16 +287,15 @@ def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_engine_whose_values_are_no_numbers_is_not_used(network, monkeypatch, told, value):
-    run = engines._OpenVINO.__call__
-    monkeypatch.setattr(engines._OpenVINO, "__call__", lambda *given: [row + value for row in run(*given)])
-    engine = start_engine(network, lambda x: network(x).mean([2, 3]), _pictures((16, 16)))
+    _change_openvino(monkeypatch, lambda row: row + value)
+    engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)))
     assert engine.name == "paddle"
     assert "openvino is not used" in told.text
 
 
 def test_mixed_precision_on_a_cpu_is_refused(network):
     with pytest.raises(MachineError, match="Mixed precision needs a GPU"):
-        start_engine(network, network, _pictures((16, 16)), wanted="paddle-amp")
+        start_engine(Part(network, network, VIEW), _pictures((16, 16)), wanted="paddle-amp")
 
 
 def _has_bf16():
@@ -266,14 +312,16 @@ def test_bfloat16_is_refused_where_the_processor_has_none(network, monkeypatch):
     with pytest.raises(
         MachineError, match="This processor has no bfloat16 arithmetic: use --engine openvino"
     ):
-        start_engine(network, network, _pictures((16, 16)), wanted="openvino-bf16")
+        start_engine(Part(network, network, VIEW), _pictures((16, 16)), wanted="openvino-bf16")
 
 
 @pytest.mark.skipif(not _has_bf16(), reason="this processor has no bfloat16 arithmetic")
 def test_bfloat16_beyond_its_tolerance_gives_way_to_float32(network, monkeypatch, told):
     monkeypatch.setitem(TOLERANCES, "openvino-bf16", 1e-6)
     pictures = _pictures((32, 32), (32, 32))
-    engine = start_engine(network, lambda x: network(x).mean([2, 3]), pictures, wanted="openvino-bf16")
+    engine = start_engine(
+        Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted="openvino-bf16"
+    )
     assert engine.name == "openvino"
     assert "openvino-bf16 is not used: on 2 pictures" in told.text
 
@@ -284,13 +332,14 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
     weights = material / "weights" / "mobilenetv2_1.0_imagenet.safetensors"
     module = hubtune.Module("paddle.vision:mobilenet_v2", weights=weights)
     photos = sorted((material / "trashnet").glob("*/*.jpg"))[::40][:8]
-    pictures = [module.preprocessing(Image.open(photo).convert("RGB")) for photo in photos]
-    expected = start_engine(module.network, module.features, [], wanted="paddle")(pictures)
+    pictures = [array for photo in photos for array in look(photo, [module.preprocessing])]
+    part = Part(module.network, module.features, module.preprocessing)
+    expected = start_engine(part, [], wanted="paddle").begin(pictures)()
 
     def distance(tolerance):
         monkeypatch.setitem(TOLERANCES, "openvino-bf16", tolerance)
-        engine = start_engine(module.network, module.features, pictures, wanted="openvino-bf16")
-        return engine.name, _distance(engine(pictures), expected)
+        engine = start_engine(part, pictures, wanted="openvino-bf16")
+        return engine.name, _distance(engine.begin(pictures)(), expected)
 
     name, coarse = distance(0.1)
     assert name == "openvino-bf16"
@@ -301,10 +350,10 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
 
 
 def test_a_lazy_engine_starts_with_its_first_pictures(network, told):
-    engine = LazyEngine(network, lambda x: network(x).mean([2, 3]), "auto")
+    engine = LazyEngine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), "auto")
     assert engine.name == "auto"
     assert not told.records
-    assert len(engine(_pictures((16, 16), (16, 24)))) == 2
+    assert len(engine.begin(_pictures((16, 16), (16, 24)))()) == 2
     assert engine.name == "openvino"
     assert "engine: openvino" in told.text
 
