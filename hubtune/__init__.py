@@ -32,11 +32,16 @@ if TYPE_CHECKING:
     from hubtune.recipe.load import load_recipe as load_recipe
     from hubtune.recipe.schema import Recipe as Recipe
     from hubtune.recipe.schema import RunConfig as RunConfig
+    from hubtune.recipe.strategy import AdamWeightDecayStrategy as AdamWeightDecayStrategy
+    from hubtune.recipe.strategy import CombinedStrategy as CombinedStrategy
     from hubtune.recipe.strategy import DefaultFinetuneStrategy as DefaultFinetuneStrategy
+    from hubtune.recipe.strategy import DefaultStrategy as DefaultStrategy
     from hubtune.recipe.strategy import FrozenStrategy as FrozenStrategy
+    from hubtune.recipe.strategy import L2SPFinetuneStrategy as L2SPFinetuneStrategy
     from hubtune.recipe.strategy import LastStageStrategy as LastStageStrategy
     from hubtune.recipe.strategy import RulesStrategy as RulesStrategy
     from hubtune.recipe.strategy import ScratchStrategy as ScratchStrategy
+    from hubtune.recipe.strategy import ULMFiTStrategy as ULMFiTStrategy
     from hubtune.task import ImageClassifierTask as ImageClassifierTask
     from hubtune.task import Run as Run
 
@@ -63,11 +68,16 @@ _HOMES = {
     "hubtune.recipe.load": ("load_recipe",),
     "hubtune.recipe.schema": ("Recipe", "RunConfig"),
     "hubtune.recipe.strategy": (
+        "AdamWeightDecayStrategy",
+        "CombinedStrategy",
         "DefaultFinetuneStrategy",
+        "DefaultStrategy",
         "FrozenStrategy",
+        "L2SPFinetuneStrategy",
         "LastStageStrategy",
         "RulesStrategy",
         "ScratchStrategy",
+        "ULMFiTStrategy",
     ),
     "hubtune.task": ("ImageClassifierTask", "Run"),
 }

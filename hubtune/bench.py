@@ -32,14 +32,18 @@ from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategy import DefaultFinetuneStrategy
+from hubtune.recipe.training import LossSettings
 from hubtune.scores import run_pictures
-from hubtune.strategies.groups import Named, match_rules, optimizer_groups
+from hubtune.strategies.groups import Named
+from hubtune.strategies.method import method_of
 from hubtune.train.checkpoint import TrainState
 from hubtune.train.interrupt import Stop
 from hubtune.train.loop import Plan, fit
+from hubtune.train.loss import Loss, one_hot
 from hubtune.train.observer import Observer
 from hubtune.train.pace import measure_step, threads, use_threads
 from hubtune.train.run_folder import RunFolder
+from hubtune.train.update import Update
 
 ROUNDS = 5
 """How often each part is timed, if there is time."""
@@ -330,15 +334,15 @@ class _Training:
         pace = measure_step(self._classifier, module.name, shape, len(batch), pictures=_NEVER)
         if paddle.device.get_device() == "cpu":
             use_threads(pace.threads)
-        rules = DefaultFinetuneStrategy().rules()
+        config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [Named(*entry) for entry in self._classifier.trained_parameters()]
-        groups = optimizer_groups(match_rules(rules, named))
-        self._optimizer = paddle.optimizer.Adam(_RATE, parameters=groups)
+        method = method_of(config, named, _RATE)
+        self._update = Update(method, _NEVER)
         self._network = module.backbone.build(num_classes=_CLASSES)
         self._network.train()
         parameters = self._network.parameters()
         self._bare_optimizer = paddle.optimizer.Adam(
-            _RATE, parameters=parameters, weight_decay=rules[0].weight_decay
+            _RATE, parameters=parameters, weight_decay=method.matched[0][1].weight_decay
         )
 
     def parts(self) -> dict[str, _Part]:
@@ -356,9 +360,10 @@ class _Training:
             seed=0,
         )
         batch = Batch([*range(len(self._batch))], self._batch, {})
+        targets = one_hot(self._labels, _CLASSES)
         fit(
-            *(self._classifier, self._classifier, self._optimizer),
-            ((batch, self._labels) for _ in range(times)),
+            *(self._classifier, self._classifier, self._update, Loss(LossSettings())),
+            ((batch, targets) for _ in range(times)),
             *([Path()] * len(self._batch), plan, TrainState()),
             evaluate=lambda: None,
             keep_best=lambda metrics: None,

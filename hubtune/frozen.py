@@ -74,6 +74,7 @@ class HeadSolver:
         settings: HeadSettings,
         *,
         num_classes: int,
+        balanced: bool,
         seed: int,
         batch_size: int,
         workers: int,
@@ -89,6 +90,7 @@ class HeadSolver:
             groups: number of the group of pictures that belong together, for those that are in one.
             settings: of the strategy.
             num_classes: number of classes.
+            balanced: whether each class counts the same, however many pictures it has.
             seed: decides the folds.
             batch_size: pictures at once.
             workers: threads that decode.
@@ -96,7 +98,7 @@ class HeadSolver:
             check: called between solutions; may raise to stop.
         """
         self._trunk, self._cache = trunk, cache
-        self._settings = settings
+        self._settings, self._balance = settings, balanced
         self._classes, self._seed = num_classes, seed
         self._sizes = {"batch_size": batch_size, "workers": workers}
         self._watch, self._check = watch, check
@@ -151,7 +153,7 @@ class HeadSolver:
             "trunk": self._trunk.facts,
             "pictures": self._sum,
             "classes": self._classes,
-            "settings": self._settings.model_dump(),
+            "settings": {**self._settings.model_dump(), "balanced": self._balance},
             "views": [view and view.model_dump() for view in (own, wider)],
             "seed": self._seed,
         }
@@ -307,10 +309,6 @@ class HeadSolver:
         if len(np.unique(labels)) < 2:
             raise DataError("All readable training pictures are of one class: a classifier needs two")
         return _Table(rows[: len(kept)], labels, [self._group_of[example.path] for example in kept])
-
-    @property
-    def _balance(self) -> bool:
-        return self._settings.balance == "weights"
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +17,6 @@ from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.decoded import DecodedPictures
 from hubtune.data.image import decode
 from hubtune.data.lists import Example
-from hubtune.data.loader import Batch, load_batches
 from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import DataError, MachineError, ModelError, StoppedError, UsageError
 from hubtune.evaluate import Metrics, measure
@@ -34,17 +32,15 @@ from hubtune.model import load_model
 from hubtune.models.classifier import Classifier
 from hubtune.randomness import generator, seed_of
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, Rule, ScratchStrategy
+from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, ScratchStrategy
 from hubtune.scores import Outcome, Output, mean_of, predict_scores, sample_of, softmax
-from hubtune.strategies.groups import Named, match_rules, optimizer_groups
-from hubtune.strategies.schedules import linear_decay
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop, StopRequested
-from hubtune.train.loop import Plan, fit, log_evaluation
+from hubtune.train.loop import log_evaluation
 from hubtune.train.observer import Observer
-from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
 from hubtune.train.run_folder import RunFolder
 from hubtune.train.skipped import Skipped
+from hubtune.training import Prepare, Training, balance_of
 from hubtune.trunk import Trunk
 
 _Seen = TypeVar("_Seen", Outcome, Output)
@@ -93,7 +89,7 @@ class Session:
         self._cross_validated: float | None = None
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
-        self._sizes = {"batch_size": config.batch_size, "workers": config.workers}
+        self._sizes = {"batch_size": config.pictures_per_step, "workers": config.workers}
         self._score: Callable[[Sequence[Path]], Iterator[Outcome]] = self._score_network
         self._cache = FeatureCache()
         # Of one epoch, nothing is decoded twice.
@@ -112,14 +108,18 @@ class Session:
             return self._fit_last_stage(strategy)
         if isinstance(strategy, HeadSettings):
             return self._solve(strategy)
-        self._fit(strategy.rules(), self.classifier, self._prepare_picture, TrainState())
+        self._fit(self.classifier, self._prepare_picture, TrainState())
         return self._finish_fit()
 
     def _build(self) -> Classifier:
         config = self.config
         paddle.seed(seed_of(config.seed, "init"))  # for a trunk that starts from random values
         classifier = Classifier(
-            self.module.backbone, len(self.labels), hidden_units=config.hidden_units, seed=config.seed
+            self.module.backbone,
+            len(self.labels),
+            hidden_units=config.hidden_units,
+            seed=config.seed,
+            dropout=config.dropout,
         )
         if self.module.weights is not None:
             classifier.load_trunk(self.module.network)
@@ -142,10 +142,10 @@ class Session:
             logger.warning("no validation list: the model of the last step is kept, not the best one")
         if self.module.weights is None and not isinstance(self.config.strategy, ScratchStrategy):
             logger.warning("the module has random weights: this is no fine-tuning, and needs many epochs")
-        if self.config.batch_size > len(self.examples["train"]):
+        if self.config.pictures_per_step > len(self.examples["train"]):
             logger.warning(
                 "batch_size %d is more than the %d training pictures: an epoch is a single step",
-                *(self.config.batch_size, len(self.examples["train"])),
+                *(self.config.pictures_per_step, len(self.examples["train"])),
             )
 
     def _solve(self, strategy: HeadSettings) -> dict[str, Any]:
@@ -223,8 +223,7 @@ class Session:
             return kept.row(index, int(view)).astype(np.float32)
 
         self._score = lambda paths: self._score_activations(trunk, paths)
-        rules = strategy.rules(classifier.last_stage)
-        best_step = self._fit(rules, classifier.from_last_stage, prepare, state)
+        best_step = self._fit(classifier.from_last_stage, prepare, state)
         if best_step == 0:
             self.observer.notice(
                 "Training the last stage did not help on the validation list by more than chance: the model "
@@ -254,7 +253,7 @@ class Session:
         """Score pictures by the last stage and the head as they are now, from kept activations."""
         tail = start_engine(Part(self.classifier, self.classifier.from_last_stage), [], wanted="paddle")
         outputs = trunk.outputs(self.views, paths, **self._sizes)
-        while some := [*islice(outputs, self.config.batch_size)]:
+        while some := [*islice(outputs, self.config.pictures_per_step)]:
             rows = [row.astype(np.float32) for output in some for row in output.rows or ()]
             logits = iter(tail.begin(rows)() if rows else [])
             for output in some:
@@ -284,6 +283,7 @@ class Session:
         )
 
     def _solution(self, strategy: HeadSettings, trunk: Trunk) -> Solution:
+        labels = np.array([example.label for example in self.examples["train"]])
         solver = HeadSolver(
             trunk,
             self._cache,
@@ -291,6 +291,7 @@ class Session:
             self.groups,
             strategy,
             num_classes=len(self.labels),
+            balanced=balance_of(self.config.balance, labels) != "none",
             seed=self.config.seed,
             watch=lambda what, outputs, count: self._watch("train", what, outputs, count),
             check=self.stop.check,
@@ -316,93 +317,42 @@ class Session:
         return solution
 
     def _fit(
-        self,
-        rules: list[Rule],
-        forward: Callable[[paddle.Tensor], paddle.Tensor],
-        prepare: Callable[[int, int], np.ndarray],
-        state: TrainState,
+        self, forward: Callable[[paddle.Tensor], paddle.Tensor], prepare: Prepare, state: TrainState
     ) -> int:
         """Train from the newest checkpoint, or from the start.
 
         Args:
-            rules: how each parameter is trained.
             forward: what logits are made with of what ``prepare`` gives.
-            prepare: epoch and index of a training picture → what the network is given.
+            prepare: makes the network's input of a training picture.
             state: where training starts if there is no checkpoint.
 
         Returns:
             The step of the best model.
         """
-        config, examples = self.config, self.examples["train"]
-        named = [Named(*entry) for entry in self.classifier.trained_parameters()]
-        matched = match_rules(rules, named)
-        for parameter, rule in matched:
-            parameter.tensor.stop_gradient = rule.frozen
-        groups = optimizer_groups(matched)
-        if not groups:
-            raise UsageError("The strategy's rules freeze everything: leave at least the head to be trained")
-        optimizer = paddle.optimizer.Adam(learning_rate=config.rate, parameters=groups)
-        restored = Checkpoints(self.run.checkpoints).restore(self.classifier, optimizer)
-        state = restored or state
-        if restored:
-            self._adopt_newer_best(state)
-        if restored or state.best_accuracy is None:
-            self.run.history.keep_through(state.evaluated)
-        steps = -(-len(examples) // config.batch_size)
-        total = steps * config.epochs
-        plan = Plan(
-            steps_per_epoch=steps,
-            total_steps=total,
-            eval_interval=config.eval_interval,
-            log_interval=config.log_interval,
-            save_interval=config.save_ckpt_interval,
-            keep_statistics=self._keeps_statistics(),
-            rate=lambda step: config.rate * linear_decay(step, total),
-            seed=config.seed,
-        )
-        self._settle_pace(plan, state.step)
-        done = len(examples) * (state.step // steps) + config.batch_size * (state.step % steps)
-        self.observer.start("training", len(examples) * config.epochs, done)
-        fit(
+        training = Training(
             self.classifier,
-            forward,
-            optimizer,
-            self._batches(state.step, steps, prepare),
-            self._paths("train"),
-            plan,
+            self.config,
+            self.examples["train"],
+            len(self.labels),
+            self.run,
+            self.skipped,
+            self.stop,
+            self.observer,
+            keep_statistics=self._keeps_statistics(),
+            forward=forward,
+            prepare=prepare,
+        )
+        [pixels] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
+        state = training.fit(
             state,
+            module=self.module.name,
+            shape=(pixels.shape[0], pixels.shape[1]),
+            evaluated=len(self.examples["validate"]) * len(self.views),
             evaluate=lambda: self._evaluate("validate"),
-            keep_best=lambda metrics: self._keep_best(metrics, state.step),
-            run=self.run,
-            stop=self.stop,
-            observer=self.observer,
+            keep_best=self._keep_best,
+            adopt=self._adopt_newer_best,
         )
         return state.best_step
-
-    def _settle_pace(self, plan: Plan, step: int) -> None:
-        """Choose the number of threads for a run that begins, and say how long training will take."""
-        left = (plan.total_steps - step) * self.config.batch_size
-        [image] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
-        pace = measure_step(
-            self.classifier,
-            self.module.name,
-            (image.shape[0], image.shape[1]),
-            self.config.batch_size,
-            pictures=left,
-            keep_statistics=plan.keep_statistics,
-        )
-        if step == 0 and pace.threads != threads():
-            use_threads(pace.threads)
-            self.run.record_threads(pace.threads)
-        if isinstance(self.config.strategy, LastStageStrategy):
-            pace = from_last_stage(pace)
-        evaluations = sum(map(plan.evaluates_after, range(step + 1, plan.total_steps + 1)))
-        evaluated = evaluations * len(self.examples["validate"]) * len(self.views)
-        seconds = estimate_seconds(pace, pictures=left, epochs=1, evaluated=evaluated)
-        logger.info(
-            "training will take about %s, at %.1f pictures/s",
-            *(duration(seconds), 1 / pace.seconds_per_picture),
-        )
 
     def _keeps_statistics(self) -> bool:
         if self.config.batch_norm == "auto":
@@ -417,23 +367,6 @@ class Session:
             return  # none yet, or damaged: the coming evaluations write it anew
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
-
-    def _batches(
-        self, first_step: int, steps: int, prepare: Callable[[int, int], np.ndarray]
-    ) -> Iterator[tuple[Batch[np.ndarray], np.ndarray]]:
-        """All batches from a step on; an epoch's order is drawn from (seed, epoch) alone."""
-        config, examples, paths = self.config, self.examples["train"], self._paths("train")
-        labels = np.array([example.label for example in examples], dtype=np.int64)
-        for epoch in range(first_step // steps, config.epochs):
-            order = generator(config.seed, "order", epoch).permutation(len(examples)).tolist()
-            starts = range(0, len(order), config.batch_size)
-            batches = [order[start : start + config.batch_size] for start in starts]
-            if epoch == first_step // steps:
-                batches = batches[first_step % steps :]
-            for batch in load_batches(paths, batches, partial(prepare, epoch), workers=config.workers):
-                for error in batch.bad.values():
-                    self.skipped.add("train", error)
-                yield batch, labels[batch.indices]
 
     def _prepare_picture(self, epoch: int, index: int) -> np.ndarray:
         view, path = self.views[0], self.examples["train"][index].path

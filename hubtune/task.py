@@ -261,7 +261,7 @@ class ImageClassifierTask:
             classifier,
             self.module.name,
             (size, size),
-            self.config.batch_size,
+            self.config.pictures_per_step,
             pictures=counts["train"] * self.config.epochs,
             keep_statistics=True,
         )
@@ -286,7 +286,7 @@ class ImageClassifierTask:
         if on not in LIST_NAMES or self.dataset.list_files[on] is None:
             raise DataError(f"The data set has no list {on!r}: it may be train, validate or test")
         return self._trained().evaluate(
-            self.dataset, on, batch_size=self.config.batch_size, workers=self.config.workers
+            self.dataset, on, batch_size=self.config.pictures_per_step, workers=self.config.workers
         )
 
     def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
@@ -303,7 +303,7 @@ class ImageClassifierTask:
         return list(
             self._trained().predict(
                 data,
-                batch_size=self.config.batch_size if batch_size is None else batch_size,
+                batch_size=self.config.pictures_per_step if batch_size is None else batch_size,
                 workers=self.config.workers,
             )
         )

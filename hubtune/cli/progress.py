@@ -2,34 +2,43 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from statistics import fmean
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.text import Text
 
-from hubtune.cli.output import figures, on_terminal, say, shown
+from hubtune.cli.output import figures, on_terminal, percent, say, shown
 from hubtune.evaluate import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.train.observer import Observer
 
 _SECONDS_BETWEEN_LINES = 10.0
 
+_LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
+_POINTS = 32  # of a curve, at most
+_FEW_POINTS = 8  # where there is no room for as many, something else is left away
+_LEAST_SHARE = 0.05  # of accuracy, and of the highest loss, that a whole curve's height stands for
+
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on the terminal while the block runs, fed with the number done and the number of all."""
-    with _bar(Console(stderr=True), "") as bar:
+    with Progress(*_columns(""), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
 
         def advance(done: int, total: int) -> None:
@@ -63,22 +72,111 @@ def watching() -> Iterator[Observer]:
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        with _bar(console, "{task.fields[figures]}") as bar:
+        with _CurvesBelow(*_columns("{task.fields[figures]}"), console=console, transient=True) as bar:
             yield _Bar(bar)
     finally:
         logger.removeHandler(handler)
 
 
-def _bar(console: Console, extra: str) -> Progress:
-    return Progress(
+def _columns(extra: str) -> list[ProgressColumn]:
+    return [
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn(extra),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        console=console,
-        transient=True,
-    )
+    ]
+
+
+class _Curve:
+    """The course of a figure in few points: each the mean of equally many values, the last of fewer."""
+
+    def __init__(self) -> None:
+        self._points: list[float] = []
+        self._rest: list[float] = []
+        self._values_per_point = 1
+
+    def __bool__(self) -> bool:
+        return bool(self._points)
+
+    def add(self, value: float) -> None:
+        self._rest.append(value)
+        if len(self._rest) < self._values_per_point:
+            return
+        self._points.append(fmean(self._rest))
+        self._rest = []
+        if len(self._points) == _POINTS:
+            self._points = _fewer(self._points, _POINTS // 2)
+            self._values_per_point *= 2
+
+    def drawn(self, size: int, levels: str, least_height: float | None = None) -> str:
+        """The curve in at most so many characters, from its lowest point to its highest.
+
+        Args:
+            size: number of characters, at least 1.
+            levels: what stands for low to high.
+            least_height: how much lies between the lowest level and the highest at least, so that chance
+                does not look like a landslide; default: a share of the highest point.
+        """
+        rest = [*self._rest]  # the bar is drawn in a thread of its own, while values are added
+        points = _fewer([*self._points, *([fmean(rest)] if rest else [])], size)
+        low, high = min(points), max(points)
+        height = max(high - low, _LEAST_SHARE * abs(high) if least_height is None else least_height)
+        bottom, top = (low + high - height) / 2, len(levels) - 1
+        return "".join(levels[round((point - bottom) / (height or 1) * top)] for point in points)
+
+
+def _fewer(points: list[float], size: int) -> list[float]:
+    """The means of neighbours, so that there are not more points than that."""
+    count = len(points)
+    if count <= size:
+        return points
+    return [fmean(points[i * count // size : (i + 1) * count // size]) for i in range(size)]
+
+
+class _Curves:
+    """A line with the curves of validation accuracy and training loss, as far as the terminal has room."""
+
+    def __init__(self) -> None:
+        self.accuracy, self.loss = _Curve(), _Curve()
+        self.latest = 0.0
+        self.best: tuple[float, int] | None = None  # accuracy and step
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self.loss:  # nothing is being trained
+            return
+        levels = _ASCII_LEVELS if options.ascii_only or options.legacy_windows else _LEVELS
+        for best, loss in ((True, True), (False, True), (False, False)):
+            bare = self._line(1, levels, best=best, loss=loss).cell_len
+            size = 1 + (options.max_width - bare) // (2 if self.accuracy and loss else 1)
+            if size >= _FEW_POINTS:
+                break
+        yield self._line(max(1, min(size, _POINTS)), levels, best=best, loss=loss)
+
+    def _line(self, size: int, levels: str, *, best: bool, loss: bool) -> Text:
+        line = Text(no_wrap=True, overflow="crop")
+        if self.accuracy:
+            line.append("validate ")
+            line.append(self.accuracy.drawn(size, levels, _LEAST_SHARE), "green")
+            line.append(f" {percent(self.latest)}")
+            if best and self.best:
+                line.append(f", best {percent(self.best[0])} at step {self.best[1]}")
+        if loss or not self.accuracy:
+            line.append("  loss " if line else "loss ")
+            line.append(self.loss.drawn(size, levels), "magenta")
+        return line
+
+
+class _CurvesBelow(Progress):
+    """A bar with curves below it."""
+
+    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+        self.curves = _Curves()  # drawn while the base class is being made
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        yield self.curves
 
 
 class _AboveTheBar(logging.Handler):
@@ -96,9 +194,9 @@ class _AboveTheBar(logging.Handler):
 
 
 class _Bar(Observer):
-    """Draws the bar."""
+    """Draws the bar and the curves."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: _CurvesBelow) -> None:
         self._bar = bar
         self._task: TaskID | None = None
         self._start = time.monotonic()
@@ -117,7 +215,19 @@ class _Bar(Observer):
         learning = "" if loss is None else f"loss {loss:.3f}  acc {accuracy:.3f}  "
         self._bar.update(self._task, advance=pictures, figures=f"{learning}{speed:.1f} pictures/s")
 
+    def stepped(
+        self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
+    ) -> None:
+        if loss is not None:
+            self._bar.curves.loss.add(loss)
+
     def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
+        curves = self._bar.curves
+        if name == "validate":
+            curves.accuracy.add(metrics.accuracy)
+            curves.latest = metrics.accuracy
+            if best:
+                curves.best = metrics.accuracy, step
         mark = "  [green]best so far[/]" if best and step else ""
         when = f"step {step}, " if step else ""
         self._bar.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)

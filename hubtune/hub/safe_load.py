@@ -6,7 +6,8 @@ The machine knows five names (numpy's array and type, and what fills them), each
 checked lines in this file; it has no way to import, to call or to set an attribute of anything else. That is
 stricter than a ``pickle.Unpickler`` with an allow-list: the standard one also lets a short file claim
 gigabytes (a memo index, a length), hash a tuple nested deep enough to overflow the stack, or change the
-objects that it was allowed to see.
+objects that it was allowed to see. Data sets that were published as pickles of arrays, such as CIFAR's, are
+read by the same machine.
 """
 
 import enum
@@ -79,7 +80,7 @@ _SIGNATURES = (
 
 
 class _Refused(Exception):
-    """The file asks for something that weights never need."""
+    """The file asks for something that arrays never need."""
 
 
 def read_weights(path: Path) -> dict[str, np.ndarray]:
@@ -90,7 +91,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
     Raises:
         ModelError: the file cannot be read, is damaged, is something else than weights, or asks for
-            something that weights never need.
+            something that arrays never need.
 
     Example:
         >>> read_weights(Path("ResNet50_pretrained.pdparams"))["fc.bias"].shape  # doctest: +SKIP
@@ -163,9 +164,7 @@ def _read_safetensors(path: Path, start: bytes, size: int) -> dict[str, np.ndarr
 
 def _read_pickle(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
     try:
-        content = _Machine(size).run(file)
-        if file.tell() != size:
-            raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
+        content = _run(file, size, _MOST_OPCODES)
         if not isinstance(content, dict):
             raise _Refused(f"it holds {_kind(content)} instead of tensors by name")
         if len(content) > _MOST_TENSORS:
@@ -180,14 +179,48 @@ def _read_pickle(file: BinaryIO, size: int) -> dict[str, np.ndarray]:
         return state
     except (ValueError, DeprecationWarning, _Refused):
         # What it was really made for says more than the first thing that was wrong with it.
-        name = _asked_for(file, size)
+        name = _asked_for(file, size, _MOST_OPCODES)
         if name is None:
             raise
-        raise _Refused(f"it asks for {_shown(name)}, which weights never need") from None
+        raise _Refused(f"it asks for {_shown(name)}, which arrays never need") from None
 
 
-def _asked_for(file: BinaryIO, size: int) -> str | None:
-    """Return the first name that a pickle asks for and weights never need, wherever in the file it stands."""
+def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
+    """Return what a pickled dictionary of arrays, texts, numbers and lists holds, without running anything.
+
+    Memory is bounded by a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1.
+
+    Args:
+        file: the pickle, from its start; it must be seekable.
+        size: its length in bytes.
+        most_opcodes: how many instructions it may have; a number in a list is one, a text two.
+
+    Raises:
+        ValueError: it is damaged, no dictionary, or asks for something that plain values never need; the
+            message says which, in words that follow the file's name.
+        OSError: it cannot be read.
+    """
+    try:
+        content = _run(file, size, most_opcodes)
+    except (ValueError, DeprecationWarning, _Refused) as error:
+        name = _asked_for(file, size, most_opcodes)
+        asked = f"it asks for {_shown(name)}, which arrays never need" if name else _short(str(error))
+        refused = name is not None or isinstance(error, _Refused)
+        raise ValueError(f"is refused ({asked})" if refused else f"is damaged ({asked})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"holds {_kind(content)} instead of a dictionary")
+    return {name: value.filled if isinstance(value, _Array) else value for name, value in content.items()}
+
+
+def _run(file: BinaryIO, size: int, most_opcodes: int) -> object:
+    content = _Machine(size, most_opcodes).run(file)
+    if file.tell() != size:
+        raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
+    return content
+
+
+def _asked_for(file: BinaryIO, size: int, most_opcodes: int) -> str | None:
+    """Return the first name that a pickle asks for and arrays never need, wherever in the file it stands."""
     file.seek(0)
     memo: dict[object, object] = {}
     texts: list[object] = ["", ""]  # the newest last: what STACK_GLOBAL joins
@@ -196,7 +229,7 @@ def _asked_for(file: BinaryIO, size: int) -> str | None:
         while file.tell() < size:  # one pickle may follow another
             for opcode, argument, _ in pickletools.genops(_Bounded(file, size)):  # type: ignore[arg-type]
                 count += 1
-                if count > _MOST_OPCODES:
+                if count > most_opcodes:
                     return None
                 name = None
                 if opcode.name in ("GLOBAL", "INST"):
@@ -254,8 +287,9 @@ class _Machine:
     but not as weights.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, most_opcodes: int) -> None:
         self._size = size
+        self._most_opcodes = most_opcodes
         # Each byte of the file may be used once as a text's encoding and once as an array's content.
         self._bytes_left = 2 * size
         self._stack: list[object] = []
@@ -267,8 +301,8 @@ class _Machine:
         # Typeshed wants a whole file; read, readline and tell are all that genops calls.
         opcodes = pickletools.genops(_Bounded(file, self._size))  # type: ignore[arg-type]
         for count, (opcode, argument, _) in enumerate(opcodes):
-            if count >= _MOST_OPCODES:
-                raise _Refused(f"it has more than {_MOST_OPCODES:,} instructions")
+            if count >= self._most_opcodes:
+                raise _Refused(f"it has more than {self._most_opcodes:,} instructions")
             if opcode.name == "STOP":
                 break
             self._step(opcode.name, argument)
@@ -332,7 +366,7 @@ class _Machine:
             if not (isinstance(argument, int) and argument <= 5):
                 raise ValueError(f"it is a pickle of the unknown version {argument}")
         elif name != "FRAME":  # frames only help to read ahead
-            raise _Refused(f"it uses the pickle instruction {name}, which weights never need")
+            raise _Refused(f"it uses the pickle instruction {name}, which arrays never need")
 
     def _top(self) -> object:
         if not self._stack:
@@ -355,6 +389,10 @@ class _Machine:
         if not isinstance(target, dict) or len(values) % 2:
             raise ValueError("its instructions do not fit together")
         for key, value in zip(values[::2], values[1::2], strict=True):
+            # Python 3 keeps names that Python 2 wrote as bytes, where it was told to.
+            if isinstance(key, bytes):
+                self._spend(len(key))
+                key = key.decode("latin1")
             # Only text: the hash of a tuple can take for ever, or overflow the stack.
             if not isinstance(key, str):
                 raise _Refused(f"it uses {_kind(key)} as the name of an entry")
@@ -363,7 +401,7 @@ class _Machine:
     def _name(self, name: str) -> None:
         known = _KNOWN.get(name)
         if known is None:
-            raise _Refused(f"it asks for {_shown(name.replace(' ', '.', 1))}, which weights never need")
+            raise _Refused(f"it asks for {_shown(name.replace(' ', '.', 1))}, which arrays never need")
         self._stack.append(known)
 
     def _reduce(self, function: object, arguments: object) -> object:

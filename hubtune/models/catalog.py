@@ -1,10 +1,12 @@
 """The table of all backbones: one line a family."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hubtune.errors import ModelError, suggest
 from hubtune.models import (
     alexnet,
+    book,
     convnext,
     googlenet,
     inception_v4,
@@ -45,6 +47,7 @@ _FAMILIES = (
     swin.BACKBONES,
     vit.BACKBONES,
     smallnet.BACKBONES,
+    book.BACKBONES,
     paddle_vision.BACKBONES,
 )
 
@@ -99,6 +102,16 @@ BACKBONES: dict[str, Backbone] = {backbone.name: backbone for family in _FAMILIE
 """Every architecture once, by its hub name."""
 
 
+def nearest_name(name: str, others: Iterable[str] = ()) -> str:
+    """Return the sentence that names what an unknown name may mean, or an empty string.
+
+    Args:
+        name: the name.
+        others: names besides :data:`BY_NAME`.
+    """
+    return book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
+
+
 def find(name: str) -> Pretrained:
     """Return what a hub name or alias means.
 
@@ -111,7 +124,7 @@ def find(name: str) -> Pretrained:
     """
     if name not in BY_NAME:
         raise ModelError(
-            f"There is no backbone {name!r}.{suggest(name, BY_NAME)} Known forms are hub names such as "
+            f"There is no backbone {name!r}.{nearest_name(name)} Known forms are hub names such as "
             "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
             "`hubtune hub list` shows all."
         )

@@ -20,7 +20,13 @@ class Classifier(nn.Layer):
     """
 
     def __init__(
-        self, backbone: Backbone, num_classes: int, *, hidden_units: Sequence[int] = (), seed: int = 0
+        self,
+        backbone: Backbone,
+        num_classes: int,
+        *,
+        hidden_units: Sequence[int] = (),
+        seed: int = 0,
+        dropout: float = 0.0,
     ) -> None:
         """Build the network; the trunk has random weights until :meth:`load_trunk`.
 
@@ -29,12 +35,14 @@ class Classifier(nn.Layer):
             num_classes: number of classes.
             hidden_units: widths of fully connected layers with ReLU before the last one.
             seed: decides the head's first values: truncated normal (0, 0.02) and zero biases, as PaddleHub.
+            dropout: share of the features that are left out before the head, in training.
         """
         super().__init__()
         self.backbone = backbone.build(num_classes=1)
         self._stages = backbone.stages(self.backbone)
         unused = head_keys(self.backbone, self._stages)
         self.unused_keys = frozenset(f"backbone.{key}" for key in unused)
+        self._dropout = nn.Dropout(dropout)
         layers: list[nn.Layer] = []
         width = backbone.width
         for units in hidden_units:
@@ -46,7 +54,7 @@ class Classifier(nn.Layer):
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """Logits ``[N, num_classes]`` of pictures ``[N, 3, h, w]``."""
-        return self.head(features(self._stages, images))
+        return self.head(self._dropout(features(self._stages, images)))
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
         """Pooled features ``[N, width]`` of pictures ``[N, 3, h, w]``."""
@@ -65,7 +73,7 @@ class Classifier(nn.Layer):
 
     def from_last_stage(self, activations: paddle.Tensor) -> paddle.Tensor:
         """Logits ``[N, num_classes]`` from what :meth:`before_last_stage` gives."""
-        return self.head(pooled(self._stages[-2].forward(activations)))
+        return self.head(self._dropout(pooled(self._stages[-2].forward(activations))))
 
     def state_before_head(self) -> dict[str, paddle.Tensor]:
         """Name → tensor of all that :meth:`features` depends on."""

@@ -21,7 +21,7 @@ from hubtune.recipe.fields import (
     words,
 )
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategy import Settings
+from hubtune.recipe.settings import Settings
 from hubtune.recipe.strict_yaml import MAX_PROBLEMS, MORE, KeyPath
 from hubtune.recipe.wording import escaped, found, short
 

@@ -14,7 +14,7 @@ from pydantic import AliasChoices
 from pydantic.fields import FieldInfo
 
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategy import Settings
+from hubtune.recipe.settings import Settings
 from hubtune.recipe.strict_yaml import KeyPath
 
 

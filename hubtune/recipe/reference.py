@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from hubtune.recipe.fields import choices, keys_of, sections_in, tag_of, wanted
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategy import Settings
+from hubtune.recipe.settings import Settings
 
 BEGIN = "<!-- keys: begin -->"
 END = "<!-- keys: end -->"

@@ -20,14 +20,16 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
+from hubtune.recipe.schedule import AnySchedule, AutoSchedule, named
+from hubtune.recipe.settings import Settings
 from hubtune.recipe.strategy import (
     DefaultFinetuneStrategy,
     GradientStrategy,
     LastStageStrategy,
     ScratchStrategy,
-    Settings,
     Strategy,
 )
+from hubtune.recipe.training import ClipSettings, Loss, LossSettings, Optimizer, OptimizerSettings
 
 
 def _as_text(value: Any) -> Any:
@@ -102,11 +104,40 @@ class TrainSection(Settings):
 
     epochs: int = Field(3, ge=1, le=100_000, validation_alias=AliasChoices("epochs", "num_epoch"))
     """Passes over the training list."""
-    batch_size: int = Field(32, ge=1, le=65_536)
-    """Pictures a step."""
-    learning_rate: float | None = Field(None, gt=0, le=10)
-    """Rate at the start; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from
-    scratch."""
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = 32
+    """Pictures a step; `auto`: 32, in as few parts as the memory allows."""
+    micro_batch: int | None = Field(None, ge=1, le=65_536)
+    """Pictures that are in memory at once; the gradients of a batch's parts are added up, which gives the
+    same steps (but for BatchNorm statistics, where they are updated). Default: the whole batch."""
+    learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] | None = None
+    """Rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`: a test of
+    a few dozen steps chooses it."""
+    optimizer: Optimizer = OptimizerSettings()
+    """What makes steps of gradients: a name, or a name with settings."""
+    schedule: Annotated[
+        Annotated[AnySchedule | AutoSchedule, Field(discriminator="name")], BeforeValidator(named)
+    ] = AutoSchedule()
+    """How the rate changes from step to step: a name, or a name with settings."""
+    clip: ClipSettings | None = None
+    """Limits on gradients; default: the strategy's own, mostly none."""
+    loss: Loss = LossSettings()
+    """What is minimised: a name, or a name with settings."""
+    balance: Literal["none", "auto", "weights", "sampler"] = "none"
+    """Classes with few pictures: `weights` makes each class count the same in the loss, `sampler` shows the
+    pictures of each class equally often, `auto` takes weights where one class has more than twice as many
+    as another; `none`: each picture counts the same."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the pooled features that each training step leaves out before the head."""
+    ema: float | None = Field(None, gt=0, lt=1)
+    """With, for example, 0.99, a moving average of the weights is measured and kept, not the weights."""
+    average_best: int | None = Field(None, ge=2, le=100)
+    """At the end, the mean weights of so many best evaluations are measured, and kept if they are better."""
+    early_stopping: int | None = Field(None, ge=1)
+    """Training ends after so many evaluations without a better one."""
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    """Mixed precision on a GPU: `auto` takes bf16 where the GPU has it, else fp16. On a CPU it is off."""
+    loss_scale: Annotated[float, Field(gt=0)] | Literal["dynamic"] = "dynamic"
+    """With fp16, factor on the loss (PaddleCV's `scale_loss`)."""
     eval_interval: int = Field(100, ge=1)
     """Steps between evaluations on the validation list; each epoch's end has one, too."""
     log_interval: int = Field(10, ge=1)
@@ -183,9 +214,14 @@ class RunConfig(TrainSection, PictureSettings):
         return self
 
     @property
+    def pictures_per_step(self) -> int:
+        """The batch size as a number."""
+        return 32 if self.batch_size == "auto" else self.batch_size
+
+    @property
     def rate(self) -> float:
-        """The learning rate at the start, every default applied."""
-        if self.learning_rate is not None:
+        """The learning rate, every default applied; of ``auto``, the strategy's own."""
+        if isinstance(self.learning_rate, float):
             return self.learning_rate
         # `frozen` has no rate, and nothing asks it for one.
         assert isinstance(self.strategy, GradientStrategy | LastStageStrategy)

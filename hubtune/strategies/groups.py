@@ -1,8 +1,9 @@
-"""From rules to parameter groups: which parameters are trained, how fast, and with how much decay."""
+"""From rules to parameter groups: which parameters are trained, when, how fast, and with what decay."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import paddle
 
@@ -24,9 +25,22 @@ class Named:
     name: str
     tensor: paddle.Tensor
 
+    def matches(self, rule: Rule) -> bool:
+        """Whether a rule is about this parameter."""
+        if rule.dimensions is not None and len(self.tensor.shape) != rule.dimensions:
+            return False
+        return any(fnmatchcase(name, rule.match) for name in (self.stage, f"{self.stage}/{self.name}"))
 
-def match_rules(rules: Sequence[Rule], parameters: Iterable[Named]) -> list[tuple[Named, Rule]]:
+
+def match_rules(
+    rules: Sequence[Rule], parameters: Iterable[Named], *, idle: bool = False
+) -> list[tuple[Named, Rule]]:
     """Find the rule of each parameter: the first that matches its stage, or ``<stage>/<name>``.
+
+    Args:
+        rules: in order.
+        parameters: those that can be trained.
+        idle: whether a rule may match nothing; one that a person wrote may not.
 
     Raises:
         UsageError: if a parameter is matched by no rule, or a rule matches no parameter.
@@ -36,9 +50,7 @@ def match_rules(rules: Sequence[Rule], parameters: Iterable[Named]) -> list[tupl
     hits = dict.fromkeys(range(len(rules)), 0)
     for parameter in parameters:
         for number, rule in enumerate(rules):
-            if fnmatchcase(parameter.stage, rule.match) or fnmatchcase(
-                f"{parameter.stage}/{parameter.name}", rule.match
-            ):
+            if parameter.matches(rule):
                 hits[number] += 1
                 break
         else:
@@ -49,7 +61,7 @@ def match_rules(rules: Sequence[Rule], parameters: Iterable[Named]) -> list[tupl
         matched.append((parameter, rule))
     stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
     for number, count in hits.items():
-        if not count:
+        if not count and not idle:
             pattern = rules[number].match
             # A pattern whose parameters an earlier rule took is as idle as one that fits nothing.
             raise UsageError(
@@ -59,17 +71,51 @@ def match_rules(rules: Sequence[Rule], parameters: Iterable[Named]) -> list[tupl
     return matched
 
 
-def optimizer_groups(matched: Iterable[tuple[Named, Rule]]) -> list[dict[str, object]]:
-    """Paddle's parameter groups for the parameters that are trained; one group a (rate, decay) pair."""
-    groups: dict[tuple[float, float], list[paddle.Tensor]] = {}
+def is_frozen(rule: Rule, step: int, steps_per_epoch: int) -> bool:
+    """Whether a rule's parameters are frozen in the step after ``step`` steps."""
+    return rule.frozen or step < max(rule.frozen_steps, rule.frozen_epochs * steps_per_epoch)
+
+
+def optimizer_groups(
+    matched: Iterable[tuple[Named, Rule]], *, decoupled: bool = False
+) -> list[dict[str, Any]]:
+    """Paddle's parameter groups for the parameters that are ever trained.
+
+    One group for each rate and kind of decay. Values for L2-SP are taken as they are now.
+
+    Args:
+        matched: parameters with their rules.
+        decoupled: the optimiser is not to see ``weight_decay``, as it is taken off the weights.
+    """
+    groups: dict[tuple[float, float, float], list[paddle.Tensor]] = {}
     for parameter, rule in matched:
         if not rule.frozen:
-            groups.setdefault((rule.lr_mult, rule.weight_decay), []).append(parameter.tensor)
+            l2 = 0.0 if decoupled else rule.weight_decay
+            groups.setdefault((rule.lr_mult, l2, rule.l2sp), []).append(parameter.tensor)
     return [
-        {
-            "params": tensors,
-            "learning_rate": lr_mult,
-            "weight_decay": paddle.regularizer.L2Decay(weight_decay) if weight_decay else None,
-        }
-        for (lr_mult, weight_decay), tensors in groups.items()
+        {"params": tensors, "learning_rate": lr_mult, "weight_decay": _regularizer(l2, l2sp, tensors)}
+        for (lr_mult, l2, l2sp), tensors in groups.items()
     ]
+
+
+def _regularizer(l2: float, l2sp: float, tensors: Sequence[paddle.Tensor]) -> Any:
+    if l2sp:
+        return _StartingPoint(l2, l2sp, {tensor.name: tensor.detach().clone() for tensor in tensors})
+    return paddle.regularizer.L2Decay(l2) if l2 else None
+
+
+class _StartingPoint(paddle.regularizer.WeightDecayRegularizer):
+    """L2-SP: the gradient of the distance to the values at the start (Li, Grandvalet and Davoine, 2018)."""
+
+    def __init__(self, l2: float, l2sp: float, start: Mapping[str, paddle.Tensor]) -> None:
+        super().__init__()
+        self._l2, self._l2sp, self._start = l2, l2sp, start
+
+    def __call__(self, param: paddle.Tensor, grad: paddle.Tensor, block: Any) -> paddle.Tensor:
+        """What is added to the gradient."""
+        pull = self._l2sp * (param - self._start[param.name])
+        return pull + self._l2 * param if self._l2 else pull
+
+    def __str__(self) -> str:
+        """As Paddle shows regularizers."""
+        return f"L2SP, coefficient {self._l2sp:g}"

@@ -1,6 +1,168 @@
-"""Learning-rate schedules: pure functions, step → factor on the rate."""
+"""Learning-rate schedules: pure functions, number of steps done → rate of the next step.
+
+Throughout, ``step`` is the number of steps that are done (0 for the first step), ``total`` the number of all
+steps, and ``rate`` the recipe's learning rate. PaddleHub 1.x has the same formulas, unless it is said.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hubtune.recipe.schedule import (
+    AnySchedule,
+    ConstantSchedule,
+    CosineSchedule,
+    ExponentialSchedule,
+    LinearSchedule,
+    NoamSchedule,
+    OneCycleSchedule,
+    PiecewiseSchedule,
+    PolynomialSchedule,
+    SlantedTriangleSchedule,
+    StepSchedule,
+    Warmup,
+)
 
 
-def linear_decay(step: int, total: int) -> float:
-    """Fall linearly from 1 at step 0 to 0 at step ``total`` (PaddleHub's ``linear_decay``)."""
-    return max(0.0, 1.0 - step / total)
+@dataclass(frozen=True)
+class Span:
+    """How long a run is.
+
+    Attributes:
+        epochs: passes over the training list.
+        pictures: in the training list.
+        batch_size: pictures a step; the last step of an epoch may have fewer.
+    """
+
+    epochs: int
+    pictures: int
+    batch_size: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch."""
+        return -(-self.pictures // self.batch_size)
+
+    @property
+    def total(self) -> int:
+        """Steps in the run."""
+        return self.epochs * self.steps_per_epoch
+
+    def pictures_before(self, step: int) -> int:
+        """How many training pictures the steps before this one have seen."""
+        epochs, steps = divmod(step, self.steps_per_epoch)
+        return epochs * self.pictures + steps * self.batch_size
+
+
+def rate_at(schedule: AnySchedule, step: int, span: Span, rate: float) -> float:
+    """The rate of the step after ``step`` steps.
+
+    Args:
+        schedule: its settings.
+        step: steps that are done, 0 for the first.
+        span: how long the run is.
+        rate: the recipe's rate.
+    """
+    total = span.total
+    if isinstance(schedule, SlantedTriangleSchedule):
+        return slanted_triangle(step, total, rate, schedule.cut_fraction, schedule.ratio)
+    if isinstance(schedule, OneCycleSchedule):
+        return one_cycle(step, total, rate, schedule.rise, schedule.start_divisor, schedule.end_divisor)
+    warm = warmup_steps(schedule.warmup, total)
+    if isinstance(schedule, NoamSchedule):
+        return noam(step, max(1, warm), rate)
+    if step < warm:
+        return warmup(step, warm, rate)
+    match schedule:
+        case ConstantSchedule():
+            return rate
+        case LinearSchedule():
+            return linear(step, total, rate, schedule.end, schedule.start_point)
+        case PolynomialSchedule():
+            return polynomial(step, total, rate, schedule.end, schedule.power)
+        case CosineSchedule():
+            return cosine(step - warm, total - warm, rate, schedule.end)
+        case StepSchedule():
+            return rate * schedule.gamma ** (step // _in_steps(schedule.every, schedule.unit, span))
+        case PiecewiseSchedule():
+            boundaries = [_in_steps(each, schedule.unit, span) for each in schedule.boundaries]
+            return piecewise(step, boundaries, [rate * factor for factor in schedule.factors])
+        case ExponentialSchedule():
+            return exponential(span.pictures_before(step), rate, schedule.a, schedule.b)
+
+
+def warmup_steps(value: Warmup, total: int) -> int:
+    """The number of steps of a warmup, of which a share (a float) of all steps is asked, or a number."""
+    return int(total * value) if isinstance(value, float) else value
+
+
+def warmup(step: int, steps: int, rate: float) -> float:
+    """Rise linearly from 0: rate·s/w."""
+    return rate * step / steps
+
+
+def linear(step: int, total: int, rate: float, end: float = 0.0, start_point: float = 0.0) -> float:
+    """Fall linearly to ``end``: (rate − end)(1 − s/T) + end, from a share of the steps on.
+
+    As in PaddleHub, the line is the same wherever it begins: the rate drops onto it there.
+    """
+    if step < int(total * start_point):
+        return rate
+    return polynomial(step, total, rate, end, 1.0)
+
+
+def polynomial(step: int, total: int, rate: float, end: float, power: float) -> float:
+    """Fall to ``end`` as (rate − end)(1 − s/T)^power + end."""
+    return (rate - end) * max(0.0, 1.0 - step / total) ** power + end
+
+
+def cosine(step: float, total: float, rate: float, end: float) -> float:
+    """Fall to ``end`` along half a cosine (Loshchilov and Hutter, "SGDR", 2017, without restarts)."""
+    return end + (rate - end) * (1 + math.cos(math.pi * step / total)) / 2
+
+
+def noam(step: int, warm: int, rate: float) -> float:
+    """Rise linearly to ``rate`` at step w, and fall as 1/√s (Vaswani et al., 2017).
+
+    d^−½ · min(s^−½, s·w^−1.5) with s counted from 1, and with d = 1/(w·rate²), as PaddleHub sets it.
+    """
+    count = step + 1
+    return rate * math.sqrt(warm) * min(count**-0.5, count * warm**-1.5)
+
+
+def slanted_triangle(step: int, total: int, rate: float, cut_fraction: float, ratio: float) -> float:
+    """Rise from rate/ratio to ``rate`` in a first part of the steps, and fall back (Howard and Ruder, 2018).
+
+    cut = ⌊T·cut_fraction⌋; p = s/cut before it, 1 − (s − cut)/(T − cut) after; rate·(1 + p(ratio − 1))/ratio.
+    """
+    cut = int(total * cut_fraction)
+    share = step / cut if step < cut else 1 - (step - cut) / (total - cut)
+    return rate * (1 + share * (ratio - 1)) / ratio
+
+
+def piecewise(step: int, boundaries: Sequence[int], rates: Sequence[float]) -> float:
+    """The rate of the part that a step is in; a boundary belongs to the part that it begins."""
+    return rates[sum(step >= boundary for boundary in boundaries)]
+
+
+def exponential(pictures: int, rate: float, a: float, b: int) -> float:
+    """rate·a^⌊n/b⌋ after n pictures (the PaddlePaddle book's ``discexp``)."""
+    return rate * a ** (pictures // b)
+
+
+def one_cycle(
+    step: int, total: int, rate: float, rise: float, start_divisor: float, end_divisor: float
+) -> float:
+    """Rise from rate/start_divisor to ``rate``, and fall to rate/(start_divisor·end_divisor), along cosines.
+
+    Smith, "A disciplined approach to neural network hyper-parameters", 2018, with the cosines of fastai.
+    """
+    first, last = rate / start_divisor, rate / start_divisor / end_divisor
+    top = rise * total
+    if step < top:
+        return cosine(step, top, first, rate)
+    return cosine(step - top, total - top, rate, last)
+
+
+def _in_steps(count: int, unit: str, span: Span) -> int:
+    return count * span.steps_per_epoch if unit == "epochs" else count

@@ -16,8 +16,11 @@ from hubtune.errors import ModelError
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.sealed import damage, open_sealed, seal
+from hubtune.train.averages import MovingAverage
+from hubtune.train.update import Update
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
+_AVERAGE = "average.safetensors"
 _KEPT = 2  # the newest may be damaged
 
 
@@ -33,6 +36,7 @@ class TrainState:
         loss_sum: of the losses since the latest log line.
         correct: training pictures scored right since then.
         count: training pictures since then.
+        stale: evaluations since the best one.
     """
 
     step: int = 0
@@ -42,6 +46,7 @@ class TrainState:
     loss_sum: float = 0.0
     correct: int = 0
     count: int = 0
+    stale: int = 0
 
 
 class Checkpoints:
@@ -51,25 +56,34 @@ class Checkpoints:
         """Open the folder; it may not exist yet."""
         self.folder = folder
 
-    def save(self, state: TrainState, classifier: Classifier, optimizer: paddle.optimizer.Optimizer) -> None:
+    def save(
+        self,
+        state: TrainState,
+        classifier: Classifier,
+        update: Update,
+        average: MovingAverage | None = None,
+    ) -> None:
         """Write a checkpoint, and remove all but the two newest.
 
         Raises:
             MachineError: if it cannot be written; older ones stay.
         """
         model = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-        seal(
-            self.folder / f"step-{state.step}",
-            {
-                _MODEL: save(model),
-                _OPTIMIZER: save(_optimizer_state(optimizer, classifier)),
-                _STATE: (json.dumps(vars(state), indent=1) + "\n").encode(),
-            },
-        )
+        scale = {"loss_scale": update.precision.scale, "loss_scale_good": update.precision.good}
+        files = {
+            _MODEL: save(model),
+            _OPTIMIZER: save(_optimizer_state(update.optimizer, classifier)),
+            _STATE: (json.dumps({**vars(state), **scale}, indent=1) + "\n").encode(),
+        }
+        if average is not None:
+            files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
+        seal(self.folder / f"step-{state.step}", files)
         self.prune(_KEPT)
 
-    def restore(self, classifier: Classifier, optimizer: paddle.optimizer.Optimizer) -> TrainState | None:
-        """Bring network and optimizer to the newest checkpoint that is whole; ``None`` without any.
+    def restore(
+        self, classifier: Classifier, update: Update, average: MovingAverage | None = None
+    ) -> TrainState | None:
+        """Bring all to the newest checkpoint that is whole; ``None`` without any.
 
         Raises:
             ModelError: if there are checkpoints, but none is whole.
@@ -84,10 +98,15 @@ class Checkpoints:
                 open_sealed(folder, _MODEL, _OPTIMIZER, _STATE)
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
-                state = TrainState(**json.loads((folder / _STATE).read_bytes()))
+                entries = json.loads((folder / _STATE).read_bytes())
+                update.precision.scale = entries.pop("loss_scale", update.precision.scale)
+                update.precision.good = entries.pop("loss_scale_good", 0)
+                state = TrainState(**entries)
                 for name, tensor in classifier.state().items():
                     tensor.set_value(tensors[name])
-                _restore_optimizer(optimizer, classifier, moments)
+                _restore_optimizer(update.optimizer, classifier, moments)
+                if average is not None:
+                    average.restore(load_file(open_sealed(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, KeyError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
             return state

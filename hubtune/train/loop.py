@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import paddle
-from paddle.nn import functional
 
 from hubtune.data.loader import Batch
 from hubtune.errors import NumericError, StoppedError
@@ -17,10 +17,13 @@ from hubtune.evaluate import Metrics
 from hubtune.log import EVAL, TRAIN, logger
 from hubtune.models.classifier import Classifier, run_by_shape
 from hubtune.randomness import seed_of
+from hubtune.train.averages import MovingAverage
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop, StopRequested
+from hubtune.train.loss import Loss
 from hubtune.train.observer import Observer
 from hubtune.train.run_folder import RunFolder
+from hubtune.train.update import Update
 
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 _MUCH_WAITING = 0.2  # share of the time above which something should be done
@@ -37,8 +40,10 @@ class Plan:
         log_interval: steps between log lines.
         save_interval: steps between checkpoints; ``None`` for each epoch's end and every five minutes.
         keep_statistics: BatchNorm layers keep their pretrained statistics.
-        rate: step → learning rate.
+        rate: steps done → learning rate of the next step.
         seed: of the run.
+        micro_batch: pictures that are run at once; ``None`` for the whole batch.
+        early_stopping: evaluations without a better one after which training ends; ``None`` for never.
     """
 
     steps_per_epoch: int
@@ -49,6 +54,8 @@ class Plan:
     keep_statistics: bool
     rate: Callable[[int], float]
     seed: int
+    micro_batch: int | None = None
+    early_stopping: int | None = None
 
     def evaluates_after(self, step: int) -> bool:
         """Whether the validation list is evaluated after a step."""
@@ -62,11 +69,16 @@ class Plan:
             return step % self.save_interval == 0
         return step % self.steps_per_epoch == 0 or seconds > _SECONDS_BETWEEN_CHECKPOINTS
 
+    def has_stalled(self, state: TrainState) -> bool:
+        """Whether training ends for want of a better evaluation."""
+        return self.early_stopping is not None and state.stale >= self.early_stopping
+
 
 def fit(
     classifier: Classifier,
     forward: Callable[[paddle.Tensor], paddle.Tensor],
-    optimizer: paddle.optimizer.Optimizer,
+    update: Update,
+    loss: Loss,
     batches: Iterable[tuple[Batch, np.ndarray]],
     paths: Sequence[Path],
     plan: Plan,
@@ -74,6 +86,8 @@ def fit(
     *,
     evaluate: Callable[[], Metrics | None],
     keep_best: Callable[[Metrics | None], None],
+    consider: Callable[[Metrics], None] = lambda metrics: None,
+    average: MovingAverage | None = None,
     run: RunFolder,
     stop: Stop,
     observer: Observer,
@@ -83,14 +97,18 @@ def fit(
     Args:
         classifier: the network, on which ``state`` was reached.
         forward: what it makes logits ``[N, num_classes]`` of the batches' arrays with.
-        optimizer: its optimizer, likewise.
-        batches: the batches from step ``state.step`` on, each with the labels of its readable pictures.
+        update: what changes its parameters, likewise.
+        loss: what is minimised.
+        batches: the batches from step ``state.step`` on, each with the targets ``[N, num_classes]`` of its
+            readable pictures.
         paths: the training pictures, by the index that batches know them by.
         plan: what is done when.
         state: how far the run has come; brought up to date in place.
         evaluate: measures the network on the validation list; ``None`` where there is none.
         keep_best: saves the network as the best model; called when accuracy is higher than ever before, and,
             without any figure so far, at each evaluation.
+        consider: called with the figures of each evaluation, before ``keep_best``.
+        average: of the weights; measured and kept in their place.
         run: where checkpoints and history go.
         stop: asked after each step.
         observer: told about each step.
@@ -110,47 +128,54 @@ def fit(
 
     def save() -> None:
         check_weights()
-        checkpoints.save(state, classifier, optimizer)
+        checkpoints.save(state, classifier, update, average)
 
     def validate() -> None:
-        metrics = evaluate()
-        # Without a figure the newest model is kept, unless one with a figure is there.
-        best = state.best_accuracy is None or (metrics is not None and metrics.accuracy > state.best_accuracy)
-        if metrics is not None:
-            _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
-            log_evaluation("dev", metrics)
-            run.history.append({"step": state.step, "list": "validate", **metrics.as_dict()})
-            observer.evaluated("validate", metrics, step=state.step, best=best)
-        if best:
-            state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
-            check_weights()
-            keep_best(metrics)
+        with nullcontext() if average is None else average.in_place():
+            metrics = evaluate()
+            # Without a figure the newest model is kept, unless one with a figure is there.
+            best = state.best_accuracy is None or (
+                metrics is not None and metrics.accuracy > state.best_accuracy
+            )
+            if metrics is not None:
+                _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
+                log_evaluation("dev", metrics)
+                run.history.append({"step": state.step, "list": "validate", **metrics.as_dict()})
+                observer.evaluated("validate", metrics, step=state.step, best=best)
+                consider(metrics)
+            if best:
+                state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
+                check_weights()
+                keep_best(metrics)
+        state.stale = 0 if best else state.stale + 1
         state.evaluated = state.step
         classifier.start_training(keep_statistics=plan.keep_statistics)
 
     try:
+        update.begin(state.step)
         classifier.start_training(keep_statistics=plan.keep_statistics)
         if plan.evaluates_after(state.step) and state.evaluated < state.step:
             validate()
-        for batch, labels in batches:
+        for batch, targets in batches if not plan.has_stalled(state) else ():
             stop.check()
             watch.waited(batch.waited)
             rate = plan.rate(state.step)
+            if update.begin(state.step):
+                classifier.start_training(keep_statistics=plan.keep_statistics)
             if batch.arrays:
                 paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
-                logits = run_by_shape(forward, batch.arrays)
-                mean = functional.cross_entropy(logits, paddle.to_tensor(labels))
-                loss = float(mean)
                 shown = [str(paths[index]) for index in batch.indices]
-                _check_finite(loss, "the loss", state.step + 1, run, plan, shown)
-                mean.backward()
-                optimizer.set_lr(rate)
-                optimizer.step()
-                optimizer.clear_grad()
-                correct = int((logits.numpy().argmax(axis=1) == labels).sum())
-                state.loss_sum += loss * len(labels)
+                mean, correct = 0.0, 0
+                for cost, right in _costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
+                    _check_finite(float(cost), "the loss", state.step + 1, run, plan, shown)
+                    (cost * (update.precision.scale / len(targets))).backward()
+                    mean, correct = mean + float(cost) / len(targets), correct + right
+                update.apply(rate)
+                if average is not None:
+                    average.update(state.step + 1)
+                state.loss_sum += mean * len(targets)
                 state.correct += correct
-                state.count += len(labels)
+                state.count += len(targets)
             state.step += 1
             mean_loss, accuracy = state.loss_sum / max(1, state.count), state.correct / max(1, state.count)
             observer.advance(len(batch.indices) + len(batch.bad), loss=mean_loss, accuracy=accuracy)
@@ -164,9 +189,15 @@ def fit(
                 state.loss_sum, state.correct, state.count = 0.0, 0, 0
             if plan.evaluates_after(state.step):
                 validate()
-            if plan.saves_after(state.step, watch.since_save()):
+            if plan.saves_after(state.step, watch.since_save()) or plan.has_stalled(state):
                 save()
                 watch.saved()
+            if plan.has_stalled(state):
+                observer.notice(
+                    f"Training ends early, at step {state.step} of {plan.total_steps}: the last "
+                    f"{state.stale} evaluations were no better."
+                )
+                break
         watch.tell_waiting()
         stop.check()
     except StopRequested:
@@ -176,6 +207,24 @@ def fit(
             stop.exit_code,
             run.path,
         ) from None
+
+
+def _costs(
+    forward: Callable[[paddle.Tensor], paddle.Tensor],
+    update: Update,
+    loss: Loss,
+    arrays: Sequence[np.ndarray],
+    targets: np.ndarray,
+    micro_batch: int | None,
+) -> Iterator[tuple[paddle.Tensor, int]]:
+    """The summed loss of each part of a batch, and how many of its pictures were scored right."""
+    size = micro_batch or len(arrays)
+    for start in range(0, len(arrays), size):
+        part = targets[start : start + size]
+        with update.precision.cast():
+            logits = run_by_shape(forward, arrays[start : start + size])
+        right = logits.astype("float32").numpy().argmax(axis=1) == part.argmax(axis=1)
+        yield loss(logits, part), int(right.sum())
 
 
 def _check_finite(value: float, what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> None:

@@ -105,6 +105,9 @@ def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path)
             )
 
 
+_RANGE_TEST = "learning_rate.json"
+
+
 class RunFolder:
     """A run folder in use; made by :func:`open_run`."""
 
@@ -118,7 +121,8 @@ class RunFolder:
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
-        (self.path / "skipped.csv").unlink(missing_ok=True)
+        for name in ("skipped.csv", _RANGE_TEST):
+            (self.path / name).unlink(missing_ok=True)
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
         write_atomically(self.path / RECIPE_FILE, recipe)
 
@@ -173,6 +177,15 @@ class RunFolder:
         if not {"best_step", "validate", "test"} <= set(result):
             raise ModelError(f"{file} is damaged: remove it, and resume the run")
         return result
+
+    def write_range_test(self, found: Mapping[str, Any]) -> None:
+        """Write ``learning_rate.json``: what a test of learning rates has found."""
+        write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
+
+    def read_range_test(self) -> dict[str, Any] | None:
+        """Read ``learning_rate.json``; ``None`` where there was no test."""
+        file = self.path / _RANGE_TEST
+        return _read_json(file) if file.exists() else None
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
         """Write ``nan_report.json`` and return where it is."""

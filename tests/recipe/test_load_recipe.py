@@ -60,7 +60,7 @@ def test_no_and_a_time_stay_text(tmp_path: Path) -> None:
 
 def test_a_list_of_rules_is_a_strategy(tmp_path: Path) -> None:
     recipe = load(tmp_path, SHORT + "strategy:\n- {match: stem, frozen: true}\n- match: '*'\n")
-    assert recipe.strategy.rules() == [Rule(match="stem", frozen=True), Rule(match="*")]
+    assert recipe.strategy.rules([]) == [Rule(match="stem", frozen=True), Rule(match="*")]
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_fine(tmp_path: Path) -> None:
@@ -99,7 +99,8 @@ run: 2024
         "r.yaml:5:12: data.workers must be a whole number from 1 to 64, not the number 0",
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
-        "r.yaml:8:11: strategy must be one of default_finetune, scratch, rules, frozen, last_stage, not the "
+        "r.yaml:8:11: strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, "
+        "combined, scratch, rules, frozen, last_stage, not the "
         "text 'defalt_finetune'. Did you mean 'default_finetune'?",
         "r.yaml:10:3: unknown key 'learnig_rate' in train. Did you mean 'learning_rate'?",
         "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536, not the number 4.5",
@@ -307,7 +308,7 @@ def test_python_objects_are_checked_like_files() -> None:
         make_recipe(data, source="demo")  # type: ignore[arg-type]
     assert caught.value.problems == [
         "demo: data.base must be text that is not empty, not an object of the type object",
-        "demo: unknown key '1' in item 1 of strategy.list. Allowed: match, lr_mult, weight_decay, frozen",
+        "demo: unknown key '1' in item 1 of strategy.list. Allowed: match, dimensions, lr_mult, weight_decay, decoupled_decay, l2sp, frozen, frozen_epochs, frozen_steps",
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
         "demo: unknown key '3' in train. Allowed: epochs, batch_size, learning_rate, eval_interval, "

@@ -24,7 +24,10 @@ def test_every_key_is_explained() -> None:
 
 def test_a_row_tells_what_is_allowed() -> None:
     row = next(row for row in reference_rows() if row.key == "batch_size")
-    assert row == ("train", "batch_size", "a whole number from 1 to 65536", "`32`", "Pictures a step.")
+    assert row == (
+        *("train", "batch_size", "a whole number from 1 to 65536 or auto", "`32`"),
+        "Pictures a step; `auto`: 32, in as few parts as the memory allows.",
+    )
 
 
 def test_every_example_in_the_docs_is_a_recipe(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def test_the_short_form_of_a_module_grows() -> None:
 def test_a_strategys_setting_keeps_its_name(sections: dict[str, Any]) -> None:
     strategy = recipe("strategy.regularization_coeff=0", **sections).strategy
     assert strategy.model_dump() == {
-        "name": "default_finetune", "learning_rate": None, "regularization_coeff": 0.0,
+        "name": "default_finetune", "learning_rate": None, "optimizer_name": "adam",
+        "regularization_coeff": 0.0,
     }  # fmt: skip
 
 
@@ -81,7 +82,8 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         ("run=[!!str 1]", "tags (!!str) are not allowed here: remove it"),
         (
             "strategy=frozn",
-            "strategy must be one of default_finetune, scratch, rules, frozen, last_stage, not the text "
+            "strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, combined, "
+            "scratch, rules, frozen, last_stage, not the text "
             "'frozn'. Did you mean 'frozen'?",
         ),
     ],

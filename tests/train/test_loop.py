@@ -8,11 +8,17 @@ from hubtune.data.loader import Batch
 from hubtune.evaluate import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.schema import RunConfig
+from hubtune.recipe.training import LossSettings
+from hubtune.strategies.groups import Named
+from hubtune.strategies.method import method_of
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop
 from hubtune.train.loop import Plan, fit
+from hubtune.train.loss import Loss, one_hot
 from hubtune.train.observer import Observer
 from hubtune.train.run_folder import RunFolder
+from hubtune.train.update import Update
 
 
 def _plan(**options):
@@ -33,12 +39,16 @@ def _batches(count):
     random = np.random.default_rng(0)
     for _ in range(count):
         arrays = list(random.standard_normal((2, 3, 32, 32)).astype(np.float32))
-        yield Batch([0, 1], arrays, {}), np.array([0, 1])
+        yield Batch([0, 1], arrays, {}), one_hot([0, 1], 2)
+
+
+def update_of(classifier, **config):
+    named = [Named(*entry) for entry in classifier.trained_parameters()]
+    return Update(method_of(RunConfig(**config), named, 1e-3), 4)
 
 
 def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
     classifier = Classifier(find("smallnet").backbone, 2)
-    optimizer = paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
     (tmp_path / "run").mkdir(exist_ok=True)
     kept, answers, state = [], iter(accuracies), TrainState()
 
@@ -49,7 +59,8 @@ def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
     fit(
         classifier,
         classifier,
-        optimizer,
+        update_of(classifier),
+        Loss(LossSettings()),
         batches or _batches(8),
         ["a.png", "b.png"],
         plan or _plan(),
@@ -92,12 +103,11 @@ def test_a_step_without_readable_pictures_changes_nothing(tmp_path):
 def test_a_checkpoint_brings_network_and_optimizer_back(tmp_path):
     def pair():
         classifier = Classifier(find("smallnet").backbone, 2)
-        return classifier, paddle.optimizer.Adam(1e-3, parameters=classifier.parameters())
+        return classifier, update_of(classifier)
 
-    def step(classifier, optimizer):
+    def step(classifier, update):
         classifier(paddle.ones([2, 3, 32, 32])).sum().backward()
-        optimizer.step()
-        optimizer.clear_grad()
+        update.apply(1e-3)
 
     first, optimizer = pair()
     step(first, optimizer)

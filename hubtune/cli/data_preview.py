@@ -1,0 +1,342 @@
+"""``hubtune data preview``."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from os.path import lexists
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+
+from hubtune.cli.answers import check_target, trust_option
+from hubtune.cli.output import on_terminal, print_json, say, shown
+from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.recipe.augment import PRESETS, AugmentSettings, long_augment
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hubtune.data.lists import Example
+    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.report.pictures import Cell
+
+_SIDE = 224  # of a picture on the sheet, pixels: most networks' input as it is
+# PNG keeps this among its first bytes; it tells a preview from a picture that is somebody's work.
+_MARK = "hubtune data preview"
+_MARKED = b"tEXtSoftware\0" + _MARK.encode()
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is shown.
+
+    Attributes:
+        examples: the training list.
+        labels: class names.
+        view: how evaluation sees a picture.
+        settings: what training does to it.
+        name: names the settings.
+        seed: the run's.
+    """
+
+    examples: "list[Example]"
+    labels: list[str]
+    view: "Preprocessing"
+    settings: AugmentSettings
+    name: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A training picture as the network sees it, uint8 ``[height, width, 3]`` each.
+
+    Attributes:
+        example: the picture.
+        plain: in evaluation.
+        augmented: in each epoch, from the first.
+    """
+
+    example: "Example"
+    plain: np.ndarray
+    augmented: list[np.ndarray]
+
+
+@click.command()
+@click.argument("data", metavar="FOLDER|RECIPE", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default="preview.png",
+    show_default=True,
+    metavar="FILE",
+    help="A .png file; an earlier preview is replaced.",
+)
+@click.option(
+    "--augment",
+    type=click.Choice([*PRESETS]),
+    help="A preset; default: the recipe's, or standard for a folder.",
+)
+@click.option("--count", type=click.IntRange(1, 12), default=6, show_default=True, help="How many pictures.")
+@click.option(
+    "--epochs", type=click.IntRange(1, 6), default=5, show_default=True, help="How many epochs of each."
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of the run; default: the recipe's, or 0.")
+@click.option(
+    "--module",
+    metavar="NAME",
+    help="The module that will see them; default: the recipe's, or 224 × 224 pixels for a folder.",
+)
+@trust_option
+@click.option("--force", is_flag=True, help="Replace a file that is no preview.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+def command(
+    data: Path,
+    output: Path,
+    augment: str | None,
+    count: int,
+    epochs: int,
+    seed: int | None,
+    module: str | None,
+    trust_code: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Draw what the network will see of a few training pictures.
+
+    A row is a picture: first as evaluation sees it, then as training does in each epoch, drawn exactly as a
+    run with this seed would. With mixup or CutMix, the last rows show mixed pictures and their shares.
+
+    \b
+    hubtune data preview pics/ --augment strong
+    hubtune data preview recipes/idol5.yaml -o idol5.png
+    """
+    _check_output(output, force)
+    recipe = _recipe_file(data)
+    if recipe is not None:
+        source = _from_recipe(recipe, augment, seed, module, trust_code)
+    else:
+        source = _from_folder(data, augment or "standard", seed or 0, module, trust_code)
+    say(f"{source.name}: {_in_words(source.settings)}")
+    if not source.examples:
+        raise DataError(f"The training list of {data} has no picture")
+
+    from hubtune.data.scan import counted
+    from hubtune.report.pictures import contact_sheet
+
+    rows = _rows(source, count, epochs)
+    columns = 1 + epochs
+    cells = [cell for row in rows for cell in _cells(source, row)]
+    cells += [cell for kind in ("mixup", "cutmix") for cell in _mixed(source, rows, kind, columns)]
+    title = f"{source.name}: {source.view.in_words}, seed {source.seed}"
+    drawn = contact_sheet(cells, columns=columns, side=_SIDE, title=title)
+    _write(output, drawn.image)
+    if as_json:
+        print_json(
+            {
+                "output": str(output),
+                "pictures": [
+                    {"path": str(row.example.path), "label": source.labels[row.example.label]} for row in rows
+                ],
+                "preprocessing": source.view.model_dump(),
+                "augment": source.settings.model_dump(),
+                "seed": source.seed,
+            }
+        )
+    say(f"{counted(len(rows), 'picture')} in {counted(epochs, 'epoch')} written to {shown(str(output))}")
+    if not drawn.complete:
+        say(
+            "No font on this machine can draw all class names; the sheet has the classes' numbers. "
+            "Install one, such as Noto Sans CJK, and run this again"
+        )
+
+
+def _check_output(output: Path, force: bool) -> None:
+    """Refuse a place that cannot be written, or that has something else, before any work is done."""
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"-o {output}: name a file that ends in .png")
+    check_target(output, "-o")
+    if force or not lexists(output):
+        return
+    try:
+        with output.open("rb") as file:
+            if _MARKED in file.read(256):
+                return
+    except OSError:
+        pass  # a link that leads nowhere, or a file of somebody else's
+    raise UsageError(
+        f"{output} is there already, and is no preview: add --force to replace it, or name another file"
+    )
+
+
+def _recipe_file(data: Path) -> Path | None:
+    """The recipe that is meant, a run's own among them; ``None`` for a folder of pictures or lists."""
+    from hubtune.train.run_folder import RECIPE_FILE, is_run
+
+    if data.is_dir():
+        return data / RECIPE_FILE if is_run(data) else None
+    if not data.exists() and not data.suffix:
+        raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
+    return data
+
+
+def _from_recipe(
+    file: Path, augment: str | None, seed: int | None, module: str | None, trust_code: bool
+) -> _Source:
+    from hubtune.data.dataset import ListDataset
+    from hubtune.recipe.load import load_recipe
+    from hubtune.train.run_folder import RECIPE_FILE
+
+    recipe = load_recipe(file)
+    used = recipe.strategy.train_keys
+    if used is not None and "augment" not in used:
+        say(f"Not used by strategy {recipe.strategy.name}: train.augment; it sees pictures as they are")
+    # What a run's folder says is not the word of whoever looks at it.
+    trust_code = trust_code or (recipe.module.trust_code and file.name != RECIPE_FILE)
+    dataset = ListDataset(recipe.data.base, recipe.data.train, label_list_file=recipe.data.labels)
+    return _Source(
+        dataset.examples("train"),
+        dataset.label_list,
+        _view(module or recipe.module.name, trust_code, recipe.data.fit),
+        AugmentSettings.model_validate(long_augment(augment or recipe.train.augment)),
+        augment or file.name,
+        recipe.train.seed if seed is None else seed,
+    )
+
+
+def _from_folder(folder: Path, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
+    from hubtune.cli.lists import base_of, default_split
+    from hubtune.cli.progress import counting_bar
+    from hubtune.data.dataset import ListDataset
+    from hubtune.data.lists import Example
+    from hubtune.data.preprocessing import Preprocessing
+
+    base = base_of(folder)
+    if base is not None:
+        dataset = ListDataset(base)
+        examples, labels = dataset.examples("train"), dataset.label_list
+    else:
+        with counting_bar("reading pictures") if on_terminal() else nullcontext() as advance:
+            split = default_split(folder, advance)
+        examples = [Example(picture.path, label) for picture, label in split.lists["train"]]
+        labels = split.labels
+    # Without a module, as most take pictures; and without Paddle.
+    view = Preprocessing() if module is None else _view(module, trust_code, None)
+    return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
+
+
+def _view(module: str, trust_code: bool, fit: str | None) -> "Preprocessing":
+    """How evaluation sees a picture under a module."""
+    from pydantic import ValidationError
+
+    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.hub.registry import resolve
+
+    view = resolve(module, trust_code=trust_code).preprocessing
+    if fit is None:
+        return view
+    try:
+        return Preprocessing.model_validate({**view.model_dump(), "fit": fit})
+    except ValidationError as error:
+        raise UsageError(f"fit: {fit} does not go with {module}: {error.errors()[0]['msg']}") from error
+
+
+def _in_words(settings: AugmentSettings) -> str:
+    """The settings that were made, as a recipe has them."""
+    given = settings.model_dump(exclude_defaults=True)
+    return ", ".join(f"{key} {value}" for key, value in given.items()) or "pictures stay as they are"
+
+
+def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
+    """The first pictures that can be read of a random order in which classes take turns."""
+    from hubtune.data.augment import augmented, read_picture
+    from hubtune.data.image import PictureError
+    from hubtune.randomness import generator
+
+    rows: dict[int, _Row] = {}
+    for index in _in_turns([example.label for example in source.examples], source.seed):
+        example = source.examples[index]
+        try:
+            plain = np.asarray(source.view.read(example.path))
+            image = read_picture(example.path, source.view, source.settings)
+        except PictureError as error:
+            say(f"left out: {shown(str(error))}")
+            continue
+        seeds = (generator(source.seed, "augment", epoch, index) for epoch in range(epochs))
+        changed = [augmented(image, source.view, source.settings, random) for random in seeds]
+        rows[index] = _Row(example, plain, changed)
+        if len(rows) == count:
+            break
+    if not rows:
+        raise DataError(f"None of the {len(source.examples):,} training pictures can be read")
+    return [rows[index] for index in sorted(rows, key=lambda index: (source.examples[index].label, index))]
+
+
+def _in_turns(labels: Sequence[int], seed: int) -> list[int]:
+    """All indices in random order, but each class's first before any class's second, and so on."""
+    from hubtune.randomness import generator
+
+    order = generator(seed, "preview").permutation(len(labels)).tolist()
+    seen: Counter[int] = Counter()
+    turns = {}
+    for index in order:
+        turns[index] = seen[labels[index]]
+        seen[labels[index]] += 1
+    return sorted(order, key=turns.__getitem__)
+
+
+def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
+    from PIL import Image
+
+    from hubtune.report.pictures import Cell
+
+    label = row.example.label
+    yield Cell(Image.fromarray(row.plain), source.labels[label], fallback=f"class {label}")
+    for epoch, pixels in enumerate(row.augmented, start=1):
+        yield Cell(Image.fromarray(pixels), f"epoch {epoch}")
+
+
+def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Iterator[Cell]":
+    """So many mixed pictures of one kind, with the shares of their classes; none where it is off."""
+    from PIL import Image
+
+    from hubtune.data.mix import mix_batch
+    from hubtune.randomness import generator
+    from hubtune.report.pictures import Cell
+
+    alone = {other: 0.0 for other in ("mixup", "cutmix") if other != kind}
+    settings = source.settings.model_copy(update=alone)
+    if not settings.mixes:
+        return
+    scale, shift = source.view.scale_and_shift
+    labels = [row.example.label for row in rows]
+    for number in range(count):
+        step, place = divmod(number, len(rows))
+        seen = [source.view.normalise(row.augmented[step % len(row.augmented)]) for row in rows]
+        random = generator(source.seed, "mix", step)
+        mixed, targets = mix_batch(seen, labels, len(source.labels), settings, random)
+        pixels = (mixed[place] + shift[:, None, None]) / scale[:, None, None]
+        picture = Image.fromarray(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
+        shares = targets[place]
+        classes = [label for label in np.argsort(-shares, kind="stable").tolist() if shares[label]]
+        caption = " + ".join(f"{100 * shares[label]:.0f} % {source.labels[label]}" for label in classes)
+        fallback = " + ".join(f"{100 * shares[label]:.0f} % class {label}" for label in classes)
+        yield Cell(picture, caption, fallback=fallback)
+
+
+def _write(output: Path, sheet: "Image.Image") -> None:
+    from PIL.PngImagePlugin import PngInfo
+
+    from hubtune.files import replacing
+
+    mark = PngInfo()
+    mark.add_text("Software", _MARK)
+    try:
+        with replacing(output) as file:
+            sheet.save(file, "PNG", pnginfo=mark)
+    except OSError as error:
+        raise MachineError(f"{output} cannot be written: {error.strerror or error}") from error

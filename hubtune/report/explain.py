@@ -1,0 +1,154 @@
+"""What a recipe comes to: for each parameter the rule it is trained by, and its rate in each epoch."""
+
+import io
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from hubtune.hub.module import Module
+from hubtune.models.classifier import Classifier
+from hubtune.recipe.schema import Recipe
+from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, Rule
+from hubtune.strategies.groups import Named, is_frozen
+from hubtune.strategies.method import Method, method_of
+from hubtune.strategies.schedules import Span
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How one parameter is trained.
+
+    Attributes:
+        stage: the stage that it belongs to.
+        name: its name in the state dict.
+        shape: its shape.
+        rule: the rule that decides, as a recipe would write it.
+        number: that rule's place in the list, from 1.
+        trained: whether it is trained in each epoch's first step.
+        rates: its rate in that step; 0 where it is frozen.
+    """
+
+    stage: str
+    name: str
+    shape: tuple[int, ...]
+    rule: Rule
+    number: int
+    trained: list[bool]
+    rates: list[float]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a network is trained.
+
+    Attributes:
+        method: rules, optimiser, schedule and limits.
+        span: how long the run is.
+        parameters: stem to head.
+        rates: of each step, before the rules' factors.
+    """
+
+    method: Method
+    span: Span
+    parameters: list[Explained]
+    rates: list[float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        method = self.method
+        return {
+            "optimizer": method.optimizer.model_dump(),
+            "schedule": method.schedule.model_dump(),
+            "clip": method.clip.model_dump(),
+            "learning_rate": method.rate,
+            "epochs": self.span.epochs,
+            "steps_per_epoch": self.span.steps_per_epoch,
+            "parameters": [
+                {
+                    "stage": each.stage,
+                    "name": each.name,
+                    "shape": list(each.shape),
+                    "rule": each.number,
+                    **each.rule.model_dump(),
+                    "trained": each.trained,
+                    "rates": each.rates,
+                }
+                for each in self.parameters
+            ],
+            "rates": self.rates,
+        }
+
+    def groups(self) -> list[list[Explained]]:
+        """The parameters of each stage that one rule decides about, stem to head."""
+        found: dict[tuple[str, int], list[Explained]] = {}
+        for each in self.parameters:
+            found.setdefault((each.stage, each.number), []).append(each)
+        return [*found.values()]
+
+
+def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
+    """Work out how each parameter of a recipe's network is trained; no weights are read.
+
+    Args:
+        recipe: one that trains by gradients.
+        pictures: in the training list.
+        classes: how many there are.
+
+    Raises:
+        UsageError: if the rules do not fit the network.
+        ModelError: if there is no such module.
+    """
+    config = recipe.config()
+    assert isinstance(config.strategy, LastStageStrategy) or not isinstance(config.strategy, HeadSettings)
+    module = Module(recipe.module.name, weights=None, trust_code=recipe.module.trust_code)
+    classifier = Classifier(module.backbone, classes, hidden_units=config.hidden_units)
+    named = [Named(*entry) for entry in classifier.trained_parameters()]
+    method = method_of(config, named, config.rate)
+    span = Span(config.epochs, pictures, config.pictures_per_step)
+    rate_of = method.rates(span)
+    numbers = {id(rule): number for number, rule in enumerate(method.rules, 1)}
+    steps = span.steps_per_epoch
+    parameters = []
+    for parameter, rule in method.matched:
+        starts = [epoch * steps for epoch in range(span.epochs)]
+        trained = [not is_frozen(rule, start, steps) for start in starts]
+        rates = [on * rule.lr_mult * rate_of(start) for on, start in zip(trained, starts, strict=True)]
+        shape = tuple(parameter.tensor.shape)
+        parameters.append(
+            Explained(parameter.stage, parameter.name, shape, rule, numbers[id(rule)], trained, rates)
+        )
+    return Explanation(method, span, parameters, [rate_of(step) for step in range(span.total)])
+
+
+def draw_rates(explanation: Explanation) -> bytes:
+    """Draw the rate of each group of parameters against the steps; a PNG picture."""
+    import matplotlib as mpl  # here, as it takes a second
+
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    span = explanation.span
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    curves: dict[tuple[float, ...], list[str]] = {}
+    for group in explanation.groups():
+        rule = group[0].rule
+        values = tuple(
+            0.0 if is_frozen(rule, step, span.steps_per_epoch) else rule.lr_mult * rate
+            for step, rate in enumerate(explanation.rates)
+        )
+        names = curves.setdefault(values, [])
+        if group[0].stage not in names:
+            names.append(group[0].stage)
+    places = [step / span.steps_per_epoch for step in range(span.total)]
+    for values, names in curves.items():
+        label = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+        axes.step([*places, span.epochs], [*values, values[-1]], where="post", label=label)
+    axes.set(xlabel="epoch", ylabel="learning rate", xlim=(0, span.epochs))
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format="png")
+    plt.close(figure)
+    return content.getvalue()
