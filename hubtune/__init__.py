@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from hubtune.recipe.strategy import CombinedStrategy as CombinedStrategy
     from hubtune.recipe.strategy import DefaultFinetuneStrategy as DefaultFinetuneStrategy
     from hubtune.recipe.strategy import DefaultStrategy as DefaultStrategy
+    from hubtune.recipe.strategy import FromFrozenStrategy as FromFrozenStrategy
     from hubtune.recipe.strategy import FrozenStrategy as FrozenStrategy
     from hubtune.recipe.strategy import L2SPFinetuneStrategy as L2SPFinetuneStrategy
     from hubtune.recipe.strategy import LastStageStrategy as LastStageStrategy
@@ -72,6 +73,7 @@ _HOMES = {
         "CombinedStrategy",
         "DefaultFinetuneStrategy",
         "DefaultStrategy",
+        "FromFrozenStrategy",
         "FrozenStrategy",
         "L2SPFinetuneStrategy",
         "LastStageStrategy",

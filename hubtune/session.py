@@ -12,10 +12,9 @@ import paddle
 from paddle import nn
 from pydantic import ValidationError
 
-from hubtune.data.augment import augment
+from hubtune.data.augment import augmented, read_picture
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.decoded import DecodedPictures
-from hubtune.data.image import decode
 from hubtune.data.lists import Example
 from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import DataError, MachineError, ModelError, StoppedError, UsageError
@@ -31,8 +30,15 @@ from hubtune.log import EVAL, duration, logger
 from hubtune.model import load_model
 from hubtune.models.classifier import Classifier
 from hubtune.randomness import generator, seed_of
+from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, ScratchStrategy
+from hubtune.recipe.strategy import (
+    FromFrozenStrategy,
+    HeadSettings,
+    LastStageStrategy,
+    ScratchStrategy,
+    SolvedStrategy,
+)
 from hubtune.scores import Outcome, Output, mean_of, predict_scores, sample_of, softmax
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop, StopRequested
@@ -102,10 +108,12 @@ class Session:
         try:
             self.skipped.check_headers(self.stop.check)
         except StopRequested:
-            raise StoppedError("Stopped before training began", self.stop.exit_code, self.run.path) from None
+            raise self._stopped_before_training() from None
         strategy = self.config.strategy
         if isinstance(strategy, LastStageStrategy):
             return self._fit_last_stage(strategy)
+        if isinstance(strategy, FromFrozenStrategy):
+            return self._fit_from_frozen(strategy)
         if isinstance(strategy, HeadSettings):
             return self._solve(strategy)
         self._fit(self.classifier, self._prepare_picture, TrainState())
@@ -180,10 +188,30 @@ class Session:
             self.observer.evaluated("validate", metrics, step=0, best=True)
         self._keep_best(metrics, step=0)
 
+    def _start_from_frozen(self, strategy: SolvedStrategy) -> TrainState:
+        """Take views and head from the solution of `frozen`; it is the first best model."""
+        state = TrainState()
+        self._solve_head(strategy)
+        if Checkpoints(self.run.checkpoints).any():
+            # As it began: what the budget allows depends on how busy the machine is.
+            self.views = read_card(self.run.best_model).views
+            return state
+        self.run.history.keep_through(-1)
+        metrics = self._evaluate("validate")
+        if metrics is None:
+            raise DataError(
+                f"Strategy {strategy.name} is held against frozen on the validation list, which has no "
+                "readable picture: repair it, or take strategy frozen"
+            )
+        self._keep_solved(metrics)
+        # The best of many evaluations is better by chance alone, but not by a standard error.
+        share = metrics.accuracy
+        state.best_accuracy = share + math.sqrt(share * (1 - share) / metrics.count)
+        return state
+
     def _fit_last_stage(self, strategy: LastStageStrategy) -> dict[str, Any]:
         """Strategy `last_stage`: from the solution of `frozen`, on kept activations."""
         classifier = self.classifier
-        state = TrainState()
         trunk = self._trunk(
             f"before {classifier.last_stage}",
             classifier.before_last_stage,
@@ -191,43 +219,44 @@ class Session:
             half=True,
         )
         try:
-            self._solve_head(strategy)
-            if Checkpoints(self.run.checkpoints).any():
-                # As it began: what the budget allows depends on how busy the machine is.
-                self.views = read_card(self.run.best_model).views
-            else:
-                self.run.history.keep_through(-1)
-                metrics = self._evaluate("validate")
-                if metrics is None:
-                    raise DataError(
-                        "Strategy last_stage is held against frozen on the validation list, which has no "
-                        "readable picture: repair it, or take strategy frozen"
-                    )
-                self._keep_solved(metrics)
-                # The best of many evaluations is better by chance alone: by less than a standard error does
-                # not count.
-                share = metrics.accuracy
-                state.best_accuracy = share + math.sqrt(share * (1 - share) / metrics.count)
+            state = self._start_from_frozen(strategy)
             self._check_room(trunk)
             trunk.start(self.views, self._paths("train"))  # here, and not in the middle of a training step
             kept = trunk.keep(self.views, self._paths("train"), **self._sizes)
             for _ in self._watch("train", "activations", kept.compute()):
                 pass
         except StopRequested:
-            raise StoppedError(
-                "Stopped before the last stage was trained", self.stop.exit_code, self.run.path
-            ) from None
+            raise self._stopped_before_training() from None
 
         def prepare(epoch: int, index: int) -> np.ndarray:
-            view = generator(self.config.seed, "view", epoch, index).integers(len(self.views))
-            return kept.row(index, int(view)).astype(np.float32)
+            return kept.row(index, self._drawn_view(epoch, index)).astype(np.float32)
 
         self._score = lambda paths: self._score_activations(trunk, paths)
         best_step = self._fit(classifier.from_last_stage, prepare, state)
+        return self._finish_from_frozen(best_step, "the last stage")
+
+    def _fit_from_frozen(self, strategy: FromFrozenStrategy) -> dict[str, Any]:
+        """Strategy `from_frozen`: from the solution of `frozen`, on pictures."""
+        try:
+            state = self._start_from_frozen(strategy)
+        except StopRequested:
+            raise self._stopped_before_training() from None
+        self._score = self._score_network
+        best_step = self._fit(self.classifier, self._prepare_picture, state)
+        return self._finish_from_frozen(best_step, "all parameters")
+
+    def _drawn_view(self, epoch: int, index: int) -> int:
+        """The view in which a training picture is seen in an epoch."""
+        return int(generator(self.config.seed, "view", epoch, index).integers(len(self.views)))
+
+    def _stopped_before_training(self) -> StoppedError:
+        return StoppedError("Stopped before training began", self.stop.exit_code, self.run.path)
+
+    def _finish_from_frozen(self, best_step: int, what: str) -> dict[str, Any]:
         if best_step == 0:
             self.observer.notice(
-                "Training the last stage did not help on the validation list by more than chance: the model "
-                "is that of strategy frozen."
+                f"Training {what} did not help on the validation list by more than chance: the model is that "
+                "of strategy frozen."
             )
         return self._finish_fit()
 
@@ -341,6 +370,7 @@ class Session:
             keep_statistics=self._keeps_statistics(),
             forward=forward,
             prepare=prepare,
+            mixing=self.config.augment if prepare == self._prepare_picture else AugmentSettings(),
         )
         [pixels] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
         state = training.fit(
@@ -369,13 +399,12 @@ class Session:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
 
     def _prepare_picture(self, epoch: int, index: int) -> np.ndarray:
-        view, path = self.views[0], self.examples["train"][index].path
-        random = generator(self.config.seed, "augment", epoch, index)
-        if self.config.augment == "crop":  # of the whole picture, before it is resized
-            image = self._decoded.get(index, lambda: decode(path))
-            return view(augment(image, "crop", random))
-        image = self._decoded.get(index, lambda: view.read(path))
-        return view.normalise(augment(image, self.config.augment, random))
+        view, settings, path = self.views[0], self.config.augment, self.examples["train"][index].path
+        image = self._decoded.get(index, lambda: read_picture(path, view, settings))
+        pixels = augmented(image, view, settings, generator(self.config.seed, "augment", epoch, index))
+        # Views beside the first are its mirror images.
+        seen = self.views[self._drawn_view(epoch, index)]
+        return view.normalise(pixels if seen.mirror == view.mirror else pixels[:, ::-1])
 
     def _score_network(self, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Score pictures by the network as it is now; it changes too often to bring it into other engines."""
@@ -467,6 +496,7 @@ class Session:
         }
         Checkpoints(self.run.checkpoints).prune(1)
         self.run.write_result(result)
+        self.observer.finished(result)
         return result
 
 

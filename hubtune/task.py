@@ -238,6 +238,7 @@ class ImageClassifierTask:
             finished = run.read_result()
             point_latest_at(run.path)
             if finished is None:
+                observer.opened(run.path)
                 finished = session.train()
             else:
                 logger.info("%s had finished already; this is its result", run.path)

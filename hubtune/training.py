@@ -1,6 +1,7 @@
 """Training by gradients: from a recipe and a network to the step of the best model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -8,10 +9,12 @@ import paddle
 
 from hubtune.data.lists import Example
 from hubtune.data.loader import Batch, load_batches
+from hubtune.data.mix import mix_batch
 from hubtune.evaluate import Metrics
 from hubtune.log import duration, logger
 from hubtune.models.classifier import Classifier
 from hubtune.randomness import generator
+from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategy import LastStageStrategy
 from hubtune.strategies.groups import Named
@@ -54,6 +57,7 @@ class Training:
         keep_statistics: bool,
         forward: Callable[[paddle.Tensor], paddle.Tensor],
         prepare: Prepare,
+        mixing: AugmentSettings,
     ) -> None:
         """Take what training needs; nothing is done yet.
 
@@ -69,11 +73,13 @@ class Training:
             keep_statistics: BatchNorm layers keep their statistics.
             forward: what logits are made with of what ``prepare`` gives.
             prepare: makes the network's input; called in any thread.
+            mixing: how pictures of a batch are mixed with one another.
         """
         self._classifier, self._config, self._examples = classifier, config, examples
         self._num_classes = num_classes
         self._run, self._skipped, self._stop, self._observer = run, skipped, stop, observer
-        self._keep_statistics, self._forward, self._prepare = keep_statistics, forward, prepare
+        self._keep_statistics, self._forward = keep_statistics, forward
+        self._prepare, self._mixing = prepare, mixing
         self._labels = np.array([example.label for example in examples], dtype=np.int64)
         self._balance = balance_of(config.balance, self._labels)
         self._span = Span(config.epochs, len(examples), config.pictures_per_step)
@@ -280,10 +286,17 @@ class Training:
             batches = [order[start : start + size] for start in range(0, len(order), size)]
             if epoch == first_step // steps:
                 batches = batches[first_step % steps :]
-            for batch in load_batches(paths, batches, partial(self._prepare, epoch), workers=config.workers):
+            loaded = load_batches(paths, batches, partial(self._prepare, epoch), workers=config.workers)
+            for step, batch in enumerate(loaded, (epoch + 1) * steps - len(batches)):
                 for error in batch.bad.values():
                     self._skipped.add("train", error)
-                yield batch, one_hot(self._labels[batch.indices], self._num_classes)
+                labels = self._labels[batch.indices]
+                if not self._mixing.mixes or not batch.arrays:
+                    yield batch, one_hot(labels, self._num_classes)
+                    continue
+                random = generator(config.seed, "mix", step)
+                arrays, targets = mix_batch(batch.arrays, labels, self._num_classes, self._mixing, random)
+                yield replace(batch, arrays=arrays), targets
 
 
 def balance_of(balance: str, labels: np.ndarray) -> str:

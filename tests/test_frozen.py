@@ -161,6 +161,7 @@ def _solver(module, examples, groups, monkeypatch, cache, **settings):
         groups,
         FrozenStrategy(**settings),
         num_classes=1 + max(example.label for example in examples),
+        balanced=False,
         seed=0,
         batch_size=8,
         workers=2,
@@ -262,7 +263,7 @@ def test_balance_helps_the_smaller_class(module, tmp_path):
     )
 
     def recall(balance):
-        run = _run(module, data, tmp_path, strategy={"balance": balance, "views": 1}, name=balance)
+        run = _run(module, data, tmp_path, strategy={"views": 1}, balance=balance, name=balance)
         test = [e.path for e in hubtune.ListDataset(data).examples("test") if "rare" in str(e.path)]
         return np.mean([row.label == "rare" for row in hubtune.load_model(run.path).predict(test)])
 
@@ -449,7 +450,6 @@ def test_features_that_were_computed_before_a_stop_are_not_computed_again(module
         ({"budget": -1}, "budget"),
         ({"budget": float("nan")}, "budget"),
         ({"folds": 1}, "folds"),
-        ({"balance": "classes"}, "balance"),
         ({"epochs": 3}, "epochs"),
     ],
 )

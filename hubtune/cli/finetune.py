@@ -12,6 +12,7 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
     from hubtune.task import ImageClassifierTask, Run
+    from hubtune.train.observer import Observer
 
 
 @click.command()
@@ -39,6 +40,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
 )
+@click.option(
+    "--log",
+    "logs",
+    multiple=True,
+    type=click.Choice(("visualdl", "tensorboard")),
+    help="Write curves for a viewer into RUN/visualization. May be repeated.",
+)
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
@@ -48,6 +56,7 @@ def command(
     views: str | None,
     engine: str | None,
     resume: bool,
+    logs: tuple[str, ...],
     trust_code: bool,
     as_json: bool,
 ) -> None:
@@ -61,6 +70,7 @@ def command(
     hubtune finetune pics/ -o module.weights=mobilenet_v2.safetensors
     hubtune finetune runs/idol5 --resume
     """
+    writers = _writers(logs)
     if device is not None:
         overrides = (*overrides, f"train.device={device}")
     if views is not None:
@@ -78,16 +88,26 @@ def command(
 
     from hubtune.cli.progress import watching
     from hubtune.task import ImageClassifierTask
+    from hubtune.train.observer import Observers
 
     with watching() as observer:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
-        run = task.finetune_and_eval(resume=run_folder or False, observer=observer)
+        run = task.finetune_and_eval(resume=run_folder or False, observer=Observers([observer, *writers]))
     if as_json:
         print_json(run.as_dict())
     else:
         _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
         if recipe.strategy.name == "frozen" and what.is_dir() and own is None:
             _print_choice(task)
+
+
+def _writers(logs: tuple[str, ...]) -> "list[Observer]":
+    """Before any work: their packages may be missing."""
+    if not logs:
+        return []
+    from hubtune.train.curves import CurveWriter
+
+    return [CurveWriter(name) for name in dict.fromkeys(logs)]
 
 
 def _own_recipe(what: Path, resume: bool) -> Path | None:
@@ -166,22 +186,17 @@ def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
 
 def _lists_for(folder: Path) -> tuple[Path, Path]:
     """The base folder of the lists for a folder, and the run folder; a split is made where there is none."""
-    from hubtune.data.lists import TRAIN_LIST, read_paths
-    from hubtune.data.scan import scan_classes
-    from hubtune.data.split import Amount, make_split, write_split
+    from hubtune.cli.lists import DEFAULT_SPLIT, base_of, default_split
+    from hubtune.data.split import write_split
     from hubtune.train.run_folder import LISTS, free_folder
 
     where = _run_folder(folder)
-    if (folder / TRAIN_LIST).exists():
-        return folder, where
-    beside = folder.resolve().parent
-    if (beside / TRAIN_LIST).exists():
-        listed = read_paths(beside / TRAIN_LIST, beside)
-        if any(path.resolve().is_relative_to(folder.resolve()) for path in listed[:100]):
-            return (folder.parent if folder.name not in ("", "..") else beside), where
+    base = base_of(folder)
+    if base is not None:
+        return base, where
     where = free_folder(where)
-    options = {"pictures": str(folder), "validate": "10%", "test": "20%", "train": None, "seed": 0}
-    split = make_split(scan_classes(folder), validate=Amount.parse("10%"), test=Amount.parse("20%"))
+    split = default_split(folder)
+    options = {"pictures": str(folder), **DEFAULT_SPLIT, "train": None, "seed": 0}
     write_split(split, where / LISTS, options, force=True)
     say(
         f"No lists beside {shown(str(folder))}: 70 % are taken for training, 10 % for validation, 20 % for "

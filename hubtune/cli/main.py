@@ -34,7 +34,7 @@ _MORE = {
     "import": "Turn another program's checkpoint into a model.",
     "recipe": "What a recipe comes to: each parameter's rule, and its rate in each epoch.",
 }
-_WITHOUT_PADDLE = ("cache", "split")
+_WITHOUT_PADDLE = ("cache", "data", "split")
 
 
 class _Commands(click.Group):

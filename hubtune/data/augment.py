@@ -195,12 +195,3 @@ OPERATIONS: tuple[Callable[[Image.Image, float, Colour], Image.Image], ...] = (
 )
 """RandAugment's 14 operations, with the ranges of AutoAugment (Cubuk et al., 2019): picture, strength from -1
 to 1, colour of what comes in from outside → picture."""
-
-
-def augment(image: Image.Image, kind: str, random: np.random.Generator) -> Image.Image:
-    """As before :func:`augmented`; until the session calls that."""
-    if kind == "none":
-        return image
-    if kind == "crop":
-        image = image.crop(_part(*image.size, (0.08, 1.0), (3 / 4, 4 / 3), random))
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if random.random() < 0.5 else image

@@ -57,13 +57,13 @@ def mix_batch(
         of_shape[array.shape].append(index)
     pure = targets.copy()
     for (_, height, width), members in of_shape.items():
+        if len(members) == 1:
+            continue
         share = foreign
         if cuts:
             top, bottom = _span(height, foreign, centre[0])
             left, right = _span(width, foreign, centre[1])
             share = (bottom - top) * (right - left) / (height * width)
-        if len(members) == 1:
-            continue
         order = random.permutation(members)
         for index, partner in zip(order.tolist(), np.roll(order, -1).tolist(), strict=True):
             if cuts:

@@ -140,7 +140,7 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
     # Networks that PaddleHub had, and hubtune has from Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
     known = paddles in BY_NAME
-    nearest = f" Did you mean {paddles!r}?" if known else suggest(name, [*BY_NAME, *SHIPPED])
+    nearest = f" Did you mean {paddles!r}?" if known else nearest_name(name, SHIPPED)
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"

@@ -105,8 +105,8 @@ def depth_advice(name: str) -> str:
     """Return what to say of a ``resnet_cifar10`` whose depth there is not; empty for other names.
 
     Example:
-        >>> depth_advice("resnet_cifar10_33")
-        ' Its depth is 6 n + 2 layers; the nearest are resnet_cifar10_32 and resnet_cifar10_44.'
+        >>> depth_advice("resnet_cifar10_8")
+        ' It has 20, 32, 44, 56 or 110 layers (6 n + 2): the nearest is resnet_cifar10_20.'
     """
     asked = re.fullmatch(rf"{_NAME}_(\d{{1,9}})", name.lower())
     if asked is None:
@@ -115,7 +115,9 @@ def depth_advice(name: str) -> str:
     below = [other for other in DEPTHS if other <= depth][-1:]
     above = [other for other in DEPTHS if other > depth][:1]
     nearest = " and ".join(f"{_NAME}_{other}" for other in below + above)
-    return f" Its depth is 6 n + 2 layers; the nearest {'are' if below and above else 'is'} {nearest}."
+    *most, last = map(str, DEPTHS)
+    verb = "are" if below and above else "is"
+    return f" It has {', '.join(most)} or {last} layers (6 n + 2): the nearest {verb} {nearest}."
 
 
 def _resnet(depth: int) -> Backbone:

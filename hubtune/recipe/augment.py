@@ -91,9 +91,8 @@ def long_augment(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in PRESETS:
-        raise ValueError(
-            f"must be {', '.join(PRESETS)}, or keys under it.{suggest(value, PRESETS)}".rstrip(".")
-        )
+        near = suggest(value, PRESETS).strip().replace("Did", "did")
+        raise ValueError(f"must be {', '.join(PRESETS)}, or keys under it{f' ({near})' if near else ''}")
     return PRESETS[value]
 
 

@@ -98,6 +98,17 @@ class Draft:
             for path in self.refused
         }
 
+    def write_out_key(self, section: str, key: str) -> None:
+        """Turn the short form of a key within a section into the long one, if it is one."""
+        inside = self.data.get(section)
+        long_form = Recipe.nested_long_forms.get((section, key))
+        if long_form is None or not isinstance(inside, dict) or key not in inside:
+            return
+        try:
+            self.data = {**self.data, section: {**inside, key: long_form(inside[key])}}
+        except ValueError:
+            return  # a wrong name, which the check of the whole will tell of
+
     def put(self, path: tuple[str, ...], value: Any, spot: Spot) -> None:
         """Set a value that stands at `spot`, making or replacing what is around it as needed."""
         self.remove(path)

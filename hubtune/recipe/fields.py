@@ -195,6 +195,10 @@ def _range(limits: list[Any]) -> str:
 
 
 def _count(limits: list[Any]) -> str:
+    least = {limit.min_length for limit in limits if isinstance(limit, annotated_types.MinLen)}
+    most = {limit.max_length for limit in limits if isinstance(limit, annotated_types.MaxLen)}
+    if least and least == most:
+        return f" of {least.pop()}"
     said = [f"at least {limit.min_length}" for limit in limits if isinstance(limit, annotated_types.MinLen)]
     said += [f"at most {limit.max_length}" for limit in limits if isinstance(limit, annotated_types.MaxLen)]
     return f" of {' and '.join(said)}" if said else ""

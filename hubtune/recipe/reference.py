@@ -6,7 +6,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, get_origin
 
 from hubtune.recipe.fields import choices, keys_of, sections_in, tag_of, wanted
 from hubtune.recipe.schema import Recipe
@@ -41,14 +41,18 @@ def reference_rows() -> list[Row]:
         >>> reference_rows()[0].key
         'data'
     """
-    rows = _rows("", Recipe)
-    for name, field in Recipe.model_fields.items():
-        for section in sections_in(field.annotation):
-            tag = tag_of(section)
-            rows += _rows(f"{name}: {tag}" if tag else name, section)
-            for key, inner in keys_of(section).items():
-                for item in sections_in(inner.annotation):
-                    rows += _rows(f"{name}: {tag}, an item of {key}", item)
+    return _rows_in("", Recipe)
+
+
+def _rows_in(place: str, section: type[Settings]) -> list[Row]:
+    """The rows of a section, and of all that are inside it."""
+    rows = _rows(place, section)
+    for key, field in keys_of(section).items():
+        inside = f"{place}, an item of {key}" if get_origin(field.annotation) is list else ""
+        name = inside or f"{place.replace(': ', ' ')}.{key}".lstrip(".")
+        for inner in sections_in(field.annotation):
+            tag = tag_of(inner) if field.discriminator is not None else None
+            rows += _rows_in(f"{name}: {tag}" if tag else name, inner)
     return rows
 
 

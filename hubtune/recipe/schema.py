@@ -20,13 +20,14 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
+from hubtune.recipe.augment import Augment, AugmentSettings, long_augment
 from hubtune.recipe.schedule import AnySchedule, AutoSchedule, named
 from hubtune.recipe.settings import Settings
 from hubtune.recipe.strategy import (
     DefaultFinetuneStrategy,
     GradientStrategy,
-    LastStageStrategy,
     ScratchStrategy,
+    SolvedStrategy,
     Strategy,
 )
 from hubtune.recipe.training import ClipSettings, Loss, LossSettings, Optimizer, OptimizerSettings
@@ -147,9 +148,9 @@ class TrainSection(Settings):
     batch_norm: Literal["auto", "keep", "update"] = "auto"
     """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them where
     the module has pretrained weights and the training list has fewer than 10,000 pictures."""
-    augment: Literal["none", "flip", "crop"] = "none"
-    """Training pictures as they are (`none`), mirrored at random (`flip`), or cropped to 8–100 % of the area
-    and mirrored at random (`crop`)."""
+    augment: Augment = Field(AugmentSettings(), examples=["standard"])
+    """What is done at random to training pictures: `none`, `flip`, `crop` (a random part of 8–100 % of the
+    area, and `flip`), `standard`, `strong`, or keys."""
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
     """Widths of fully connected layers with ReLU between the pooled features and the class scores."""
     seed: int = Field(0, ge=0, lt=2**63)
@@ -224,7 +225,7 @@ class RunConfig(TrainSection, PictureSettings):
         if isinstance(self.learning_rate, float):
             return self.learning_rate
         # `frozen` has no rate, and nothing asks it for one.
-        assert isinstance(self.strategy, GradientStrategy | LastStageStrategy)
+        assert isinstance(self.strategy, GradientStrategy | SolvedStrategy)
         return self.strategy.learning_rate or self.strategy.default_rate
 
 
@@ -255,6 +256,13 @@ class Recipe(Settings):
         "strategy": _long_strategy,
     }
     """For each section with a short form: what turns that into the long one."""
+    nested_long_forms: ClassVar[dict[tuple[str, str], Callable[[Any], Any]]] = {
+        ("train", "augment"): long_augment,
+        ("train", "loss"): named,
+        ("train", "optimizer"): named,
+        ("train", "schedule"): named,
+    }
+    """The same for keys within sections."""
 
     data: DataSection = Field(examples=[{"base": "datasets/idol5"}])
     """Which pictures."""

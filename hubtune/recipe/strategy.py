@@ -420,6 +420,23 @@ class LastStageStrategy(HeadSettings, _Trained):
         return [*trained, Rule(match="*", frozen=True)]
 
 
+class FromFrozenStrategy(HeadSettings, _Trained):
+    """Starts as `frozen` ends, head and views included; then all parameters are trained by Adam.
+
+    A head that fits first keeps the trunk's features from being spoiled (Kumar et al., "Fine-Tuning can
+    Distort Pretrained Features and Underperform Out-of-Distribution", 2022). What `frozen` gives stays the
+    best model unless another is better on the validation list by more than a standard error.
+    """
+
+    name: Literal["from_frozen"] = "from_frozen"
+    regularization_coeff: float = Field(1e-4, ge=0)
+    """L2 coefficient on all parameters."""
+
+    def rules(self, stages: Sequence[str]) -> list[Rule]:
+        """One rule for everything."""
+        return rules_for(stages, l2=self.regularization_coeff)
+
+
 # Each strategy's `train_keys` says which keys of the recipe's train section it uses; None: all of them.
 GradientStrategy = (
     DefaultFinetuneStrategy
@@ -431,4 +448,5 @@ GradientStrategy = (
     | ScratchStrategy
     | RulesStrategy
 )
-Strategy = Annotated[GradientStrategy | FrozenStrategy | LastStageStrategy, Field(discriminator="name")]
+SolvedStrategy = LastStageStrategy | FromFrozenStrategy
+Strategy = Annotated[GradientStrategy | FrozenStrategy | SolvedStrategy, Field(discriminator="name")]

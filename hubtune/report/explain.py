@@ -8,7 +8,7 @@ from typing import Any
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategy import HeadSettings, LastStageStrategy, Rule
+from hubtune.recipe.strategy import Rule
 from hubtune.strategies.groups import Named, is_frozen
 from hubtune.strategies.method import Method, method_of
 from hubtune.strategies.schedules import Span
@@ -99,7 +99,6 @@ def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
         ModelError: if there is no such module.
     """
     config = recipe.config()
-    assert isinstance(config.strategy, LastStageStrategy) or not isinstance(config.strategy, HeadSettings)
     module = Module(recipe.module.name, weights=None, trust_code=recipe.module.trust_code)
     classifier = Classifier(module.backbone, classes, hidden_units=config.hidden_units)
     named = [Named(*entry) for entry in classifier.trained_parameters()]

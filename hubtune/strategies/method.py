@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hubtune.errors import UsageError
 from hubtune.recipe.schedule import AnySchedule, AutoSchedule
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import GradientStrategy, LastStageStrategy, Rule, RulesStrategy
+from hubtune.recipe.strategy import GradientStrategy, Rule, RulesStrategy, SolvedStrategy
 from hubtune.recipe.training import ClipSettings, OptimizerSettings
 from hubtune.strategies.groups import Named, is_frozen, match_rules
 from hubtune.strategies.schedules import Span, rate_at
@@ -49,7 +49,7 @@ def method_of(config: RunConfig, parameters: Iterable[Named], rate: float) -> Me
         UsageError: if the strategy's rules do not fit the network, or leave nothing to train.
     """
     strategy = config.strategy
-    assert isinstance(strategy, GradientStrategy | LastStageStrategy)
+    assert isinstance(strategy, GradientStrategy | SolvedStrategy)
     parameters = list(parameters)
     stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
     own = isinstance(strategy, RulesStrategy)

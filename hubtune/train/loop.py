@@ -162,10 +162,10 @@ def fit(
             rate = plan.rate(state.step)
             if update.begin(state.step):
                 classifier.start_training(keep_statistics=plan.keep_statistics)
+            mean, correct = 0.0, 0
             if batch.arrays:
                 paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
                 shown = [str(paths[index]) for index in batch.indices]
-                mean, correct = 0.0, 0
                 for cost, right in _costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
                     _check_finite(float(cost), "the loss", state.step + 1, run, plan, shown)
                     (cost * (update.precision.scale / len(targets))).backward()
@@ -179,6 +179,14 @@ def fit(
             state.step += 1
             mean_loss, accuracy = state.loss_sum / max(1, state.count), state.correct / max(1, state.count)
             observer.advance(len(batch.indices) + len(batch.bad), loss=mean_loss, accuracy=accuracy)
+            readable = len(batch.arrays)
+            observer.stepped(
+                state.step,
+                plan.total_steps,
+                loss=mean if readable else None,
+                accuracy=correct / readable if readable else None,
+                rate=rate,
+            )
             if state.step % plan.log_interval == 0 or state.step == plan.total_steps:
                 speed = watch.steps_per_second(state.step)
                 logger.log(

@@ -144,7 +144,8 @@ def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name: str, neare
     with pytest.raises(ModelError) as refusal:
         find(name)
     assert str(refusal.value).startswith(
-        f"There is no backbone {name!r}. Its depth is 6 n + 2 layers; the nearest {nearest}. Known forms are"
+        f"There is no backbone {name!r}. It has 20, 32, 44, 56 or 110 layers (6 n + 2): "
+        f"the nearest {nearest}. Known forms are"
     )
 
 

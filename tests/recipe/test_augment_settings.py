@@ -1,5 +1,7 @@
 """The settings of augmentation: presets, ranges, and words for what is wrong."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -51,8 +53,10 @@ def test_an_unknown_preset_is_told_with_the_nearest():
     with pytest.raises(ValueError) as told:
         long_augment("strnog")
     assert str(told.value) == (
-        "must be none, flip, crop, standard, strong, or keys under it. Did you mean 'strong'?"
+        "must be none, flip, crop, standard, strong, or keys under it (did you mean 'strong'?)"
     )
+    with pytest.raises(ValueError, match=r"or keys under it$"):
+        long_augment("blur")
 
 
 @pytest.mark.parametrize(
@@ -86,3 +90,35 @@ def test_an_unknown_preset_is_told_with_the_nearest():
 def test_what_is_out_of_range_is_refused(wrong):
     with pytest.raises(ValidationError):
         READ(wrong)
+
+
+DOCS = (Path(__file__).parents[2] / "docs" / "augmentation.md").read_text("utf-8")
+
+
+def table(heading):
+    """The cells of the table below a heading, row by row, without its head."""
+    rows = [
+        line
+        for line in DOCS.partition(f"## {heading}\n")[2].partition("\n## ")[0].splitlines()
+        if line[:1] == "|"
+    ]
+    return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+
+
+def test_the_docs_show_the_presets_as_they_are():
+    (_, *names), _, *rows = table("Presets")
+    assert [name.strip("`") for name in names] == list(PRESETS)
+    said = [{} for _ in names]
+    for key, *cells in rows:
+        for mapping, cell in zip(said, cells, strict=True):
+            if cell:
+                numbers = [*map(float, cell.split("–"))]
+                mapping[key.strip("`")] = numbers if "–" in cell else numbers[0]
+    assert said == list(PRESETS.values())
+
+
+def test_the_docs_explain_each_key_in_the_order_in_which_they_act():
+    keys = [
+        key for row in table("The keys, in the order in which they act")[2:] for key in row[0].split(", ")
+    ]
+    assert [key.strip("`") for key in keys] == list(AugmentSettings.model_fields)

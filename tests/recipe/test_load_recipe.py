@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtune.errors import RecipeError
+from hubtune.recipe.fields import keys_of
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe, unused_keys
+from hubtune.recipe.schema import TrainSection
 from hubtune.recipe.strategy import FrozenStrategy, Rule, RulesStrategy
 
 SHORT = "data: {base: pics}\nmodule: resnet50_imagenet\n"
@@ -100,11 +102,11 @@ run: 2024
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
         "r.yaml:8:11: strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, "
-        "combined, scratch, rules, frozen, last_stage, not the "
+        "combined, scratch, rules, frozen, last_stage, from_frozen, not the "
         "text 'defalt_finetune'. Did you mean 'default_finetune'?",
         "r.yaml:10:3: unknown key 'learnig_rate' in train. Did you mean 'learning_rate'?",
-        "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536, not the number 4.5",
-        "r.yaml:12:18: train.learning_rate must be a number above 0 and at most 10 or null, "
+        "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536 or auto, not the number 4.5",
+        "r.yaml:12:18: train.learning_rate must be a number above 0 and at most 10 or auto or null, "
         "not the number inf",
         "r.yaml:13:11: train.device must be auto, cpu, gpu or gpu:<number>, not the text 'gup'. "
         "Did you mean 'gpu'?",
@@ -238,7 +240,8 @@ def test_messages_are_short_and_show_control_characters_escaped(problems: Proble
     text = SHORT + '"\\e[2J\\n": 1\ntrain: {augment: "' + "y" * 500 + '\\u202e"}\n'
     assert problems(text) == [
         "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run",
-        f"r.yaml:4:18: train.augment must be one of none, flip, crop, not the text '{'y' * 60}…'",
+        "r.yaml:4:18: train.augment: must be none, flip, crop, standard, strong, or keys under it; "
+        f"found the text '{'y' * 60}…'",
     ]
 
 
@@ -308,11 +311,10 @@ def test_python_objects_are_checked_like_files() -> None:
         make_recipe(data, source="demo")  # type: ignore[arg-type]
     assert caught.value.problems == [
         "demo: data.base must be text that is not empty, not an object of the type object",
-        "demo: unknown key '1' in item 1 of strategy.list. Allowed: match, dimensions, lr_mult, weight_decay, decoupled_decay, l2sp, frozen, frozen_epochs, frozen_steps",
+        f"demo: unknown key '1' in item 1 of strategy.list. Allowed: {', '.join(keys_of(Rule))}",
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
-        "demo: unknown key '3' in train. Allowed: epochs, batch_size, learning_rate, eval_interval, "
-        "log_interval, save_ckpt_interval, batch_norm, augment, hidden_units, seed, device, engine",
+        f"demo: unknown key '3' in train. Allowed: {', '.join(keys_of(TrainSection))}",
         "demo: unknown key '1'. Allowed: data, module, strategy, train, run",
     ]
 
@@ -356,18 +358,61 @@ strategy:
   learning_rate: null
   list:
   - match: '*'
+    dimensions: null
     lr_mult: 1.0
     weight_decay: 0.0
+    decoupled_decay: 0.0
+    l2sp: 0.0
     frozen: false
+    frozen_epochs: 0
+    frozen_steps: 0
 train:
   epochs: 3
   batch_size: 32
+  micro_batch: null
   learning_rate: null
+  optimizer:
+    name: auto
+    momentum: 0.9
+    nesterov: false
+    beta1: 0.9
+    beta2: 0.999
+    epsilon: 1.0e-08
+    trust: 0.001
+  schedule:
+    name: auto
+  clip: null
+  loss:
+    name: cross_entropy
+    label_smoothing: 0.0
+    gamma: 2.0
+  balance: none
+  dropout: 0.0
+  ema: null
+  average_best: null
+  early_stopping: null
+  amp: auto
+  loss_scale: dynamic
   eval_interval: 100
   log_interval: 10
   save_ckpt_interval: null
   batch_norm: auto
-  augment: none
+  augment:
+    crop: null
+    aspect:
+    - 0.75
+    - 1.3333333333333333
+    flip: 0.0
+    brightness: 0.0
+    contrast: 0.0
+    saturation: 0.0
+    hue: 0.0
+    rotate: 0.0
+    randaugment: 0
+    magnitude: 5.0
+    erase: 0.0
+    mixup: 0.0
+    cutmix: 0.0
   hidden_units: []
   seed: 0
   device: auto

@@ -83,7 +83,7 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         (
             "strategy=frozn",
             "strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, combined, "
-            "scratch, rules, frozen, last_stage, not the text "
+            "scratch, rules, frozen, last_stage, from_frozen, not the text "
             "'frozn'. Did you mean 'frozen'?",
         ),
     ],

@@ -3,6 +3,7 @@
 import inspect
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,18 @@ def test_a_finished_run_tells_nothing_more(task):
     recorder = Recorder()
     task.finetune_and_eval(resume=True, observer=recorder)
     assert recorder.calls == []
+
+
+def test_the_example_in_the_docs_stops_a_run_and_leaves_its_table(task, tmp_path, capsys):
+    docs = Path(__file__).parents[2] / "docs" / "callbacks.md"
+    example = docs.read_text(encoding="utf-8").split("```python")[2].partition("```")[0]
+    for there, here in {
+        'Module("resnet50_imagenet")': 'Module("smallnet", weights=None)',
+        '"datasets/trashnet"': repr(str(tmp_path)),
+        "hours=7.5": "hours=0",
+    }.items():
+        assert example.count(there) == 1
+        example = example.replace(there, here)
+    exec(example, {})  # noqa: S102  # what the docs tell people to run
+    assert capsys.readouterr().out.startswith("Stopped after step 1 of 20; everything is saved")
+    assert len(Path("runs/long/losses.csv").read_text().splitlines()) == 1
