@@ -21,7 +21,6 @@ LEVELS = {
     "evaluate": 1,
     "hub.cache": 1,
     "hub.download": 1,
-    "strategies.schedules": 1,
     "train.history": 1,
     "data.augment": 2,
     "data.mix": 2,

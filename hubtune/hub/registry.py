@@ -18,7 +18,7 @@ from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
 from hubtune.hub.recognise import recognise
 from hubtune.hub.safe_load import read_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
-from hubtune.models.catalog import BY_NAME, Pretrained, find, with_own_weights
+from hubtune.models.catalog import BY_NAME, Pretrained, find, nearest_name, with_own_weights
 from hubtune.recipe.strict_yaml import read_yaml
 
 MODULE_FILE = "module.yaml"
