@@ -1,158 +1,51 @@
-"""A search for better settings by cross-validation on the training list: `hubtune tune`.
-
-optuna proposes settings with tree-structured Parzen estimators (Bergstra et al., "Algorithms for
-Hyper-Parameter Optimization", 2011), and gives up what falls behind the median of the others (Golovin et al.,
-"Google Vizier: A Service for Black-Box Optimization", 2017). What was found is kept in one JSON file and given
-to optuna anew for each proposal, whose seed is drawn from its number: a search that was interrupted goes on as
-an undisturbed one would have. optuna's own files do neither: its samplers begin anew with each process, and a
-line that was half written when a process died makes its journal unreadable.
-"""
+"""A search for settings that suit the data better, by cross-validation on the training list alone."""
 
 import hashlib
-import json
 import logging
-import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
 import paddle
 
+from hubtune.choices import WITHOUT_AUGMENT, Choice, Space, recipe_of, space_of
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.image import PictureError, read_content
 from hubtune.data.lists import TRAIN_LIST, Example
 from hubtune.data.split import read_groups
-from hubtune.errors import DataError, MachineError, NumericError, StoppedError, UsageError, suggest
+from hubtune.errors import DataError, NumericError, StoppedError, UsageError
 from hubtune.features.engine import check_engine
 from hubtune.files import sha256_of, write_atomically
 from hubtune.hub.cache import home
 from hubtune.log import duration, logger
-from hubtune.randomness import seed_of
-from hubtune.recipe.augment import PRESETS, AugmentSettings
 from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategy import (
-    AdamWeightDecayStrategy,
-    DefaultFinetuneStrategy,
-    FromFrozenStrategy,
-    FrozenStrategy,
-    HeadSettings,
-    L2SPFinetuneStrategy,
-    LastStageStrategy,
-    ScratchStrategy,
-    Strategy,
-    ULMFiTStrategy,
-)
+from hubtune.recipe.strategy import DefaultFinetuneStrategy, ScratchStrategy
 from hubtune.session import Session
+from hubtune.study import Study, Trial, load_optuna
 from hubtune.task import ImageClassifierTask, dataset_of
 from hubtune.train.device import select_device
 from hubtune.train.head import make_folds
 from hubtune.train.interrupt import Stop, StopRequested, stop_on_signals
 from hubtune.train.observer import Observer
 from hubtune.train.pace import threads
-from hubtune.train.run_folder import (
-    RunFolder,
-    check_place,
-    describe_machine,
-    free_folder,
-    open_run,
-)
+from hubtune.train.run_folder import RunFolder, check_place, describe_machine, free_folder, open_run
 from hubtune.train.skipped import Skipped
-
-if TYPE_CHECKING:
-    import optuna
 
 STUDY = "study.json"
 BEST = "best.yaml"
 
-_STRATEGIES: dict[str, Any] = {
-    kind.model_fields["name"].default: kind
-    for kind in (
-        FrozenStrategy,
-        FromFrozenStrategy,
-        DefaultFinetuneStrategy,
-        LastStageStrategy,
-        L2SPFinetuneStrategy,
-        ULMFiTStrategy,
-        AdamWeightDecayStrategy,
-        ScratchStrategy,
-    )
-}
-_FROM_RANDOM = ("adam_weight_decay", "scratch")  # what makes sense without pretrained weights
-_AUGMENTS = ("none", "flip", "standard", "strong")
-_RECIPES_OWN = "the recipe's"  # augmentation that is no preset
+_VALIDATE_PARTS = 10  # one of so many parts of a fold's training pictures is its validation list
+_FOLD = "fold"  # the run folder of the fold that is at work
+_NEVER = 10**9  # steps between checkpoints, which nothing would go on from
 
-_RATES = (1e-5, 1e-2)  # for Adam and its kin
-_RATES_WITHOUT_ADAM = (1e-4, 1.0)  # momentum, sgd and lars do not divide by the size of the gradient
-
-_VALIDATE_FOLDS = 10  # one of so many parts of a fold's training pictures is its validation list
-_ATTEMPTS = 100  # at a proposal that has not been tried; where nothing is left, none will be found
-
-State = Literal["running", "done", "pruned", "failed"]
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What a trial changes in the recipe.
-
-    Attributes:
-        strategy: its name.
-        learning_rate: ``auto`` where the recipe says so; ``None`` where there is none.
-        augment: a preset's name, or "the recipe's"; ``None`` where pictures are not augmented.
-    """
-
-    strategy: str
-    learning_rate: float | Literal["auto"] | None = None
-    augment: str | None = None
-
-    @property
-    def in_words(self) -> str:
-        """The choice for people, on one line."""
-        words = [self.strategy]
-        if self.learning_rate is not None:
-            rate = self.learning_rate
-            words.append(f"rate {rate if rate == 'auto' else format(rate, '.2g')}")
-        if self.augment is not None:
-            words.append(f"augment {self.augment}")
-        return ", ".join(words)
-
-
-@dataclass
-class Trial:
-    """A choice, and what has been found of it.
-
-    Attributes:
-        number: its place in the order of trials, from 1.
-        choice: what was tried.
-        state: ``running`` also for one that was interrupted.
-        right: pictures named right, in each fold that is done.
-        counts: readable pictures held out, in each of these.
-        seconds: what these took.
-    """
-
-    number: int
-    choice: Choice
-    state: State = "running"
-    right: list[int] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def accuracy(self) -> float | None:
-        """Share of the pictures of all folds that is named right; ``None`` before the first."""
-        return sum(self.right) / sum(self.counts) if sum(self.counts) else None
-
-    @property
-    def standard_error(self) -> float | None:
-        """Of the accuracy, as a share of so many independent pictures."""
-        share = self.accuracy
-        return None if share is None else math.sqrt(share * (1 - share) / sum(self.counts))
+Lists = dict[str, list[Example]]
+"""A fold's training, validation and test list."""
 
 
 @dataclass(frozen=True)
@@ -160,10 +53,10 @@ class Found:
     """What a search has found.
 
     Attributes:
-        folder: the search's folder.
-        recipe: the choice that is the recipe as it came.
+        folder: where its study is.
+        recipe: the choice that is the recipe itself.
         trials: those that are done, best first; then the others.
-        best_recipe: the best trial's recipe; ``None`` if none was done before a signal.
+        best_recipe: the file with the best trial's recipe; ``None`` if none was done before a signal.
         stopped: exit code of the signal that stopped the search; ``None`` for none.
     """
 
@@ -184,8 +77,8 @@ class Found:
                     "rank": rank if trial.state == "done" else None,
                     "number": trial.number,
                     "state": trial.state,
-                    **asdict(trial.choice),
                     "recipe": trial.choice == self.recipe,
+                    **asdict(trial.choice),
                     "accuracy": trial.accuracy,
                     "standard_error": trial.standard_error,
                     "right": sum(trial.right),
@@ -211,258 +104,340 @@ def tune(
 ) -> Found:
     """Search for the strategy, learning rate and augmentation that suit the data best.
 
-    A trial's score is its accuracy by cross-validation on the training list, copies and pictures of one group
-    in one fold; a tenth of each fold's training pictures is its validation list. The recipe's own validation
-    and test lists are not opened. The first trials are the recipe as it is, and ``frozen``.
+    A trial's score is its accuracy by cross-validation on the training list. The folds are stratified;
+    copies of a picture, and pictures of one group of ``split.json``, stay together. A tenth of a fold's
+    training pictures is its validation list. The recipe's own validation and test lists are not opened. The
+    first two trials are the recipe as it is and ``frozen``.
 
     Args:
-        recipe: what all trials have in common; its ``run`` is that of the recipe that is found.
-        folder: where the study is kept.
+        recipe: what all trials have in common.
+        folder: where the study, and the best trial's recipe, are kept.
         trials: how many in all, those of earlier calls included.
-        seconds: no longer than this.
-        folds: of the cross-validation.
-        strategies: names of those to try; default: all that suit module and data.
-        resume: go on with the study in the folder, if there is one.
-        observer: told about the progress of each fold, and of signals.
+        seconds: no longer than this, but for what cannot be interrupted.
+        folds: of the cross-validation, at least 2.
+        strategies: names of those to try; default: all that go with module and data.
+        resume: go on with the study in the folder, in the fold where it stopped; begin where there is none.
+        observer: told about the progress of each fold.
 
     Raises:
-        UsageError: if there is a study already, or one that is resumed was begun with other settings, or a
+        UsageError: if there is a study already, or the one to go on with was begun with other settings, or a
             strategy does not go with the recipe, or no trial was done in the time.
-        DataError: if there are too few pictures, or they cannot be used.
+        DataError: if pictures or lists cannot be used, or there are too few for the folds.
         ModelError: if the module cannot be had, or the study is damaged.
         MachineError: if optuna or the device is missing, or the folder cannot be written.
         NumericError: if all trials diverge.
         LockedError: if another process uses the folder.
     """
-    program = _load_optuna()
-    study = folder / STUDY
-    if study.is_file() and not resume:
+    load_optuna()
+    begun = (folder / STUDY).is_file()
+    if begun and not resume:
         raise UsageError(
             f"{folder} has a study already: go on with it by --resume, or name another folder, "
             "-o run=runs/NAME"
         )
-    task = _task(recipe)
-    space = _Space.of(recipe, task, strategies, has_validation=_has_validation(recipe))
+    listed = dataset_of(recipe, complete=False)
+    task = _task(recipe, listed)
+    space = space_of(
+        recipe,
+        strategies,
+        pretrained=task.module.weights is not None,
+        stages=len(task.module.stages),
+        has_validation=listed.list_files["validate"] is not None,
+    )
+    ImageClassifierTask(task.module, listed, recipe.config())  # refuses what a run of the recipe would
     device = select_device(recipe.train.device)
     check_engine(recipe.train.engine)
     examples = task.dataset.examples("train")
     check_place(folder, task.dataset.base_path, [example.path for example in examples], home())
-    if not study.is_file() and free_folder(folder) != folder:
+    if not begun and free_folder(folder) != folder:
         raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
     observer = observer or Observer()
     paddle.disable_signal_handler()  # it would print a C++ traceback at SIGTERM
     with open_run(folder) as run, stop_on_signals(observer.notice) as signals:
-        search = _Search(program, recipe, task, space, folds, run, device, observer)
-        search.stop = _TimeLimit(signals, seconds)
-        search.go(trials, seconds)
-        return search.found(None if signals.signal is None else signals.exit_code)
+        facts = _facts(recipe, task, space, folds)
+        study = Study(folder / STUDY, space, facts, recipe.train.seed)
+        stop = _TimeLimit(signals, seconds)
+        try:
+            search = _Search(recipe, task, study, run, stop, observer, device, folds=folds)
+            _announce(search, trials, folds, seconds, space)
+            search.go(trials)
+        except (StopRequested, StoppedError):
+            if signals.signal is None:
+                logger.info("%s are over; --resume goes on", duration(seconds))
+        stopped = None if signals.signal is None else signals.exit_code
+        return _found(folder, study, space.first[0], stopped)
 
 
-def _load_optuna() -> ModuleType:
-    try:
-        import optuna
-    except ImportError as error:
-        raise MachineError(f'The search needs optuna ({error}): pip install "hubtune[tune]"') from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna
+def _announce(search: "_Search", trials: int, folds: int, seconds: float, space: Space) -> None:
+    """Say what is ahead, and how long it takes as far as that is quick to know."""
+    logger.info(
+        "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume goes on",
+        *(trials, duration(seconds), folds),
+    )
+    if {choice.strategy for choice in space.first}.union(space.strategies) - {*WITHOUT_AUGMENT}:
+        logger.info("a trial that trains all parameters takes about %s", duration(search.estimate()))
 
 
-def _task(recipe: Recipe) -> ImageClassifierTask:
-    """The recipe's module and training list; neither of the other lists is opened."""
+def _task(recipe: Recipe, listed: BaseCVDataset) -> ImageClassifierTask:
+    """The recipe's module and its training list, without the others: not even their labels are counted."""
     data = recipe.data
-    labels = dataset_of(recipe, complete=False).label_list_file
     lists = {
         "train": data.train or TRAIN_LIST,
         "validate_": None,
         "test": None,
-        "labels": data.labels or (labels and labels.name),
+        "labels": data.labels or (listed.label_list_file and listed.label_list_file.name),
     }
-    # Strategies are held against module and data one by one.
+    # What a strategy needs is looked at for all of them, later.
     strategy = recipe.strategy if isinstance(recipe.strategy, ScratchStrategy) else DefaultFinetuneStrategy()
     plain = recipe.model_copy(update={"data": data.model_copy(update=lists), "strategy": strategy})
     return ImageClassifierTask.from_recipe(plain, complete=True)
 
 
-def _has_validation(recipe: Recipe) -> bool:
-    return dataset_of(recipe, complete=False).list_files["validate"] is not None
-
-
-@dataclass(frozen=True)
-class _Space:
-    """What may be tried.
-
-    Attributes:
-        first: the choices that are tried first.
-        strategies: those that are proposed. ``frozen`` has nothing to vary, and is not among them.
-        rates: least and largest learning rate; ``None`` where the recipe's ``auto`` finds it.
-        augments: names of augmentations.
-    """
-
-    first: list[Choice]
-    strategies: list[str]
-    rates: tuple[float, float] | None
-    augments: list[str]
-
-    @classmethod
-    def of(
-        cls,
-        recipe: Recipe,
-        task: ImageClassifierTask,
-        wanted: Sequence[str] | None,
-        *,
-        has_validation: bool,
-    ) -> "_Space":
-        """Find what suits a recipe.
-
-        Raises:
-            UsageError: if a strategy that is wanted does not.
-        """
-        own = recipe.strategy.name
-        misfits = {
-            name: reason
-            for name, kind in _STRATEGIES.items()
-            if name != own and (reason := _misfit(kind, recipe, task, has_validation))
-        }
-        known = [*_STRATEGIES, *([own] if own not in _STRATEGIES else [])]
-        for name in wanted or ():
-            if name not in known:
-                raise UsageError(
-                    f"--strategies: {name!r} is none of {', '.join(known)}.{suggest(name, known)}"
-                )
-            if name in misfits:
-                raise UsageError(f"--strategies: {name} does not go with this recipe, as {misfits[name]}")
-        fitting = [name for name in known if name not in misfits and name in (wanted or known)]
-        first = [_own_choice(recipe)]
-        if "frozen" not in misfits and Choice("frozen") not in first:
-            first.append(Choice("frozen"))
-        rates = None
-        if recipe.train.learning_rate != "auto":
-            adam = recipe.train.optimizer.name in ("auto", "adam", "adamw", "lamb")
-            rates = _RATES if adam else _RATES_WITHOUT_ADAM
-            given = first[0].learning_rate
-            if isinstance(given, float):
-                rates = min(rates[0], given), max(rates[1], given)
-        # With `auto`, one test of rates replaces the search for one.
-        augments = [*_AUGMENTS]
-        if (augment := first[0].augment) is not None and augment not in augments:
-            augments.append(augment)
-        return cls(first, [name for name in fitting if name != "frozen"], rates, augments)
-
-    def draw(self, trial: "optuna.Trial") -> Choice:
-        """Let optuna choose."""
-        strategy = trial.suggest_categorical("strategy", self.strategies)
-        rate: float | Literal["auto"] = "auto"
-        if self.rates is not None:
-            rate = trial.suggest_float("learning_rate", *self.rates, log=True)
-        augment = None
-        if _augments(strategy):
-            augment = trial.suggest_categorical("augment", self.augments)
-        return Choice(strategy, rate, augment)
-
-    def parameters(self, choice: Choice) -> dict[str, Any]:
-        """A choice as optuna would have drawn it; empty for one that it could not have drawn."""
-        if choice.strategy not in self.strategies:
-            return {}
-        return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
-
-
-def _misfit(
-    kind: type[Any], recipe: Recipe, task: ImageClassifierTask, has_validation: bool
-) -> str | None:
-    """Why a strategy does not go with a recipe; ``None`` if it does."""
-    name = kind.model_fields["name"].default
-    if task.module.weights is None and name not in _FROM_RANDOM:
-        return "it starts from random values"
-    if task.module.weights is not None and kind is ScratchStrategy:
-        return "it has pretrained weights"
-    if issubclass(kind, HeadSettings) and recipe.train.hidden_units:
-        return "a linear head is solved, without hidden_units"
-    if kind in (LastStageStrategy, FromFrozenStrategy) and not has_validation:
-        return "it is held against frozen on a validation list, and there is none"
-    if kind is LastStageStrategy and len(task.module.stages) < 3:
-        return f"{task.module.name} has a single stage"
-    return None
-
-
-def _augments(strategy: str) -> bool:
-    return strategy not in ("frozen", "last_stage")  # which see pictures as they are
-
-
-def _own_choice(recipe: Recipe) -> Choice:
-    """The recipe as it is."""
-    strategy, settings = recipe.strategy.name, recipe.train.augment
-    if strategy == "frozen":
-        return Choice(strategy)
-    names = [name for name, keys in PRESETS.items() if AugmentSettings(**keys) == settings]
-    augment = (names or [_RECIPES_OWN])[0] if _augments(strategy) else None
-    return Choice(
-        strategy, "auto" if recipe.train.learning_rate == "auto" else recipe.config().rate, augment
-    )
-
-
-def _recipe_of(recipe: Recipe, choice: Choice, *, random_weights: bool) -> Recipe:
-    """The recipe with a choice put in."""
-    strategy: Strategy = recipe.strategy
-    if choice.strategy != strategy.name:
-        strategy = _STRATEGIES[choice.strategy]()
-    train: dict[str, Any] = {}
-    if isinstance(choice.learning_rate, float):
-        train["learning_rate"] = choice.learning_rate
-        strategy = strategy.model_copy(update={"learning_rate": None})  # it is said once
-    if choice.augment is not None and choice.augment != _RECIPES_OWN:
-        train["augment"] = AugmentSettings(**PRESETS[choice.augment])
-    changed: dict[str, Any] = {"strategy": strategy, "train": recipe.train.model_copy(update=train)}
-    if random_weights:  # under `scratch`, a recipe need not say it
-        changed["module"] = recipe.module.model_copy(update={"weights": "none"})
-    return recipe.model_copy(update=changed)
+def _facts(recipe: Recipe, task: ImageClassifierTask, space: Space, folds: int) -> dict[str, Any]:
+    """What a study that is resumed must share with the one that was begun."""
+    said = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
+    for section, key in (("train", "device"), ("train", "engine"), ("data", "workers")):
+        del said[section][key]
+    file = task.dataset.list_files["train"]
+    assert file is not None  # its examples have been read
+    return {
+        **{f"{section}.{key}": value for section, keys in said.items() for key, value in keys.items()},
+        "the training list": sha256_of(file),
+        "the classes": task.dataset.label_list,
+        "the weights": task.module.weights_sha256,
+        "--folds": folds,
+        "--strategies": space.strategies,
+    }
 
 
 class _TimeLimit(Stop):
-    """Asks to stop when a signal does, or when the time is over."""
+    """Asks to stop when a signal does, and when the time is over."""
 
     def __init__(self, signals: Stop, seconds: float) -> None:
         super().__init__()
         self._signals, self._end = signals, time.monotonic() + seconds
 
-    @property
-    def is_over(self) -> bool:
-        return time.monotonic() > self._end
-
     def check(self) -> None:
         self._signals.check()
-        if self.is_over:
+        if time.monotonic() > self._end:
             raise StopRequested
+
+
+class _Inside(Observer):
+    """Passes on how far a fold is, under its trial's name, and nothing else."""
+
+    def __init__(self, observer: Observer, name: str) -> None:
+        self._observer, self._name = observer, name
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        self._observer.start(f"{self._name}, {what}", total, done)
+
+    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+        self._observer.advance(pictures, loss=loss, accuracy=accuracy)
 
 
 class _Search:
     """A search at work, in a folder that is locked."""
 
-    stop: _TimeLimit
-
     def __init__(
         self,
-        program: ModuleType,
         recipe: Recipe,
         task: ImageClassifierTask,
-        space: _Space,
-        folds: int,
+        study: Study,
         run: RunFolder,
-        device: str,
+        stop: Stop,
         observer: Observer,
+        device: str,
+        *,
+        folds: int,
     ) -> None:
-        """Read the study, or begin it.
+        """Divide the training list.
 
         Raises:
-            ModelError: if it is damaged.
-            UsageError: if it was begun with other settings.
+            DataError: if it has too few pictures, or too many that cannot be read.
+            StopRequested: if there was a signal meanwhile, or the time is over.
         """
-        self._optuna = program
-        self._recipe, self._task, self._space = recipe, task, space
-        self._count, self._run, self._device, self._observer = folds, run, device, observer
-        self._file = run.path / STUDY
-        self._random_weights = task.module.weights is None
-        self._facts = self._collect_facts()
-        self._trials = self._read() if self._file.is_file() else []
-        self._save()
-        self._folds: list[dict[str, list[Example]]] = []
+        self._recipe, self._task, self._study = recipe, task, study
+        self._run, self._stop, self._observer, self._device = run, stop, observer, device
         self._groups = read_groups(task.dataset.base_path)
+        examples = _readable(task, run, stop)
+        groups = _group_of(examples, self._groups, stop)
+        self._folds = _divide(examples, groups, folds=folds, seed=recipe.train.seed)
+
+    def go(self, trials: int) -> None:
+        """Run trials until there are so many, or none is left to try.
+
+        Raises:
+            StopRequested, StoppedError: after a signal, or when the time is over; the study is saved.
+        """
+        study = self._study
+        while study.is_interrupted or len(study.trials) < trials:
+            trial = study.next_trial()
+            if trial is None:
+                logger.info("nothing is left to try")
+                return
+            self._run_trial(trial, f"trial {trial.number} of {max(trials, trial.number)}")
+            self._write_best()
+
+    def estimate(self) -> float:
+        """About how many seconds a trial takes in which all parameters are trained."""
+        whole = self._task.estimate(DefaultFinetuneStrategy())
+        return whole * (len(self._folds) - 1) * (1 - 1 / _VALIDATE_PARTS)
+
+    def _run_trial(self, trial: Trial, name: str) -> None:
+        """Run what is left of a trial."""
+        recipe = self._with(trial.choice)
+        for fold in range(len(trial.counts), len(self._folds)):
+            if fold and self._study.falls_behind(trial):
+                trial.state = "pruned"
+                break
+            started = time.monotonic()
+            watched = _Inside(self._observer, f"{name}, fold {fold + 1} of {len(self._folds)}")
+            try:
+                right, count = self._run_fold(recipe, self._folds[fold], watched)
+            except NumericError:
+                trial.state = "failed"
+                break
+            trial.right.append(right)
+            trial.counts.append(count)
+            trial.seconds += time.monotonic() - started
+            self._study.save()
+        else:
+            trial.state = "done"
+        self._study.save()
+        logger.info("%s: %s: %s", name, trial.choice.in_words, self._outcome(trial))
+
+    def _run_fold(self, recipe: Recipe, lists: Lists, observer: Observer) -> tuple[int, int]:
+        """Train on a fold; returns how many held-out pictures are right, and of how many."""
+        folder = self._run.path / _FOLD
+        if folder.exists():  # of a process that was killed
+            shutil.rmtree(folder)
+        config = recipe.config().model_copy(
+            update={
+                "max_bad": "100%",  # that was held against the whole list
+                "save_ckpt_interval": _NEVER,
+            }
+        )
+        try:
+            with open_run(folder) as run, _quiet():
+                run.write_description(dump_recipe(recipe), describe_machine(self._device, threads()))
+                session = Session(
+                    self._task.module,
+                    self._task.dataset.label_list,
+                    config,
+                    run,
+                    lists,
+                    self._groups,
+                    self._stop,
+                    observer,
+                )
+                test = session.train()["test"]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return (round(test["accuracy"] * test["count"]), test["count"]) if test else (0, 0)
+
+    def _with(self, choice: Choice) -> Recipe:
+        return recipe_of(self._recipe, choice, pretrained=self._task.module.weights is not None)
+
+    def _outcome(self, trial: Trial) -> str:
+        """What a trial has come to, in words."""
+        took = duration(trial.seconds)
+        if trial.state == "failed":
+            return "failed, training diverged"
+        assert trial.accuracy is not None and trial.standard_error is not None  # of at least one fold
+        share = f"{100 * trial.accuracy:.1f}"
+        if trial.state == "pruned":
+            return f"given up after {len(trial.counts)} of {len(self._folds)} folds ({share} %), {took}"
+        return f"{share} ± {100 * trial.standard_error:.1f} %, {took}"
+
+    def _write_best(self) -> None:
+        """Write the best trial's recipe, so that it is there whenever the search ends."""
+        best = self._study.ranked()[0]
+        if best.state != "done":
+            return
+        file = self._run.path / BEST
+        done = sum(trial.state == "done" for trial in self._study.trials)
+        said = (
+            f"# {self._outcome(best)}: {sum(best.right)} of {sum(best.counts)} training pictures right in "
+            f"{len(best.counts)}-fold cross-validation; the best of {done} trials, so a little flattered\n"
+        )
+        text = dump_recipe(self._with(best.choice), f"hubtune finetune {file}")
+        command, rest = text.split("\n", 1)
+        write_atomically(file, f"{command}\n{said}{rest}")
+
+
+def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Example]:
+    """The training pictures, without those that are known to be bad, which are named in ``skipped.csv``."""
+    examples = task.dataset.examples("train")
+    Skipped(run, {"train": examples}, task.config).check_headers(stop.check)
+    bad = {path for _, path, _ in run.read_skipped()}
+    return [example for example in examples if str(example.path) not in bad]
+
+
+def _group_of(examples: Sequence[Example], groups: Mapping[Path, int], stop: Stop) -> list[object]:
+    """For each picture, what it has in common with those that belong to it: a group's number, or its sum."""
+    found: list[object] = []
+    for example in examples:
+        stop.check()
+        try:
+            own = hashlib.sha256(read_content(example.path)).hexdigest()
+        except PictureError:
+            own = str(example.path)  # it is named where it is looked at
+        found.append(groups.get(example.path, own))
+    return found
+
+
+def _divide(examples: Sequence[Example], groups: Sequence[object], *, folds: int, seed: int) -> list[Lists]:
+    """Divide the training list for cross-validation, each fold with a validation list of its own.
+
+    Raises:
+        DataError: if there are too few pictures.
+    """
+    labels = np.array([example.label for example in examples], dtype=np.int64)
+
+    def chosen(rows: np.ndarray) -> list[Example]:
+        return [examples[row] for row in rows]
+
+    divided: list[Lists] = []
+    for fitted, tested in make_folds(labels, groups, folds=folds, seed=seed):
+        parts = make_folds(labels[fitted], [groups[row] for row in fitted], folds=_VALIDATE_PARTS, seed=seed)
+        if parts:
+            validate = fitted[parts[0][1]]
+            train = np.setdiff1d(fitted, validate)
+            divided.append({"train": chosen(train), "validate": chosen(validate), "test": chosen(tested)})
+    if len(divided) < folds:
+        raise DataError(
+            f"The training list has {len(examples)} readable pictures of {len(np.unique(labels))} classes, "
+            f"too few for {folds} folds of cross-validation: add pictures"
+            + (", or take fewer --folds" if folds > 2 else "")
+        )
+    return divided
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """What is logged while the block runs is for those who debug."""
+
+    def demote(record: logging.LogRecord) -> bool:
+        record.levelno, record.levelname = logging.DEBUG, logging.getLevelName(logging.DEBUG)
+        return logger.isEnabledFor(logging.DEBUG)
+
+    logger.addFilter(demote)
+    try:
+        yield
+    finally:
+        logger.removeFilter(demote)
+
+
+def _found(folder: Path, study: Study, own: Choice, stopped: int | None) -> Found:
+    ranked = study.ranked()
+    if ranked and ranked[0].state == "done":
+        return Found(folder, own, ranked, folder / BEST, stopped)
+    if stopped is None and study.is_interrupted:
+        raise UsageError(
+            "The time was over before a trial was done: go on by --resume with a longer --timeout, or take "
+            "fewer train.epochs"
+        )
+    if stopped is None and ranked:
+        raise NumericError(f"All {len(ranked)} trials have diverged: look at the pictures and the recipe")
+    return Found(folder, own, ranked, None, stopped)

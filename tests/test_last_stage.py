@@ -1,4 +1,4 @@
-"""The `last_stage` strategy: from the solution of `frozen`, on activations that are computed once."""
+"""Strategies that begin where `frozen` ends: `last_stage`, on activations, and `from_frozen`, on pictures."""
 
 import os
 import signal
@@ -11,9 +11,10 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.scan import scan_classes
 from hubtune.data.split import Amount, make_split, write_split
-from hubtune.errors import MachineError, StoppedError, UsageError
+from hubtune.errors import DataError, MachineError, StoppedError, UsageError
 from hubtune.features.engine import _OpenVINO
 from hubtune.features.space import Space
+from hubtune.session import Session
 from hubtune.train.observer import Observer
 from hubtune.trunk import Trunk
 
@@ -223,3 +224,67 @@ def test_a_validation_list_is_needed(module, data, tmp_path):
 def test_hidden_units_do_not_go_with_it(module, data, tmp_path):
     with pytest.raises(UsageError, match="Strategy last_stage solves a linear head"):
         _run(module, data, tmp_path / "run", hidden_units=[8])
+
+
+def _from_frozen(module, data, folder, **options):
+    strategy = hubtune.FromFrozenStrategy(**options.pop("settings", {}))
+    return _run(module, data, folder, strategy=strategy, **{"learning_rate": 1e-3, **options})
+
+
+def test_from_frozen_keeps_frozens_model_where_training_does_not_help_and_says_so(module, data, tmp_path):
+    frozen = _run(module, data, tmp_path / "frozen", strategy=hubtune.FrozenStrategy())
+    observer = _Noticing()
+    trained = _from_frozen(module, data, tmp_path / "run", learning_rate=1e-9, observer=observer)
+    assert trained.best_step == 0
+    assert any("Training all parameters did not help" in notice for notice in observer.notices)
+    for name, values in _weights(frozen).items():
+        assert (_weights(trained)[name] == values).all()
+
+
+def test_from_frozen_trains_the_trunk_and_keeps_the_views(module, data, tmp_path, better):
+    trained = _from_frozen(module, data, tmp_path / "run")
+    assert trained.best_step > 0
+    frozen = _run(module, data, tmp_path / "frozen", strategy=hubtune.FrozenStrategy())
+    assert trained.views == frozen.views
+    moved = [
+        name
+        for name, values in _weights(trained).items()
+        if not np.array_equal(values, _weights(frozen)[name])
+    ]
+    assert any(not name.startswith("head.") for name in moved)
+    model = hubtune.load_model(trained.path)
+    assert [view.in_words for view in model.card.views] == trained.views
+
+
+def test_from_frozen_stopped_ends_as_one_that_was_not(module, data, tmp_path, better):
+    options = {"augment": "flip", "settings": {"views": 2}}
+    whole = _from_frozen(module, data, tmp_path / "whole", **options)
+    with pytest.raises(StoppedError):
+        _from_frozen(module, data, tmp_path / "stopped", observer=_Impatient(7), **options)
+    resumed = _from_frozen(module, data, tmp_path / "stopped", resume=True, **options)
+    assert resumed.best_step == whole.best_step
+    for name, values in _weights(whole).items():
+        assert (_weights(resumed)[name] == values).all(), name
+
+
+def test_from_frozen_with_a_mirrored_view_sees_pictures_both_ways(module, data, tmp_path, monkeypatch):
+    seen = {}
+    prepare = Session._prepare_picture
+
+    def noted(session, epoch, index):
+        array = prepare(session, epoch, index)
+        seen.setdefault(index, []).append(array)
+        return array
+
+    monkeypatch.setattr(Session, "_prepare_picture", noted)
+    _from_frozen(module, data, tmp_path / "run", num_epoch=8, settings={"views": 2})
+    first, *others = seen[0]
+    mirrored = [np.array_equal(other, first[:, :, ::-1]) for other in others]
+    assert 0 < sum(mirrored) < len(others)
+    assert all(same or np.array_equal(other, first) for same, other in zip(mirrored, others, strict=True))
+
+
+def test_from_frozen_needs_a_validation_list(module, data, tmp_path):
+    (data / "validate_list.txt").unlink()
+    with pytest.raises(DataError, match="validat"):
+        _from_frozen(module, data, tmp_path / "run")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -194,15 +195,34 @@ def test_the_tutorial_runs_with_only_its_imports_changed(data):
     assert (run / "best_model" / "model.json").exists()
 
 
+def test_the_scripts_in_the_docs_run(data, monkeypatch, capsys):
+    page = (Path(__file__).parent.parent / "docs" / "paddlehub-1x.md").read_text(encoding="utf-8")
+    imports, tutorial, own = (block.partition("```")[0] for block in page.split("```python\n")[1:4])
+    (data / "test").mkdir()
+    for name in ("a", "b"):
+        shutil.copy(data / "pics" / "b" / "000.png", data / "test" / f"{name}.jpg")
+    monkeypatch.chdir(data.parent)
+    names = {"np": np, "hubtune": hubtune}
+    for part in (imports, tutorial, own):
+        quick = part.replace('"xception71_imagenet"', '"smallnet", weights=None').replace(
+            "epoch=5", "epoch=1"
+        )
+        exec(quick, names)  # noqa: S102  # what the docs tell people to run
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == printed[1] in ["b", "c", "安崎"]
+    assert printed[3].startswith("dataset/test/a.jpg ")
+    assert names["run"].path.name == "cv_finetune-2"
+
+
 @pytest.mark.slow
 def test_the_tutorial_learns_real_photos(material, tmp_path):
     pics = tmp_path / "dataset" / "pics"
     for folder in (material / "trashnet").iterdir():
         if folder.is_dir():
             shutil.copytree(folder, pics / folder.name)
-    _split(pics, train=15)
+    _split(pics, train=12)
     weights = material / "weights" / "mobilenetv2_1.0_imagenet.safetensors"
-    done = _run_tutorial(tmp_path, "paddle.vision:mobilenet_v2", str(weights), epochs=2, batch=10)
+    done = _run_tutorial(tmp_path, "paddle.vision:mobilenet_v2", str(weights), epochs=2, batch=8)
     assert len(done.stdout.splitlines()) == 24
     # Of guesses, 4 would be right.
     assert _right_answers(done.stdout, [folder.name for folder in pics.iterdir()]) >= 8
@@ -478,10 +498,12 @@ def test_a_strategy_that_says_what_is_trained_does_not_go_without_trainable(modu
         _task(module, data, trainable=False, config=_config(strategy=strategy))
 
 
-def test_a_size_that_the_module_does_not_take_is_refused(data):
-    module = hub.Module("vit_small_patch16_224_imagenet", weights=None)
-    with pytest.raises(UsageError, match="takes 224 and no other: give image_width=module"):
-        _task(module, data, reader={"image_width": 300, "image_height": 300})
+@pytest.mark.parametrize(("multiple", "others"), [(None, "no other"), (16, "other multiples of 16")])
+def test_a_size_that_the_module_does_not_take_is_refused(data, multiple, others):
+    module = hub.Module("smallnet", weights=None)
+    module.module.backbone = replace(module.module.backbone, size_multiple=multiple)
+    with pytest.raises(UsageError, match=f"smallnet takes 32 and {others}: give image_width=module"):
+        _task(module, data, reader={"image_width": 40, "image_height": 40})
 
 
 @pytest.mark.parametrize(

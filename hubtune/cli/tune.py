@@ -1,0 +1,172 @@
+"""``hubtune tune``."""
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hubtune.cli.output import print_json, say, shown
+
+if TYPE_CHECKING:
+    from hubtune.study import Trial
+    from hubtune.tune import Found
+
+
+class _Time(click.ParamType):
+    """A time with its unit, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", value.strip())
+        seconds = float(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]] if found else 0.0
+        if not seconds:
+            self.fail(f"{value!r} is no time such as 90s, 30m or 2h", param, ctx)
+        return seconds
+
+
+@click.command()
+@click.argument("file", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe: -o train.epochs=3. May be repeated.",
+)
+@click.option(
+    "--trials",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many settings to try, those of earlier calls included.",
+)
+@click.option("--timeout", type=_Time(), default="30m", show_default=True, help="How long: 90s, 30m, 2h.")
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 20),
+    default=3,
+    show_default=True,
+    help="Of the cross-validation on the training list.",
+)
+@click.option(
+    "--strategies",
+    metavar="NAME,…",
+    help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
+)
+@click.option("--resume", is_flag=True, help="Go on with an interrupted search; begin it if there is none.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    file: Path,
+    overrides: tuple[str, ...],
+    trials: int,
+    timeout: float,
+    folds: int,
+    strategies: str | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Search for settings that suit the data better than a RECIPE's own.
+
+    Strategy, learning rate and augmentation are varied, all else stays. Scores are accuracies by
+    cross-validation on the training list; the validation list and the test list are not looked at. The best
+    settings are written as a recipe, and nothing is trained with them yet.
+
+    \b
+    hubtune tune recipes/idol5.yaml
+    hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
+    hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
+    """
+    from hubtune.recipe.load import load_recipe
+
+    recipe = load_recipe(file, overrides)
+    run = recipe.run or str(Path("runs") / file.stem)
+    names = None if strategies is None else [name.strip() for name in strategies.split(",")]
+
+    from hubtune.cli.progress import watching
+    from hubtune.tune import tune
+
+    with watching() as observer:
+        found = tune(
+            recipe.model_copy(update={"run": run}),
+            Path(f"{run}-tune"),
+            trials=trials,
+            seconds=timeout,
+            folds=folds,
+            strategies=names,
+            resume=resume,
+            observer=observer,
+        )
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        _print(found)
+    if found.stopped is not None:
+        say("Stopped. Go on with the same command and --resume")
+        click.get_current_context().exit(found.stopped)
+
+
+def _print(found: "Found") -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from hubtune.choices import rate_in_words
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title, side in (
+        *(("rank", "right"), ("score", "right"), ("strategy", "left"), ("rate", "left")),
+        *(("augment", "left"), ("seconds", "right"), ("state", "left")),
+    ):
+        table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    for rank, trial in enumerate(found.trials, 1):
+        rate = trial.choice.learning_rate
+        table.add_row(
+            str(rank) if trial.state == "done" else "–",
+            _score(trial),
+            trial.choice.strategy,
+            "–" if rate is None else rate_in_words(rate),
+            trial.choice.augment or "–",
+            f"{trial.seconds:.1f}" if trial.seconds < 10 else f"{trial.seconds:,.0f}",
+            _state(trial) + (", the recipe" if trial.choice == found.recipe else ""),
+        )
+    Console().print(table)
+    if found.best_recipe is None:
+        return
+    best = found.trials[0]
+    click.echo(f"Best: {best.choice.in_words}")
+    for trial in found.trials:
+        if trial.state == "done" and trial.choice == found.recipe:
+            click.echo(f"      {_lead(best, trial)}")
+    click.echo(
+        "      The best of several scores is flattered. The test list, which was not looked at, will tell:"
+    )
+    click.echo(f"Next: hubtune finetune {shown(str(found.best_recipe))}")
+
+
+def _score(trial: "Trial") -> str:
+    if trial.accuracy is None or trial.standard_error is None:
+        return "–"
+    return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
+
+
+def _state(trial: "Trial") -> str:
+    folds = f"after {len(trial.counts)} fold{'s' if len(trial.counts) > 1 else ''}"
+    return {"pruned": f"given up {folds}", "running": "unfinished"}.get(trial.state, trial.state)
+
+
+def _lead(best: "Trial", recipe: "Trial") -> str:
+    """How far the best is ahead of the recipe, on the same pictures."""
+    if best is recipe:
+        return "which is the recipe as it is: no other settings were better"
+    assert best.accuracy is not None and recipe.accuracy is not None
+    assert best.standard_error is not None and recipe.standard_error is not None
+    error = math.hypot(best.standard_error, recipe.standard_error)
+    points = 100 * (best.accuracy - recipe.accuracy)
+    return (
+        f"{points:.1f} points ahead of the recipe as it is, with a standard error of up to {100 * error:.1f}"
+    )

@@ -1,0 +1,81 @@
+"""``hubtune recipe explain`` says what a recipe comes to."""
+
+import json
+
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    file = tmp_path / "r.yaml"
+    file.write_text("data: {base: nowhere}\nmodule: smallnet\ntrain: {epochs: 4, batch_size: 32}\n", "utf-8")
+    return file
+
+
+def _explained(run_here, *options):
+    done = run_here("recipe", "explain", *options, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_every_parameter_has_its_rule_and_its_rates(recipe, run_here):
+    found = _explained(run_here, recipe, "--pictures", "100", "-o", "strategy=ulmfit")
+    assert found["steps_per_epoch"] == 4 and len(found["rates"]) == 16
+    stages = {each["stage"]: each for each in found["parameters"]}
+    head, stem = stages["head"], found["parameters"][0]
+    assert head["rates"] == [found["rates"][epoch * 4] for epoch in range(4)]
+    assert stem["lr_mult"] < 1 and stem["trained"][0] is False and stem["rates"][0] == 0
+    assert stem["rates"][3] == pytest.approx(found["rates"][12] * stem["lr_mult"])
+    assert {each["name"] for each in found["parameters"]} >= {"head.0.weight", "head.0.bias"}
+
+
+def test_the_table_names_stages_rules_and_what_is_frozen(recipe, run_here):
+    rules = "strategy=[{match: head, lr_mult: 10}, {match: '*', frozen_epochs: 2}]"
+    done = run_here("recipe", "explain", recipe, "--pictures", "100", "-o", rules)
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert lines[0] == "optimiser adam, rate 0.0001, schedule linear"
+    assert lines[1] == "4 epochs of 4 steps of 32 pictures; gradients not limited"
+    [head] = [line for line in lines if line.startswith("head (2)")]
+    assert head.split()[-4:] == ["0.001", "0.00075", "0.0005", "0.00025"]
+    frozen = [line for line in lines if "2: *, frozen_epochs 2" in line]
+    assert frozen and all(line.count("  frozen") == 2 for line in frozen)
+    each = run_here("recipe", "explain", recipe, "--pictures", "100", "--all").stdout
+    assert "head/head.0.bias" in each
+
+
+def test_the_rates_are_drawn(recipe, run_here, tmp_path):
+    done = run_here("recipe", "explain", recipe, "--pictures", "100", "--plot", tmp_path / "rates.png")
+    assert done.returncode == 0
+    with Image.open(tmp_path / "rates.png") as picture:
+        assert picture.format == "PNG" and picture.width > 600
+
+
+def test_a_short_form_keeps_its_meaning_beside_an_override(recipe, run_here):
+    recipe.write_text(
+        recipe.read_text("utf-8").replace("epochs: 4", "epochs: 4, optimizer: momentum"), "utf-8"
+    )
+    changes = ("train.optimizer.momentum=0.5", "train.schedule=step", "train.schedule.every=2")
+    options = [text for change in changes for text in ("-o", change)]
+    found = _explained(run_here, recipe, "--pictures", "10", *options)
+    assert (found["optimizer"]["name"], found["optimizer"]["momentum"]) == ("momentum", 0.5)
+    assert (found["schedule"]["name"], found["schedule"]["every"]) == ("step", 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ([], 3, "There is no nowhere/train_list.txt"),
+        (["-o", "strategy=frozen"], 2, "Strategy frozen solves its head at once"),
+        (["--pictures", "9", "-o", "strategy=[{match: stage7}]"], 2, "No rule of the strategy covers"),
+        (["--pictures", "9", "-o", "module=resnet5"], 4, "There is no module 'resnet5'"),
+        (["--pictures", "9", "--plot", "no/where.png"], 5, "cannot be written"),
+        (["--pictures", "9", "-o", "train.schedule=lineer"], 2, "Did you mean 'linear'?"),
+    ],
+)
+def test_mistakes_are_told_in_a_sentence(recipe, run_here, options, code, message):
+    done = run_here("recipe", "explain", recipe, *options)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
