@@ -29,7 +29,7 @@ from hubtune.train.loss import Loss, class_weights, one_hot
 from hubtune.train.memory import fitting_batch
 from hubtune.train.observer import Observer
 from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
-from hubtune.train.range_test import STEPS, RangeTest, test_range
+from hubtune.train.range_test import STEPS, RangeTest, draw_range_test, test_range
 from hubtune.train.run_folder import RunFolder
 from hubtune.train.skipped import Skipped
 from hubtune.train.update import Update, precision_of
@@ -221,7 +221,7 @@ class Training:
         known = self._run.read_range_test()
         found = self._test_range(micro_batch) if known is None else RangeTest(**known)
         if known is None:
-            self._run.write_range_test(vars(found))
+            self._run.write_range_test(vars(found), draw_range_test(found))
         logger.info("learning rate %g, by a test of %d steps", found.chosen, len(found.rates))
         return found.chosen
 

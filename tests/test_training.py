@@ -154,6 +154,7 @@ def test_a_rate_is_tested_once_and_leaves_no_trace(module, data, tmp_path, told)
     _run(module, data, tmp_path / "auto", learning_rate="auto")
     found = json.loads((tmp_path / "auto" / "learning_rate.json").read_text())
     assert 6 <= len(found["rates"]) == len(found["losses"]) <= 40
+    assert (tmp_path / "auto" / "learning_rate.png").read_bytes().startswith(b"\x89PNG")
     assert found["rates"][0] == 1e-6 and found["rates"] == sorted(found["rates"])
     assert 1e-6 <= found["chosen"] <= 0.1
     fixed = _run(module, data, tmp_path / "fixed", learning_rate=found["chosen"])

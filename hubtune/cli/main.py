@@ -28,9 +28,9 @@ _MORE = {
     "bench": "Measure how fast this machine is, and what it waits for.",
     "cache": "Features that were computed and kept: list, verify, remove.",
     "classify": "Name what is on pictures with a pretrained module, without training.",
+    "data": "Look at data: what the network will see; CIFAR's files as pictures.",
     "embed": "Turn pictures into features, for search and for other programs.",
     "export": "Write a model in another program's form.",
-    "data": "Look at data: what the network will see; CIFAR's files as pictures.",
     "import": "Turn another program's checkpoint into a model.",
     "recipe": "What a recipe comes to: each parameter's rule, and its rate in each epoch.",
 }

@@ -3,6 +3,8 @@
 Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
 """
 
+import io
+import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -95,3 +97,23 @@ def choose(rates: list[float], losses: list[float]) -> float:
     """
     least = int(np.argmin(losses)) if losses else 0
     return float(f"{rates[least] / 3:.2g}") if least else LEAST
+
+
+def draw_range_test(found: RangeTest) -> bytes:
+    """Draw the losses against the rates, with the rate that was taken; a PNG picture."""
+    import matplotlib as mpl  # here, as it takes a second
+
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
+    axes.plot(found.rates, found.losses)
+    axes.axvline(found.chosen, color="tab:orange", label=f"taken: {found.chosen:g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    content = io.BytesIO()
+    figure.savefig(content, dpi=150, format="png")
+    plt.close(figure)
+    return content.getvalue()

@@ -178,8 +178,9 @@ class RunFolder:
             raise ModelError(f"{file} is damaged: remove it, and resume the run")
         return result
 
-    def write_range_test(self, found: Mapping[str, Any]) -> None:
-        """Write ``learning_rate.json``: what a test of learning rates has found."""
+    def write_range_test(self, found: Mapping[str, Any], picture: bytes) -> None:
+        """Write ``learning_rate.json`` and ``.png``: what a test of learning rates has found."""
+        write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), picture)
         write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
 
     def read_range_test(self) -> dict[str, Any] | None:
