@@ -65,7 +65,9 @@ class Trial:
 class Study:
     """The trials of a search, in a file."""
 
-    def __init__(self, file: Path, space: Space, facts: Mapping[str, Any], seed: int) -> None:
+    def __init__(
+        self, file: Path, space: Space, facts: Mapping[str, Any], seed: int, *, resume: bool
+    ) -> None:
         """Read the study, or begin it.
 
         Args:
@@ -73,16 +75,17 @@ class Study:
             space: what may be tried.
             facts: all that scores and proposals depend on, as JSON can hold it.
             seed: decides the proposals, together with the scores.
+            resume: whether to go on with what the file has.
 
         Raises:
             MachineError: if optuna is missing.
             ModelError: if the file is damaged.
-            UsageError: if it was begun with other facts.
+            UsageError: if it was begun with other facts, or has trials and is not to be gone on with.
         """
         self._optuna = load_optuna()
         self._file, self._space, self._seed = file, space, seed
         self._facts = json.loads(json.dumps(dict(facts)))
-        self.trials: list[Trial] = self._read() if file.is_file() else []
+        self.trials: list[Trial] = self._read(resume) if file.is_file() else []
         self.save()
 
     def save(self) -> None:
@@ -94,6 +97,10 @@ class Study:
     def is_interrupted(self) -> bool:
         """Whether the last trial is still to be ended."""
         return bool(self.trials) and self.trials[-1].state == "running"
+
+    def lacks(self, trials: int) -> bool:
+        """Whether there is something to do until there are so many trials, all of them ended."""
+        return self.is_interrupted or len(self.trials) < trials
 
     def next_trial(self) -> Trial | None:
         """The trial that was interrupted, or else a new one; ``None`` where nothing is left to try."""
@@ -185,7 +192,7 @@ class Study:
             "augment": kinds.CategoricalDistribution(space.augments),
         }
 
-    def _read(self) -> list[Trial]:
+    def _read(self, resume: bool) -> list[Trial]:
         try:
             document = json.loads(self._file.read_bytes())
             facts = dict(document["facts"])
@@ -194,11 +201,18 @@ class Study:
             ]
         except (ValueError, TypeError, KeyError) as error:
             raise ModelError(f"{self._file} is damaged: remove it, and start the search anew") from error
+        if not trials:  # it ended before it began
+            return []
+        if not resume:
+            raise UsageError(
+                f"{self._file.parent} has a search of {len(trials)} trials: go on with it by --resume, or "
+                "name another folder, -o run=runs/NAME"
+            )
         changed = [key for key in {**facts, **self._facts} if facts.get(key) != self._facts.get(key)]
         if changed:
             raise UsageError(
-                f"{self._file} was begun with other settings ({', '.join(changed)}): take the same, or "
-                "another folder, -o run=runs/NAME"
+                f"The search in {self._file.parent} was begun with other settings ({', '.join(changed)}): "
+                "take the same, or name another folder, -o run=runs/NAME"
             )
         return trials
 

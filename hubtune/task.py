@@ -361,6 +361,7 @@ class ImageClassifierTask:
             "labels": self.dataset.label_list,
             "module_sha256": self.module.weights_sha256,
             "code_sha256": self.module.code and hashlib.sha256(self.module.code).hexdigest(),
+            "preprocessing": self.module.preprocessing.model_dump(mode="json"),
         }
         manifest = {**describe_machine(device, threads()), **facts}
         recipe = self._recipe(run.path)
@@ -376,8 +377,10 @@ class ImageClassifierTask:
             ("labels", "The classes"),
             ("module_sha256", "The weights"),
             ("code_sha256", "The lines of module.py"),
+            ("preprocessing", "The settings for how pictures enter the module"),
         ):
-            if before.get(name) != facts[name]:
+            # Runs of older versions have no preprocessing.
+            if before.get(name, facts[name]) != facts[name]:
                 raise ModelError(
                     f"{what} have changed since {run.path} was started: bring them back, or start a new run "
                     "without --resume"

@@ -120,7 +120,7 @@ def tune(
         observer: told about the progress of each fold.
 
     Raises:
-        UsageError: if there is a study already, or the one to go on with was begun with other settings, or a
+        UsageError: if there is a study already, or one that is resumed was begun with other settings, or a
             strategy does not go with the recipe, or no trial was done in the time.
         DataError: if pictures or lists cannot be used, or there are too few for the folds.
         ModelError: if the module cannot be had, or the study is damaged.
@@ -129,12 +129,6 @@ def tune(
         LockedError: if another process uses the folder.
     """
     load_optuna()
-    begun = (folder / STUDY).is_file()
-    if begun and not resume:
-        raise UsageError(
-            f"{folder} has a study already: go on with it by --resume, or name another folder, "
-            "-o run=runs/NAME"
-        )
     listed = dataset_of(recipe, complete=False)
     task = _task(recipe, listed)
     space = space_of(
@@ -149,21 +143,22 @@ def tune(
     check_engine(recipe.train.engine)
     examples = task.dataset.examples("train")
     check_place(folder, task.dataset.base_path, [example.path for example in examples], home())
-    if not begun and free_folder(folder) != folder:
+    if not (folder / STUDY).is_file() and free_folder(folder) != folder:
         raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
     observer = observer or Observer()
     paddle.disable_signal_handler()  # it would print a C++ traceback at SIGTERM
     with open_run(folder) as run, stop_on_signals(observer.notice) as signals:
         facts = _facts(recipe, task, space, folds)
-        study = Study(folder / STUDY, space, facts, recipe.train.seed)
+        study = Study(folder / STUDY, space, facts, recipe.train.seed, resume=resume)
         stop = _TimeLimit(signals, seconds)
         try:
-            search = _Search(recipe, task, study, run, stop, observer, device, folds=folds)
-            _announce(search, trials, folds, seconds, space)
-            search.go(trials)
+            if study.lacks(trials):
+                search = _Search(recipe, task, study, run, stop, observer, device, folds=folds)
+                _announce(search, trials, folds, seconds, space)
+                search.go(trials)
         except (StopRequested, StoppedError):
             if signals.signal is None:
-                logger.info("%s are over; --resume goes on", duration(seconds))
+                logger.info("the time (%s) is over; --resume goes on", duration(seconds))
         stopped = None if signals.signal is None else signals.exit_code
         return _found(folder, study, space.first[0], stopped)
 
@@ -230,7 +225,7 @@ class _Inside(Observer):
         self._observer, self._name = observer, name
 
     def start(self, what: str, total: int, done: int = 0) -> None:
-        self._observer.start(f"{self._name}, {what}", total, done)
+        self._observer.start(f"{self._name} {what}", total, done)
 
     def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         self._observer.advance(pictures, loss=loss, accuracy=accuracy)
@@ -271,12 +266,12 @@ class _Search:
             StopRequested, StoppedError: after a signal, or when the time is over; the study is saved.
         """
         study = self._study
-        while study.is_interrupted or len(study.trials) < trials:
+        while study.lacks(trials):
             trial = study.next_trial()
             if trial is None:
                 logger.info("nothing is left to try")
                 return
-            self._run_trial(trial, f"trial {trial.number} of {max(trials, trial.number)}")
+            self._run_trial(trial, max(trials, trial.number))
             self._write_best()
 
     def estimate(self) -> float:
@@ -284,15 +279,16 @@ class _Search:
         whole = self._task.estimate(DefaultFinetuneStrategy())
         return whole * (len(self._folds) - 1) * (1 - 1 / _VALIDATE_PARTS)
 
-    def _run_trial(self, trial: Trial, name: str) -> None:
-        """Run what is left of a trial."""
+    def _run_trial(self, trial: Trial, trials: int) -> None:
+        """Run what is left of a trial, of so many."""
         recipe = self._with(trial.choice)
         for fold in range(len(trial.counts), len(self._folds)):
             if fold and self._study.falls_behind(trial):
                 trial.state = "pruned"
                 break
             started = time.monotonic()
-            watched = _Inside(self._observer, f"{name}, fold {fold + 1} of {len(self._folds)}")
+            name = f"{trial.number}/{trials} fold {fold + 1}/{len(self._folds)}"
+            watched = _Inside(self._observer, name)
             try:
                 right, count = self._run_fold(recipe, self._folds[fold], watched)
             except NumericError:
@@ -305,7 +301,10 @@ class _Search:
         else:
             trial.state = "done"
         self._study.save()
-        logger.info("%s: %s: %s", name, trial.choice.in_words, self._outcome(trial))
+        logger.info(
+            "trial %d of %d: %s: %s",
+            *(trial.number, trials, trial.choice.in_words, self._outcome(trial)),
+        )
 
     def _run_fold(self, recipe: Recipe, lists: Lists, observer: Observer) -> tuple[int, int]:
         """Train on a fold; returns how many held-out pictures are right, and of how many."""
@@ -344,11 +343,9 @@ class _Search:
         took = duration(trial.seconds)
         if trial.state == "failed":
             return "failed, training diverged"
-        assert trial.accuracy is not None and trial.standard_error is not None  # of at least one fold
-        share = f"{100 * trial.accuracy:.1f}"
         if trial.state == "pruned":
-            return f"given up after {len(trial.counts)} of {len(self._folds)} folds ({share} %), {took}"
-        return f"{share} ± {100 * trial.standard_error:.1f} %, {took}"
+            return f"{_score(trial)}, given up after {len(trial.counts)} of {len(self._folds)} folds, {took}"
+        return f"{_score(trial)}, {took}"
 
     def _write_best(self) -> None:
         """Write the best trial's recipe, so that it is there whenever the search ends."""
@@ -358,12 +355,18 @@ class _Search:
         file = self._run.path / BEST
         done = sum(trial.state == "done" for trial in self._study.trials)
         said = (
-            f"# {self._outcome(best)}: {sum(best.right)} of {sum(best.counts)} training pictures right in "
-            f"{len(best.counts)}-fold cross-validation; the best of {done} trials, so a little flattered\n"
+            f"# Found by hubtune tune: {_score(best)} right in {len(best.counts)}-fold cross-validation on "
+            f"{sum(best.counts)}\n# training pictures, a little flattered as the best of {done} scores.\n"
         )
         text = dump_recipe(self._with(best.choice), f"hubtune finetune {file}")
         command, rest = text.split("\n", 1)
         write_atomically(file, f"{command}\n{said}{rest}")
+
+
+def _score(trial: Trial) -> str:
+    """Accuracy and standard error of a trial in which at least one fold is done."""
+    assert trial.accuracy is not None and trial.standard_error is not None
+    return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
 
 
 def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Example]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from hubtune.tune import Found
 
 
+_REMARKS = {"pruned": "given up", "failed": "diverged", "running": "unfinished"}
+
+
 class _Time(click.ParamType):
     """A time with its unit, in seconds."""
 
@@ -111,30 +114,30 @@ def command(
 
 
 def _print(found: "Found") -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from hubtune.choices import rate_in_words
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, side in (
-        *(("rank", "right"), ("score", "right"), ("strategy", "left"), ("rate", "left")),
-        *(("augment", "left"), ("seconds", "right"), ("state", "left")),
-    ):
-        table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
+    lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
     for rank, trial in enumerate(found.trials, 1):
         rate = trial.choice.learning_rate
-        table.add_row(
-            str(rank) if trial.state == "done" else "–",
-            _score(trial),
-            trial.choice.strategy,
-            "–" if rate is None else rate_in_words(rate),
-            trial.choice.augment or "–",
-            f"{trial.seconds:.1f}" if trial.seconds < 10 else f"{trial.seconds:,.0f}",
-            _state(trial) + (", the recipe" if trial.choice == found.recipe else ""),
+        remarks = [_REMARKS[trial.state]] if trial.state in _REMARKS else []
+        lines.append(
+            (
+                str(rank) if trial.state == "done" else "–",
+                _score(trial),
+                f"{trial.seconds:,.0f}",
+                trial.choice.strategy,
+                "–" if rate is None else rate_in_words(rate),
+                trial.choice.augment or "–",
+                ", ".join([*remarks, *(["the recipe"] if trial.choice == found.recipe else [])]),
+            )
         )
-    Console().print(table)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for number, cells in enumerate(lines):
+        if number == 1:
+            click.echo("  ".join("─" * width for width in widths if width))
+        sides = [str.rjust] * 3 + [str.ljust] * 4
+        padded = [side(cell, width) for side, cell, width in zip(sides, cells, widths, strict=True)]
+        click.echo("  ".join(padded).rstrip())
     if found.best_recipe is None:
         return
     best = found.trials[0]
@@ -152,11 +155,6 @@ def _score(trial: "Trial") -> str:
     if trial.accuracy is None or trial.standard_error is None:
         return "–"
     return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
-
-
-def _state(trial: "Trial") -> str:
-    folds = f"after {len(trial.counts)} fold{'s' if len(trial.counts) > 1 else ''}"
-    return {"pruned": f"given up {folds}", "running": "unfinished"}.get(trial.state, trial.state)
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:

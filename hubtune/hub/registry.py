@@ -18,7 +18,7 @@ from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
 from hubtune.hub.recognise import recognise
 from hubtune.hub.safe_load import read_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
-from hubtune.models.catalog import BY_NAME, Pretrained, find, nearest_name, with_own_weights
+from hubtune.models.catalog import BY_NAME, Pretrained, find, known, nearest_name, with_own_weights
 from hubtune.recipe.strict_yaml import read_yaml
 
 MODULE_FILE = "module.yaml"
@@ -127,8 +127,7 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
     """
     if name in SHIPPED:
         return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)), trust_code)
-    if name in BY_NAME:
-        found = find(name)
+    if (found := known(name)) is not None:
         return Resolved(found, preprocessing_of(found.backbone), labels=imagenet_classes())
     path = Path(expanduser(name))  # noqa: PTH111  # raises for no unknown user
     if name and path.is_dir():
@@ -139,8 +138,8 @@ def resolve(name: str, *, trust_code: bool = False) -> Resolved:
         return _read_file(path)
     # Networks that PaddleHub had, and hubtune has from Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
-    known = paddles in BY_NAME
-    nearest = f" Did you mean {paddles!r}?" if known else nearest_name(name, SHIPPED)
+    is_paddles = paddles in BY_NAME
+    nearest = f" Did you mean {paddles!r}?" if is_paddles else nearest_name(name, SHIPPED)
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"
@@ -204,7 +203,7 @@ def _read_folder(folder: Path, trust_code: bool) -> Resolved:
         raise ModelError(f"{file} is not a valid module description: {_problems(error)}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
-    if description.architecture not in (CODE_FILE, *BY_NAME):
+    if description.architecture != CODE_FILE and known(description.architecture) is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(
             f"{file} names the architecture {description.architecture!r}, which hubtune does not have.{near} "

@@ -20,7 +20,9 @@ from hubtune.models.layers import conv_bn
 from hubtune.models.resnet import basic_block
 
 DEPTHS = (20, 32, 44, 56, 110)
-"""Layers of the residual networks."""
+"""Layers of the residual networks that are listed; :func:`of_depth` makes all others."""
+
+_DEEPEST = 1202
 
 _BOOKS_DEPTH = 32
 _NAME = "resnet_cifar10"
@@ -101,23 +103,41 @@ def _resnet_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([stem], *([stage] for stage in stages), head=[*network][4:])
 
 
+def of_depth(name: str) -> Backbone | None:
+    """The ``resnet_cifar10`` of any depth by the rule, 20 to 1202; ``None`` for other names.
+
+    Example:
+        >>> of_depth("resnet_cifar10_62").name
+        'resnet_cifar10_62'
+    """
+    depth = _asked(name)
+    return _resnet(depth) if depth is not None and _follows_rule(depth) else None
+
+
 def depth_advice(name: str) -> str:
     """Return what to say of a ``resnet_cifar10`` whose depth there is not; empty for other names.
 
     Example:
         >>> depth_advice("resnet_cifar10_8")
-        ' It has 20, 32, 44, 56 or 110 layers (6 n + 2): the nearest is resnet_cifar10_20.'
+        ' Its depth is 6 n + 2, from 20 to 1202: the nearest is resnet_cifar10_20.'
     """
-    asked = re.fullmatch(rf"{_NAME}_(\d{{1,9}})", name.lower())
-    if asked is None:
+    depth = _asked(name)
+    if depth is None or _follows_rule(depth):
         return ""
-    depth = int(asked[1])
-    below = [other for other in DEPTHS if other <= depth][-1:]
-    above = [other for other in DEPTHS if other > depth][:1]
-    nearest = " and ".join(f"{_NAME}_{other}" for other in below + above)
-    *most, last = map(str, DEPTHS)
-    verb = "are" if below and above else "is"
-    return f" It has {', '.join(most)} or {last} layers (6 n + 2): the nearest {verb} {nearest}."
+    below = min(_DEEPEST, depth - (depth - 2) % 6)
+    nearest = [each for each in (below, below + 6) if _follows_rule(each)] or [DEPTHS[0]]
+    verb = "are" if len(nearest) > 1 else "is"
+    names = " and ".join(f"{_NAME}_{each}" for each in nearest)
+    return f" Its depth is 6 n + 2, from {DEPTHS[0]} to {_DEEPEST}: the nearest {verb} {names}."
+
+
+def _asked(name: str) -> int | None:
+    match = re.fullmatch(rf"{_NAME}_(\d{{1,9}})", name.lower())
+    return match and int(match[1])
+
+
+def _follows_rule(depth: int) -> bool:
+    return DEPTHS[0] <= depth <= _DEEPEST and depth % 6 == 2
 
 
 def _resnet(depth: int) -> Backbone:

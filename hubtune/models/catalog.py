@@ -112,6 +112,14 @@ def nearest_name(name: str, others: Iterable[str] = ()) -> str:
     return book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
 
 
+def known(name: str) -> Pretrained | None:
+    """Return what a hub name or alias means; ``None`` if there is none."""
+    if name in BY_NAME:
+        return BY_NAME[name]
+    backbone = book.of_depth(name)
+    return None if backbone is None else with_own_weights(backbone)
+
+
 def find(name: str) -> Pretrained:
     """Return what a hub name or alias means.
 
@@ -122,10 +130,11 @@ def find(name: str) -> Pretrained:
         >>> find("ResNet50").name
         'resnet50_imagenet'
     """
-    if name not in BY_NAME:
+    found = known(name)
+    if found is None:
         raise ModelError(
             f"There is no backbone {name!r}.{nearest_name(name)} Known forms are hub names such as "
             "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
             "`hubtune hub list` shows all."
         )
-    return BY_NAME[name]
+    return found

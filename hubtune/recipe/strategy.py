@@ -7,9 +7,9 @@ google-research/big_vision). A strategy is a set of rules, an optimiser, a sched
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from hubtune.recipe.schedule import (
     AnySchedule,
@@ -260,6 +260,11 @@ class CombinedStrategy(_PaddleHub):
     """What is held small."""
     clipping: CombinedClip = Field(CombinedClip(), alias="clip")
     """Limits on gradients."""
+
+    @field_validator("scheduler", "regularization", "clipping", mode="before")
+    @classmethod
+    def _nothing_given(cls, value: Any) -> Any:
+        return {} if value is None else value  # PaddleHub's default
 
     @model_validator(mode="after")
     def _one_fall(self) -> "CombinedStrategy":

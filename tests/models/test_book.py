@@ -133,20 +133,29 @@ def test_pictures_enter_as_in_the_book() -> None:
 @pytest.mark.parametrize(
     ("name", "nearest"),
     [
-        ("resnet_cifar10_33", "are resnet_cifar10_32 and resnet_cifar10_44"),
-        ("resnet_cifar10_26", "are resnet_cifar10_20 and resnet_cifar10_32"),
-        ("ResNet_CIFAR10_109", "are resnet_cifar10_56 and resnet_cifar10_110"),
+        ("resnet_cifar10_33", "are resnet_cifar10_32 and resnet_cifar10_38"),
+        ("ResNet_CIFAR10_109", "are resnet_cifar10_104 and resnet_cifar10_110"),
         ("resnet_cifar10_8", "is resnet_cifar10_20"),
-        ("resnet_cifar10_1202", "is resnet_cifar10_110"),
+        ("resnet_cifar10_1208", "is resnet_cifar10_1202"),
     ],
 )
 def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(ModelError) as refusal:
         find(name)
     assert str(refusal.value).startswith(
-        f"There is no backbone {name!r}. It has 20, 32, 44, 56 or 110 layers (6 n + 2): "
+        f"There is no backbone {name!r}. Its depth is 6 n + 2, from 20 to 1202: "
         f"the nearest {nearest}. Known forms are"
     )
+
+
+@pytest.mark.parametrize("depth", [26, 1202])
+def test_every_depth_by_the_rule_is_there(depth: int) -> None:
+    record = find(f"resnet_cifar10_{depth}").backbone
+    network = record.build(num_classes=1000)
+    assert sum(each.size for each in network.parameters() if not each.stop_gradient) == record.parameters
+    weights = [name for name, each in network.named_parameters() if len(each.shape) == 4]
+    projections = 2  # where the number of channels changes
+    assert len(weights) - projections + 1 == depth
 
 
 def test_other_names_are_answered_as_before() -> None:

@@ -79,6 +79,7 @@ def test_in_epoch_e_the_top_stages_are_trained_and_the_head_always(count, blocks
 def test_combined_without_settings_is_default():
     assert CombinedStrategy().rules(STAGES) == DefaultStrategy().rules(STAGES)
     assert CombinedStrategy().schedule() == DefaultStrategy().schedule()
+    assert CombinedStrategy(scheduler=None, regularization=None, clip=None) == CombinedStrategy()
 
 
 def test_combined_takes_paddlehubs_dictionaries():
