@@ -1,10 +1,10 @@
 """What each way of fine-tuning reaches, and in what time, on the test lists of several splits.
 
-    python benchmarks/strategies.py PICTURES mobilenet_v2.safetensors --out found.jsonl \
+    python benchmarks/strategies.py PICTURES --weights mobilenet_v2.safetensors --out found.jsonl \
         --way frozen="strategy=frozen" --way full="strategy=default_finetune train.epochs=5"
 
-PICTURES has a folder of pictures for each class; the weights are of paddle.vision's mobilenet_v2. A way is a
-name and options as `hubtune finetune -o` takes them. Every run is a fresh process with an empty cache; runs
+PICTURES has a folder of pictures for each class; weights are of paddle.vision's mobilenet_v2. A way is a name
+and options as `hubtune finetune -o` takes them. Every run is a fresh process with an empty cache; runs
 that are in the file already are not repeated, so that a long series can be stopped and go on. The table gives
 means over the splits, and the paired difference to the first way with its standard error.
 """
@@ -28,14 +28,17 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("pictures", type=Path, help="a folder of pictures for each class")
-    parser.add_argument("weights", type=Path, help="of paddle.vision's mobilenet_v2, safetensors")
+    parser.add_argument("--module", default=MODULE)
+    parser.add_argument("--weights", type=Path, help="the module's weights, where it does not bring its own")
     parser.add_argument("--way", action="append", required=True, metavar="NAME=OPTIONS")
     parser.add_argument("--seeds", type=int, default=10, help="splits: 10 %% validation, 20 %% test")
     parser.add_argument("--per-class", type=int, help="use the first so many pictures of a class only")
     parser.add_argument("--out", type=Path, required=True, help="a JSON line a run")
     given = parser.parse_args()
     ways = dict(way.split("=", 1) for way in given.way)
-    pictures, weights = given.pictures.resolve(), given.weights.resolve()
+    pictures = given.pictures.resolve()
+    module = [f"module={given.module}"]
+    module += [f"module.weights={given.weights.resolve()}"] if given.weights else []
     with tempfile.TemporaryDirectory(prefix="hubtune-strategies-") as work:
         home = Path(work)
         if given.per_class:
@@ -48,7 +51,7 @@ def main() -> None:
                     continue
                 if not lists.exists():
                     run([sys.executable, "-m", "hubtune", "split", pictures, *options], home)
-                entry = _measure(lists, weights, text.split(), home)
+                entry = _measure(lists, [*module, *text.split()], home)
                 entry = {"way": name, "seed": seed, "options": text, **entry}
                 with given.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
@@ -56,7 +59,7 @@ def main() -> None:
     _table([each for each in _found(given.out) if each["way"] in ways], [*ways])
 
 
-def _measure(lists: Path, weights: Path, options: list[str], home: Path) -> dict[str, Any]:
+def _measure(lists: Path, options: list[str], home: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=home) as folder:
         place = Path(folder)
         (place / "hubtune").mkdir()
@@ -64,8 +67,7 @@ def _measure(lists: Path, weights: Path, options: list[str], home: Path) -> dict
         measured = home / "hubtune" / "machine.json"
         if measured.exists():
             (place / "hubtune" / "machine.json").write_bytes(measured.read_bytes())
-        all_options = [f"run={place / 'run'}", f"module={MODULE}", f"module.weights={weights}", *options]
-        chosen = [text for option in all_options for text in ("-o", option)]
+        chosen = [text for option in (f"run={place / 'run'}", *options) for text in ("-o", option)]
         load = os.getloadavg()[0]
         ran = run([sys.executable, "-m", "hubtune", "finetune", lists, *chosen, "--json"], place)
         if (place / "hubtune" / "machine.json").exists():

@@ -46,6 +46,7 @@ LEVELS = {
     "report": 9,
     "bench": 10,
     "paddlehub": 9,
+    "choices": 8,
     "study": 9,
     "tune": 10,
     "demo": 10,
