@@ -3,6 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+# Tests that walk all networks: long, independent of one another, and each on one core.
+WALKS := tests/models tests/features tests/test_training.py
+
 .PHONY: demo test test-slow lint format clean
 
 demo: .venv/ready
@@ -12,7 +15,8 @@ test: .venv/ready
 	$(BIN)/python -m pytest
 
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 $(WALKS)
+	$(BIN)/python -m pytest -m slow $(WALKS:%=--ignore=%)
 
 lint: .venv/ready
 	$(BIN)/ruff check .

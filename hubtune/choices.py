@@ -71,7 +71,8 @@ class Space:
     """What may be tried.
 
     Attributes:
-        first: the choices that are tried first; optuna learns from those that it could have drawn.
+        first: what is tried first: the recipe itself, ``frozen``, and the recipe with each other strategy.
+            optuna learns from those that it could have drawn.
         strategies: those that optuna may draw.
         rates: least and largest learning rate; ``None`` where there is nothing to draw.
         augments: names of augmentations.
@@ -119,25 +120,31 @@ def space_of(
             )
         if name in misfits:
             raise UsageError(f"Strategy {name} does not go with this recipe: {misfits[name]}")
-    first = [own]
-    if own.strategy != "frozen" and "frozen" not in misfits:
-        first.append(Choice("frozen"))
+    # `frozen` has nothing to draw: once is enough.
+    strategies = [
+        name
+        for name in known
+        if name != "frozen" and name not in misfits and (wanted is None or name in wanted)
+    ]
+    first = [own, *([] if "frozen" in misfits else [Choice("frozen")])]
+    # Defaults are better than what is drawn before anything is known.
+    first += [
+        _own_choice(recipe.model_copy(update={"strategy": _STRATEGIES[name]()}))
+        for name in strategies
+        if name != own.strategy
+    ]
     rates = None
     if recipe.train.learning_rate != "auto":  # where it is, a test of rates takes the place of the search
         adam = recipe.train.optimizer.name in ("auto", "adam", "adamw", "lamb")
-        rates = _RATES if adam else _RATES_WITHOUT_ADAM
-        if isinstance(own.learning_rate, float):
-            rates = min(rates[0], own.learning_rate), max(rates[1], own.learning_rate)
+        least, largest = _RATES if adam else _RATES_WITHOUT_ADAM
+        given = [choice.learning_rate for choice in first if isinstance(choice.learning_rate, float)]
+        rates = min([least, *given]), max([largest, *given])
+    augments = [choice.augment for choice in first if choice.augment is not None]
     return Space(
-        first=first,
-        # `frozen` has nothing to draw: once is enough.
-        strategies=[
-            name
-            for name in known
-            if name != "frozen" and name not in misfits and (wanted is None or name in wanted)
-        ],
+        first=list(dict.fromkeys(first)),
+        strategies=strategies,
         rates=rates,
-        augments=list(dict.fromkeys([*_AUGMENTS, *([own.augment] if own.augment else [])])),
+        augments=list(dict.fromkeys([*_AUGMENTS, *augments])),
     )
 
 

@@ -29,7 +29,7 @@ from hubtune.train.loss import Loss, class_weights, one_hot
 from hubtune.train.memory import fitting_batch
 from hubtune.train.observer import Observer
 from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
-from hubtune.train.range_test import STEPS, RangeTest, draw_range_test, test_range
+from hubtune.train.range_test import RATES, STEPS, RangeTest, draw_range_test, test_range
 from hubtune.train.run_folder import RunFolder
 from hubtune.train.skipped import Skipped
 from hubtune.train.update import Update, precision_of
@@ -222,28 +222,31 @@ class Training:
         found = self._test_range(micro_batch) if known is None else RangeTest(**known)
         if known is None:
             self._run.write_range_test(vars(found), draw_range_test(found))
-        logger.info("learning rate %g, by a test of %d steps", found.chosen, len(found.rates))
+        logger.info("learning rate %g, by a test of %d rates", found.chosen, len(found.rates))
         return found.chosen
 
     def _test_range(self, micro_batch: int | None) -> RangeTest:
         size = micro_batch or self._span.batch_size
-        self._observer.start("learning rate", STEPS * size)
+        batches = []
+        for batch, targets in self._batches(0, STEPS):
+            if batch.arrays:
+                batches.append((batch.arrays[:size], targets[:size]))
+            if len(batches) == STEPS:
+                break
+        self._observer.start("learning rate", len(RATES) * sum(len(targets) for _, targets in batches))
 
-        def batches() -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
-            # As many epochs as it takes.
-            for batch, targets in self._batches(0, -(-STEPS // self._span.steps_per_epoch)):
-                self._stop.check()
-                if batch.arrays:
-                    yield batch.arrays[:size], targets[:size]
-                self._observer.advance(min(size, len(batch.indices)))
+        def advance(pictures: int) -> None:
+            self._stop.check()
+            self._observer.advance(pictures)
 
         return test_range(
             self._classifier,
             self._forward,
-            self._update(self._method(1.0)),
+            lambda: self._update(self._method(1.0)),
             self._loss,
-            batches(),
+            batches,
             keep_statistics=self._keep_statistics,
+            advance=advance,
         )
 
     def _settle_pace(

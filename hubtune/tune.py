@@ -107,7 +107,7 @@ def tune(
     A trial's score is its accuracy by cross-validation on the training list. The folds are stratified;
     copies of a picture, and pictures of one group of ``split.json``, stay together. A tenth of a fold's
     training pictures is its validation list. The recipe's own validation and test lists are not opened. The
-    first two trials are the recipe as it is and ``frozen``.
+    first trials are the recipe as it is, ``frozen``, and the recipe with each other strategy.
 
     Args:
         recipe: what all trials have in common.

@@ -29,15 +29,24 @@ def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True)
     return space_of(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
 
 
-def test_the_recipe_itself_and_frozen_are_first():
+OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
+
+
+def test_the_recipe_itself_frozen_and_the_recipe_with_other_strategies_are_first():
     found = space(recipe("train.augment=flip", "train.learning_rate=0.003"))
-    assert found.first == [Choice("default_finetune", 0.003, "flip"), Choice("frozen")]
-    assert set(found.strategies) == {
-        *("from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay")
-    }
+    assert found.first[:3] == [
+        Choice("default_finetune", 0.003, "flip"),
+        Choice("frozen"),
+        Choice("from_frozen", 0.003, "flip"),
+    ]
+    assert Choice("last_stage", 0.003) in found.first
+    assert len(found.first) == len(set(found.first)) == 7
+    assert found.strategies == OTHERS
     assert found.rates == (1e-5, 1e-2)
     assert found.augments == ["none", "flip", "standard", "strong"]
-    assert space(recipe(strategy="frozen")).first == [Choice("frozen")]
+    frozen = space(recipe("train.augment=flip", strategy="frozen")).first
+    assert frozen[:2] == [Choice("frozen"), Choice("from_frozen", 1e-4, "flip")]
+    assert Choice("last_stage", 1e-5) in frozen
 
 
 def test_the_default_rate_of_the_recipes_strategy_is_what_it_is_run_with():
@@ -48,7 +57,7 @@ def test_the_default_rate_of_the_recipes_strategy_is_what_it_is_run_with():
 def test_rates_suit_the_optimiser_and_include_the_recipes_own():
     assert space(recipe("train.learning_rate=0.5")).rates == (1e-5, 0.5)
     assert space(recipe("train.learning_rate=1e-7", "train.optimizer=adamw")).rates == (1e-7, 1e-2)
-    assert space(recipe("train.optimizer=momentum")).rates == (1e-4, 1.0)
+    assert space(recipe("train.optimizer=momentum"), ["l2sp"]).rates == (1e-4, 1.0)
     auto = space(recipe("train.learning_rate=auto"))
     assert auto.rates is None
     assert auto.first[0].learning_rate == "auto"
@@ -87,16 +96,16 @@ def test_a_strategy_that_does_not_fit_is_refused_with_the_reason(overrides, fact
 
 def test_without_being_asked_for_what_does_not_fit_is_left_away():
     found = space(recipe("train.hidden_units=[8]"))
-    assert len(found.first) == 1
-    assert set(found.strategies) == {"default_finetune", "l2sp", "ulmfit", "adam_weight_decay"}
+    assert {choice.strategy for choice in found.first} == {*found.strategies}
+    assert found.strategies == ["default_finetune", "l2sp", "ulmfit", "adam_weight_decay"]
     scratch = space(recipe(strategy="scratch"), pretrained=False)
-    assert scratch.first == [Choice("scratch", 1e-3, "none")]
+    assert scratch.first == [Choice("scratch", 1e-3, "none"), Choice("adam_weight_decay", 1e-4, "none")]
     assert scratch.strategies == ["adam_weight_decay", "scratch"]
 
 
 def test_narrowed_strategies_leave_the_first_trials():
     found = space(recipe(strategy="l2sp"), ["from_frozen"])
-    assert [choice.strategy for choice in found.first] == ["l2sp", "frozen"]
+    assert [choice.strategy for choice in found.first] == ["l2sp", "frozen", "from_frozen"]
     assert found.strategies == ["from_frozen"]
     assert space(recipe(), ["frozen"]).strategies == []
 
@@ -126,7 +135,6 @@ def test_what_starts_from_random_values_goes_on_doing_so():
 
 def test_rates_are_shown_in_two_digits():
     assert [rate_in_words(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
-
 
 
 def open_study(file, given=SPACE, *, seed=0, resume=True, **facts):

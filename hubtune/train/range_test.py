@@ -1,12 +1,14 @@
-"""The learning-rate range test: a few steps at rising rates show which rate a network bears.
+"""The learning-rate range test: a few steps at each of several rates show which one a network bears.
 
-Smith, "Cyclical Learning Rates for Training Neural Networks", 2017.
+After Smith, "Cyclical Learning Rates for Training Neural Networks", 2017, who raises the rate from step to
+step. Here each rate begins with the same weights and sees the same pictures, so that rates are compared, and
+not batches, nor what a network has learned before.
 """
 
 import io
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +18,13 @@ from hubtune.models.classifier import Classifier, run_by_shape
 from hubtune.train.loss import Loss
 from hubtune.train.update import Update
 
-STEPS = 40
-"""Steps of a whole test."""
+RATES = tuple(float(f"{10 ** (number / 2):.2g}") for number in range(-10, -1))
+"""What is tried, 1e-5 to 0.1; each is about three times the one before."""
 
-LEAST, MOST = 1e-6, 1e-1
-"""The first and the last rate."""
+STEPS = 6
+"""Steps at each rate."""
 
-_SMOOTHING = 0.8
-_DIVERGED = 2.0  # times the smallest loss, after which higher rates are not tried
+_WORSE = 2  # rates in a row after the best one, before higher ones are given up
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class RangeTest:
 
     Attributes:
         rates: that were tried, rising.
-        losses: the smoothed loss after each.
-        chosen: the rate to train with.
+        losses: the mean loss of the later half of the steps at each; infinite where it was no number.
+        chosen: the rate with the least of them.
     """
 
     rates: list[float]
@@ -44,59 +45,52 @@ class RangeTest:
 def test_range(
     classifier: Classifier,
     forward: Callable[[paddle.Tensor], paddle.Tensor],
-    update: Update,
+    make_update: Callable[[], Update],
     loss: Loss,
-    batches: Iterable[tuple[list[np.ndarray], np.ndarray]],
+    batches: Sequence[tuple[Sequence[np.ndarray], np.ndarray]],
     *,
     keep_statistics: bool,
+    advance: Callable[[int], None] = lambda pictures: None,
 ) -> RangeTest:
-    """Train for a few dozen steps at rates that rise from 1e-6 to 0.1, and put everything back.
+    """Train for a few steps at each rate, and put everything back.
 
     Args:
         classifier: the network; afterwards it is to the bit what it was.
         forward: what it makes logits with.
-        update: changes it; it is used up, as it remembers the steps.
+        make_update: makes what changes it, anew for each rate.
         loss: what is minimised.
-        batches: arrays and targets ``[N, classes]`` of training pictures, at least one batch.
+        batches: arrays and targets ``[N, classes]`` of training pictures for each step.
         keep_statistics: as in :meth:`Classifier.start_training`.
+        advance: called with the number of pictures after each step; may raise to stop.
     """
     before = {name: tensor.numpy().copy() for name, tensor in classifier.state().items()}
-    rates: list[float] = []
     losses: list[float] = []
-    mean = 0.0
-    try:
-        update.begin(10**9)  # nothing is frozen for a while only
-        classifier.start_training(keep_statistics=keep_statistics)
-        for number, (arrays, targets) in enumerate(batches):
-            rate = LEAST * (MOST / LEAST) ** (number / (STEPS - 1))
-            with update.precision.cast():
-                logits = run_by_shape(forward, arrays)
-            cost = loss(logits, targets) / len(targets)
-            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * float(cost)
-            smoothed = mean / (1 - _SMOOTHING ** (number + 1))
-            if not math.isfinite(smoothed) or (losses and smoothed > _DIVERGED * min(losses)):
-                break
-            rates.append(rate)
-            losses.append(smoothed)
-            if number + 1 == STEPS:
-                break
-            (cost * update.precision.scale).backward()
-            update.apply(rate)
-    finally:
-        for name, tensor in classifier.state().items():
-            tensor.set_value(before[name])
-        update.begin(0)
-    return RangeTest(rates, losses, choose(rates, losses))
-
-
-def choose(rates: list[float], losses: list[float]) -> float:
-    """The rate to train with: a third of the one at which the loss is least.
-
-    Beyond that one the loss rises again; a little below it, training is quick and stays on the safe side.
-    Where the loss never falls, the smallest rate is taken.
-    """
-    least = int(np.argmin(losses)) if losses else 0
-    return float(f"{rates[least] / 3:.2g}") if least else LEAST
+    for rate in RATES:
+        try:
+            update = make_update()
+            update.begin(10**9)  # what is frozen for a while only is trained, too
+            classifier.start_training(keep_statistics=keep_statistics)
+            paddle.seed(0)  # the same dropout for each
+            values = []
+            for arrays, targets in batches:
+                with update.precision.cast():
+                    logits = run_by_shape(forward, arrays)
+                cost = loss(logits, targets) / len(targets)
+                values.append(float(cost))
+                if not math.isfinite(values[-1]):
+                    break
+                (cost * update.precision.scale).backward()
+                update.apply(rate)
+                advance(len(targets))
+        finally:
+            for name, tensor in classifier.state().items():
+                tensor.set_value(before[name])
+        mean = float(np.mean(values[len(values) // 2 :])) if values else math.inf
+        losses.append(mean if math.isfinite(mean) else math.inf)
+        if len(losses) - 1 - int(np.argmin(losses)) >= _WORSE:
+            break
+    rates = [*RATES[: len(losses)]]
+    return RangeTest(rates, losses, rates[int(np.argmin(losses))])
 
 
 def draw_range_test(found: RangeTest) -> bytes:
@@ -108,9 +102,9 @@ def draw_range_test(found: RangeTest) -> bytes:
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    axes.plot(found.rates, found.losses)
+    axes.plot(found.rates, found.losses, marker="o")
     axes.axvline(found.chosen, color="tab:orange", label=f"taken: {found.chosen:g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss, smoothed")
+    axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss after {STEPS} steps")
     axes.grid(alpha=0.3)
     axes.legend()
     content = io.BytesIO()
