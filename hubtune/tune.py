@@ -159,6 +159,7 @@ def tune(
         except (StopRequested, StoppedError):
             if signals.signal is None:
                 logger.info("the time (%s) is over; --resume goes on", duration(seconds))
+        _write_best(study, recipe, task, folder / BEST)
         stopped = None if signals.signal is None else signals.exit_code
         return _found(folder, study, space.first[0], stopped)
 
@@ -272,7 +273,7 @@ class _Search:
                 logger.info("nothing is left to try")
                 return
             self._run_trial(trial, max(trials, trial.number))
-            self._write_best()
+            _write_best(study, self._recipe, self._task, self._run.path / BEST)
 
     def estimate(self) -> float:
         """About how many seconds a trial takes in which all parameters are trained."""
@@ -281,7 +282,7 @@ class _Search:
 
     def _run_trial(self, trial: Trial, trials: int) -> None:
         """Run what is left of a trial, of so many."""
-        recipe = self._with(trial.choice)
+        recipe = recipe_of(self._recipe, trial.choice, pretrained=self._task.module.weights is not None)
         for fold in range(len(trial.counts), len(self._folds)):
             if fold and self._study.falls_behind(trial):
                 trial.state = "pruned"
@@ -335,9 +336,6 @@ class _Search:
             shutil.rmtree(folder, ignore_errors=True)
         return (round(test["accuracy"] * test["count"]), test["count"]) if test else (0, 0)
 
-    def _with(self, choice: Choice) -> Recipe:
-        return recipe_of(self._recipe, choice, pretrained=self._task.module.weights is not None)
-
     def _outcome(self, trial: Trial) -> str:
         """What a trial has come to, in words."""
         took = duration(trial.seconds)
@@ -347,26 +345,26 @@ class _Search:
             return f"{_score(trial)}, given up after {len(trial.counts)} of {len(self._folds)} folds, {took}"
         return f"{_score(trial)}, {took}"
 
-    def _write_best(self) -> None:
-        """Write the best trial's recipe, so that it is there whenever the search ends."""
-        best = self._study.ranked()[0]
-        if best.state != "done":
-            return
-        file = self._run.path / BEST
-        done = sum(trial.state == "done" for trial in self._study.trials)
-        said = (
-            f"# Found by hubtune tune: {_score(best)} right in {len(best.counts)}-fold cross-validation on "
-            f"{sum(best.counts)}\n# training pictures, a little flattered as the best of {done} scores.\n"
-        )
-        text = dump_recipe(self._with(best.choice), f"hubtune finetune {file}")
-        command, rest = text.split("\n", 1)
-        write_atomically(file, f"{command}\n{said}{rest}")
-
 
 def _score(trial: Trial) -> str:
     """Accuracy and standard error of a trial in which at least one fold is done."""
     assert trial.accuracy is not None and trial.standard_error is not None
     return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
+
+
+def _write_best(study: Study, recipe: Recipe, task: ImageClassifierTask, file: Path) -> None:
+    """Write the recipe of the best trial so far, if one is done."""
+    done = [trial for trial in study.ranked() if trial.state == "done"]
+    if not done:
+        return
+    best = done[0]
+    found = recipe_of(recipe, best.choice, pretrained=task.module.weights is not None)
+    command, rest = dump_recipe(found, f"hubtune finetune {file}").split("\n", 1)
+    said = (
+        f"# Found by hubtune tune: {_score(best)} right in {len(best.counts)}-fold cross-validation on "
+        f"{sum(best.counts)}\n# training pictures, a little flattered as the best of {len(done)} scores."
+    )
+    write_atomically(file, f"{command}\n{said}\n{rest}")
 
 
 def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Example]:

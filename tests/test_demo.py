@@ -70,6 +70,7 @@ def test_ten_points_ahead_passes_and_less_does_not():
     assert not _result((0.9, 0.9, 0.88), (0.8, 0.8, 0.8)).passed
 
 
+@pytest.mark.slow
 def test_a_small_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
     place = tmp_path / "demo"
     (place / "runs" / "old").mkdir(parents=True)

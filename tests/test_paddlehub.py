@@ -119,7 +119,10 @@ def _assert_same(rows, expected):
 
 def test_the_folder_is_complete_and_holds_no_pickle(tmp_path):
     export_paddlehub(_model(), tmp_path / "fruit", "fruit")
-    files = ["errors.py", "image.py", "model.json", "module.py", "network.json", "network.pdiparams"]
+    files = [
+        *("errors.py", "image.py", "model.json", "module.py", "network.json", "network.pdiparams"),
+        "preprocessing.py",
+    ]
     assert _names(tmp_path / "fruit") == files
     assert not [path for path in (tmp_path / "fruit").glob("*.py") if "import hubtune" in _imports(path)]
     assert '    name="fruit",\n' in (tmp_path / "fruit/module.py").read_text(encoding="utf-8")

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from hubtune.tune import Found
 
 
-_REMARKS = {"pruned": "given up", "failed": "diverged", "running": "unfinished"}
-
-
 class _Time(click.ParamType):
     """A time with its unit, in seconds."""
 
@@ -119,7 +116,6 @@ def _print(found: "Found") -> None:
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
     for rank, trial in enumerate(found.trials, 1):
         rate = trial.choice.learning_rate
-        remarks = [_REMARKS[trial.state]] if trial.state in _REMARKS else []
         lines.append(
             (
                 str(rank) if trial.state == "done" else "–",
@@ -128,7 +124,7 @@ def _print(found: "Found") -> None:
                 trial.choice.strategy,
                 "–" if rate is None else rate_in_words(rate),
                 trial.choice.augment or "–",
-                ", ".join([*remarks, *(["the recipe"] if trial.choice == found.recipe else [])]),
+                ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == found.recipe else [])]),
             )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -146,7 +142,7 @@ def _print(found: "Found") -> None:
         if trial.state == "done" and trial.choice == found.recipe:
             click.echo(f"      {_lead(best, trial)}")
     click.echo(
-        "      The best of several scores is flattered. The test list, which was not looked at, will tell:"
+        "      The best of several scores is flattered. A test list, which was not looked at, will tell:"
     )
     click.echo(f"Next: hubtune finetune {shown(str(found.best_recipe))}")
 
@@ -155,6 +151,12 @@ def _score(trial: "Trial") -> str:
     if trial.accuracy is None or trial.standard_error is None:
         return "–"
     return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
+
+
+def _remarks(trial: "Trial") -> list[str]:
+    given_up = f"given up after fold {len(trial.counts)}"
+    remarks = {"pruned": [given_up], "failed": ["diverged"], "running": ["unfinished"]}
+    return remarks.get(trial.state, [])
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:

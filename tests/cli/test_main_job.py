@@ -61,6 +61,7 @@ def test_the_whole_path_from_a_folder_to_predictions(pics, tmp_path, run_hubtune
     assert sum(rows[0]["scores"].values()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_predicting_a_list_gives_what_evaluate_says_of_it(pics, tmp_path, run_hubtune):
     _json(run_hubtune("split", "pics", "--val", 4, "--json", cwd=tmp_path))
     run = _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
@@ -187,6 +188,7 @@ def test_unreadable_pictures_alone_exit_with_3_and_still_have_rows(pics, tmp_pat
     assert [row["error"] for row in json.loads(done.stdout)["rows"]] == ["no such file"]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_written_is_refused_before_anything_is_predicted(pics, tmp_path, run_hubtune):
     _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
     (tmp_path / "empty.txt").write_text("\n")

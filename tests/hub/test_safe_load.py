@@ -372,6 +372,7 @@ def test_hostile_file_is_refused_and_nothing_runs(
     assert seconds < 1
 
 
+@pytest.mark.slow
 def test_hostile_files_take_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "weights.pdparams"
     for name, (content, _) in hostile_files(tmp_path / "canary").items():
