@@ -33,6 +33,7 @@ _MORE = {
     "export": "Write a model in another program's form.",
     "import": "Turn another program's checkpoint into a model.",
     "recipe": "What a recipe comes to: each parameter's rule, and its rate in each epoch.",
+    "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _WITHOUT_PADDLE = ("cache", "data", "split")
 
