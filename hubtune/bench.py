@@ -357,6 +357,7 @@ class _Training:
             *(_NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
             keep_statistics=False,
             rate=lambda step: _RATE,
+            base_rate=_RATE,
             seed=0,
         )
         batch = Batch([*range(len(self._batch))], self._batch, {})

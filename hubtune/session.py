@@ -148,6 +148,8 @@ class Session:
             return  # what follows is about gradients
         if not self.examples["validate"]:
             logger.warning("no validation list: the model of the last step is kept, not the best one")
+            if self.config.early_stopping or self.config.average_best:
+                logger.warning("without a validation list, early_stopping and average_best do nothing")
         if self.module.weights is None and not isinstance(self.config.strategy, ScratchStrategy):
             logger.warning("the module has random weights: this is no fine-tuning, and needs many epochs")
         if self.config.pictures_per_step > len(self.examples["train"]):
@@ -373,15 +375,22 @@ class Session:
             mixing=self.config.augment if prepare == self._prepare_picture else AugmentSettings(),
         )
         [pixels] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
-        state = training.fit(
-            state,
-            module=self.module.name,
-            shape=(pixels.shape[0], pixels.shape[1]),
-            evaluated=len(self.examples["validate"]) * len(self.views),
-            evaluate=lambda: self._evaluate("validate"),
-            keep_best=self._keep_best,
-            adopt=self._adopt_newer_best,
-        )
+        try:
+            state = training.fit(
+                state,
+                module=self.module.name,
+                shape=(pixels.shape[0], pixels.shape[1]),
+                evaluated=len(self.examples["validate"]) * len(self.views),
+                evaluate=lambda: self._evaluate("validate"),
+                keep_best=self._keep_best,
+                adopt=self._adopt_newer_best,
+            )
+        except StopRequested:  # in the test of rates, or while the mean of the best weights is measured
+            raise StoppedError(
+                "Stopped outside the steps of training; what was done is saved",
+                self.stop.exit_code,
+                self.run.path,
+            ) from None
         return state.best_step
 
     def _keeps_statistics(self) -> bool:
@@ -496,6 +505,7 @@ class Session:
         }
         Checkpoints(self.run.checkpoints).prune(1)
         self.run.write_result(result)
+        self.run.remove_candidates()
         self.observer.finished(result)
         return result
 

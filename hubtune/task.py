@@ -26,6 +26,7 @@ from hubtune.recipe.load import dump_recipe, load_recipe
 from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig, TrainSection
 from hubtune.recipe.strategy import (
     DefaultFinetuneStrategy,
+    FromFrozenStrategy,
     HeadSettings,
     LastStageStrategy,
     ScratchStrategy,
@@ -125,7 +126,7 @@ class ImageClassifierTask:
             if not isinstance(given, kind):
                 raise UsageError(f"{name} is to be a {kind.__name__}, not a {type(given).__name__}")
         if hidden_units is not None:
-            config = RunConfig.model_validate({**config.model_dump(), "hidden_units": list(hidden_units)})
+            config = RunConfig(**{**dict(config), "hidden_units": list(hidden_units)})
         self.module = module
         self.dataset = dataset
         self.config = config
@@ -135,8 +136,8 @@ class ImageClassifierTask:
             raise UsageError("Strategy scratch starts from random values: make the Module with weights=None")
         if isinstance(config.strategy, HeadSettings) and config.hidden_units:
             raise UsageError(f"Strategy {config.strategy.name} solves a linear head: leave hidden_units away")
-        if isinstance(config.strategy, LastStageStrategy):
-            self._check_last_stage()
+        if isinstance(config.strategy, LastStageStrategy | FromFrozenStrategy):
+            self._check_solved(config.strategy.name)
         multiple = module.backbone.size_multiple
         if config.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
             size = module.backbone.input_size
@@ -145,13 +146,13 @@ class ImageClassifierTask:
                 "take crop, pad or stretch"
             )
 
-    def _check_last_stage(self) -> None:
+    def _check_solved(self, strategy: str) -> None:
         if self.dataset.list_files["validate"] is None:
             raise UsageError(
-                "Strategy last_stage needs a validation list, on which it is held against frozen: "
+                f"Strategy {strategy} needs a validation list, on which it is held against frozen: "
                 "hubtune split PICTURES --val 20, or take strategy frozen"
             )
-        if len(self.module.stages) < 3:
+        if strategy == "last_stage" and len(self.module.stages) < 3:
             raise UsageError(
                 f"{self.module.name} has a single stage: take strategy frozen or default_finetune"
             )

@@ -30,7 +30,7 @@ from hubtune.train.memory import fitting_batch
 from hubtune.train.observer import Observer
 from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
 from hubtune.train.range_test import RATES, STEPS, RangeTest, draw_range_test, test_range
-from hubtune.train.run_folder import RunFolder
+from hubtune.train.run_folder import CANDIDATES, RunFolder
 from hubtune.train.skipped import Skipped
 from hubtune.train.update import Update, precision_of
 
@@ -80,6 +80,9 @@ class Training:
         self._run, self._skipped, self._stop, self._observer = run, skipped, stop, observer
         self._keep_statistics, self._forward = keep_statistics, forward
         self._prepare, self._mixing = prepare, mixing
+        # Before anything is frozen: what is, is no longer among those that can be trained.
+        self._parameters = [Named(*entry) for entry in classifier.trained_parameters()]
+        self._precision = precision_of(config.amp, config.loss_scale)
         self._labels = np.array([example.label for example in examples], dtype=np.int64)
         self._balance = balance_of(config.balance, self._labels)
         self._span = Span(config.epochs, len(examples), config.pictures_per_step)
@@ -87,7 +90,7 @@ class Training:
         self._loss = Loss(config.loss, weights)
         self._candidates: Candidates | None = None
         if config.average_best is not None:
-            self._candidates = Candidates(run.path / "candidates", config.average_best)
+            self._candidates = Candidates(run.path / CANDIDATES, config.average_best)
 
     def fit(
         self,
@@ -137,6 +140,7 @@ class Training:
             save_interval=config.save_ckpt_interval,
             keep_statistics=self._keep_statistics,
             rate=method.rates(span),
+            base_rate=method.rate,
             seed=config.seed,
             micro_batch=micro_batch,
             early_stopping=config.early_stopping,
@@ -191,18 +195,12 @@ class Training:
                 if better:
                     state.best_accuracy, state.best_step = metrics.accuracy, state.step
                     keep_best(metrics, state.step)
-        if self._candidates is not None:
-            self._candidates.remove()
 
     def _method(self, rate: float) -> Method:
-        return method_of(self._config, self._parameters(), rate)
-
-    def _parameters(self) -> list[Named]:
-        return [Named(*entry) for entry in self._classifier.trained_parameters()]
+        return method_of(self._config, self._parameters, rate)
 
     def _update(self, method: Method) -> Update:
-        precision = precision_of(self._config.amp, self._config.loss_scale)
-        return Update(method, self._span.steps_per_epoch, precision)
+        return Update(method, self._span.steps_per_epoch, replace(self._precision))
 
     def _micro_batch(self) -> int | None:
         if self._config.micro_batch is not None or self._config.batch_size != "auto":
@@ -219,18 +217,19 @@ class Training:
         if self._config.learning_rate != "auto":
             return self._config.rate
         known = self._run.read_range_test()
-        found = self._test_range(micro_batch) if known is None else RangeTest(**known)
         if known is None:
-            self._run.write_range_test(vars(found), draw_range_test(found))
+            found = self._test_range(micro_batch)
+            self._run.write_range_test(found.as_dict(), draw_range_test(found))
+        else:
+            found = RangeTest.from_dict(known)
         logger.info("learning rate %g, by a test of %d rates", found.chosen, len(found.rates))
         return found.chosen
 
     def _test_range(self, micro_batch: int | None) -> RangeTest:
-        size = micro_batch or self._span.batch_size
         batches = []
         for batch, targets in self._batches(0, STEPS):
             if batch.arrays:
-                batches.append((batch.arrays[:size], targets[:size]))
+                batches.append((batch.arrays, targets))
             if len(batches) == STEPS:
                 break
         self._observer.start("learning rate", len(RATES) * sum(len(targets) for _, targets in batches))
@@ -245,6 +244,7 @@ class Training:
             lambda: self._update(self._method(1.0)),
             self._loss,
             batches,
+            micro_batch=micro_batch,
             keep_statistics=self._keep_statistics,
             advance=advance,
         )

@@ -434,7 +434,7 @@ def _found(folder: Path, study: Study, own: Choice, stopped: int | None) -> Foun
     ranked = study.ranked()
     if ranked and ranked[0].state == "done":
         return Found(folder, own, ranked, folder / BEST, stopped)
-    if stopped is None and study.is_interrupted:
+    if stopped is None and (study.is_interrupted or not study.trials):
         raise UsageError(
             "The time was over before a trial was done: go on by --resume with a longer --timeout, or take "
             "fewer train.epochs"

@@ -229,3 +229,64 @@ def test_what_is_frozen_stays_to_the_bit(name):
 @pytest.mark.parametrize("name", sorted(set(BACKBONES) - set(_SMALL)))
 def test_what_is_frozen_stays_to_the_bit_in_every_backbone(name):
     _stays_frozen(name)
+
+
+def test_a_rate_is_tested_with_rules_that_freeze(module, data, tmp_path):
+    rules = [{"match": "stem", "frozen": True}, {"match": "*"}]
+    _same_but_for(
+        lambda name: not name.startswith("backbone.stem."),
+        _run(module, data, tmp_path / "auto", learning_rate="auto", strategy=_rules(rules)),
+        _run(module, data, tmp_path / "fixed", learning_rate=1e-9, strategy=_rules(rules)),
+    )
+
+
+def _same_but_for(trained, one, other):
+    same = {name: np.array_equal(values, other[name]) for name, values in one.items()}
+    assert [name for name in same if not trained(name) and not same[name]] == []
+    assert any(trained(name) and not same[name] for name in same)
+
+
+def _rules(rules):
+    return {"name": "rules", "list": rules}
+
+
+class _StopsAt(_Steps):
+    """Presses Ctrl-C when a part of the run begins."""
+
+    def __init__(self, what):
+        super().__init__()
+        self.what = what
+
+    def start(self, what, total, done=0):
+        import os
+        import signal
+
+        if what == self.what:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_while_rates_are_tested_is_a_stop_like_others(module, data, tmp_path):
+    with pytest.raises(StoppedError) as stopped:
+        _run(module, data, tmp_path / "run", observer=_StopsAt("learning rate"), learning_rate="auto")
+    assert stopped.value.exit_code == 130
+    assert _differ(
+        _run(module, data, tmp_path / "run", resume=True, learning_rate="auto"),
+        _run(module, data, tmp_path / "other", learning_rate="auto"),
+    ) == 0  # fmt: skip
+
+
+def test_with_an_average_what_is_frozen_stays_to_the_bit(module, data, tmp_path):
+    rules = _rules([{"match": "head"}, {"match": "*", "frozen": True}])
+    _same_but_for(
+        lambda name: name.startswith("head."),
+        _run(module, data, tmp_path / "average", ema=0.999, epochs=6, strategy=rules),
+        _run(module, data, tmp_path / "plain", strategy=rules),
+    )
+
+
+def test_hidden_units_go_with_every_strategy(module, data):
+    for strategy in (hubtune.CombinedStrategy(clip={"GlobalNorm": 1.0}), _rules([{"match": "*"}])):
+        config = RunConfig(strategy=strategy)
+        task = hubtune.ImageClassifierTask(module, data, config, hidden_units=[5])
+        assert task.config.hidden_units == [5]
+        assert task.config.strategy == config.strategy

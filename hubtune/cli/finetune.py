@@ -227,7 +227,7 @@ def _print_choice(task: "ImageClassifierTask") -> None:
 def _print_result(run: "Run", strategy: str, trust: str) -> None:
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
-        if run.best_step or strategy == "last_stage":
+        if run.best_step or strategy in ("last_stage", "from_frozen"):
             click.echo("            a little flattered, as the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")

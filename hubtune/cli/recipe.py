@@ -95,7 +95,10 @@ def _counts(recipe: "Recipe", pictures: int | None) -> tuple[int, int]:
 def _print(explanation: "Explanation", *, each: bool) -> None:
     method, span = explanation.method, explanation.span
     clip = ", ".join(f"{key} {value:g}" for key, value in method.clip.model_dump().items() if value)
-    click.echo(f"optimiser {method.optimizer.name}, rate {method.rate:g}, schedule {method.schedule.name}")
+    auto = " (in place of auto, which a test decides)" if explanation.is_auto else ""
+    click.echo(
+        f"optimiser {method.optimizer.name}, rate {method.rate:g}{auto}, schedule {method.schedule.name}"
+    )
     click.echo(
         f"{span.epochs} epochs of {span.steps_per_epoch} steps of {span.batch_size} pictures; "
         f"gradients {'limited: ' + clip if clip else 'not limited'}"

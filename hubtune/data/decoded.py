@@ -71,11 +71,16 @@ class DecodedPictures:
 
 
 def spare_memory() -> int:
-    """Bytes that kept pictures may take: 512 MiB, but no more than a quarter of the memory that is free.
+    """Bytes that kept pictures may take: 512 MiB, but no more than a quarter of the memory that is free."""
+    return min(4 * _MOST, free_memory() or 4 * _MOST) // 4
 
-    How much is free is known on Linux only.
+
+def free_memory() -> int | None:
+    """Bytes of memory that are free, to the process's control group, too; ``None`` where it is not known.
+
+    It is known on Linux only.
     """
-    free = [4 * _MOST]
+    free = []
     with contextlib.suppress(OSError):  # not Linux
         for line in Path("/proc/meminfo").read_text("ascii").splitlines():
             if line.startswith("MemAvailable:"):
@@ -83,4 +88,4 @@ def spare_memory() -> int:
     for most, used in _GROUP_FILES:
         with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
             free.append(int(Path(most).read_text("ascii")) - int(Path(used).read_text("ascii")))
-    return max(0, min(free)) // 4
+    return max(0, min(free)) if free else None

@@ -8,6 +8,7 @@ import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -71,13 +72,12 @@ def check_engine(wanted: str) -> None:
         raise MachineError(
             "The engine openvino is not installed: pip install openvino, or use --engine paddle"
         )
-    if wanted == "openvino-bf16":
-        import openvino  # here, as it is an extra
-
-        if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise MachineError(
-                "This processor has no bfloat16 arithmetic: use --engine openvino, as exact as Paddle"
-            )
+    if wanted == "openvino-bf16" and "BF16" not in _openvino_core().get_property(
+        "CPU", "OPTIMIZATION_CAPABILITIES"
+    ):
+        raise MachineError(
+            "This processor has no bfloat16 arithmetic: use --engine openvino, as exact as Paddle"
+        )
     if wanted == "paddle-amp" and not paddle.device.get_device().startswith("gpu"):
         raise MachineError(
             "Mixed precision needs a GPU, on a CPU Paddle leaves it out: use --engine auto, or --device gpu"
@@ -178,16 +178,26 @@ class _Paddle:
         return rows
 
 
+@cache
+def _openvino_core() -> Any:
+    """One for the process, and never dropped.
+
+    Its CPU plug-in gives the thread that compiles an alternate stack for signals (``sigaltstack``), and frees
+    that when it is dropped; of several cores, the last to be dropped leaves a stack that is gone. The next
+    Ctrl-C, whose handler runs there, would end the process with a segmentation fault.
+    """
+    import openvino  # here, as it is an extra
+
+    return openvino.Core()
+
+
 class _OpenVINO:
     """OpenVINO on the CPU, from a program for all shapes where there can be one, else from one a shape."""
 
     def __init__(self, part: Part, sample: Sequence[np.ndarray], *, precision: str) -> None:
-        import openvino  # here, as it is an extra
-
         self.name = "openvino" if precision == "f32" else f"openvino-{precision}"
         self._part = part
         self._paddle = _Paddle(part)
-        self._core = openvino.Core()
         self._precision = precision
         self._programs: dict[tuple[int, ...], _Ring] = {}
         self._any_shape: _Ring | None = None
@@ -271,11 +281,12 @@ class _OpenVINO:
         """Make the program for pictures of these sides."""
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
             path = Path(folder) / "network"
+            core = _openvino_core()
             save_program(self._part, path, height, width, old=True)
-            model = self._core.read_model(path.with_suffix(".pdmodel"))
+            model = core.read_model(path.with_suffix(".pdmodel"))
             # Without the hint, OpenVINO takes bfloat16 by itself where the processor has it.
             hints = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-            return _Ring(self._core.compile_model(model, "CPU", hints))
+            return _Ring(core.compile_model(model, "CPU", hints))
 
 
 class _Ring:
@@ -301,7 +312,12 @@ class _Ring:
                 self._finish_first()
             request = self._free.pop()
             # Not copied: the array is held until its row is there.
-            request.start_async({0: array[None]}, share_inputs=True)
+            try:
+                request.start_async({0: array[None]}, share_inputs=True)
+            except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
+                result.error = error
+                self._free.append(request)
+                continue
             self._running.append((array, result, request))
 
         def rows() -> list[np.ndarray]:

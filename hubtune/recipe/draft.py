@@ -98,16 +98,24 @@ class Draft:
             for path in self.refused
         }
 
-    def write_out_key(self, section: str, key: str) -> None:
-        """Turn the short form of a key within a section into the long one, if it is one."""
+    def write_out_key(self, section: str, key: str) -> bool:
+        """Turn the short form of a key within a section into the long one, if it is one.
+
+        Returns:
+            Whether keys may be put into it; into a wrong value they may not, as it would be gone.
+        """
         inside = self.data.get(section)
         long_form = Recipe.nested_long_forms.get((section, key))
-        if long_form is None or not isinstance(inside, dict) or key not in inside:
-            return
+        if long_form is None or not isinstance(inside, dict) or inside.get(key) is None:
+            return True
         try:
-            self.data = {**self.data, section: {**inside, key: long_form(inside[key])}}
+            value = long_form(inside[key])
         except ValueError:
-            return  # a wrong name, which the check of the whole will tell of
+            return False
+        if not isinstance(value, dict):
+            return False
+        self.data = {**self.data, section: {**inside, key: value}}
+        return True
 
     def put(self, path: tuple[str, ...], value: Any, spot: Spot) -> None:
         """Set a value that stands at `spot`, making or replacing what is around it as needed."""

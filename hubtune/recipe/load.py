@@ -70,9 +70,9 @@ def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
 
 
 def unused_keys(recipe: Recipe) -> list[str]:
-    """Return the keys under `train` that were set, though the recipe's strategy makes no use of them.
+    """Return the keys under `train` that are not as by default, though the strategy makes no use of them.
 
-    They are no mistake; the caller mentions them. A recipe from a run folder has every key set.
+    They are no mistake; the caller mentions them.
 
     Example:
         >>> frozen = {"data": {"base": "pics"}, "module": "resnet50_imagenet", "strategy": "frozen"}
@@ -84,8 +84,8 @@ def unused_keys(recipe: Recipe) -> list[str]:
         return []
     return [
         f"train.{key}"
-        for key in type(recipe.train).model_fields
-        if key in recipe.train.model_fields_set and key not in used
+        for key, field in type(recipe.train).model_fields.items()
+        if key not in used and getattr(recipe.train, key) != field.default
     ]
 
 

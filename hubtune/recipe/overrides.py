@@ -33,8 +33,8 @@ def _apply(draft: Draft, path: tuple[str, ...], written: str, spot: Spot) -> Non
     if len(path) > 1:
         draft.write_out(path[0])
         _name_default(draft, path[0], spot)
-    if len(path) > 2:
-        draft.write_out_key(path[0], path[1])
+    if len(path) > 2 and not draft.write_out_key(path[0], path[1]):
+        return  # the check of the whole tells of the wrong value
     for spelling in _same(path):
         draft.remove((*path[:-1], spelling))
     draft.put(path, value, spot)

@@ -304,8 +304,7 @@ def _check_one_rate(train: TrainSection, strategy: Strategy) -> None:
     if rate is not None and train.learning_rate not in (None, rate):
         raise _impossible(
             "train.learning_rate",
-            f"learning_rate is {train.learning_rate:g} in train and {rate:g} in the strategy: "
-            "give one of them",
+            f"learning_rate is {train.learning_rate} in train and {rate} in the strategy: give one of them",
         )
 
 

@@ -46,12 +46,14 @@ class Explanation:
         span: how long the run is.
         parameters: stem to head.
         rates: of each step, before the rules' factors.
+        is_auto: whether a test will decide about the rate; these are for the strategy's own.
     """
 
     method: Method
     span: Span
     parameters: list[Explained]
     rates: list[float]
+    is_auto: bool
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -61,6 +63,7 @@ class Explanation:
             "schedule": method.schedule.model_dump(),
             "clip": method.clip.model_dump(),
             "learning_rate": method.rate,
+            "learning_rate_auto": self.is_auto,
             "epochs": self.span.epochs,
             "steps_per_epoch": self.span.steps_per_epoch,
             "parameters": [
@@ -116,7 +119,8 @@ def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
         parameters.append(
             Explained(parameter.stage, parameter.name, shape, rule, numbers[id(rule)], trained, rates)
         )
-    return Explanation(method, span, parameters, [rate_of(step) for step in range(span.total)])
+    is_auto = config.learning_rate == "auto"
+    return Explanation(method, span, parameters, [rate_of(step) for step in range(span.total)], is_auto)
 
 
 def draw_rates(explanation: Explanation) -> bytes:

@@ -28,7 +28,8 @@ class MovingAverage:
         decay = min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, tensor in self._state.items():
-                self.values[name].scale_(decay).add_(tensor * (1 - decay))
+                # So written that what does not move is kept to the bit.
+                self.values[name].add_((tensor - self.values[name]) * (1 - decay))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

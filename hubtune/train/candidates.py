@@ -39,10 +39,6 @@ class Candidates:
         folders = [folder for _, _, folder in self._best()]
         return mean_of_states([load_file(each / _MODEL) for each in folders]) if len(folders) > 1 else None
 
-    def remove(self) -> None:
-        """Forget all of them."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
     def _best(self) -> list[tuple[float, int, Path]]:
         """Accuracy, step and folder of those that are whole, the best first."""
         found = []

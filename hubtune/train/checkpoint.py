@@ -17,7 +17,7 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.sealed import damage, open_sealed, seal
 from hubtune.train.averages import MovingAverage
-from hubtune.train.update import Update
+from hubtune.train.update import Precision, Update
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
@@ -69,11 +69,11 @@ class Checkpoints:
             MachineError: if it cannot be written; older ones stay.
         """
         model = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-        scale = {"loss_scale": update.precision.scale, "loss_scale_good": update.precision.good}
+        precision = {"precision": vars(update.precision)}
         files = {
             _MODEL: save(model),
             _OPTIMIZER: save(_optimizer_state(update.optimizer, classifier)),
-            _STATE: (json.dumps({**vars(state), **scale}, indent=1) + "\n").encode(),
+            _STATE: (json.dumps({**vars(state), **precision}, indent=1) + "\n").encode(),
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
@@ -99,8 +99,9 @@ class Checkpoints:
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
                 entries = json.loads((folder / _STATE).read_bytes())
-                update.precision.scale = entries.pop("loss_scale", update.precision.scale)
-                update.precision.good = entries.pop("loss_scale_good", 0)
+                precision = Precision(**entries.pop("precision", {}))
+                if precision.dtype == update.precision.dtype:  # else, this is another device
+                    update.precision = precision
                 state = TrainState(**entries)
                 for name, tensor in classifier.state().items():
                     tensor.set_value(tensors[name])

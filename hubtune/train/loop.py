@@ -41,6 +41,7 @@ class Plan:
         save_interval: steps between checkpoints; ``None`` for each epoch's end and every five minutes.
         keep_statistics: BatchNorm layers keep their pretrained statistics.
         rate: steps done → learning rate of the next step.
+        base_rate: the recipe's.
         seed: of the run.
         micro_batch: pictures that are run at once; ``None`` for the whole batch.
         early_stopping: evaluations without a better one after which training ends; ``None`` for never.
@@ -53,6 +54,7 @@ class Plan:
     save_interval: int | None
     keep_statistics: bool
     rate: Callable[[int], float]
+    base_rate: float
     seed: int
     micro_batch: int | None = None
     early_stopping: int | None = None
@@ -141,13 +143,15 @@ def fit(
                 _check_finite(metrics.loss, "the validation loss", state.step, run, plan, [])
                 log_evaluation("dev", metrics)
                 run.history.append({"step": state.step, "list": "validate", **metrics.as_dict()})
-                observer.evaluated("validate", metrics, step=state.step, best=best)
+                again = state.best_step == state.step > 0
+                observer.evaluated("validate", metrics, step=state.step, best=best or again)
                 consider(metrics)
             if best:
                 state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
                 check_weights()
                 keep_best(metrics)
-        state.stale = 0 if best else state.stale + 1
+        # A best model that was saved after the checkpoint of a resumed run is met again.
+        state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
         classifier.start_training(keep_statistics=plan.keep_statistics)
 
@@ -166,7 +170,7 @@ def fit(
             if batch.arrays:
                 paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
                 shown = [str(paths[index]) for index in batch.indices]
-                for cost, right in _costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
+                for cost, right in costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
                     _check_finite(float(cost), "the loss", state.step + 1, run, plan, shown)
                     (cost * (update.precision.scale / len(targets))).backward()
                     mean, correct = mean + float(cost) / len(targets), correct + right
@@ -217,7 +221,7 @@ def fit(
         ) from None
 
 
-def _costs(
+def costs(
     forward: Callable[[paddle.Tensor], paddle.Tensor],
     update: Update,
     loss: Loss,
@@ -225,7 +229,16 @@ def _costs(
     targets: np.ndarray,
     micro_batch: int | None,
 ) -> Iterator[tuple[paddle.Tensor, int]]:
-    """The summed loss of each part of a batch, and how many of its pictures were scored right."""
+    """Run a batch in parts: of each, the summed loss, and how many of its pictures are scored right.
+
+    Args:
+        forward: makes logits of pictures.
+        update: has the precision that they are computed in.
+        loss: what is minimised.
+        arrays: the pictures.
+        targets: each class's share, ``[N, classes]``.
+        micro_batch: pictures in a part; ``None`` for all.
+    """
     size = micro_batch or len(arrays)
     for start in range(0, len(arrays), size):
         part = targets[start : start + size]
@@ -245,7 +258,7 @@ def _stop_at(what: str, step: int, run: RunFolder, plan: Plan, batch: list[str])
     file = run.write_nan_report({"step": step, "learning_rate": rate, "batch": batch})
     raise NumericError(
         f"{what.capitalize()} is not a finite number at step {step} (learning rate {rate:g}); {file} has "
-        f"the details. Try a tenth of the rate: -o train.learning_rate={rate / 10:.3g}"
+        f"the details. Try a tenth of the rate: -o train.learning_rate={plan.base_rate / 10:.3g}"
     )
 
 

@@ -37,7 +37,8 @@ class Loss:
         logs = functional.log_softmax(logits.astype("float32"))
         costs = -logs * paddle.to_tensor(shares.astype(np.float32))
         if self._gamma:
-            costs = costs * (1 - logs.exp()) ** self._gamma
+            # Above 0, where the power has a derivative for every γ.
+            costs = costs * (1 - logs.exp()).clip(min=1e-7) ** self._gamma
         if self._weights is not None:
             costs = costs * self._weights
         return costs.sum()

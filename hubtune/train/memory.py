@@ -1,15 +1,16 @@
 """How many pictures of a batch fit into memory at once."""
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import paddle
 from paddle import nn
 
+from hubtune.data.decoded import free_memory
+
 _COPIES = 2.5  # of each layer's output: the value, its gradient, and what the arithmetic needs beside them
+_UNKNOWN = 4 * 2**30  # taken for free memory where the machine does not tell
 _SHARE = 0.6  # of the free memory that may be used; other programs want some, too
 
 
@@ -58,15 +59,9 @@ def activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any],
 
 
 def free_bytes() -> int:
-    """Free memory of the device: of the GPU in use, else of the machine."""
+    """Free memory of the device in use, bytes."""
     if paddle.device.get_device().startswith("gpu"):
         total: int = paddle.device.cuda.get_device_properties().total_memory
         return total - int(paddle.device.cuda.memory_allocated())
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():  # with what caches would give back, which sysconf does not count
-        for line in meminfo.read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    if hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return 4 * 2**30  # Windows and macOS do not tell without further packages
+    free = free_memory()
+    return _UNKNOWN if free is None else free

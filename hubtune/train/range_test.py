@@ -8,13 +8,15 @@ not batches, nor what a network has learned before.
 import io
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import paddle
 
-from hubtune.models.classifier import Classifier, run_by_shape
+from hubtune.models.classifier import Classifier
+from hubtune.train.loop import costs
 from hubtune.train.loss import Loss
 from hubtune.train.update import Update
 
@@ -41,6 +43,17 @@ class RangeTest:
     losses: list[float]
     chosen: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, which has no infinity."""
+        losses = [loss if math.isfinite(loss) else None for loss in self.losses]
+        return {"rates": self.rates, "losses": losses, "chosen": self.chosen}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "RangeTest":
+        """What :meth:`as_dict` gives."""
+        losses = [math.inf if loss is None else loss for loss in found["losses"]]
+        return cls(found["rates"], losses, found["chosen"])
+
 
 def test_range(
     classifier: Classifier,
@@ -49,6 +62,7 @@ def test_range(
     loss: Loss,
     batches: Sequence[tuple[Sequence[np.ndarray], np.ndarray]],
     *,
+    micro_batch: int | None = None,
     keep_statistics: bool,
     advance: Callable[[int], None] = lambda pictures: None,
 ) -> RangeTest:
@@ -60,6 +74,7 @@ def test_range(
         make_update: makes what changes it, anew for each rate.
         loss: what is minimised.
         batches: arrays and targets ``[N, classes]`` of training pictures for each step.
+        micro_batch: pictures that are run at once; ``None`` for the whole batch.
         keep_statistics: as in :meth:`Classifier.start_training`.
         advance: called with the number of pictures after each step; may raise to stop.
     """
@@ -73,16 +88,17 @@ def test_range(
             paddle.seed(0)  # the same dropout for each
             values = []
             for arrays, targets in batches:
-                with update.precision.cast():
-                    logits = run_by_shape(forward, arrays)
-                cost = loss(logits, targets) / len(targets)
-                values.append(float(cost))
-                if not math.isfinite(values[-1]):
+                mean = 0.0
+                for cost, _ in costs(forward, update, loss, arrays, targets, micro_batch):
+                    mean += float(cost) / len(targets)
+                    (cost * (update.precision.scale / len(targets))).backward()
+                values.append(mean)
+                if not math.isfinite(mean):
                     break
-                (cost * update.precision.scale).backward()
                 update.apply(rate)
                 advance(len(targets))
         finally:
+            classifier.clear_gradients()
             for name, tensor in classifier.state().items():
                 tensor.set_value(before[name])
         mean = float(np.mean(values[len(values) // 2 :])) if values else math.inf

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -106,6 +107,7 @@ def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path)
 
 
 _RANGE_TEST = "learning_rate.json"
+CANDIDATES = "candidates"
 
 
 class RunFolder:
@@ -121,8 +123,10 @@ class RunFolder:
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
-        for name in ("skipped.csv", _RANGE_TEST):
+        # Of a run that was killed before it had saved anything.
+        for name in ("skipped.csv", _RANGE_TEST, Path(_RANGE_TEST).with_suffix(".png"), "nan_report.json"):
             (self.path / name).unlink(missing_ok=True)
+        self.remove_candidates()
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
         write_atomically(self.path / RECIPE_FILE, recipe)
 
@@ -187,6 +191,10 @@ class RunFolder:
         """Read ``learning_rate.json``; ``None`` where there was no test."""
         file = self.path / _RANGE_TEST
         return _read_json(file) if file.exists() else None
+
+    def remove_candidates(self) -> None:
+        """Remove the weights that were kept for their mean."""
+        shutil.rmtree(self.path / CANDIDATES, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
         """Write ``nan_report.json`` and return where it is."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import paddle
 
@@ -11,9 +12,11 @@ from hubtune.recipe.training import ClipSettings, OptimizerSettings
 from hubtune.strategies.groups import is_frozen, optimizer_groups
 from hubtune.strategies.method import Method
 
+_FIRST_SCALE = 2.0**15
 _GROWTH_STEPS = 1000  # without overflow, after which the loss scale doubles
 
 
+@dataclass
 class Precision:
     """Mixed precision: what is computed in fewer bits, and the factor that keeps small gradients from 0.
 
@@ -23,15 +26,14 @@ class Precision:
     Attributes:
         dtype: ``float32``, ``float16`` or ``bfloat16``.
         scale: the factor on the loss.
+        is_dynamic: whether it is changed as steps go well or not.
         good: steps since it was last changed.
     """
 
-    def __init__(self, dtype: str = "float32", scale: float | str = 1.0) -> None:
-        """Take the type, and ``dynamic`` or a fixed factor (for float16 only)."""
-        self.dtype = dtype
-        self._dynamic = dtype == "float16" and scale == "dynamic"
-        self.scale = 2.0**15 if self._dynamic else float(scale) if dtype == "float16" else 1.0
-        self.good = 0
+    dtype: str = "float32"
+    scale: float = 1.0
+    is_dynamic: bool = False
+    good: int = 0
 
     def cast(self) -> AbstractContextManager[None]:
         """The context that the network is run in."""
@@ -42,7 +44,7 @@ class Precision:
 
     def adapt(self, *, finite: bool) -> None:
         """Halve the factor after a step that had to be left out, double it after many that had not."""
-        if not self._dynamic:
+        if not self.is_dynamic:
             return
         self.good = self.good + 1 if finite else 0
         if not finite:
@@ -64,7 +66,9 @@ def precision_of(amp: str, loss_scale: float | str) -> Precision:
         raise UsageError("This GPU has no bfloat16 arithmetic: take train.amp: fp16, or auto")
     if amp == "bf16" or (amp == "auto" and has_bf16):
         return Precision("bfloat16")
-    return Precision("float16", loss_scale)
+    if loss_scale == "dynamic":
+        return Precision("float16", _FIRST_SCALE, is_dynamic=True)
+    return Precision("float16", float(loss_scale))
 
 
 class Update:

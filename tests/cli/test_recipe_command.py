@@ -63,6 +63,18 @@ def test_a_short_form_keeps_its_meaning_beside_an_override(recipe, run_here):
     assert (found["schedule"]["name"], found["schedule"]["every"]) == ("step", 2)
 
 
+def test_an_override_does_not_hide_a_mistake_in_what_it_changes(recipe, run_here):
+    recipe.write_text(recipe.read_text("utf-8").replace("epochs: 4", "augment: standart"), "utf-8")
+    done = run_here("recipe", "explain", recipe, "--pictures", "10", "-o", "train.augment.mixup=0.2")
+    assert done.returncode == 2
+    assert "did you mean 'standard'" in done.stderr.lower()
+
+
+def test_a_rate_that_a_test_decides_is_told_as_such(recipe, run_here):
+    done = run_here("recipe", "explain", recipe, "--pictures", "10", "-o", "train.learning_rate=auto")
+    assert "rate 0.0001 (in place of auto, which a test decides)" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [

@@ -2,9 +2,10 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
-import openvino
 import paddle
 import pytest
 from paddle import nn
@@ -202,6 +203,31 @@ def test_an_engine_that_is_dropped_with_pictures_begun_does_not_hang(network):
         del engine
 
 
+_SIGNALLED = """
+import gc, os, signal
+import numpy as np
+from paddle import nn
+from hubtune.data.preprocessing import Preprocessing
+from hubtune.features.engine import start_engine
+from hubtune.features.program import Part
+
+network = nn.Sequential(nn.Conv2D(3, 4, 3), nn.AdaptiveAvgPool2D(1), nn.Flatten())
+pictures = [np.zeros((16, 16, 3), np.uint8)]
+part = Part(network, network, Preprocessing())
+engines = [start_engine(part, pictures, wanted="openvino") for _ in range(3)]
+signal.signal(signal.SIGINT, lambda *given: print("handled", flush=True))
+while engines:
+    engines.pop(0).begin(pictures)()
+    gc.collect()
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_is_handled_after_engines_have_come_and_gone():
+    done = subprocess.run([sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "handled\n" * 3), done.stderr
+
+
 def test_a_part_normalises_pictures_as_the_preprocessing_does_to_the_bit():
     view = Preprocessing(mean=(0.1, 0.45, 0.4), std=(0.3, 0.224, 2.5))
     pictures = np.stack(_pictures((40, 30), (40, 30)))
@@ -299,7 +325,7 @@ def test_mixed_precision_on_a_cpu_is_refused(network):
 
 
 def _has_bf16():
-    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in engines._openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class _OldProcessor:
@@ -308,7 +334,7 @@ class _OldProcessor:
 
 
 def test_bfloat16_is_refused_where_the_processor_has_none(network, monkeypatch):
-    monkeypatch.setattr(openvino, "Core", _OldProcessor)
+    monkeypatch.setattr(engines, "_openvino_core", _OldProcessor)
     with pytest.raises(
         MachineError, match="This processor has no bfloat16 arithmetic: use --engine openvino"
     ):

@@ -49,5 +49,3 @@ def test_only_the_best_candidates_are_kept_and_of_equals_the_later(tmp_path):
     assert len(list((tmp_path / "candidates").iterdir())) == 2
     candidates.add(9, 0.9, {"w": np.array([9], np.float32)})
     assert Candidates(tmp_path / "candidates", 2).mean()["w"].tolist() == [6.5]  # 4 and 9; another process
-    candidates.remove()
-    assert candidates.mean() is None

@@ -30,6 +30,7 @@ def _plan(**options):
         "save_interval": None,
         "keep_statistics": False,
         "rate": lambda step: 1e-3 * (1 - step / 8),
+        "base_rate": 1e-3,
         "seed": 0,
     }
     return Plan(**{**given, **options})

@@ -41,6 +41,13 @@ def test_focal_loss_discounts_what_is_classified_well():
     assert _loss(name="focal", gamma=0.0) == pytest.approx(_loss(), rel=1e-6)
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_a_picture_that_is_certain_has_a_finite_gradient(gamma):
+    logits = paddle.to_tensor([[30.0, 0.0, 0.0]], stop_gradient=False)
+    Loss(LossSettings(name="focal", gamma=gamma))(logits, one_hot([0], 3)).backward()
+    assert np.isfinite(logits.grad.numpy()).all()
+
+
 def test_gamma_is_of_the_focal_loss_only():
     assert _loss(gamma=5.0) == _loss()
 

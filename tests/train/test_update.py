@@ -243,7 +243,7 @@ def test_a_loss_scale_leaves_the_step_as_it_is():
 def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
     net = _Net()
     update = net.update("adam_weight_decay")
-    update.precision = Precision("float16", "dynamic")
+    update.precision = Precision("float16", 2.0**15, is_dynamic=True)
     before = net.values()
     net.backward(float("inf"))
     update.apply(RATE)
@@ -255,7 +255,7 @@ def test_a_step_that_overflows_is_left_out_and_the_scale_halved():
 
 
 def test_a_dynamic_scale_doubles_after_a_thousand_good_steps():
-    precision = Precision("float16", "dynamic")
+    precision = Precision("float16", 2.0**15, is_dynamic=True)
     for _ in range(999):
         precision.adapt(finite=True)
     assert precision.scale == 2**15
