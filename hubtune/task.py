@@ -58,7 +58,7 @@ class Run:
     Attributes:
         path: the run folder.
         best_model: the model folder.
-        best_step: the step the best model was reached at; 0 under ``frozen``.
+        best_step: the step the best model was reached at; 0 where it is the solution of ``frozen``.
         validate: the best model on the validation list, on which it was chosen; ``None`` without one.
         test: the best model on the test list, on which nothing was chosen; ``None`` without one.
         views: the ways in which the model looks at each picture, in words.
