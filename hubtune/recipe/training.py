@@ -27,7 +27,8 @@ class OptimizerSettings(Settings):
     epsilon: float = Field(1e-8, gt=0)
     """Of `adam`, `adamw` and `lamb`: added to the root of the mean square."""
     trust: float = Field(0.001, gt=0)
-    """Of `lars`: share of a layer's norm that a step may have."""
+    """Of `lars`: share of a layer's norm that a step may have. Only parameters with `weight_decay` are fitted
+    so; the others take plain steps with momentum, as in Paddle."""
 
 
 class ClipSettings(Settings):
