@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.scan import scan_classes
 from hubtune.data.split import Amount, make_split, write_split
-from hubtune.errors import DataError, MachineError, StoppedError, UsageError
+from hubtune.errors import MachineError, StoppedError, UsageError
 from hubtune.features.engine import _OpenVINO
 from hubtune.features.space import Space
 from hubtune.session import Session
@@ -286,5 +286,5 @@ def test_from_frozen_with_a_mirrored_view_sees_pictures_both_ways(module, data, 
 
 def test_from_frozen_needs_a_validation_list(module, data, tmp_path):
     (data / "validate_list.txt").unlink()
-    with pytest.raises(DataError, match="validat"):
+    with pytest.raises(UsageError, match="Strategy from_frozen needs a validation list"):
         _from_frozen(module, data, tmp_path / "run")
