@@ -12,7 +12,7 @@ demo: .venv/ready
 	$(BIN)/hubtune demo
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow -n 2 $(WALKS)
