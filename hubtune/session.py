@@ -10,14 +10,12 @@ from typing import Any, TypeVar
 import numpy as np
 import paddle
 from paddle import nn
-from pydantic import ValidationError
 
 from hubtune.data.augment import augmented, read_picture
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.decoded import DecodedPictures
 from hubtune.data.lists import Example
-from hubtune.data.preprocessing import Preprocessing
-from hubtune.errors import DataError, MachineError, ModelError, StoppedError, UsageError
+from hubtune.errors import DataError, MachineError, ModelError, StoppedError
 from hubtune.evaluate import Metrics, measure
 from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import start_engine
@@ -91,7 +89,7 @@ class Session:
         self.groups = groups
         self.stop = stop
         self.observer = observer
-        self.views = [_preprocessing(module, config)]
+        self.views = [module.preprocessing.fitted(config.fit, module.name)]
         self._cross_validated: float | None = None
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
@@ -517,14 +515,3 @@ def _solved_outcomes(
     for output in trunk.outputs(solution.views, paths, **sizes):
         scores = None if output.rows is None else softmax(solution.logits(output.rows))
         yield Outcome(output.path, scores, output.error)
-
-
-def _preprocessing(module: Module, config: RunConfig) -> Preprocessing:
-    if config.fit is None:
-        return module.preprocessing
-    try:
-        return Preprocessing.model_validate({**module.preprocessing.model_dump(), "fit": config.fit})
-    except ValidationError as error:
-        raise UsageError(
-            f"fit: {config.fit} does not go with {module.name}: {error.errors()[0]['msg']}"
-        ) from error

@@ -238,10 +238,11 @@ class Training:
             self._stop.check()
             self._observer.advance(pictures)
 
+        method = self._method(1.0)
         return test_range(
             self._classifier,
             self._forward,
-            lambda: self._update(self._method(1.0)),
+            lambda: self._update(method),
             self._loss,
             batches,
             micro_batch=micro_batch,

@@ -16,6 +16,7 @@ LEVELS = {
     "log": 0,
     "randomness": 0,
     "recipe": 1,
+    "plots": 1,
     "sealed": 1,
     "data": 1,
     "evaluate": 1,

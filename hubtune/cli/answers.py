@@ -181,6 +181,13 @@ engine_option = click.option(
     show_default=True,
     help="What runs the network; auto: OpenVINO on a CPU, Paddle with mixed precision on a GPU.",
 )
+overrides_option = click.option(
+    "-o",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the recipe: -o train.epochs=3. May be repeated.",
+)
 trust_option = click.option(
     "--trust-code", is_flag=True, help="Run the code (module.py) of a user's own architecture."
 )

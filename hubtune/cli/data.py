@@ -1,8 +1,8 @@
 """``hubtune data``: looking at data, and bringing it into the form that is read here."""
 
-from importlib import import_module
-
 import click
+
+from hubtune.cli.lazy import LazyGroup
 
 # A command is `hubtune/cli/data_<name>.py`.
 _COMMANDS = {
@@ -11,25 +11,7 @@ _COMMANDS = {
 }
 
 
-class _Commands(click.Group):
-    """Imports a command only when it is run."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_COMMANDS]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        command = import_module(f"hubtune.cli.data_{name}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Commands)
+@click.group(cls=LazyGroup, sections={"Commands": _COMMANDS}, prefix="hubtune.cli.data_")
 def command() -> None:
     """Look at data: what the network will see; CIFAR's files as pictures.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hubtune.data.lists import Example
-    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.data.preprocessing import Fit, Preprocessing
     from hubtune.report.pictures import Cell
 
 _SIDE = 224  # of a picture on the sheet, pixels: most networks' input as it is
@@ -229,20 +229,11 @@ def _from_folder(folder: Path, augment: str, seed: int, module: str | None, trus
     return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
 
 
-def _view(module: str, trust_code: bool, fit: str | None) -> "Preprocessing":
+def _view(module: str, trust_code: bool, fit: "Fit | None") -> "Preprocessing":
     """How evaluation sees a picture under a module."""
-    from pydantic import ValidationError
-
-    from hubtune.data.preprocessing import Preprocessing
     from hubtune.hub.registry import resolve
 
-    view = resolve(module, trust_code=trust_code).preprocessing
-    if fit is None:
-        return view
-    try:
-        return Preprocessing.model_validate({**view.model_dump(), "fit": fit})
-    except ValidationError as error:
-        raise UsageError(f"fit: {fit} does not go with {module}: {error.errors()[0]['msg']}") from error
+    return resolve(module, trust_code=trust_code).preprocessing.fitted(fit, module)
 
 
 def _in_words(settings: AugmentSettings) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.answers import ENGINES, trust_option
+from hubtune.cli.answers import ENGINES, overrides_option, trust_option
 from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("what", metavar="RECIPE|FOLDER", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the recipe: -o train.epochs=3. May be repeated.",
-)
+@overrides_option
 @click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
 @click.option(
     "--views",

@@ -5,12 +5,11 @@ import logging
 import os
 import sys
 import warnings
-from importlib import import_module
-from keyword import iskeyword
 from typing import NoReturn
 
 import click
 
+from hubtune.cli.lazy import LazyGroup
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
 from hubtune.recipe.wording import escaped
@@ -38,29 +37,10 @@ _MORE = {
 _WITHOUT_PADDLE = ("cache", "data", "split")
 
 
-class _Commands(click.Group):
-    """Imports a command only when it is run, so that help is quick and needs no Paddle."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*_COMMANDS, *_MORE]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS and name not in _MORE:
-            return None
-        # A module cannot be called as a keyword is.
-        command = import_module(f"hubtune.cli.{name}{'_' if iskeyword(name) else ''}").command
-        assert isinstance(command, click.Command)
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-        with formatter.section("More"):
-            formatter.write_dl(list(_MORE.items()))
-
-
 @click.command(
-    cls=_Commands,
+    cls=LazyGroup,
+    sections={"Commands": _COMMANDS, "More": _MORE},
+    prefix="hubtune.cli.",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Every command explains itself: hubtune COMMAND --help",
 )

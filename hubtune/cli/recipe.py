@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import trust_option
+from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.files import write_atomically
@@ -28,9 +28,7 @@ def command() -> None:
 
 @command.command("explain")
 @click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "-o", "overrides", multiple=True, metavar="KEY=VALUE", help="Change a key of the recipe. May be repeated."
-)
+@overrides_option
 @click.option(
     "--pictures",
     type=click.IntRange(1),

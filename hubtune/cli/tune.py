@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hubtune.cli.answers import overrides_option
 from hubtune.cli.output import print_json, say, shown
 
 if TYPE_CHECKING:
@@ -31,13 +32,7 @@ class _Time(click.ParamType):
 
 @click.command()
 @click.argument("file", metavar="RECIPE", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Change a key of the recipe: -o train.epochs=3. May be repeated.",
-)
+@overrides_option
 @click.option(
     "--trials",
     type=click.IntRange(min=1),

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hubtune.data.image import Box, Decoded, decode_reduced
+from hubtune.errors import UsageError
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -77,6 +78,24 @@ class Preprocessing(BaseModel):
         if not self.antialias and self.interpolation != "bilinear":
             raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
+
+    def fitted(self, fit: Fit | None, module: str) -> "Preprocessing":
+        """This one with another fit.
+
+        Args:
+            fit: what a recipe asks for; ``None``: as it is.
+            module: the module's name, for the message.
+
+        Raises:
+            UsageError: if the fit does not go with the other settings.
+        """
+        if fit is None:
+            return self
+        try:
+            return Preprocessing.model_validate({**self.model_dump(), "fit": fit})
+        except ValidationError as error:
+            message = f"fit: {fit} does not go with {module}: {error.errors()[0]['msg']}"
+            raise UsageError(message) from error
 
     @property
     def in_words(self) -> str:

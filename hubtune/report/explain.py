@@ -1,17 +1,19 @@
 """What a recipe comes to: for each parameter the rule it is trained by, and its rate in each epoch."""
 
-import io
-import logging
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
+from hubtune.plots import draw_plot
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategy import Rule
 from hubtune.strategies.groups import Named, is_frozen
 from hubtune.strategies.method import Method, method_of
 from hubtune.strategies.schedules import Span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,7 @@ def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
 
 def draw_rates(explanation: Explanation) -> bytes:
     """Draw the rate of each group of parameters against the steps; a PNG picture."""
-    import matplotlib as mpl  # here, as it takes a second
-
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-
     span = explanation.span
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     curves: dict[tuple[float, ...], list[str]] = {}
     for group in explanation.groups():
         rule = group[0].rule
@@ -144,14 +139,12 @@ def draw_rates(explanation: Explanation) -> bytes:
         if group[0].stage not in names:
             names.append(group[0].stage)
     places = [step / span.steps_per_epoch for step in range(span.total)]
-    for values, names in curves.items():
-        label = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
-        axes.step([*places, span.epochs], [*values, values[-1]], where="post", label=label)
-    axes.set(xlabel="epoch", ylabel="learning rate", xlim=(0, span.epochs))
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    content = io.BytesIO()
-    figure.savefig(content, dpi=150, format="png")
-    plt.close(figure)
-    return content.getvalue()
+
+    def fill(axes: "Axes") -> None:
+        for values, names in curves.items():
+            label = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+            axes.step([*places, span.epochs], [*values, values[-1]], where="post", label=label)
+        axes.set(xlabel="epoch", ylabel="learning rate", xlim=(0, span.epochs))
+        axes.set_ylim(bottom=0)
+
+    return draw_plot(fill, size=(8, 4.5))

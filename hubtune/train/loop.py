@@ -171,9 +171,10 @@ def fit(
                 paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
                 shown = [str(paths[index]) for index in batch.indices]
                 for cost, right in costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
-                    _check_finite(float(cost), "the loss", state.step + 1, run, plan, shown)
+                    value = float(cost)
+                    _check_finite(value, "the loss", state.step + 1, run, plan, shown)
                     (cost * (update.precision.scale / len(targets))).backward()
-                    mean, correct = mean + float(cost) / len(targets), correct + right
+                    mean, correct = mean + value / len(targets), correct + right
                 update.apply(rate)
                 if average is not None:
                     average.update(state.step + 1)

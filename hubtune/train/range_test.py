@@ -5,20 +5,22 @@ step. Here each rate begins with the same weights and sees the same pictures, so
 not batches, nor what a network has learned before.
 """
 
-import io
-import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import paddle
 
 from hubtune.models.classifier import Classifier
+from hubtune.plots import draw_plot
 from hubtune.train.loop import costs
 from hubtune.train.loss import Loss
 from hubtune.train.update import Update
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RATES = tuple(float(f"{10 ** (number / 2):.2g}") for number in range(-10, -1))
 """What is tried, 1e-5 to 0.1; each is about three times the one before."""
@@ -111,19 +113,10 @@ def test_range(
 
 def draw_range_test(found: RangeTest) -> bytes:
     """Draw the losses against the rates, with the rate that was taken; a PNG picture."""
-    import matplotlib as mpl  # here, as it takes a second
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    def fill(axes: "Axes") -> None:
+        axes.plot(found.rates, found.losses, marker="o")
+        axes.axvline(found.chosen, color="tab:orange", label=f"taken: {found.chosen:g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss after {STEPS} steps")
 
-    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    axes.plot(found.rates, found.losses, marker="o")
-    axes.axvline(found.chosen, color="tab:orange", label=f"taken: {found.chosen:g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss after {STEPS} steps")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    content = io.BytesIO()
-    figure.savefig(content, dpi=150, format="png")
-    plt.close(figure)
-    return content.getvalue()
+    return draw_plot(fill, size=(7, 4))
