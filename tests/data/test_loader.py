@@ -22,8 +22,16 @@ def numbered(index):
     return np.full((3, 1, 1), index, np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    # Those of other tests, whose errors pytest keeps with all that they refer to, are none of ours.
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: not decoders() - before)
+
+
 def decoders():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")]
+    return {thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")}
 
 
 def wait_for(condition):
@@ -42,7 +50,6 @@ def test_batches_come_in_order_whatever_the_workers(workers):
     got = list(load_batches(PATHS, BATCHES, slow_at_first, workers=workers))
     assert [batch.indices for batch in got] == BATCHES
     assert [[int(array[0, 0, 0]) for array in batch.arrays] for batch in got] == BATCHES
-    wait_for(lambda: not decoders())
 
 
 def test_a_bad_picture_is_named_and_never_replaced():
@@ -68,7 +75,6 @@ def test_other_errors_reach_the_caller():
 
     with pytest.raises(MemoryError, match="no room"):
         next(load_batches(PATHS, BATCHES, prepare, workers=2))
-    wait_for(lambda: not decoders())
 
 
 def test_only_a_few_batches_are_loaded_ahead():
@@ -118,7 +124,6 @@ def test_stopping_early_does_not_wait_for_pictures_ahead():
     loading.close()
     assert time.monotonic() - start < 5
     release.set()
-    wait_for(lambda: not decoders())
 
 
 def test_a_picture_that_stalls_is_named(monkeypatch):
@@ -138,7 +143,6 @@ def test_a_picture_that_stalls_is_named(monkeypatch):
         "18.jpg did not load within 0 seconds: is its disk or network share reachable?"
     )
     release.set()
-    wait_for(lambda: not decoders())
 
 
 def test_the_program_ends_though_a_picture_still_stalls():
