@@ -1,0 +1,55 @@
+"""What a source of pictures names, before any file of it is opened."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PARTS = ("train", "validate", "test")
+"""The lists that a data set may be divided into."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file that is not used, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A file that a source names as a picture of a class.
+
+    Attributes:
+        path: the file.
+        name: how the source calls it: its path inside a folder or an archive, with ``/``.
+        label: its class, by the name of a class folder, or as a table says.
+        group: what the source says it belongs to (a patient, a plant, a film); such pictures stay together.
+        part: the list that the source puts it into, one of :data:`PARTS`.
+    """
+
+    path: Path
+    name: str
+    label: str
+    group: str | None = None
+    part: str | None = None
+
+
+@dataclass
+class Listing:
+    """All files of a source.
+
+    Attributes:
+        root: the folder that the names start from.
+        labels: the classes, in the order of their labels.
+        files: what is to be looked at, in the order of ``labels`` and of names.
+        left_out: files that promise to be pictures but are not used.
+        strays: files that are no pictures.
+        remarks: what a person should know, one sentence each.
+    """
+
+    root: Path
+    labels: list[str] = field(default_factory=list)
+    files: list[Listed] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    strays: list[Path] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
