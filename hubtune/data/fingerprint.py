@@ -1,18 +1,24 @@
-"""What of a picture is kept to find its near-duplicates: a small grey picture of it."""
+"""What of a picture is kept to find its near-duplicates: a small copy of it."""
 
 import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-VERSION = 1
+VERSION = 2
 """Fingerprints of another version are not comparable."""
 
 SIDE = 64
-"""Pixels a side of the grey picture."""
+"""Pixels a side of the small copy."""
+
+COLOUR_SIDE = 8
+"""Pixels a side of its colours."""
 
 _SHAPE = struct.Struct("<HH")
-SIZE = SIDE * SIDE + _SHAPE.size
+_GREY, _COLOUR = SIDE**2, COLOUR_SIDE**2
+SIZE = _GREY + 2 * _COLOUR + _SHAPE.size
 """Bytes of a fingerprint."""
 
 
@@ -20,18 +26,42 @@ def fingerprint(image: Image.Image) -> bytes:
     """Make the fingerprint of a picture.
 
     Args:
-        image: upright, mode ``RGB`` or ``L``; a reduced one does, while its short side has 64 pixels.
+        image: upright, mode ``RGB``; a reduced one does, while it is not smaller than 64 pixels a side.
 
     Returns:
-        :data:`SIZE` bytes: luma of the picture, stretched to a square of :data:`SIDE` pixels, row by row;
-        then width and height, pixels, of ``image``.
+        :data:`SIZE` bytes: luma of the picture, stretched to a square of 64 × 64; its blue and red
+        chrominance (ITU-R BT.601), 8 × 8 each; width and height of ``image``, pixels.
     """
-    grey = image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-    return grey.tobytes() + _SHAPE.pack(min(image.width, 65535), min(image.height, 65535))
+    small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR).convert("YCbCr")
+    luma, *chrominance = small.split()
+    colours = [each.reduce(SIDE // COLOUR_SIDE).tobytes() for each in chrominance]
+    shape = _SHAPE.pack(min(image.width, 65535), min(image.height, 65535))
+    return b"".join([luma.tobytes(), *colours, shape])
 
 
-def unpack(fingerprints: list[bytes]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the grey pictures ``[N, SIDE, SIDE]`` uint8, and width through height of each ``[N]`` float32."""
-    content = np.frombuffer(b"".join(fingerprints), np.uint8).reshape(-1, SIZE)
-    shapes = content[:, SIDE * SIDE :].copy().view("<u2").astype(np.float32)
-    return content[:, : SIDE * SIDE].reshape(-1, SIDE, SIDE), shapes[:, 0] / shapes[:, 1]
+@dataclass(frozen=True)
+class Fingerprints:
+    """Many fingerprints as arrays.
+
+    Attributes:
+        grey: luma ``[N, 64, 64]``, uint8.
+        colours: chrominance ``[N, 2, 8, 8]``, uint8; 128 is grey.
+        aspects: width through height ``[N]``, float32.
+    """
+
+    grey: np.ndarray
+    colours: np.ndarray
+    aspects: np.ndarray
+
+    @classmethod
+    def unpack(cls, packed: Sequence[bytes]) -> "Fingerprints":
+        """Read what :func:`fingerprint` has made."""
+        content = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, SIZE)
+        grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
+        width, height = np.ascontiguousarray(shapes).view("<u2").T.astype(np.float32)
+        return cls(
+            grey.reshape(-1, SIDE, SIDE), colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE), width / height
+        )
+
+    def __len__(self) -> int:
+        return len(self.aspects)

@@ -1,0 +1,223 @@
+"""Whether one picture is a copy of another: laid onto each other as well as can be, and compared.
+
+A copy shows the same edges at the same places everywhere; two pictures of like things do not. The one is laid
+onto the other by an affine map and a change of brightness, found by Gauss–Newton steps (Lucas and Kanade,
+1981) whose residuals are weighted down where they are large; then their structure is compared place by place
+(as in SSIM, Wang et al., 2004).
+"""
+
+import numpy as np
+from scipy import ndimage
+
+from hubtune.data.descriptors import WINDOWS, Candidates, grid
+from hubtune.data.fingerprint import COLOUR_SIDE, Fingerprints
+
+_AT_ONCE = 256  # pairs; so many fill the processor's cache rather than the memory
+# Luma outside of this is blown out, or the filling of a rotated picture's corners: it says nothing.
+_DARKEST, _BRIGHTEST = 4, 251
+# A smaller share of a picture that says something is not enough; all of it counts then.
+_LEAST_VALID = 0.25
+_COARSE_STEPS, _FINE_STEPS = 8, 5
+_LARGEST_STEP = 0.08  # shares of the picture's side
+# Pairs whose structure agrees less than this after the coarse steps go no further.
+_COARSE_LIKENESS = 0.6
+_NEIGHBOURHOOD = 7  # pixels a side
+_NOISE = 1.0  # luma levels, squared
+
+
+def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Lay each pair onto each other, and compare.
+
+    Returns:
+        How well their structure agrees, ``[M]``, at most 1, 0 for pairs without anything in common; and how
+        much their colours differ, ``[M]``, root mean square in chrominance levels: infinite for pairs whose
+        structure settles it.
+    """
+    structure = np.zeros(len(pairs.picture), np.float32)
+    colour = np.zeros(len(pairs.picture), np.float32)
+    for start in range(0, len(structure), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        structure[part], colour[part] = _compare(prints, Candidates(*(column[part] for column in pairs)))
+    return structure, colour
+
+
+def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    pictures = _turned(prints.grey[pairs.picture], pairs.flip)
+    matrices, offsets = _starts(prints, pairs)
+    moving = ndimage.gaussian_filter(pictures.astype(np.float32), (0, 0.6, 0.6))
+    fixed = ndimage.gaussian_filter(prints.grey[pairs.copy].astype(np.float32), (0, 0.6, 0.6))
+    coarse = _halved(moving), _halved(fixed)
+    matrices, offsets = _align(*coarse, matrices, offsets, _COARSE_STEPS)
+    structure = _structure(*coarse, matrices, offsets)
+    colour = np.full(len(structure), np.inf, np.float32)
+    near = np.flatnonzero(structure > _COARSE_LIKENESS)
+    if len(near):
+        found = _align(moving[near], fixed[near], matrices[near], offsets[near], _FINE_STEPS)
+        structure[near] = _structure(moving[near], fixed[near], *found)
+        colours = _turned(prints.colours[pairs.picture[near]], pairs.flip[near])
+        colour[near] = _colour_difference(colours, prints.colours[pairs.copy[near]], *found)
+    return structure, colour
+
+
+def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
+    """Pictures ``[M, …, side, side]``, each in its flip."""
+    turned = pictures.copy()
+    swap = (flips & 4) > 0
+    turned[swap] = turned[swap].swapaxes(-1, -2)
+    upside_down = (flips & 2) > 0
+    turned[upside_down] = turned[upside_down][..., ::-1, :]
+    mirror = (flips & 1) > 0
+    turned[mirror] = turned[mirror][..., ::-1]
+    return turned
+
+
+def _starts(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """The maps that the windows stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
+    aspects = np.where(pairs.flip & 4, 1 / prints.aspects[pairs.picture], prints.aspects[pairs.picture])
+    maps = [WINDOWS[window].affine(aspect) for window, aspect in zip(pairs.window, aspects, strict=True)]
+    matrices, offsets = zip(*maps, strict=True)
+    return np.array(matrices, np.float32), np.array(offsets, np.float32)
+
+
+def _halved(pictures: np.ndarray) -> np.ndarray:
+    count, side, _ = pictures.shape
+    return pictures.reshape(count, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
+
+
+def _align(
+    moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Improve the maps by so many steps. Pictures are ``[M, side, side]``, float32."""
+    count, side, _ = fixed.shape
+    points = (grid(side) - 0.5).astype(np.float32)
+    slope_down, slope_right = (slope * side for slope in np.gradient(moving, axis=(1, 2)))
+    target = fixed.reshape(count, -1)
+    for _ in range(steps):
+        places, inside = _places(matrices, offsets, points)
+        values, right, down = _sample((moving, slope_right, slope_down), places)
+        weights = _valid(values, target, inside, side)
+        total = weights.sum(axis=1, keepdims=True) + 1e-6
+        values -= (weights * values).sum(axis=1, keepdims=True) / total
+        error = target - (weights * target).sum(axis=1, keepdims=True) / total
+        gain = (weights * values * error).sum(axis=1) / np.maximum((weights * values**2).sum(axis=1), 1e-3)
+        gain = gain.clip(0.2, 5)[:, None]
+        error -= gain * values
+        spread = np.sqrt((weights * error**2).sum(axis=1, keepdims=True) / total) + 2
+        weights /= 1 + (error / (2 * spread)) ** 2
+        right *= gain
+        down *= gain
+        across, along = points.T
+        changes = np.stack(
+            [
+                right * across,
+                right * along,
+                right,
+                down * across,
+                down * along,
+                down,
+                values,
+                np.ones_like(values),
+            ],
+            axis=1,
+        )
+        weighted = changes * weights[:, None]
+        normal = weighted @ changes.transpose(0, 2, 1)
+        # A little towards no change at all, where a picture leaves the map open (Levenberg).
+        damping = 1e-3 * np.trace(normal, axis1=1, axis2=2) / 8
+        normal += damping[:, None, None] * np.diag([1, 1, 0.2, 1, 1, 0.2, 0.01, 0.01]).astype(np.float32)
+        step = np.linalg.solve(normal, weighted @ error[..., None])[:, :6, 0].clip(
+            -_LARGEST_STEP, _LARGEST_STEP
+        )
+        matrices = matrices + step[:, [0, 1, 3, 4]].reshape(-1, 2, 2)
+        offsets = offsets + step[:, [2, 5]]
+    return matrices, offsets
+
+
+def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the points come from, ``[M, 2, P]``, and whether that is inside of the picture, ``[M, P]``."""
+    places = matrices @ points.T + offsets[..., None]
+    return places, ((places > 0) & (places < 1)).all(axis=1)
+
+
+def _sample(pictures: tuple[np.ndarray, ...], places: np.ndarray) -> list[np.ndarray]:
+    """Bilinear interpolation of pictures ``[M, side, side]`` at places ``[M, 2, P]``: ``[M, P]`` of each."""
+    count, side, _ = pictures[0].shape
+    where = (places * side - 0.5).clip(0, side - 1.001)
+    corner = where.astype(np.int32)
+    right, down = (where - corner).swapaxes(0, 1)
+    start = np.arange(count, dtype=np.int32)[:, None] * side**2 + corner[:, 1] * side + corner[:, 0]
+    weights = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
+    sampled = []
+    for picture in pictures:
+        flat = np.ascontiguousarray(picture).reshape(-1)
+        sampled.append(
+            sum(
+                flat[start + step] * weight
+                for step, weight in zip((0, 1, side, side + 1), weights, strict=True)
+            )
+        )
+    return sampled
+
+
+def _valid(values: np.ndarray, target: np.ndarray, inside: np.ndarray, side: int) -> np.ndarray:
+    """What says something, as ``[M, P]`` of 0 and 1: all of the inside where that is too little."""
+    good = inside & (target > _DARKEST) & (target < _BRIGHTEST) & (values > _DARKEST) & (values < _BRIGHTEST)
+    # Pixels beside those that are blown out or filled are partly so themselves.
+    square = ndimage.minimum_filter(good.reshape(-1, side, side), size=(1, 3, 3), mode="nearest")
+    good = square.reshape(good.shape)
+    enough = good.mean(axis=1, keepdims=True) >= _LEAST_VALID
+    return np.where(enough, good, inside).astype(np.float32)
+
+
+def _structure(
+    moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """Local correlation, weighed by the contrast of whichever of the two has more there: ``[M]``."""
+    count, side, _ = fixed.shape
+    places, inside = _places(matrices, offsets, (grid(side) - 0.5).astype(np.float32))
+    [values] = _sample((moving,), places)
+    valid = _valid(values, fixed.reshape(count, -1), inside, side).reshape(fixed.shape)
+    values = values.reshape(fixed.shape)
+    share = _local_mean(valid) + 1e-6
+
+    def mean(pictures: np.ndarray) -> np.ndarray:
+        return _local_mean(pictures * valid) / share
+
+    mean_moving, mean_fixed = mean(values), mean(fixed)
+    variance_moving = np.maximum(mean(values**2) - mean_moving**2, 0)
+    variance_fixed = np.maximum(mean(fixed**2) - mean_fixed**2, 0)
+    covariance = mean(values * fixed) - mean_moving * mean_fixed
+    trust = valid * share
+    total = trust.sum(axis=(1, 2)) + 1e-6
+    # Contrasts in units of each picture's own, so that brightness makes no difference.
+    relative = [
+        np.sqrt(variance) / np.sqrt((variance * trust).sum(axis=(1, 2)) / total).clip(0.5)[:, None, None]
+        for variance in (variance_moving, variance_fixed)
+    ]
+    weights = trust * np.maximum(*relative)
+    correlation = covariance / (np.sqrt(variance_moving * variance_fixed) + _NOISE)
+    return (weights * correlation).sum(axis=(1, 2)) / (weights.sum(axis=(1, 2)) + 1e-6)
+
+
+def _local_mean(pictures: np.ndarray) -> np.ndarray:
+    return ndimage.uniform_filter(pictures, (0, _NEIGHBOURHOOD, _NEIGHBOURHOOD), mode="constant")
+
+
+def _colour_difference(
+    moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """What no change of saturation explains, root mean square, in the better direction: ``[M]``."""
+    count = len(fixed)
+    places, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
+    sampled = _sample((moving[:, 0].astype(np.float32), moving[:, 1].astype(np.float32)), places)
+    first = np.stack(sampled, axis=1) - 128
+    second = fixed.reshape(count, 2, -1).astype(np.float32) - 128
+    weights = inside[:, None] + 1e-3
+    total = 2 * weights.sum(axis=(1, 2))
+
+    def unexplained(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        both, own = (weights * one * other).sum(axis=(1, 2)), (weights * one**2).sum(axis=(1, 2))
+        gain = (both / np.maximum(own, 1e-3)).clip(0, 2)
+        return (weights * (other - gain[:, None, None] * one) ** 2).sum(axis=(1, 2)) / total
+
+    return np.sqrt(np.minimum(unexplained(first, second), unexplained(second, first)))
