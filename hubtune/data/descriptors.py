@@ -37,8 +37,8 @@ _CELLS_TRIED = 4
 _PICTURES_AT_ONCE = 64
 
 FLIPS = 8
-"""The turns and mirrorings of a square: bit 2 swaps rows and columns; after that, bit 0 mirrors left and right,
-bit 1 top and bottom."""
+"""The turns and mirrorings of a square: bit 2 swaps rows and columns; then bit 0 mirrors left and right, bit 1
+top and bottom."""
 
 
 class Window(NamedTuple):
@@ -71,10 +71,9 @@ def _windows() -> list[Window]:
     """As dense as needed for a descriptor to find what lies between two of them."""
     turned = [Window(1, 0, 0, turn) for turn in (-14, -10.5, -7, -3.5, 3.5, 7, 10.5, 14)]
     turned += [Window(0.87, 0, 0, turn) for turn in (-10, -5, 5, 10)]
-    steps = (-0.075, -0.025, 0.025, 0.075)
-    cropped = [Window(0.81, right, down) for right in steps for down in steps]
-    steps = (-0.04, 0, 0.04)
-    cropped += [Window(0.9, right, down) for right in steps for down in steps]
+    wide, narrow = (-0.075, -0.025, 0.025, 0.075), (-0.04, 0.0, 0.04)
+    cropped = [Window(0.81, right, down) for right in wide for down in wide]
+    cropped += [Window(0.9, right, down) for right in narrow for down in narrow]
     return [Window(), *turned, *cropped, Window(1.08)]
 
 

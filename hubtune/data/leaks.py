@@ -1,12 +1,13 @@
 """Pictures that belong together because they are copies: byte-equal, or one picture changed.
 
-Found without any network: changes of size, JPEG compression, brightness, mirroring, quarter turns, rotation by
-up to 15°, and crops to 80 % of the sides. ``docs/honest-splits.md`` says how reliably.
+Found without any network: changes of size, JPEG compression, brightness, mirroring, quarter turns, rotation
+by up to 15°, and crops to 80 % of the sides. ``docs/near-duplicates.md`` says how reliably.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -56,7 +57,7 @@ def find_groups(pictures: Sequence[Picture]) -> list[Group]:
     for places, label in zip(distinct, labels, strict=True):
         members[label].append(places)
     groups = [
-        Group(tuple(sorted(sum(parts, []))), "equal" if len(parts) == 1 else "near")
+        Group(tuple(sorted(chain.from_iterable(parts))), "equal" if len(parts) == 1 else "near")
         for parts in members.values()
     ]
     return sorted((group for group in groups if len(group.members) > 1), key=lambda group: group.members)
