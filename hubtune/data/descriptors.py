@@ -37,7 +37,7 @@ _CELLS_TRIED = 4
 _PICTURES_AT_ONCE = 64
 
 FLIPS = 8
-"""The turns and mirrorings of a square: bit 2 swaps rows and columns; then bit 0 mirrors left and right, bit 1
+"""Turns and mirrorings of a square: bit 2 swaps rows and columns; then bit 0 mirrors left and right, bit 1
 top and bottom."""
 
 

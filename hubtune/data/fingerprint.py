@@ -46,22 +46,28 @@ class Fingerprints:
     Attributes:
         grey: luma ``[N, 64, 64]``, uint8.
         colours: chrominance ``[N, 2, 8, 8]``, uint8; 128 is grey.
-        aspects: width through height ``[N]``, float32.
+        shapes: width and height, pixels, of what the copies were made from, ``[N, 2]``, float32.
     """
 
     grey: np.ndarray
     colours: np.ndarray
-    aspects: np.ndarray
+    shapes: np.ndarray
 
     @classmethod
     def unpack(cls, packed: Sequence[bytes]) -> "Fingerprints":
         """Read what :func:`fingerprint` has made."""
         content = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, SIZE)
         grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
-        width, height = np.ascontiguousarray(shapes).view("<u2").T.astype(np.float32)
         return cls(
-            grey.reshape(-1, SIDE, SIDE), colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE), width / height
+            grey.reshape(-1, SIDE, SIDE),
+            colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE),
+            np.ascontiguousarray(shapes).view("<u2").astype(np.float32),
         )
 
     def __len__(self) -> int:
-        return len(self.aspects)
+        return len(self.grey)
+
+    @property
+    def aspects(self) -> np.ndarray:
+        """Width through height, ``[N]``."""
+        return self.shapes[:, 0] / self.shapes[:, 1]
