@@ -19,15 +19,13 @@ from hubtune.data.descriptors import find_candidates
 from hubtune.data.fingerprint import Fingerprints
 from hubtune.data.scan import Picture
 
-# Fixed on one half of TrashNet's photos, where another frame of the same thing reaches 0.86, a like thing 0.80.
+# Fixed on one half of TrashNet's photos, where another frame of the same thing reaches 0.86, like things 0.80.
 _STRUCTURE = 0.87
 # Of pictures that are smaller than their fingerprint, where compression weighs more; but different ones reach
 # 0.66 only (CIFAR-10).
 _STRUCTURE_OF_SMALL = 0.80
 _SMALL = 64  # pixels, the smaller side
-_COLOUR = 8.0
-# From here on colours do not matter: they may have been changed.
-_SAME_STRUCTURE = 0.92
+_COLOUR = 12.0  # brightness that blows out half of a picture changes its colours by up to 10
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def _near(distinct: list[list[int]], pictures: Sequence[Picture]) -> list[int]:
     structure, colour = likeness(prints, pairs)
     small = prints.shapes.min(axis=1) < _SMALL
     least = np.where(small[pairs.picture] | small[pairs.copy], _STRUCTURE_OF_SMALL, _STRUCTURE)
-    same = (structure > _SAME_STRUCTURE) | ((structure > least) & (colour < _COLOUR))
+    same = (structure > least) & (colour < _COLOUR)
     edges = numbers[pairs.picture[same]], numbers[pairs.copy[same]]
     graph = coo_array((np.ones(len(edges[0])), edges), shape=(len(distinct), len(distinct)))
     return connected_components(graph, directed=False)[1].tolist()
