@@ -23,6 +23,7 @@ _LARGEST_STEP = 0.08  # shares of the picture's side
 _COARSE_LIKENESS = 0.6
 _NEIGHBOURHOOD = 7  # pixels a side
 _NOISE = 1.0  # luma levels, squared
+_GREY = 2.0  # chrominance levels
 
 
 def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +207,10 @@ def _local_mean(pictures: np.ndarray) -> np.ndarray:
 def _colour_difference(
     moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
-    """What no change of saturation explains, root mean square, in the better direction: ``[M]``."""
+    """What no change of saturation explains, root mean square, in the better direction: ``[M]``.
+
+    Nothing for a picture in grey, which says nothing of colours.
+    """
     count = len(fixed)
     places, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
     sampled = _sample((moving[:, 0].astype(np.float32), moving[:, 1].astype(np.float32)), places)
@@ -215,9 +219,13 @@ def _colour_difference(
     weights = inside[:, None] + 1e-3
     total = 2 * weights.sum(axis=(1, 2))
 
-    def unexplained(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        both, own = (weights * one * other).sum(axis=(1, 2)), (weights * one**2).sum(axis=(1, 2))
-        gain = (both / np.maximum(own, 1e-3)).clip(0, 2)
-        return (weights * (other - gain[:, None, None] * one) ** 2).sum(axis=(1, 2)) / total
+    def mean(products: np.ndarray) -> np.ndarray:
+        return (weights * products).sum(axis=(1, 2)) / total
 
-    return np.sqrt(np.minimum(unexplained(first, second), unexplained(second, first)))
+    both, energies = mean(first * second), (mean(first**2), mean(second**2))
+    unexplained = np.full(count, np.inf, np.float32)
+    for one, other in (energies, energies[::-1]):
+        gain = (both / np.maximum(one, 1e-6)).clip(0.4, 2.5)
+        unexplained = np.minimum(unexplained, other - 2 * gain * both + gain**2 * one)
+    grey = np.minimum(*energies) < _GREY**2
+    return np.where(grey, 0, np.sqrt(unexplained.clip(0)))
