@@ -6,6 +6,10 @@ onto the other by an affine map and a change of brightness, found by Gauss–New
 (as in SSIM, Wang et al., 2004).
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
 import numpy as np
 from scipy import ndimage
 
@@ -16,11 +20,10 @@ _AT_ONCE = 256  # pairs; so many fill the processor's cache rather than the memo
 # Luma outside of this is blown out, or the filling of a rotated picture's corners: it says nothing.
 _DARKEST, _BRIGHTEST = 4, 251
 # A smaller share of a picture that says something is not enough; all of it counts then.
-_LEAST_VALID = 0.25
-_COARSE_STEPS, _FINE_STEPS = 8, 5
+_LEAST_VALID = 0.08
 _LARGEST_STEP = 0.08  # shares of the picture's side
-# Pairs whose structure agrees less than this after the coarse steps go no further.
-_COARSE_LIKENESS = 0.6
+# From coarse to fine: pixels a side, steps, and the agreement of structure that a pair needs to go further.
+_LEVELS = ((16, 4, 0.5), (32, 4, 0.6), (64, 5, 0.0))
 _NEIGHBOURHOOD = 7  # pixels a side
 _NOISE = 1.0  # luma levels, squared
 _GREY = 2.0  # chrominance levels
@@ -34,29 +37,37 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
         much their colours differ, ``[M]``, root mean square in chrominance levels: infinite for pairs whose
         structure settles it.
     """
-    structure = np.zeros(len(pairs.picture), np.float32)
-    colour = np.zeros(len(pairs.picture), np.float32)
-    for start in range(0, len(structure), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        structure[part], colour[part] = _compare(prints, Candidates(*(column[part] for column in pairs)))
-    return structure, colour
+    parts = [
+        Candidates(*(column[start : start + _AT_ONCE] for column in pairs))
+        for start in range(0, len(pairs.picture), _AT_ONCE)
+    ]
+    # NumPy computes without holding Python's lock.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        compared = list(pool.map(partial(_compare, prints), parts))
+    empty = np.empty(0, np.float32)
+    structure, colour = zip(*compared, strict=True) if compared else ((empty,), (empty,))
+    return np.concatenate(structure), np.concatenate(colour)
 
 
 def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
     pictures = _turned(prints.grey[pairs.picture], pairs.flip)
     matrices, offsets = _starts(prints, pairs)
-    moving = ndimage.gaussian_filter(pictures.astype(np.float32), (0, 0.6, 0.6))
-    fixed = ndimage.gaussian_filter(prints.grey[pairs.copy].astype(np.float32), (0, 0.6, 0.6))
-    coarse = _halved(moving), _halved(fixed)
-    matrices, offsets = _align(*coarse, matrices, offsets, _COARSE_STEPS)
-    structure = _structure(*coarse, matrices, offsets)
+    moving, fixed = (
+        ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
+        for each in (pictures, prints.grey[pairs.copy])
+    )
+    structure = np.zeros(len(pictures), np.float32)
+    near = np.arange(len(pictures))
+    for side, steps, least in _LEVELS:
+        level = _reduced(moving[near], side), _reduced(fixed[near], side)
+        matrices[near], offsets[near] = _align(*level, matrices[near], offsets[near], steps)
+        structure[near] = _structure(*level, matrices[near], offsets[near])
+        near = near[structure[near] > least]
     colour = np.full(len(structure), np.inf, np.float32)
-    near = np.flatnonzero(structure > _COARSE_LIKENESS)
-    if len(near):
-        found = _align(moving[near], fixed[near], matrices[near], offsets[near], _FINE_STEPS)
-        structure[near] = _structure(moving[near], fixed[near], *found)
-        colours = _turned(prints.colours[pairs.picture[near]], pairs.flip[near])
-        colour[near] = _colour_difference(colours, prints.colours[pairs.copy[near]], *found)
+    colours = _turned(prints.colours[pairs.picture[near]], pairs.flip[near])
+    colour[near] = _colour_difference(
+        colours, prints.colours[pairs.copy[near]], matrices[near], offsets[near]
+    )
     return structure, colour
 
 
@@ -80,9 +91,9 @@ def _starts(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nda
     return np.array(matrices, np.float32), np.array(offsets, np.float32)
 
 
-def _halved(pictures: np.ndarray) -> np.ndarray:
-    count, side, _ = pictures.shape
-    return pictures.reshape(count, side // 2, 2, side // 2, 2).mean(axis=(2, 4))
+def _reduced(pictures: np.ndarray, side: int) -> np.ndarray:
+    factor = pictures.shape[1] // side
+    return pictures.reshape(len(pictures), side, factor, side, factor).mean(axis=(2, 4))
 
 
 def _align(
@@ -91,11 +102,11 @@ def _align(
     """Improve the maps by so many steps. Pictures are ``[M, side, side]``, float32."""
     count, side, _ = fixed.shape
     points = (grid(side) - 0.5).astype(np.float32)
-    slope_down, slope_right = (slope * side for slope in np.gradient(moving, axis=(1, 2)))
     target = fixed.reshape(count, -1)
     for _ in range(steps):
         places, inside = _places(matrices, offsets, points)
-        values, right, down = _sample((moving, slope_right, slope_down), places)
+        [values] = _sample((moving,), places)
+        right, down = _slopes(values, matrices, side)
         weights = _valid(values, target, inside, side)
         total = weights.sum(axis=1, keepdims=True) + 1e-6
         values -= (weights * values).sum(axis=1, keepdims=True) / total
@@ -134,6 +145,16 @@ def _align(
     return matrices, offsets
 
 
+def _slopes(values: np.ndarray, matrices: np.ndarray, side: int) -> np.ndarray:
+    """How the picture changes to the right and down at the sampled places, per picture's side: ``[2, M, P]``.
+
+    They are read from the sampled picture, whose own directions the matrices say.
+    """
+    down, right = (slope * side for slope in np.gradient(values.reshape(-1, side, side), axis=(1, 2)))
+    sampled = np.stack([right, down], axis=1).reshape(len(values), 2, -1)
+    return (np.linalg.inv(matrices).swapaxes(1, 2) @ sampled).swapaxes(0, 1)
+
+
 def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the points come from, ``[M, 2, P]``, and whether that is inside of the picture, ``[M, P]``."""
     places = matrices @ points.T + offsets[..., None]
@@ -164,7 +185,7 @@ def _valid(values: np.ndarray, target: np.ndarray, inside: np.ndarray, side: int
     """What says something, as ``[M, P]`` of 0 and 1: all of the inside where that is too little."""
     good = inside & (target > _DARKEST) & (target < _BRIGHTEST) & (values > _DARKEST) & (values < _BRIGHTEST)
     # Pixels beside those that are blown out or filled are partly so themselves.
-    square = ndimage.minimum_filter(good.reshape(-1, side, side), size=(1, 3, 3), mode="nearest")
+    square = ndimage.minimum_filter(good.reshape(-1, side, side), size=(1, 3, 3), mode="constant")
     good = square.reshape(good.shape)
     enough = good.mean(axis=1, keepdims=True) >= _LEAST_VALID
     return np.where(enough, good, inside).astype(np.float32)
