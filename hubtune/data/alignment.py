@@ -218,7 +218,12 @@ def _structure(
     ]
     weights = trust * np.maximum(*relative)
     correlation = covariance / (np.sqrt(variance_moving * variance_fixed) + _NOISE)
-    return (weights * correlation).sum(axis=(1, 2)) / (weights.sum(axis=(1, 2)) + 1e-6)
+    # Once more by the square: where a little thing lies on a plain ground, the ground must not decide.
+    means = [
+        (each * correlation).sum(axis=(1, 2)) / (each.sum(axis=(1, 2)) + 1e-6)
+        for each in (weights, weights**2)
+    ]
+    return (means[0] + means[1]) / 2
 
 
 def _local_mean(pictures: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
+from scipy.sparse import csr_array
 
 from hubtune.data.fingerprint import SIDE, Fingerprints
 
@@ -136,6 +136,8 @@ class _Index:
             self._centres = np.zeros((1, whole.shape[1]), np.float32)
             self._members = [np.arange(len(whole))]
             return
+        from sklearn.cluster import MiniBatchKMeans  # slow to import, and few folders are so large
+
         clustering = MiniBatchKMeans(cells, batch_size=4096, max_iter=20, n_init=1, random_state=0)
         labels = clustering.fit_predict(whole)
         self._centres = clustering.cluster_centers_.astype(np.float32)
@@ -262,19 +264,15 @@ def _projection() -> np.ndarray:
     return (waves * weights) @ centred
 
 
-def _interpolation(points: np.ndarray, side: int) -> np.ndarray:
+def _interpolation(points: np.ndarray, side: int) -> csr_array:
     """Bilinear interpolation at points ``[P, 2]`` as a matrix ``[P, side²]``; outside is the nearest edge."""
     places = np.clip(points * side - 0.5, 0, side - 1)
     corner = np.minimum(places.astype(int), side - 2)
     right, down = (places - corner).T
-    matrix = np.zeros((len(points), side**2))
-    row = np.arange(len(points))
     start = corner[:, 1] * side + corner[:, 0]
-    for step, weight in (
-        (0, (1 - right) * (1 - down)),
-        (1, right * (1 - down)),
-        (side, (1 - right) * down),
-        (side + 1, right * down),
-    ):
-        matrix[row, start + step] += weight
-    return matrix
+    columns = np.stack([start, start + 1, start + side, start + side + 1], axis=1)
+    weights = np.stack(
+        [(1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down], axis=1
+    )
+    rows = np.repeat(np.arange(len(points)), 4)
+    return csr_array((weights.ravel(), (rows, columns.ravel())), shape=(len(points), side**2))
