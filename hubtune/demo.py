@@ -19,10 +19,12 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from hubtune.data.amount import Amount
 from hubtune.data.dataset import ListDataset
 from hubtune.data.image import decode
 from hubtune.data.scan import Scan, scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.evaluate import Metrics
 from hubtune.hub.module import Module

@@ -74,7 +74,7 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
     return Metrics(correct / count, loss / count, count, wilson_interval(correct, count), unreadable, top5)
 
 
-def wilson_interval(correct: int, count: int) -> tuple[float, float]:
+def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson, "Probable inference", JASA 22, 1927); ``(0, 1)`` for no count.
 
     Example:

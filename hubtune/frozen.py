@@ -21,7 +21,7 @@ from hubtune.scores import Output, mean_of
 from hubtune.trunk import Trunk
 
 if TYPE_CHECKING:
-    from hubtune.train.head import Fold
+    from hubtune.data.folds import Fold
 
 # Raised when the same features come to mean another head.
 _VERSION = 1
@@ -122,7 +122,8 @@ class HeadSolver:
 
         def find(own: str) -> str:
             while top[own] != own:
-                own = top[own] = top[top[own]]
+                top[own] = top[top[own]]
+                own = top[own]
             return own
 
         first: dict[int, str] = {}
@@ -325,7 +326,7 @@ class _Table:
         return _Table(self.rows[indices], self.labels[indices], [self.groups[i] for i in indices])
 
     def folds(self, count: int, seed: int) -> "list[Fold]":
-        from hubtune.train.head import make_folds
+        from hubtune.data.folds import make_folds
 
         return make_folds(self.labels, self.groups, folds=count, seed=seed)
 

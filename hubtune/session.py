@@ -21,6 +21,7 @@ from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import start_engine
 from hubtune.features.program import Part
 from hubtune.frozen import HeadSolver, Solution, whole_view
+from hubtune.hub.entry import entered
 from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
 from hubtune.hub.module_code import CODE_FILE
@@ -38,6 +39,9 @@ from hubtune.recipe.strategy import (
     SolvedStrategy,
 )
 from hubtune.scores import Outcome, Output, mean_of, predict_scores, sample_of, softmax
+from hubtune.strategies.groups import Named
+from hubtune.strategies.method import method_of
+from hubtune.train.changed import Changed
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop, StopRequested
 from hubtune.train.loop import log_evaluation
@@ -79,7 +83,8 @@ class Session:
             observer: told about progress.
 
         Raises:
-            UsageError: if ``fit`` does not go with the module.
+            UsageError: if ``fit`` or ``size`` do not go with the module.
+            ModelError: if the network cannot be adapted to the number of channels.
         """
         self.module = module
         self.labels = labels
@@ -89,7 +94,7 @@ class Session:
         self.groups = groups
         self.stop = stop
         self.observer = observer
-        self.views = [module.preprocessing.fitted(config.fit, module.name)]
+        self.views = [entered(module.name, module.preprocessing, module.backbone, config)]
         self._cross_validated: float | None = None
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
@@ -103,7 +108,9 @@ class Session:
         """Do what is left of the run; returns the content of ``result.json``."""
         self._announce()
         self.skipped = Skipped(self.run, self.examples, self.config)
+        self._changed = Changed(self.run.path, self.examples, self.config.workers + 2)
         try:
+            self._changed.check(self.stop.check)
             self.skipped.check_headers(self.stop.check)
         except StopRequested:
             raise self._stopped_before_training() from None
@@ -129,6 +136,7 @@ class Session:
         )
         if self.module.weights is not None:
             classifier.load_trunk(self.module.network)
+        classifier.take_channels(config.channels, self.views[0].grey_in_colours)
         return classifier
 
     def _announce(self) -> None:
@@ -142,6 +150,12 @@ class Session:
         missing = [name for number, name in enumerate(self.labels) if not seen[number]]
         if missing:
             logger.warning("no training picture: %s; these classes cannot be learned", ", ".join(missing))
+        if self._leaves_fourth_channel():
+            logger.warning(
+                "strategy %s does not train the first layer, whose weights for the fourth channel start at "
+                "zero: it will not be seen. Strategy default_finetune learns it",
+                self.config.strategy.name,
+            )
         if isinstance(self.config.strategy, HeadSettings):
             return  # what follows is about gradients
         if not self.examples["validate"]:
@@ -155,6 +169,17 @@ class Session:
                 "batch_size %d is more than the %d training pictures: an epoch is a single step",
                 *(self.config.pictures_per_step, len(self.examples["train"])),
             )
+
+    def _leaves_fourth_channel(self) -> bool:
+        """Whether there is a fourth channel, and nothing is learned of it."""
+        strategy = self.config.strategy
+        if self.config.channels != 4:
+            return False
+        if isinstance(strategy, HeadSettings):
+            return not isinstance(strategy, FromFrozenStrategy)
+        named = [Named(*entry) for entry in self.classifier.trained_parameters()]
+        matched = method_of(self.config, named, self.config.rate).matched
+        return any(rule.frozen for parameter, rule in matched if parameter.name == self.classifier.adapted)
 
     def _solve(self, strategy: HeadSettings) -> dict[str, Any]:
         """Strategy `frozen`: compute the features of the pictures once, and solve the head on them."""
@@ -493,6 +518,7 @@ class Session:
             self.observer.evaluated("test", test, step=step, best=False)
             self.metrics["test"] = test.as_dict()
             self._save(step)
+        self._changed.check(lambda: None)
         result = {
             "best_step": step,
             "validate": None,
@@ -500,6 +526,8 @@ class Session:
             **self.metrics,
             "views": [view.in_words for view in self.views],
             "cross_validated": self._cross_validated,
+            "skipped": self.skipped.counts(),
+            "changed": self._changed.count,
         }
         Checkpoints(self.run.checkpoints).prune(1)
         self.run.write_result(result)

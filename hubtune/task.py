@@ -10,14 +10,15 @@ import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
 from hubtune.data.lists import LABEL_LIST, relative_to
-from hubtune.data.preprocessing import WHOLE_STEP
-from hubtune.data.split import read_groups
+from hubtune.data.split_files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluate import Metrics
 from hubtune.features.engine import check_engine
 from hubtune.files import sha256_of
 from hubtune.hub.cache import home
+from hubtune.hub.entry import check_size, entered
 from hubtune.hub.module import Module
+from hubtune.hub.registry import resolve
 from hubtune.log import logger, show_on_stderr
 from hubtune.machine import cores, prepare
 from hubtune.model import Model, Prediction, load_model
@@ -64,6 +65,8 @@ class Run:
         views: the ways in which the model looks at each picture, in words.
         cross_validated: accuracy on the training list by cross-validation, under strategies that solve a
             head; views and regularisation were chosen with it. ``None`` under others.
+        skipped: how many pictures of each list could not be read; ``skipped.csv`` names them.
+        changed: how many files changed after the run had begun; ``changed.csv`` names them.
     """
 
     path: Path
@@ -73,6 +76,8 @@ class Run:
     test: Metrics | None
     views: list[str]
     cross_validated: float | None
+    skipped: dict[str, int]
+    changed: int
 
     def as_dict(self) -> dict[str, Any]:
         """The result as JSON has it."""
@@ -84,6 +89,8 @@ class Run:
             "test": self.test.as_dict() if self.test else None,
             "views": self.views,
             "cross_validated": self.cross_validated,
+            "skipped": self.skipped,
+            "changed": self.changed,
         }
 
 
@@ -138,13 +145,9 @@ class ImageClassifierTask:
             raise UsageError(f"Strategy {config.strategy.name} solves a linear head: leave hidden_units away")
         if isinstance(config.strategy, LastStageStrategy | FromFrozenStrategy):
             self._check_solved(config.strategy.name)
-        multiple = module.backbone.size_multiple
-        if config.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
-            size = module.backbone.input_size
-            raise UsageError(
-                f"{module.name} takes pictures of {size}×{size} only, and fit: whole gives other sizes: "
-                "take crop, pad or stretch"
-            )
+        self._view = entered(module.name, module.preprocessing, module.backbone, config)
+        if config.size is not None:
+            check_size(module, config.size)
 
     def _check_solved(self, strategy: str) -> None:
         if self.dataset.list_files["validate"] is None:
@@ -169,9 +172,12 @@ class ImageClassifierTask:
             HubtuneError: if the module cannot be had.
         """
         dataset = dataset_of(recipe, complete=complete)
-        # Data first: a download would be in vain without it.
+        # First: a download would be in vain without these.
         _check_base(dataset.base_path)
         dataset.examples("train")
+        if recipe.data.size is not None or recipe.data.fit is not None:
+            found = resolve(recipe.module.name, trust_code=recipe.module.trust_code)
+            entered(recipe.module.name, found.preprocessing, found.pretrained.backbone, recipe.data)
         random = recipe.module.weights == "none" or isinstance(recipe.strategy, ScratchStrategy)
         module = Module(
             recipe.module.name,
@@ -255,10 +261,11 @@ class ImageClassifierTask:
         select_device(self.config.device)
         counts = {name: len(self.dataset.examples(name)) for name in ("train", "validate")}
         classifier = Classifier(self.module.backbone, len(self.dataset.label_list))
+        classifier.take_channels(self._view.channels, self._view.grey_in_colours)
         last = isinstance(strategy, LastStageStrategy)
         for stage, _, tensor in [*classifier.trained_parameters()] if last else []:
             tensor.stop_gradient = stage not in (classifier.last_stage, "head")
-        size = self.module.preprocessing.size
+        size = self._view.size
         pace = measure_step(
             classifier,
             self.module.name,
@@ -362,7 +369,8 @@ class ImageClassifierTask:
             "labels": self.dataset.label_list,
             "module_sha256": self.module.weights_sha256,
             "code_sha256": self.module.code and hashlib.sha256(self.module.code).hexdigest(),
-            "preprocessing": self.module.preprocessing.model_dump(mode="json"),
+            # A module's own channels are always three, and older runs do not have them here.
+            "preprocessing": self.module.preprocessing.model_dump(mode="json", exclude={"channels"}),
         }
         manifest = {**describe_machine(device, threads()), **facts}
         recipe = self._recipe(run.path)
@@ -455,6 +463,8 @@ def _run_of(run: RunFolder, result: dict[str, Any]) -> Run:
         result["best_step"],
         metrics("validate"),
         metrics("test"),
-        result.get("views", []),  # runs of older versions have neither
+        result.get("views", []),  # runs of older versions have none of these
         result.get("cross_validated"),
+        result.get("skipped", {}),
+        result.get("changed", 0),
     )

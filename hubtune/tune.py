@@ -15,9 +15,10 @@ import paddle
 
 from hubtune.choices import WITHOUT_AUGMENT, Choice, Space, recipe_of, space_of
 from hubtune.data.dataset import BaseCVDataset
+from hubtune.data.folds import make_folds
 from hubtune.data.image import PictureError, read_content
 from hubtune.data.lists import TRAIN_LIST, Example
-from hubtune.data.split import read_groups
+from hubtune.data.split_files import read_groups
 from hubtune.errors import DataError, NumericError, StoppedError, UsageError
 from hubtune.features.engine import check_engine
 from hubtune.files import sha256_of, write_atomically
@@ -30,7 +31,6 @@ from hubtune.session import Session
 from hubtune.study import Study, Trial, load_optuna
 from hubtune.task import ImageClassifierTask, dataset_of
 from hubtune.train.device import select_device
-from hubtune.train.head import make_folds
 from hubtune.train.interrupt import Stop, StopRequested, stop_on_signals
 from hubtune.train.observer import Observer
 from hubtune.train.pace import threads

@@ -11,9 +11,11 @@ from PIL import Image
 
 import hubtune
 from hubtune import frozen
+from hubtune.data.amount import Amount
 from hubtune.data.preprocessing import Preprocessing
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import StoppedError
 from hubtune.features import engine as engines
 from hubtune.frozen import HeadSolver, mirrored, whole_view
@@ -177,16 +179,16 @@ def test_copies_and_the_groups_of_a_split_stay_in_one_fold(module, data, tmp_pat
     same[1].path.write_bytes(same[0].path.read_bytes())
     groups = {same[2].path: 7, same[3].path: 7, same[4].path: 8, same[1].path: 8}
     seen = []
-    from hubtune.train import head
+    from hubtune.data import folds as folds_module
 
-    make_folds = head.make_folds
+    make_folds = folds_module.make_folds
 
     def watched(labels, groups, **options):
         folds = make_folds(labels, groups, **options)
         seen.append((groups, folds))
         return folds
 
-    monkeypatch.setattr(head, "make_folds", watched)
+    monkeypatch.setattr(folds_module, "make_folds", watched)
     solver = _solver(module, examples, groups, monkeypatch, tmp_path / "cache")
     solver.solve(module.preprocessing, None)
     place = {example.path: number for number, example in enumerate(examples)}

@@ -9,8 +9,10 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 import hubtune
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import MachineError, StoppedError, UsageError
 from hubtune.features.engine import _OpenVINO
 from hubtune.features.space import Space

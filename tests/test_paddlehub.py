@@ -151,6 +151,20 @@ def test_an_exported_module_scores_as_hubtune_does(fit, batch_size, pictures, tm
     _assert_same(loaded.predict(pictures, batch_size=batch_size, top_k=3), _expected(model, pictures))
 
 
+@pytest.mark.parametrize("channels", [1, 4])
+def test_an_exported_module_has_the_models_channels(channels, pictures, tmp_path, stand_in):
+    model = _model(channels=channels)
+    model.classifier.take_channels(channels, model.card.preprocessing.grey_in_colours)
+    name = f"channels_{channels}"
+    export_paddlehub(model, tmp_path / name, name)
+    loaded = stand_in(tmp_path / name)
+    expected = _expected(model, pictures)
+    _assert_same(loaded.predict(pictures, batch_size=3, top_k=3), expected)
+    clear = next(path for path in pictures if "clear" in path)
+    array = np.asarray(decode(clear, channels=4))[..., [2, 1, 0, 3]]  # as cv2.IMREAD_UNCHANGED gives it
+    _assert_same(loaded.predict([array], top_k=3), [expected[pictures.index(clear)]])
+
+
 def test_an_exported_module_takes_the_arrays_of_opencv(pictures, tmp_path, stand_in, caplog):
     model = _model()
     export_paddlehub(model, tmp_path / "arrays", "arrays")

@@ -14,8 +14,10 @@ from PIL import Image
 
 import hubtune
 import hubtune.paddlehub as hub
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.hub.safe_load import read_weights
 from hubtune.train.interrupt import StopRequested

@@ -6,8 +6,10 @@ import shutil
 import pytest
 
 import hubtune
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.train.observer import Observer
 
 pytestmark = pytest.mark.slow

@@ -49,6 +49,7 @@ LEVELS = {
     "paddlehub": 9,
     "choices": 8,
     "study": 9,
+    "folds": 9,
     "tune": 10,
     "demo": 10,
     "cli": 11,

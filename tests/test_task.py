@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import hubtune
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.models.classifier import Classifier
 from hubtune.train.observer import Observer
 

@@ -10,8 +10,10 @@ from conftest import draw_tree
 from safetensors.numpy import load_file
 
 import hubtune
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import StoppedError, UsageError
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier

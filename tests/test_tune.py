@@ -12,10 +12,12 @@ import pytest
 
 import hubtune.tune
 from hubtune.choices import Choice
+from hubtune.data.amount import Amount
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.lists import list_text
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import DataError, LockedError, MachineError, NumericError, UsageError
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe, make_recipe

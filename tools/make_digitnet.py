@@ -20,8 +20,10 @@ if __name__ == "__main__":
 from safetensors.numpy import save
 
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, ScratchStrategy, load_model
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.demo import write_digits
 from hubtune.files import sha256_of, write_atomically
 from hubtune.hub.registry import MODULE_FILE

@@ -267,7 +267,7 @@ def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[
     from hubtune.files import write_atomically
 
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text)  # its own line ends, CR LF: with others, a CR in a name would not be quoted
     places = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
     writer.writerow(["path", "label", "score", *places, "error", *map(cell, labels)])
     for row in rows:

@@ -175,7 +175,10 @@ def _view(description: Mapping[str, Any]) -> str:
     if not isinstance(view, dict):
         return shown(str(view))
     side = view.get("resize" if view.get("fit") == "whole" else "size", "")
-    return shown(f"{view.get('fit', '')} {side}{', mirrored' if view.get('mirror') else ''}".strip())
+    channels = {1: ", grey", 4: ", 4 channels"}.get(view.get("channels", 3), "")
+    return shown(
+        f"{view.get('fit', '')} {side}{channels}{', mirrored' if view.get('mirror') else ''}".strip()
+    )
 
 
 def _ago(seconds: float) -> str:

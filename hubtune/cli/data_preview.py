@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hubtune.data.lists import Example
-    from hubtune.data.preprocessing import Fit, Preprocessing
+    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.recipe.schema import PictureSettings
     from hubtune.report.pictures import Cell
 
 _SIDE = 224  # of a picture on the sheet, pixels: most networks' input as it is
@@ -52,7 +53,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Row:
-    """A training picture as the network sees it, uint8 ``[height, width, 3]`` each.
+    """A training picture as the network sees it, uint8 ``[height, width, channels]`` each.
 
     Attributes:
         example: the picture.
@@ -201,7 +202,7 @@ def _from_recipe(
     return _Source(
         dataset.examples("train"),
         dataset.label_list,
-        _view(module or recipe.module.name, trust_code, recipe.data.fit),
+        _view(module or recipe.module.name, trust_code, recipe.data),
         AugmentSettings.model_validate(long_augment(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
@@ -214,6 +215,7 @@ def _from_folder(folder: Path, augment: str, seed: int, module: str | None, trus
     from hubtune.data.dataset import ListDataset
     from hubtune.data.lists import Example
     from hubtune.data.preprocessing import Preprocessing
+    from hubtune.recipe.schema import PictureSettings
 
     base = base_of(folder)
     if base is not None:
@@ -225,15 +227,17 @@ def _from_folder(folder: Path, augment: str, seed: int, module: str | None, trus
         examples = [Example(picture.path, label) for picture, label in split.lists["train"]]
         labels = split.labels
     # Without a module, as most take pictures; and without Paddle.
-    view = Preprocessing() if module is None else _view(module, trust_code, None)
+    view = Preprocessing() if module is None else _view(module, trust_code, PictureSettings())
     return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
 
 
-def _view(module: str, trust_code: bool, fit: "Fit | None") -> "Preprocessing":
+def _view(module: str, trust_code: bool, asked: "PictureSettings") -> "Preprocessing":
     """How evaluation sees a picture under a module."""
+    from hubtune.hub.entry import entered
     from hubtune.hub.registry import resolve
 
-    return resolve(module, trust_code=trust_code).preprocessing.fitted(fit, module)
+    found = resolve(module, trust_code=trust_code)
+    return entered(module, found.preprocessing, found.pretrained.backbone, asked)
 
 
 def _in_words(settings: AugmentSettings) -> str:
@@ -246,13 +250,14 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     """The first pictures that can be read of a random order in which classes take turns."""
     from hubtune.data.augment import augmented, read_picture
     from hubtune.data.image import PictureError
+    from hubtune.data.preprocessing import pixels_of
     from hubtune.randomness import generator
 
     rows: dict[int, _Row] = {}
     for index in _in_turns([example.label for example in source.examples], source.seed):
         example = source.examples[index]
         try:
-            plain = np.asarray(source.view.read(example.path))
+            plain = pixels_of(source.view.read(example.path))
             image = read_picture(example.path, source.view, source.settings)
         except PictureError as error:
             say(f"left out: {shown(str(error))}")
@@ -281,20 +286,24 @@ def _in_turns(labels: Sequence[int], seed: int) -> list[int]:
 
 
 def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
-    from PIL import Image
-
     from hubtune.report.pictures import Cell
 
     label = row.example.label
-    yield Cell(Image.fromarray(row.plain), source.labels[label], fallback=f"class {label}")
+    yield Cell(_shown(row.plain), source.labels[label], fallback=f"class {label}")
     for epoch, pixels in enumerate(row.augmented, start=1):
-        yield Cell(Image.fromarray(pixels), f"epoch {epoch}")
+        yield Cell(_shown(pixels), f"epoch {epoch}")
+
+
+def _shown(pixels: np.ndarray) -> "Image.Image":
+    """What the network sees, as people can see it: transparency on white."""
+    from hubtune.data.image import with_channels
+    from hubtune.data.preprocessing import picture_of
+
+    return with_channels(picture_of(pixels), 3)
 
 
 def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Iterator[Cell]":
     """So many mixed pictures of one kind, with the shares of their classes; none where it is off."""
-    from PIL import Image
-
     from hubtune.data.mix import mix_batch
     from hubtune.randomness import generator
     from hubtune.report.pictures import Cell
@@ -311,7 +320,7 @@ def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Ite
         random = generator(source.seed, "mix", step)
         mixed, targets = mix_batch(seen, labels, len(source.labels), settings, random)
         pixels = (mixed[place] + shift[:, None, None]) / scale[:, None, None]
-        picture = Image.fromarray(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
+        picture = _shown(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
         shares = targets[place]
         classes = [label for label in np.argsort(-shares, kind="stable").tolist() if shares[label]]
         caption = " + ".join(f"{100 * shares[label]:.0f} % {source.labels[label]}" for label in classes)

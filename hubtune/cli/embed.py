@@ -115,7 +115,7 @@ def _write_npz(file: Path, paths: Sequence[str], features: np.ndarray, errors: S
 def _write_csv(file: Path, paths: Sequence[str], features: np.ndarray, errors: Sequence[str]) -> None:
     with replacing(file) as out:
         text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(text)  # its own line ends, CR LF: with others, a CR in a name would not be quoted
         writer.writerow(["path", "error", *(f"f{number}" for number in range(features.shape[1]))])
         for path, error, row in zip(paths, errors, features, strict=True):
             # Nine digits bring back every float32.

@@ -10,13 +10,16 @@ from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from hubtune.data.split_files import Split
     from hubtune.recipe.schema import Recipe
     from hubtune.task import ImageClassifierTask, Run
     from hubtune.train.observer import Observer
 
+_LIST_WORDS = {"train": "training", "validate": "validation", "test": "the test"}
+
 
 @click.command()
-@click.argument("what", metavar="RECIPE|FOLDER", type=click.Path(path_type=Path))
+@click.argument("what", metavar="RECIPE|PICTURES")
 @overrides_option
 @click.option("--device", metavar="NAME", help="auto, cpu, gpu or gpu:0; the same as -o train.device=NAME.")
 @click.option(
@@ -35,6 +38,12 @@ if TYPE_CHECKING:
     help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
 )
 @click.option(
+    "--folds",
+    type=click.IntRange(2, 100),
+    metavar="K",
+    help="Cross-validation: train K times, each time without a K-th of the pictures, and test on that.",
+)
+@click.option(
     "--log",
     "logs",
     multiple=True,
@@ -44,24 +53,26 @@ if TYPE_CHECKING:
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    what: Path,
+    what: str,
     overrides: tuple[str, ...],
     device: str | None,
     views: str | None,
     engine: str | None,
     resume: bool,
+    folds: int | None,
     logs: tuple[str, ...],
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Fine-tune a module as a RECIPE says, or on a FOLDER of pictures.
+    """Fine-tune a module as a RECIPE says, or on PICTURES: a folder, an archive, a table, an address.
 
-    For a folder, the lists that `hubtune split` made are used, or else a split is made; module and strategy
-    are chosen for the machine, and printed. With --resume, the folder may also be a run's.
+    For pictures, the lists that `hubtune split` made are used, or else a split is made; module and strategy
+    are chosen for the machine, and printed. With --resume, this may also be a run's folder.
 
     \b
     hubtune finetune recipes/idol5.yaml
     hubtune finetune pics/ -o module.weights=mobilenet_v2.safetensors
+    hubtune finetune pics/ --folds 5
     hubtune finetune runs/idol5 --resume
     """
     writers = _writers(logs)
@@ -73,6 +84,9 @@ def command(
         overrides = (*overrides, f"train.engine={engine}")
     if trust_code:
         overrides = (*overrides, "module.trust_code=true")
+    if folds is not None:
+        _cross_validate(what, folds, list(overrides), writers, resume=resume, as_json=as_json)
+        return
     own = _own_recipe(what, resume)
     recipe = _recipe(what, own, list(overrides))
     if own is not None and not trust_code and recipe.module.trust_code:
@@ -80,6 +94,7 @@ def command(
         recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
+    from hubtune.cli.lists import is_source
     from hubtune.cli.progress import watching
     from hubtune.task import ImageClassifierTask
     from hubtune.train.observer import Observers
@@ -91,8 +106,58 @@ def command(
         print_json(run.as_dict())
     else:
         _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
-        if recipe.strategy.name == "frozen" and what.is_dir() and own is None:
+        if recipe.strategy.name == "frozen" and own is None and is_source(what):
             _print_choice(task)
+
+
+def _cross_validate(
+    what: str,
+    count: int,
+    overrides: list[str],
+    writers: "list[Observer]",
+    *,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Train as often as there are folds, and print what that comes to."""
+    from hubtune.cli.folds import folds_of_lists, folds_of_source, print_folds
+    from hubtune.cli.lists import is_source, place_of_lists
+    from hubtune.train.run_folder import is_run
+
+    if is_run(Path(what)):
+        raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
+    if is_source(what):
+        recipe = _recipe_for(what, str(place_of_lists(what)), overrides)
+        folds, pool = folds_of_source(what, count, seed=recipe.train.seed)
+    else:
+        from hubtune.task import dataset_of
+
+        recipe = _recipe_from_file(what, overrides)
+        folds, pool = folds_of_lists(dataset_of(recipe, complete=False), count, seed=recipe.train.seed)
+    _say_found(pool)
+    say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
+
+    from hubtune.cli.progress import watching
+    from hubtune.errors import StoppedError
+    from hubtune.folds import cross_validate
+    from hubtune.train.observer import Observers
+
+    try:
+        with watching() as observer:
+            found = cross_validate(
+                recipe,
+                folds,
+                Path(f"{recipe.run}-folds"),
+                resume=resume,
+                observer=Observers([observer, *writers]),
+            )
+    except StoppedError as error:
+        say("Stopped. Go on with the same command and --resume")
+        click.get_current_context().exit(error.exit_code)
+    if as_json:
+        print_json(found.as_dict())
+    else:
+        print_folds(found)
 
 
 def _writers(logs: tuple[str, ...]) -> "list[Observer]":
@@ -104,39 +169,51 @@ def _writers(logs: tuple[str, ...]) -> "list[Observer]":
     return [CurveWriter(name) for name in dict.fromkeys(logs)]
 
 
-def _own_recipe(what: Path, resume: bool) -> Path | None:
+def _own_recipe(what: str, resume: bool) -> Path | None:
     """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
+    from hubtune.cli.lists import is_source
     from hubtune.train.run_folder import RECIPE_FILE, is_run, latest_in_series
 
-    if what.is_file():
-        return what if is_run(what.parent) and what.name == RECIPE_FILE else None
-    if not what.is_dir():
-        return None
-    if is_run(what):
+    path = Path(what)
+    if not is_source(what):
+        is_own = path.name == RECIPE_FILE and path.is_file() and is_run(path.parent)
+        return path if is_own else None
+    if is_run(path):
         if not resume:
             raise UsageError(
                 f"{what} is a run: go on with it by --resume, or repeat it by "
-                f"hubtune finetune {what / RECIPE_FILE} -o run=runs/NAME"
+                f"hubtune finetune {path / RECIPE_FILE} -o run=runs/NAME"
             )
-        return what / RECIPE_FILE
+        return path / RECIPE_FILE
     run = latest_in_series(_run_folder(what))
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
-def _recipe(what: Path, own: Path | None, overrides: list[str]) -> "Recipe":
-    from hubtune.recipe.load import load_recipe, unused_keys
+def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
+    from hubtune.cli.lists import is_source
+    from hubtune.recipe.load import load_recipe
 
     if own is not None:
         return load_recipe(own, overrides)
-    if what.is_dir():
-        return _recipe_for_folder(what, overrides)
-    if not what.exists() and not what.suffix:
+    if is_source(what):
+        base, where = _lists_for(what)
+        recipe = _recipe_for(what, str(base), overrides, run=where)
+        say(f"Data: {shown(str(base))}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")
+        return recipe
+    return _recipe_from_file(what, overrides)
+
+
+def _recipe_from_file(what: str, overrides: list[str]) -> "Recipe":
+    from hubtune.recipe.load import load_recipe, unused_keys
+
+    path = Path(what)
+    if not path.exists() and not path.suffix:
         raise UsageError(f"There is no {what}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    recipe = load_recipe(what, overrides)
+    recipe = load_recipe(path, overrides)
     if unused := unused_keys(recipe):
         say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
     if recipe.run is None:
-        recipe = recipe.model_copy(update={"run": str(Path("runs") / what.stem)})
+        recipe = recipe.model_copy(update={"run": str(Path("runs") / path.stem)})
     return recipe
 
 
@@ -152,55 +229,63 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
     return None
 
 
-def _run_folder(pictures: Path) -> Path:
-    return Path("runs") / pictures.resolve().name
+def _run_folder(source: str) -> Path:
+    from hubtune.cli.lists import source_name
+
+    return Path("runs") / source_name(source)
 
 
-def _recipe_for_folder(folder: Path, overrides: list[str]) -> "Recipe":
-    """The recipe for a folder of pictures or of lists: what suits the machine, unless overridden."""
+def _recipe_for(source: str, base: str, overrides: list[str], run: Path | None = None) -> "Recipe":
+    """The recipe for pictures or lists: what suits the machine, unless overridden."""
     import paddle
 
     from hubtune.recipe.load import make_recipe, unused_keys
 
-    base, where = _lists_for(folder)
     on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     data: dict[str, Any] = {
-        "data": {"base": str(base)},
+        "data": {"base": base},
         # On a CPU a frozen trunk is run once where training all of it takes several times as long an epoch.
         "module": "resnet50_imagenet" if on_gpu else "paddle.vision:mobilenet_v2",
         "strategy": "default_finetune" if on_gpu else "frozen",
-        "run": str(where),
+        "run": str(run or _run_folder(source)),
     }
-    recipe = make_recipe(data, overrides, source=f"hubtune finetune {folder}")
+    recipe = make_recipe(data, overrides, source=f"hubtune finetune {source}")
     if unused := [key for key in unused_keys(recipe) if any(key in given for given in overrides)]:
         say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
-    say(f"Data: {shown(str(base))}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")
     return recipe
 
 
-def _lists_for(folder: Path) -> tuple[Path, Path]:
-    """The base folder of the lists for a folder, and the run folder; a split is made where there is none."""
-    from hubtune.cli.lists import DEFAULT_SPLIT, base_of, default_split
-    from hubtune.data.split import write_split
+def _lists_for(source: str) -> tuple[Path, Path]:
+    """The base folder of the lists for a source, and the run folder; a split is made where there is none."""
+    from hubtune.cli.found import quoted
+    from hubtune.cli.lists import DEFAULT_SPLIT, lists_of, scan_source, split_by_default
+    from hubtune.data.split_files import write_split
     from hubtune.train.run_folder import LISTS, free_folder
 
-    where = _run_folder(folder)
-    base = base_of(folder)
+    where = _run_folder(source)
+    base = lists_of(source)
     if base is not None:
         return base, where
     where = free_folder(where)
-    split = default_split(folder)
-    options = {"pictures": str(folder), **DEFAULT_SPLIT, "train": None, "seed": 0}
+    split = split_by_default(scan_source(source))
+    options = {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}
     write_split(split, where / LISTS, options, force=True)
+    counts = [f"{len(split.lists[name]):,} for {words}" for name, words in _LIST_WORDS.items()]
     say(
-        f"No lists beside {shown(str(folder))}: 70 % are taken for training, 10 % for validation, 20 % for "
-        f"the test (to choose yourself: hubtune split {shown(str(folder))} --val 20)"
+        f"No lists for {shown(source)} yet: {', '.join(counts)} (to choose yourself: "
+        f"hubtune split {quoted(source)} --val 20)"
     )
-    for remark in split.remarks:
-        say(shown(remark))
-    for entry in split.left_out:
-        say(f"left out: {shown(str(entry.path))}: {entry.reason}")
+    _say_found(split)
     return where / LISTS, where
+
+
+def _say_found(split: "Split") -> None:
+    """Say in a few lines what the look at the pictures has found."""
+    from hubtune.cli.found import print_left_out
+
+    for remark in split.remarks:
+        say(f"• {shown(remark)}")
+    print_left_out(split, "none of them is used")
 
 
 def _print_choice(task: "ImageClassifierTask") -> None:
@@ -227,5 +312,10 @@ def _print_result(run: "Run", strategy: str, trust: str) -> None:
         click.echo(f"Test:       {figures(run.test)}")
     if len(run.views) > 1 or run.cross_validated is not None:
         click.echo(f"Looks:      {', '.join(run.views)}")
+    if any(run.skipped.values()):
+        lists = ", ".join(f"{count:,} {name}" for name, count in run.skipped.items() if count)
+        click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} says why")
+    if run.changed:
+        click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")
     click.echo(f"Best model: {shown(str(run.best_model))}")
     click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}{trust}")

@@ -16,6 +16,7 @@ from hubtune.recipe.wording import escaped
 
 # In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
+    "scan": "Look at every picture: what cannot be read, is double, blurred or mislabelled.",
     "split": "Divide folders of pictures into training, validation and test lists.",
     "finetune": "Fine-tune a module on a data set, and keep the best model.",
     "evaluate": "Measure a model on a list.",
@@ -34,7 +35,7 @@ _MORE = {
     "recipe": "What a recipe comes to: each parameter's rule, and its rate in each epoch.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
-_WITHOUT_PADDLE = ("cache", "data", "split")
+_WITHOUT_PADDLE = ("cache", "data", "scan", "split")
 
 
 @click.command(

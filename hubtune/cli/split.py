@@ -1,22 +1,24 @@
 """``hubtune split``."""
 
 from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import on_terminal, print_json, say, shown
+from hubtune.cli.found import found_as_dict, print_left_out, quoted
+from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.tables import print_table
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from hubtune.data.split import Split
+    from hubtune.data.scan import Scan
+    from hubtune.data.split_files import Split
 
 
 @click.command()
-@click.argument("pictures", type=click.Path(path_type=Path))
+@click.argument("pictures", required=False)
 @click.option(
     "--val",
     default="20%",
@@ -32,6 +34,18 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     metavar="N",
     help="Training pictures per class; default: all the rest.",
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(2, 100),
+    metavar="K",
+    help="Write lists for K-fold cross-validation in place of one validation list.",
+)
+@click.option(
+    "--group-by",
+    metavar="PATTERN",
+    help="What keeps pictures together besides being copies: a regular expression over their names, "
+    "such as 'patient\\d+'.",
 )
 @click.option(
     "--seed",
@@ -50,151 +64,200 @@ if TYPE_CHECKING:
     help="Test pictures from a folder of their own: DIR/<class>.jpg, DIR/<class>_2.jpg or DIR/<class>/*.",
 )
 @click.option(
+    "--from",
+    "lists",
+    type=click.Path(path_type=Path),
+    metavar="LISTS",
+    help="Check a folder's lists for leaks, in place of making some; exit code 8 if there are any.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Where the lists go; default: beside PICTURES.",
+    help="Where the lists go; default: beside PICTURES. With --from: write lists without the leaks there.",
 )
 @click.option("--force", is_flag=True, help="Replace lists with other content.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.pass_context
 def command(
-    pictures: Path,
+    context: click.Context,
+    pictures: str | None,
     val: str,
     test: str,
     train: int | None,
+    folds: int | None,
+    group_by: str | None,
     seed: int,
     labels: Path | None,
     test_dir: Path | None,
+    lists: Path | None,
     out: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Divide PICTURES, a folder with a folder of pictures for each class, into lists.
+    """Divide PICTURES into lists: a folder with a folder for each class, an archive, a table, an address.
 
-    Every picture is read once; what cannot be read is listed and left out. The same pictures and seed give
-    the same lists on every machine.
+    Every picture is read once; what cannot be read is listed and left out. Copies of a picture, resized,
+    cropped or saved anew, stay in one list. The same pictures and seed give the same lists on every machine.
 
     \b
     hubtune split pics/ --val 20
     hubtune split pics/ --val 10 --test 20 --seed 1
     hubtune split pics/ --val 20% --test-dir dataset/test --labels names.txt
+    hubtune split pics/ --folds 5 --group-by '(patient\\d+)'
+    hubtune split --from datasets/flowers
     """
+    from hubtune.cli.lists import groups_of, place_of_lists, scan_source
+    from hubtune.data.amount import NOTHING, Amount
+    from hubtune.data.folds import fold_splits
     from hubtune.data.names import read_display_names
-    from hubtune.data.scan import scan_classes, scan_files
-    from hubtune.data.split import Amount, make_split, write_split
+    from hubtune.data.scan import scan_files
+    from hubtune.data.split import make_split
+    from hubtune.data.split_files import fold_name, write_folds, write_split
 
+    given = {name for name in context.params if _is_given(context, name)}
+    if lists is not None:
+        from hubtune.cli.split_check import check_lists
+
+        _refuse_beside_from(given)
+        check_lists(lists, group_by=group_by, out=out, force=force, as_json=as_json)
+        return
+    if pictures is None:
+        raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
     validate, tested = Amount.parse(val), Amount.parse(test)
-    if test_dir is not None:
-        if tested:
-            raise UsageError("--test and --test-dir both say where test pictures come from: give one of them")
-        if pictures.resolve().is_relative_to(test_dir.resolve()):
-            raise UsageError(
-                f"--test-dir {test_dir} holds {pictures} itself: give a folder of test pictures only"
-            )
+    _check_options(given, pictures, tested=bool(tested), test_dir=test_dir)
     test_scan = scan_files(test_dir) if test_dir is not None else None
-    with _progress() as advance:
-        scan = scan_classes(pictures, skip=test_dir, advance=advance)
+    scan = scan_source(pictures, skip=test_dir)
     split = make_split(
         scan,
-        validate=validate,
+        validate=NOTHING if folds else validate,
         test=tested,
         train=train,
         seed=seed,
         labels=read_display_names(labels, list(scan.classes)) if labels else None,
         test_scan=test_scan,
+        groups=groups_of(scan, test_scan, group_by=group_by),
     )
-    folder = out if out is not None else pictures.resolve().parent if _is_here(pictures) else pictures.parent
     options = {
-        "pictures": str(pictures),
-        "validate": val,
+        "pictures": pictures,
+        "validate": None if folds else val,
         "test": test,
         "train": train,
+        "folds": folds,
+        "group_by": group_by,
         "seed": seed,
         "labels": str(labels) if labels else None,
         "test_dir": str(test_dir) if test_dir else None,
     }
-    files = write_split(split, folder, options, force=force)
+    folder = place_of_lists(pictures) if out is None else out
+    if folds:
+        divided = fold_splits(split, folds, seed=seed)
+        files = write_folds(divided, folder, options, force=force)
+    else:
+        divided = [split]
+        files = write_split(split, folder, options, force=force)
     if as_json:
-        print_json(
-            {
-                "files": [str(file) for file in files],
-                "classes": dict(zip(split.folders, split.labels, strict=True)),
-                "counts": split.counts(),
-                "left_out": [{"path": str(e.path), "reason": e.reason} for e in split.left_out],
-                "strays": [str(path) for path in scan.strays],
-                "remarks": split.remarks,
-            }
-        )
+        print_json(_document(split, divided if folds else [], scan, files))
         return
-    _print_table(split)
-    _print_left_out(split)
+    print_table(_fold_lines(divided) if folds else _lines(split), total=True)
+    print_left_out(split)
     if split.remarks:
         say("")
     for remark in split.remarks:
         say(f"• {shown(remark)}")
-    say(f"\nWritten to {_quoted(folder)}: {', '.join(file.name for file in files)}")
+    names = [file.relative_to(folder).as_posix() for file in files]
+    if folds:
+        names = [f"{fold_name(1)} to {fold_name(folds)}, each with {', '.join(_names_in(files, folder))}"]
+    say(f"\nWritten to {quoted(folder)}: {', '.join(names)}")
     # With lists of the default place, the pictures alone lead to them.
-    say(f"Next: hubtune finetune {_quoted(pictures if out is None else folder)}")
+    what = quoted(pictures if out is None else folder)
+    say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
 
 
-def _is_here(pictures: Path) -> bool:
-    """Whether the folder is given as ``.`` or ``..``, whose parent only the resolved path tells."""
-    return pictures.name in ("", "..")
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
-def _quoted(path: Path) -> str:
-    """A path as it can be typed into a shell."""
-    text = shown(str(path))
-    return text if all(c.isalnum() or c in "-_./\\:" for c in text) else f'"{text}"'
+def _check_options(given: set[str], pictures: str, *, tested: bool, test_dir: Path | None) -> None:
+    """Refuse what contradicts itself."""
+    for name in ("val", "train"):
+        if {"folds", name} <= given:
+            raise UsageError(f"--folds divides all that is not for the test: leave --{name} away")
+    if test_dir is None:
+        return
+    if tested:
+        raise UsageError("--test and --test-dir both say where test pictures come from: give one of them")
+    if "://" not in pictures and Path(pictures).resolve().is_relative_to(test_dir.resolve()):
+        raise UsageError(
+            f"--test-dir {test_dir} holds {pictures} itself: give a folder of test pictures only"
+        )
 
 
-def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """A bar for the scan, on a terminal."""
-    if not on_terminal():
-        return nullcontext(None)
-    from hubtune.cli.progress import counting_bar
+def _refuse_beside_from(given: set[str]) -> None:
+    """Lists that are checked are as they are."""
+    for name in ("pictures", "val", "test", "train", "folds", "seed", "labels", "test_dir"):
+        if name in given:
+            what = "PICTURES" if name == "pictures" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"--from checks lists as they are: leave {what} away")
 
-    return counting_bar("reading pictures")
+
+def _names_in(files: Sequence[Path], folder: Path) -> list[str]:
+    return list(dict.fromkeys(file.name for file in files if file.is_relative_to(folder)))
 
 
-def _print_table(split: "Split") -> None:
-    from rich.cells import cell_len
+def _document(
+    split: "Split", folds: "Sequence[Split]", scan: "Scan", files: Sequence[Path]
+) -> dict[str, Any]:
+    """The result as JSON has it."""
+    parted = {"folds": [fold.counts() for fold in folds]} if folds else {}
+    return {
+        "files": [str(file) for file in files],
+        "classes": dict(zip(split.folders, split.labels, strict=True)),
+        "counts": split.counts(),
+        **parted,
+        **found_as_dict(split),
+        "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
+        "left_out": [{"path": str(e.path), "reason": e.reason} for e in split.left_out],
+        "strays": [str(path) for path in scan.strays],
+        "remarks": split.remarks,
+    }
 
+
+def _names(split: "Split") -> list[str]:
+    """The classes as a person may read them."""
+    return [
+        shown(folder if folder == label else f"{folder} ({label})")
+        for folder, label in zip(split.folders, split.labels, strict=True)
+    ]
+
+
+def _lines(split: "Split") -> list[list[str]]:
+    """A row a class, a column a list."""
     counts = split.counts()
     totals = Counter[str]()
     for row in counts.values():
         totals.update(row)
-    columns = [name for name in ("train", "validate", "test", "left_over") if name == "train" or totals[name]]
-    names = [
-        shown(folder if folder == label else f"{folder} ({label})")
-        for folder, label in zip(split.folders, split.labels, strict=True)
-    ]
-    lines = [
+    columns = [name for name in (*split.lists, "left_over") if name == "train" or totals[name]]
+    return [
         ["class", *(column.replace("_", " ") for column in columns)],
         *(
-            [name, *(f"{row[c]:,}" for c in columns)]
-            for name, row in zip(names, counts.values(), strict=True)
+            [name, *(f"{row[column]:,}" for column in columns)]
+            for name, row in zip(_names(split), counts.values(), strict=True)
         ),
-        ["total", *(f"{totals[c]:,}" for c in columns)],
+        ["total", *(f"{totals[column]:,}" for column in columns)],
     ]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    rule = "  ".join("─" * width for width in widths)
-    for number, (name, *cells) in enumerate(lines):
-        if number in (1, len(lines) - 1):
-            click.echo(rule)
-        name += " " * (widths[0] - cell_len(name))
-        click.echo("  ".join([name, *map(str.rjust, cells, widths[1:])]))
 
 
-def _print_left_out(split: "Split") -> None:
-    """Name what is in no list, by reason: a camera's whole card of one kind is one line."""
-    from hubtune.data.scan import counted, some
-
-    if not split.left_out:
-        return
-    say(f"\nLeft out: {counted(len(split.left_out), 'file')}; split.json has them all.")
-    reasons: dict[str, list[str]] = {}
-    for entry in split.left_out:
-        reasons.setdefault(entry.reason, []).append(shown(str(entry.path)))
-    for reason, paths in reasons.items():
-        say(f"• {reason}: {some(paths)}")
+def _fold_lines(folds: "Sequence[Split]") -> list[list[str]]:
+    """A row a class, a column a fold, for what it holds out."""
+    columns = [(f"fold {number}", fold.counts(), "validate") for number, fold in enumerate(folds, 1)]
+    if folds[0].lists["test"]:
+        columns.append(("test", folds[0].counts(), "test"))
+    return [
+        ["held out", *(name for name, _, _ in columns)],
+        *(
+            [name, *(f"{counts[folder][part]:,}" for _, counts, part in columns)]
+            for folder, name in zip(folds[0].folders, _names(folds[0]), strict=True)
+        ),
+        ["total", *(f"{sum(row[part] for row in counts.values()):,}" for _, counts, part in columns)],
+    ]

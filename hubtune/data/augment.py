@@ -8,15 +8,16 @@ alone.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from hubtune.data.image import decode_reduced
-from hubtune.data.preprocessing import Preprocessing
+from hubtune.data.preprocessing import Preprocessing, each_alone, pixels_of
 from hubtune.recipe.augment import AugmentSettings
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, ...]
 
 # Of the erased part, as in the paper: share of the area, and aspect.
 _ERASED_AREA = (0.02, 0.4)
@@ -39,7 +40,7 @@ def read_picture(path: str | Path, view: Preprocessing, settings: AugmentSetting
         settings: what is done to them.
 
     Returns:
-        A picture in mode ``RGB``.
+        A picture in the mode that goes with the view's channels.
 
     Raises:
         PictureError: if it cannot be read.
@@ -52,7 +53,9 @@ def read_picture(path: str | Path, view: Preprocessing, settings: AugmentSetting
         least = min(width, height, int(math.sqrt(share * width * height)))
         return view.reduction(max(1, least), max(1, least))
 
-    [(image, (left, top, right, bottom))] = decode_reduced(path, lambda *size: [reduction(*size)])
+    [(image, (left, top, right, bottom))] = decode_reduced(
+        path, lambda *size: [reduction(*size)], channels=view.channels
+    )
     # A reduced picture's edge may lie a part of a pixel outside the picture.
     return image.crop((math.ceil(left), math.ceil(top), math.floor(right), math.floor(bottom)))
 
@@ -76,14 +79,13 @@ def augmented(
         random: the source of all draws.
 
     Returns:
-        What the network sees, before ``view.normalise``: uint8 ``[height, width, 3]``.
+        What the network sees, before ``view.normalise``: uint8 ``[height, width, channels]``.
 
     Example:
         >>> image = read_picture("a.jpg", view, settings)
         >>> pixels = augmented(image, view, settings, generator(seed, "augment", epoch, index))
     """
-    red, green, blue = (round(255 * value) for value in view.mean)
-    mean = red, green, blue
+    mean = view.mean_colour
     if settings.crop is not None:
         image = view.arrange(image, _part(*image.size, settings.crop, settings.aspect, random))
     if settings.flip and random.random() < settings.flip:
@@ -96,8 +98,8 @@ def augmented(
         operation = OPERATIONS[int(random.integers(len(OPERATIONS)))]
         image = operation(image, settings.magnitude / 10 * random.choice((-1, 1)), mean)
     if settings.erase and random.random() < settings.erase:
-        return _erased(np.array(image), random)
-    return np.asarray(image)
+        return _erased(pixels_of(image).copy(), random)
+    return pixels_of(image)
 
 
 def _part(
@@ -126,11 +128,29 @@ def _part(
 
 
 def _rotated(image: Image.Image, degrees: float, fill: Colour) -> Image.Image:
-    return image.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=fill)
+    return each_alone(
+        image, lambda part: part.rotate(degrees, Image.Resampling.BILINEAR, fillcolor=_fill_of(part, fill))
+    )
 
 
+def _of_colours(change: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
+    """Let a change see the colours of a picture, and leave its opacity as it is."""
+
+    def changed(image: Image.Image, *rest: Any) -> Image.Image:
+        if image.mode != "RGBA":
+            return change(image, *rest)
+        colours = change(image.convert("RGB"), *rest)
+        colours.putalpha(image.getchannel("A"))
+        return colours
+
+    return changed
+
+
+@_of_colours
 def _jittered(image: Image.Image, settings: AugmentSettings, random: np.random.Generator) -> Image.Image:
     """Change brightness, contrast, saturation and hue: one matrix, and a pass over the picture."""
+    if image.mode == "L":
+        return _jittered(image.convert("RGB"), settings, random).convert("L")
     matrix, grey = np.eye(3), 0.0
     if settings.brightness:
         matrix *= random.uniform(1 - settings.brightness, 1 + settings.brightness)
@@ -150,12 +170,12 @@ def _jittered(image: Image.Image, settings: AugmentSettings, random: np.random.G
 
 
 def _erased(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    height, width, _ = pixels.shape
+    height, width, channels = pixels.shape
     part = _part(width, height, _ERASED_AREA, _ERASED_ASPECT, random)
     if part is not None:
         left, top, right, bottom = part
         pixels[top:bottom, left:right] = random.integers(
-            256, size=(bottom - top, right - left, 3), dtype=np.uint8
+            256, size=(bottom - top, right - left, channels), dtype=np.uint8
         )
     return pixels
 
@@ -174,19 +194,32 @@ def _moved(image: Image.Image, across: float, down: float, fill: Colour) -> Imag
 
 def _transformed(image: Image.Image, inverse: tuple[float, ...], fill: Colour) -> Image.Image:
     method, filter_ = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    return image.transform(image.size, method, inverse, filter_, fillcolor=fill)
+    return each_alone(
+        image,
+        lambda part: part.transform(part.size, method, inverse, filter_, fillcolor=_fill_of(part, fill)),
+    )
+
+
+def _fill_of(part: Image.Image, fill: Colour) -> Colour | int:
+    """The part of a colour that an image has which is all of a picture, its colours or its opacity."""
+    return fill[:3] if part.mode == "RGB" else fill[-1]
 
 
 OPERATIONS: tuple[Callable[[Image.Image, float, Colour], Image.Image], ...] = (
     lambda image, strength, fill: image,
-    lambda image, strength, fill: ImageOps.autocontrast(image),
-    lambda image, strength, fill: ImageOps.equalize(image),
-    lambda image, strength, fill: ImageOps.solarize(image, round(256 * (1 - abs(strength)))),
-    lambda image, strength, fill: ImageOps.posterize(image, 8 - round(4 * abs(strength))),
-    lambda image, strength, fill: ImageEnhance.Color(image).enhance(1 + 0.9 * strength),
-    lambda image, strength, fill: ImageEnhance.Contrast(image).enhance(1 + 0.9 * strength),
-    lambda image, strength, fill: ImageEnhance.Brightness(image).enhance(1 + 0.9 * strength),
-    lambda image, strength, fill: ImageEnhance.Sharpness(image).enhance(1 + 0.9 * strength),
+    *map(
+        _of_colours,
+        (
+            lambda image, strength, fill: ImageOps.autocontrast(image),
+            lambda image, strength, fill: ImageOps.equalize(image),
+            lambda image, strength, fill: ImageOps.solarize(image, round(256 * (1 - abs(strength)))),
+            lambda image, strength, fill: ImageOps.posterize(image, 8 - round(4 * abs(strength))),
+            lambda image, strength, fill: ImageEnhance.Color(image).enhance(1 + 0.9 * strength),
+            lambda image, strength, fill: ImageEnhance.Contrast(image).enhance(1 + 0.9 * strength),
+            lambda image, strength, fill: ImageEnhance.Brightness(image).enhance(1 + 0.9 * strength),
+            lambda image, strength, fill: ImageEnhance.Sharpness(image).enhance(1 + 0.9 * strength),
+        ),
+    ),
     lambda image, strength, fill: _rotated(image, 30 * strength, fill),
     lambda image, strength, fill: _sheared(image, 0.3 * strength, 0, fill),
     lambda image, strength, fill: _sheared(image, 0, 0.3 * strength, fill),

@@ -25,8 +25,10 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
+from hubtune.data.amount import Amount
 from hubtune.data.scan import Picture, Scan, counted, name_key
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import DataError, MachineError, UsageError
 
 Read = Callable[[BinaryIO, int], dict[str, object]]

@@ -47,7 +47,7 @@ class DecodedPictures:
 
         Args:
             key: what tells the picture from others.
-            decode: makes it, in mode ``RGB``. What it raises is passed on.
+            decode: makes it, in mode ``L``, ``RGB`` or ``RGBA``. What it raises is passed on.
         """
         kept = self._kept
         pixels = None if kept is None else kept.get(key)

@@ -59,6 +59,7 @@ _UPRIGHT = {
     7: (Image.Transpose.TRANSVERSE, (3, 2, 1, 0)),
     8: (Image.Transpose.ROTATE_90, (1, 2, 3, 0)),
 }
+_TURNED = (5, 6, 7, 8)  # those that exchange width and height
 
 # First bytes, in lower case, of what people often have in place of a picture.
 _SIGNATURES = (
@@ -74,6 +75,8 @@ _SIGNATURES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
 )
 _FIRST = 64  # bytes that are enough to tell
+# What the files of a format end with.
+_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
 # Fifth to twelfth byte of ISO media files (ISO/IEC 14496-12) that are pictures.
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
@@ -96,25 +99,30 @@ Box = tuple[float, float, float, float]
 """A part of a picture: left, top, right, bottom; pixels."""
 
 
-def decode(path: str | Path, content: bytes | None = None) -> Image.Image:
-    """Read a picture as 8-bit RGB, upright, at its full size.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Number of channels → Pillow's mode of pictures that have so many here."""
 
-    EXIF orientation is applied, 16-bit and float values are scaled, transparency is laid on white, and the
-    first frame of an animation is taken.
+
+def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3) -> Image.Image:
+    """Read a picture with 8 bits a channel, upright, at its full size.
+
+    EXIF orientation is applied, 16-bit and float values are scaled, and the first frame of an animation is
+    taken.
 
     Args:
         path: the file.
         content: its bytes, where they have been read already; ``path`` is only named in errors then.
+        channels: how many the picture is to have, see :func:`with_channels`.
 
     Returns:
-        A picture in mode ``RGB``, without metadata.
+        A picture in mode ``RGB``, or as :data:`MODES` says, without metadata.
 
     Raises:
         PictureError: if the file is missing, damaged, too large, or no picture; the reason says which.
     """
     with _opened(path, content) as image:
         # A copy, so that nothing of the file is kept.
-        return _upright(image).image.copy()
+        return _upright(image, channels=channels).image.copy()
 
 
 def read_content(path: str | Path) -> bytes:
@@ -146,6 +154,8 @@ def decode_reduced(
     path: str | Path,
     reductions: Callable[[int, int], Sequence[int]],
     content: bytes | None = None,
+    *,
+    channels: int = 3,
 ) -> list[Decoded]:
     """Read a picture as :func:`decode` does; a JPEG file at fractions of its size.
 
@@ -154,6 +164,7 @@ def decode_reduced(
         reductions: width and height of the picture, pixels → how many times smaller it may be decoded, 1, 2,
             4 or 8, for each of those who want it. It is decoded once for those who want the same.
         content: its bytes, where they have been read already.
+        channels: as for :func:`decode`.
 
     Returns:
         What each of them gets, in order.
@@ -164,48 +175,75 @@ def decode_reduced(
     with _opened(path, content) as image:
         is_jpeg = image.format in ("JPEG", "MPO")
         wanted = [reduction if is_jpeg else 1 for reduction in reductions(*image.size)]
-        decoded = {wanted[0]: _upright(image, wanted[0])}
+        decoded = {wanted[0]: _upright(image, wanted[0], channels)}
     for reduction in set(wanted) - set(decoded):
         with _opened(path, content) as image:
-            decoded[reduction] = _upright(image, reduction)
+            decoded[reduction] = _upright(image, reduction, channels)
     return [decoded[reduction] for reduction in wanted]
 
 
-class Header(NamedTuple):
-    """What a picture's file says of itself.
+def check_ends(path: str | Path) -> None:
+    """Look at the beginning and at the end of a picture's file; the pixels between may still be damaged.
 
-    Attributes:
-        format: Pillow's name, such as ``"JPEG"``.
-        frames: how many pictures the file holds; only the first is used.
-    """
-
-    format: str
-    frames: int
-
-
-def check_header(path: str | Path) -> None:
-    """Look at a picture's header only; the pixels may still be damaged.
-
-    Raises:
-        PictureError: as :func:`decode`.
-    """
-    with _opened(path):
-        pass
-
-
-def check_pixels(path: str | Path) -> Header:
-    """Read a picture to its last byte, as cheaply as that can be done.
+    A file that does not end as its format does is read whole: some cameras write more behind a picture.
 
     Raises:
         PictureError: as :func:`decode`.
     """
     with _opened(path) as image:
+        end, file = _ENDS.get(str(image.format), b""), getattr(image, "fp", None)
+        if file is None or not end:
+            return
+        file.seek(-len(end), io.SEEK_END)
+        if file.read() == end:
+            return
+    check_pixels(path)
+
+
+class Checked(NamedTuple):
+    """A picture that was read to its last byte.
+
+    Attributes:
+        format: of the file, by Pillow's name, such as ``"JPEG"``.
+        mode: as it is stored, by Pillow's name.
+        width: pixels, upright.
+        height: likewise.
+        orientation: EXIF orientation, 1–8 (EXIF 2.32, tag 0x0112).
+        frames: how many pictures the file holds; only the first is used.
+        small: the picture as :func:`decode` gives it; of a JPEG the smallest fraction whose long side is not
+            below what was asked for.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    frames: int
+    small: Image.Image
+
+
+def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> Checked:
+    """Read a picture to its last byte, as cheaply as that can be done.
+
+    Args:
+        path: the file.
+        content: its bytes, where they have been read already.
+        side: what the long side of the picture that is returned may be reduced to, pixels.
+
+    Raises:
+        PictureError: as :func:`decode`.
+    """
+    with _opened(path, content) as image:
+        mode, (width, height) = image.mode, image.size
         # A JPEG at an eighth of its size: every byte is still read, most of the arithmetic is saved.
-        image.draft("RGB", (1, 1))
-        image.load()
-        if image.mode.startswith(("I", "F")):
-            _deep_to_rgb(image)
-        return Header(str(image.format), getattr(image, "n_frames", 1))
+        reduction = next((scale for scale in (8, 4, 2) if max(width, height) >= scale * side), 1)
+        small = _upright(image, reduction if image.format in ("JPEG", "MPO") else 1).image.copy()
+        orientation = _orientation(image)
+        if orientation in _TURNED:
+            width, height = height, width
+        frames = getattr(image, "n_frames", 1)
+        return Checked(str(image.format), mode, width, height, orientation, frames, small)
 
 
 @contextmanager
@@ -261,6 +299,8 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     said = " ".join(str(error).split())[:120]
     if "truncated" in said.lower():
         return "damaged picture (the file ends too early)"
+    if "MAX_TEXT" in said:  # what compressed texts and profiles of a PNG may come to
+        return "damaged picture (its metadata are too large)"
     return f"damaged picture ({said or type(error).__name__})"
 
 
@@ -285,21 +325,25 @@ def _what_it_is(start: bytes) -> str:
     return "not a picture that can be read here"
 
 
-def _upright(image: Image.Image, reduction: int = 1) -> Decoded:
+def _upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> Decoded:
     """Decode an opened picture; a JPEG at a fraction of its size if asked."""
     width, height = image.size
-    drafted = image.draft(None, (width // reduction, height // reduction)) if reduction > 1 else None
+    reduced = max(1, width // reduction), max(1, height // reduction)
+    drafted = image.draft(None, reduced) if reduction > 1 else None
+    if channels == 4 and image.mode == "RGB" and getattr(image, "tag_v2", {}).get(277) == 4:
+        # Samples per pixel (TIFF 6.0, tag 277). Pillow leaves out a fourth that the file does not explain.
+        image._mode = "RGBX"
     image.load()
     _, _, right, bottom = drafted[1] if drafted else (0, 0, *image.size)
     orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
-    rgb = _to_rgb(image)
-    margins: Box = (0, 0, rgb.width - right, rgb.height - bottom)
+    picture = with_channels(image, channels)
+    margins: Box = (0, 0, picture.width - right, picture.height - bottom)
     if orientation in _UPRIGHT:
         turn, edges = _UPRIGHT[orientation]
-        rgb = rgb.transpose(turn)
+        picture = picture.transpose(turn)
         margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
     left, top, right, bottom = margins
-    return Decoded(rgb, (left, top, rgb.width - right, rgb.height - bottom))
+    return Decoded(picture, (left, top, picture.width - right, picture.height - bottom))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -309,9 +353,43 @@ def _orientation(image: Image.Image) -> int:
         return 1  # damaged metadata says nothing about the pixels
 
 
+def with_channels(image: Image.Image, channels: int) -> Image.Image:
+    """Give a picture one, three or four channels of 8 bits.
+
+    Args:
+        image: a picture in any mode.
+        channels: 3: colours, with transparency laid on white. 1: the brightness of these, by ITU-R BT.601.
+            4: the colours as they are stored, also under transparency, and the opacity, which is 255 in
+            pictures without transparency; of a TIFF file with four channels, of which it does not say what
+            the fourth is, all four as they are.
+
+    Raises:
+        ValueError: its values have more than 8 bits, and are outside of all known ranges.
+    """
+    if channels == 4:
+        return _to_rgba(image)
+    rgb = _to_rgb(image)
+    return rgb if channels == 3 else rgb.convert("L")
+
+
+def _to_rgba(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        grey, hidden = _deep_to_grey(image)
+        rgba = grey.convert("RGBA")
+        if hidden is not None:
+            rgba.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
+        return rgba
+    if image.mode == "RGBX":
+        return Image.merge("RGBA", image.split())
+    return image if image.mode == "RGBA" else image.convert("RGBA")
+
+
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
-        return _deep_to_rgb(image)
+        grey, hidden = _deep_to_grey(image)
+        if hidden is not None:
+            grey.paste(255, mask=Image.fromarray(hidden))
+        return grey.convert("RGB")
     if image.has_transparency_data:
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGB", rgba.size, "white")
@@ -320,8 +398,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _deep_to_rgb(image: Image.Image) -> Image.Image:
-    """Scale more than 8 bits a value to 8 bits; Pillow itself would clip them to white."""
+def _deep_to_grey(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
+    """Scale more than 8 bits a value to 8 bits; Pillow itself would clip them to white.
+
+    Returns:
+        The picture in mode ``L``, and which of its pixels are transparent; ``None`` for none.
+    """
     values = np.asarray(image, dtype=np.float32)
     transparent = image.info.get("transparency")
     hidden = values == transparent if isinstance(transparent, int) else None
@@ -339,6 +421,4 @@ def _deep_to_rgb(image: Image.Image) -> Image.Image:
     if tags.get(262) == 0:  # photometric interpretation "white is zero", which Pillow heeds up to 8 bits
         values = 255 - values
     grey = np.rint(values, out=values).astype(np.uint8)
-    if hidden is not None:
-        grey[hidden] = 255
-    return Image.fromarray(grey, mode="L").convert("RGB")
+    return Image.fromarray(grey), hidden

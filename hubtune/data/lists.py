@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from os.path import lexists  # Path.exists() raises where a name with its label is longer than names may be
 from pathlib import Path
 
 from hubtune.errors import DataError, suggest
@@ -71,16 +72,16 @@ def read_paths(file: Path, base: Path) -> list[Path]:
     for _, line in _lines(file):
         path, _ = split_line(line)
         whole = _locate(line, base)
-        paths.append(whole if not path or whole.exists() else _locate(path, base))
+        paths.append(whole if not path or lexists(whole) else _locate(path, base))
     return paths
 
 
 def _locate(path: str, base: Path) -> Path:
     """Where a list's path leads; where it leads nowhere, it may be as Windows or careless hands write it."""
     found = base / path
-    if ("\\" in path or path[-1] in " \t") and not found.exists():
+    if ("\\" in path or path[-1] in " \t") and not lexists(found):
         meant = base / path.replace("\\", "/").rstrip(" \t")
-        return meant if meant.exists() else found
+        return meant if lexists(meant) else found
     return found
 
 

@@ -29,7 +29,7 @@ def mix_batch(
     the same in a resumed run, and however many threads prepare its pictures.
 
     Args:
-        arrays: network inputs, float32 ``[3, height, width]``, which may differ in shape; they are not
+        arrays: network inputs, float32 ``[channels, height, width]``, which may differ in shape; they are not
             changed.
         labels: each one's class, from 0.
         num_classes: number of classes.

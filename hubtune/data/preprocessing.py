@@ -5,15 +5,15 @@ they cannot see a picture differently.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hubtune.data.image import Box, Decoded, decode_reduced
+from hubtune.data.image import MODES, Box, Decoded, decode_reduced, with_channels
 from hubtune.errors import UsageError
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
@@ -32,6 +32,9 @@ _WHOLE_LEAST = 32
 # A picture is decoded at no less than this many times the size to which it is resized, as in Pillow's
 # `thumbnail`: nearer to that size, the difference to resizing the full picture would show.
 _GAP = 2
+# The weights of a fourth channel start at zero, and an optimiser's steps are as small as suits pretrained
+# weights: with values like those of the colours, they would mean nothing within a few hundred steps.
+_FOURTH = 0.1
 # OpenCV's fixed-point arithmetic for 8-bit pictures: the weights of neighbours add up to this.
 _UNIT = 2048
 
@@ -52,8 +55,11 @@ class Preprocessing(BaseModel):
             does; without, over the four around its centre only, exactly as OpenCV's ``INTER_LINEAR``
             does (``bilinear`` only).
         mirror: whether the picture is seen mirrored, left to right.
-        mean: of each channel, R G B, values 0–1.
-        std: of each channel, R G B, values 0–1.
+        channels: 3 for colours, 1 for grey, 4 for colours and opacity; what exactly, says
+            :func:`hubtune.data.image.with_channels`.
+        mean: of each channel, R G B, values 0–1; grey has the mean of these three. Of a fourth channel, the
+            largest value becomes zero: what is opaque is seen as by a network for three channels.
+        std: of each channel, R G B; grey has the mean of these three, and a fourth channel a tenth of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,6 +70,7 @@ class Preprocessing(BaseModel):
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
     antialias: bool = True
     mirror: bool = False
+    channels: Literal[1, 3, 4] = 3
     mean: tuple[Number, Number, Number] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
@@ -79,38 +86,62 @@ class Preprocessing(BaseModel):
             raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
 
-    def fitted(self, fit: Fit | None, module: str) -> "Preprocessing":
-        """This one with another fit.
+    def fitted(
+        self, module: str, *, fit: Fit | None = None, size: int | None = None, channels: int = 3
+    ) -> "Preprocessing":
+        """This one with another fit, size or number of channels.
 
         Args:
-            fit: what a recipe asks for; ``None``: as it is.
             module: the module's name, for the message.
+            fit: what a recipe asks for; ``None``: as it is.
+            size: side of the input, pixels; ``resize`` stays as many times larger as it is.
+            channels: of the input.
 
         Raises:
-            UsageError: if the fit does not go with the other settings.
+            UsageError: if they do not go with the other settings.
         """
-        if fit is None:
-            return self
+        changed: dict[str, Any] = {"channels": channels}
+        if fit is not None:
+            changed["fit"] = fit
+        if size is not None:
+            changed |= {"size": size, "resize": round(self.resize * size / self.size)}
         try:
-            return Preprocessing.model_validate({**self.model_dump(), "fit": fit})
+            return Preprocessing.model_validate({**self.model_dump(), **changed})
         except ValidationError as error:
-            message = f"fit: {fit} does not go with {module}: {error.errors()[0]['msg']}"
-            raise UsageError(message) from error
+            asked = {"fit": fit, "size": size}
+            told = ", ".join(f"{name}: {value}" for name, value in asked.items() if value is not None)
+            raise UsageError(f"{told} does not go with {module}: {error.errors()[0]['msg']}") from error
 
     @property
     def in_words(self) -> str:
         """What a picture is seen as, such as ``whole 288 mirrored``; sides in pixels."""
         side = self.resize if self.fit == "whole" else self.size
-        return f"{self.fit} {side}{' mirrored' if self.mirror else ''}"
+        channels = {1: " grey", 3: "", 4: " with opacity"}[self.channels]
+        return f"{self.fit} {side}{channels}{' mirrored' if self.mirror else ''}"
+
+    @property
+    def mean_colour(self) -> tuple[int, ...]:
+        """What becomes zero, in each channel, 0–255."""
+        return tuple(round(255 * value) for value in self._statistics[0])
+
+    @property
+    def grey_in_colours(self) -> tuple[np.ndarray, np.ndarray]:
+        """What a normalised grey value is multiplied by, and what is added then, to have it in R, G and B.
+
+        Returns:
+            Float64 ``[3]`` each.
+        """
+        mean, std = np.array(self.mean), np.array(self.std)
+        return std.mean() / std, (mean.mean() - mean) / std
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Make the network's input of a decoded picture.
 
         Args:
-            image: a picture in mode ``RGB``.
+            image: a picture in the mode that :data:`hubtune.data.image.MODES` has for ``channels``.
 
         Returns:
-            float32 array ``[3, height, width]``.
+            float32 array ``[channels, height, width]``.
         """
         return self.normalise(self.arrange(image))
 
@@ -120,7 +151,7 @@ class Preprocessing(BaseModel):
         Raises:
             PictureError: as :func:`decode`.
         """
-        [(image, part)] = decode_reduced(path, lambda *size: [self.reduction(*size)], content)
+        [(image, part)] = _decode_for(path, [self], content)
         return self.arrange(image, part)
 
     def reduction(self, width: int, height: int) -> int:
@@ -138,7 +169,7 @@ class Preprocessing(BaseModel):
         """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation.
 
         Args:
-            image: a picture in mode ``RGB``.
+            image: a picture in the mode that goes with ``channels``.
             part: what of it is the picture; ``None`` for all.
         """
         left, top, right, bottom = part or (0, 0, *image.size)
@@ -158,30 +189,40 @@ class Preprocessing(BaseModel):
             wide, high = self.size, self.size
         arranged = self._resized(image, (wide, high), (left, top, right, bottom))
         if self.fit == "pad":
-            red, green, blue = (round(255 * value) for value in self.mean)
-            square = Image.new("RGB", (self.size, self.size), (red, green, blue))
+            square = Image.new(MODES[self.channels], (self.size, self.size), self.mean_colour)
             square.paste(arranged, ((self.size - wide) // 2, (self.size - high) // 2))
             arranged = square
         return arranged.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirror else arranged
 
     def normalise(self, arranged: Image.Image | np.ndarray) -> np.ndarray:
-        """Make the network's input of an arranged picture, uint8 ``[height, width, 3]``.
+        """Make the network's input of an arranged picture, uint8 ``[height, width, channels]``.
 
         Returns:
-            float32 array ``[3, height, width]``.
+            float32 array ``[channels, height, width]``.
         """
+        arranged = pixels_of(arranged) if isinstance(arranged, Image.Image) else arranged
         scale, shift = self.scale_and_shift
         # Channels first and in place from there on: twice as fast as the formula in one line.
-        array = np.asarray(arranged).transpose(2, 0, 1).astype(np.float32, order="C")
+        array = arranged.transpose(2, 0, 1).astype(np.float32, order="C")
         array *= scale[:, None, None]
         array -= shift[:, None, None]
         return array
 
     @property
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
-        """What a channel's value 0–255 is multiplied by, and what is taken off then; float32 ``[3]`` each."""
-        mean, std = np.array(self.mean, dtype=np.float32), np.array(self.std, dtype=np.float32)
+        """What each channel's values 0–255 are multiplied by, and what is taken off then; float32."""
+        mean, std = (np.array(values, np.float32) for values in self._statistics)
         return np.float32(1.0 / 255.0) / std, mean / std
+
+    @property
+    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation that each channel is normalised by."""
+        mean, std = sum(self.mean) / 3, sum(self.std) / 3
+        if self.channels == 1:
+            return (mean,), (std,)
+        if self.channels == 4:
+            return (*self.mean, 1.0), (*self.std, _FOURTH * std)
+        return self.mean, self.std
 
     def _sides(self, width: float, height: float) -> tuple[int, int]:
         """Width and height to which the whole of a picture is resized, before anything is cut or padded."""
@@ -208,13 +249,14 @@ class Preprocessing(BaseModel):
         """Resize the part of a picture in ``box``."""
         left, top, right, bottom = box
         if self.antialias:
-            return _in_two_passes(image, sides, box, _RESAMPLING[self.interpolation])
+            method = _RESAMPLING[self.interpolation]
+            return each_alone(image, lambda part: _in_two_passes(part, sides, box, method))
         column, next_column, across = _between(left, right, sides[0], image.width)
         row, next_row, down = _between(top, bottom, sides[1], image.height)
         # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
         across[next_column == column] = 0
         across, down = across[:, None], down[:, None, None]
-        pixels = np.asarray(image)
+        pixels = pixels_of(image)
 
         def narrowed(rows: np.ndarray) -> np.ndarray:
             lines = pixels[rows].astype(np.int32)
@@ -222,7 +264,7 @@ class Preprocessing(BaseModel):
 
         # What is cut off here is what OpenCV cuts off (VResizeLinear in its resize.cpp), to the last bit.
         above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
-        return Image.fromarray(((above + below + 2) >> 2).astype(np.uint8))
+        return picture_of(((above + below + 2) >> 2).astype(np.uint8))
 
 
 def look(
@@ -234,17 +276,18 @@ def look(
     still. What a view sees does not depend on which others are asked for.
 
     Args:
-        picture: a file, or a picture in mode ``RGB`` as :func:`decode` returns it.
-        views: how to see it; at least one.
+        picture: a file, or a picture in any mode.
+        views: how to see it; at least one, all with the same channels.
         content: the file's bytes, where they have been read already.
 
     Returns:
-        One uint8 array ``[height, width, 3]`` a view, in order.
+        One uint8 array ``[height, width, channels]`` a view, in order.
 
     Raises:
         PictureError: as :func:`decode`.
     """
     if isinstance(picture, Image.Image):
+        picture = with_channels(picture, views[0].channels)
         seen = [Decoded(picture, (0, 0, *picture.size))] * len(views)
     else:
         seen = _decode_for(picture, views, content)
@@ -253,14 +296,43 @@ def look(
     for view, (image, part) in zip(views, seen, strict=True):
         unmirrored = view.model_copy(update={"mirror": False})
         if unmirrored not in plain:
-            plain[unmirrored] = np.asarray(unmirrored.arrange(image, part))
+            plain[unmirrored] = pixels_of(unmirrored.arrange(image, part))
         array = plain[unmirrored]
         pixels.append(np.ascontiguousarray(array[:, ::-1]) if view.mirror else array)
     return pixels
 
 
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """The values of a picture, uint8 ``[height, width, channels]``."""
+    pixels = np.asarray(image)
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def picture_of(pixels: np.ndarray) -> Image.Image:
+    """The picture of what :func:`pixels_of` gives."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def each_alone(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Change a picture without one channel seeing another.
+
+    Pillow weighs colours by opacity where it computes pixels from several others: colours under full
+    transparency would become black.
+    """
+    if image.mode != "RGBA":
+        return change(image)
+    changed = change(image.convert("RGB"))
+    changed.putalpha(change(image.getchannel("A")))
+    return changed
+
+
 def _decode_for(path: str | Path, views: Sequence[Preprocessing], content: bytes | None) -> list[Decoded]:
-    return decode_reduced(path, lambda *size: [view.reduction(*size) for view in views], content)
+    return decode_reduced(
+        path,
+        lambda *size: [view.reduction(*size) for view in views],
+        content,
+        channels=views[0].channels,
+    )
 
 
 def _scaled(width: float, height: float, factor: float) -> tuple[int, int]:

@@ -1,17 +1,18 @@
-"""Finding pictures in a folder-per-class tree, and checking each one before anything relies on it."""
+"""Finding pictures in a folder-per-class tree, and looking at each one before anything relies on it."""
 
-import hashlib
 import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
-from hubtune.data.image import PICTURE_SUFFIXES, Header, PictureError, check_pixels
+from hubtune.data.facts import Facts
+from hubtune.data.image import PICTURE_SUFFIXES
+from hubtune.data.listing import LeftOut, Listed, Listing
+from hubtune.data.looks import looks_at
 from hubtune.errors import DataError
 
 # What operating systems leave in folders; never a picture, and never worth a word.
@@ -19,42 +20,43 @@ _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"
 _READY_MADE = frozenset({"train", "training", "val", "valid", "validate", "validation", "dev", "test"})
 # Formats that go by the names of another.
 _KIN = {"MPO": "JPEG", "DIB": "BMP"}
-# Files that are given to the threads at once: a million of them would fill the memory.
-_PORTION = 4096
 
 
-@dataclass(frozen=True)
+Advance = Callable[[int, int], None]
+"""Told the number of files done, and of all files."""
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """A picture that can be read.
 
     Attributes:
         path: the file.
-        name: its path inside the scanned folder, with ``/``.
+        name: its path inside the scanned folder, with ``/``; or as its source calls it.
         sha256: of its bytes.
+        group: what its source says it belongs to.
+        part: the list that its source puts it into.
+        facts: what a look at it told; ``None`` where it was not looked at.
     """
 
     path: Path
     name: str
     sha256: str
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A file that is not used, and why."""
-
-    path: Path
-    reason: str
+    group: str | None = None
+    part: str | None = None
+    facts: Facts | None = None
 
 
 @dataclass
 class Scan:
-    """What was found in a folder.
+    """What was found in a folder, or another source.
 
     Attributes:
         root: the scanned folder.
-        classes: class folder → its pictures, both sorted by name.
+        classes: class → its pictures, in the order of the source; of a folder, both sorted by name.
         left_out: files that promise to be pictures but are not used.
         strays: files that are no pictures.
+        said: what the source itself had to say, one sentence each.
         renamed: pictures whose extension belongs to another format; they are used.
         animated: pictures with several frames, of which the first is used.
     """
@@ -63,6 +65,7 @@ class Scan:
     classes: dict[str, list[Picture]] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     strays: list[Path] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
     renamed: list[Path] = field(default_factory=list)
     animated: list[Path] = field(default_factory=list)
 
@@ -78,12 +81,7 @@ class Scan:
             ),
             (self.animated, "has several frames", "have several frames", "the first is used"),
         )
-        said = [
-            f"The folder {name!r} counts as a class; if it holds test pictures of the others: "
-            f"--test-dir {self.root / name}."
-            for name in self.classes
-            if name.lower() in _READY_MADE and not name.lower().startswith("train")
-        ]
+        said = list(self.said)
         for paths, singular, plural, then in found:
             if paths:
                 names = some([path.name for path in paths])
@@ -92,42 +90,113 @@ class Scan:
         return said
 
 
-def scan_classes(
-    root: Path, *, skip: Path | None = None, advance: Callable[[int, int], None] | None = None
-) -> Scan:
-    """Look at every file of a folder-per-class tree, once, each to its last byte.
+def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
+    """List the files of a folder-per-class tree; none of them is opened.
 
     A class is a folder directly below ``root``; its pictures may lie in folders below it. Hidden and system
-    files are passed over. Links that lead to what the scan reaches anyway are left out, so that links in a
+    files are passed over. Links that lead to what the walk reaches anyway are left out, so that links in a
     circle do no harm.
 
     Args:
         root: the tree.
         skip: a folder inside it that is not looked at.
-        advance: called with the number of files done and of all files.
 
     Raises:
-        DataError: if the tree is missing, has fewer than two classes, or a class without a picture.
+        DataError: if the tree is missing, or has fewer than two classes.
     """
     walk = _Walk(root, skip)
-    scan = walk.scan
-    found: list[tuple[str, Path]] = []
+    listing = walk.listing
     for entry in walk.entries(root):
+        path = root / entry.name
         if _is_folder(entry):
-            if walk.may_enter(entry):
-                scan.classes[_class_name(entry)] = []
-                found += ((entry.name, path) for path in walk.files(entry))
-        elif entry.suffix.lower() in PICTURE_SUFFIXES:
-            scan.left_out.append(LeftOut(entry, "lies in no class folder"))
+            if walk.may_enter(path):
+                label = _class_name(path)
+                listing.labels.append(label)
+                listing.files += (Listed(file, _name(file, root), label) for file in walk.files(path))
+        elif path.suffix.lower() in PICTURE_SUFFIXES:
+            listing.left_out.append(LeftOut(path, "lies in no class folder"))
         else:
-            scan.strays.append(entry)
-    _check_layout(scan)
-    checked = _check([path for _, path in found], scan, advance)
-    for (class_name, _), picture in zip(found, checked, strict=True):
-        if picture is not None:
-            scan.classes[class_name].append(picture)
-    _check_filled(scan)
+            listing.strays.append(path)
+    _check_layout(listing)
+    listing.remarks += (
+        f"The folder {name!r} counts as a class; if it holds test pictures of the others: "
+        f"--test-dir {root / name}."
+        for name in listing.labels
+        if name.lower() in _READY_MADE and not name.lower().startswith("train")
+    )
+    return listing
+
+
+def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
+    """Look at every file that a source names, as :func:`scan_listing`; classes may come out empty."""
+    scan = Scan(listing.root, {label: [] for label in listing.labels})
+    scan.left_out += listing.left_out
+    scan.strays += listing.strays
+    scan.said += listing.remarks
+    suffixes = Image.registered_extensions()
+    outcomes = looks_at([file.path for file in listing.files])
+    for done, (file, outcome) in enumerate(zip(listing.files, outcomes, strict=True), start=1):
+        path, suffix = file.path, file.path.suffix.lower()
+        promises = suffix in PICTURE_SUFFIXES
+        if isinstance(outcome, Facts):
+            expected = suffixes.get(suffix, outcome.format)
+            if promises and _KIN.get(expected, expected) != _KIN.get(outcome.format, outcome.format):
+                scan.renamed.append(path)
+            if outcome.frames > 1 and outcome.format != "MPO":  # a camera's MPO holds its preview, too
+                scan.animated.append(path)
+            scan.classes[file.label].append(
+                Picture(path, file.name, outcome.sha256, file.group, file.part, outcome)
+            )
+        elif promises or not outcome.startswith("not a picture"):
+            scan.left_out.append(LeftOut(path, outcome))
+        else:
+            scan.strays.append(path)
+        if advance is not None:
+            advance(done, len(listing.files))
     return scan
+
+
+def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
+    """Look at every file that a source names, once, each to its last byte.
+
+    Args:
+        listing: the files.
+        advance: called after each file.
+
+    Raises:
+        DataError: if a class has no picture that can be used.
+    """
+    scan = survey(listing, advance=advance)
+    empty = [label for label, pictures in scan.classes.items() if not pictures]
+    if not empty:
+        return scan
+    folder = listing.root / empty[0]
+    named = {file.path for file in listing.files if file.label == empty[0]}
+    refused = [
+        entry
+        for entry in scan.left_out
+        if entry.path in named or entry.path == folder or folder in entry.path.parents
+    ]
+    why = (
+        f" ({counted(len(refused), 'file')} left out, first {refused[0].path.name}: {refused[0].reason})"
+        if refused
+        else ""
+    )
+    others = f" The same holds for {some(empty[1:])}." if len(empty) > 1 else ""
+    if os.path.isdir(folder):  # noqa: PTH112  # a table may name classes as no folder can be
+        raise DataError(
+            f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
+        )
+    raise DataError(f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}.{others}")
+
+
+def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | None = None) -> Scan:
+    """Look at every file of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`.
+
+    Raises:
+        DataError: as they do.
+    """
+    return scan_listing(walk_classes(root, skip=skip), advance=advance)
 
 
 def scan_files(root: Path) -> Scan:
@@ -137,9 +206,9 @@ def scan_files(root: Path) -> Scan:
         DataError: if the folder is not there, or cannot be opened.
     """
     walk = _Walk(root)
-    pictures = _check(list(walk.files(root)), walk.scan, None)
-    walk.scan.classes[""] = [picture for picture in pictures if picture is not None]
-    return walk.scan
+    walk.listing.labels = [""]
+    walk.listing.files += (Listed(path, _name(path, root), "") for path in walk.files(root))
+    return survey(walk.listing)
 
 
 def picture_files(folder: Path) -> list[Path]:
@@ -168,7 +237,7 @@ def some(names: list[str], most: int = 3) -> str:
 
 
 class _Walk:
-    """A walk through a folder that sees no file twice, and notes in ``scan`` what it cannot see."""
+    """A walk through a folder that sees no file twice, and notes in ``listing`` what it cannot see."""
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
         try:
@@ -181,36 +250,49 @@ class _Walk:
             ) from error
         if not is_folder:
             raise DataError(f"{root} is a file: give a folder of pictures")
-        self.scan = Scan(root)
+        self.listing = Listing(root)
         self._real_root = root.resolve()
         self._skip = _identity(skip) if skip is not None else None
         self._entered = {_identity(root)}
 
-    def entries(self, folder: Path) -> list[Path]:
+    def entries(self, folder: Path) -> list[os.DirEntry[str]]:
         """What a folder holds, sorted by name, without hidden and system entries."""
         try:
-            names = os.listdir(folder)  # noqa: PTH208  # plain names are all that is needed
+            with os.scandir(folder) as found:  # it knows what is a folder, without a look at each entry
+                entries = [entry for entry in found if not _is_hidden(entry.name)]
         except OSError as error:
-            if folder == self.scan.root:
+            if folder == self.listing.root:
                 raise DataError(f"{folder} cannot be opened ({error.strerror}): allow reading it") from error
-            self.scan.left_out.append(LeftOut(folder, f"folder cannot be opened ({error.strerror})"))
+            self.listing.left_out.append(LeftOut(folder, f"folder cannot be opened ({error.strerror})"))
             return []
-        return [folder / name for name in sorted(names, key=name_key) if not _is_hidden(name)]
+        return sorted(entries, key=lambda entry: name_key(entry.name))
 
     def files(self, folder: Path) -> Iterator[Path]:
         """All files below a folder, in the order of their names."""
-        for entry in self.entries(folder):
+        # Not by recursion: folders may be nested deeper than Python's calls.
+        open_ones = [(folder, iter(self.entries(folder)))]
+        while open_ones:
+            place, entries = open_ones[-1]
+            entry = next(entries, None)
+            if entry is None:
+                open_ones.pop()
+                continue
+            path = place / entry.name
             if not _is_folder(entry):
-                if not self._is_link_inside(entry):
-                    yield entry
-            elif self.may_enter(entry):
-                yield from self.files(entry)
+                if not (entry.is_symlink() and self._is_link_inside(path)):
+                    yield path
+            elif self.may_enter(path):
+                open_ones.append((path, iter(self.entries(path))))
 
     def may_enter(self, folder: Path) -> bool:
         """Whether a folder is one to look at: not the skipped one, and not seen under another name."""
         identity = _identity(folder)
         # The links first, so that each is named.
-        if self._is_link_inside(folder) or identity in self._entered or identity == self._skip:
+        if self._is_link_inside(folder):
+            return False
+        if identity is None:
+            return True  # nobody may look there, which is said when it is tried
+        if identity in self._entered or identity == self._skip:
             return False
         self._entered.add(identity)
         return True
@@ -228,7 +310,7 @@ class _Walk:
             return False
         if any(map(_is_hidden, target.relative_to(self._real_root).parts)):
             return False
-        self.scan.left_out.append(LeftOut(path, "link to a place in the same tree"))
+        self.listing.left_out.append(LeftOut(path, "link to a place in the same tree"))
         return True
 
 
@@ -236,11 +318,10 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
-def _is_folder(path: Path) -> bool:
-    # Not Path.is_dir(), which raises where a folder may be listed but not entered.
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        return stat.S_ISDIR(path.stat().st_mode)
-    except OSError:
+        return entry.is_dir()
+    except OSError:  # a link that leads to where nobody may look
         return False
 
 
@@ -252,6 +333,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _name(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix()
+
+
 def _class_name(folder: Path) -> str:
     name = folder.name
     if "\n" in name or "\r" in name or not name.strip(" \t"):
@@ -260,12 +345,11 @@ def _class_name(folder: Path) -> str:
     return name
 
 
-def _check_layout(scan: Scan) -> None:
+def _check_layout(listing: Listing) -> None:
     """Say what is wrong with a tree that cannot be a folder per class."""
-    names = list(scan.classes)
-    root = scan.root
+    names, root = listing.labels, listing.root
     if not names:
-        loose = len(scan.left_out)
+        loose = len(listing.left_out)
         what = f"{counted(loose, 'loose picture')}, but no class folder" if loose else "no class folder"
         raise DataError(f"{root} has {what}: put the pictures of each class into a folder of its own")
     ready_made = {name.lower(): name for name in names if name.lower() in _READY_MADE}
@@ -286,69 +370,7 @@ def _classes_below(folder: Path) -> Path | None:
     """The first folder, downwards through only folders, that holds several."""
     walk = _Walk(folder)
     while True:
-        below = [entry for entry in walk.entries(folder) if _is_folder(entry) and not entry.is_symlink()]
+        below = [entry for entry in walk.entries(folder) if entry.is_dir(follow_symlinks=False)]
         if len(below) != 1:
             return folder if below else None
-        folder = below[0]
-
-
-def _check_filled(scan: Scan) -> None:
-    empty = [name for name, pictures in scan.classes.items() if not pictures]
-    if not empty:
-        return
-    folder = scan.root / empty[0]
-    refused = [entry for entry in scan.left_out if entry.path == folder or folder in entry.path.parents]
-    why = (
-        f" ({counted(len(refused), 'file')} left out, first {refused[0].path.name}: {refused[0].reason})"
-        if refused
-        else ""
-    )
-    others = f" The same holds for {some(empty[1:])}." if len(empty) > 1 else ""
-    raise DataError(
-        f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
-    )
-
-
-def _check(
-    paths: list[Path], scan: Scan, advance: Callable[[int, int], None] | None
-) -> Iterator[Picture | None]:
-    """Check files in parallel, in order; ``None`` for what cannot be used, which is noted in ``scan``."""
-    for done, (path, outcome) in enumerate(zip(paths, _looks(paths), strict=True), start=1):
-        promises = path.suffix.lower() in PICTURE_SUFFIXES
-        if isinstance(outcome, str):
-            if promises or not outcome.startswith("not a picture"):
-                scan.left_out.append(LeftOut(path, outcome))
-            else:
-                scan.strays.append(path)
-            yield None
-        else:
-            header, sha256 = outcome
-            expected = Image.registered_extensions().get(path.suffix.lower(), header.format)
-            if promises and _KIN.get(expected, expected) != _KIN.get(header.format, header.format):
-                scan.renamed.append(path)
-            if header.frames > 1 and header.format != "MPO":  # a camera's MPO holds its preview, too
-                scan.animated.append(path)
-            yield Picture(path, path.relative_to(scan.root).as_posix(), sha256)
-        if advance is not None:
-            advance(done, len(paths))
-
-
-def _looks(paths: list[Path]) -> Iterator[tuple[Header, str] | str]:
-    # Pillow decodes without holding Python's lock, so threads use all cores.
-    with ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 2)) as pool:
-        for start in range(0, len(paths), _PORTION):
-            yield from pool.map(_look, paths[start : start + _PORTION])
-
-
-def _look(path: Path) -> tuple[Header, str] | str:
-    """A picture's header and SHA-256, or the reason why it cannot be used."""
-    if "\n" in str(path) or "\r" in str(path):
-        return "the name has a line break, which a list file cannot hold"
-    try:
-        header = check_pixels(path)
-        with path.open("rb") as file:
-            return header, hashlib.file_digest(file, "sha256").hexdigest()
-    except PictureError as error:
-        return error.reason
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        folder /= below[0].name

@@ -1,112 +1,46 @@
-"""Honest splits: a folder-per-class tree becomes training, validation and test lists.
+"""Honest splits: the pictures of a source become training, validation and test lists.
 
 A picture's place is decided by a hash of the seed and of its name alone, so a split is the same on every
-machine and hardly changes when pictures are added. Byte-equal pictures always stay on one side.
+machine and hardly changes when pictures are added. Pictures that belong together (copies, nearly equal ones,
+those of one patient) always stay on one side.
 """
 
 import hashlib
-import json
-import math
-import re
 import unicodedata
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from fractions import Fraction
-from os.path import lexists  # Path.exists() raises where a folder may not be entered
-from pathlib import Path
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
 
-from hubtune.data.lists import (
-    LABEL_LIST,
-    PADDLECLAS_VALIDATE_LIST,
-    TEST_LIST,
-    TRAIN_LIST,
-    VALIDATE_LIST,
-    encode,
-    labels_text,
-    list_text,
-    relative_to,
-)
+from hubtune.data.amount import NOTHING, Amount, Wish
+from hubtune.data.belonging import expected_leaks, given_groups, joined
+from hubtune.data.crossing import WORDS, find_leaks, leaks_in_words
+from hubtune.data.deal import deal_class, deal_spanning
+from hubtune.data.leaks import Group, find_groups
+from hubtune.data.listing import PARTS, LeftOut
+from hubtune.data.lists import encode
 from hubtune.data.names import class_namer
-from hubtune.data.scan import LeftOut, Picture, Scan, counted, name_key, some
-from hubtune.errors import DataError, MachineError, UsageError
-from hubtune.files import write_atomically
+from hubtune.data.scan import Picture, Scan, counted, name_key, some
+from hubtune.data.split_files import Split
+from hubtune.errors import DataError
 
-SPLIT_FILE = "split.json"
-LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
-_WORDS = {"train": "training", "validate": "validation", "test": "test"}
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
+_GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "given": "given"}
+_TESTED = {
+    "equal": "a copy of it",
+    "near": "nearly the same picture",
+    "given": "another picture of its group",
+}
 
 
-@dataclass(frozen=True)
-class Amount:
-    """How many pictures of a class: a number, or a share of them."""
-
-    count: int = 0
-    share: Fraction | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> "Amount":
-        """Read ``20`` (pictures), ``0.2`` or ``20%`` (a share).
-
-        Raises:
-            UsageError: if it is none of these.
-        """
-        if re.fullmatch(r"\s*\d{1,9}\s*", text):
-            return cls(count=int(text))
-        match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)\s*", text)
-        share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
-        if share is None or share >= 1:
-            raise UsageError(
-                f"{text!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
-            )
-        return cls(share=share)
-
-    def of(self, total: int) -> int:
-        """The number of pictures out of ``total``, a share rounded to the nearest."""
-        return self.count if self.share is None else math.floor(self.share * total + Fraction(1, 2))
-
-    def __bool__(self) -> bool:
-        return bool(self.count or self.share)
-
-
-NOTHING = Amount()
-
-
-@dataclass
-class Split:
-    """A tree divided into lists.
-
-    Attributes:
-        folders: class folders in the order of their labels.
-        labels: display name of each class.
-        lists: ``train``, ``validate``, ``test`` → pictures with their labels.
-        left_over: class folder → pictures that no list asked for.
-        groups: sets of byte-equal pictures, each in one list.
-        left_out: files that are in no list, and why.
-        remarks: what a person should know, one sentence each.
-    """
-
-    folders: list[str]
-    labels: list[str]
-    lists: dict[str, list[tuple[Picture, int]]] = field(
-        default_factory=lambda: {"train": [], "validate": [], "test": []}
-    )
-    left_over: dict[str, int] = field(default_factory=dict)
-    groups: list[list[Picture]] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """Class folder → number of pictures in each list, and left over."""
-        table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
-        for name, pictures in self.lists.items():
-            for _, label in pictures:
-                table[self.folders[label]][name] += 1
-        for folder, number in self.left_over.items():
-            table[folder]["left_over"] = number
-        return table
+def pictures_of(scan: Scan, test_scan: Scan | None = None) -> list[Picture]:
+    """All pictures in the order that groups count them in: class after class, then the test folder's."""
+    return [
+        picture
+        for found in (scan, test_scan)
+        if found is not None
+        for pictures in found.classes.values()
+        for picture in pictures
+    ]
 
 
 def make_split(
@@ -118,289 +52,331 @@ def make_split(
     seed: int = 0,
     labels: dict[str, str] | None = None,
     test_scan: Scan | None = None,
+    groups: Sequence[Group] | None = None,
 ) -> Split:
     """Divide every class at random, by the seed, into training, validation and test pictures.
 
+    Pictures whose source has put them into a list stay there. Where it has no list of its own for what is
+    asked, that is taken from the training pictures.
+
     Args:
-        scan: the tree.
+        scan: the pictures.
         validate: validation pictures per class.
         test: test pictures per class.
         train: training pictures per class; ``None`` takes all the rest.
         seed: another seed gives another split.
         labels: class folder → display name, in the order of the labels.
         test_scan: a separate folder of test pictures, in place of ``test``.
+        groups: what belongs together, as places in :func:`pictures_of`; groups with a common member count as
+            one. Default: the copies that are found, and what the source says.
 
     Raises:
-        DataError: if no picture of the test folder belongs to a class, or it leaves a class without pictures.
+        DataError: if no picture of the test folder belongs to a class, or a class has no training picture.
     """
-    names = labels or {folder: folder for folder in scan.classes}
-    split = Split(list(names), list(names.values()), left_out=list(scan.left_out), remarks=scan.remarks())
-    tested = _place_test_folder(split, test_scan) if test_scan is not None else set()
-    pictures = _without(split, scan, tested)
-    free, bound = _bind_copies(split, pictures)
-    wish = _Wish(validate, test, train, seed)
-    said = {
-        folder: _divide_class(split, label, free[label], bound[label], wish)
-        for label, folder in enumerate(names)
-    }
-    small = {folder: sentence for folder, sentence in said.items() if sentence}
-    split.remarks += list(small.values())[:_MOST_REMARKS]
-    if len(small) > _MOST_REMARKS:
-        split.remarks.append(f"Too small, likewise: {', '.join(map(repr, list(small)[_MOST_REMARKS:]))}.")
-    for entries in split.lists.values():
-        entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
-    return split
-
-
-def _without(split: Split, scan: Scan, tested: set[str]) -> list[tuple[Picture, int]]:
-    """The pictures of the tree with their labels, but for those that the test folder has, too."""
-    kept: list[tuple[Picture, int]] = []
-    for label, folder in enumerate(split.folders):
-        before = len(kept)
-        for picture in scan.classes[folder]:
-            if picture.sha256 in tested:
-                split.left_out.append(LeftOut(picture.path, "the same picture is in the test folder"))
-            else:
-                kept.append((picture, label))
-        if len(kept) == before:
-            raise DataError(
-                f"Every picture of {scan.root / folder} is in the test folder, too: none is left for training"
-            )
-    return kept
-
-
-def _bind_copies(
-    split: Split, pictures: list[tuple[Picture, int]]
-) -> tuple[dict[int, list[list[Picture]]], Counter[int]]:
-    """Find byte-equal pictures, and put those that lie in different classes into the training list.
-
-    On different sides, these would be questions that no classifier can answer right twice.
-
-    Returns:
-        Label → groups of equal pictures, mostly of one, that are free to go to any list; label → number of
-        pictures that are bound to training.
-    """
-    copies = defaultdict(list)
-    for picture, label in [*split.lists["test"], *pictures]:
-        copies[picture.sha256].append((picture, label))
-    in_test_folder = {picture.sha256 for picture, _ in split.lists["test"]}
-    free: dict[int, list[list[Picture]]] = defaultdict(list)
-    bound: Counter[int] = Counter()
-    agreeing, conflicts = 0, []
-    for sha256, members in copies.items():
-        group = [picture for picture, _ in members]
-        conflicting = len({label for _, label in members}) > 1
-        if len(group) > 1:
-            split.groups.append(group)
-            agreeing += not conflicting
-        if conflicting:
-            where = "test" if sha256 in in_test_folder else "training"
-            conflicts.append(
-                f"The same picture lies in different classes: {some([p.name for p in group])}. "
-                f"All are in the {where} list; remove the wrong ones."
-            )
-        if sha256 in in_test_folder:
-            continue
-        if conflicting:
-            split.lists["train"] += members
-            bound.update(label for _, label in members)
-        else:
-            free[members[0][1]].append(group)
-    if agreeing:
-        kept = "each stays in one list" if agreeing > 1 else "it stays in one list"
-        split.remarks.append(f"{counted(agreeing, 'group')} of byte-equal pictures: {kept}.")
-    split.remarks += conflicts[:_MOST_REMARKS]
-    if len(conflicts) > _MOST_REMARKS:
-        split.remarks.append(
-            f"… and {len(conflicts) - _MOST_REMARKS:,} more of these; split.json has all in `groups`."
-        )
-    return free, bound
-
-
-@dataclass(frozen=True)
-class _Wish:
-    """What was asked of every class."""
-
-    validate: Amount
-    test: Amount
-    train: int | None
-    seed: int
-
-
-def _divide_class(
-    split: Split, label: int, groups: list[list[Picture]], bound: int, wish: _Wish
-) -> str | None:
-    """Divide one class; returns what is to be said if it gives less than was asked."""
-    folder = split.folders[label]
-    free = sum(map(len, groups))
-    total = free + bound
-    asked = {"test": wish.test.of(total), "validate": wish.validate.of(total), "train": wish.train or 0}
-    given = _fair_share(asked["test"], asked["validate"], free, bound)
-    given["train"] = free if wish.train is None else max(0, wish.train - bound)
-    got = {"train": bound}
-    rest = sorted(groups, key=lambda group: _lot(wish.seed, folder, group[0].name))
-    for name, number in given.items():
-        taken, rest = _take(rest, number)
-        if name == "train" and not bound and not taken and rest:
-            # Copies stay together: some pictures too many are better than a class that cannot be learned.
-            taken = [min(rest, key=len)]
-            rest = [group for group in rest if group is not taken[0]]
-        split.lists[name] += [(picture, label) for group in taken for picture in group]
-        got[name] = got.get(name, 0) + sum(map(len, taken))
-    if rest:
-        split.left_over[folder] = sum(map(len, rest))
-    missing = [
-        f"{asked[name] or 'any'} in the {_WORDS[name]} list"
-        for name, wanted in (("train", wish.train), ("validate", wish.validate), ("test", wish.test))
-        if got[name] < asked[name] or (wanted and not got[name])
-    ]
-    if not missing:
-        return None
-    has_copies = bound or len(groups) < free
-    copies = ", byte-equal ones among them," if has_copies and sum(asked.values()) < total else ","
-    gives = [f"{got[name]} for {_WORDS[name]}" for name in split.lists if got[name] or name == "train"]
-    return (
-        f"Class {folder!r} has {counted(total, 'picture')}{copies} too few for {' and '.join(missing)}: "
-        f"it gives {', '.join(gives)}."
+    pictures = pictures_of(scan, test_scan)
+    if groups is None:
+        groups = [*find_groups(pictures), *given_groups([picture.group for picture in pictures])]
+    table = _Table(scan, pictures, labels or {folder: folder for folder in scan.classes}, seed)
+    if test_scan is not None:
+        table.place_test_folder(test_scan)
+    has = table.place_parts()
+    together = table.join(groups)
+    table.leave_out_tested(together)
+    table.note_groups(groups, together, divided=bool(has))
+    table.bind_conflicts(groups, together)
+    table.deal(
+        together,
+        Wish(NOTHING if "validate" in has else validate, NOTHING if "test" in has else test, train),
     )
+    return table.finish(groups, together)
 
 
-def _fair_share(test: int, validate: int, free: int, bound: int) -> dict[str, int]:
-    """What a class can give: all that was asked while training keeps a picture, else half of it."""
-    asked = test + validate
-    if asked < free + min(bound, 1):
-        return {"test": test, "validate": validate}
-    for_both = (free + bound) // 2
-    # Validation first: without it no best model can be chosen.
-    for_validation = min(validate, math.ceil(for_both * validate / max(1, asked)))
-    return {"test": min(test, for_both - for_validation), "validate": for_validation}
+class _Table:
+    """All pictures by place, with label and list: ``None`` for none yet, or for what is in no list."""
 
-
-def _take(groups: list[list[Picture]], number: int) -> tuple[list[list[Picture]], list[list[Picture]]]:
-    """Take groups in order until ``number`` pictures are reached, passing over groups that would not fit."""
-    taken, rest, room = [], [], number
-    for group in groups:
-        if len(group) <= room:
-            taken.append(group)
-            room -= len(group)
-        else:
-            rest.append(group)
-    return taken, rest
-
-
-def _lot(seed: int, folder: str, name: str) -> tuple[bytes, str]:
-    """A picture's lot. Unicode forms of one name are one (macOS stores another than Linux)."""
-    text = unicodedata.normalize("NFC", f"{seed}\0{folder}\0{name}")
-    return hashlib.sha256(encode(text)).digest(), name
-
-
-def _place_test_folder(split: Split, scan: Scan) -> set[str]:
-    """Give each picture of the test folder its class, from its folder or its name; returns their sums."""
-    split.left_out += scan.left_out
-    split.remarks += scan.remarks()
-    label_of = class_namer(split.folders, split.labels)
-    tested = set()
-    for picture in scan.classes[""]:
-        label = label_of(picture.name)
-        if label is None:
-            split.left_out.append(LeftOut(picture.path, "no class has this name"))
-        else:
-            split.lists["test"].append((picture, label))
-            tested.add(picture.sha256)
-    if not tested:
-        raise DataError(
-            f"No picture in {scan.root} can be told to belong to a class: name them after their class "
-            f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
+    def __init__(self, scan: Scan, pictures: list[Picture], names: dict[str, str], seed: int) -> None:
+        self.split = Split(
+            list(names), list(names.values()), left_out=list(scan.left_out), remarks=scan.remarks()
         )
-    return tested
+        self._root, self._seed = scan.root, seed
+        self._pictures = pictures
+        numbers = {folder: label for label, folder in enumerate(names)}
+        self._labels: list[int | None] = [
+            numbers.get(folder) for folder, found in scan.classes.items() for _ in found
+        ]
+        self._lists: list[str | None] = [None] * len(self._labels)
+        self._free = [label is not None for label in self._labels]  # to be put into a list
+        self._tests = range(len(self._labels), len(pictures))  # of the test folder
+        self._pool: list[bool] = []  # what is to be divided here, when all others have their lists
+        self._got: list[Counter[str]] = [Counter() for _ in names]  # of the pool, class by class
+        self._after_groups = 0  # the place among the remarks
 
+    def place_test_folder(self, scan: Scan) -> None:
+        """Give each picture of the test folder its class, from its folder or its name."""
+        split = self.split
+        split.left_out += scan.left_out
+        split.remarks += scan.remarks()
+        label_of = class_namer(split.folders, split.labels)
+        for place in self._tests:
+            label = label_of(self._pictures[place].name)
+            self._labels.append(label)
+            self._lists.append("test" if label is not None else None)
+            self._free.append(False)
+            if label is None:
+                split.left_out.append(LeftOut(self._pictures[place].path, "no class has this name"))
+        if not any(self._lists[place] for place in self._tests):
+            raise DataError(
+                f"No picture in {scan.root} can be told to belong to a class: name them after their class "
+                f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
+            )
 
-def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: bool = False) -> list[Path]:
-    """Write the list files, the label list and ``split.json``.
+    def place_parts(self) -> set[str]:
+        """Put validation and test pictures where their source has them; returns which of these it has."""
+        given = set()
+        for place, free in enumerate(self._free):
+            part = self._pictures[place].part
+            if free and part in PARTS[1:]:
+                self._lists[place], self._free[place] = part, False
+                given.add(part)
+        return given
 
-    Args:
-        split: what to write.
-        folder: where; paths in the lists are relative to it.
-        options: the request, as it is to stand in ``split.json``.
-        force: overwrite lists with other content.
-
-    Returns:
-        The files, in the order they were written.
-
-    Raises:
-        UsageError: if lists with other content are there; nothing is written then.
-        MachineError: if the folder cannot be written to.
-    """
-    files = {
-        folder / LIST_FILES[name]: encode(
-            list_text((relative_to(picture.path, folder), label) for picture, label in pictures)
+    def join(self, groups: Sequence[Group]) -> list[Group]:
+        """Groups without a common member, of pictures that have a class."""
+        used = (
+            tuple(place for place in group.members if self._labels[place] is not None) for group in groups
         )
-        for name, pictures in split.lists.items()
-        if pictures or name == "train"
-    }
-    files[folder / LABEL_LIST] = encode(labels_text(split.labels))
-    # Lists of an earlier split would leak into this one's training pictures.
-    stale = [folder / name for name in LIST_FILES.values() if folder / name not in files]
-    if folder / VALIDATE_LIST in stale:
-        stale.append(folder / PADDLECLAS_VALIDATE_LIST)
-    record = folder / SPLIT_FILE
-    is_repetition = _holds(folder / TRAIN_LIST, files[folder / TRAIN_LIST])
-    other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
-    other += [path for path in stale if lexists(path)]
-    files[record] = _split_json(split, folder, options).encode()
-    if lexists(record) and not is_repetition and not _holds(record, files[record]):
-        other.append(record)
-    if other and not force:
-        names = ", ".join(sorted(path.name for path in other))
-        raise UsageError(
-            f"{folder.resolve()} has {names} with other content already: add --force to replace, "
-            "or --out FOLDER to write elsewhere"
+        return joined(
+            Group(members, group.kind)
+            for members, group in zip(used, groups, strict=True)
+            if len(members) > 1
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in stale:
-            path.unlink(missing_ok=True)
-        for path, data in files.items():
-            write_atomically(path, data)
-    except OSError as error:
-        raise MachineError(
-            f"The lists cannot be written to {folder.resolve()} ({error.strerror}): "
-            "choose another folder with --out FOLDER"
-        ) from error
-    return list(files)
+
+    def leave_out_tested(self, together: Sequence[Group]) -> None:
+        """Leave out pictures of the tree that belong to pictures of the test folder."""
+        for group in together:
+            sums = {self._pictures[place].sha256 for place in group.members if place in self._tests}
+            if not sums:
+                continue
+            for place in group.members:
+                if self._free[place]:
+                    self._free[place] = False
+                    picture = self._pictures[place]
+                    what = "the same picture" if picture.sha256 in sums else _TESTED[group.kind]
+                    self.split.left_out.append(LeftOut(picture.path, f"{what} is in the test folder"))
+        self._pool = list(self._free)
+        present = {self._labels[place] for place, free in enumerate(self._free) if free}
+        for label, folder in enumerate(self.split.folders):
+            if label in present:
+                continue
+            if self._tests:
+                raise DataError(
+                    f"Every picture of {self._root / folder} is in the test folder, too: none is left for "
+                    "training"
+                )
+            self.split.remarks.append(
+                f"Class {folder!r} has no training picture: nothing can be learned of it."
+            )
+
+    def bind_conflicts(self, groups: Sequence[Group], together: Sequence[Group]) -> None:
+        """Put copies that lie in different classes, and all that belongs to them, into the training list.
+
+        On different sides, these would be questions that no classifier can answer right twice.
+        """
+        doubted = [
+            group
+            for group in groups
+            if group.kind != "given" and len({self._labels[place] for place in group.members} - {None}) > 1
+        ]
+        self.split.conflicts = [
+            [self._pictures[place] for place in group.members if self._labels[place] is not None]
+            for group in doubted
+        ]
+        touched = {place for group in doubted for place in group.members}
+        for group in together:
+            if touched.isdisjoint(group.members):
+                continue
+            for place in group.members:
+                if self._free[place]:
+                    self._put((place,), "train")
+        said = [self._conflict(group) for group in doubted]
+        self.split.remarks += said[:_MOST_REMARKS]
+        if len(said) > _MOST_REMARKS:
+            self.split.remarks.append(
+                f"… and {len(said) - _MOST_REMARKS:,} more of these; split.json has all in `conflicts`."
+            )
+
+    def _conflict(self, group: Group) -> str:
+        members = [place for place in group.members if self._labels[place] is not None]
+        sums = {self._pictures[place].sha256 for place in members}
+        what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
+        where = [WORDS[name] for name in PARTS if any(self._lists[place] == name for place in members)]
+        lists = f"the {' and '.join(where)} list{'s' * (len(where) > 1)}"
+        names = some([self._pictures[place].name for place in members])
+        return f"{what} in different classes: {names}. All are in {lists}; remove the wrong ones."
+
+    def note_groups(self, groups: Sequence[Group], together: Sequence[Group], *, divided: bool) -> None:
+        """Note the groups, and say how many there are; whether the source has divided them itself."""
+        split = self.split
+        split.groups = [[self._pictures[place] for place in group.members] for group in together]
+        split.group_kinds = [group.kind for group in together]
+        if not together:
+            return
+        kinds = Counter(split.group_kinds)
+        parted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
+        hold = "holds" if len(together) == 1 else "hold"
+        said = (
+            f"{counted(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
+            f"{counted(sum(map(len, split.groups)), 'picture')}"
+        )
+        copies = sum(group.kind != "given" for group in groups)
+        if kinds["given"] and copies:
+            said += f", {counted(copies, 'group')} of copies among them"
+        split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
+        self._after_groups = len(split.remarks)
+
+    def deal(self, together: Sequence[Group], wish: Wish) -> None:
+        """Deal the pictures that are free to the lists."""
+        units, spanning = self._units(together)
+        alone = [sum(map(len, own)) for own in units]
+        spread: Counter[int] = Counter()
+        for unit in spanning:
+            spread.update(self._counts(unit))
+        rooms = [
+            wish.rooms(number + spread[label], self._got[label]["train"])
+            for label, number in enumerate(alone)
+        ]
+        names = list(rooms[0])
+        if spanning:
+            by_list = [{label: rooms[label][name] for label in spread} for name in names]
+            counts = [self._counts(unit) for unit in spanning]
+            dealt = deal_spanning(counts, by_list, {label: alone[label] for label in spread})
+            for unit, own, number in zip(spanning, counts, dealt, strict=True):
+                if number is not None:
+                    self._put(unit, names[number])
+                    for label, count in own.items():
+                        rooms[label][names[number]] -= count
+        for label, groups in enumerate(units):
+            dealt = deal_class([*map(len, groups)], [*rooms[label].values()])
+            for unit, number in zip(groups, dealt, strict=True):
+                if number is not None:
+                    self._put(unit, names[number])
+        everything = [unit for own in (*units, spanning) for unit in own]
+        self._deal_rest([unit for unit in everything if self._lists[unit[0]] is None], wish)
+        self._say_shortages(everything, wish)
+
+    def _deal_rest(self, rest: list[tuple[int, ...]], wish: Wish) -> None:
+        """Put what no other list took into training, or count it as left over."""
+        if wish.train is None:
+            for unit in rest:
+                self._put(unit, "train")
+            return
+        # Groups stay whole: some pictures too many are better than a class that cannot be learned.
+        for unit in sorted(rest, key=len):
+            if any(not self._got[label]["train"] for label in self._counts(unit)):
+                self._put(unit, "train")
+        left_over: Counter[int] = Counter()
+        for unit in rest:
+            if self._lists[unit[0]] is None:
+                left_over.update(self._counts(unit))
+        self.split.left_over = {
+            self.split.folders[label]: count for label, count in sorted(left_over.items())
+        }
+        for label, count in left_over.items():
+            self._got[label]["left over"] = count
+
+    def _units(self, together: Sequence[Group]) -> tuple[list[list[tuple[int, ...]]], list[tuple[int, ...]]]:
+        """The free groups of each class, most of one picture, and those that span classes; in their order."""
+        own: list[list[tuple[int, ...]]] = [[] for _ in self.split.folders]
+        spanning = []
+        grouped: set[int] = set()
+        for group in together:
+            unit = tuple(place for place in group.members if self._free[place])
+            grouped.update(unit)
+            labels = self._counts(unit)
+            if len(labels) > 1:
+                spanning.append(unit)
+            elif unit:
+                own[next(iter(labels))].append(unit)
+        for place, (free, label) in enumerate(zip(self._free, self._labels, strict=True)):
+            if free and label is not None and place not in grouped:
+                own[label].append((place,))
+        return [sorted(found, key=self._lot) for found in own], sorted(spanning, key=self._lot)
+
+    def _lot(self, unit: tuple[int, ...]) -> tuple[bytes, str]:
+        """A group's lot is that of its first picture. Unicode forms of one name are one (macOS's differ)."""
+        first = min(unit, key=lambda place: name_key(self._pictures[place].name))
+        label, name = self._labels[first], self._pictures[first].name
+        assert label is not None  # what is free has a class
+        text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
+        return hashlib.sha256(encode(text)).digest(), name
+
+    def _counts(self, unit: Sequence[int]) -> Counter[int]:
+        return Counter(label for place in unit if (label := self._labels[place]) is not None)
+
+    def _put(self, unit: Sequence[int], name: str) -> None:
+        for place in unit:
+            self._lists[place], self._free[place] = name, False
+        for label, count in self._counts(unit).items():
+            self._got[label][name] += count
+
+    def _say_shortages(self, units: Sequence[tuple[int, ...]], wish: Wish) -> None:
+        sizes: list[list[int]] = [[] for _ in self.split.folders]
+        for unit in units:
+            for label in self._counts(unit) if len(unit) > 1 else ():
+                sizes[label].append(len(unit))
+        small = {}
+        for folder, got, own in zip(self.split.folders, self._got, sizes, strict=True):
+            if sentence := wish.shortage(folder, got, got.total(), own):
+                small[folder] = sentence
+        self.split.remarks += list(small.values())[:_MOST_REMARKS]
+        if len(small) > _MOST_REMARKS:
+            names = ", ".join(map(repr, list(small)[_MOST_REMARKS:]))
+            self.split.remarks.append(f"Fewer than asked, likewise: {names}.")
+
+    def finish(self, groups: Sequence[Group], together: Sequence[Group]) -> Split:
+        """Fill the lists, and say what leaks, or what would have."""
+        split = self.split
+        for place, (name, label) in enumerate(zip(self._lists, self._labels, strict=True)):
+            if name is not None and label is not None:
+                split.lists[name].append((self._pictures[place], label))
+        for entries in split.lists.values():
+            entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
+        split.leaks = find_leaks(self._pictures, self._lists, groups)
+        counts = {name: len(entries) for name, entries in split.lists.items()}
+        split.remarks += leaks_in_words(split.leaks, counts)
+        if not split.leaks:
+            self._expect_leaks(together)
+        return split
+
+    def _expect_leaks(self, together: Sequence[Group]) -> None:
+        """Reckon what a random split of the same sizes would have leaked, and say it after the groups."""
+        split = self.split
+        lists: dict[str, Counter[int]] = {name: Counter() for name in PARTS}
+        totals: Counter[int] = Counter()
+        for got_label, got in enumerate(self._got):
+            totals[got_label] = got.total()
+            for name in lists:
+                lists[name][got_label] = got[name]
+        of_groups = [
+            counts
+            for group in together
+            if (counts := self._counts([place for place in group.members if self._pool[place]])).total() > 1
+        ]
+        measured = {name: lists[name].total() for name in PARTS[1:] if lists[name].total()}
+        if not of_groups or not measured:
+            return
+        split.random_leaks = expected_leaks(of_groups, lists, totals)
+        parted = " and ".join(
+            f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
+            for name, count in measured.items()
+        )
+        what = "copies or group mates" if "given" in split.group_kinds else "copies"
+        split.remarks.insert(
+            self._after_groups,
+            f"A random split of these sizes would have put {what} of {parted} pictures into training, "
+            "on average.",
+        )
 
 
-def _holds(path: Path, content: bytes) -> bool:
-    try:
-        return path.read_bytes() == content
-    except OSError:
-        return False
-
-
-def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
-    document = {
-        "schema_version": 1,
-        "seed": options["seed"],
-        "options": {name: value for name, value in options.items() if name != "seed"},
-        "classes": dict(zip(split.folders, split.labels, strict=True)),
-        "counts": split.counts(),
-        "groups": [[relative_to(picture.path, folder) for picture in group] for group in split.groups],
-        "left_out": [
-            {"path": relative_to(entry.path, folder), "reason": entry.reason} for entry in split.left_out
-        ],
-    }
-    return json.dumps(document, indent=1, ensure_ascii=True) + "\n"
-
-
-def read_groups(folder: Path) -> dict[Path, int]:
-    """Read which pictures belong together, from the ``split.json`` in a folder.
-
-    Returns:
-        The number of its group for each picture that is in one; empty where there is no such file, or none
-        that says it.
-    """
-    try:
-        groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
-        return {folder / name: number for number, group in enumerate(groups) for name in group}
-    except (OSError, ValueError, LookupError, TypeError):
-        return {}
+def _about(number: float) -> str:
+    return "fewer than 1" if number < 0.5 else f"{round(number):,}"

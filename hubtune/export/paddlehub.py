@@ -117,7 +117,7 @@ def _is_package(name: str) -> bool:
 
 
 def _save_network(model: Model, path: Path) -> None:
-    """Write the program of pictures ``[N, 3, h, w]`` → logits ``[N, classes]``, features ``[N, width]``."""
+    """Write the program of pictures ``[N, C, h, w]`` → logits ``[N, classes]``, features ``[N, width]``."""
     classifier, views = model.classifier, model.card.views
     # Some networks take one size only; `whole` gives pictures of any.
     sides = {None if view.fit == "whole" else view.size for view in views}
@@ -128,7 +128,7 @@ def _save_network(model: Model, path: Path) -> None:
         return classifier.head(features), features
 
     try:
-        save_program(Part(classifier, forward), path, side, side)
+        save_program(Part(classifier, forward, channels=views[0].channels), path, side, side)
     except OSError:
         raise
     except Exception as error:  # a network of foreign code can fail in any way

@@ -49,7 +49,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         self.network = paddle.jit.load(str(folder / "network"))
 
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Map prepared pictures ``[N, 3, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
+        """Map prepared pictures ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
         logits, features = self.network(images)
         return logits, features
 
@@ -57,10 +57,11 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         """Prepare a picture for the network, as hubtune does; in the first of the model's views.
 
         Args:
-            image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R.
+            image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R, or
+                ``[h, w, 4]`` with opacity.
 
         Returns:
-            float32 array ``[3, h, w]``.
+            float32 array ``[channels, h, w]``.
 
         Raises:
             PictureError: the picture cannot be read; the message says why.
@@ -124,8 +125,9 @@ def _look(image: Picture, views: Sequence[Preprocessing]) -> list[np.ndarray]:
 def _from_array(image: np.ndarray | None) -> Image.Image:
     if image is None:
         raise PictureError("array", "is None, which cv2.imread returns for a file that it cannot read")
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or image.size == 0:
         raise PictureError(
             "array", f"is {image.dtype} {list(image.shape)}, not uint8 [height, width, 3] as cv2.imread gives"
         )
-    return Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
+    order = [2, 1, 0, 3][: image.shape[2]]
+    return Image.fromarray(np.ascontiguousarray(image[:, :, order]))

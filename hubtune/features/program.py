@@ -18,28 +18,35 @@ Forward = Callable[[paddle.Tensor], Any]
 class Part(nn.Layer):
     """What is computed with a network's parameters: all of it, or a part.
 
-    With a preprocessing it takes pictures as they are arranged, uint8 ``[N, height, width, 3]``, and
+    With a preprocessing it takes pictures as they are arranged, uint8 ``[N, height, width, channels]``, and
     normalises them itself: a quarter of the bytes to hold and to move, and no time of the threads that
-    decode. Without, it takes float32 ``[N, 3, height, width]``.
+    decode. Without, it takes float32 ``[N, channels, height, width]``.
     """
 
     def __init__(
-        self, network: nn.Layer, forward: Forward, preprocessing: Preprocessing | None = None
+        self,
+        network: nn.Layer,
+        forward: Forward,
+        preprocessing: Preprocessing | None = None,
+        *,
+        channels: int = 3,
     ) -> None:
         """Take a part of a network.
 
         Args:
             network: holds the parameters.
-            forward: what is computed from pictures ``[N, 3, height, width]`` with them.
+            forward: what is computed from pictures ``[N, channels, height, width]`` with them.
             preprocessing: whose ``mean`` and ``std`` pictures are normalised by.
+            channels: of the pictures, where there is no preprocessing.
         """
         super().__init__()
         self.network = network
         self._forward = forward
         self.takes_pixels = preprocessing is not None
+        self.channels = channels if preprocessing is None else preprocessing.channels
         if preprocessing is not None:
             for name, values in zip(("scale", "shift"), preprocessing.scale_and_shift, strict=True):
-                self.register_buffer(name, paddle.to_tensor(values.reshape([3, 1, 1])), persistable=False)
+                self.register_buffer(name, paddle.to_tensor(values.reshape([-1, 1, 1])), persistable=False)
 
     # Traced as it stands: Paddle's translation of Python source stumbles over names that are used twice.
     @paddle.jit.not_to_static
@@ -67,9 +74,9 @@ def save_program(part: Part, path: Path, height: int | None, width: int | None, 
     """
     part.eval()
     if part.takes_pixels:
-        images = paddle.static.InputSpec([None, height, width, 3], "uint8", name="images")
+        images = paddle.static.InputSpec([None, height, width, part.channels], "uint8", name="images")
     else:
-        images = paddle.static.InputSpec([None, 3, height, width], "float32", name="images")
+        images = paddle.static.InputSpec([None, part.channels, height, width], "float32", name="images")
     with ExitStack() as stack:
         # Paddle warns of what differed in its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))

@@ -59,8 +59,8 @@ class ModelCard(BaseModel):
     @model_validator(mode="after")
     def _views_are_normalised_alike(self) -> "ModelCard":
         # It is a part of what the engine runs.
-        if any((view.mean, view.std) != (self.views[0].mean, self.views[0].std) for view in self.views):
-            raise ValueError("further_views have another mean or std than preprocessing")
+        if len({(view.mean, view.std, view.channels) for view in self.views}) > 1:
+            raise ValueError("further_views have another mean, std or channels than preprocessing")
         return self
 
     @property
@@ -122,6 +122,7 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
                 f"{folder} does not hold together: {CARD_FILE} describes another head than its weights"
             )
     classifier = Classifier(backbone, len(card.labels), hidden_units=card.hidden_units)
+    classifier.take_channels(card.preprocessing.channels, card.preprocessing.grey_in_colours)
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
     return classifier, card

@@ -212,6 +212,11 @@ def _read_folder(folder: Path, trust_code: bool) -> Resolved:
     pretrained, code = _architecture(folder, description.architecture, trust_code)
     preprocessing = description.preprocessing or preprocessing_of(pretrained.backbone)
     _check_size(file, preprocessing.size, pretrained.backbone)
+    if preprocessing.channels != 3:
+        raise ModelError(
+            f"{file} gives pictures of {preprocessing.channels} channels, and modules take 3: remove "
+            "preprocessing.channels, and say data.channels in the recipe, which adapts the network"
+        )
     return Resolved(
         pretrained,
         preprocessing,

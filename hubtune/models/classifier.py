@@ -7,6 +7,7 @@ import paddle
 from paddle import nn
 
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
+from hubtune.models.channels import adapt_first_layer
 from hubtune.models.layers import pooled
 from hubtune.randomness import generator
 
@@ -14,9 +15,13 @@ _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn
 
 
 class Classifier(nn.Layer):
-    """Pictures ``[N, 3, h, w]`` → class scores (logits) ``[N, num_classes]``.
+    """Pictures ``[N, channels, h, w]`` → class scores (logits) ``[N, num_classes]``.
 
     The pretraining head stays out of it: it is neither run, trained nor saved.
+
+    Attributes:
+        channels: of the pictures; 3 until :meth:`take_channels`.
+        adapted: name of the weight that :meth:`take_channels` has changed; ``None`` for none.
     """
 
     def __init__(
@@ -38,6 +43,8 @@ class Classifier(nn.Layer):
             dropout: share of the features that are left out before the head, in training.
         """
         super().__init__()
+        self.channels = 3
+        self.adapted: str | None = None
         self.backbone = backbone.build(num_classes=1)
         self._stages = backbone.stages(self.backbone)
         unused = head_keys(self.backbone, self._stages)
@@ -53,11 +60,11 @@ class Classifier(nn.Layer):
             parameter.set_value(_first_values(parameter.shape, seed, name))
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Logits ``[N, num_classes]`` of pictures ``[N, 3, h, w]``."""
+        """Logits ``[N, num_classes]`` of pictures ``[N, channels, h, w]``."""
         return self.head(self._dropout(features(self._stages, images)))
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Pooled features ``[N, width]`` of pictures ``[N, 3, h, w]``."""
+        """Pooled features ``[N, width]`` of pictures ``[N, channels, h, w]``."""
         return features(self._stages, images)
 
     @property
@@ -66,7 +73,7 @@ class Classifier(nn.Layer):
         return self._stages[-2].name
 
     def before_last_stage(self, images: paddle.Tensor) -> paddle.Tensor:
-        """What the last stage is given, ``[N, …]``, of pictures ``[N, 3, h, w]``."""
+        """What the last stage is given, ``[N, …]``, of pictures ``[N, channels, h, w]``."""
         for stage in self._stages[:-2]:
             images = stage.forward(images)
         return images
@@ -89,11 +96,29 @@ class Classifier(nn.Layer):
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
 
     def load_trunk(self, network: nn.Layer) -> None:
-        """Copy the trunk's tensors from a network of the same architecture, whatever its head."""
+        """Copy the trunk's tensors from a network of the same architecture, whatever its head.
+
+        Both take three channels.
+        """
         source = network.state_dict()
         for name, tensor in self.state().items():
             if name.startswith("backbone."):
                 tensor.set_value(source[name.removeprefix("backbone.")])
+
+    def take_channels(self, channels: int, grey_in_colours: tuple[np.ndarray, np.ndarray]) -> None:
+        """Adapt the trunk, whose weights are for three channels, to pictures of another number of channels.
+
+        Args:
+            channels: 1, 3 or 4.
+            grey_in_colours: as for :func:`hubtune.models.channels.adapt_first_layer`.
+
+        Raises:
+            ModelError: its first layer is none that can be adapted.
+        """
+        if channels != self.channels:
+            weight = adapt_first_layer(self._stages[0].layers, channels, grey_in_colours).weight
+            self.adapted = next(name for name, tensor in self.named_parameters() if tensor is weight)
+            self.channels = channels
 
     def trained_parameters(self) -> Iterator[tuple[str, str, paddle.Tensor]]:
         """Stage, name and tensor of every parameter that can be trained, stem to head."""
@@ -140,8 +165,8 @@ def run_by_shape(
     """Run a network on pictures that may differ in shape; the rows of the result are in their order.
 
     Args:
-        network: maps ``[N, 3, h, w]`` to ``[N, …]``.
-        arrays: one float32 array ``[3, h, w]`` a picture.
+        network: maps ``[N, channels, h, w]`` to ``[N, …]``.
+        arrays: one float32 array ``[channels, h, w]`` a picture.
     """
     groups = by_shape(arrays)
     results = [network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in groups]

@@ -51,6 +51,12 @@ class PictureSettings(Settings):
     """How a picture becomes the network's input: `crop` scales the short side and cuts the centre; `whole`
     keeps the aspect and cuts nothing; `pad` also fills up to a square; `stretch` ignores the aspect.
     Default: as the module was pretrained."""
+    size: int | None = Field(None, ge=16, le=4096)
+    """Side of the network's input, pixels; smaller is quicker, larger shows more. With `whole`, the long side
+    changes in proportion. Default: as the module was pretrained, mostly 224."""
+    channels: Literal[1, 3, 4] = 3
+    """Of the network's input. `3`: colours; `1`: grey; `4`: colours and opacity, or whatever the pictures'
+    fourth channel holds. The first layer of the pretrained network is adapted."""
     bad_pictures: Literal["skip", "stop"] = "skip"
     """What training does with a picture that cannot be read: leave it out and name it, or stop."""
     max_bad: str | float = "1%"
@@ -58,6 +64,13 @@ class PictureSettings(Settings):
     a share above 1 % is allowed here) cannot be read. `5%` or `0.05`."""
     workers: int = Field(2, ge=1, le=64)
     """Threads that decode pictures; results do not depend on it."""
+
+    @field_validator("channels", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # which Python takes for 1
+            raise PydanticCustomError("not_a_number", "give 1, 3 or 4")
+        return value
 
     @field_validator("max_bad")
     @classmethod

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hubtune.hub.entry import entered
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.plots import draw_plot
@@ -100,12 +101,14 @@ def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
         classes: how many there are.
 
     Raises:
-        UsageError: if the rules do not fit the network.
+        UsageError: if the rules, or the settings for pictures, do not fit the network.
         ModelError: if there is no such module.
     """
     config = recipe.config()
     module = Module(recipe.module.name, weights=None, trust_code=recipe.module.trust_code)
     classifier = Classifier(module.backbone, classes, hidden_units=config.hidden_units)
+    view = entered(module.name, module.preprocessing, module.backbone, config)
+    classifier.take_channels(view.channels, view.grey_in_colours)
     named = [Named(*entry) for entry in classifier.trained_parameters()]
     method = method_of(config, named, config.rate)
     span = Span(config.epochs, pictures, config.pictures_per_step)

@@ -4,7 +4,6 @@ The problem is scikit-learn's ``LogisticRegression``, and so is the method (L-BF
 out here because importing scikit-learn takes a tenth of a small run, and its solver copies all features.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ import numpy as np
 from scipy.optimize import minimize
 from threadpoolctl import threadpool_limits
 
+from hubtune.data.folds import Fold
 from hubtune.errors import DataError
-from hubtune.randomness import generator
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse strengths of L2 regularisation that may be tried; features have unit variance."""
@@ -31,9 +30,6 @@ _FINER = 10**0.5  # around the best of them, what lies between is tried, too
 _WORTH_THREADS = 4_000_000
 # More rows than these are gone through in parts, so that no second copy of all of them is needed.
 _ROWS_AT_ONCE = 8192
-
-Fold = tuple[np.ndarray, np.ndarray]
-"""Indices of the rows to fit, and of those to test."""
 
 
 @dataclass(frozen=True)
@@ -65,43 +61,6 @@ class LinearHead:
     bias: np.ndarray
 
 
-def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed: int) -> list[Fold]:
-    """Divide rows for stratified cross-validation.
-
-    Args:
-        labels: class of each row.
-        groups: rows of the same group are copies of one picture, and stay in one fold.
-        folds: so many folds; fewer where the largest class has fewer rows.
-        seed: decides the folds.
-
-    Returns:
-        The folds in which something can be tested: a class whose rows are all held out cannot be answered.
-        Empty where the classes are too small.
-    """
-    counts = np.unique(labels, return_counts=True)[1]
-    if (counts > 1).sum() < 2:
-        return []
-    members: dict[object, list[int]] = {}
-    for row in generator(seed, "folds").permutation(len(labels)).tolist():
-        members.setdefault(groups[row], []).append(row)
-    fold_of = np.empty(len(labels), dtype=np.int64)
-    filled: list[Counter[int]] = [Counter() for _ in range(min(folds, int(counts.max())))]
-    # Large groups first, while there is room to even them out.
-    for rows in sorted(members.values(), key=len, reverse=True):
-        own = Counter(labels[rows].tolist())
-        [(most, _)] = own.most_common(1)
-        number = min(range(len(filled)), key=lambda n: (filled[n][most], filled[n].total()))
-        filled[number] += own
-        fold_of[rows] = number
-    parts = []
-    for number in range(len(filled)):
-        fitted, tested = np.flatnonzero(fold_of != number), np.flatnonzero(fold_of == number)
-        answerable = tested[np.isin(labels[tested], labels[fitted])]
-        if len(answerable) and len(np.unique(labels[fitted])) > 1:
-            parts.append((fitted, answerable))
-    return parts
-
-
 def cross_validate(
     features: np.ndarray,
     labels: np.ndarray,
@@ -117,7 +76,7 @@ def cross_validate(
     Args:
         features: pooled features ``[N, width]``.
         labels: class of each row.
-        folds: as :func:`make_folds` gives them; at least one.
+        folds: as :func:`~hubtune.data.folds.make_folds` gives them; at least one.
         balance: whether each class counts the same, however many rows it has.
         check: called between solutions; may raise to stop.
     """

@@ -175,6 +175,8 @@ def _what(
     ]
     if fixed is not None:
         facts.append(f"{fixed} threads")
+    if classifier.channels != 3:
+        facts.append(f"{classifier.channels} channels")
     return ", ".join(facts)
 
 
@@ -210,7 +212,7 @@ def _time_step(
 ) -> tuple[StepPace, float]:
     """The pace of a step, and the share of its time that the main thread had a core for."""
     random = np.random.default_rng(0)
-    images = paddle.to_tensor(random.standard_normal((count, 3, *shape)).astype(np.float32))
+    images = paddle.to_tensor(random.standard_normal((count, classifier.channels, *shape)).astype(np.float32))
     labels = paddle.to_tensor(np.zeros(count, np.int64))
     trained = [tensor for _, _, tensor in classifier.trained_parameters()]
     start, start_on_core = time.perf_counter(), time.thread_time()

@@ -124,7 +124,8 @@ class RunFolder:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
         # Of a run that was killed before it had saved anything.
-        for name in ("skipped.csv", _RANGE_TEST, Path(_RANGE_TEST).with_suffix(".png"), "nan_report.json"):
+        curve = Path(_RANGE_TEST).with_suffix(".png")
+        for name in ("skipped.csv", "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
             (self.path / name).unlink(missing_ok=True)
         self.remove_candidates()
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")

@@ -1,20 +1,27 @@
 """The pictures of a run that could not be read."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from hubtune.data.image import PictureError, check_header
+from hubtune.data.image import PictureError, check_ends
 from hubtune.data.lists import Example
 from hubtune.data.loader import load_batches
 from hubtune.errors import DataError
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig, parse_share
+from hubtune.recipe.wording import escaped
 from hubtune.train.run_folder import RunFolder
 
 _MANY_BAD = 50
-# A header takes 40 µs, nearly all of it under Python's lock: threads hide the delay of a network share, but
+# Lines about bad pictures, and names in a line: skipped.csv has them all.
+_MOST_REASONS, _MOST_NAMES = 8, 3
+# A look takes 45 µs, nearly all of it under Python's lock: threads hide the delay of a network share, but
 # handed out one by one, pictures take three times as long as without threads.
 _IN_A_ROW = 128
+
+T = TypeVar("T")
 
 
 class Skipped:
@@ -32,11 +39,14 @@ class Skipped:
         self._examples = examples
         self._config = config
         self._total = sum(map(len, examples.values()))
-        # A resumed run goes on with what it has found before.
-        self._entries = {(name, path): reason for name, path, reason in run.read_skipped()}
+        # A resumed run goes on with what it has found before, but for one that is to stop at each of them.
+        known = [] if config.bad_pictures == "stop" else run.read_skipped()
+        self._entries = {(name, path): reason for name, path, reason in known}
 
     def check_headers(self, check: Callable[[], None]) -> None:
-        """Look at the header of every listed picture: most bad ones are known before the first step.
+        """Look at both ends of every listed file: nearly all bad ones are known before the first step.
+
+        What is wrong is logged in a line for each reason.
 
         Args:
             check: called between pictures; may raise to stop.
@@ -45,21 +55,20 @@ class Skipped:
             DataError: if the recipe says to stop, or too many are bad.
         """
         listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
-        errors = _header_errors([path for _, path in listed], self._config.workers + 2)
+        errors = in_rows([path for _, path in listed], _error_of, self._config.workers + 2)
         bad = []
         for (name, _), error in zip(listed, errors, strict=True):
             check()
             if error and (name, error.path) not in self._entries:
                 bad.append((name, error))
+        self._entries |= {(name, error.path): error.reason for name, error in bad}
+        self._save()
+        _tell(bad)
         if bad and self._config.bad_pictures == "stop":
             raise DataError(
                 f"{len(bad)} of {self._total} pictures cannot be read, first {bad[0][1]}: repair or remove "
                 "them (hubtune split leaves them out), or go on without them: -o data.bad_pictures=skip"
             )
-        for name, error in bad:
-            self._entries[name, error.path] = error.reason
-            logger.warning("left out of %s: %s", name, error)
-        self._save()
         self._check_limit()
 
     def add(self, name: str, error: PictureError) -> None:
@@ -71,11 +80,16 @@ class Skipped:
         if (name, error.path) in self._entries:
             return
         self._entries[name, error.path] = error.reason
-        logger.warning("left out of %s: %s", name, error)
+        logger.warning("left out of %s: %s", name, escaped(str(error)))
         self._save()
         if self._config.bad_pictures == "stop":
             raise DataError(f"{error}: repair or remove it, or go on without it: -o data.bad_pictures=skip")
         self._check_limit()
+
+    def counts(self) -> dict[str, int]:
+        """How many pictures of each list could not be read so far."""
+        found = Counter(name for name, _ in self._entries)
+        return {name: found[name] for name in self._examples}
 
     def _save(self) -> None:
         # Sorted: the order in which they are found depends on where a run was interrupted.
@@ -85,37 +99,65 @@ class Skipped:
 
     def _check_limit(self) -> None:
         bad, share = len(self._entries), parse_share(self._config.max_bad)
-        if bad > share * self._total or (bad > _MANY_BAD and share <= 0.01):
-            (_, path), reason = next(iter(self._entries.items()))
+        if not (bad > share * self._total or (bad > _MANY_BAD and share <= 0.01)):
+            return
+        (_, path), reason = next(iter(self._entries.items()))
+        told = f"{bad} of {self._total} pictures cannot be read (first: {path}: {reason})"
+        if bad == self._total and set(self._entries.values()) == {"no such file"}:
             raise DataError(
-                f"{bad} of {self._total} pictures cannot be read (first: {path}: {reason}), more than "
-                f"data.max_bad allows. Repair or remove them (hubtune split leaves them out), or allow more: "
-                f"-o data.max_bad={-(-bad * 100 // self._total)}%"
+                f"{told}: have the pictures been moved? Paths in lists start at the lists' folder; move them "
+                "back, or run hubtune split again"
             )
+        enough = max(2, -(-bad * 100 // self._total))  # at 1 %, more than 50 are too many all the same
+        raise DataError(
+            f"{told}, more than data.max_bad allows; {self._run.path / 'skipped.csv'} has them all. Repair "
+            f"or remove them (hubtune split leaves them out), or allow more: -o data.max_bad={enough}%"
+        )
 
 
-def _header_errors(paths: Sequence[Path], threads: int) -> Iterator[PictureError | None]:
-    """What is wrong with the header of each picture, in order."""
+def in_rows(paths: Sequence[Path], look: Callable[[Path], T], threads: int) -> Iterator[T]:
+    """What a quick look at each file finds, in order; the looks are taken in threads.
+
+    Args:
+        paths: the files.
+        look: called in any thread; raises nothing.
+        threads: how many.
+
+    Raises:
+        MachineError: if a file's disk or network share does not answer.
+    """
     rows = [paths[start : start + _IN_A_ROW] for start in range(0, len(paths), _IN_A_ROW)]
-    # The loader does not wait for ever for a disk or share that does not answer.
+    # The loader does not wait for ever.
     loaded = load_batches(
         [row[0] for row in rows],
         [[index] for index in range(len(rows))],
-        lambda index: _errors_in_a_row(rows[index]),
+        lambda index: [look(path) for path in rows[index]],
         workers=threads,
     )
     for batch in loaded:
-        for errors in batch.arrays:
-            yield from errors
+        for found in batch.arrays:
+            yield from found
 
 
-def _errors_in_a_row(paths: Sequence[Path]) -> list[PictureError | None]:
-    return [_header_error(path) for path in paths]
-
-
-def _header_error(path: Path) -> PictureError | None:
+def _error_of(path: Path) -> PictureError | None:
     try:
-        check_header(path)
+        check_ends(path)
     except PictureError as error:
         return error
     return None
+
+
+def _tell(bad: Sequence[tuple[str, PictureError]]) -> None:
+    """Log what is wrong, the commonest reason first."""
+    by_reason: dict[str, list[tuple[str, PictureError]]] = defaultdict(list)
+    for name, error in bad:
+        by_reason[error.reason].append((name, error))
+    reasons = sorted(by_reason, key=lambda reason: -len(by_reason[reason]))
+    for reason in reasons[:_MOST_REASONS]:
+        found = by_reason[reason]
+        lists = ", ".join(f"{count:,} {name}" for name, count in Counter(name for name, _ in found).items())
+        names = ", ".join(error.path for _, error in found[:_MOST_NAMES])
+        more = f" and {len(found) - _MOST_NAMES:,} more" if len(found) > _MOST_NAMES else ""
+        logger.warning("left out (%s): %s: %s%s", lists, escaped(reason), escaped(names), more)
+    if rest := sum(len(by_reason[reason]) for reason in reasons[_MOST_REASONS:]):
+        logger.warning("left out for other reasons: %d; skipped.csv has them all", rest)

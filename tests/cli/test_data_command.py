@@ -13,12 +13,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hubtune.cli.data import command
+from hubtune.data.amount import Amount
 from hubtune.data.augment import augmented, read_picture
 from hubtune.data.dataset import ListDataset
 from hubtune.data.lists import labels_text, list_text
 from hubtune.data.preprocessing import Preprocessing
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import HubtuneError
 from hubtune.randomness import generator
 from hubtune.recipe.augment import PRESETS, AugmentSettings
@@ -126,6 +128,17 @@ def test_mixed_pictures_are_in_the_last_rows_with_their_shares(pics, drawn):
         shares = [*map(int, re.findall(r"\d+", cell.caption))]
         assert sum(shares) == 100 and shares == sorted(shares, reverse=True)
     assert any("+" in cell.caption for cell in last[0])
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_channels_and_size_are_those_of_the_recipe(pics, tmp_path, drawn, channels):
+    file = recipe(tmp_path, pics, "augment: strong", data=f", channels: {channels}, size: 24")
+    shown = json.loads(preview(file, "--json").stdout)
+    assert (shown["preprocessing"]["size"], shown["preprocessing"]["channels"]) == (24, channels)
+    assert drawn.title == f"r.yaml: crop 24 {'grey' if channels == 1 else 'with opacity'}, seed 0"
+    assert {(cell.picture.size, cell.picture.mode) for cell in drawn.cells} == {((24, 24), "RGB")}
+    if channels == 1:
+        assert all((np.ptp(np.asarray(cell.picture), axis=2) == 0).all() for cell in drawn.cells)
 
 
 def recipe(base, pics, train="", module="digitnet", data=""):

@@ -91,7 +91,7 @@ def test_a_folder_without_lists_is_split_into_the_run(pics, tmp_path, run_hubtun
     before = sorted(path.name for path in tmp_path.iterdir())
     done = run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path)
     assert _json(done)["test"]["count"] == 4
-    assert "No lists beside pics" in done.stderr
+    assert "No lists for pics yet: 18 for training, 2 for validation, 4 for the test" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "runs"])
     again = _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
     assert again["run"] == "runs/pics-2"

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,14 @@ def test_a_tree_becomes_classes(pics):
 
 def test_the_order_of_the_file_system_does_not_matter(pics, monkeypatch):
     expected = scan_classes(pics)
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda folder: sorted(listdir(folder), reverse=True))
+    scandir = os.scandir
+
+    @contextmanager
+    def backwards(folder):
+        with scandir(folder) as entries:
+            yield iter(sorted(entries, key=lambda entry: entry.name, reverse=True))
+
+    monkeypatch.setattr(os, "scandir", backwards)
     assert scan_classes(pics) == expected
 
 
@@ -211,14 +218,14 @@ def test_a_named_pipe_does_not_hang_the_scan(pics):
 def test_a_folder_that_cannot_be_opened_is_named(pics, monkeypatch):
     # Not by chmod: the tests may run as root, whom it does not stop.
     (pics / "cat" / "locked").mkdir()
-    listdir = os.listdir
+    scandir = os.scandir
 
     def guarded(folder):
         if Path(folder).name == "locked":
             raise PermissionError(13, "Permission denied")
-        return listdir(folder)
+        return scandir(folder)
 
-    monkeypatch.setattr(os, "listdir", guarded)
+    monkeypatch.setattr(os, "scandir", guarded)
     assert left_out(scan_classes(pics)) == {"cat/locked": "folder cannot be opened (Permission denied)"}
     (pics.parent / "locked").mkdir()
     expected = f"{pics.parent / 'locked'} cannot be opened (Permission denied): allow reading it"
@@ -308,3 +315,19 @@ def test_scanning_writes_nothing(pics):
     before = sorted((path, path.stat().st_mtime_ns) for path in pics.rglob("*"))
     scan_classes(pics)
     assert sorted((path, path.stat().st_mtime_ns) for path in pics.rglob("*")) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no paths so long")
+def test_folders_may_be_nested_deeper_than_calls(pics):
+    deep = pics / "cat"
+    for _ in range(1010):
+        deep /= "d"
+        deep.mkdir()
+    shutil.copy(pics / "cat" / "000.png", deep)
+    try:
+        assert len(scan_classes(pics).classes["cat"]) == 4
+    finally:
+        # Here, as pytest goes by recursion, too.
+        (deep / "000.png").unlink()
+        for folder in [deep, *deep.parents][:1010]:
+            folder.rmdir()

@@ -5,16 +5,22 @@ import os
 import shutil
 import sys
 from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubtune.data.amount import NOTHING, Amount
 from hubtune.data.dataset import LIST_NAMES, ListDataset
-from hubtune.data.scan import LeftOut, Picture, Scan, scan_classes, scan_files
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.leaks import Group
+from hubtune.data.listing import LeftOut
+from hubtune.data.scan import Picture, Scan, scan_classes, scan_files
+from hubtune.data.split import make_split, pictures_of
+from hubtune.data.split_files import read_groups, write_split
 from hubtune.errors import DataError, MachineError, UsageError
 
 ROOT = Path("pics")
@@ -228,7 +234,7 @@ def test_a_class_too_small_for_the_training_number_is_named():
 def test_of_many_small_classes_all_are_named():
     split = make_split(imagined({f"c{number}": 2 for number in range(13)}), validate=Amount(5))
     assert len(split.remarks) == 11
-    assert split.remarks[-1] == "Too small, likewise: 'c10', 'c11', 'c12'."
+    assert split.remarks[-1] == "Fewer than asked, likewise: 'c10', 'c11', 'c12'."
 
 
 def test_copies_are_told_and_conflicts_named():
@@ -237,7 +243,9 @@ def test_copies_are_told_and_conflicts_named():
         validate=Amount(1),
     )
     assert split.remarks == [
-        "1 group of byte-equal pictures: it stays in one list.",
+        "3 groups of pictures that belong together (3 byte-equal) hold 6 pictures; each stays in one list.",
+        "A random split of these sizes would have put copies of 1 of 3 validation pictures into training, "
+        "on average.",
         "The same picture lies in different classes: b/000.jpg, c/001.jpg. All are in the training list; "
         "remove the wrong ones.",
         "The same picture lies in different classes: b/004.jpg, c/000.jpg. All are in the training list; "
@@ -250,12 +258,195 @@ def test_copies_are_told_and_conflicts_named():
     ]
 
 
+def near(*groups):
+    return [Group(members, "near") for members in groups]
+
+
+def test_groups_of_other_kinds_stay_together_also_through_one_another():
+    scan = imagined({"a": 20, "b": 20})
+    groups = [
+        *near((0, 1), (21, 22)),
+        Group((1, 2), "equal"),
+        Group((2, 23), "given"),
+        Group((22, 23), "near"),
+    ]
+    for seed in range(10):
+        split = make_split(scan, validate=Amount(6), test=Amount(6), seed=seed, groups=groups)
+        assert [[picture.name[:5] for picture in group] for group in split.groups] == [
+            ["a/000", "a/001", "a/002", "b/001", "b/002", "b/003"]
+        ]
+        assert split.group_kinds == ["given"]
+        assert len({place_of(split)[picture.name] for picture in split.groups[0]}) == 1
+        assert split.counts()["a"] == {"train": 8, "validate": 6, "test": 6, "left_over": 0}
+
+
+def test_nearly_the_same_picture_in_different_classes_is_trained_on_with_all_that_belongs_to_it():
+    scan = imagined({"a": 10, "b": 10})
+    groups = [*near((3, 14)), Group((14, 15), "given")]
+    for seed in range(5):
+        split = make_split(scan, validate=Amount(4), seed=seed, groups=groups)
+        places = place_of(split)
+        assert {places[name] for name in ("a/003.jpg", "b/004.jpg", "b/005.jpg")} == {"train"}
+        assert [[picture.name for picture in group] for group in split.conflicts] == [
+            ["a/003.jpg", "b/004.jpg"]
+        ]
+        assert split.remarks[-1] == (
+            "Nearly the same picture lies in different classes: a/003.jpg, b/004.jpg. All are in the "
+            "training list; remove the wrong ones."
+        )
+
+
+def test_a_given_group_may_span_classes_without_a_doubt_about_its_labels():
+    split = make_split(imagined({"a": 9, "b": 9}), validate=Amount(3), groups=[Group((0, 9), "given")])
+    assert split.conflicts == []
+    assert split.counts()["a"]["validate"] == split.counts()["b"]["validate"] == 3
+
+
+def test_counts_are_exact_though_only_one_way_of_dealing_leads_there():
+    sizes = [7, 5, 5, 4, 4, 3]
+    scan = imagined({"a": sum(sizes), "b": 9})
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    groups = near(*(tuple(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)))
+    for seed in range(10):
+        split = make_split(scan, validate=Amount(10), test=Amount(11), seed=seed, groups=groups)
+        assert split.counts()["a"] == {"train": 7, "validate": 10, "test": 11, "left_over": 0}
+
+
+def test_a_group_of_half_a_class_stays_in_training():
+    groups = near(tuple(range(50)), (50, 51), (52, 53, 54))
+    split = make_split(imagined({"a": 100, "b": 20}), validate=Amount(20), test=Amount(20), groups=groups)
+    assert split.counts()["a"] == {"train": 60, "validate": 20, "test": 20, "left_over": 0}
+    assert place_of(split)["a/000.jpg"] == "train"
+
+
+def test_the_leaks_of_a_random_split_are_the_mean_of_many():
+    scan = imagined({"a": 12, "b": 10})
+    groups = [*near((0, 1), (2, 3, 4)), Group((5, 12, 13), "given")]
+    split = make_split(scan, validate=Amount(4), test=Amount(1), groups=groups)
+    random = Random(0)
+    found = Counter()
+    for _ in range(4000):
+        lists = {}
+        for start, count in ((0, 12), (12, 10)):
+            parts = ["validate"] * 4 + ["test"] + ["train"] * (count - 5)
+            random.shuffle(parts)
+            lists |= {start + number: part for number, part in enumerate(parts)}
+        for group in groups:
+            members = [lists[place] for place in group.members]
+            found.update(part for part in members if "train" in members)
+    for name in ("validate", "test"):
+        assert split.random_leaks[name] == pytest.approx(found[name] / 4000, rel=0.1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4),
+    links=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans()), max_size=60),
+    wish=WISHES,
+)
+def test_whatever_belongs_together_every_group_is_on_one_side_and_no_list_too_long(sizes, links, wish):
+    scan = imagined({f"c{number}": size for number, size in enumerate(sizes)})
+    count = sum(sizes)
+    groups = [
+        Group(tuple(sorted({one % count, other % count})), "given" if given else "near")
+        for one, other, given in links
+        if one % count != other % count
+    ]
+    split = make_split(scan, **wish, groups=groups)
+    where = place_of(split)
+    pictures = pictures_of(scan)
+    for group in groups:
+        assert len({where.get(pictures[place].name) for place in group.members}) == 1
+    for number, (folder, size) in enumerate(zip(scan.classes, sizes, strict=True)):
+        counts = split.counts()[folder]
+        assert sum(counts.values()) == size == len(scan.classes[f"c{number}"])
+        assert counts["train"] >= 1
+        assert all(counts[name] <= wish[name].of(size) for name in ("validate", "test"))
+    assert split.leaks == []
+
+
+def test_the_order_in_which_groups_are_found_does_not_matter():
+    scan = imagined({"a": 30, "b": 30})
+    groups = [*near((0, 5), (6, 7, 31), (40, 41)), Group((7, 8), "given")]
+    one = make_split(scan, validate=Amount(10), groups=groups)
+    other = make_split(scan, validate=Amount(10), groups=groups[::-1])
+    assert lists(one) == lists(other) and one.groups == other.groups and one.group_kinds == other.group_kinds
+
+
+def parted(classes):
+    """A scan of a source that has put its pictures into lists: class → list of each picture."""
+    scan = imagined({name: len(parts) for name, parts in classes.items()})
+    for name, parts in classes.items():
+        scan.classes[name] = [
+            replace(picture, part=part) for picture, part in zip(scan.classes[name], parts, strict=True)
+        ]
+    return scan
+
+
+def test_pictures_stay_in_the_lists_of_their_source_and_its_leaks_are_told():
+    scan = parted({"a": ["train"] * 6 + ["validate"] * 3 + ["test"], "b": ["train"] * 6 + ["validate"] * 3})
+    groups = [*near((0, 6), (7, 9)), Group((10, 16), "given")]
+    split = make_split(scan, validate=Amount(1), groups=groups)
+    assert split.counts() == {
+        "a": {"train": 6, "validate": 3, "test": 1, "left_over": 0},
+        "b": {"train": 6, "validate": 3, "test": 0, "left_over": 0},
+    }
+    assert [(leak.picture.name, leak.part, leak.beside, leak.kind) for leak in split.leaks] == [
+        ("a/006.jpg", "validate", "train", "near"),
+        ("b/006.jpg", "validate", "train", "given"),
+        ("a/009.jpg", "test", "validate", "near"),
+    ]
+    assert split.remarks[-2:] == [
+        "2 of 6 validation pictures have copies or group mates in the training list (1 nearly equal, 1 of a "
+        "group that was given).",
+        "1 of 1 test picture has copies in the validation list (1 nearly equal).",
+    ]
+
+
+def test_a_validation_list_that_the_source_lacks_is_taken_from_its_training_pictures():
+    scan = parted({"a": ["train"] * 9 + ["test"], "b": ["train"] * 9 + ["test"]})
+    split = make_split(scan, validate=Amount(3), groups=near((0, 1, 2)))
+    assert split.counts()["a"] == {"train": 6, "validate": 3, "test": 1, "left_over": 0}
+    assert len({place_of(split)[f"a/00{number}.jpg"] for number in range(3)}) == 1
+
+
+def test_a_class_that_the_source_trains_nothing_of_is_named():
+    split = make_split(parted({"a": ["train"] * 3, "b": ["test"] * 3}), validate=NOTHING)
+    assert split.remarks == ["Class 'b' has no training picture: nothing can be learned of it."]
+
+
+def test_copies_of_test_pictures_are_left_out_whatever_ties_them():
+    scan = imagined({"a": 5, "b": 5})
+    loose = loose_files(("a.jpg", "x"), ("b.jpg", "y"))
+    split = make_split(
+        scan, validate=Amount(1), test_scan=loose, groups=[*near((0, 10)), Group((5, 11), "given")]
+    )
+    assert [(entry.path.name, entry.reason) for entry in split.left_out] == [
+        ("000.jpg", "nearly the same picture is in the test folder"),
+        ("000.jpg", "another picture of its group is in the test folder"),
+    ]
+
+
+def test_groups_read_back_from_the_file(drawn, tmp_path):
+    write_split(
+        make_split(scan_classes(drawn), validate=Amount(1), groups=near((0, 1), (4, 6))),
+        tmp_path,
+        {"seed": 0},
+    )
+    assert read_groups(tmp_path) == {
+        tmp_path / "pics" / "cat" / "000.png": 0,
+        tmp_path / "pics" / "cat" / "001.png": 0,
+        tmp_path / "pics" / "dog" / "000.png": 1,
+        tmp_path / "pics" / "dog" / "002.png": 1,
+    }
+
+
 def test_copies_that_fit_no_list_are_the_reason_given():
     split = make_split(imagined({"a": ["x"] * 6 + ["y"] * 3, "b": 9}), validate=Amount(2))
     assert split.counts()["a"] == {"train": 9, "validate": 0, "test": 0, "left_over": 0}
     assert split.remarks[-1] == (
-        "Class 'a' has 9 pictures, byte-equal ones among them, too few for 2 in the validation list: "
-        "it gives 9 for training."
+        "Class 'a' has 9 pictures in groups of up to 6 that stay together, which do not come to 2 in the "
+        "validation list: it gives 9 for training."
     )
 
 
@@ -330,10 +521,10 @@ def test_a_picture_that_is_tested_as_two_classes_is_named():
     split = make_split(
         imagined({"a": 3, "b": 3}), validate=Amount(1), test_scan=loose_files(("a.jpg", "x"), ("b.jpg", "x"))
     )
-    assert split.remarks == [
+    assert split.remarks[-1] == (
         "The same picture lies in different classes: a.jpg, b.jpg. All are in the test list; "
         "remove the wrong ones."
-    ]
+    )
 
 
 @pytest.fixture
@@ -378,6 +569,9 @@ def test_split_json_holds_what_was_done(drawn, tmp_path):
             "dog": {"train": 4, "validate": 1, "test": 0, "left_over": 0},
         },
         "groups": [["pics/dog/000.png", "pics/dog/copy.png"]],
+        "group_kinds": ["equal"],
+        "conflicts": [],
+        "random_split_leaks": {"validate": 0.4, "test": 0.0},
         "left_out": [{"path": "pics/cat/bad.jpg", "reason": "empty file (0 bytes)"}],
     }
 

@@ -11,9 +11,11 @@ import pytest
 from paddle import nn
 
 import hubtune
+from hubtune.data.amount import Amount
 from hubtune.data.preprocessing import Preprocessing, look
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import MachineError
 from hubtune.features import engine as engines
 from hubtune.features.engine import TOLERANCES, LazyEngine, start_engine

@@ -346,6 +346,8 @@ data:
   test: null
   labels: null
   fit: null
+  size: null
+  channels: 3
   bad_pictures: skip
   max_bad: 1%
   workers: 2

@@ -5,8 +5,9 @@ import warnings
 import numpy as np
 import pytest
 
+from hubtune.data.folds import make_folds
 from hubtune.errors import DataError
-from hubtune.train.head import STRENGTHS, cross_validate, fit_head, make_folds
+from hubtune.train.head import STRENGTHS, cross_validate, fit_head
 
 
 def _features(count=60, width=20, classes=3, distance=3.0, seed=0):

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 from hubtune.errors import StoppedError
 from hubtune.train.interrupt import StopRequested
 from hubtune.train.observer import Observer, Observers

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from conftest import draw_tree
 
+from hubtune.data.amount import Amount
 from hubtune.data.scan import scan_classes
-from hubtune.data.split import Amount, make_split, write_split
+from hubtune.data.split import make_split
+from hubtune.data.split_files import write_split
 
 # Trains in a process of its own and, where asked to, kills it at a step.
 _PROGRAM = """

@@ -1,0 +1,311 @@
+"""``hubtune scan``."""
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hubtune.cli.answers import check_target, named_weights, trust_option, weights_option
+from hubtune.cli.found import quoted
+from hubtune.cli.output import SCHEMA_VERSION, on_terminal, say, shown
+from hubtune.cli.tables import print_table
+from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.log import show_on_stderr
+
+if TYPE_CHECKING:
+    from hubtune.data.findings import Doubt, Finding, Item
+    from hubtune.data.leaks import Group
+    from hubtune.data.listing import Listing
+    from hubtune.data.scan import Picture, Scan
+    from hubtune.hub.module import Module
+
+_MOST_CLASSES = 40  # that the table shows
+_MOST_NAMES = 3  # of files, or groups of files, that a finding shows
+_WIDEST = 110
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@click.option(
+    "--page",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write an HTML page with thumbnails to look at; an earlier one is replaced.",
+)
+@click.option(
+    "--quarantine",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Copy the unreadable and suspect files there, a folder a kind: a new folder, or an empty one.",
+)
+@click.option(
+    "--module",
+    metavar="NAME",
+    help="Also look for wrong labels, by what this module sees (`hubtune hub list` shows all).",
+)
+@weights_option
+@trust_option
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with each file's facts.")
+def command(
+    source: str,
+    page: Path | None,
+    quarantine: Path | None,
+    module: str | None,
+    weights: str,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Look at every picture of SOURCE, and say what is to be seen to, most important first.
+
+    SOURCE is what `hubtune split` takes: a folder with a folder of pictures for each class, and others. Each
+    file is read to its last byte; the next scan opens only files that are new or changed. Nothing is ever
+    written into the folder of pictures, moved or removed.
+
+    \b
+    hubtune scan pics/
+    hubtune scan pics/ --page scan.html
+    hubtune scan pics/ --module mobilenet_v2_imagenet --quarantine suspect/
+    """
+    from hubtune.data.findings import find
+    from hubtune.data.leaks import find_groups
+    from hubtune.data.scan import survey
+    from hubtune.data.sources import open_source
+
+    show_on_stderr()
+    check_target(page, "--page")
+    if module is None and weights != "official":
+        raise UsageError("--weights goes with --module: name the module that they are for")
+    # First, as a scan may take long, and a name may be misspelt.
+    network = None if module is None else _module(module, weights, trust_code)
+    with _progress("opening") as advance:
+        listing = open_source(source, advance=advance and (lambda what, done, total: advance(done, total)))
+    _check_places(source, listing, page, quarantine)
+    with _progress("looking at pictures") as advance:
+        scan = survey(listing, advance=advance)
+    pictures = [picture for own in scan.classes.values() for picture in own]
+    groups = find_groups(pictures)
+    doubts: list[Doubt] = []
+    accuracy = None
+    if network is not None and pictures:
+        doubts, accuracy = _doubts(scan, groups, network)
+    findings = find(scan, groups, doubts, accuracy=accuracy)
+    if page is not None:
+        _write_page(page, source, scan, findings)
+    copied = 0 if quarantine is None else _copy(findings, quarantine)
+    if as_json:
+        _print_as_json(source, scan, findings)
+    else:
+        _print_table(scan, pictures)
+        _print_findings(findings)
+        for remark in scan.said:
+            say(f"• {shown(remark)}")
+    if quarantine is not None:
+        say(f"{copied:,} files copied to {quoted(quarantine)}")
+    if page is not None:
+        say(f"To look at: {quoted(page)}")
+    elif findings and not as_json:
+        say(f"To look at them: hubtune scan {quoted(source)} --page scan.html")
+    if not pictures:
+        say(f"{shown(source)} holds no picture that can be read")
+        click.get_current_context().exit(DataError.exit_code)
+
+
+def _progress(what: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
+    if not on_terminal():
+        return nullcontext(None)
+    from hubtune.cli.progress import counting_bar
+
+    return counting_bar(what)
+
+
+def _check_places(source: str, listing: "Listing", page: Path | None, quarantine: Path | None) -> None:
+    """Refuse places to write to that are in the data, or in use."""
+    data = {file.path.parent.resolve() for file in listing.files}
+    if "://" not in source and Path(source).is_dir():
+        data.add(Path(source).resolve())
+    for place, option in ((page, "--page"), (quarantine, "--quarantine")):
+        if place is not None and data & {place.resolve(), *place.resolve().parents}:
+            raise UsageError(f"{option} {place} lies in the data itself: name another place")
+    if quarantine is None:
+        return
+    if quarantine.exists() and (not quarantine.is_dir() or any(quarantine.iterdir())):
+        raise UsageError(f"--quarantine {quarantine} is in use already: name a new folder, or an empty one")
+    if not quarantine.parent.is_dir():
+        raise UsageError(f"There is no folder {quarantine.parent} to write into: make it first")
+
+
+def _module(name: str, weights: str, trust_code: bool) -> "Module":
+    from hubtune.machine import prepare
+
+    prepare()  # before Paddle is imported
+    from hubtune.hub.module import Module
+    from hubtune.train.device import select_device
+
+    select_device("auto")
+    return Module(name, named_weights(weights), trust_code=trust_code)
+
+
+def _doubts(scan: "Scan", groups: "Sequence[Group]", network: "Module") -> "tuple[list[Doubt], float]":
+    """Labels that are probably wrong, and how many the classifier behind it names as they are."""
+    import numpy as np
+
+    from hubtune.data.findings import Doubt
+    from hubtune.suspects import features_of, find_suspects
+
+    labels = [label for label, own in scan.classes.items() for _ in own]
+    paths = [picture.path for own in scan.classes.values() for picture in own]
+    with _progress("computing features") as advance:
+        rows = features_of(network, paths, advance=advance)
+    # A picture that is in no group stands for itself.
+    group_of = list(range(len(paths)))
+    for group in groups:
+        for place in group.members:
+            group_of[place] = group.members[0]
+    names = list(scan.classes)
+    numbers = {name: number for number, name in enumerate(names)}
+    found = find_suspects(rows, np.array([numbers[label] for label in labels]), group_of)
+    return [
+        Doubt(suspect.place, suspect.own, names[suspect.other], suspect.probability)
+        for suspect in found.suspects
+    ], found.accuracy
+
+
+def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Finding]") -> None:
+    from hubtune.files import write_atomically
+    from hubtune.report.scan_page import scan_page
+
+    try:
+        write_atomically(page, scan_page(source, scan, findings))
+    except OSError as error:
+        raise MachineError(f"{page} cannot be written: {error.strerror or error}") from error
+
+
+def _copy(findings: "Iterable[Finding]", folder: Path) -> int:
+    """Copy what is suspect, ``<kind>/<name>``; returns how many files there are."""
+    copied = 0
+    try:
+        for finding in findings:
+            if not finding.suspect:
+                continue
+            for item in finding.items:
+                if not item.path.is_file():  # a link that leads nowhere, a folder, a pipe
+                    continue
+                target = folder / finding.kind / _inside(item.name)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    shutil.copyfile(item.path, target)
+                except PermissionError as error:
+                    if error.filename != str(item.path):
+                        raise
+                    say(f"{shown(item.name)} cannot be copied: {error.strerror}")
+                    continue
+                copied += 1
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be written: {error.strerror or error}; {copied:,} files were copied before"
+        ) from error
+    return copied
+
+
+def _inside(name: str) -> PurePosixPath:
+    """A name as a path that leads nowhere else: a table may name files anywhere."""
+    return PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
+
+
+def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Finding]") -> None:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "source": source,
+        "pictures": sum(map(len, scan.classes.values())),
+        "classes": {label: len(own) for label, own in scan.classes.items()},
+        "findings": [
+            {
+                "kind": finding.kind,
+                "title": finding.title,
+                "advice": finding.advice,
+                "groups": [[_item_as_dict(item) for item in group] for group in finding.groups],
+            }
+            for finding in findings
+        ],
+        "remarks": scan.said,
+    }
+    # Of a million files, line by line.
+    click.echo(json.dumps(document)[:-1] + ', "files": [', nl=False)
+    parted = ""
+    for file in _files_as_dicts(scan):
+        click.echo(parted + json.dumps(file), nl=False)
+        parted = ",\n"
+    click.echo("]}")
+
+
+def _item_as_dict(item: "Item") -> dict[str, Any]:
+    return {"name": item.name, "path": str(item.path), "label": item.label, "note": item.note}
+
+
+def _files_as_dicts(scan: "Scan") -> Iterator[dict[str, Any]]:
+    for label, own in scan.classes.items():
+        for picture in own:
+            facts = picture.facts
+            if facts is not None:
+                known = {name: getattr(facts, name) for name in facts.__slots__ if name != "fingerprint"}
+                yield {"name": picture.name, "path": str(picture.path), "label": label, **known}
+    for entry in scan.left_out:
+        yield {"path": str(entry.path), "unreadable": entry.reason}
+
+
+def _print_table(scan: "Scan", pictures: "Sequence[Picture]") -> None:
+    from hubtune.data.scan import counted
+
+    lines = [(shown(label), f"{len(own):,}") for label, own in scan.classes.items()]
+    more = lines[_MOST_CLASSES:]
+    if more:
+        lines[_MOST_CLASSES:] = [(f"and {counted(len(more), 'class')[:-1]}es more", "")]
+    print_table([("class", "pictures"), *lines, ("total", f"{len(pictures):,}")], total=True)
+    facts = [picture.facts for picture in pictures if picture.facts is not None]
+    if not facts:
+        return
+    sizes = Counter((own.width, own.height) for own in facts)
+    [(most, _)] = sizes.most_common(1)
+    said = [
+        _counts(own.format for own in facts),
+        _counts(own.mode for own in facts),
+        f"most of {most[0]:,} × {most[1]:,} pixels"
+        if len(sizes) > 1
+        else f"{most[0]:,} × {most[1]:,} pixels",
+    ]
+    if len(sizes) > 1:
+        smallest, largest = (
+            choose(sizes, key=lambda size: (size[0] * size[1], size)) for choose in (min, max)
+        )
+        said.append(f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}")
+    turned = sum(own.orientation != 1 for own in facts)
+    if turned:
+        said.append(f"{turned:,} turned upright as their EXIF data say")
+    click.echo("\n" + "; ".join(said))
+
+
+def _counts(words: Iterable[str]) -> str:
+    return ", ".join(f"{word} {number:,}" for word, number in Counter(words).most_common())
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
+    if not findings:
+        click.echo("\nNothing to be seen to.")
+        return
+    width = min(_WIDEST, shutil.get_terminal_size().columns)
+    click.echo("\nTo be seen to, most important first:")
+    for finding in findings:
+        click.echo(f"\n{shown(finding.title)}")
+        for group in finding.groups[:_MOST_NAMES]:
+            names = " = ".join(shown(item.name) for item in group[:_MOST_NAMES])
+            more = f" = … ({len(group):,})" if len(group) > _MOST_NAMES else ""
+            note = f": {shown(group[0].note)}" if group[0].note else ""
+            click.echo(f"    {names}{more}{note}")
+        if len(finding.groups) > _MOST_NAMES:
+            click.echo(f"    and {len(finding.groups) - _MOST_NAMES:,} more")
+        click.echo(click.wrap_text(finding.advice, width, initial_indent="  → ", subsequent_indent="    "))

@@ -1,0 +1,121 @@
+"""``hubtune split --from``: what lists that were made elsewhere leak."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hubtune.cli.found import found_as_dict, print_left_out, quoted
+from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.tables import print_table
+from hubtune.errors import CheckFailedError
+
+if TYPE_CHECKING:
+    from hubtune.data.split_files import Split
+
+_MOST_SHOWN = 10
+
+
+def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: bool, as_json: bool) -> None:
+    """Check lists for pictures that lie on other sides than their copies.
+
+    Exits with the code of a failed check where there are some, and no lists without them were asked for.
+
+    Args:
+        folder: where the lists are.
+        group_by: a regular expression over names: what else keeps pictures together.
+        out: where to write lists without the leaks; ``None`` writes nothing.
+        force: whether other lists there may be replaced.
+        as_json: whether the result is JSON.
+
+    Raises:
+        HubtuneError: if lists cannot be read or written.
+    """
+    from hubtune.cli.lists import groups_of, listing_of, scan_listed
+    from hubtune.data.amount import NOTHING
+    from hubtune.data.dataset import ListDataset
+    from hubtune.data.split import make_split
+    from hubtune.data.split_files import write_split
+
+    dataset = ListDataset(folder)
+    scan = scan_listed(listing_of(dataset))
+    split = make_split(
+        scan,
+        validate=NOTHING,
+        labels={name: name for name in dataset.label_list},
+        groups=groups_of(scan, group_by=group_by),
+    )
+    files = []
+    if out is not None:
+        repaired = _repaired(split)
+        files = write_split(
+            repaired, out, {"seed": 0, "from": str(folder), "group_by": group_by}, force=force
+        )
+    if as_json:
+        print_json(
+            {
+                "lists": {name: len(entries) for name, entries in split.lists.items()},
+                **found_as_dict(split),
+                "left_out": [{"path": str(e.path), "reason": e.reason} for e in split.left_out],
+                "remarks": split.remarks,
+                "files": [str(file) for file in files],
+            }
+        )
+    else:
+        _print(split)
+        if out is not None:
+            say(f"\nWritten to {quoted(out)}: {', '.join(file.name for file in files)}")
+        elif split.leaks:
+            say(f"\nFor lists without them: hubtune split --from {quoted(folder)} --out DIR")
+    if split.leaks and out is None:
+        click.get_current_context().exit(CheckFailedError.exit_code)
+
+
+def _repaired(split: "Split") -> "Split":
+    """The split without its leaks: what is measured stays, what is trained on loses the copies."""
+    from hubtune.data.crossing import WORDS, without_leaks
+    from hubtune.data.listing import LeftOut
+
+    lists, lost = without_leaks(split.lists, split.leaks)
+    beside = {mate.path: leak.part for leak in split.leaks for mate in leak.mates}
+    left_out = [
+        LeftOut(picture.path, f"a copy of it is in the {WORDS[beside[picture.path]]} list")
+        for picture in lost
+    ]
+    return replace(split, lists=lists, left_out=[*split.left_out, *left_out], leaks=[])
+
+
+def _print(split: "Split") -> None:
+    from hubtune.data.crossing import KIND_WORDS
+
+    kinds = [kind for kind in KIND_WORDS if kind != "given" or "given" in split.group_kinds]
+    lines = [["list", "pictures", "leaks", *(KIND_WORDS[kind] for kind in kinds)]]
+    for name, entries in split.lists.items():
+        # A test picture with copies in two lists is one leak.
+        found = {leak.picture.path: leak.kind for leak in reversed(split.leaks) if leak.part == name}
+        counts = Counter(found.values())
+        cells = (
+            ["–"] * (1 + len(kinds))
+            if name == "train"
+            else [str(len(found)), *(str(counts[k]) for k in kinds)]
+        )
+        if entries:
+            lines.append([name, f"{len(entries):,}", *cells])
+    print_table(lines)
+    print_left_out(split, "they are in the lists, but cannot be used")
+    if split.remarks:
+        say("")
+    for remark in split.remarks:
+        say(f"• {shown(remark)}")
+    if split.leaks:
+        say("")
+    for leak in split.leaks[:_MOST_SHOWN]:
+        mate, more = leak.mates[0], len(leak.mates) - 1
+        also = f" and {more} more" if more else ""
+        say(
+            f"{leak.part}: {shown(leak.picture.name)} – {leak.beside}: {shown(mate.name)}{also} ({leak.kind})"
+        )
+    if len(split.leaks) > _MOST_SHOWN:
+        say(f"… and {len(split.leaks) - _MOST_SHOWN:,} more; --json has all")

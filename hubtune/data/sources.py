@@ -1,0 +1,254 @@
+"""One word for pictures wherever they are: a folder, lists, a table, an archive, CIFAR's files, a bucket."""
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from urllib.parse import unquote
+
+from hubtune.data.archive import unpack
+from hubtune.data.cifar import convert
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.divided import is_divided, walk_divided
+from hubtune.data.image import PICTURE_SUFFIXES
+from hubtune.data.kept import data_folder, kept, place_of
+from hubtune.data.listing import LeftOut, Listing
+from hubtune.data.lists import LABEL_LIST, TRAIN_LIST, count_classes
+from hubtune.data.packed import packing
+from hubtune.data.remote import is_address
+from hubtune.data.scan import counted, name_key, some, walk_classes
+from hubtune.data.storage import fetch
+from hubtune.data.table import NOTHING, TABLE_SUFFIXES, Rows, is_table, named_files, read_table
+from hubtune.errors import DataError
+from hubtune.hub.safe_load import read_plain_pickle
+
+Advance = Callable[[str, int, int], None]
+"""Called with what is being done, in a word or two for a bar (``unpacking``, ``fetching``, ``fetching, MB``),
+how much of it is done, and of how much, 0 while that is unknown."""
+
+_SPLIT_FILE = "split.json"
+# CIFAR's files: the one with the classes' names, and one of the others.
+_CIFAR = (("batches.meta", "data_batch_1"), ("meta", "train"))
+# Python 2 wrote an operation a value, and the largest batch has 50,000 labels.
+_MOST_OPCODES = 1_000_000
+
+
+def open_source(
+    where: str | os.PathLike[str], *, skip: Path | None = None, advance: Advance | None = None
+) -> Listing:
+    """Name all files of a source of pictures, and bring what is packed or far away into the cache.
+
+    No picture is opened, and nothing is written into a folder of pictures: what must be unpacked or fetched
+    goes to ``$HUBTUNE_HOME/data``, once.
+
+    Args:
+        where: one of
+
+            - a folder with a folder for each class;
+            - a folder divided into ``train``, ``val`` and ``test``, each with class folders;
+            - a folder with lists, ``train_list.txt`` and others as PaddleHub or PaddleClas call them;
+            - a list file, ``path label`` a line;
+            - a table, CSV or TSV, with the columns ``path`` and ``label``, and perhaps ``group`` and
+              ``split``; or a folder with one and no class folders;
+            - an archive, zip or tar, of any of these;
+            - the folder or the archive of CIFAR-10 or CIFAR-100 as published;
+            - the address of any of these: ``s3://bucket/folder``, ``oss://…``, ``https://…/archive.zip``.
+        skip: a folder inside it that is not looked at.
+        advance: told how far the listing, fetching and unpacking is.
+
+    Returns:
+        The files with what the source says of each. ``Listed.part`` is set for every file of a source that is
+        divided into lists already, else for none. Names do not depend on where the cache is.
+
+    Raises:
+        DataError: there is nothing there, or it is no data set, or an archive that cannot be unpacked safely.
+        UsageError: an address that holds a password, or is of an unknown kind.
+        MachineError: no network or no credentials, a missing extra, ``HUBTUNE_OFFLINE`` is set and the cache
+            lacks a file, the disk is full, or the cache cannot be written.
+    """
+    text = os.fspath(where)
+    if text.startswith("file://"):
+        text = unquote(text.removeprefix("file://"))
+    if is_address(text):
+        return _open_address(text, advance)
+    path = Path(text)
+    return _open_file(path, advance) if path.is_file() else _open_folder(path, skip, advance)
+
+
+def is_cached(root: Path) -> bool:
+    """Whether a listing's root lies in the cache: the source was an archive or an address."""
+    return root.is_relative_to(data_folder())
+
+
+def _open_address(address: str, advance: Advance | None) -> Listing:
+    fetched = fetch(address, advance=advance)
+    if fetched.file is None:
+        return _open_inside(fetched.folder, advance, fetched.left_out)
+    file = fetched.file
+    if file.suffix.lower() in TABLE_SUFFIXES:
+        # Those that lead out of its folder are told of when it is read.
+        names = [name for name in named_files(file) if not re.match(r"/|\.\.(/|$)|[A-Za-z]:", name)]
+        fetched = fetch(address, names, advance=advance)
+        return read_table(file, closed=True, absent=fetched.left_out)
+    if packing(file) is None:
+        raise DataError(f"{address} is no archive and no table: give one, or a folder of a bucket")
+    return _open_archive(file, advance)
+
+
+def _open_file(file: Path, advance: Advance | None) -> Listing:
+    if file.suffix.lower() in TABLE_SUFFIXES:
+        return read_table(file)
+    try:
+        if packing(file) is not None:
+            return _open_archive(file, advance)
+        with file.open("rb") as opened:
+            start = opened.read(4096)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror})") from error
+    if b"\0" in start or file.suffix.lower() in PICTURE_SUFFIXES:
+        raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
+    labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
+    if labels is None and count_classes(file) is None:
+        raise DataError(
+            f"{file} names classes, but there is no {LABEL_LIST} beside it: write it, one class name a line"
+        )
+    dataset = BaseCVDataset(file.parent, train_list_file=file.name, label_list_file=labels)
+    return _listed(dataset, file, [("train", None)], closed=False)
+
+
+def _open_archive(archive: Path, advance: Advance | None) -> Listing:
+    tell = None if advance is None else partial(advance, "unpacking")
+    done = unpack(archive, advance=tell)
+    listing = _open_inside(done.folder, advance, {})
+    listing.left_out += done.left_out
+    listing.remarks += done.remarks
+    return listing
+
+
+def _open_inside(folder: Path, advance: Advance | None, absent: Mapping[str, str]) -> Listing:
+    """Open what lies in the cache; what a packer puts around a data set is not a part of its names."""
+    top = folder
+    while (below := _only_folder(folder)) is not None:
+        folder = below
+    start = f"{folder.relative_to(top).as_posix()}/" if folder != top else ""
+    inner = {name.removeprefix(start): why for name, why in absent.items() if name.startswith(start)}
+    listing = _open_folder(folder, None, advance, closed=True, absent=inner)
+    known = {entry.path for entry in listing.left_out}
+    listing.left_out += [LeftOut(top / name, why) for name, why in absent.items() if top / name not in known]
+    return listing
+
+
+def _only_folder(folder: Path) -> Path | None:
+    """The folder that all of a folder is in, unless that is itself a folder of pictures."""
+    folders, files = _entries(folder)
+    if len(folders) != 1 or _says_what_is_there(files):
+        return None
+    below, inner = _entries(folders[0])
+    # Without folders and tables in it, it is a class without others: the usual message says so.
+    known = any(file.name in names for file in inner for names in _CIFAR) or _says_what_is_there(inner)
+    return folders[0] if below or known else None
+
+
+def _says_what_is_there(files: list[Path]) -> bool:
+    return any(file.name == TRAIN_LIST or is_table(file) for file in files)
+
+
+def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Folders and files that a person sees in a folder, sorted by name."""
+    folders: list[Path] = []
+    files: list[Path] = []
+    # What is wrong with the folder is said by what walks through it.
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: name_key(entry.name)):
+            if not entry.name.startswith(".") and entry.name != "__MACOSX":
+                (folders if entry.is_dir() else files).append(folder / entry.name)
+    return folders, files
+
+
+def _open_folder(
+    folder: Path,
+    skip: Path | None,
+    advance: Advance | None,
+    *,
+    closed: bool = False,
+    absent: Mapping[str, str] = NOTHING,
+) -> Listing:
+    folders, files = _entries(folder)
+    names = {file.name for file in files}
+    if any(names.issuperset(pair) for pair in _CIFAR):
+        return _open_cifar(folder, advance)
+    divided = is_divided(folder)
+    lists = ListDataset(folder)
+    has_lists = (lists.list_files["train"] or folder).exists()
+    # hubtune's own lists beside the class folders that they were made from are no source.
+    if has_lists and (len(folders) < 2 or divided or _SPLIT_FILE not in names):
+        parts = [name for name in LIST_NAMES if (file := lists.list_files[name]) and file.exists()]
+        given = [(name, name if len(parts) > 1 else None) for name in parts]
+        listing = _listed(lists, folder, given, closed=closed, absent=absent)
+        if len(folders) > 1:
+            said = ", ".join(file.name for name in parts if (file := lists.list_files[name]))
+            listing.remarks.append(f"{folder} has lists, which say what is in it: {said}.")
+        return listing
+    if divided:
+        return walk_divided(folder, skip=skip)
+    tables = [file for file in files if is_table(file)] if len(folders) < 2 else []
+    if len(tables) == 1:
+        return read_table(tables[0], closed=closed, absent=absent)
+    if tables:
+        names_of = some([table.name for table in tables])
+        raise DataError(f"{folder} holds {counted(len(tables), 'table')} ({names_of}): give one of them")
+    if not folders and closed and (packed := [file for file in files if _is_packed(file)]):
+        names_of = some([file.name for file in packed])
+        raise DataError(f"{folder} holds no pictures, but archives ({names_of}): give one of them")
+    return walk_classes(folder, skip=skip)
+
+
+def _is_packed(file: Path) -> bool:
+    try:
+        return packing(file) is not None
+    except (DataError, OSError):
+        return False
+
+
+def _listed(
+    dataset: BaseCVDataset,
+    source: Path,
+    parts: list[tuple[str, str | None]],
+    *,
+    closed: bool,
+    absent: Mapping[str, str] = NOTHING,
+) -> Listing:
+    """What lists name.
+
+    Args:
+        dataset: the lists.
+        source: what messages call them.
+        parts: the lists to read, and what each is to be known as.
+        closed: whether paths must stay in the lists' folder.
+        absent: files that are known not to be there, and why.
+    """
+    base, labels = dataset.base_path, dataset.label_list
+    rows = Rows(base, closed, list(labels), absent)
+    for name, part in parts:
+        for example in dataset.examples(name):
+            path = example.path
+            written = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
+            rows.add(str(dataset.list_files[name]), written, labels[example.label], None, part)
+    return rows.listing(source)
+
+
+def _open_cifar(folder: Path, advance: Advance | None) -> Listing:
+    stats = [(name, (folder / name).stat()) for names in _CIFAR for name in names if (folder / name).exists()]
+    identity = "\0".join(
+        [str(folder.resolve()), *(f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in stats)]
+    )
+    read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)
+    tell = None if advance is None else partial(advance, "writing pictures, by batch")
+
+    def make(target: Path) -> None:
+        convert(folder, target / "files", read=read, validate="0", advance=tell)
+
+    pictures = kept(place_of("cifar", folder.name, identity), make) / "files"
+    return _open_folder(pictures, None, None, closed=True)
