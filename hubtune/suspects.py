@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from hubtune.data.folds import make_folds
 from hubtune.errors import DataError
 from hubtune.features.cache import FeatureCache
 from hubtune.features.program import Part
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.randomness import generator
-from hubtune.train.head import DEFAULT_STRENGTH, cross_validate, fit_head, make_folds
+from hubtune.train.head import DEFAULT_STRENGTH, cross_validate, fit_head
 from hubtune.trunk import Trunk
 
 _FOLDS = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hubtune.data.image import PICTURE_SUFFIXES
 from hubtune.data.listing import PARTS, LeftOut, Listed, Listing
-from hubtune.data.scan import _class_name, _is_folder, _Walk, counted, name_key, some
+from hubtune.data.scan import Walk, class_name, counted, is_folder, name_key, some
 from hubtune.data.table import PART_WORDS
 from hubtune.errors import DataError, suggest
 
@@ -24,7 +24,7 @@ def _parts_in(folder: Path) -> dict[str, list[str]]:
         with os.scandir(folder) as entries:
             for entry in entries:
                 part = PART_WORDS.get(entry.name.lower())
-                if part and _is_folder(entry):
+                if part and is_folder(entry):
                     found.setdefault(part, []).append(entry.name)
     except OSError:
         return {}
@@ -50,11 +50,11 @@ def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
             raise DataError(
                 f"{root} holds both {' and '.join(sorted(names))}: which of them counts? Move the other away"
             )
-    walk = _Walk(root, skip)
+    walk = Walk(root, skip)
     listing = walk.listing
     others = []
     for entry in walk.entries(root):
-        if not _is_folder(entry):
+        if not is_folder(entry):
             _note_loose(listing, root / entry.name)
         elif [entry.name] not in parts.values():
             others.append(entry.name)
@@ -81,17 +81,17 @@ def _note_loose(listing: Listing, file: Path) -> None:
         listing.strays.append(file)
 
 
-def _walk_part(walk: _Walk, folder: Path, part: str, known: dict[str, str]) -> None:
+def _walk_part(walk: Walk, folder: Path, part: str, known: dict[str, str]) -> None:
     """List one part; ``known`` has the classes of the training part by their names in one Unicode form."""
     listing = walk.listing
     before, files_before = len(listing.left_out), len(listing.files)
     unknown = []
     for entry in walk.entries(folder):
         path = folder / entry.name
-        if not _is_folder(entry):
+        if not is_folder(entry):
             _note_loose(listing, path)
         elif walk.may_enter(path):
-            label = _class_name(path)
+            label = class_name(path)
             form = unicodedata.normalize("NFC", label)
             if part == PARTS[0]:
                 known[form] = label

@@ -104,13 +104,13 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
     Raises:
         DataError: if the tree is missing, or has fewer than two classes.
     """
-    walk = _Walk(root, skip)
+    walk = Walk(root, skip)
     listing = walk.listing
     for entry in walk.entries(root):
         path = root / entry.name
-        if _is_folder(entry):
+        if is_folder(entry):
             if walk.may_enter(path):
-                label = _class_name(path)
+                label = class_name(path)
                 listing.labels.append(label)
                 listing.files += (Listed(file, _name(file, root), label) for file in walk.files(path))
         elif path.suffix.lower() in PICTURE_SUFFIXES:
@@ -205,7 +205,7 @@ def scan_files(root: Path) -> Scan:
     Raises:
         DataError: if the folder is not there, or cannot be opened.
     """
-    walk = _Walk(root)
+    walk = Walk(root)
     walk.listing.labels = [""]
     walk.listing.files += (Listed(path, _name(path, root), "") for path in walk.files(root))
     return survey(walk.listing)
@@ -217,7 +217,7 @@ def picture_files(folder: Path) -> list[Path]:
     Raises:
         DataError: if the folder is not there, or cannot be opened.
     """
-    return [path for path in _Walk(folder).files(folder) if path.suffix.lower() in PICTURE_SUFFIXES]
+    return [path for path in Walk(folder).files(folder) if path.suffix.lower() in PICTURE_SUFFIXES]
 
 
 def name_key(name: str) -> tuple[str, str]:
@@ -236,7 +236,7 @@ def some(names: list[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + more
 
 
-class _Walk:
+class Walk:
     """A walk through a folder that sees no file twice, and notes in ``listing`` what it cannot see."""
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
@@ -278,7 +278,7 @@ class _Walk:
                 open_ones.pop()
                 continue
             path = place / entry.name
-            if not _is_folder(entry):
+            if not is_folder(entry):
                 if not (entry.is_symlink() and self._is_link_inside(path)):
                     yield path
             elif self.may_enter(path):
@@ -318,7 +318,7 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:  # a link that leads to where nobody may look
@@ -337,7 +337,7 @@ def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix()
 
 
-def _class_name(folder: Path) -> str:
+def class_name(folder: Path) -> str:
     name = folder.name
     if "\n" in name or "\r" in name or not name.strip(" \t"):
         what = "is blank" if not name.strip(" \t") else "has a line break"
@@ -368,7 +368,7 @@ def _check_layout(listing: Listing) -> None:
 
 def _classes_below(folder: Path) -> Path | None:
     """The first folder, downwards through only folders, that holds several."""
-    walk = _Walk(folder)
+    walk = Walk(folder)
     while True:
         below = [entry for entry in walk.entries(folder) if entry.is_dir(follow_symlinks=False)]
         if len(below) != 1:

@@ -28,8 +28,7 @@ from hubtune.data.remote import Object, Remote, reach
 from hubtune.data.scan import counted
 from hubtune.errors import DataError, MachineError
 from hubtune.files import write_atomically
-from hubtune.hub.cache import PAUSE_SECONDS, TRIES
-from hubtune.hub.cache import _offline as is_offline
+from hubtune.hub.cache import PAUSE_SECONDS, TRIES, is_offline
 from hubtune.hub.download import Lost, beside
 from hubtune.log import logger
 

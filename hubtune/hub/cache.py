@@ -126,7 +126,7 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
         reason = damage(path, known)
         if reason is None:
             return path
-        if _offline():
+        if is_offline():
             raise MachineError(_missing(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids to fetch it"))
         sources = _sources(url)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -293,7 +293,7 @@ def _record(record: Path, content: Path) -> None:
     write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
-def _offline() -> bool:
+def is_offline() -> bool:
     return os.environ.get("HUBTUNE_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
 
 
