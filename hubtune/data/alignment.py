@@ -50,24 +50,22 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
 
 
 def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    pictures = _turned(prints.grey[pairs.picture], pairs.flip)
-    matrices, offsets = _starts(prints, pairs)
+    picture, copy = prints.take(pairs.picture), prints.take(pairs.copy)
+    matrices, offsets = _starts(picture.aspects, pairs)
     moving, fixed = (
         ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
-        for each in (pictures, prints.grey[pairs.copy])
+        for each in (_turned(picture.grey, pairs.flip), copy.grey)
     )
-    structure = np.zeros(len(pictures), np.float32)
-    near = np.arange(len(pictures))
+    structure = np.zeros(len(moving), np.float32)
+    near = np.arange(len(moving))
     for side, steps, least in _LEVELS:
         level = _reduced(moving[near], side), _reduced(fixed[near], side)
         matrices[near], offsets[near] = _align(*level, matrices[near], offsets[near], steps)
         structure[near] = _structure(*level, matrices[near], offsets[near])
         near = near[structure[near] > least]
     colour = np.full(len(structure), np.inf, np.float32)
-    colours = _turned(prints.colours[pairs.picture[near]], pairs.flip[near])
-    colour[near] = _colour_difference(
-        colours, prints.colours[pairs.copy[near]], matrices[near], offsets[near]
-    )
+    colours = _turned(picture.colours[near], pairs.flip[near])
+    colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
     return structure, colour
 
 
@@ -83,9 +81,9 @@ def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _starts(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """The maps that the windows stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
-    aspects = np.where(pairs.flip & 4, 1 / prints.aspects[pairs.picture], prints.aspects[pairs.picture])
+def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """The maps that the windows of pictures of such aspects stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
+    aspects = np.where(pairs.flip & 4, 1 / aspects, aspects)
     maps = [WINDOWS[window].affine(aspect) for window, aspect in zip(pairs.window, aspects, strict=True)]
     matrices, offsets = zip(*maps, strict=True)
     return np.array(matrices, np.float32), np.array(offsets, np.float32)

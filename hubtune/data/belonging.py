@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hubtune.data.leaks import Group
 from hubtune.errors import UsageError
 
-KINDS = ("equal", "near", "given")
+COPIES = ("equal", "near")
+KINDS = (*COPIES, "burst", "given")
 """Of groups, from the closest tie to the loosest."""
 
 

@@ -8,7 +8,12 @@ from hubtune.data.leaks import Group
 from hubtune.data.scan import Picture, counted
 
 WORDS = {"train": "training", "validate": "validation", "test": "test"}
-KIND_WORDS = {"equal": "equal", "near": "nearly equal", "given": "of a group that was given"}
+KIND_WORDS = {
+    "equal": "equal",
+    "near": "nearly equal",
+    "burst": "of the same thing",
+    "given": "of a group that was given",
+}
 
 # What a list must not share pictures with: nothing that is measured may have been trained on, and nothing
 # that the model was chosen on may be in the test.
@@ -25,7 +30,7 @@ class Leak:
         beside: the list of the others: ``train``, or ``validate`` where the test list has a copy of a
             validation picture.
         mates: those others.
-        kind: ``equal``, ``near`` or ``given``: the closest tie to one of them.
+        kind: ``equal``, ``near``, ``burst`` or ``given``: the closest tie to one of them.
     """
 
     picture: Picture

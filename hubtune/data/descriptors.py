@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from hubtune.data.fingerprint import SIDE, Fingerprints
+from hubtune.data.fingerprint import SIDE, Fingerprints, Prints
 
 PLACES = 6
 """Most candidates of a picture."""
@@ -110,12 +110,12 @@ def find_candidates(prints: Fingerprints) -> Candidates:
     proportion to their number.
     """
     whole = np.concatenate(
-        [_describe(prints, rows, windows=1)[:, 0] for rows in _portions(len(prints), 4096)]
+        [_describe(prints.take(rows), windows=1)[:, 0] for rows in _portions(len(prints), 4096)]
         or [np.empty((0, len(_FREQUENCIES)), np.float32)]
     )
     index = _Index(whole)
     found = [
-        index.search(rows, _describe(prints, rows)) for rows in _portions(len(prints), _PICTURES_AT_ONCE)
+        index.search(rows, _describe(prints.take(rows))) for rows in _portions(len(prints), _PICTURES_AT_ONCE)
     ]
     columns = zip(*found, strict=True) if found else [[np.empty(0, np.int64)]] * 4
     return Candidates(*(np.concatenate(column) for column in columns))
@@ -223,13 +223,14 @@ def _flipped(described: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return np.concatenate(parts, axis=1), np.concatenate(windows), np.concatenate(flips)
 
 
-def _describe(prints: Fingerprints, rows: np.ndarray, windows: int | None = None) -> np.ndarray:
-    """Descriptors of windows of some pictures, ``[n, windows, D]``, float32, of length 1 (0 if blank)."""
-    pooled = prints.grey[rows].reshape(len(rows), _SAMPLES, SIDE // _SAMPLES, _SAMPLES, SIDE // _SAMPLES)
-    small = pooled.mean(axis=(2, 4), dtype=np.float32).reshape(len(rows), -1)
+def _describe(prints: Prints, windows: int | None = None) -> np.ndarray:
+    """Descriptors of windows of pictures, ``[n, windows, D]``, float32, of length 1 (0 if blank)."""
+    pictures = len(prints.grey)
+    pooled = prints.grey.reshape(pictures, _SAMPLES, SIDE // _SAMPLES, _SAMPLES, SIDE // _SAMPLES)
+    small = pooled.mean(axis=(2, 4), dtype=np.float32).reshape(pictures, -1)
     count = len(WINDOWS) if windows is None else windows
-    described = np.empty((len(rows), count, len(_FREQUENCIES)), np.float32)
-    steps = np.rint(np.log2(prints.aspects[rows]) * _ASPECT_STEPS).clip(-32, 32).astype(int)
+    described = np.empty((pictures, count, len(_FREQUENCIES)), np.float32)
+    steps = np.rint(np.log2(prints.aspects) * _ASPECT_STEPS).clip(-32, 32).astype(int)
     for step in np.unique(steps):
         matrix = _transformations(int(step))[:count].reshape(-1, _SAMPLES**2)
         same = steps == step

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsBytes
 
 import numpy as np
 from PIL import Image
@@ -42,7 +43,7 @@ class Facts:
         darkest: a twentieth of the pixels has no more luma, 0–1.
         brightest: a twentieth of the pixels has more luma, 0–1.
         sharpness: see :func:`sharpness_of`.
-        fingerprint: see :func:`hubtune.data.fingerprint.fingerprint`.
+        fingerprint: see :func:`hubtune.data.fingerprint.fingerprint`; ``bytes`` of it may be in a file.
     """
 
     sha256: str
@@ -57,7 +58,7 @@ class Facts:
     darkest: float
     brightest: float
     sharpness: float
-    fingerprint: bytes
+    fingerprint: SupportsBytes
 
 
 def look_at(path: Path) -> Facts:

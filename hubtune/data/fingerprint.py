@@ -1,8 +1,11 @@
 """What of a picture is kept to find its near-duplicates: a small copy of it."""
 
 import struct
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
+from typing import NamedTuple, SupportsBytes
 
 import numpy as np
 from PIL import Image
@@ -39,9 +42,49 @@ def fingerprint(image: Image.Image) -> bytes:
     return b"".join([luma.tobytes(), *colours, shape])
 
 
-@dataclass(frozen=True)
-class Fingerprints:
-    """Many fingerprints as arrays.
+class Spool:
+    """Fingerprints in a temporary file, so that those of a million pictures need no memory."""
+
+    def __init__(self) -> None:
+        """Make the file; it goes with the last fingerprint that is in it."""
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115
+        self._lock = Lock()
+        self._count = 0
+
+    def add(self, content: bytes) -> "Spooled":
+        """Write a fingerprint."""
+        with self._lock:
+            self._file.seek(self._count * SIZE)
+            self._file.write(content)
+            self._count += 1
+            return Spooled(self, self._count - 1)
+
+    def read(self, place: int) -> bytes:
+        """Return a fingerprint by its place; any thread may ask."""
+        with self._lock:
+            self._file.seek(place * SIZE)
+            return self._file.read(SIZE)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spooled:
+    """A fingerprint that is read when ``bytes`` of it are asked for; equal to one of the same bytes."""
+
+    spool: Spool
+    place: int
+
+    def __bytes__(self) -> bytes:
+        return self.spool.read(self.place)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Spooled) and bytes(self) == bytes(other)
+
+    def __hash__(self) -> int:
+        return hash(bytes(self))
+
+
+class Prints(NamedTuple):
+    """Some fingerprints as arrays.
 
     Attributes:
         grey: luma ``[N, 64, 64]``, uint8.
@@ -53,21 +96,30 @@ class Fingerprints:
     colours: np.ndarray
     shapes: np.ndarray
 
-    @classmethod
-    def unpack(cls, packed: Sequence[bytes]) -> "Fingerprints":
-        """Read what :func:`fingerprint` has made."""
-        content = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, SIZE)
-        grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
-        return cls(
-            grey.reshape(-1, SIDE, SIDE),
-            colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE),
-            np.ascontiguousarray(shapes).view("<u2").astype(np.float32),
-        )
-
-    def __len__(self) -> int:
-        return len(self.grey)
-
     @property
     def aspects(self) -> np.ndarray:
         """Width through height, ``[N]``."""
         return self.shapes[:, 0] / self.shapes[:, 1]
+
+
+class Fingerprints:
+    """Many fingerprints, of which some are in memory at a time."""
+
+    def __init__(self, packed: Sequence[SupportsBytes]) -> None:
+        """Take what :func:`fingerprint` has made, spooled or not."""
+        self._packed = packed
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def take(self, rows: np.ndarray) -> Prints:
+        """Read some of them, by their places ``[n]``."""
+        distinct, where = np.unique(rows, return_inverse=True)
+        content = np.frombuffer(b"".join(bytes(self._packed[row]) for row in distinct), np.uint8)
+        content = content.reshape(-1, SIZE)[where]
+        grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
+        return Prints(
+            grey.reshape(-1, SIDE, SIDE),
+            colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE),
+            np.ascontiguousarray(shapes).view("<u2").astype(np.float32),
+        )

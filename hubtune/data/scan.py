@@ -4,12 +4,13 @@ import os
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from hubtune.data.facts import Facts
+from hubtune.data.fingerprint import Spool
 from hubtune.data.image import PICTURE_SUFFIXES
 from hubtune.data.listing import LeftOut, Listed, Listing
 from hubtune.data.looks import looks_at
@@ -134,6 +135,7 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
     scan.strays += listing.strays
     scan.said += listing.remarks
     suffixes = Image.registered_extensions()
+    spool = Spool()
     outcomes = looks_at([file.path for file in listing.files])
     for done, (file, outcome) in enumerate(zip(listing.files, outcomes, strict=True), start=1):
         path, suffix = file.path, file.path.suffix.lower()
@@ -144,8 +146,9 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
                 scan.renamed.append(path)
             if outcome.frames > 1 and outcome.format != "MPO":  # a camera's MPO holds its preview, too
                 scan.animated.append(path)
+            facts = replace(outcome, fingerprint=spool.add(bytes(outcome.fingerprint)))
             scan.classes[file.label].append(
-                Picture(path, file.name, outcome.sha256, file.group, file.part, outcome)
+                Picture(path, file.name, facts.sha256, file.group, file.part, facts)
             )
         elif promises or not outcome.startswith("not a picture"):
             scan.left_out.append(LeftOut(path, outcome))

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hubtune.data.amount import NOTHING, Amount, Wish
-from hubtune.data.belonging import expected_leaks, given_groups, joined
+from hubtune.data.belonging import COPIES, expected_leaks, given_groups, joined
 from hubtune.data.crossing import WORDS, find_leaks, leaks_in_words
 from hubtune.data.deal import deal_class, deal_spanning
 from hubtune.data.leaks import Group, find_groups
@@ -24,10 +24,11 @@ from hubtune.errors import DataError
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
-_GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "given": "given"}
+_GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "burst": "of one thing", "given": "given"}
 _TESTED = {
     "equal": "a copy of it",
     "near": "nearly the same picture",
+    "burst": "another picture of the same thing",
     "given": "another picture of its group",
 }
 
@@ -185,7 +186,7 @@ class _Table:
         doubted = [
             group
             for group in groups
-            if group.kind != "given" and len({self._labels[place] for place in group.members} - {None}) > 1
+            if group.kind in COPIES and len({self._labels[place] for place in group.members} - {None}) > 1
         ]
         self.split.conflicts = [
             [self._pictures[place] for place in group.members if self._labels[place] is not None]
@@ -228,7 +229,7 @@ class _Table:
             f"{counted(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
             f"{counted(sum(map(len, split.groups)), 'picture')}"
         )
-        copies = sum(group.kind != "given" for group in groups)
+        copies = sum(group.kind in COPIES for group in groups)
         if kinds["given"] and copies:
             said += f", {counted(copies, 'group')} of copies among them"
         split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
@@ -370,7 +371,7 @@ class _Table:
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
-        what = "copies or group mates" if "given" in split.group_kinds else "copies"
+        what = "copies" if set(split.group_kinds) <= {*COPIES} else "copies or group mates"
         split.remarks.insert(
             self._after_groups,
             f"A random split of these sizes would have put {what} of {parted} pictures into training, "

@@ -41,7 +41,7 @@ class Split:
         left_over: class folder → pictures that no list asked for.
         groups: pictures that belong together, at least two each; each group is in one list, but where the
             source has divided its pictures itself.
-        group_kinds: for each group, by what: ``equal``, ``near`` or ``given``, the loosest tie in it.
+        group_kinds: the loosest tie in each group: ``equal``, ``near``, ``burst`` or ``given``.
         conflicts: copies of one picture that lie in different classes.
         leaks: pictures on other sides than their copies, which the source has put so.
         random_leaks: for each list but training, how many of its pictures would have had a mate of their

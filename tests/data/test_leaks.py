@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from hubtune.data.facts import look_at
-from hubtune.data.leaks import find_groups
+from hubtune.data.leaks import find_bursts, find_groups
 from hubtune.data.scan import Picture
 
 LANCZOS = Image.Resampling.LANCZOS
@@ -153,6 +153,21 @@ def test_noise_of_its_own_makes_no_copy(folder):
 def test_pictures_that_were_not_looked_at_are_compared_by_their_sums(folder):
     pictures = [Picture(folder / name, name, sum_) for name, sum_ in (("a", "1"), ("b", "2"), ("c", "1"))]
     assert groups_of(pictures) == [("equal", (0, 2))]
+
+
+def test_pictures_of_one_thing_are_a_burst():
+    random = np.random.default_rng(0)
+    common = random.uniform(5, 6, 64)  # what all pictures have in common makes none alike
+    things = random.normal(0, 1, (40, 64))
+    frames = things[[3, 3, 9]] + random.normal(0, 0.2, (3, 64))
+    unreadable = np.full((1, 64), np.nan)
+    rows = np.concatenate([things, unreadable, frames]) + common
+    found = [(group.kind, group.members) for group in find_bursts(rows.astype(np.float32))]
+    assert found == [("burst", (3, 41, 42)), ("burst", (9, 43))]
+
+
+def test_of_few_pictures_no_burst_can_be_told():
+    assert find_bursts(np.ones((12, 64), np.float32)) == []
 
 
 def test_no_pictures_no_groups():
