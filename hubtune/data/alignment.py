@@ -21,6 +21,8 @@ _AT_ONCE = 256  # pairs; so many fill the processor's cache rather than the memo
 _DARKEST, _BRIGHTEST = 4, 251
 # A smaller share of a picture that says something is not enough; all of it counts then.
 _LEAST_VALID = 0.08
+_SMALLEST_SCALE, _LARGEST_SCALE, _LARGEST_STRETCH = 0.6, 1.5, 1.4
+_LEAST_OVERLAP = 0.5  # share of the copy that must come from inside of the picture
 _LARGEST_STEP = 0.08  # shares of the picture's side
 # From coarse to fine: pixels a side, steps, and the agreement of structure that a pair needs to go further.
 _LEVELS = ((16, 4, 0.5), (32, 4, 0.6), (64, 5, 0.0))
@@ -51,7 +53,8 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
 
 def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
     picture, copy = prints.take(pairs.picture), prints.take(pairs.copy)
-    matrices, offsets = _starts(picture.aspects, pairs)
+    aspects = np.where(pairs.flip & 4, 1 / picture.aspects, picture.aspects)
+    matrices, offsets = _starts(aspects, pairs)
     moving, fixed = (
         ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
         for each in (_turned(picture.grey, pairs.flip), copy.grey)
@@ -62,11 +65,25 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
         level = _reduced(moving[near], side), _reduced(fixed[near], side)
         matrices[near], offsets[near] = _align(*level, matrices[near], offsets[near], steps)
         structure[near] = _structure(*level, matrices[near], offsets[near])
+        structure[near] *= _plausible(matrices[near], offsets[near], aspects[near])
         near = near[structure[near] > least]
     colour = np.full(len(structure), np.inf, np.float32)
     colours = _turned(picture.colours[near], pairs.flip[near])
     colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
     return structure, colour
+
+
+def _plausible(matrices: np.ndarray, offsets: np.ndarray, aspects: np.ndarray) -> np.ndarray:
+    """Whether maps are those of a crop, a rotation or a border: any picture can be bent into a blot."""
+    axes = np.stack([np.ones_like(aspects), aspects, 1 / aspects, np.ones_like(aspects)], axis=1)
+    scales = np.linalg.svd(matrices * axes.reshape(-1, 2, 2), compute_uv=False)
+    _, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
+    return (
+        (scales[:, 1] > _SMALLEST_SCALE)
+        & (scales[:, 0] < _LARGEST_SCALE)
+        & (scales[:, 0] < _LARGEST_STRETCH * scales[:, 1])
+        & (inside.mean(axis=1) > _LEAST_OVERLAP)
+    )
 
 
 def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
@@ -83,7 +100,6 @@ def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
 
 def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
     """The maps that the windows of pictures of such aspects stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
-    aspects = np.where(pairs.flip & 4, 1 / aspects, aspects)
     maps = [WINDOWS[window].affine(aspect) for window, aspect in zip(pairs.window, aspects, strict=True)]
     matrices, offsets = zip(*maps, strict=True)
     return np.array(matrices, np.float32), np.array(offsets, np.float32)
