@@ -389,6 +389,30 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     assert (own["count"], own["folds"]) == (30, 2)
 
 
+def test_pictures_are_searched_on_lists_of_their_own(data, tmp_path, run_here, scripted):
+    (data / "pics").rename(tmp_path / "photos")
+    arguments = ("tune", "photos", "--folds", 2, "-o", "module=digitnet", "-o", "train.epochs=1")
+    done = run_here(*arguments, "--trials", 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert said[0].startswith("No lists for photos yet: ")
+    assert "Data: runs/photos-tune/lists; module: digitnet; strategy: frozen" in said
+    assert "Not used by" not in done.stderr  # other strategies may use it
+    best = load_recipe(tmp_path / "runs" / "photos-tune" / BEST)
+    assert (best.data.base, best.train.epochs) == ("runs/photos-tune/lists", 1)
+    more = run_here(*arguments, "--trials", 3, "--resume", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert "No lists" not in more.stderr
+
+
+def test_a_run_is_no_source_of_pictures(tmp_path, run_here):
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "recipe.yaml").write_text("module: digitnet\n")
+    refused = run_here("tune", "r", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == "Error: r is a run: name its recipe, r/recipe.yaml\n"
+
+
 def test_a_recipe_that_is_the_best_itself_is_told_so(recipe_file, tmp_path, run_here, scripted):
     done = run_here("tune", recipe_file, "-o", "strategy=frozen", "--strategies", "frozen", cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -5,6 +5,7 @@ import glob
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import on_terminal, percent, print_json, say, shown
+from hubtune.cli.output import percent, print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -64,15 +65,18 @@ class Answers:
         rows = []
         from rich.cells import cell_len
 
+        from hubtune.cli.progress import counting_bar
+
         width = min(60, max((cell_len(shown(path)) for path in paths), default=0))
         quiet = self.csv_file or self.as_json or self.save
-        with progress("predicting", len(paths), hidden=not quiet) as advance:
+        with counting_bar("predicting") if quiet else nullcontext() as advance:
             for row in model.predict(paths, batch_size=batch_size):
                 rows.append(row)
                 if not (self.csv_file or self.as_json):
                     gap = " " * max(0, width - cell_len(shown(row.path)))
                     click.echo(f"{shown(row.path)}{gap}  {_said(row, top)}")
-                advance(len(rows), len(paths))
+                if advance is not None:
+                    advance(len(rows), len(paths))
         if self.csv_file:
             _write_csv(self.csv_file, rows, top, model.labels if self.scores else [])
         if self.save:
@@ -232,16 +236,6 @@ def expand(given: Sequence[str]) -> Iterator[str]:
             yield from sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207  # absolute ones, too
         else:
             yield text
-
-
-def progress(what: str, total: int, *, hidden: bool) -> Any:
-    from contextlib import nullcontext
-
-    if hidden or not on_terminal() or total < 2:
-        return nullcontext(lambda done, total: None)
-    from hubtune.cli.progress import counting_bar
-
-    return counting_bar(what)
 
 
 def _said(row: "Prediction", top: int) -> str:

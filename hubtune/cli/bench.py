@@ -10,7 +10,6 @@ from hubtune.cli.answers import (
     engine_option,
     expand,
     named_weights,
-    progress,
     trust_option,
 )
 from hubtune.cli.output import print_json, say, shown
@@ -79,6 +78,7 @@ def command(
     from pathlib import Path
 
     from hubtune.bench import run_benchmark
+    from hubtune.cli.progress import counting_bar
     from hubtune.hub.module import Module
     from hubtune.log import show_on_stderr
     from hubtune.train.device import select_device
@@ -86,7 +86,7 @@ def command(
     show_on_stderr()
     select_device(device)
     source = Module(module, named_weights(weights), trust_code=trust_code)
-    with progress("measuring", 2, hidden=False) as advance:
+    with counting_bar("measuring") as advance:
         found = run_benchmark(
             source,
             None if pictures is None else [Path(picture) for picture in pictures],

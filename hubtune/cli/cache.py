@@ -2,19 +2,19 @@
 
 import contextlib
 import itertools
+import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 
 from hubtune.cli.output import print_json, say, shown
-from hubtune.errors import CheckFailedError, UsageError
-from hubtune.features.cache import FeatureCache, bytes_of
-from hubtune.features.store import size_in_words
-from hubtune.hub import cache as weights
+from hubtune.errors import CheckFailedError, MachineError, UsageError
 
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -22,7 +22,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print the result a
 
 @click.group()
 def command() -> None:
-    """The feature cache: what frozen networks made of pictures, kept so that it is computed once.
+    """What is kept so that it is done once: features, what scans noted, what was unpacked and fetched.
 
     \b
     hubtune cache ls
@@ -34,10 +34,17 @@ def command() -> None:
 @command.command("ls")
 @_json
 def list_spaces(as_json: bool) -> None:
-    """List what is kept, the last used first."""
+    """List the features that are kept, the last used first, and the size of all else."""
+    from hubtune.data.kept import data_folder
+    from hubtune.data.scan_cache import cache_file
+    from hubtune.features.cache import FeatureCache
+    from hubtune.features.store import size_in_words
+    from hubtune.hub.cache import weights_folder
+
     cache = FeatureCache()
     kept = cache.kept()
     size, weights_size = cache.size(), _weights_size()
+    looks_size, data_size = bytes_in(cache_file()), bytes_in(data_folder())
     if as_json:
         spaces = [
             {
@@ -55,7 +62,9 @@ def list_spaces(as_json: bool) -> None:
                 "limit": cache.limit,
                 "bytes": size,
                 "spaces": spaces,
-                "weights": {"folder": str(weights.weights_folder()), "bytes": weights_size},
+                "looks": {"file": str(cache_file()), "bytes": looks_size},
+                "data": {"folder": str(data_folder()), "bytes": data_size},
+                "weights": {"folder": str(weights_folder()), "bytes": weights_size},
             }
         )
         return
@@ -82,39 +91,110 @@ def list_spaces(as_json: bool) -> None:
     say(
         f"features  {size_in_words(size)} of at most {size_in_words(cache.limit)}  {shown(str(cache.folder))}"
     )
-    if weights_size:
-        say(
-            f"weights   {size_in_words(weights_size)}  {shown(str(weights.weights_folder()))}: "
-            "`hubtune hub prune --help` tells how to remove them"
-        )
+    for what, part, place, how in (
+        ("looks", looks_size, cache_file(), "what scans noted; `hubtune cache prune --all` removes it"),
+        ("data", data_size, data_folder(), "unpacked and fetched pictures; `hubtune cache prune --data`"),
+        ("weights", weights_size, weights_folder(), "`hubtune hub prune --help` tells how to remove them"),
+    ):
+        if part:
+            say(f"{what:<8}  {size_in_words(part)}  {shown(str(place))}: {how}")
 
 
 @command.command()
 @click.option(
     "--older-than",
     metavar="TIME",
-    help="Remove what was last used longer ago: 12h, 30d, 8w.",
+    help="Remove features that were last used longer ago: 12h, 30d, 8w.",
 )
-@click.option("--keep", metavar="SIZE", help="Leave so much at most: 2GB, 500MB.")
-@click.option("--all", "everything", is_flag=True, help="Remove all features.")
+@click.option("--keep", metavar="SIZE", help="Leave so much of the features at most: 2GB, 500MB.")
+@click.option("--all", "everything", is_flag=True, help="Remove all features, and what scans have noted.")
+@click.option(
+    "--data",
+    is_flag=True,
+    help="Also remove all pictures that were unpacked or fetched: lists that name them lead nowhere until "
+    "`hubtune split` opens the archive or the address again.",
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @_json
-def prune(older_than: str | None, keep: str | None, everything: bool, dry_run: bool, as_json: bool) -> None:
+def prune(
+    older_than: str | None, keep: str | None, everything: bool, data: bool, dry_run: bool, as_json: bool
+) -> None:
     """Remove features; without options, only damaged files, leftovers, and what exceeds the limit.
 
-    What was not used for the longest time goes first. Features are computed again when they are needed.
+    What was not used for the longest time goes first. All that --all removes is made again when it is needed.
     Weights stay: `hubtune hub prune` removes those.
     """
+    from hubtune.features.cache import FeatureCache
+    from hubtune.features.store import size_in_words
+
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
     since = None if older_than is None else time.time() - _duration(older_than)
     most = 0 if everything else None if keep is None else _size(keep)
     removed = FeatureCache().prune(unused_since=since, keep=most, dry_run=dry_run)
-    freed = sum(entry.bytes for entry in removed)
+    freed = {
+        "features": sum(entry.bytes for entry in removed),
+        "looks": _discard_looks(dry_run=dry_run) if everything else 0,
+        "data": _discard_data(dry_run=dry_run) if data else 0,
+    }
+    total = sum(freed.values())
     if as_json:
-        print_json({"removed": len(removed), "bytes": freed, "dry_run": dry_run})
+        print_json({"removed": len(removed), "bytes": total, "bytes_of": freed, "dry_run": dry_run})
         return
-    click.echo(f"{size_in_words(freed)} {'would be ' if dry_run else ''}freed")
+    of = ", ".join(f"{size_in_words(size)} of {what}" for what, size in freed.items() if size)
+    parted = f" ({of})" if sum(map(bool, freed.values())) > 1 else ""
+    click.echo(f"{size_in_words(total)} {'would be ' if dry_run else ''}freed{parted}")
+
+
+def _discard_looks(*, dry_run: bool) -> int:
+    """Remove what scans have noted; returns its bytes."""
+    from hubtune.data.scan_cache import cache_file, discard
+
+    try:
+        return bytes_in(cache_file()) if dry_run else discard()
+    except OSError as error:
+        raise _cannot_remove(cache_file(), error) from error
+
+
+def _discard_data(*, dry_run: bool) -> int:
+    """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
+    from hubtune.data.kept import Turn, data_folder
+
+    freed = 0
+    # Those that somebody left unfinished are removed with the source.
+    found = filter(Path.is_dir, data_folder().glob("*/*"))
+    sources = {path.with_name(path.name.removesuffix(".part")) for path in found}
+    for folder in sorted(sources):
+        unfinished = folder.with_name(f"{folder.name}.part")
+        freed += bytes_in(folder) + bytes_in(unfinished)
+        if dry_run:
+            continue
+        try:
+            with Turn(folder):
+                if unfinished.exists():
+                    shutil.rmtree(unfinished)
+                # Under a name that says so, half of a source can never be taken for all of it.
+                if folder.exists():
+                    shutil.rmtree(folder.rename(unfinished))
+        except OSError as error:
+            raise _cannot_remove(folder, error) from error
+    return freed
+
+
+def _cannot_remove(path: Path, error: OSError) -> MachineError:
+    return MachineError(f"{path} cannot be removed: {error.strerror or error}")
+
+
+def bytes_in(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder; 0 where there is none."""
+    files = (
+        [path] if path.is_file() else (Path(top, name) for top, _, names in os.walk(path) for name in names)
+    )
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):  # another process may be removing it
+            total += file.lstat().st_size
+    return total
 
 
 @command.command()
@@ -125,6 +205,8 @@ def verify(as_json: bool) -> None:
     Exit code 8 if there were any; what was in them is computed again when it is needed. No run needs this
     command: every run checks what it reads.
     """
+    from hubtune.features.cache import FeatureCache
+
     checked = list(FeatureCache().verify())
     damaged = sum(space.damaged_shards for space in checked)
     removed = sum(space.removed_shards for space in checked)
@@ -196,6 +278,8 @@ def _duration(text: str) -> int:
 
 
 def _size(text: str) -> int:
+    from hubtune.features.cache import bytes_of
+
     try:
         return bytes_of(text)
     except ValueError as error:
@@ -203,8 +287,6 @@ def _size(text: str) -> int:
 
 
 def _weights_size() -> int:
-    total = 0
-    for file in itertools.chain.from_iterable(weights.contents().values()):
-        with contextlib.suppress(OSError):  # another process may be removing it
-            total += file.stat().st_size
-    return total
+    from hubtune.hub.cache import contents
+
+    return sum(map(bytes_in, itertools.chain.from_iterable(contents().values())))

@@ -1,13 +1,11 @@
 """``hubtune data cifar``."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
 import click
 
-from hubtune.cli.output import on_terminal, print_json, say, shown
+from hubtune.cli.output import print_json, say, shown
 
 # The largest batch, CIFAR-100's, has 200,000.
 _MOST_OPCODES = 1_000_000
@@ -48,12 +46,13 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
     hubtune data cifar cifar-10-python.tar.gz -o datasets/cifar10
     hubtune data cifar cifar-100-python/ -o datasets/cifar100 --val 50
     """
+    from hubtune.cli.progress import counting_bar
     from hubtune.data.cifar import convert
     from hubtune.data.scan import counted
     from hubtune.hub.safe_load import read_plain_pickle
 
     read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)
-    with _progress() as advance:
+    with counting_bar("writing pictures, by batch") as advance:
         done = convert(source, out, read=read, validate=val, seed=seed, advance=advance)
     if as_json:
         print_json(
@@ -81,12 +80,3 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
         )
     say(f"Written to {shown(str(out))}")
     say(f"Next: hubtune finetune recipes/cifar10_resnet.yaml -o data.base={shown(str(out))}")
-
-
-def _progress() -> AbstractContextManager[Callable[[int, int], None] | None]:
-    """A bar for the batches, on a terminal."""
-    if not on_terminal():
-        return nullcontext(None)
-    from hubtune.cli.progress import counting_bar
-
-    return counting_bar("writing pictures, by batch")

@@ -2,29 +2,32 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from hubtune.cli.answers import check_target, trust_option
-from hubtune.cli.output import on_terminal, print_json, say, shown
+from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
-from hubtune.recipe.augment import PRESETS, AugmentSettings, long_augment
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from hubtune.data.lists import Example
     from hubtune.data.preprocessing import Preprocessing
+    from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import PictureSettings
     from hubtune.report.pictures import Cell
 
+AUGMENT_PRESETS = ("none", "flip", "crop", "standard", "strong")
+"""Those of :data:`hubtune.recipe.augment.PRESETS`, whose module is too much for a help text."""
+
 _SIDE = 224  # of a picture on the sheet, pixels: most networks' input as it is
+_MOST_NAMED = 10  # of the pictures that cannot be read
 # PNG keeps this among its first bytes; it tells a preview from a picture that is somebody's work.
 _MARK = "hubtune data preview"
 _MARKED = b"tEXtSoftware\0" + _MARK.encode()
@@ -46,7 +49,7 @@ class _Source:
     examples: "list[Example]"
     labels: list[str]
     view: "Preprocessing"
-    settings: AugmentSettings
+    settings: "AugmentSettings"
     name: str
     seed: int
 
@@ -62,12 +65,12 @@ class _Row:
     """
 
     example: "Example"
-    plain: np.ndarray
-    augmented: list[np.ndarray]
+    plain: "np.ndarray"
+    augmented: "list[np.ndarray]"
 
 
 @click.command()
-@click.argument("data", metavar="FOLDER|RECIPE", type=click.Path(path_type=Path))
+@click.argument("data", metavar="RECIPE|PICTURES")
 @click.option(
     "-o",
     "--output",
@@ -79,8 +82,8 @@ class _Row:
 )
 @click.option(
     "--augment",
-    type=click.Choice([*PRESETS]),
-    help="A preset; default: the recipe's, or standard for a folder.",
+    type=click.Choice(AUGMENT_PRESETS),
+    help="A preset; default: the recipe's, or standard for pictures.",
 )
 @click.option("--count", type=click.IntRange(1, 12), default=6, show_default=True, help="How many pictures.")
 @click.option(
@@ -90,13 +93,13 @@ class _Row:
 @click.option(
     "--module",
     metavar="NAME",
-    help="The module that will see them; default: the recipe's, or 224 × 224 pixels for a folder.",
+    help="The module that will see them; default: the recipe's, or 224 × 224 pixels for pictures.",
 )
 @trust_option
 @click.option("--force", is_flag=True, help="Replace a file that is no preview.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
-    data: Path,
+    data: str,
     output: Path,
     augment: str | None,
     count: int,
@@ -121,7 +124,7 @@ def command(
     if recipe is not None:
         source = _from_recipe(recipe, augment, seed, module, trust_code)
     else:
-        source = _from_folder(data, augment or "standard", seed or 0, module, trust_code)
+        source = _from_pictures(data, augment or "standard", seed or 0, module, trust_code)
     say(f"{source.name}: {_in_words(source.settings)}")
     if not source.examples:
         raise DataError(f"The training list of {data} has no picture")
@@ -174,21 +177,24 @@ def _check_output(output: Path, force: bool) -> None:
     )
 
 
-def _recipe_file(data: Path) -> Path | None:
-    """The recipe that is meant, a run's own among them; ``None`` for a folder of pictures or lists."""
+def _recipe_file(data: str) -> Path | None:
+    """The recipe that is meant, a run's own among them; ``None`` for pictures or lists."""
+    from hubtune.cli.lists import is_source
     from hubtune.train.run_folder import RECIPE_FILE, is_run
 
-    if data.is_dir():
-        return data / RECIPE_FILE if is_run(data) else None
-    if not data.exists() and not data.suffix:
+    path = Path(data)
+    if is_source(data):
+        return path / RECIPE_FILE if is_run(path) else None
+    if not path.exists() and not path.suffix:
         raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    return data
+    return path
 
 
 def _from_recipe(
     file: Path, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> _Source:
     from hubtune.data.dataset import ListDataset
+    from hubtune.recipe.augment import AugmentSettings, long_augment
     from hubtune.recipe.load import load_recipe
     from hubtune.train.run_folder import RECIPE_FILE
 
@@ -209,21 +215,20 @@ def _from_recipe(
     )
 
 
-def _from_folder(folder: Path, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
-    from hubtune.cli.lists import base_of, default_split
-    from hubtune.cli.progress import counting_bar
+def _from_pictures(source: str, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
+    from hubtune.cli.lists import lists_of, split_source
     from hubtune.data.dataset import ListDataset
     from hubtune.data.lists import Example
     from hubtune.data.preprocessing import Preprocessing
+    from hubtune.recipe.augment import PRESETS, AugmentSettings
     from hubtune.recipe.schema import PictureSettings
 
-    base = base_of(folder)
+    base = lists_of(source)
     if base is not None:
         dataset = ListDataset(base)
         examples, labels = dataset.examples("train"), dataset.label_list
     else:
-        with counting_bar("reading pictures") if on_terminal() else nullcontext() as advance:
-            split = default_split(folder, advance)
+        split = split_source(source)
         examples = [Example(picture.path, label) for picture, label in split.lists["train"]]
         labels = split.labels
     # Without a module, as most take pictures; and without Paddle.
@@ -240,7 +245,7 @@ def _view(module: str, trust_code: bool, asked: "PictureSettings") -> "Preproces
     return entered(module, found.preprocessing, found.pretrained.backbone, asked)
 
 
-def _in_words(settings: AugmentSettings) -> str:
+def _in_words(settings: "AugmentSettings") -> str:
     """The settings that were made, as a recipe has them."""
     given = settings.model_dump(exclude_defaults=True)
     return ", ".join(f"{key} {value}" for key, value in given.items()) or "pictures stay as they are"
@@ -254,19 +259,24 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     from hubtune.randomness import generator
 
     rows: dict[int, _Row] = {}
+    unreadable = 0
     for index in _in_turns([example.label for example in source.examples], source.seed):
         example = source.examples[index]
         try:
             plain = pixels_of(source.view.read(example.path))
             image = read_picture(example.path, source.view, source.settings)
         except PictureError as error:
-            say(f"left out: {shown(str(error))}")
+            unreadable += 1
+            if unreadable <= _MOST_NAMED:
+                say(f"left out: {shown(str(error))}")
             continue
         seeds = (generator(source.seed, "augment", epoch, index) for epoch in range(epochs))
         changed = [augmented(image, source.view, source.settings, random) for random in seeds]
         rows[index] = _Row(example, plain, changed)
         if len(rows) == count:
             break
+    if unreadable > _MOST_NAMED:
+        say(f"left out: … and {unreadable - _MOST_NAMED:,} more")
     if not rows:
         raise DataError(f"None of the {len(source.examples):,} training pictures can be read")
     return [rows[index] for index in sorted(rows, key=lambda index: (source.examples[index].label, index))]
@@ -294,7 +304,7 @@ def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
         yield Cell(_shown(pixels), f"epoch {epoch}")
 
 
-def _shown(pixels: np.ndarray) -> "Image.Image":
+def _shown(pixels: "np.ndarray") -> "Image.Image":
     """What the network sees, as people can see it: transparency on white."""
     from hubtune.data.image import with_channels
     from hubtune.data.preprocessing import picture_of
@@ -304,6 +314,8 @@ def _shown(pixels: np.ndarray) -> "Image.Image":
 
 def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Iterator[Cell]":
     """So many mixed pictures of one kind, with the shares of their classes; none where it is off."""
+    import numpy as np
+
     from hubtune.data.mix import mix_batch
     from hubtune.randomness import generator
     from hubtune.report.pictures import Cell

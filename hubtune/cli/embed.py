@@ -4,9 +4,9 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from hubtune.cli.answers import (
     batch_size_option,
@@ -17,7 +17,6 @@ from hubtune.cli.answers import (
     expand,
     module_option,
     named_weights,
-    progress,
     tell_unreadable,
     trust_option,
     weights_option,
@@ -26,6 +25,9 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.files import replacing
 from hubtune.log import show_on_stderr
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @click.command()
@@ -70,6 +72,9 @@ def command(
     check_target(output, "-o")
     paths = [*expand(pictures)]
 
+    import numpy as np
+
+    from hubtune.cli.progress import counting_bar
     from hubtune.features.engine import LazyEngine
     from hubtune.features.program import Part
     from hubtune.hub.module import Module
@@ -88,7 +93,7 @@ def command(
         batch_size=batch_size,
         workers=2,
     )
-    with progress("embedding", len(paths), hidden=False) as advance:
+    with counting_bar("embedding") as advance:
         for number, outcome in enumerate(outcomes):
             if outcome.rows is not None:
                 features[number] = outcome.rows[0]
@@ -107,12 +112,14 @@ def command(
     tell_unreadable(unreadable, count)
 
 
-def _write_npz(file: Path, paths: Sequence[str], features: np.ndarray, errors: Sequence[str]) -> None:
+def _write_npz(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
+    import numpy as np
+
     with replacing(file) as out:
         np.savez(out, features=features, paths=np.array(paths), errors=np.array(errors))
 
 
-def _write_csv(file: Path, paths: Sequence[str], features: np.ndarray, errors: Sequence[str]) -> None:
+def _write_csv(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
     with replacing(file) as out:
         text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
         writer = csv.writer(text)  # its own line ends, CR LF: with others, a CR in a name would not be quoted

@@ -1,7 +1,7 @@
 """``hubtune finetune``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,12 +10,9 @@ from hubtune.cli.output import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from hubtune.data.split_files import Split
     from hubtune.recipe.schema import Recipe
     from hubtune.task import ImageClassifierTask, Run
     from hubtune.train.observer import Observer
-
-_LIST_WORDS = {"train": "training", "validate": "validation", "test": "the test"}
 
 
 @click.command()
@@ -121,20 +118,20 @@ def _cross_validate(
 ) -> None:
     """Train as often as there are folds, and print what that comes to."""
     from hubtune.cli.folds import folds_of_lists, folds_of_source, print_folds
-    from hubtune.cli.lists import is_source, place_of_lists
+    from hubtune.cli.found import print_found
+    from hubtune.cli.lists import is_source
     from hubtune.train.run_folder import is_run
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
+    recipe = _new_recipe(what, overrides)
     if is_source(what):
-        recipe = _recipe_for(what, str(place_of_lists(what)), overrides)
         folds, pool = folds_of_source(what, count, seed=recipe.train.seed)
     else:
         from hubtune.task import dataset_of
 
-        recipe = _recipe_from_file(what, overrides)
         folds, pool = folds_of_lists(dataset_of(recipe, complete=False), count, seed=recipe.train.seed)
-    _say_found(pool)
+    print_found(pool, "none of them is used")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
     from hubtune.cli.progress import watching
@@ -171,6 +168,7 @@ def _writers(logs: tuple[str, ...]) -> "list[Observer]":
 
 def _own_recipe(what: str, resume: bool) -> Path | None:
     """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
+    from hubtune.cli.chosen import run_folder
     from hubtune.cli.lists import is_source
     from hubtune.train.run_folder import RECIPE_FILE, is_run, latest_in_series
 
@@ -185,35 +183,35 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
                 f"hubtune finetune {path / RECIPE_FILE} -o run=runs/NAME"
             )
         return path / RECIPE_FILE
-    run = latest_in_series(_run_folder(what))
+    run = latest_in_series(run_folder(what))
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
 def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
-    from hubtune.cli.lists import is_source
+    from hubtune.cli.chosen import on_new_lists, say_chosen
+    from hubtune.cli.lists import is_source, lists_of
     from hubtune.recipe.load import load_recipe
+    from hubtune.train.run_folder import LISTS, free_folder
 
     if own is not None:
         return load_recipe(own, overrides)
-    if is_source(what):
-        base, where = _lists_for(what)
-        recipe = _recipe_for(what, str(base), overrides, run=where)
-        say(f"Data: {shown(str(base))}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")
+    recipe = _new_recipe(what, overrides)
+    if not is_source(what):
         return recipe
-    return _recipe_from_file(what, overrides)
+    if lists_of(what) is None:
+        run = free_folder(Path(recipe.run or ""))
+        recipe = on_new_lists(recipe, what, run / LISTS).model_copy(update={"run": str(run)})
+    say_chosen(recipe)
+    return recipe
 
 
-def _recipe_from_file(what: str, overrides: list[str]) -> "Recipe":
-    from hubtune.recipe.load import load_recipe, unused_keys
+def _new_recipe(what: str, overrides: list[str]) -> "Recipe":
+    """What a file says, or what is chosen for pictures: before they are read, as a name may be misspelt."""
+    from hubtune.cli.chosen import recipe_for_source, recipe_from_file, say_unused
+    from hubtune.cli.lists import is_source
 
-    path = Path(what)
-    if not path.exists() and not path.suffix:
-        raise UsageError(f"There is no {what}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    recipe = load_recipe(path, overrides)
-    if unused := unused_keys(recipe):
-        say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
-    if recipe.run is None:
-        recipe = recipe.model_copy(update={"run": str(Path("runs") / path.stem)})
+    recipe = (recipe_for_source if is_source(what) else recipe_from_file)(what, overrides)
+    say_unused(recipe)
     return recipe
 
 
@@ -227,65 +225,6 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
         return run
     free_folder(folder)
     return None
-
-
-def _run_folder(source: str) -> Path:
-    from hubtune.cli.lists import source_name
-
-    return Path("runs") / source_name(source)
-
-
-def _recipe_for(source: str, base: str, overrides: list[str], run: Path | None = None) -> "Recipe":
-    """The recipe for pictures or lists: what suits the machine, unless overridden."""
-    import paddle
-
-    from hubtune.recipe.load import make_recipe, unused_keys
-
-    on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
-    data: dict[str, Any] = {
-        "data": {"base": base},
-        # On a CPU a frozen trunk is run once where training all of it takes several times as long an epoch.
-        "module": "resnet50_imagenet" if on_gpu else "paddle.vision:mobilenet_v2",
-        "strategy": "default_finetune" if on_gpu else "frozen",
-        "run": str(run or _run_folder(source)),
-    }
-    recipe = make_recipe(data, overrides, source=f"hubtune finetune {source}")
-    if unused := [key for key in unused_keys(recipe) if any(key in given for given in overrides)]:
-        say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
-    return recipe
-
-
-def _lists_for(source: str) -> tuple[Path, Path]:
-    """The base folder of the lists for a source, and the run folder; a split is made where there is none."""
-    from hubtune.cli.found import quoted
-    from hubtune.cli.lists import DEFAULT_SPLIT, lists_of, scan_source, split_by_default
-    from hubtune.data.split_files import write_split
-    from hubtune.train.run_folder import LISTS, free_folder
-
-    where = _run_folder(source)
-    base = lists_of(source)
-    if base is not None:
-        return base, where
-    where = free_folder(where)
-    split = split_by_default(scan_source(source))
-    options = {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}
-    write_split(split, where / LISTS, options, force=True)
-    counts = [f"{len(split.lists[name]):,} for {words}" for name, words in _LIST_WORDS.items()]
-    say(
-        f"No lists for {shown(source)} yet: {', '.join(counts)} (to choose yourself: "
-        f"hubtune split {quoted(source)} --val 20)"
-    )
-    _say_found(split)
-    return where / LISTS, where
-
-
-def _say_found(split: "Split") -> None:
-    """Say in a few lines what the look at the pictures has found."""
-    from hubtune.cli.found import print_left_out
-
-    for remark in split.remarks:
-        say(f"• {shown(remark)}")
-    print_left_out(split, "none of them is used")
 
 
 def _print_choice(task: "ImageClassifierTask") -> None:

@@ -26,7 +26,7 @@ def folds_of_source(source: str, folds: int, *, seed: int) -> "tuple[list[Split]
         UsageError: if there are lists of another number of folds.
         DataError: if the pictures cannot be used, or are too few.
     """
-    from hubtune.cli.lists import lists_of, place_of_lists, scan_source
+    from hubtune.cli.lists import groups_of, lists_of, opened, place_of_lists, scanned, without_validation
     from hubtune.data.amount import NOTHING
     from hubtune.data.dataset import ListDataset
     from hubtune.data.folds import fold_splits
@@ -38,9 +38,8 @@ def folds_of_source(source: str, folds: int, *, seed: int) -> "tuple[list[Split]
     base = lists_of(source)
     if base is not None:
         return folds_of_lists(ListDataset(base), folds, seed=seed)
-    pool = make_split(scan_source(source), validate=NOTHING)
-    # What the source itself keeps for validation is as good as any other picture here.
-    pool.lists["train"] += pool.lists["validate"]
+    scan = scanned(without_validation(opened(source)))
+    pool = make_split(scan, validate=NOTHING, groups=groups_of(scan))
     return fold_splits(pool, folds, seed=seed), pool
 
 
@@ -98,13 +97,13 @@ def _read_folds(base: Path, found: int, folds: int) -> "tuple[list[Split], Split
 
 def _pool(listing: "Listing", labels: list[str]) -> "Split":
     """All pictures of a listing as one training list."""
-    from hubtune.cli.lists import scan_listed
+    from hubtune.cli.lists import groups_of, scanned_again
     from hubtune.data.amount import NOTHING
     from hubtune.data.split import make_split
 
     files = [replace(file, part=None) for file in listing.files]
-    scan = scan_listed(replace(listing, files=files))
-    return make_split(scan, validate=NOTHING, labels={name: name for name in labels})
+    scan = scanned_again(replace(listing, files=files))
+    return make_split(scan, validate=NOTHING, labels={name: name for name in labels}, groups=groups_of(scan))
 
 
 def print_folds(found: "CrossValidation") -> None:

@@ -16,18 +16,39 @@ def quoted(path: Path | str) -> str:
     return text if all(c.isalnum() or c in "-_./\\:" for c in text) else f'"{text}"'
 
 
-def print_left_out(split: "Split", record: str = "split.json has them all") -> None:
-    """Name what is in no list, by reason: a camera's whole card of one kind is one line."""
+def print_found(split: "Split", record: str) -> None:
+    """Name what is in no list, by reason, as a camera's whole card of one kind is one line; then the rest.
+
+    Args:
+        split: with what was found.
+        record: what becomes of the files that are left out, or where all of them are named.
+    """
     from hubtune.data.scan import counted, some
 
-    if not split.left_out:
-        return
-    say(f"\nLeft out: {counted(len(split.left_out), 'file')}; {record}.")
+    if split.left_out:
+        say(f"\nLeft out: {counted(len(split.left_out), 'file')}; {record}.")
     reasons: dict[str, list[str]] = {}
     for entry in split.left_out:
-        reasons.setdefault(entry.reason, []).append(shown(str(entry.path)))
+        reasons.setdefault(entry.reason, []).append(shown(_known_as(entry.path)))
     for reason, paths in reasons.items():
-        say(f"• {reason}: {some(paths)}")
+        say(f"• {shown(reason)}: {some(paths)}")
+    if split.remarks:
+        say("")
+    for remark in split.remarks:
+        say(f"• {shown(remark)}")
+
+
+def _known_as(path: Path) -> str:
+    """A file as a person knows it: one of an archive or an address by its path there, not in the cache."""
+    from hubtune.data.kept import data_folder
+
+    inside = path.relative_to(data_folder()).parts if path.is_relative_to(data_folder()) else ()
+    return "/".join(inside[3:]) or str(path)  # kind/source/files/…
+
+
+def say_how_to_repair(folder: Path) -> None:
+    """Say what makes lists without leaks of those in a folder."""
+    say(f"For lists without leaks: hubtune split --from {quoted(folder)} --out DIR")
 
 
 def found_as_dict(split: "Split") -> dict[str, Any]:

@@ -1,21 +1,28 @@
 """The lists of a source that a person names: those that were made for it, or those that would be."""
 
 import re
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-from hubtune.cli.output import on_terminal
+from hubtune.cli.progress import counting_bar, working_bar
+from hubtune.cli.seen import features_among
 from hubtune.data.amount import Amount
-from hubtune.data.belonging import given_groups, keys_by_pattern
+from hubtune.data.belonging import check_keys, given_groups, keys_by_pattern
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.leaks import Group, find_groups
+from hubtune.data.leaks import Group, find_bursts, find_groups
 from hubtune.data.listing import Listed, Listing
 from hubtune.data.lists import TRAIN_LIST, Example, read_paths, relative_to
-from hubtune.data.scan import Scan, counted, scan_classes, scan_listing
-from hubtune.data.sources import open_source
+from hubtune.data.scan import Picture, Scan, counted, scan_listing
+from hubtune.data.sources import is_cached, open_source
 from hubtune.data.split import make_split, pictures_of
 from hubtune.data.split_files import Split
+from hubtune.data.table import ColumnError
+from hubtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from hubtune.hub.module import Module
 
 DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
 """What is taken for validation and test where no lists have been made."""
@@ -45,11 +52,20 @@ def place_of_lists(text: str) -> Path:
 
 
 def lists_of(source: str) -> Path | None:
-    """The base folder of the lists that were made for a source, or that it is; ``None`` without any."""
+    """The base folder of the lists that were made for a source, or that it is; ``None`` without any.
+
+    Raises:
+        HubtuneError: as :func:`opened`, where the cache does not have any more what the lists name.
+    """
     if "://" not in source and Path(source).is_dir():
         return base_of(Path(source))
     place = place_of_lists(source)
-    return place if (place / TRAIN_LIST).exists() else None
+    if not (place / TRAIN_LIST).exists():
+        return None
+    first = read_paths(place / TRAIN_LIST, place)[:1]
+    if any(is_cached(path) and not path.exists() for path in first):
+        opened(source)
+    return place
 
 
 def base_of(folder: Path) -> Path | None:
@@ -71,76 +87,121 @@ def _names_pictures_of(file: Path, folder: Path) -> bool:
     return any(path.resolve().is_relative_to(inside) for path in read_paths(file, file.parent)[:100])
 
 
-def default_split(folder: Path, advance: Callable[[int, int], None] | None = None) -> Split:
-    """Divide a folder of pictures as is done where no lists have been made; nothing is written.
+def split_source(text: str) -> Split:
+    """Divide a source as is done where no lists have been made; nothing is written.
+
+    Raises:
+        HubtuneError: as :func:`opened`, :func:`scanned` and :func:`~hubtune.data.split.make_split`.
+    """
+    scan = scanned(opened(text))
+    validate, test = (Amount.parse(DEFAULT_SPLIT[name]) for name in ("validate", "test"))
+    return make_split(scan, validate=validate, test=test, groups=groups_of(scan))
+
+
+def opened(text: str, *, skip: Path | None = None, group_column: str | None = None) -> Listing:
+    """Open a source; on a terminal, a bar shows how far that is.
+
+    Raises:
+        HubtuneError: as :func:`~hubtune.data.sources.open_source`.
+    """
+    with working_bar("opening") as advance:
+        return open_source(text, skip=skip, group_column=group_column, advance=advance)
+
+
+def opened_in_groups(text: str, group_by: str, *, skip: Path | None = None) -> tuple[Listing, str | None]:
+    """Open a source of which a person has said what belongs together, before any picture is read.
 
     Args:
-        folder: a folder with a folder of pictures for each class.
-        advance: called with the number of pictures that were read, and of all.
+        text: the source.
+        group_by: a column of the table that it is, or else a regular expression over names.
+        skip: a folder inside it that is not looked at.
+
+    Returns:
+        Its files, and the regular expression, if it is one.
 
     Raises:
-        DataError: if it cannot be divided.
+        HubtuneError: as :func:`opened`.
+        UsageError: if it makes no groups.
     """
-    return split_by_default(scan_classes(folder, advance=advance))
+    try:
+        listing = opened(text, skip=skip, group_column=group_by)
+    except ColumnError as error:
+        listing = opened(text, skip=skip)
+        try:
+            keys_by_pattern([file.name for file in listing.files], group_by)
+        except UsageError as reason:
+            raise UsageError(f"{reason}. {error}") from reason
+        return listing, group_by
+    what = f"The column {group_by!r}"
+    check_keys([file.group for file in listing.files], what, [file.name for file in listing.files])
+    return listing, None
 
 
-def split_by_default(scan: Scan) -> Split:
-    """Divide pictures as is done where nobody has said how."""
-    validate, test = (Amount.parse(DEFAULT_SPLIT[name]) for name in ("validate", "test"))
-    return make_split(scan, validate=validate, test=test)
-
-
-def scan_source(text: str, *, skip: Path | None = None) -> Scan:
-    """Open a source, and look at all its pictures; on a terminal, bars show how far that is.
+def scanned(listing: Listing) -> Scan:
+    """Look at all pictures of a listing; on a terminal, a bar shows how far that is.
 
     Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open_source` and
-            :func:`~hubtune.data.scan.scan_listing`.
+        DataError: as :func:`~hubtune.data.scan.scan_listing`.
     """
-    with _bar("opening") as advance:
-        told = None if advance is None else lambda what, done, total: advance(done, total)
-        listing = open_source(text, skip=skip, advance=told)
-    return scan_listed(listing)
-
-
-def scan_listed(listing: Listing) -> Scan:
-    """Look at all pictures of a listing; on a terminal, a bar shows how far that is."""
-    with _bar("reading pictures") as advance:
+    with counting_bar("reading pictures") as advance:
         return scan_listing(listing, advance=advance)
 
 
-def groups_of(scan: Scan, test_scan: Scan | None = None, *, group_by: str | None = None) -> list[Group]:
-    """What belongs together: copies that are found, what the source says, and what names say.
+def scanned_again(listing: Listing) -> Scan:
+    """Look at the pictures of lists; what does not hinder their use was said when the lists were made.
+
+    Raises:
+        DataError: as :func:`scanned`.
+    """
+    return replace(scanned(listing), renamed=[], animated=[])
+
+
+def without_validation(listing: Listing) -> Listing:
+    """A source for cross-validation, where what it keeps for validation is as good as any other picture."""
+    files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
+    return replace(listing, files=[*dict.fromkeys(files)])  # some may be in both lists
+
+
+def groups_of(
+    scan: Scan,
+    test_scan: Scan | None = None,
+    *,
+    pattern: str | None = None,
+    network: "Module | None" = None,
+) -> list[Group]:
+    """What belongs together: copies that are found, and what the source, names or a network say.
 
     Args:
         scan: the pictures.
         test_scan: those of a test folder.
-        group_by: a regular expression over names.
+        pattern: a regular expression over names.
+        network: the module that looks for pictures of one thing.
 
     Raises:
-        UsageError: if it makes no groups.
+        UsageError: if the pattern makes no groups.
     """
     pictures = pictures_of(scan, test_scan)
-    groups = [*find_groups(pictures), *given_groups([picture.group for picture in pictures])]
-    if group_by is not None:
-        keys = keys_by_pattern([picture.name for picture in pictures], group_by)
+    groups = [*copies_among(pictures), *given_groups([picture.group for picture in pictures])]
+    if network is not None:
+        groups += find_bursts(features_among(pictures, network))
+    if pattern is not None:
+        keys = keys_by_pattern([picture.name for picture in pictures], pattern)
         groups += given_groups(keys)
         alone = keys.count(None)
         if alone:
-            verb = "is" if alone == 1 else "are"
+            stands = "does not match it and stands for itself"
+            stand = "do not match it and stand for themselves"
             scan.said.append(
-                f"{counted(alone, 'picture')} of {len(keys):,} {verb} not called as --group-by {group_by!r} "
-                "says, and so stand for themselves."
+                f"--group-by '{pattern}': {alone:,} of {counted(len(keys), 'picture')} "
+                f"{stands if alone == 1 else stand}."
             )
     return groups
 
 
-def _bar(what: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-    if not on_terminal():
-        return nullcontext(None)
-    from hubtune.cli.progress import counting_bar
-
-    return counting_bar(what)
+def copies_among(pictures: Sequence[Picture]) -> list[Group]:
+    """Find copies; on a terminal, something moves meanwhile."""
+    with counting_bar("looking for copies"):
+        return find_groups(pictures)
 
 
 def listing_of(dataset: BaseCVDataset, names: tuple[str, ...] = LIST_NAMES) -> Listing:

@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.evaluate import Metrics
 from hubtune.recipe.wording import escaped
+
+if TYPE_CHECKING:
+    from hubtune.evaluate import Metrics
 
 SCHEMA_VERSION = 1
 
@@ -34,7 +36,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def figures(metrics: Metrics) -> str:
+def figures(metrics: "Metrics") -> str:
     """Metrics for people, on one line."""
     if not metrics.count:
         return "no readable picture"

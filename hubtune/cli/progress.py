@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -37,12 +38,22 @@ _LEAST_SHARE = 0.05  # of accuracy, and of the highest loss, that a whole curve'
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on the terminal while the block runs, fed with the number done and the number of all."""
+    """A bar while the block runs, fed with the number done and the number of all; nothing elsewhere."""
+    with working_bar(what) as advance:
+        yield partial(advance, what)
+
+
+@contextmanager
+def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """As :func:`counting_bar`, fed with what is being done, too; a total of 0 is not known yet."""
+    if not on_terminal():
+        yield lambda what, done, total: None
+        return
     with Progress(*_columns(""), console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
 
-        def advance(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
 
         yield advance
 

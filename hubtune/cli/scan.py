@@ -3,26 +3,27 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.answers import check_target, named_weights, trust_option, weights_option
+from hubtune.cli.answers import check_target, trust_option, weights_option
 from hubtune.cli.found import quoted
-from hubtune.cli.output import SCHEMA_VERSION, on_terminal, say, shown
+from hubtune.cli.output import SCHEMA_VERSION, say, shown
+from hubtune.cli.seen import features_among, network_of
 from hubtune.cli.tables import print_table
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.log import show_on_stderr
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hubtune.data.findings import Doubt, Finding, Item
     from hubtune.data.leaks import Group
     from hubtune.data.listing import Listing
     from hubtune.data.scan import Picture, Scan
-    from hubtune.hub.module import Module
 
 _MOST_CLASSES = 40  # that the table shows
 _MOST_NAMES = 3  # of files, or groups of files, that a finding shows
@@ -71,28 +72,24 @@ def command(
     hubtune scan pics/ --page scan.html
     hubtune scan pics/ --module mobilenet_v2_imagenet --quarantine suspect/
     """
+    from hubtune.cli.lists import copies_among, opened
+    from hubtune.cli.progress import counting_bar
     from hubtune.data.findings import find
-    from hubtune.data.leaks import find_groups
     from hubtune.data.scan import survey
-    from hubtune.data.sources import open_source
 
     show_on_stderr()
     check_target(page, "--page")
-    if module is None and weights != "official":
-        raise UsageError("--weights goes with --module: name the module that they are for")
-    # First, as a scan may take long, and a name may be misspelt.
-    network = None if module is None else _module(module, weights, trust_code)
-    with _progress("opening") as advance:
-        listing = open_source(source, advance=advance and (lambda what, done, total: advance(done, total)))
+    network = network_of(module, weights, trust_code)
+    listing = opened(source)
     _check_places(source, listing, page, quarantine)
-    with _progress("looking at pictures") as advance:
+    with counting_bar("reading pictures") as advance:
         scan = survey(listing, advance=advance)
     pictures = [picture for own in scan.classes.values() for picture in own]
-    groups = find_groups(pictures)
+    groups = copies_among(pictures)
     doubts: list[Doubt] = []
     accuracy = None
     if network is not None and pictures:
-        doubts, accuracy = _doubts(scan, groups, network)
+        doubts, accuracy = _doubts(scan, groups, features_among(pictures, network))
     findings = find(scan, groups, doubts, accuracy=accuracy)
     if page is not None:
         _write_page(page, source, scan, findings)
@@ -115,14 +112,6 @@ def command(
         click.get_current_context().exit(DataError.exit_code)
 
 
-def _progress(what: str) -> AbstractContextManager[Callable[[int, int], None] | None]:
-    if not on_terminal():
-        return nullcontext(None)
-    from hubtune.cli.progress import counting_bar
-
-    return counting_bar(what)
-
-
 def _check_places(source: str, listing: "Listing", page: Path | None, quarantine: Path | None) -> None:
     """Refuse places to write to that are in the data, or in use."""
     data = {file.path.parent.resolve() for file in listing.files}
@@ -139,31 +128,19 @@ def _check_places(source: str, listing: "Listing", page: Path | None, quarantine
         raise UsageError(f"There is no folder {quarantine.parent} to write into: make it first")
 
 
-def _module(name: str, weights: str, trust_code: bool) -> "Module":
-    from hubtune.machine import prepare
-
-    prepare()  # before Paddle is imported
-    from hubtune.hub.module import Module
-    from hubtune.train.device import select_device
-
-    select_device("auto")
-    return Module(name, named_weights(weights), trust_code=trust_code)
-
-
-def _doubts(scan: "Scan", groups: "Sequence[Group]", network: "Module") -> "tuple[list[Doubt], float]":
+def _doubts(scan: "Scan", groups: "Sequence[Group]", rows: "np.ndarray") -> "tuple[list[Doubt], float]":
     """Labels that are probably wrong, and how many the classifier behind it names as they are."""
     import numpy as np
 
+    from hubtune.data.belonging import joined
     from hubtune.data.findings import Doubt
-    from hubtune.suspects import features_of, find_suspects
+    from hubtune.data.leaks import find_bursts
+    from hubtune.suspects import find_suspects
 
     labels = [label for label, own in scan.classes.items() for _ in own]
-    paths = [picture.path for own in scan.classes.values() for picture in own]
-    with _progress("computing features") as advance:
-        rows = features_of(network, paths, advance=advance)
     # A picture that is in no group stands for itself.
-    group_of = list(range(len(paths)))
-    for group in groups:
+    group_of = list(range(len(labels)))
+    for group in joined([*groups, *find_bursts(rows)]):
         for place in group.members:
             group_of[place] = group.members[0]
     names = list(scan.classes)

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.found import found_as_dict, print_left_out, quoted
+from hubtune.cli.answers import trust_option, weights_option
+from hubtune.cli.found import found_as_dict, print_found, quoted, say_how_to_repair
 from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.seen import network_of
 from hubtune.cli.tables import print_table
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from hubtune.data.listing import Listing
     from hubtune.data.scan import Scan
     from hubtune.data.split_files import Split
 
@@ -43,9 +46,9 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--group-by",
-    metavar="PATTERN",
-    help="What keeps pictures together besides being copies: a regular expression over their names, "
-    "such as 'patient\\d+'.",
+    metavar="COLUMN|PATTERN",
+    help="What keeps pictures together besides being copies: a column of the table that PICTURES is, or a "
+    "regular expression over the pictures' names, such as 'patient\\d+'.",
 )
 @click.option(
     "--seed",
@@ -76,6 +79,13 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Where the lists go; default: beside PICTURES. With --from: write lists without the leaks there.",
 )
+@click.option(
+    "--module",
+    metavar="NAME",
+    help="Also keep pictures of one thing together, by what this module sees (`hubtune hub list` shows all).",
+)
+@weights_option
+@trust_option
 @click.option("--force", is_flag=True, help="Replace lists with other content.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.pass_context
@@ -92,6 +102,9 @@ def command(
     test_dir: Path | None,
     lists: Path | None,
     out: Path | None,
+    module: str | None,
+    weights: str,
+    trust_code: bool,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -105,9 +118,18 @@ def command(
     hubtune split pics/ --val 10 --test 20 --seed 1
     hubtune split pics/ --val 20% --test-dir dataset/test --labels names.txt
     hubtune split pics/ --folds 5 --group-by '(patient\\d+)'
+    hubtune split labels.csv --group-by patient
+    hubtune split pics/ --module mobilenet_v2_imagenet
     hubtune split --from datasets/flowers
     """
-    from hubtune.cli.lists import groups_of, place_of_lists, scan_source
+    from hubtune.cli.lists import (
+        groups_of,
+        opened,
+        opened_in_groups,
+        place_of_lists,
+        scanned,
+        without_validation,
+    )
     from hubtune.data.amount import NOTHING, Amount
     from hubtune.data.folds import fold_splits
     from hubtune.data.names import read_display_names
@@ -126,8 +148,17 @@ def command(
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
     validate, tested = Amount.parse(val), Amount.parse(test)
     _check_options(given, pictures, tested=bool(tested), test_dir=test_dir)
+    network = network_of(module, weights, trust_code)
+    pattern = None
+    if group_by is None:
+        listing = opened(pictures, skip=test_dir)
+    else:
+        listing, pattern = opened_in_groups(pictures, group_by, skip=test_dir)
+    _note_own_lists(listing, given)
+    if folds:
+        listing = without_validation(listing)
     test_scan = scan_files(test_dir) if test_dir is not None else None
-    scan = scan_source(pictures, skip=test_dir)
+    scan = scanned(listing)
     split = make_split(
         scan,
         validate=NOTHING if folds else validate,
@@ -136,7 +167,7 @@ def command(
         seed=seed,
         labels=read_display_names(labels, list(scan.classes)) if labels else None,
         test_scan=test_scan,
-        groups=groups_of(scan, test_scan, group_by=group_by),
+        groups=groups_of(scan, test_scan, pattern=pattern, network=network),
     )
     options = {
         "pictures": pictures,
@@ -145,6 +176,7 @@ def command(
         "train": train,
         "folds": folds,
         "group_by": group_by,
+        "module": module,
         "seed": seed,
         "labels": str(labels) if labels else None,
         "test_dir": str(test_dir) if test_dir else None,
@@ -160,15 +192,13 @@ def command(
         print_json(_document(split, divided if folds else [], scan, files))
         return
     print_table(_fold_lines(divided) if folds else _lines(split), total=True)
-    print_left_out(split)
-    if split.remarks:
-        say("")
-    for remark in split.remarks:
-        say(f"• {shown(remark)}")
+    print_found(split, "split.json has them all")
     names = [file.relative_to(folder).as_posix() for file in files]
     if folds:
         names = [f"{fold_name(1)} to {fold_name(folds)}, each with {', '.join(_names_in(files, folder))}"]
     say(f"\nWritten to {quoted(folder)}: {', '.join(names)}")
+    if split.leaks and not folds:
+        say_how_to_repair(folder)
     # With lists of the default place, the pictures alone lead to them.
     what = quoted(pictures if out is None else folder)
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
@@ -193,9 +223,32 @@ def _check_options(given: set[str], pictures: str, *, tested: bool, test_dir: Pa
         )
 
 
+def _note_own_lists(listing: "Listing", given: set[str]) -> None:
+    """Note which options make no difference, because the source has lists of its own."""
+    from hubtune.data.crossing import WORDS
+
+    parts = {file.part for file in listing.files}
+    for name, part in (("val", "validate"), ("test", "test")):
+        if name in given and part in parts:
+            listing.remarks.append(
+                f"The source has a {WORDS[part]} list of its own; --{name} changes nothing."
+            )
+
+
 def _refuse_beside_from(given: set[str]) -> None:
     """Lists that are checked are as they are."""
-    for name in ("pictures", "val", "test", "train", "folds", "seed", "labels", "test_dir"):
+    for name in (
+        "pictures",
+        "val",
+        "test",
+        "train",
+        "folds",
+        "seed",
+        "labels",
+        "test_dir",
+        "module",
+        "weights",
+    ):
         if name in given:
             what = "PICTURES" if name == "pictures" else f"--{name.replace('_', '-')}"
             raise UsageError(f"--from checks lists as they are: leave {what} away")

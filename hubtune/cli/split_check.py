@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.found import found_as_dict, print_left_out, quoted
+from hubtune.cli.found import found_as_dict, print_found, quoted, say_how_to_repair
 from hubtune.cli.output import print_json, say, shown
 from hubtune.cli.tables import print_table
-from hubtune.errors import CheckFailedError
+from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
     from hubtune.data.split_files import Split
@@ -33,19 +33,21 @@ def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: 
     Raises:
         HubtuneError: if lists cannot be read or written.
     """
-    from hubtune.cli.lists import groups_of, listing_of, scan_listed
+    from hubtune.cli.lists import groups_of, listing_of, scanned_again
     from hubtune.data.amount import NOTHING
     from hubtune.data.dataset import ListDataset
     from hubtune.data.split import make_split
     from hubtune.data.split_files import write_split
 
+    if folder.is_file():
+        raise UsageError(f"--from takes a folder with lists, and {folder} is a file")
     dataset = ListDataset(folder)
-    scan = scan_listed(listing_of(dataset))
+    scan = scanned_again(listing_of(dataset))
     split = make_split(
         scan,
         validate=NOTHING,
         labels={name: name for name in dataset.label_list},
-        groups=groups_of(scan, group_by=group_by),
+        groups=groups_of(scan, pattern=group_by),
     )
     files = []
     if out is not None:
@@ -68,7 +70,8 @@ def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: 
         if out is not None:
             say(f"\nWritten to {quoted(out)}: {', '.join(file.name for file in files)}")
         elif split.leaks:
-            say(f"\nFor lists without them: hubtune split --from {quoted(folder)} --out DIR")
+            say("")
+            say_how_to_repair(folder)
     if split.leaks and out is None:
         click.get_current_context().exit(CheckFailedError.exit_code)
 
@@ -90,7 +93,7 @@ def _repaired(split: "Split") -> "Split":
 def _print(split: "Split") -> None:
     from hubtune.data.crossing import KIND_WORDS
 
-    kinds = [kind for kind in KIND_WORDS if kind != "given" or "given" in split.group_kinds]
+    kinds = [kind for kind in KIND_WORDS if kind in ("equal", "near") or kind in split.group_kinds]
     lines = [["list", "pictures", "leaks", *(KIND_WORDS[kind] for kind in kinds)]]
     for name, entries in split.lists.items():
         # A test picture with copies in two lists is one leak.
@@ -104,11 +107,7 @@ def _print(split: "Split") -> None:
         if entries:
             lines.append([name, f"{len(entries):,}", *cells])
     print_table(lines)
-    print_left_out(split, "they are in the lists, but cannot be used")
-    if split.remarks:
-        say("")
-    for remark in split.remarks:
-        say(f"• {shown(remark)}")
+    print_found(split, "they are in the lists, but cannot be used")
     if split.leaks:
         say("")
     for leak in split.leaks[:_MOST_SHOWN]:

@@ -9,8 +9,10 @@ import click
 
 from hubtune.cli.answers import overrides_option
 from hubtune.cli.output import print_json, say, shown
+from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from hubtune.recipe.schema import Recipe
     from hubtune.study import Trial
     from hubtune.tune import Found
 
@@ -31,7 +33,7 @@ class _Time(click.ParamType):
 
 
 @click.command()
-@click.argument("file", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.argument("what", metavar="RECIPE|PICTURES")
 @overrides_option
 @click.option(
     "--trials",
@@ -56,7 +58,7 @@ class _Time(click.ParamType):
 @click.option("--resume", is_flag=True, help="Go on with an interrupted search; begin it if there is none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
-    file: Path,
+    what: str,
     overrides: tuple[str, ...],
     trials: int,
     timeout: float,
@@ -65,21 +67,23 @@ def command(
     resume: bool,
     as_json: bool,
 ) -> None:
-    """Search for settings that suit the data better than a RECIPE's own.
+    """Search for settings that suit the data better than a RECIPE's own, or those chosen for PICTURES.
 
+    PICTURES are what `hubtune finetune` takes: a folder, an archive, a table, an address.
     Strategy, learning rate and augmentation are varied, all else stays. Scores are accuracies by
     cross-validation on the training list; the validation list and the test list are not looked at. The best
     settings are written as a recipe, and nothing is trained with them yet.
 
     \b
     hubtune tune recipes/idol5.yaml
+    hubtune tune pics/ -o train.epochs=5
     hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
-    from hubtune.recipe.load import load_recipe
+    from hubtune.cli.chosen import recipe_from_file
+    from hubtune.cli.lists import is_source
 
-    recipe = load_recipe(file, overrides)
-    run = recipe.run or str(Path("runs") / file.stem)
+    recipe = _on_lists(what, [*overrides]) if is_source(what) else recipe_from_file(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import watching
@@ -87,8 +91,8 @@ def command(
 
     with watching() as observer:
         found = tune(
-            recipe.model_copy(update={"run": run}),
-            Path(f"{run}-tune"),
+            recipe,
+            Path(f"{recipe.run}-tune"),
             trials=trials,
             seconds=timeout,
             folds=folds,
@@ -103,6 +107,25 @@ def command(
     if found.stopped is not None:
         say("Stopped. Go on with the same command and --resume")
         click.get_current_context().exit(found.stopped)
+
+
+def _on_lists(source: str, overrides: list[str]) -> "Recipe":
+    """The recipe for a source, on the lists that it has, or that are made for this search."""
+    from hubtune.cli.chosen import on_lists, on_new_lists, recipe_for_source, say_chosen
+    from hubtune.cli.lists import lists_of
+    from hubtune.data.lists import TRAIN_LIST
+    from hubtune.train.run_folder import LISTS, RECIPE_FILE, is_run
+
+    if is_run(Path(source)):
+        raise UsageError(f"{source} is a run: name its recipe, {Path(source) / RECIPE_FILE}")
+    recipe = recipe_for_source(source, overrides)
+    made = Path(f"{recipe.run}-tune") / LISTS
+    if (made / TRAIN_LIST).exists():
+        recipe = on_lists(recipe, made)
+    elif lists_of(source) is None:
+        recipe = on_new_lists(recipe, source, made)
+    say_chosen(recipe)
+    return recipe
 
 
 def _print(found: "Found") -> None:

@@ -26,7 +26,7 @@ _STRUCTURE = 0.895
 # 0.66 only (CIFAR-10).
 _STRUCTURE_OF_SMALL = 0.83
 _SMALL = 64  # pixels, the smaller side
-# Of TrashNet's 600 photos five pairs reach this, all of one thing; of 1,000 pictures of CIFAR-10 none, but
+# Of TrashNet's 600 photos four pairs exceed this, all of one thing; of 1,000 pictures of CIFAR-10 none, but
 # different things reach 0.75.
 _BURST = 0.8
 _FEWEST_FOR_BURSTS = 30

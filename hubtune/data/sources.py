@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import unquote
@@ -20,7 +21,15 @@ from hubtune.data.packed import packing
 from hubtune.data.remote import is_address
 from hubtune.data.scan import counted, name_key, some, walk_classes
 from hubtune.data.storage import fetch
-from hubtune.data.table import NOTHING, TABLE_SUFFIXES, Rows, is_table, named_files, read_table
+from hubtune.data.table import (
+    NOTHING,
+    TABLE_SUFFIXES,
+    ColumnError,
+    Rows,
+    is_table,
+    named_files,
+    read_table,
+)
 from hubtune.errors import DataError
 from hubtune.hub.safe_load import read_plain_pickle
 
@@ -29,14 +38,37 @@ Advance = Callable[[str, int, int], None]
 how much of it is done, and of how much, 0 while that is unknown."""
 
 _SPLIT_FILE = "split.json"
+# Of what is no folder, though it may not be there.
+_FILE_SUFFIXES = TABLE_SUFFIXES | {".txt", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
 # CIFAR's files: the one with the classes' names, and one of the others.
 _CIFAR = (("batches.meta", "data_batch_1"), ("meta", "train"))
 # Python 2 wrote an operation a value, and the largest batch has 50,000 labels.
 _MOST_OPCODES = 1_000_000
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What a person wants of a source, whatever it turns out to be."""
+
+    advance: Advance | None
+    group_column: str | None
+
+    def telling(self, what: str) -> Callable[[int, int], None] | None:
+        """What is told how far one kind of work is."""
+        return None if self.advance is None else partial(self.advance, what)
+
+    def expect_no_column(self, source: Path) -> None:
+        """Refuse a source that is no table, where a column was named."""
+        if self.group_column is not None and source.exists():
+            raise ColumnError(f"There is no table with a column {self.group_column!r}")
+
+
 def open_source(
-    where: str | os.PathLike[str], *, skip: Path | None = None, advance: Advance | None = None
+    where: str | os.PathLike[str],
+    *,
+    skip: Path | None = None,
+    group_column: str | None = None,
+    advance: Advance | None = None,
 ) -> Listing:
     """Name all files of a source of pictures, and bring what is packed or far away into the cache.
 
@@ -56,6 +88,7 @@ def open_source(
             - the folder or the archive of CIFAR-10 or CIFAR-100 as published;
             - the address of any of these: ``s3://bucket/folder``, ``oss://…``, ``https://…/archive.zip``.
         skip: a folder inside it that is not looked at.
+        group_column: the column of a table that says what belongs together, in place of ``group``.
         advance: told how far the listing, fetching and unpacking is.
 
     Returns:
@@ -63,6 +96,7 @@ def open_source(
         divided into lists already, else for none. Names do not depend on where the cache is.
 
     Raises:
+        ColumnError: the source is no table, or has no such column.
         DataError: there is nothing there, or it is no data set, or an archive that cannot be unpacked safely.
         UsageError: an address that holds a password, or is of an unknown kind.
         MachineError: no network or no credentials, a missing extra, ``HUBTUNE_OFFLINE`` is set and the cache
@@ -71,44 +105,50 @@ def open_source(
     text = os.fspath(where)
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"))
+    request = _Request(advance, group_column)
     if is_address(text):
-        return _open_address(text, advance)
+        return _open_address(text, request)
     path = Path(text)
-    return _open_file(path, advance) if path.is_file() else _open_folder(path, skip, advance)
+    if path.is_file():
+        return _open_file(path, request)
+    if path.suffix.lower() in _FILE_SUFFIXES and not os.path.lexists(path):
+        raise DataError(f"There is no {path}: give a folder of pictures, an archive or a table")
+    return _open_folder(path, skip, request)
 
 
-def is_cached(root: Path) -> bool:
-    """Whether a listing's root lies in the cache: the source was an archive or an address."""
-    return root.is_relative_to(data_folder())
+def is_cached(path: Path) -> bool:
+    """Whether a listing's root, or a picture, lies in the cache: the source was an archive or an address."""
+    return path.resolve().is_relative_to(data_folder().resolve())
 
 
-def _open_address(address: str, advance: Advance | None) -> Listing:
-    fetched = fetch(address, advance=advance)
+def _open_address(address: str, request: _Request) -> Listing:
+    fetched = fetch(address, advance=request.advance)
     if fetched.file is None:
-        return _open_inside(fetched.folder, advance, fetched.left_out)
+        return _open_inside(fetched.folder, request, fetched.left_out)
     file = fetched.file
     if file.suffix.lower() in TABLE_SUFFIXES:
         # Those that lead out of its folder are told of when it is read.
         names = [name for name in named_files(file) if not re.match(r"/|\.\.(/|$)|[A-Za-z]:", name)]
-        fetched = fetch(address, names, advance=advance)
-        return read_table(file, closed=True, absent=fetched.left_out)
+        fetched = fetch(address, names, advance=request.advance)
+        return read_table(file, closed=True, absent=fetched.left_out, group_column=request.group_column)
     if packing(file) is None:
         raise DataError(f"{address} is no archive and no table: give one, or a folder of a bucket")
-    return _open_archive(file, advance)
+    return _open_archive(file, request)
 
 
-def _open_file(file: Path, advance: Advance | None) -> Listing:
+def _open_file(file: Path, request: _Request) -> Listing:
     if file.suffix.lower() in TABLE_SUFFIXES:
-        return read_table(file)
+        return read_table(file, group_column=request.group_column)
     try:
         if packing(file) is not None:
-            return _open_archive(file, advance)
+            return _open_archive(file, request)
         with file.open("rb") as opened:
             start = opened.read(4096)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror})") from error
     if b"\0" in start or file.suffix.lower() in PICTURE_SUFFIXES:
         raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
+    request.expect_no_column(file)
     labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
     if labels is None and count_classes(file) is None:
         raise DataError(
@@ -118,23 +158,22 @@ def _open_file(file: Path, advance: Advance | None) -> Listing:
     return _listed(dataset, file, [("train", None)], closed=False)
 
 
-def _open_archive(archive: Path, advance: Advance | None) -> Listing:
-    tell = None if advance is None else partial(advance, "unpacking")
-    done = unpack(archive, advance=tell)
-    listing = _open_inside(done.folder, advance, {})
+def _open_archive(archive: Path, request: _Request) -> Listing:
+    done = unpack(archive, advance=request.telling("unpacking"))
+    listing = _open_inside(done.folder, request, {})
     listing.left_out += done.left_out
     listing.remarks += done.remarks
     return listing
 
 
-def _open_inside(folder: Path, advance: Advance | None, absent: Mapping[str, str]) -> Listing:
+def _open_inside(folder: Path, request: _Request, absent: Mapping[str, str]) -> Listing:
     """Open what lies in the cache; what a packer puts around a data set is not a part of its names."""
     top = folder
     while (below := _only_folder(folder)) is not None:
         folder = below
     start = f"{folder.relative_to(top).as_posix()}/" if folder != top else ""
     inner = {name.removeprefix(start): why for name, why in absent.items() if name.startswith(start)}
-    listing = _open_folder(folder, None, advance, closed=True, absent=inner)
+    listing = _open_folder(folder, None, request, closed=True, absent=inner)
     known = {entry.path for entry in listing.left_out}
     listing.left_out += [LeftOut(top / name, why) for name, why in absent.items() if top / name not in known]
     return listing
@@ -170,20 +209,27 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
 def _open_folder(
     folder: Path,
     skip: Path | None,
-    advance: Advance | None,
+    request: _Request,
     *,
     closed: bool = False,
     absent: Mapping[str, str] = NOTHING,
 ) -> Listing:
     folders, files = _entries(folder)
     names = {file.name for file in files}
-    if any(names.issuperset(pair) for pair in _CIFAR):
-        return _open_cifar(folder, advance)
+    is_cifar = any(names.issuperset(pair) for pair in _CIFAR)
     divided = is_divided(folder)
     lists = ListDataset(folder)
-    has_lists = (lists.list_files["train"] or folder).exists()
     # hubtune's own lists beside the class folders that they were made from are no source.
-    if has_lists and (len(folders) < 2 or divided or _SPLIT_FILE not in names):
+    has_lists = (lists.list_files["train"] or folder).exists() and (
+        len(folders) < 2 or divided or _SPLIT_FILE not in names
+    )
+    tables = [] if is_cifar or has_lists or divided or len(folders) > 1 else [*filter(is_table, files)]
+    if len(tables) == 1:
+        return read_table(tables[0], closed=closed, absent=absent, group_column=request.group_column)
+    request.expect_no_column(folder)
+    if is_cifar:
+        return _open_cifar(folder, request)
+    if has_lists:
         parts = [name for name in LIST_NAMES if (file := lists.list_files[name]) and file.exists()]
         given = [(name, name if len(parts) > 1 else None) for name in parts]
         listing = _listed(lists, folder, given, closed=closed, absent=absent)
@@ -193,9 +239,6 @@ def _open_folder(
         return listing
     if divided:
         return walk_divided(folder, skip=skip)
-    tables = [file for file in files if is_table(file)] if len(folders) < 2 else []
-    if len(tables) == 1:
-        return read_table(tables[0], closed=closed, absent=absent)
     if tables:
         names_of = some([table.name for table in tables])
         raise DataError(f"{folder} holds {counted(len(tables), 'table')} ({names_of}): give one of them")
@@ -239,16 +282,16 @@ def _listed(
     return rows.listing(source)
 
 
-def _open_cifar(folder: Path, advance: Advance | None) -> Listing:
+def _open_cifar(folder: Path, request: _Request) -> Listing:
     stats = [(name, (folder / name).stat()) for names in _CIFAR for name in names if (folder / name).exists()]
     identity = "\0".join(
         [str(folder.resolve()), *(f"{name} {at.st_size} {at.st_mtime_ns}" for name, at in stats)]
     )
     read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)
-    tell = None if advance is None else partial(advance, "writing pictures, by batch")
+    tell = request.telling("writing pictures, by batch")
 
     def make(target: Path) -> None:
         convert(folder, target / "files", read=read, validate="0", advance=tell)
 
     pictures = kept(place_of("cifar", folder.name, identity), make) / "files"
-    return _open_folder(pictures, None, None, closed=True)
+    return _open_folder(pictures, None, request, closed=True)

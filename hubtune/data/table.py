@@ -38,7 +38,17 @@ _DELIMITERS = (",", ";", "\t")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
-def read_table(file: Path, *, closed: bool = False, absent: Mapping[str, str] = NOTHING) -> Listing:
+class ColumnError(DataError):
+    """A column that was asked for by its name is not there."""
+
+
+def read_table(
+    file: Path,
+    *,
+    closed: bool = False,
+    absent: Mapping[str, str] = NOTHING,
+    group_column: str | None = None,
+) -> Listing:
     """Read a table whose first line names its columns.
 
     Columns are known by their names in any case: ``path`` (or ``filename``, ``image``, …) and ``label``
@@ -50,15 +60,17 @@ def read_table(file: Path, *, closed: bool = False, absent: Mapping[str, str] = 
         file: the table.
         closed: whether paths must stay in the table's folder, as those of a foreign table must.
         absent: files that are known not to be there, and why; they are left out.
+        group_column: the column that says what belongs together, in any case; in place of ``group``.
 
     Returns:
         The files; the classes are sorted by name, or by number if all are numbers.
 
     Raises:
+        ColumnError: there is no such column; with the names of those that are there.
         DataError: the table cannot be read, lacks a column, or a row is wrong; with the line.
     """
     rows = Rows(file.parent, closed=closed, absent=absent)
-    for where, cells in _cells(file):
+    for where, cells in _cells(file, group_column):
         part = _part(where, cells["split"]) if cells.get("split") else None
         rows.add(where, cells["path"], cells["label"], cells.get("group") or None, part)
     return rows.listing(file)
@@ -85,11 +97,13 @@ def is_table(file: Path) -> bool:
     return all(names.intersection(_COLUMNS[meaning]) for meaning in ("path", "label"))
 
 
-def _cells(file: Path) -> Iterator[tuple[str, dict[str, str]]]:
+def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows: each its file and line, and what it says in the columns that are known."""
     records = _records(file)
     place, header = next(records, (1, []))
     columns = _find_columns(file, header)
+    if group_column is not None:
+        columns["group"] = _find_column(file, header, group_column)
     for place, record in records:
         where = f"{file}:{place}"
         if len(record) != len(header):
@@ -149,6 +163,18 @@ def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
                 "it must name the columns, for example `path,label`"
             )
     return found
+
+
+def _find_column(file: Path, header: list[str], asked: str) -> int:
+    """The place of the column that a person names."""
+    exact = [number for number, name in enumerate(header) if name == asked]
+    fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(asked)]
+    if not fitting:
+        known = some([repr(name) for name in header], 10)
+        raise ColumnError(f"{file} has no column {asked!r}, but {known}.{suggest(asked, header)}")
+    if len(fitting) > 1:
+        raise DataError(f"{file} has {len(fitting)} columns {asked!r}: call them differently")
+    return fitting[0]
 
 
 def _plain(name: str) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RATES = tuple(float(f"{10 ** (number / 2):.2g}") for number in range(-10, -1))
 """What is tried, 1e-5 to 0.1; each is about three times the one before."""
 
-STEPS = 6
+STEPS = 12
 """Steps at each rate."""
 
 _WORSE = 2  # rates in a row after the best one, before higher ones are given up

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from hubtune.cli.split import command as split_command
 from hubtune.features.cache import FeatureCache
 
 Run = Callable[..., SimpleNamespace]
@@ -188,3 +191,58 @@ def _squeezed(line: str) -> str:
     while "   " in line:
         line = line.replace("   ", "  ")
     return line
+
+
+@pytest.fixture
+def photos(tmp_path: Path, draw_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The unpacked pictures of an archive that was split."""
+    monkeypatch.chdir(tmp_path)
+    draw_photos(tmp_path / "pics", {"cat": 3, "dog": 3}, size=8)
+    shutil.make_archive("photos", "zip", "pics")
+    split_photos()
+    [folder] = (Path(os.environ["HUBTUNE_HOME"]) / "data" / "unpacked").glob("photos-*/")
+    return folder
+
+
+def split_photos() -> None:
+    assert CliRunner().invoke(split_command, ["photos.zip", "--force"]).exit_code == 0
+
+
+def test_ls_tells_what_scans_noted_and_what_was_unpacked(run_here: Run, photos: Path) -> None:
+    home = Path(os.environ["HUBTUNE_HOME"])
+    size = sum(file.stat().st_size for file in photos.rglob("*.*"))
+    document = json.loads(run_here("cache", "ls", "--json").stdout)
+    assert document["data"] == {"folder": str(home / "data"), "bytes": size}
+    assert document["looks"] == {
+        "file": str(home / "scan.sqlite"),
+        "bytes": (home / "scan.sqlite").stat().st_size,
+    }
+    told = run_here("cache", "ls").stderr
+    assert "\nlooks     " in told and "\ndata      " in told
+
+
+def test_prune_all_removes_what_scans_noted_but_no_pictures(run_here: Run, photos: Path) -> None:
+    looks = Path(os.environ["HUBTUNE_HOME"]) / "scan.sqlite"
+    size = looks.stat().st_size
+    assert json.loads(run_here("cache", "prune", "--all", "--dry-run", "--json").stdout)["bytes"] == size
+    assert looks.exists()
+    assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["bytes"] == size
+    assert not looks.exists()
+    assert len(list(photos.rglob("*.png"))) == 6
+
+
+def test_unpacked_pictures_go_only_when_asked_for_and_come_back(run_here: Run, photos: Path) -> None:
+    size = sum(file.stat().st_size for file in photos.rglob("*.*"))
+    unfinished = photos.with_name("other-1234567890.part")  # of a process that was killed
+    unfinished.mkdir()
+    (unfinished / "x").write_bytes(b"x" * 7)
+    assert json.loads(run_here("cache", "prune", "--json").stdout)["bytes"] == 0
+    told = json.loads(run_here("cache", "prune", "--data", "--dry-run", "--json").stdout)
+    assert told["bytes_of"] == {"features": 0, "looks": 0, "data": size + 7}
+    assert photos.exists()
+    assert json.loads(run_here("cache", "prune", "--data", "--json").stdout)["bytes"] == size + 7
+    assert not photos.exists() and not unfinished.exists()
+    lists = Path("photos-lists/train_list.txt").read_text()
+    split_photos()
+    assert Path("photos-lists/train_list.txt").read_text() == lists
+    assert len(list(photos.rglob("*.png"))) == 6

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hubtune.cli.data import command
+from hubtune.cli.data_preview import AUGMENT_PRESETS
 from hubtune.data.amount import Amount
 from hubtune.data.augment import augmented, read_picture
 from hubtune.data.dataset import ListDataset
@@ -100,6 +102,27 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
         image = read_picture(paths[index], view, settings)
         for epoch, pixels in enumerate(changed):
             assert (pixels == augmented(image, view, settings, generator(7, "augment", epoch, index))).all()
+
+
+@pytest.mark.parametrize("form", ["zip", "csv", "parts"])
+def test_any_source_of_pictures_can_be_looked_at(pics, tmp_path, drawn, form):
+    source = f"photos.{form}"
+    if form == "zip":
+        shutil.make_archive("photos", "zip", "pics")
+    elif form == "csv":
+        rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in pics.rglob("*.png")]
+        Path(source).write_text("\n".join(["path,label", *rows]))
+    else:
+        shutil.copytree(pics, f"{source}/train")
+        shutil.copytree(pics, f"{source}/val")
+    preview(source, "--count", 3, "--epochs", 1)
+    assert sorted(cell.caption for cell in drawn.cells[::2]) == ["cat", "dog", "fox"]
+    made = {"photos.parts", "preview.png", "pics", "photos.zip", "photos.csv"}
+    assert {path.name for path in tmp_path.iterdir()} <= made
+
+
+def test_the_presets_are_those_of_recipes():
+    assert tuple(PRESETS) == AUGMENT_PRESETS
 
 
 def test_every_class_is_there_before_one_is_twice(pics, drawn):
@@ -193,6 +216,10 @@ def test_pictures_that_cannot_be_read_are_named_and_passed_over(pics, tmp_path, 
     for example in examples[4:]:
         example.path.unlink()
     assert refusal(3, "pics") == "None of the 9 training pictures can be read"
+    with (tmp_path / "train_list.txt").open("a") as file:
+        file.writelines(f"gone{number} 0\n" for number in range(20))
+    told = CliRunner().invoke(command, ["preview", "pics"]).stderr
+    assert told.count("left out: ") == 11 and "left out: … and 19 more\n" in told
 
 
 def test_an_earlier_preview_is_replaced_and_nothing_else(pics, tmp_path):

@@ -118,3 +118,7 @@ def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run_here):
     assert run.returncode == 0, run.stderr
     assert "Data: photos-lists; module: smallnet" in run.stderr
     assert json.loads(run.stdout)["run"] == "runs/photos"
+    assert run_here("cache", "prune", "--data").returncode == 0
+    again = run_here("finetune", "photos.zip", *MODULE, "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["skipped"] == {"train": 0, "validate": 0, "test": 0}

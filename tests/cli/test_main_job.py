@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -181,6 +182,45 @@ def test_mistakes_get_a_sentence_and_their_exit_code(pics, tmp_path, run_hubtune
     assert json.loads(as_json.stdout)["error"]["exit_code"] == code
 
 
+@pytest.mark.parametrize(
+    ("overrides", "code", "message"),
+    [
+        (("module=resnet5_imagenet",), 4, "There is no module 'resnet5_imagenet'. Did you mean"),
+        (("module.weights=gone.pdparams",), 4, "The weights file gone.pdparams for"),
+        (("module=dinov2_vits14", "data.size=20"), 2, "takes sizes that are multiples of 14: take 14 or 28"),
+        (
+            ("module=googlenet_imagenet", "data.size=16"),
+            2,
+            "size: 16 is too small for googlenet_imagenet: take",
+        ),
+    ],
+)
+def test_a_module_is_refused_before_pictures_are_read(
+    pics, tmp_path, run_here, monkeypatch, overrides, code, message
+):
+    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    options = [option for override in overrides for option in ("-o", override)]
+    for command in (["finetune", "pics"], ["finetune", "pics", "--folds", 2], ["tune", "pics"]):
+        done = run_here(*command, *options, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        assert message in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_divided_folder_is_trained_on_as_it_is(tmp_path, run_here, draw_photos):
+    for part in ("train", "val", "test"):
+        draw_photos(tmp_path / "set" / part, {"cat": 6, "dog": 6}, seed=len(part))
+    shutil.copy(tmp_path / "set" / "train" / "cat" / "000.png", tmp_path / "set" / "test" / "cat" / "x.png")
+    done = run_here("finetune", "set", *MODULE, "-o", "run=runs/mine", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = done.stderr.splitlines()
+    assert said[0] == "set is divided already: 12 for training, 12 for validation, 13 for the test"
+    assert "• 1 of 13 test pictures has copies in the training list (1 equal)." in said
+    assert "For lists without leaks: hubtune split --from runs/mine/lists --out DIR" in said
+    assert "Data: runs/mine/lists; module: smallnet; strategy: frozen" in said
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["latest", "mine"]
+
+
 def test_unreadable_pictures_alone_exit_with_3_and_still_have_rows(pics, tmp_path, run_hubtune):
     _json(run_hubtune("finetune", "pics", *MODULE, "--json", cwd=tmp_path))
     done = run_hubtune("predict", "no.jpg", "--json", cwd=tmp_path)
@@ -222,10 +262,28 @@ def test_help_is_quick_and_needs_no_paddle():
         "from hubtune.cli.main import main; main()"
     )
     bare = _seconds("pass")
-    commands = "split finetune evaluate predict hub classify embed export import demo".split()
-    for arguments in ([], *([command] for command in commands), ["hub", "list"]):
+    for arguments in ([], ["split"], ["data", "preview"], ["hub", "list"]):
         seconds = _seconds(program, *arguments, "--help")
         assert seconds - bare < 0.3, arguments
+
+
+def test_help_of_every_command_imports_nothing_heavy():
+    program = (
+        "import sys\n"
+        "heavy = 'paddle numpy scipy PIL pydantic yaml rich sqlite3 filelock fsspec optuna'.split()\n"
+        "sys.modules.update(dict.fromkeys(heavy))\n"
+        "import click; from hubtune.cli.main import _hubtune\n"
+        "def show(command, name):\n"
+        "    context = click.Context(command, info_name=name)\n"
+        "    print(name, len(command.get_help(context)))\n"
+        "    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():\n"
+        "        show(command.get_command(context, inner), f'{name} {inner}')\n"
+        "show(_hubtune, 'hubtune')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = [line.rpartition(" ")[0] for line in done.stdout.splitlines()]
+    assert {"hubtune", "hubtune split", "hubtune cache prune", "hubtune data preview"} <= {*shown}
 
 
 def _seconds(program, *arguments):

@@ -5,7 +5,16 @@ import io
 import pytest
 from rich.console import Console
 
-from hubtune.cli.progress import _ASCII_LEVELS, _LEVELS, _Bar, _columns, _Curve, _CurvesBelow
+from hubtune.cli.progress import (
+    _ASCII_LEVELS,
+    _LEVELS,
+    _Bar,
+    _columns,
+    _Curve,
+    _CurvesBelow,
+    counting_bar,
+    working_bar,
+)
 from hubtune.evaluate import Metrics
 
 
@@ -136,3 +145,17 @@ def test_a_long_run_is_drawn_as_a_whole():
     drawn = curve.drawn(8, _LEVELS)
     assert drawn == _LEVELS
     assert len(curve.drawn(100, _LEVELS)) <= 32
+
+
+def test_bars_are_shown_on_a_terminal_only(monkeypatch, capsys):
+    with counting_bar("reading pictures") as advance:
+        advance(1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("hubtune.cli.progress.on_terminal", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with working_bar("opening") as tell:
+        tell("fetching", 3, 0)
+        tell("unpacking", 4, 9)
+    drawn = capsys.readouterr().err
+    assert "unpacking" in drawn and "4/9" in drawn

@@ -49,7 +49,7 @@ def test_leaks_are_counted_named_and_a_code(lists):
     assert "• 2 of 4 validation pictures have copies in the training list (2 equal).\n" in result.stderr
     assert "• 1 of 2 test pictures has copies in the validation list (1 equal).\n" in result.stderr
     assert "\nvalidate: pics/cat/copy.png – train: pics/cat/000.png (equal)\n" in result.stderr
-    assert result.stderr.endswith("For lists without them: hubtune split --from . --out DIR\n")
+    assert result.stderr.endswith("For lists without leaks: hubtune split --from . --out DIR\n")
 
 
 def test_the_same_is_there_as_json_and_nothing_is_written(lists):

@@ -12,6 +12,7 @@ import pytest
 
 from hubtune.data.listing import Listing
 from hubtune.data.sources import is_cached, open_source
+from hubtune.data.table import ColumnError
 from hubtune.errors import DataError, MachineError, UsageError
 
 
@@ -182,6 +183,27 @@ def test_a_table_and_the_folder_that_holds_one(tmp_path: Path):
     (root / "more.csv").write_text("path,label\n")
     with pytest.raises(DataError, match=r"holds 2 tables \(labels.csv, more.csv\): give one of them"):
         open_source(root)
+
+
+def test_a_column_is_found_wherever_the_table_is(tmp_path: Path):
+    root = tree(tmp_path / "set", "1.jpg 2.jpg")
+    (root / "labels.csv").write_text("path,label,patient\n1.jpg,x,p\n2.jpg,y,p\n")
+    for where in (root / "labels.csv", root, zipped(root)):
+        assert [file.group for file in open_source(where, group_column="Patient").files] == ["p", "p"]
+        with pytest.raises(
+            ColumnError, match=r"labels.csv has no column 'bottle', but 'path', 'label', 'pat"
+        ):
+            open_source(where, group_column="bottle")
+
+
+def test_what_is_no_table_has_no_column(pics: Path, divided: Path, tmp_path: Path):
+    (pics.parent / "label_list.txt").write_text("cat\ndog\n")
+    (pics.parent / "all.txt").write_text("pics/cat/1.jpg 0\npics/dog/sub/1.jpg 1\n")
+    for where in (pics, divided, zipped(pics), pics.parent / "all.txt"):
+        with pytest.raises(ColumnError, match=r"^There is no table with a column 'patient'$"):
+            open_source(where, group_column="patient")
+    with pytest.raises(DataError, match="There is no folder"):
+        open_source(tmp_path / "gone", group_column="patient")
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred, lambda f: zipped(f, "a/b/"), lambda f: tarred(f, "top")])

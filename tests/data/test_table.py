@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.listing import Listed
-from hubtune.data.table import named_files, read_table
+from hubtune.data.table import ColumnError, named_files, read_table
 from hubtune.errors import DataError
 
 
@@ -146,3 +146,26 @@ def test_the_files_that_a_table_names_are_known_before_they_are_there(folder: Pa
         "n/x.jpg",
         "../y.jpg",
     ]
+
+
+@pytest.mark.parametrize("column", ["Bottle no", "bottle_NO"])
+def test_any_column_can_say_what_belongs_together(folder: Path, column: str):
+    file = table(folder, "path,label,group,Bottle no\na.jpg,x,p,7\nb.jpg,y,p,\nsub/e.jpg,y,q,7\n")
+    assert [listed.group for listed in read_table(file, group_column=column).files] == ["7", None, "7"]
+    assert [listed.group for listed in read_table(file).files] == ["p", "p", "q"]
+
+
+def test_the_column_that_is_named_as_it_stands_there_wins(folder: Path):
+    file = table(folder, "path,label,ID,id\na.jpg,x,1,3\nb.jpg,y,2,3\n")
+    assert [listed.group for listed in read_table(file, group_column="id").files] == ["3", "3"]
+    with pytest.raises(DataError, match=r"has 2 columns 'Id': call them differently"):
+        read_table(file, group_column="Id")
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(folder: Path):
+    file = table(folder, "path,label,bottle\na.jpg,x,1\nb.jpg,y,2\n")
+    with pytest.raises(ColumnError) as told:
+        read_table(file, group_column="bottel")
+    assert str(told.value) == (
+        f"{file} has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"
+    )

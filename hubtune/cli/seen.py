@@ -1,0 +1,43 @@
+"""What a pretrained module sees in the pictures of `split` and `scan`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hubtune.cli.answers import named_weights
+from hubtune.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from hubtune.data.scan import Picture
+    from hubtune.hub.module import Module
+
+
+def network_of(module: str | None, weights: str, trust_code: bool) -> "Module | None":
+    """The module that a person has named, before the pictures are read: a name may be misspelt.
+
+    Raises:
+        UsageError: if weights are named without a module.
+        HubtuneError: as :class:`~hubtune.hub.module.Module`.
+    """
+    if module is None:
+        if weights != "official":
+            raise UsageError("--weights goes with --module: name the module that they are for")
+        return None
+    from hubtune.machine import prepare
+
+    prepare()  # before Paddle is imported
+    from hubtune.hub.module import Module
+    from hubtune.train.device import select_device
+
+    select_device("auto")
+    return Module(module, named_weights(weights), trust_code=trust_code)
+
+
+def features_among(pictures: "Sequence[Picture]", network: "Module") -> "np.ndarray":
+    """The pooled features of pictures, ``[N, width]``; a bar shows how far that is."""
+    from hubtune.cli.progress import counting_bar
+    from hubtune.suspects import features_of
+
+    with counting_bar("computing features") as advance:
+        return features_of(network, [picture.path for picture in pictures], advance=advance)
