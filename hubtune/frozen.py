@@ -205,6 +205,9 @@ class HeadSolver:
             self._trunk.seconds_per_picture = None
             for _ in self._trunk.outputs([own], some, **sizes):
                 self._check()
+            # Where the warming up was in the cache, the time would be that of making the engine ready.
+            if self._trunk.seconds_per_picture is None:
+                break
         self._pace = self._trunk.seconds_per_picture
         asked = {"what": "pace", "trunk": self._trunk.facts, "view": own.model_dump()}
         if self._pace is None:

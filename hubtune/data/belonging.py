@@ -44,12 +44,12 @@ def keys_by_pattern(names: Sequence[str], pattern: str) -> list[str | None]:
     try:
         search = re.compile(pattern).search
     except re.error as error:
-        raise UsageError(f"--group-by {pattern!r} is no regular expression: {error}") from error
+        raise UsageError(f"--group-by '{pattern}' is no regular expression: {error}") from error
     keys: list[str | None] = []
     for name in names:
         match = search(name)
         keys.append(match[min(1, match.re.groups)] if match else None)
-    check_keys(keys, f"--group-by {pattern!r}", names)
+    check_keys(keys, f"--group-by '{pattern}'", names)
     return keys
 
 
