@@ -22,6 +22,7 @@ _DARKEST, _BRIGHTEST = 4, 251
 # A smaller share of a picture that says something is not enough; all of it counts then.
 _LEAST_VALID = 0.08
 _SMALLEST_SCALE, _LARGEST_SCALE, _LARGEST_STRETCH = 0.6, 1.5, 1.4
+_SMALLEST_AREA = 0.05  # of a copy, as a share of the picture, that a step is taken from
 _LEAST_OVERLAP = 0.5  # share of the copy that must come from inside of the picture
 _LARGEST_STEP = 0.08  # shares of the picture's side
 # From coarse to fine: pixels a side, steps, and the agreement of structure that a pair needs to go further.
@@ -60,6 +61,7 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
         for each in (_turned(picture.grey, pairs.flip), copy.grey)
     )
     structure = np.zeros(len(moving), np.float32)
+    colour = np.full(len(moving), np.inf, np.float32)
     near = np.arange(len(moving))
     for side, steps, least in _LEVELS:
         level = _reduced(moving[near], side), _reduced(fixed[near], side)
@@ -67,7 +69,8 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
         structure[near] = _structure(*level, matrices[near], offsets[near])
         structure[near] *= _plausible(matrices[near], offsets[near], aspects[near])
         near = near[structure[near] > least]
-    colour = np.full(len(structure), np.inf, np.float32)
+        if not len(near):
+            return structure, colour
     colours = _turned(picture.colours[near], pairs.flip[near])
     colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
     return structure, colour
@@ -149,7 +152,7 @@ def _align(
         weighted = changes * weights[:, None]
         normal = weighted @ changes.transpose(0, 2, 1)
         # A little towards no change at all, where a picture leaves the map open (Levenberg).
-        damping = 1e-3 * np.trace(normal, axis1=1, axis2=2) / 8
+        damping = 1e-3 * np.trace(normal, axis1=1, axis2=2) / 8 + 1e-3
         normal += damping[:, None, None] * np.diag([1, 1, 0.2, 1, 1, 0.2, 0.01, 0.01]).astype(np.float32)
         step = np.linalg.solve(normal, weighted @ error[..., None])[:, :6, 0].clip(
             -_LARGEST_STEP, _LARGEST_STEP
@@ -166,7 +169,11 @@ def _slopes(values: np.ndarray, matrices: np.ndarray, side: int) -> np.ndarray:
     """
     down, right = (slope * side for slope in np.gradient(values.reshape(-1, side, side), axis=(1, 2)))
     sampled = np.stack([right, down], axis=1).reshape(len(values), 2, -1)
-    return (np.linalg.inv(matrices).swapaxes(1, 2) @ sampled).swapaxes(0, 1)
+    (right_right, right_down), (down_right, down_down) = np.moveaxis(matrices, 0, -1)
+    area = right_right * down_down - right_down * down_right
+    area = np.where(np.abs(area) < _SMALLEST_AREA, _SMALLEST_AREA, area)
+    inverse = np.array([[down_down, -down_right], [-right_down, right_right]]) / area
+    return np.einsum("ijm,mjp->imp", inverse, sampled)
 
 
 def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -139,7 +139,7 @@ def _unreadable(scan: Scan) -> Finding | None:
     return Finding(
         "unreadable",
         f"{counted(len(scan.left_out), 'file')} cannot be used",
-        "What cannot be used stays out of all lists: fetch it anew from where it came, convert it, or remove it.",
+        "What cannot be used stays out of all lists: fetch it anew from where it came, convert or remove it.",
         _alone(_named(scan, entry.path, entry.reason) for entry in scan.left_out),
         suspect=True,
     )

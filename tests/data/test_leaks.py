@@ -95,6 +95,21 @@ def test_a_changed_copy_is_found(change, originals, folder):
     assert groups_of([*originals, *copies]) == [("near", (seed, 12 + seed)) for seed in range(6)]
 
 
+@pytest.mark.parametrize("kept", range(3))
+def test_like_pictures_that_are_no_copies_are_let_go_at_any_step(kept, folder, monkeypatch):
+    """Whether none of the candidates is left after the first, the second or the last look."""
+    from hubtune.data import alignment, descriptors
+
+    monkeypatch.setattr(descriptors, "_ALIKE", -1.0)
+    levels = [
+        (side, steps, -1.0 if place < kept else 2.0)
+        for place, (side, steps, _) in enumerate(alignment._LEVELS)
+    ]
+    monkeypatch.setattr(alignment, "_LEVELS", levels)
+    pictures = [saved(drawn(seed), folder / f"{seed} at step {kept}.png") for seed in range(3)]
+    assert find_groups(pictures) == []
+
+
 def test_equal_bytes_are_a_kind_of_their_own(originals, folder):
     again = saved(drawn(3), folder / "3 again.png")
     near = saved(drawn(5).resize((200, 150)), folder / "5 small.png")
