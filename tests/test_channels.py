@@ -51,6 +51,7 @@ def _run(module, data, tmp_path, *, observer=None, resume=False, **options):
     return task.finetune_and_eval(observer=observer or Observer(), resume=resume)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "channels"), [*((name, 1) for name in STRATEGIES), ("frozen", 4), ("from_frozen", 4)]
 )
@@ -67,6 +68,7 @@ def test_every_strategy_makes_a_model_that_holds_its_channels(module, data, tmp_
         assert one.scores == pytest.approx(other.scores, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_grey_pictures_in_one_channel_give_the_head_that_they_give_in_three(module, data, tmp_path):
     one, three = (
         _run(module, data, tmp_path, name=str(channels), strategy="frozen", channels=channels)
@@ -82,6 +84,7 @@ def test_grey_pictures_in_one_channel_give_the_head_that_they_give_in_three(modu
     assert [view.replace(" grey", "") for view in one.views] == three.views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, channels):
     class Stopper(Observer):
@@ -113,6 +116,7 @@ def _warnings(told):
     return [record.getMessage() for record in told.records if "fourth channel" in record.getMessage()]
 
 
+@pytest.mark.slow
 def test_a_strategy_that_cannot_learn_the_fourth_channel_says_so(module, data, tmp_path, told):
     freezing = [{"match": "stem", "frozen": True}, {"match": "*"}]
     for number, strategy in enumerate(("frozen", "last_stage", freezing)):
@@ -142,6 +146,7 @@ def test_what_lies_in_the_fourth_channel_alone_is_learned(module, data, tmp_path
     assert _run(module, base, tmp_path, channels=4, **options).test.accuracy > 0.9
 
 
+@pytest.mark.slow
 def test_the_size_is_that_of_the_input_and_of_all_views(module, data, tmp_path):
     run = _run(module, data, tmp_path, strategy="frozen", size=48)
     model = hubtune.load_model(run.path)

@@ -187,6 +187,7 @@ def test_what_is_no_file_hangs_nothing_and_is_named(tmp_path, draw_photos, run_h
     assert skipped[str(victims[2])] == "no such file"
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_only_be_read_is_enough(tmp_path, draw_photos):
     """As a user who may write nothing there, and may not even read all of it."""
     pics = draw_photos(tmp_path / "data" / "pics", {"a": 12, "b": 12}, size=24)

@@ -455,6 +455,7 @@ def test_every_strategy_is_tried_and_the_best_recipe_runs(recipe_file, tmp_path,
     assert document["test"]["accuracy"] > 0.8  # the classes differ in colour
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["frozen", "default_finetune"])
 def test_scores_are_those_that_training_on_each_fold_gives(data, tmp_path, monkeypatch, strategy):
     noted = []

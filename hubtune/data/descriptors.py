@@ -19,9 +19,9 @@ from hubtune.data.fingerprint import SIDE, Fingerprints, Prints
 PLACES = 6
 """Most candidates of a picture."""
 
-# Cosine from which on two descriptors are worth a closer look; 99 % of the copies that were looked at for
-# this had more than 0.79 (those with half of their pixels blown out), most of them more than 0.95.
-_ALIKE = 0.78
+# Cosine from which on two descriptors are worth a closer look: 99 % or more of each of 27 kinds of copies of
+# TrashNet's photos and of CIFAR-10 exceed it.
+_ALIKE = 0.82
 # Luma levels; a picture with less contrast than this has nothing to be recognised by.
 _BLANK = 1.0
 _GRID = 16  # pixels a side that descriptors are made from
