@@ -21,7 +21,7 @@ PLACES = 6
 
 # Cosine from which on two descriptors are worth a closer look: 99 % or more of each of 27 kinds of copies of
 # TrashNet's photos and of CIFAR-10 exceed it.
-_ALIKE = 0.82
+_ALIKE = 0.78
 # Luma levels; a picture with less contrast than this has nothing to be recognised by.
 _BLANK = 1.0
 _GRID = 16  # pixels a side that descriptors are made from
@@ -71,6 +71,7 @@ def _windows() -> list[Window]:
     """As dense as needed for a descriptor to find what lies between two of them."""
     turned = [Window(1, 0, 0, turn) for turn in (-14, -10.5, -7, -3.5, 3.5, 7, 10.5, 14)]
     turned += [Window(0.87, 0, 0, turn) for turn in (-10, -5, 5, 10)]
+    turned += [Window(0.79, 0, 0, turn) for turn in (-14, 14)]
     wide, narrow = (-0.075, -0.025, 0.025, 0.075), (-0.04, 0.0, 0.04)
     cropped = [Window(0.81, right, down) for right in wide for down in wide]
     cropped += [Window(0.9, right, down) for right in narrow for down in narrow]
@@ -202,7 +203,7 @@ def _running_count(values: np.ndarray) -> np.ndarray:
 
 
 def _flipped(described: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors of all windows, upright and mirrored, and of the whole picture in all other flips.
+    """Descriptors of all windows, mirrored in any way, and of the whole picture in quarter turns.
 
     Returns:
         Descriptors ``[n, Q, D]``, and the window and the flip of each of the Q.
@@ -213,7 +214,7 @@ def _flipped(described: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     swapped = [_FREQUENCIES.index((j, i)) for i, j in _FREQUENCIES]
     parts, windows, flips = [], [], []
     for flip in range(FLIPS):
-        part = described if flip < 2 else described[:, :1]
+        part = described if flip < 4 else described[:, :1]
         if flip & 4:
             part = part[:, :, swapped]
         part = part * (mirrored if flip & 1 else 1) * (upside_down if flip & 2 else 1)

@@ -9,10 +9,17 @@ PARTS = ("train", "validate", "test")
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A file that is not used, and why."""
+    """A file that is not used, and why.
+
+    Attributes:
+        path: the file.
+        reason: in a few words.
+        unreadable: whether it was opened, and is no picture that can be used.
+    """
 
     path: Path
     reason: str
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True)

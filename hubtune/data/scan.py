@@ -151,7 +151,7 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
                 Picture(path, file.name, facts.sha256, file.group, file.part, facts)
             )
         elif promises or not outcome.startswith("not a picture"):
-            scan.left_out.append(LeftOut(path, outcome))
+            scan.left_out.append(LeftOut(path, outcome, unreadable=True))
         else:
             scan.strays.append(path)
         if advance is not None:

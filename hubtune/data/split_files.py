@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from os.path import lexists  # Path.exists() raises where a folder may not be entered
+from os.path import lexists, normpath  # Path.exists() raises where a folder may not be entered
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,23 @@ def read_groups(folder: Path) -> dict[Path, int]:
         return {}
 
 
+def read_unreadable(folder: Path) -> list[LeftOut]:
+    """Read which pictures were left out as they cannot be read, from the ``split.json`` in a folder.
+
+    Returns:
+        Them; none where there is no such file, or none that says it.
+    """
+    try:
+        entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
+        return [
+            LeftOut(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
+            for entry in entries
+            if entry.get("unreadable")
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
 def _write(
     splits: Mapping[Path, Split], stale: list[Path], folder: Path, options: dict[str, Any], *, force: bool
 ) -> list[Path]:
@@ -216,6 +233,9 @@ def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
         "group_kinds": split.group_kinds,
         "conflicts": [[written(picture.path) for picture in group] for group in split.conflicts],
         "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
-        "left_out": [{"path": written(entry.path), "reason": entry.reason} for entry in split.left_out],
+        "left_out": [
+            {"path": written(entry.path), "reason": entry.reason, "unreadable": entry.unreadable}
+            for entry in split.left_out
+        ],
     }
     return json.dumps(document, indent=1, ensure_ascii=True) + "\n"

@@ -8,11 +8,15 @@ from typing import TypeVar
 from hubtune.data.image import PictureError, check_ends
 from hubtune.data.lists import Example
 from hubtune.data.loader import load_batches
+from hubtune.data.split_files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig, parse_share
 from hubtune.recipe.wording import escaped
-from hubtune.train.run_folder import RunFolder
+from hubtune.train.run_folder import LISTS, RunFolder
+
+UNLISTED = "no list"
+"""Where ``skipped.csv`` would have the list of a picture that was bad before there were lists."""
 
 _MANY_BAD = 50
 # Lines about bad pictures, and names in a line: skipped.csv has them all.
@@ -38,7 +42,11 @@ class Skipped:
         self._run = run
         self._examples = examples
         self._config = config
-        self._total = sum(map(len, examples.values()))
+        # Where the run has made its own lists, what it has left out of them is skipped as well.
+        self._unlisted = [
+            (UNLISTED, PictureError(entry.path, entry.reason)) for entry in read_unreadable(run.path / LISTS)
+        ]
+        self._total = sum(map(len, examples.values())) + len(self._unlisted)
         # A resumed run goes on with what it has found before, but for one that is to stop at each of them.
         known = [] if config.bad_pictures == "stop" else run.read_skipped()
         self._entries = {(name, path): reason for name, path, reason in known}
@@ -56,7 +64,7 @@ class Skipped:
         """
         listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
         errors = in_rows([path for _, path in listed], _error_of, self._config.workers + 2)
-        bad = []
+        bad = [(name, error) for name, error in self._unlisted if (name, error.path) not in self._entries]
         for (name, _), error in zip(listed, errors, strict=True):
             check()
             if error and (name, error.path) not in self._entries:
@@ -89,7 +97,9 @@ class Skipped:
     def counts(self) -> dict[str, int]:
         """How many pictures of each list could not be read so far."""
         found = Counter(name for name, _ in self._entries)
-        return {name: found[name] for name in self._examples}
+        return {
+            name: found[name] for name in (*self._examples, UNLISTED) if name in self._examples or found[name]
+        }
 
     def _save(self) -> None:
         # Sorted: the order in which they are found depends on where a run was interrupted.

@@ -572,7 +572,7 @@ def test_split_json_holds_what_was_done(drawn, tmp_path):
         "group_kinds": ["equal"],
         "conflicts": [],
         "random_split_leaks": {"validate": 0.4, "test": 0.0},
-        "left_out": [{"path": "pics/cat/bad.jpg", "reason": "empty file (0 bytes)"}],
+        "left_out": [{"path": "pics/cat/bad.jpg", "reason": "empty file (0 bytes)", "unreadable": True}],
     }
 
 
@@ -631,4 +631,4 @@ def test_a_test_folder_of_real_pictures_is_listed(drawn, tmp_path):
     split = split_of(drawn, test_scan=scan_files(tmp_path / "test"))
     write_split(split, tmp_path / "lists", {"seed": 0})
     assert (tmp_path / "lists" / "test_list.txt").read_text() == "../test/cat.png 0\n../test/dog_2.png 1\n"
-    assert split.left_out == [LeftOut(tmp_path / "test" / "bad.jpg", "empty file (0 bytes)")]
+    assert split.left_out == [LeftOut(tmp_path / "test" / "bad.jpg", "empty file (0 bytes)", True)]

@@ -202,3 +202,21 @@ def test_the_command_stops_at_the_first_bad_picture_where_it_is_told_to(split, r
     done = finetune(run_here, split, "data.bad_pictures=stop", "data.max_bad=50%")
     assert done.returncode == 3
     assert done.stderr.rstrip().splitlines()[-1].startswith("Error: 3 of 60 pictures cannot be read, first ")
+
+
+def test_what_is_left_out_of_lists_made_for_the_run_counts_too(tmp_path, draw_photos, run_here):
+    draw_photos(tmp_path / "pics", {"cat": 20, "dog": 20}, size=8)
+    for number in range(2):
+        (tmp_path / "pics" / "dog" / f"bad{number}.jpg").touch()
+    options = ("finetune", "pics", "-o", "module=digitnet", "-o", "run=run", "--views", "1", "--json")
+    done = run_here(*options, cwd=tmp_path)
+    assert done.returncode == 3
+    assert "Error: 2 of 42 pictures cannot be read (first: " in done.stderr
+    assert (tmp_path / "run" / "skipped.csv").read_text().splitlines() == [
+        "list,path,reason",
+        "no list,pics/dog/bad0.jpg,empty file (0 bytes)",
+        "no list,pics/dog/bad1.jpg,empty file (0 bytes)",
+    ]
+    done = run_here(*options, "-o", "data.max_bad=10%", cwd=tmp_path)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["skipped"]["no list"] == 2
