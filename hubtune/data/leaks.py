@@ -16,7 +16,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hubtune.data.alignment import likeness
-from hubtune.data.descriptors import find_candidates
+from hubtune.data.descriptors import Candidates, find_candidates
 from hubtune.data.fingerprint import Fingerprints
 from hubtune.data.scan import Picture
 
@@ -26,6 +26,8 @@ _STRUCTURE = 0.895
 # 0.66 only (CIFAR-10).
 _STRUCTURE_OF_SMALL = 0.83
 _SMALL = 64  # pixels, the smaller side
+# Of pictures that are both smaller, such as written digits, different ones can be bent into one another.
+_TELLING = 32
 # Of TrashNet's 600 photos four pairs exceed this, all of one thing; of 1,000 pictures of CIFAR-10 none, but
 # different things reach 0.75.
 _BURST = 0.8
@@ -108,10 +110,13 @@ def _near(distinct: list[list[int]], pictures: Sequence[Picture]) -> list[int]:
     ]
     numbers = np.array([number for number, _ in printed], int)
     prints = Fingerprints([facts.fingerprint for _, facts in printed])
-    pairs = find_candidates(prints)
+    sides = np.array([min(facts.width, facts.height) for _, facts in printed], int)
+    found = find_candidates(prints)
+    telling = np.maximum(sides[found.picture], sides[found.copy]) >= _TELLING
+    pairs = Candidates(*(column[telling] for column in found))
     structure, colour = likeness(prints, pairs)
-    small = np.array([min(facts.width, facts.height) < _SMALL for _, facts in printed], bool)
-    least = np.where(small[pairs.picture] | small[pairs.copy], _STRUCTURE_OF_SMALL, _STRUCTURE)
+    small = np.minimum(sides[pairs.picture], sides[pairs.copy]) < _SMALL
+    least = np.where(small, _STRUCTURE_OF_SMALL, _STRUCTURE)
     same = (structure > least) & (colour < _COLOUR)
     return _connected(len(distinct), numbers[pairs.picture[same]], numbers[pairs.copy[same]])
 

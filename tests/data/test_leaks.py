@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
+from sklearn.datasets import load_digits
 
 from hubtune.data.facts import look_at
 from hubtune.data.leaks import find_bursts, find_groups
@@ -152,6 +153,15 @@ def test_blank_pictures_are_not_copies_of_one_another(folder):
         for number in range(4)
     ]
     assert find_groups(white) == []
+
+
+def test_written_digits_are_too_small_to_be_told_from_copies(folder):
+    digits = load_digits()
+    written = [
+        saved(Image.fromarray((digits.images[place] * 15).astype(np.uint8)), folder / f"digit {place}.png")
+        for place in range(60)
+    ]
+    assert find_groups(written) == []
 
 
 def test_noise_of_its_own_makes_no_copy(folder):
