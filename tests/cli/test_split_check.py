@@ -80,7 +80,8 @@ def test_repaired_lists_keep_what_is_measured(lists):
     assert "cat/000.png" not in trained and "dog/001.png" not in trained
     assert trained.count("\n") == 6
     left_out = json.loads((lists / "clean" / "split.json").read_text())["left_out"]
-    assert {"path": "../pics/cat/000.png", "reason": "a copy of it is in the validation list"} in left_out
+    why = "a copy of it is in the validation list"
+    assert {"path": "../pics/cat/000.png", "reason": why, "unreadable": False} in left_out
     assert split("--from", "clean").exit_code == 0
 
 
