@@ -234,7 +234,8 @@ def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
         "conflicts": [[written(picture.path) for picture in group] for group in split.conflicts],
         "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
         "left_out": [
-            {"path": written(entry.path), "reason": entry.reason, "unreadable": entry.unreadable}
+            {"path": written(entry.path), "reason": entry.reason}
+            | ({"unreadable": True} if entry.unreadable else {})
             for entry in split.left_out
         ],
     }
