@@ -216,7 +216,6 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
         test=Amount(AMOUNTS["test"]),
         seed=seed,
         labels={str(digit): str(digit) for digit in DIGITS},
-        groups=(),  # written digits are alike without being copies of one another
     )
     write_split(split, folder, {"seed": seed, **AMOUNTS})
     return ListDataset(folder)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hubtune.components import component_of
 from hubtune.data.image import PictureError, read_content
 from hubtune.data.lists import Example
 from hubtune.data.preprocessing import WHOLE_STEP, Preprocessing
@@ -118,19 +120,12 @@ class HeadSolver:
                 sums.append(f"unreadable {len(sums)}")  # it is named where its features are asked for
         own_of = dict(zip((example.path for example in self._examples), sums, strict=True))
         # Copies of a picture, and pictures of one group, hang together, also through one another.
-        top = {own: own for own in sums}
-
-        def find(own: str) -> str:
-            while top[own] != own:
-                top[own] = top[top[own]]
-                own = top[own]
-            return own
-
-        first: dict[int, str] = {}
+        mates: dict[int, list[str]] = defaultdict(list)
         for path, number in groups.items():
             if path in own_of:
-                top[find(own_of[path])] = find(first.setdefault(number, own_of[path]))
-        self._group_of = {path: find(own) for path, own in own_of.items()}
+                mates[number].append(own_of[path])
+        first_of = component_of([*zip(sums), *mates.values()])
+        self._group_of = {path: first_of[own] for path, own in own_of.items()}
         lines = [
             f"{own} {example.label} {self._group_of[example.path]}"
             for own, example in zip(sums, self._examples, strict=True)

@@ -11,6 +11,7 @@ ROOT = Path(hubtune.__file__).parent
 
 # The longest prefix decides. A module imports only from lower levels, or from its own package.
 LEVELS = {
+    "components": 0,
     "errors": 0,
     "files": 0,
     "log": 0,

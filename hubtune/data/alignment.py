@@ -9,6 +9,7 @@ onto the other by an affine map and a change of brightness, found by Gauss–New
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -16,7 +17,8 @@ from scipy import ndimage
 from hubtune.data.descriptors import WINDOWS, Candidates, grid
 from hubtune.data.fingerprint import COLOUR_SIDE, Fingerprints
 
-_AT_ONCE = 256  # pairs; so many fill the processor's cache rather than the memory
+_AT_ONCE = 256  # pairs
+_PIXELS_AT_ONCE = 2**17  # they fill the processor's cache rather than the memory
 # Luma outside of this is blown out, or the filling of a rotated picture's corners: it says nothing.
 _DARKEST, _BRIGHTEST = 4, 251
 # A smaller share of a picture that says something is not enough; all of it counts then.
@@ -26,20 +28,35 @@ _SMALLEST_AREA = 0.05  # of a copy, as a share of the picture, that a step is ta
 _LEAST_OVERLAP = 0.5  # share of the copy that must come from inside of the picture
 _LARGEST_STEP = 0.08  # shares of the picture's side
 # From coarse to fine: pixels a side, steps, and the agreement of structure that a pair needs to go further.
-_LEVELS = ((16, 4, 0.5), (32, 4, 0.6), (64, 5, 0.0))
+_LEVELS = ((16, 4, 0.7), (32, 4, 0.8), (64, 4, 0.0))
 _NEIGHBOURHOOD = 7  # pixels a side
 _NOISE = 1.0  # luma levels, squared
 _GREY = 2.0  # chrominance levels
+# Luma levels, and the share of the variance that blurring by two pixels takes.
+_HIGH_CONTRAST, _LITTLE_DETAIL = 70, 0.015
 
 
-def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """Lay each pair onto each other, and compare.
+class Likeness(NamedTuple):
+    """How like the pictures of pairs are, laid onto each other; each attribute is an array ``[M]``.
 
-    Returns:
-        How well their structure agrees, ``[M]``, at most 1, 0 for pairs without anything in common; and how
-        much their colours differ, ``[M]``, root mean square in chrominance levels: infinite for pairs whose
-        structure settles it.
+    Attributes:
+        structure: how well their structure agrees, at most 1; 0 for pairs without anything in common.
+        colour: how much their colours differ, root mean square in chrominance levels; infinite for pairs
+            whose structure settles it.
+        bend: how far the map is from turning, moving and enlarging, 0 for none of it: the cosine between
+            what were right angles, or the logarithm of the ratio by which the sides were stretched, whichever
+            is more. A picture that was stretched as a whole is not bent.
+        smooth: whether the copy is clear and smooth, as enlarged writing is: nothing disturbs the agreement.
     """
+
+    structure: np.ndarray
+    colour: np.ndarray
+    bend: np.ndarray
+    smooth: np.ndarray
+
+
+def likeness(prints: Fingerprints, pairs: Candidates) -> Likeness:
+    """Lay each pair onto each other, and compare."""
     parts = [
         Candidates(*(column[start : start + _AT_ONCE] for column in pairs))
         for start in range(0, len(pairs.picture), _AT_ONCE)
@@ -47,12 +64,11 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
     # NumPy computes without holding Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         compared = list(pool.map(partial(_compare, prints), parts))
-    empty = np.empty(0, np.float32)
-    structure, colour = zip(*compared, strict=True) if compared else ((empty,), (empty,))
-    return np.concatenate(structure), np.concatenate(colour)
+    columns = zip(*compared, strict=True) if compared else [[np.empty(0, np.float32)]] * 4
+    return Likeness(*(np.concatenate(column) for column in columns))
 
 
-def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
     picture, copy = prints.take(pairs.picture), prints.take(pairs.copy)
     aspects = np.where(pairs.flip & 4, 1 / picture.aspects, picture.aspects)
     matrices, offsets = _starts(aspects, pairs)
@@ -60,20 +76,44 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> tuple[np.ndarray, np.nd
         ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
         for each in (_turned(picture.grey, pairs.flip), copy.grey)
     )
-    structure = np.zeros(len(moving), np.float32)
+    structure, bend = np.zeros((2, len(moving)), np.float32)
     colour = np.full(len(moving), np.inf, np.float32)
+    smooth = np.zeros(len(moving), bool)
     near = np.arange(len(moving))
     for side, steps, least in _LEVELS:
         level = _reduced(moving[near], side), _reduced(fixed[near], side)
-        matrices[near], offsets[near] = _align(*level, matrices[near], offsets[near], steps)
-        structure[near] = _structure(*level, matrices[near], offsets[near])
+        at_once = _PIXELS_AT_ONCE // side**2
+        for start in range(0, len(near), at_once):
+            part = slice(start, start + at_once)
+            rows = near[part]
+            matrices[rows], offsets[rows], structure[rows] = _lay(
+                level[0][part], level[1][part], matrices[rows], offsets[rows], steps
+            )
         structure[near] *= _plausible(matrices[near], offsets[near], aspects[near])
         near = near[structure[near] > least]
         if not len(near):
-            return structure, colour
+            return Likeness(structure, colour, bend, smooth)
     colours = _turned(picture.colours[near], pairs.flip[near])
     colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
-    return structure, colour
+    bend[near] = _bend(matrices[near], aspects[near], copy.aspects[near])
+    smooth[near] = _is_smooth(fixed[near])
+    return Likeness(structure, colour, bend, smooth)
+
+
+def _bend(matrices: np.ndarray, aspects: np.ndarray, copy_aspects: np.ndarray) -> np.ndarray:
+    """How far maps are from what copying does, see :class:`Likeness`: ``[M]``."""
+    # A copy's axes in the picture, in shares of its height.
+    right, down = np.moveaxis(matrices * np.stack([aspects, np.ones_like(aspects)], axis=1)[..., None], 2, 0)
+    widths, heights = np.linalg.norm(right, axis=1), np.linalg.norm(down, axis=1)
+    stretches = [np.abs(np.log(widths / heights / each)) for each in (aspects, copy_aspects)]
+    return np.maximum(np.abs((right * down).sum(axis=1)) / (widths * heights), np.minimum(*stretches))
+
+
+def _is_smooth(pictures: np.ndarray) -> np.ndarray:
+    centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    detail = centred - ndimage.gaussian_filter(centred, (0, 2, 2))
+    variance = (centred**2).mean(axis=(1, 2))
+    return (variance > _HIGH_CONTRAST**2) & ((detail**2).mean(axis=(1, 2)) < _LITTLE_DETAIL * variance)
 
 
 def _plausible(matrices: np.ndarray, offsets: np.ndarray, aspects: np.ndarray) -> np.ndarray:
@@ -102,8 +142,11 @@ def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
 
 
 def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
-    """The maps that the windows of pictures of such aspects stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
-    maps = [WINDOWS[window].affine(aspect) for window, aspect in zip(pairs.window, aspects, strict=True)]
+    """The maps that windows of turned pictures of such aspects stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
+    maps = [
+        WINDOWS[window].flipped(flip).affine(aspect)
+        for window, flip, aspect in zip(pairs.window, pairs.flip, aspects, strict=True)
+    ]
     matrices, offsets = zip(*maps, strict=True)
     return np.array(matrices, np.float32), np.array(offsets, np.float32)
 
@@ -111,6 +154,24 @@ def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndar
 def _reduced(pictures: np.ndarray, side: int) -> np.ndarray:
     factor = pictures.shape[1] // side
     return pictures.reshape(len(pictures), side, factor, side, factor).mean(axis=(2, 4))
+
+
+def _lay(
+    moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The maps after so many steps and the structure's agreement, or as they were where that was better.
+
+    Steps can lead astray, where little of a picture is left after it was brightened.
+    """
+    before = _structure(moving, fixed, matrices, offsets)
+    moved = _align(moving, fixed, matrices, offsets, steps)
+    after = _structure(moving, fixed, *moved)
+    better = (after > before)[:, None]
+    return (
+        np.where(better[..., None], moved[0], matrices),
+        np.where(better, moved[1], offsets),
+        np.maximum(before, after),
+    )
 
 
 def _align(
@@ -122,7 +183,7 @@ def _align(
     target = fixed.reshape(count, -1)
     for _ in range(steps):
         places, inside = _places(matrices, offsets, points)
-        [values] = _sample((moving,), places)
+        values = _sample(moving, places)
         right, down = _slopes(values, matrices, side)
         weights = _valid(values, target, inside, side)
         total = weights.sum(axis=1, keepdims=True) + 1e-6
@@ -182,24 +243,18 @@ def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tu
     return places, ((places > 0) & (places < 1)).all(axis=1)
 
 
-def _sample(pictures: tuple[np.ndarray, ...], places: np.ndarray) -> list[np.ndarray]:
-    """Bilinear interpolation of pictures ``[M, side, side]`` at places ``[M, 2, P]``: ``[M, P]`` of each."""
-    count, side, _ = pictures[0].shape
+def _sample(pictures: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Bilinear interpolation of pictures ``[M, side, side]`` at places ``[M, 2, P]``: ``[M, P]``."""
+    count, side, _ = pictures.shape
     where = (places * side - 0.5).clip(0, side - 1.001)
     corner = where.astype(np.int32)
     right, down = (where - corner).swapaxes(0, 1)
     start = np.arange(count, dtype=np.int32)[:, None] * side**2 + corner[:, 1] * side + corner[:, 0]
     weights = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
-    sampled = []
-    for picture in pictures:
-        flat = np.ascontiguousarray(picture).reshape(-1)
-        sampled.append(
-            sum(
-                flat[start + step] * weight
-                for step, weight in zip((0, 1, side, side + 1), weights, strict=True)
-            )
-        )
-    return sampled
+    flat = np.ascontiguousarray(pictures).reshape(-1)
+    return sum(
+        flat[start + step] * weight for step, weight in zip((0, 1, side, side + 1), weights, strict=True)
+    )
 
 
 def _valid(values: np.ndarray, target: np.ndarray, inside: np.ndarray, side: int) -> np.ndarray:
@@ -218,7 +273,7 @@ def _structure(
     """Local correlation, weighed by the contrast of whichever of the two has more there: ``[M]``."""
     count, side, _ = fixed.shape
     places, inside = _places(matrices, offsets, (grid(side) - 0.5).astype(np.float32))
-    [values] = _sample((moving,), places)
+    values = _sample(moving, places)
     valid = _valid(values, fixed.reshape(count, -1), inside, side).reshape(fixed.shape)
     values = values.reshape(fixed.shape)
     share = _local_mean(valid) + 1e-6
@@ -260,7 +315,7 @@ def _colour_difference(
     """
     count = len(fixed)
     places, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
-    sampled = _sample((moving[:, 0].astype(np.float32), moving[:, 1].astype(np.float32)), places)
+    sampled = [_sample(moving[:, channel].astype(np.float32), places) for channel in (0, 1)]
     first = np.stack(sampled, axis=1) - 128
     second = fixed.reshape(count, 2, -1).astype(np.float32) - 128
     weights = inside[:, None] + 1e-3

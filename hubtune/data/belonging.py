@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
+from hubtune.components import component_of
 from hubtune.data.leaks import Group
 from hubtune.errors import UsageError
 
@@ -77,33 +78,20 @@ def check_keys(keys: Sequence[str | None], what: str, names: Sequence[str]) -> N
 
 
 def joined(groups: Iterable[Group]) -> list[Group]:
-    """Join groups that have a member in common, by union-find (Galler & Fischer, CACM 7, 1964).
+    """Join groups that have a member in common.
 
     Returns:
         Groups without a common member, in the order of their first members; the kind of each is the loosest
         of those that it is made of.
     """
     groups = list(groups)
-    top: dict[int, int] = {}
-
-    def find(place: int) -> int:
-        top.setdefault(place, place)
-        while top[place] != place:
-            top[place] = top[top[place]]
-            place = top[place]
-        return place
-
-    for group in groups:
-        first = find(group.members[0])
-        for place in group.members[1:]:
-            one, other = sorted((first, find(place)))
-            top[other] = first = one
+    first_of = component_of(group.members for group in groups)
     members = defaultdict(list)
-    for place in sorted(top):
-        members[find(place)].append(place)
+    for place, first in first_of.items():
+        members[first].append(place)
     loosest: dict[int, Group] = {}
     for group in groups:
-        first = find(group.members[0])
+        first = first_of[group.members[0]]
         if KINDS.index(group.kind) >= KINDS.index(loosest.setdefault(first, group).kind):
             loosest[first] = group
     return [Group(tuple(members[first]), loosest[first].kind) for first in sorted(members)]

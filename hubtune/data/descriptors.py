@@ -56,6 +56,13 @@ class Window(NamedTuple):
     down: float = 0.0
     turn: float = 0.0
 
+    def flipped(self, flip: int) -> "Window":
+        """Return where this window lies once the picture is mirrored, see :data:`FLIPS`."""
+        mirror, upside_down = (-1 if flip & bit else 1 for bit in (1, 2))
+        return Window(
+            self.scale, mirror * self.right, upside_down * self.down, mirror * upside_down * self.turn
+        )
+
     def affine(self, aspect: float) -> tuple[np.ndarray, np.ndarray]:
         """Return ``A`` and ``b``: a copy's point ``p`` shows the picture's point ``A (p - 0.5) + b``.
 
@@ -88,7 +95,7 @@ class Candidates(NamedTuple):
         picture: place of the picture whose window it is.
         copy: place of the picture that may show this window.
         window: place in :data:`WINDOWS`.
-        flip: how ``picture`` is turned first, see :data:`FLIPS`.
+        flip: how ``copy`` shows it turned, see :data:`FLIPS`.
     """
 
     picture: np.ndarray

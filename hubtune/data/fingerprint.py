@@ -89,17 +89,12 @@ class Prints(NamedTuple):
     Attributes:
         grey: luma ``[N, 64, 64]``, uint8.
         colours: chrominance ``[N, 2, 8, 8]``, uint8; 128 is grey.
-        shapes: width and height, pixels, of what the copies were made from, ``[N, 2]``, float32.
+        aspects: width through height of what the copies were made from, ``[N]``, float32.
     """
 
     grey: np.ndarray
     colours: np.ndarray
-    shapes: np.ndarray
-
-    @property
-    def aspects(self) -> np.ndarray:
-        """Width through height, ``[N]``."""
-        return self.shapes[:, 0] / self.shapes[:, 1]
+    aspects: np.ndarray
 
 
 class Fingerprints:
@@ -118,8 +113,9 @@ class Fingerprints:
         content = np.frombuffer(b"".join(bytes(self._packed[row]) for row in distinct), np.uint8)
         content = content.reshape(-1, SIZE)[where]
         grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
+        widths, heights = np.ascontiguousarray(shapes).view("<u2").astype(np.float32).T
         return Prints(
             grey.reshape(-1, SIDE, SIDE),
             colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE),
-            np.ascontiguousarray(shapes).view("<u2").astype(np.float32),
+            widths / heights,
         )

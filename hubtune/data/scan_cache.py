@@ -1,8 +1,8 @@
 """What looks at pictures told, kept so that the next scan opens only pictures that are new or changed.
 
-All of it is in one SQLite file in hubtune's home. A picture's file is known by the sum of its path; its size,
-inode and times must be as they were. Neither names nor pictures are kept. Without the SQLite file everything
-works as well, only slower.
+Which pictures of a set are copies of one another is kept as well. All of it is in one SQLite file in
+hubtune's home. A picture's file is known by the sum of its path; its size, inode and times must be as they
+were. Neither names nor pictures are kept. Without the SQLite file everything works as well, only slower.
 """
 
 import contextlib
@@ -32,11 +32,14 @@ MOST_LOOKS = 1_000_000
 # A file that was changed so short a time ago may change again and keep its time: FAT counts by two seconds.
 _RACY_SECONDS = 2
 _WAIT_SECONDS = 10.0  # for another process that is writing
-# Raised with the table's columns.
-_SCHEMA_VERSION = 1
-_SCHEMA = (
-    "CREATE TABLE looks (place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB)"
-)
+# Of so many sets of pictures, their copies are kept.
+_MOST_SETS = 100
+# Raised with the tables' columns.
+_SCHEMA_VERSION = 2
+_SCHEMA = {
+    "looks": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB",
+    "copies": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB",
+}
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 # What a look depends on, beside the file.
 _VERSIONS = (facts.VERSION, fingerprint.VERSION, PIL.__version__)
@@ -112,22 +115,19 @@ class ScanCache:
 
     def __exit__(self, *_: object) -> None:
         # The counter rises with each look that is kept.
-        self._change("DELETE FROM looks WHERE place <= (SELECT max(place) FROM looks) - ?", [(MOST_LOOKS,)])
+        for table, most in (("looks", MOST_LOOKS), ("copies", _MOST_SETS)):
+            self._change(
+                f"DELETE FROM {table} WHERE place <= (SELECT max(place) FROM {table}) - ?", [(most,)]
+            )
         if self._database is not None:
             self._database.close()
 
     def get(self, stamp: Stamp) -> Look | None:
         """Return what was told of a file; ``None`` if that is not known, or the file has changed."""
-        if self._database is None or stamp.state is None:
+        if stamp.state is None:
             return None
-        try:
-            row = self._database.execute(
-                "SELECT sum, look FROM looks WHERE key = ? AND state = ?", stamp
-            ).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._stop(error)
-            return None
-        return _unpack(row[1]) if row is not None and zlib.crc32(row[1]) == row[0] else None
+        packed = self._ask("SELECT sum, look FROM looks WHERE key = ? AND state = ?", stamp)
+        return None if packed is None else _unpack(packed)
 
     def put(self, looks: Iterable[tuple[Stamp, Look]]) -> None:
         """Keep what was told of files."""
@@ -136,6 +136,32 @@ class ScanCache:
             "INSERT OR REPLACE INTO looks (key, state, look, sum) VALUES (?, ?, ?, ?)",
             [(*row, zlib.crc32(row[-1])) for row in rows],
         )
+
+    def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
+        """Return which of a set of pictures are copies of one another; ``None`` if that is not known.
+
+        Args:
+            key: a sum of the pictures, and of all that the search depends on.
+        """
+        packed = self._ask("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
+        return None if packed is None else [(one, other) for one, other in json.loads(packed)]
+
+    def put_copies(self, key: bytes, pairs: Sequence[tuple[int, int]]) -> None:
+        """Keep which of a set of pictures are copies of one another."""
+        packed = json.dumps(pairs).encode()
+        statement = "INSERT OR REPLACE INTO copies (key, sum, pairs) VALUES (?, ?, ?)"
+        self._change(statement, [(key, zlib.crc32(packed), packed)])
+
+    def _ask(self, question: str, values: tuple[bytes | None, ...]) -> bytes | None:
+        """The only row of a checksum and a content that answers, if it is there and whole."""
+        if self._database is None:
+            return None
+        try:
+            row = self._database.execute(question, values).fetchone()
+        except sqlite3.DatabaseError as error:
+            self._stop(error)
+            return None
+        return row[1] if row is not None and zlib.crc32(row[1]) == row[0] else None
 
     def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         if self._database is None or not self._writable or not rows:
@@ -176,8 +202,9 @@ def _open(file: Path) -> sqlite3.Connection:
         if version != _SCHEMA_VERSION:
             with database:
                 database.execute("BEGIN IMMEDIATE")
-                database.execute("DROP TABLE IF EXISTS looks")
-                database.execute(_SCHEMA)
+                for table, columns in _SCHEMA.items():
+                    database.execute(f"DROP TABLE IF EXISTS {table}")
+                    database.execute(f"CREATE TABLE {table} ({columns})")
                 database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     except BaseException:
         database.close()

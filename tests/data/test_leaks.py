@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from sklearn.datasets import load_digits
 
+from hubtune.data import scan_cache
 from hubtune.data.facts import look_at
 from hubtune.data.leaks import find_bursts, find_groups
 from hubtune.data.scan import Picture
@@ -59,6 +60,8 @@ COPIES = {
     "rotated by 5°": lambda image: image.rotate(5, Image.Resampling.BILINEAR),
     "rotated by -10°, enlarged": lambda image: image.rotate(-10, Image.Resampling.BILINEAR, expand=True),
     "in grey": lambda image: image.convert("L"),
+    "mirrored, a corner of 80 %": lambda image: cropped(ImageOps.mirror(image), 0.8, 0, 1),
+    "upside down, a corner of 80 %": lambda image: cropped(ImageOps.flip(image), 0.8, 1, 1),
     "mirrored, cropped, JPEG": lambda image: jpeg(ImageOps.mirror(cropped(image, 0.88, 0.2, 0.8)), 60),
 }
 
@@ -155,13 +158,45 @@ def test_blank_pictures_are_not_copies_of_one_another(folder):
     assert find_groups(white) == []
 
 
-def test_written_digits_are_too_small_to_be_told_from_copies(folder):
+@pytest.mark.parametrize("side", [8, 28, 64])
+def test_written_digits_are_not_copies_of_one_another(side, folder):
     digits = load_digits()
     written = [
-        saved(Image.fromarray((digits.images[place] * 15).astype(np.uint8)), folder / f"digit {place}.png")
-        for place in range(60)
+        Image.fromarray((digits.images[place] * 15).astype(np.uint8)).resize((side, side), LANCZOS)
+        for place in range(120)
     ]
-    assert find_groups(written) == []
+    pictures = [saved(image, folder / f"digit {place} {side}.png") for place, image in enumerate(written)]
+    assert find_groups(pictures) == []
+
+
+def test_copies_of_enlarged_digits_are_found(folder):
+    digits = load_digits()
+    written = [
+        Image.fromarray((digits.images[place] * 15).astype(np.uint8)).resize((80, 80), LANCZOS)
+        for place in range(20)
+    ]
+    copies = [jpeg(written[place].convert("RGB").rotate(5 + place), 60) for place in range(4)]
+    pictures = [
+        saved(image, folder / f"large digit {place}.png") for place, image in enumerate([*written, *copies])
+    ]
+    assert groups_of(pictures) == [("near", (place, 20 + place)) for place in range(4)]
+
+
+def test_what_was_found_is_kept_until_a_picture_comes_or_the_search_changes(originals, folder, monkeypatch):
+    from hubtune.data import leaks
+
+    searches = []
+    search = leaks._search
+    monkeypatch.setattr(leaks, "_search", lambda facts: searches.append(len(facts)) or search(facts))
+    copy = saved(jpeg(drawn(1), 50), folder / "1 kept.png")
+    found = groups_of([*originals, copy])
+    assert found == [("near", (1, 12))]
+    assert groups_of([copy, *originals, copy]) == [("near", (0, 2, 13))]
+    assert searches == [13]
+    find_groups([*originals, copy, saved(drawn(20), folder / "20.png")])
+    monkeypatch.setattr(leaks, "VERSION", 99)
+    assert groups_of([*originals, copy]) == found
+    assert searches == [13, 14, 13]
 
 
 def test_noise_of_its_own_makes_no_copy(folder):
@@ -207,6 +242,7 @@ def test_the_search_through_cells_finds_what_comparing_all_finds(originals, fold
     ]
     members = [*originals, *copies]
     expected = groups_of(members)
+    scan_cache.discard()
     monkeypatch.setattr(descriptors, "_ALL_WITH_ALL", 10)
     monkeypatch.setattr(descriptors, "_PER_CELL", 3)
     assert groups_of(members) == expected == [("near", (seed, 12 + seed)) for seed in range(8)]

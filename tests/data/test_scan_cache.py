@@ -192,6 +192,27 @@ def test_the_oldest_looks_go_when_there_are_too_many(pics, opened, monkeypatch):
     database.close()
 
 
+def test_damaged_copies_are_searched_again():
+    with ScanCache() as cache:
+        cache.put_copies(b"some", [(0, 3), (1, 2)])
+        assert cache.get_copies(b"some") == [(0, 3), (1, 2)]
+        assert cache.get_copies(b"others") is None
+    with sqlite3.connect(cache_file()) as database:
+        database.execute("UPDATE copies SET pairs = ?", (b"[[0, 1]]",))
+    database.close()
+    with ScanCache() as cache:
+        assert cache.get_copies(b"some") is None
+
+
+def test_copies_of_the_oldest_sets_go_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(scan_cache, "_MOST_SETS", 2)
+    with ScanCache() as cache:
+        for key in (b"1", b"2", b"3"):
+            cache.put_copies(key, [(0, 1)])
+    with ScanCache() as cache:
+        assert [cache.get_copies(key) for key in (b"1", b"2", b"3")] == [None, [(0, 1)], [(0, 1)]]
+
+
 def test_neither_names_nor_places_are_kept(pics, opened):
     scanned(pics, opened)
     content = cache_file().read_bytes()
