@@ -17,6 +17,7 @@ from hubtune.cli.output import percent, print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:
+    from hubtune.data.listing import Listing
     from hubtune.model import Model, Prediction
 
 
@@ -216,17 +217,18 @@ def expand(given: Sequence[str]) -> Iterator[str]:
     What is not there stays as it is, so that it becomes a row with the reason.
     """
     from hubtune.data.lists import read_paths
-    from hubtune.data.scan import picture_files
+    from hubtune.data.scan import walk_pictures
 
     for text in given:
         if not text:
             raise UsageError("One of the names of pictures is empty: leave it out")
         path = Path(text)
         if path.is_dir():
-            found = picture_files(path)
-            if not found:
+            listing = walk_pictures(path)
+            _tell_passed_over(listing)
+            if not listing.files:
                 raise DataError(f"There is no picture in {path}: name a folder that has some")
-            yield from map(str, found)
+            yield from (str(file.path) for file in listing.files)
         elif path.is_file() and path.suffix.lower() == ".txt":
             listed = read_paths(path, path.parent)
             if not listed:
@@ -236,6 +238,22 @@ def expand(given: Sequence[str]) -> Iterator[str]:
             yield from sorted(glob.glob(text, recursive=True)) or [text]  # noqa: PTH207  # absolute ones, too
         else:
             yield text
+
+
+def _tell_passed_over(listing: "Listing") -> None:
+    """Name the files of a folder that get no row, on a line for each reason."""
+    from hubtune.data.listing import known_as
+    from hubtune.data.scan import counted, some
+
+    strays, reasons = listing.strays, dict[str, list[Path]]()
+    if strays:
+        kind = "that is no picture" if len(strays) == 1 else "that are no pictures"
+        reasons[f"{counted(len(strays), 'file')} {kind}"] = strays
+    for entry in listing.left_out:
+        reasons.setdefault(entry.reason, []).append(entry.path)
+    for reason, paths in reasons.items():
+        names = some([known_as(path, listing.root) for path in paths])
+        say(f"Passed over in {shown(str(listing.root))}: {shown(reason)}: {shown(names)}")
 
 
 def _said(row: "Prediction", top: int) -> str:

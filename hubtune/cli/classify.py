@@ -32,7 +32,8 @@ def command(
 ) -> None:
     """Name what is on PICTURES with a pretrained module as it is, mostly one of ImageNet's 1000 classes.
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason.
+    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
+    folder, all pictures count, whatever their extensions; other files are passed over, which is said.
 
     \b
     hubtune classify photo.jpg --module resnet50_imagenet

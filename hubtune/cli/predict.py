@@ -30,7 +30,8 @@ def command(
 ) -> None:
     """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason.
+    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
+    folder, all pictures count, whatever their extensions; other files are passed over, which is said.
 
     \b
     hubtune predict dataset/test/*.jpg

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -46,6 +46,28 @@ class Amount:
 NOTHING = Amount()
 
 
+# Why pictures are bound to training, and what helps.
+_CONTRADICTED = "as they, or others of their groups, have copies in another class"
+_REPAIR = "Remove the copies that are in the wrong class, and split again."
+
+
+@dataclass(frozen=True)
+class Held:
+    """What keeps the pictures of a class from going to any list.
+
+    Attributes:
+        total: all its pictures.
+        bound: those that must be in training, as their label is doubted.
+        largest: how many the largest group has that is of more than one picture; 0 without any.
+        across: whether such groups have pictures of other classes, too.
+    """
+
+    total: int
+    bound: int
+    largest: int
+    across: bool
+
+
 @dataclass(frozen=True)
 class Wish:
     """What is asked of every class.
@@ -84,33 +106,55 @@ class Wish:
         rooms = {"test": test, "validate": validate}
         return rooms if self.train is None else {**rooms, "train": max(0, self.train - bound)}
 
-    def shortage(self, folder: str, got: Mapping[str, int], total: int, sizes: Sequence[int]) -> str | None:
-        """Say what a class gives, if that is less than is asked.
+    def shortage(self, folder: str, got: Mapping[str, int], held: Held) -> str | None:
+        """Say what a class gives, if that is not what is asked.
 
         Args:
             folder: the class.
             got: by list, what it gives.
-            total: its pictures.
-            sizes: of its groups of two and more.
+            held: what keeps its pictures from going where they might.
         """
-        asked = self.of(total)
-        missing = [
-            f"{asked[name] or 'any'} in the {WORDS[name]} list"
-            for name, wanted in (("train", self.train), ("validate", self.validate), ("test", self.test))
-            if got.get(name, 0) < asked[name] or (wanted and not got.get(name, 0))
+        total, asked = held.total, self.of(held.total)
+        wanted = {"train": self.train, "validate": self.validate, "test": self.test}
+        more = [
+            name
+            for name in WORDS
+            if wanted[name] is not None
+            and got.get(name, 0) > max(asked[name], held.bound * (name == "train"))
         ]
-        if not missing:
+        missed = [
+            f"{asked[name] or 'any'} in the {WORDS[name]} list"
+            for name in WORDS
+            if name in more or got.get(name, 0) < asked[name] or (wanted[name] and not got.get(name, 0))
+        ]
+        if not missed:
             return None
-        lists = " and ".join(missing)
+        lists = " and ".join(missed)
         gives = ", ".join(
             f"{got.get(name, 0)} for {words}"
             for name, words in WORDS.items()
             if got.get(name, 0) or name == "train"
         )
+        if 0 < held.bound == total:
+            whole = (
+                f"All {total:,} pictures of class {folder!r} are"
+                if total > 1
+                else f"The only picture of class {folder!r} is"
+            )
+            return f"{whole} bound to training, {_CONTRADICTED}: none is left for {lists}. {_REPAIR}"
         has = f"Class {folder!r} has {counted(total, 'picture')}"
-        if sizes and sum(asked.values()) < total:
+        if held.bound and total - held.bound < asked["validate"] + asked["test"] < total:
+            other = total - held.bound
             return (
-                f"{has} in groups of up to {max(sizes):,} that stay together, which do not come to {lists}: "
-                f"it gives {gives}."
+                f"{has}, of which {held.bound:,} {'is' if held.bound == 1 else 'are'} bound to training, "
+                f"{_CONTRADICTED}; the other {other:,} {'does' if other == 1 else 'do'} not come to {lists}: "
+                f"it gives {gives}. {_REPAIR}"
+            )
+        if held.largest and (more or sum(asked.values()) < total):
+            across = ", also across classes," if held.across else ","
+            size = f" of up to {held.largest:,}" if held.largest > 1 else ""
+            return (
+                f"{has} in groups{size} that stay together{across} which do not come to "
+                f"{lists}: it gives {gives}."
             )
         return f"{has}, too few for {lists}: it gives {gives}."

@@ -4,7 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from hubtune.data.image import PICTURE_SUFFIXES
+from hubtune.data.image import is_picture
 from hubtune.data.listing import PARTS, LeftOut, Listed, Listing
 from hubtune.data.scan import Walk, class_name, counted, is_folder, name_key, some
 from hubtune.data.table import PART_WORDS
@@ -32,7 +32,7 @@ def _parts_in(folder: Path) -> dict[str, list[str]]:
 
 
 def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
-    """List the files of a folder divided into lists; none of them is opened.
+    """List the files of a folder divided into lists; none is opened, but loose ones with unusual names.
 
     The class folders of the training part are the classes. Another part may lack some of them.
 
@@ -75,7 +75,7 @@ def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
 
 
 def _note_loose(listing: Listing, file: Path) -> None:
-    if file.suffix.lower() in PICTURE_SUFFIXES:
+    if is_picture(file):
         listing.left_out.append(LeftOut(file, "lies in no class folder"))
     else:
         listing.strays.append(file)

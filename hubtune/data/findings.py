@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hubtune.data.facts import Facts
 from hubtune.data.leaks import Group
+from hubtune.data.listing import known_as
 from hubtune.data.scan import Scan, counted, some
 
 TINY = 32
@@ -125,8 +126,7 @@ def find(
 
 
 def _named(scan: Scan, path: Path, note: str = "") -> Item:
-    inside = path.is_relative_to(scan.root)
-    return Item(path, path.relative_to(scan.root).as_posix() if inside else str(path), None, note)
+    return Item(path, known_as(path, scan.root), None, note)
 
 
 def _alone(items: Iterable[Item]) -> list[list[Item]]:

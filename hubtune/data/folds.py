@@ -77,9 +77,12 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
     labels = np.array([entries[row][1] for row in rows], np.int64)
     parts = make_folds(labels, [keys[row] for row in rows], folds=folds, seed=seed)
     if len(parts) < folds:
+        bound = len(entries) - len(rows)
+        why = f" beside {bound:,} with a contradictory label (copies in different classes)" if bound else ""
+        repair = "remove the copies that are in the wrong class, or add pictures" if bound else "add pictures"
         raise DataError(
-            f"{counted(len(rows), 'training picture')} of {len(np.unique(labels))} classes are too few for "
-            f"{folds} folds: add pictures" + (", or take fewer folds" if folds > 2 else "")
+            f"{counted(len(rows), 'training picture')} of {len(np.unique(labels))} classes{why} are too few "
+            f"for {folds} folds: {repair}" + (", or take fewer folds" if folds > 2 else "")
         )
     made = [_with_lists(split, *_parted(entries, set(rows[tested].tolist()))) for _, tested in parts]
     always = len(entries) - sum(len(fold.lists["validate"]) for fold in made)

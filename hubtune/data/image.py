@@ -200,6 +200,20 @@ def check_ends(path: str | Path) -> None:
     check_pixels(path)
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file promises to be a picture, readable here or not: by its name, or by its first bytes.
+
+    It is opened only where the name promises nothing. What cannot be opened may be one, and counts as one.
+    """
+    if Path(path).suffix.lower() in PICTURE_SUFFIXES:
+        return True
+    try:
+        with _opened(path):
+            return True
+    except PictureError as error:
+        return not error.reason.startswith(("not a picture", "not a regular file", "empty file"))
+
+
 class Checked(NamedTuple):
     """A picture that was read to its last byte.
 

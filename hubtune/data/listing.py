@@ -7,6 +7,11 @@ PARTS = ("train", "validate", "test")
 """The lists that a data set may be divided into."""
 
 
+def known_as(path: Path, root: Path) -> str:
+    """How a person is told of a file: by its path inside a folder, with ``/``, or else as it is."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A file that is not used, and why.

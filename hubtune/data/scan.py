@@ -11,8 +11,8 @@ from PIL import Image
 
 from hubtune.data.facts import Facts
 from hubtune.data.fingerprint import Spool
-from hubtune.data.image import PICTURE_SUFFIXES
-from hubtune.data.listing import LeftOut, Listed, Listing
+from hubtune.data.image import PICTURE_SUFFIXES, is_picture
+from hubtune.data.listing import LeftOut, Listed, Listing, known_as
 from hubtune.data.looks import looks_at
 from hubtune.errors import DataError
 
@@ -85,14 +85,14 @@ class Scan:
         said = list(self.said)
         for paths, singular, plural, then in found:
             if paths:
-                names = some([path.name for path in paths])
+                names = some([known_as(path, self.root) for path in paths])
                 verb = singular if len(paths) == 1 else plural
                 said.append(f"{counted(len(paths), 'file')} {verb} ({then}): {names}.")
         return said
 
 
 def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
-    """List the files of a folder-per-class tree; none of them is opened.
+    """List the files of a folder-per-class tree; none of them is opened, but loose ones with unusual names.
 
     A class is a folder directly below ``root``; its pictures may lie in folders below it. Hidden and system
     files are passed over. Links that lead to what the walk reaches anyway are left out, so that links in a
@@ -114,7 +114,7 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
                 label = class_name(path)
                 listing.labels.append(label)
                 listing.files += (Listed(file, _name(file, root), label) for file in walk.files(path))
-        elif path.suffix.lower() in PICTURE_SUFFIXES:
+        elif is_picture(path):
             listing.left_out.append(LeftOut(path, "lies in no class folder"))
         else:
             listing.strays.append(path)
@@ -181,7 +181,8 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         if entry.path in named or entry.path == folder or folder in entry.path.parents
     ]
     why = (
-        f" ({counted(len(refused), 'file')} left out, first {refused[0].path.name}: {refused[0].reason})"
+        f" ({counted(len(refused), 'file')} left out, first {known_as(refused[0].path, folder)}: "
+        f"{refused[0].reason})"
         if refused
         else ""
     )
@@ -214,13 +215,23 @@ def scan_files(root: Path) -> Scan:
     return survey(walk.listing)
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """All files below a folder whose name promises a picture, sorted; none of them is opened.
+def walk_pictures(folder: Path) -> Listing:
+    """List the pictures below a folder, whatever its folders are called; they all go to class ``""``.
+
+    Only files are opened whose names promise nothing, for their first bytes.
 
     Raises:
         DataError: if the folder is not there, or cannot be opened.
     """
-    return [path for path in Walk(folder).files(folder) if path.suffix.lower() in PICTURE_SUFFIXES]
+    walk = Walk(folder)
+    listing = walk.listing
+    listing.labels = [""]
+    for path in walk.files(folder):
+        if is_picture(path):
+            listing.files.append(Listed(path, _name(path, folder), ""))
+        else:
+            listing.strays.append(path)
+    return listing
 
 
 def name_key(name: str) -> tuple[str, str]:
@@ -244,14 +255,14 @@ class Walk:
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
         try:
-            is_folder = stat.S_ISDIR(root.stat().st_mode)
+            mode = root.stat().st_mode
         except FileNotFoundError as error:
             raise DataError(f"There is no folder {root}: give a folder of pictures") from error
         except OSError as error:
             raise DataError(
                 f"{root} cannot be opened ({error.strerror}): give a folder of pictures"
             ) from error
-        if not is_folder:
+        if not stat.S_ISDIR(mode):
             raise DataError(f"{root} is a file: give a folder of pictures")
         self.listing = Listing(root)
         self._real_root = root.resolve()

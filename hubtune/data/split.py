@@ -8,9 +8,9 @@ those of one patient) always stay on one side.
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from hubtune.data.amount import NOTHING, Amount, Wish
+from hubtune.data.amount import NOTHING, Amount, Held, Wish
 from hubtune.data.belonging import COPIES, expected_leaks, given_groups, joined
 from hubtune.data.crossing import WORDS, find_leaks, leaks_in_words
 from hubtune.data.deal import deal_class, deal_spanning
@@ -18,12 +18,14 @@ from hubtune.data.leaks import Group, find_groups
 from hubtune.data.listing import PARTS, LeftOut
 from hubtune.data.lists import encode
 from hubtune.data.names import class_namer
+from hubtune.data.nearest import give_each_a_group
 from hubtune.data.scan import Picture, Scan, counted, name_key, some
 from hubtune.data.split_files import Split
 from hubtune.errors import DataError
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
+_Unit = tuple[int, ...]  # the places of pictures that go to the same list
 _GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "burst": "of one thing", "given": "given"}
 _TESTED = {
     "equal": "a copy of it",
@@ -110,6 +112,7 @@ class _Table:
         self._tests = range(len(self._labels), len(pictures))  # of the test folder
         self._pool: list[bool] = []  # what is to be divided here, when all others have their lists
         self._got: list[Counter[str]] = [Counter() for _ in names]  # of the pool, class by class
+        self._bound: Counter[int] = Counter()  # what conflicts put into training, class by class
         self._after_groups = 0  # the place among the remarks
 
     def place_test_folder(self, scan: Scan) -> None:
@@ -196,9 +199,9 @@ class _Table:
         for group in together:
             if touched.isdisjoint(group.members):
                 continue
-            for place in group.members:
-                if self._free[place]:
-                    self._put((place,), "train")
+            free = [place for place in group.members if self._free[place]]
+            self._put(free, "train")
+            self._bound += self._counts(free)
         said = [self._conflict(group) for group in doubted]
         self.split.remarks += said[:_MOST_REMARKS]
         if len(said) > _MOST_REMARKS:
@@ -237,16 +240,14 @@ class _Table:
 
     def deal(self, together: Sequence[Group], wish: Wish) -> None:
         """Deal the pictures that are free to the lists."""
-        units, spanning = self._units(together)
+        units, spanning, tied = self._units(together)
         alone = [sum(map(len, own)) for own in units]
         spread: Counter[int] = Counter()
         for unit in spanning:
             spread.update(self._counts(unit))
-        rooms = [
-            wish.rooms(number + spread[label], self._got[label]["train"])
-            for label, number in enumerate(alone)
-        ]
+        rooms = [wish.rooms(number + spread[label], self._bound[label]) for label, number in enumerate(alone)]
         names = list(rooms[0])
+        left = [dict(room) for room in rooms]
         if spanning:
             by_list = [{label: rooms[label][name] for label in spread} for name in names]
             counts = [self._counts(unit) for unit in spanning]
@@ -255,17 +256,77 @@ class _Table:
                 if number is not None:
                     self._put(unit, names[number])
                     for label, count in own.items():
-                        rooms[label][names[number]] -= count
-        for label, groups in enumerate(units):
-            dealt = deal_class([*map(len, groups)], [*rooms[label].values()])
-            for unit, number in zip(groups, dealt, strict=True):
-                if number is not None:
-                    self._put(unit, names[number])
+                        left[label][names[number]] -= count
+        for label, found in enumerate(units):
+            self._deal_class(found, left[label])
+        if tied:
+            loose = [[unit for unit in own if unit not in tied] for own in units]
+            totals = [number + spread[label] + self._bound[label] for label, number in enumerate(alone)]
+            self._give_each_a_group([*tied], loose, rooms, [wish.of(total) for total in totals])
         everything = [unit for own in (*units, spanning) for unit in own]
         self._deal_rest([unit for unit in everything if self._lists[unit[0]] is None], wish)
         self._say_shortages(everything, wish)
 
-    def _deal_rest(self, rest: list[tuple[int, ...]], wish: Wish) -> None:
+    def _deal_class(self, units: Sequence[_Unit], rooms: Mapping[str, int]) -> None:
+        names, dealt = [*rooms], deal_class([*map(len, units)], [*rooms.values()])
+        for unit, number in zip(units, dealt, strict=True):
+            if number is not None:
+                self._put(unit, names[number])
+
+    def _give_each_a_group(
+        self,
+        tied: Sequence[_Unit],
+        loose: Sequence[Sequence[_Unit]],
+        rooms: Sequence[Mapping[str, int]],
+        asked: Sequence[Mapping[str, int]],
+    ) -> None:
+        """Put groups into lists that lack pictures of a class and have no group of it: the nearest.
+
+        Args:
+            tied: the groups that more than copies hold together.
+            loose: what else each class has; it gives way.
+            rooms: pictures that the lists of each class are to have.
+            asked: pictures that were asked for; a class that is all groups gives one at least.
+        """
+        names, counts = list(rooms[0]), [self._counts(unit) for unit in tied]
+        others = {name: Counter[int]() for name in (*names, None)}
+        others[None].update(self._bound)
+        for label, own in enumerate(loose):
+            for unit in own:
+                others[self._lists[unit[0]]][label] += len(unit)
+        wanted = [
+            {
+                label: max(room[name], int(asked[label][name] > 0 and not loose[label]))
+                for label, room in enumerate(rooms)
+            }
+            for name in names
+        ]
+        before = [self._lists[unit[0]] for unit in tied]
+        dealt = give_each_a_group(
+            counts,
+            [None if name is None else names.index(name) for name in before],
+            wanted,
+            [others[name] for name in names],
+            others[None],
+            names.index("train") if "train" in names else None,
+        )
+        after = [None if number is None else names[number] for number in dealt]
+        trained, changed = Counter(self._bound), set[int]()
+        for unit, count, old, new in zip(tied, counts, before, after, strict=True):
+            if old != new:
+                changed |= {*count}
+                self._put(unit, new)
+            if new in (None, "train"):
+                trained += count
+        for label in sorted(changed):
+            for unit in loose[label]:
+                self._put(unit, None)
+            got = {**self._got[label], "train": self._got[label]["train"] - self._bound[label]}
+            left = {name: max(0, room - got.get(name, 0)) for name, room in rooms[label].items()}
+            # What no group is trained on needs a picture, too.
+            self._deal_class(loose[label][not trained[label] :], left)
+
+    def _deal_rest(self, rest: list[_Unit], wish: Wish) -> None:
         """Put what no other list took into training, or count it as left over."""
         if wish.train is None:
             for unit in rest:
@@ -285,15 +346,23 @@ class _Table:
         for label, count in left_over.items():
             self._got[label]["left over"] = count
 
-    def _units(self, together: Sequence[Group]) -> tuple[list[list[tuple[int, ...]]], list[tuple[int, ...]]]:
-        """The free groups of each class, most of one picture, and those that span classes; in their order."""
-        own: list[list[tuple[int, ...]]] = [[] for _ in self.split.folders]
+    def _units(self, together: Sequence[Group]) -> tuple[list[list[_Unit]], list[_Unit], dict[_Unit, None]]:
+        """The free groups, in their order.
+
+        Returns:
+            Those of each class, most of one picture; those that span classes; and which of all these are held
+            together by more than being copies.
+        """
+        own: list[list[_Unit]] = [[] for _ in self.split.folders]
         spanning = []
+        tied = set()
         grouped: set[int] = set()
         for group in together:
             unit = tuple(place for place in group.members if self._free[place])
             grouped.update(unit)
             labels = self._counts(unit)
+            if unit and group.kind not in COPIES:
+                tied.add(unit)
             if len(labels) > 1:
                 spanning.append(unit)
             elif unit:
@@ -301,9 +370,11 @@ class _Table:
         for place, (free, label) in enumerate(zip(self._free, self._labels, strict=True)):
             if free and label is not None and place not in grouped:
                 own[label].append((place,))
-        return [sorted(found, key=self._lot) for found in own], sorted(spanning, key=self._lot)
+        own, spanning = [sorted(found, key=self._lot) for found in own], sorted(spanning, key=self._lot)
+        in_turn = (unit for found in (*own, spanning) for unit in found if unit in tied)
+        return own, spanning, dict.fromkeys(in_turn)
 
-    def _lot(self, unit: tuple[int, ...]) -> tuple[bytes, str]:
+    def _lot(self, unit: _Unit) -> tuple[bytes, str]:
         """A group's lot is that of its first picture. Unicode forms of one name are one (macOS's differ)."""
         first = min(unit, key=lambda place: name_key(self._pictures[place].name))
         label, name = self._labels[first], self._pictures[first].name
@@ -314,20 +385,28 @@ class _Table:
     def _counts(self, unit: Sequence[int]) -> Counter[int]:
         return Counter(label for place in unit if (label := self._labels[place]) is not None)
 
-    def _put(self, unit: Sequence[int], name: str) -> None:
-        for place in unit:
-            self._lists[place], self._free[place] = name, False
+    def _put(self, unit: Sequence[int], name: str | None) -> None:
+        """Put pictures into a list; or, with ``None``, take them out of it again."""
         for label, count in self._counts(unit).items():
-            self._got[label][name] += count
+            if (before := self._lists[unit[0]]) is not None:
+                self._got[label][before] -= count
+            if name is not None:
+                self._got[label][name] += count
+        for place in unit:
+            self._lists[place], self._free[place] = name, name is None
 
-    def _say_shortages(self, units: Sequence[tuple[int, ...]], wish: Wish) -> None:
-        sizes: list[list[int]] = [[] for _ in self.split.folders]
+    def _say_shortages(self, units: Sequence[_Unit], wish: Wish) -> None:
+        largest, across = Counter[int](), set[int]()
         for unit in units:
-            for label in self._counts(unit) if len(unit) > 1 else ():
-                sizes[label].append(len(unit))
+            counts = self._counts(unit) if len(unit) > 1 else {}
+            for label, count in counts.items():
+                largest[label] = max(largest[label], count)
+            if len(counts) > 1:
+                across |= {*counts}
         small = {}
-        for folder, got, own in zip(self.split.folders, self._got, sizes, strict=True):
-            if sentence := wish.shortage(folder, got, got.total(), own):
+        for label, (folder, got) in enumerate(zip(self.split.folders, self._got, strict=True)):
+            held = Held(got.total(), self._bound[label], largest[label], label in across)
+            if sentence := wish.shortage(folder, got, held):
                 small[folder] = sentence
         self.split.remarks += list(small.values())[:_MOST_REMARKS]
         if len(small) > _MOST_REMARKS:

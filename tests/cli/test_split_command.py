@@ -86,7 +86,7 @@ def test_what_is_unusual_is_told_after_the_table(pics):
         f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "
         f"{Path('pics/cat/worse.jpg')}\n"
         "\n"
-        "• 1 file is no picture (passed over): note.txt.\n"
+        "• 1 file is no picture (passed over): cat/note.txt.\n"
         "• Class 'yushuxin' has 8 pictures, too few for 9 in the validation list: "
         "it gives 4 for training, 4 for validation.\n"
         "\nWritten to .: train_list.txt, validate_list.txt, label_list.txt, split.json\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.scan import picture_files, scan_classes, scan_files
+from hubtune.data.scan import scan_classes, scan_files, walk_pictures
 from hubtune.errors import DataError
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
@@ -143,7 +143,17 @@ def test_unreadable_files_are_named_with_the_reason(pics):
         "cat/x.heic": "a HEIC picture, which cannot be read here: convert it to JPEG",
         "cat/zero.jpg": "empty file (0 bytes)",
     }
-    assert scan.remarks() == ["3 files are no pictures (passed over): all.zip, clip.mp4, notes.txt."]
+    assert scan.remarks() == [
+        "3 files are no pictures (passed over): cat/all.zip, cat/clip.mp4, cat/notes.txt."
+    ]
+
+
+def test_a_loose_picture_without_extension_is_left_out_and_no_stray(pics):
+    shutil.copy(pics / "cat" / "000.png", pics / "IMG_0001")
+    (pics / "README").write_text("notes")
+    scan = scan_classes(pics)
+    assert left_out(scan) == {"IMG_0001": "lies in no class folder"}
+    assert scan.strays == [pics / "README"]
 
 
 def test_pictures_in_no_class_folder_are_left_out_by_name(pics):
@@ -161,8 +171,8 @@ def test_wrong_extensions_and_animations_are_used_and_told(pics):
     frames[0].save(pics / "dog" / "a.gif", save_all=True, append_images=frames[1:])
     scan = scan_classes(pics)
     assert scan.remarks() == [
-        "1 file has another format than its name says (used): 000.jpg.",
-        "1 file has several frames (the first is used): a.gif.",
+        "1 file has another format than its name says (used): cat/000.jpg.",
+        "1 file has several frames (the first is used): dog/a.gif.",
     ]
     assert (len(scan.classes["cat"]), len(scan.classes["dog"])) == (4, 3)
 
@@ -277,7 +287,12 @@ def test_classes_without_a_picture_are_refused_with_what_lies_there(pics):
         f"{pics / 'cow'} holds no picture that can be used: fill the folder, or remove it. "
         "The same holds for eel."
     )
-    (pics / "eel").rmdir()
+    (pics / "eel" / "deep").mkdir()
+    (pics / "eel" / "deep" / "bad.jpg").touch()
+    (pics / "cow").rmdir()
+    assert "(1 file left out, first deep/bad.jpg: empty file (0 bytes))" in refusal(pics)
+    shutil.rmtree(pics / "eel")
+    (pics / "cow").mkdir()
     (pics / "cow" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
     assert refusal(pics) == (
         f"{pics / 'cow'} holds no picture that can be used (1 file left out, first a.heic: "
@@ -302,13 +317,44 @@ def test_a_flat_folder_is_scanned_whatever_its_folders_mean(pics):
     ]
 
 
-def test_picture_files_go_by_their_names_alone(pics):
-    (pics / "cat" / "note.txt").touch()
+def test_of_what_names_promise_to_be_a_picture_no_file_is_opened(pics, monkeypatch):
     (pics / "cat" / "empty.JPG").touch()
     (pics / ".hidden.jpg").touch()
-    found = [path.relative_to(pics).as_posix() for path in picture_files(pics)]
+    monkeypatch.setattr("hubtune.data.image._opened", None)
     expected = ["cat/000.png", "cat/001.png", "cat/002.png", "cat/empty.JPG", "dog/000.png", "dog/001.png"]
-    assert found == expected
+    assert [file.name for file in walk_pictures(pics).files] == expected
+
+
+def test_pictures_are_known_by_their_first_bytes_where_names_promise_nothing(pics):
+    (pics / "cat" / "000.png").rename(pics / "cat" / "IMG_0001")
+    (pics / "cat" / "001.png").rename(pics / "cat" / "photo.png_large")
+    for name, content in {
+        "cut": (pics / "cat" / "002.png").read_bytes()[:20],
+        "live": b"\0\0\0\x18ftypheic",
+        "empty": b"",
+        "notes.txt": b"notes",
+        "table.csv": b"path,label\n",
+        "clip.mp4": b"\0\0\0\x18ftypisom",
+        "all.zip": b"PK\3\4",
+    }.items():
+        (pics / "dog" / name).write_bytes(content)
+    listing = walk_pictures(pics)
+    expected = ["cat/002.png", "cat/IMG_0001", "cat/photo.png_large"]
+    expected += ["dog/000.png", "dog/001.png", "dog/cut", "dog/live"]
+    assert [file.name for file in listing.files] == expected
+    strays = ["all.zip", "clip.mp4", "empty", "notes.txt", "table.csv"]
+    assert [path.name for path in listing.strays] == strays
+
+
+def test_files_of_one_name_in_many_folders_are_told_apart(pics):
+    for folder in (pics / "cat" / "a" / "b", pics / "dog" / "c"):
+        folder.mkdir(parents=True)
+        (folder / "notes.txt").write_text("notes")
+        shutil.copy(pics / "cat" / "000.png", folder / "photo.jpg")
+    assert scan_classes(pics).remarks() == [
+        "2 files are no pictures (passed over): cat/a/b/notes.txt, dog/c/notes.txt.",
+        "2 files have other formats than their names say (used): cat/a/b/photo.jpg, dog/c/photo.jpg.",
+    ]
 
 
 def test_scanning_writes_nothing(pics):

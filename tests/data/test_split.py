@@ -357,11 +357,15 @@ def test_whatever_belongs_together_every_group_is_on_one_side_and_no_list_too_lo
     pictures = pictures_of(scan)
     for group in groups:
         assert len({where.get(pictures[place].name) for place in group.members}) == 1
+    kinds = zip(split.groups, split.group_kinds, strict=True)
+    given = {picture.name for group, kind in kinds if kind == "given" for picture in group}
     for number, (folder, size) in enumerate(zip(scan.classes, sizes, strict=True)):
         counts = split.counts()[folder]
         assert sum(counts.values()) == size == len(scan.classes[f"c{number}"])
         assert counts["train"] >= 1
-        assert all(counts[name] <= wish[name].of(size) for name in ("validate", "test"))
+        for name in ("validate", "test"):
+            if counts[name] > wish[name].of(size):  # a given group too large, for a list without any
+                assert given >= {p.name for p, label in split.lists[name] if label == number}
     assert split.leaks == []
 
 
@@ -415,6 +419,13 @@ def test_a_class_that_the_source_trains_nothing_of_is_named():
     assert split.remarks == ["Class 'b' has no training picture: nothing can be learned of it."]
 
 
+def test_a_class_that_has_nothing_to_divide_is_not_said_to_be_bound():
+    split = make_split(parted({"a": ["train"] * 9, "b": ["test"] * 3}), validate=Amount(2))
+    assert split.remarks[-1] == (
+        "Class 'b' has 0 pictures, too few for 2 in the validation list: it gives 0 for training."
+    )
+
+
 def test_copies_of_test_pictures_are_left_out_whatever_ties_them():
     scan = imagined({"a": 5, "b": 5})
     loose = loose_files(("a.jpg", "x"), ("b.jpg", "y"))
@@ -447,6 +458,42 @@ def test_copies_that_fit_no_list_are_the_reason_given():
     assert split.remarks[-1] == (
         "Class 'a' has 9 pictures in groups of up to 6 that stay together, which do not come to 2 in the "
         "validation list: it gives 9 for training."
+    )
+
+
+def test_a_class_of_which_every_picture_lies_in_another_class_too_says_so():
+    sums = [f"x{number}" for number in range(5)]
+    split = make_split(imagined({"a": sums, "b": [*sums, *range(15)]}), validate=Amount(1), test=Amount(1))
+    assert split.counts()["a"] == {"train": 5, "validate": 0, "test": 0, "left_over": 0}
+    assert split.counts()["b"] == {"train": 18, "validate": 1, "test": 1, "left_over": 0}
+    assert split.remarks[-1] == (
+        "All 5 pictures of class 'a' are bound to training, as they, or others of their groups, have copies "
+        "in another class: none is left for 1 in the validation list and 1 in the test list. Remove the "
+        "copies that are in the wrong class, and split again."
+    )
+
+
+def test_the_only_picture_of_a_class_that_lies_in_another_says_so():
+    split = make_split(imagined({"a": ["x"], "b": ["x", *range(15)]}), validate=Amount(1))
+    assert split.remarks[-1].startswith("The only picture of class 'a' is bound to training, as ")
+
+
+def test_a_class_that_conflicts_leave_too_few_of_says_so():
+    sums = [f"x{number}" for number in range(8)]
+    split = make_split(imagined({"a": [*sums, "y", "z"], "b": [*sums, *range(20)]}), validate=Amount(5))
+    assert split.counts()["a"] == {"train": 8, "validate": 2, "test": 0, "left_over": 0}
+    assert split.remarks[-1] == (
+        "Class 'a' has 10 pictures, of which 8 are bound to training, as they, or others of their groups, "
+        "have copies in another class; the other 2 do not come to 5 in the validation list: it gives 8 for "
+        "training, 2 for validation. Remove the copies that are in the wrong class, and split again."
+    )
+
+
+def test_conflicts_are_not_blamed_for_what_they_do_not_hinder():
+    split = make_split(imagined({"a": ["x", "y", "z"], "b": ["x", *range(20)]}), validate=Amount(5))
+    assert split.remarks[-1] == (
+        "Class 'a' has 3 pictures, too few for 5 in the validation list: it gives 2 for training, 1 for "
+        "validation."
     )
 
 
