@@ -8,24 +8,22 @@ those of one patient) always stay on one side.
 import hashlib
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from hubtune.data.amount import NOTHING, Amount, Held, Wish
 from hubtune.data.belonging import COPIES, expected_leaks, given_groups, joined
 from hubtune.data.crossing import WORDS, find_leaks, leaks_in_words
-from hubtune.data.deal import deal_class, deal_spanning
 from hubtune.data.leaks import Group, find_groups
 from hubtune.data.listing import PARTS, LeftOut
 from hubtune.data.lists import encode
 from hubtune.data.names import class_namer
-from hubtune.data.nearest import give_each_a_group
+from hubtune.data.placing import Placing, Unit
 from hubtune.data.scan import Picture, Scan, counted, name_key, some
 from hubtune.data.split_files import Split
 from hubtune.errors import DataError
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
-_Unit = tuple[int, ...]  # the places of pictures that go to the same list
 _GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "burst": "of one thing", "given": "given"}
 _TESTED = {
     "equal": "a copy of it",
@@ -95,7 +93,7 @@ def make_split(
 
 
 class _Table:
-    """All pictures by place, with label and list: ``None`` for none yet, or for what is in no list."""
+    """All pictures on their way into lists, and what is to be said of it."""
 
     def __init__(self, scan: Scan, pictures: list[Picture], names: dict[str, str], seed: int) -> None:
         self.split = Split(
@@ -104,15 +102,11 @@ class _Table:
         self._root, self._seed = scan.root, seed
         self._pictures = pictures
         numbers = {folder: label for label, folder in enumerate(names)}
-        self._labels: list[int | None] = [
-            numbers.get(folder) for folder, found in scan.classes.items() for _ in found
-        ]
-        self._lists: list[str | None] = [None] * len(self._labels)
-        self._free = [label is not None for label in self._labels]  # to be put into a list
-        self._tests = range(len(self._labels), len(pictures))  # of the test folder
+        self._places = Placing(
+            [numbers.get(folder) for folder, found in scan.classes.items() for _ in found], len(names)
+        )
+        self._tests = range(len(self._places.labels), len(pictures))  # of the test folder
         self._pool: list[bool] = []  # what is to be divided here, when all others have their lists
-        self._got: list[Counter[str]] = [Counter() for _ in names]  # of the pool, class by class
-        self._bound: Counter[int] = Counter()  # what conflicts put into training, class by class
         self._after_groups = 0  # the place among the remarks
 
     def place_test_folder(self, scan: Scan) -> None:
@@ -123,12 +117,10 @@ class _Table:
         label_of = class_namer(split.folders, split.labels)
         for place in self._tests:
             label = label_of(self._pictures[place].name)
-            self._labels.append(label)
-            self._lists.append("test" if label is not None else None)
-            self._free.append(False)
+            self._places.add(label, "test")
             if label is None:
                 split.left_out.append(LeftOut(self._pictures[place].path, "no class has this name"))
-        if not any(self._lists[place] for place in self._tests):
+        if not any(self._places.lists[place] for place in self._tests):
             raise DataError(
                 f"No picture in {scan.root} can be told to belong to a class: name them after their class "
                 f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
@@ -137,17 +129,18 @@ class _Table:
     def place_parts(self) -> set[str]:
         """Put validation and test pictures where their source has them; returns which of these it has."""
         given = set()
-        for place, free in enumerate(self._free):
+        for place, free in enumerate(self._places.free):
             part = self._pictures[place].part
             if free and part in PARTS[1:]:
-                self._lists[place], self._free[place] = part, False
+                self._places.lists[place], self._places.free[place] = part, False
                 given.add(part)
         return given
 
     def join(self, groups: Sequence[Group]) -> list[Group]:
         """Groups without a common member, of pictures that have a class."""
         used = (
-            tuple(place for place in group.members if self._labels[place] is not None) for group in groups
+            tuple(place for place in group.members if self._places.labels[place] is not None)
+            for group in groups
         )
         return joined(
             Group(members, group.kind)
@@ -162,13 +155,13 @@ class _Table:
             if not sums:
                 continue
             for place in group.members:
-                if self._free[place]:
-                    self._free[place] = False
+                if self._places.free[place]:
+                    self._places.free[place] = False
                     picture = self._pictures[place]
                     what = "the same picture" if picture.sha256 in sums else _TESTED[group.kind]
                     self.split.left_out.append(LeftOut(picture.path, f"{what} is in the test folder"))
-        self._pool = list(self._free)
-        present = {self._labels[place] for place, free in enumerate(self._free) if free}
+        self._pool = list(self._places.free)
+        present = {self._places.labels[place] for place, free in enumerate(self._places.free) if free}
         for label, folder in enumerate(self.split.folders):
             if label in present:
                 continue
@@ -189,19 +182,17 @@ class _Table:
         doubted = [
             group
             for group in groups
-            if group.kind in COPIES and len({self._labels[place] for place in group.members} - {None}) > 1
+            if group.kind in COPIES
+            and len({self._places.labels[place] for place in group.members} - {None}) > 1
         ]
         self.split.conflicts = [
-            [self._pictures[place] for place in group.members if self._labels[place] is not None]
+            [self._pictures[place] for place in group.members if self._places.labels[place] is not None]
             for group in doubted
         ]
         touched = {place for group in doubted for place in group.members}
         for group in together:
-            if touched.isdisjoint(group.members):
-                continue
-            free = [place for place in group.members if self._free[place]]
-            self._put(free, "train")
-            self._bound += self._counts(free)
+            if not touched.isdisjoint(group.members):
+                self._places.bind(group.members)
         said = [self._conflict(group) for group in doubted]
         self.split.remarks += said[:_MOST_REMARKS]
         if len(said) > _MOST_REMARKS:
@@ -210,10 +201,10 @@ class _Table:
             )
 
     def _conflict(self, group: Group) -> str:
-        members = [place for place in group.members if self._labels[place] is not None]
+        members = [place for place in group.members if self._places.labels[place] is not None]
         sums = {self._pictures[place].sha256 for place in members}
         what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
-        where = [WORDS[name] for name in PARTS if any(self._lists[place] == name for place in members)]
+        where = [WORDS[name] for name in PARTS if any(self._places.lists[place] == name for place in members)]
         lists = f"the {' and '.join(where)} list{'s' * (len(where) > 1)}"
         names = some([self._pictures[place].name for place in members])
         return f"{what} in different classes: {names}. All are in {lists}; remove the wrong ones."
@@ -239,173 +230,31 @@ class _Table:
         self._after_groups = len(split.remarks)
 
     def deal(self, together: Sequence[Group], wish: Wish) -> None:
-        """Deal the pictures that are free to the lists."""
-        units, spanning, tied = self._units(together)
-        alone = [sum(map(len, own)) for own in units]
-        spread: Counter[int] = Counter()
-        for unit in spanning:
-            spread.update(self._counts(unit))
-        rooms = [wish.rooms(number + spread[label], self._bound[label]) for label, number in enumerate(alone)]
-        names = list(rooms[0])
-        left = [dict(room) for room in rooms]
-        if spanning:
-            by_list = [{label: rooms[label][name] for label in spread} for name in names]
-            counts = [self._counts(unit) for unit in spanning]
-            dealt = deal_spanning(counts, by_list, {label: alone[label] for label in spread})
-            for unit, own, number in zip(spanning, counts, dealt, strict=True):
-                if number is not None:
-                    self._put(unit, names[number])
-                    for label, count in own.items():
-                        left[label][names[number]] -= count
-        for label, found in enumerate(units):
-            self._deal_class(found, left[label])
-        if tied:
-            loose = [[unit for unit in own if unit not in tied] for own in units]
-            totals = [number + spread[label] + self._bound[label] for label, number in enumerate(alone)]
-            self._give_each_a_group([*tied], loose, rooms, [wish.of(total) for total in totals])
-        everything = [unit for own in (*units, spanning) for unit in own]
-        self._deal_rest([unit for unit in everything if self._lists[unit[0]] is None], wish)
-        self._say_shortages(everything, wish)
+        """Deal the pictures that are free to the lists, and say where they do not suffice."""
+        units = self._places.deal(together, self._lot, wish)
+        left_over = sorted(self._places.left_over.items())
+        self.split.left_over = {self.split.folders[label]: count for label, count in left_over}
+        self._say_shortages(units, wish)
 
-    def _deal_class(self, units: Sequence[_Unit], rooms: Mapping[str, int]) -> None:
-        names, dealt = [*rooms], deal_class([*map(len, units)], [*rooms.values()])
-        for unit, number in zip(units, dealt, strict=True):
-            if number is not None:
-                self._put(unit, names[number])
-
-    def _give_each_a_group(
-        self,
-        tied: Sequence[_Unit],
-        loose: Sequence[Sequence[_Unit]],
-        rooms: Sequence[Mapping[str, int]],
-        asked: Sequence[Mapping[str, int]],
-    ) -> None:
-        """Put groups into lists that lack pictures of a class and have no group of it: the nearest.
-
-        Args:
-            tied: the groups that more than copies hold together.
-            loose: what else each class has; it gives way.
-            rooms: pictures that the lists of each class are to have.
-            asked: pictures that were asked for; a class that is all groups gives one at least.
-        """
-        names, counts = list(rooms[0]), [self._counts(unit) for unit in tied]
-        others = {name: Counter[int]() for name in (*names, None)}
-        others[None].update(self._bound)
-        for label, own in enumerate(loose):
-            for unit in own:
-                others[self._lists[unit[0]]][label] += len(unit)
-        wanted = [
-            {
-                label: max(room[name], int(asked[label][name] > 0 and not loose[label]))
-                for label, room in enumerate(rooms)
-            }
-            for name in names
-        ]
-        before = [self._lists[unit[0]] for unit in tied]
-        dealt = give_each_a_group(
-            counts,
-            [None if name is None else names.index(name) for name in before],
-            wanted,
-            [others[name] for name in names],
-            others[None],
-            names.index("train") if "train" in names else None,
-        )
-        after = [None if number is None else names[number] for number in dealt]
-        trained, changed = Counter(self._bound), set[int]()
-        for unit, count, old, new in zip(tied, counts, before, after, strict=True):
-            if old != new:
-                changed |= {*count}
-                self._put(unit, new)
-            if new in (None, "train"):
-                trained += count
-        for label in sorted(changed):
-            for unit in loose[label]:
-                self._put(unit, None)
-            got = {**self._got[label], "train": self._got[label]["train"] - self._bound[label]}
-            left = {name: max(0, room - got.get(name, 0)) for name, room in rooms[label].items()}
-            # What no group is trained on needs a picture, too.
-            self._deal_class(loose[label][not trained[label] :], left)
-
-    def _deal_rest(self, rest: list[_Unit], wish: Wish) -> None:
-        """Put what no other list took into training, or count it as left over."""
-        if wish.train is None:
-            for unit in rest:
-                self._put(unit, "train")
-            return
-        # Groups stay whole: some pictures too many are better than a class that cannot be learned.
-        for unit in sorted(rest, key=len):
-            if any(not self._got[label]["train"] for label in self._counts(unit)):
-                self._put(unit, "train")
-        left_over: Counter[int] = Counter()
-        for unit in rest:
-            if self._lists[unit[0]] is None:
-                left_over.update(self._counts(unit))
-        self.split.left_over = {
-            self.split.folders[label]: count for label, count in sorted(left_over.items())
-        }
-        for label, count in left_over.items():
-            self._got[label]["left over"] = count
-
-    def _units(self, together: Sequence[Group]) -> tuple[list[list[_Unit]], list[_Unit], dict[_Unit, None]]:
-        """The free groups, in their order.
-
-        Returns:
-            Those of each class, most of one picture; those that span classes; and which of all these are held
-            together by more than being copies.
-        """
-        own: list[list[_Unit]] = [[] for _ in self.split.folders]
-        spanning = []
-        tied = set()
-        grouped: set[int] = set()
-        for group in together:
-            unit = tuple(place for place in group.members if self._free[place])
-            grouped.update(unit)
-            labels = self._counts(unit)
-            if unit and group.kind not in COPIES:
-                tied.add(unit)
-            if len(labels) > 1:
-                spanning.append(unit)
-            elif unit:
-                own[next(iter(labels))].append(unit)
-        for place, (free, label) in enumerate(zip(self._free, self._labels, strict=True)):
-            if free and label is not None and place not in grouped:
-                own[label].append((place,))
-        own, spanning = [sorted(found, key=self._lot) for found in own], sorted(spanning, key=self._lot)
-        in_turn = (unit for found in (*own, spanning) for unit in found if unit in tied)
-        return own, spanning, dict.fromkeys(in_turn)
-
-    def _lot(self, unit: _Unit) -> tuple[bytes, str]:
+    def _lot(self, unit: Unit) -> tuple[bytes, str]:
         """A group's lot is that of its first picture. Unicode forms of one name are one (macOS's differ)."""
         first = min(unit, key=lambda place: name_key(self._pictures[place].name))
-        label, name = self._labels[first], self._pictures[first].name
+        label, name = self._places.labels[first], self._pictures[first].name
         assert label is not None  # what is free has a class
         text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
         return hashlib.sha256(encode(text)).digest(), name
 
-    def _counts(self, unit: Sequence[int]) -> Counter[int]:
-        return Counter(label for place in unit if (label := self._labels[place]) is not None)
-
-    def _put(self, unit: Sequence[int], name: str | None) -> None:
-        """Put pictures into a list; or, with ``None``, take them out of it again."""
-        for label, count in self._counts(unit).items():
-            if (before := self._lists[unit[0]]) is not None:
-                self._got[label][before] -= count
-            if name is not None:
-                self._got[label][name] += count
-        for place in unit:
-            self._lists[place], self._free[place] = name, name is None
-
-    def _say_shortages(self, units: Sequence[_Unit], wish: Wish) -> None:
+    def _say_shortages(self, units: Sequence[Unit], wish: Wish) -> None:
         largest, across = Counter[int](), set[int]()
         for unit in units:
-            counts = self._counts(unit) if len(unit) > 1 else {}
+            counts = self._places.counts(unit) if len(unit) > 1 else {}
             for label, count in counts.items():
                 largest[label] = max(largest[label], count)
             if len(counts) > 1:
                 across |= {*counts}
         small = {}
-        for label, (folder, got) in enumerate(zip(self.split.folders, self._got, strict=True)):
-            held = Held(got.total(), self._bound[label], largest[label], label in across)
+        for label, (folder, got) in enumerate(zip(self.split.folders, self._places.got, strict=True)):
+            held = Held(got.total(), self._places.bound[label], largest[label], label in across)
             if sentence := wish.shortage(folder, got, held):
                 small[folder] = sentence
         self.split.remarks += list(small.values())[:_MOST_REMARKS]
@@ -416,12 +265,12 @@ class _Table:
     def finish(self, groups: Sequence[Group], together: Sequence[Group]) -> Split:
         """Fill the lists, and say what leaks, or what would have."""
         split = self.split
-        for place, (name, label) in enumerate(zip(self._lists, self._labels, strict=True)):
+        for place, (name, label) in enumerate(zip(self._places.lists, self._places.labels, strict=True)):
             if name is not None and label is not None:
                 split.lists[name].append((self._pictures[place], label))
         for entries in split.lists.values():
             entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
-        split.leaks = find_leaks(self._pictures, self._lists, groups)
+        split.leaks = find_leaks(self._pictures, self._places.lists, groups)
         counts = {name: len(entries) for name, entries in split.lists.items()}
         split.remarks += leaks_in_words(split.leaks, counts)
         if not split.leaks:
@@ -433,14 +282,17 @@ class _Table:
         split = self.split
         lists: dict[str, Counter[int]] = {name: Counter() for name in PARTS}
         totals: Counter[int] = Counter()
-        for got_label, got in enumerate(self._got):
+        for got_label, got in enumerate(self._places.got):
             totals[got_label] = got.total()
             for name in lists:
                 lists[name][got_label] = got[name]
         of_groups = [
             counts
             for group in together
-            if (counts := self._counts([place for place in group.members if self._pool[place]])).total() > 1
+            if (
+                counts := self._places.counts([place for place in group.members if self._pool[place]])
+            ).total()
+            > 1
         ]
         measured = {name: lists[name].total() for name in PARTS[1:] if lists[name].total()}
         if not of_groups or not measured:
