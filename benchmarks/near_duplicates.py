@@ -3,13 +3,15 @@
     python benchmarks/near_duplicates.py PICTURES --copies 100 --out found.json
 
 PICTURES is a folder of photos. Of the first so many (in an order drawn from the seed), a copy is made by each
-transformation, written as a file, and looked for among all of PICTURES, as `hubtune split` does.
+transformation, written as a file, and looked for among all of PICTURES, as `hubtune split` does. Nothing that
+was found before is used.
 """
 
 import argparse
 import io
 import json
 import math
+import os
 import tempfile
 import time
 import zlib
@@ -38,6 +40,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["HUBTUNE_HOME"] = home
+        _measure(given)
+
+
+def _measure(given: argparse.Namespace) -> None:
     scan = scan_files(given.pictures)
     pictures = scan.classes[""]
     order = np.random.default_rng(given.seed).permutation(len(pictures))
