@@ -8,14 +8,14 @@ onto the other by an affine map and a change of brightness, found by Gauss–New
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from hubtune.data.descriptors import WINDOWS, Candidates, grid
-from hubtune.data.fingerprint import COLOUR_SIDE, Fingerprints
+from hubtune.data.fingerprint import COLOUR_SIDE, SIDE, Fingerprints
 
 _AT_ONCE = 256  # pairs
 _PIXELS_AT_ONCE = 2**17  # they fill the processor's cache rather than the memory
@@ -30,10 +30,14 @@ _LARGEST_STEP = 0.08  # shares of the picture's side
 # From coarse to fine: pixels a side, steps, and the agreement of structure that a pair needs to go further.
 _LEVELS = ((16, 4, 0.7), (32, 4, 0.8), (64, 4, 0.0))
 _NEIGHBOURHOOD = 7  # pixels a side
-_NOISE = 1.0  # luma levels, squared
+# Pixels a side around one that says nothing, and at the border, that say nothing either: there, a rotation
+# may have left a wedge too thin to be seen.
+_BLURRED = {16: 3, 32: 3, 64: 5}
+_NOISE = 0.5  # luma levels, squared
 _GREY = 2.0  # chrominance levels
-# Luma levels, and the share of the variance that blurring by two pixels takes.
-_HIGH_CONTRAST, _LITTLE_DETAIL = 70, 0.015
+_HIGH_CONTRAST = 70  # luma levels
+# Shares of the variance that are lost by blurring by two pixels.
+_LITTLE_DETAIL, _GRADIENT = 0.015, 0.003
 
 
 class Likeness(NamedTuple):
@@ -46,17 +50,22 @@ class Likeness(NamedTuple):
         bend: how far the map is from turning, moving and enlarging, 0 for none of it: the cosine between
             what were right angles, or the logarithm of the ratio by which the sides were stretched, whichever
             is more. A picture that was stretched as a whole is not bent.
-        smooth: whether the copy is clear and smooth, as enlarged writing is: nothing disturbs the agreement.
+        smooth: whether one of the two is clear and smooth, as enlarged writing is: copies agree but for a
+            trace then, and like pictures nearly as well.
+        gradient: whether one of the two has hardly any edge, as a shadow on a wall: many agree with it.
+        telling: share of the copy that says something: neither blown out, nor black, nor outside.
     """
 
     structure: np.ndarray
     colour: np.ndarray
     bend: np.ndarray
     smooth: np.ndarray
+    gradient: np.ndarray
+    telling: np.ndarray
 
 
 def likeness(prints: Fingerprints, pairs: Candidates) -> Likeness:
-    """Lay each pair onto each other, and compare."""
+    """Lay each pair onto each other, and compare; there is one at least."""
     parts = [
         Candidates(*(column[start : start + _AT_ONCE] for column in pairs))
         for start in range(0, len(pairs.picture), _AT_ONCE)
@@ -64,8 +73,7 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> Likeness:
     # NumPy computes without holding Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         compared = list(pool.map(partial(_compare, prints), parts))
-    columns = zip(*compared, strict=True) if compared else [[np.empty(0, np.float32)]] * 4
-    return Likeness(*(np.concatenate(column) for column in columns))
+    return Likeness(*(np.concatenate(column) for column in zip(*compared, strict=True)))
 
 
 def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
@@ -76,9 +84,9 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
         ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
         for each in (_turned(picture.grey, pairs.flip), copy.grey)
     )
-    structure, bend = np.zeros((2, len(moving)), np.float32)
+    structure, bend, telling = np.zeros((3, len(moving)), np.float32)
     colour = np.full(len(moving), np.inf, np.float32)
-    smooth = np.zeros(len(moving), bool)
+    smooth, gradient = np.zeros((2, len(moving)), bool)
     near = np.arange(len(moving))
     for side, steps, least in _LEVELS:
         level = _reduced(moving[near], side), _reduced(fixed[near], side)
@@ -92,12 +100,18 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
         structure[near] *= _plausible(matrices[near], offsets[near], aspects[near])
         near = near[structure[near] > least]
         if not len(near):
-            return Likeness(structure, colour, bend, smooth)
+            return Likeness(structure, colour, bend, smooth, gradient, telling)
     colours = _turned(picture.colours[near], pairs.flip[near])
     colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
     bend[near] = _bend(matrices[near], aspects[near], copy.aspects[near])
-    smooth[near] = _is_smooth(fixed[near])
-    return Likeness(structure, colour, bend, smooth)
+    for pictures in (moving[near], fixed[near]):
+        detail, variance = _detail(pictures)
+        smooth[near] |= (detail < _LITTLE_DETAIL) & (variance > _HIGH_CONTRAST**2)
+        gradient[near] |= detail < _GRADIENT
+    places, inside = _places(matrices[near], offsets[near], _points(SIDE))
+    values = _sample(moving[near], places)
+    telling[near] = _says_something(values, fixed[near].reshape(values.shape), inside).mean(axis=1)
+    return Likeness(structure, colour, bend, smooth, gradient, telling)
 
 
 def _bend(matrices: np.ndarray, aspects: np.ndarray, copy_aspects: np.ndarray) -> np.ndarray:
@@ -109,18 +123,19 @@ def _bend(matrices: np.ndarray, aspects: np.ndarray, copy_aspects: np.ndarray) -
     return np.maximum(np.abs((right * down).sum(axis=1)) / (widths * heights), np.minimum(*stretches))
 
 
-def _is_smooth(pictures: np.ndarray) -> np.ndarray:
+def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of the variance that blurring takes, and the variance: ``[M]`` each."""
     centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
-    detail = centred - ndimage.gaussian_filter(centred, (0, 2, 2))
+    lost = centred - ndimage.gaussian_filter(centred, (0, 2, 2))
     variance = (centred**2).mean(axis=(1, 2))
-    return (variance > _HIGH_CONTRAST**2) & ((detail**2).mean(axis=(1, 2)) < _LITTLE_DETAIL * variance)
+    return (lost**2).mean(axis=(1, 2)) / np.maximum(variance, 1), variance
 
 
 def _plausible(matrices: np.ndarray, offsets: np.ndarray, aspects: np.ndarray) -> np.ndarray:
     """Whether maps are those of a crop, a rotation or a border: any picture can be bent into a blot."""
     axes = np.stack([np.ones_like(aspects), aspects, 1 / aspects, np.ones_like(aspects)], axis=1)
     scales = np.linalg.svd(matrices * axes.reshape(-1, 2, 2), compute_uv=False)
-    _, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
+    _, inside = _places(matrices, offsets, _points(COLOUR_SIDE))
     return (
         (scales[:, 1] > _SMALLEST_SCALE)
         & (scales[:, 0] < _LARGEST_SCALE)
@@ -179,7 +194,7 @@ def _align(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Improve the maps by so many steps. Pictures are ``[M, side, side]``, float32."""
     count, side, _ = fixed.shape
-    points = (grid(side) - 0.5).astype(np.float32)
+    points = _points(side)
     target = fixed.reshape(count, -1)
     for _ in range(steps):
         places, inside = _places(matrices, offsets, points)
@@ -237,6 +252,12 @@ def _slopes(values: np.ndarray, matrices: np.ndarray, side: int) -> np.ndarray:
     return np.einsum("ijm,mjp->imp", inverse, sampled)
 
 
+@cache
+def _points(side: int) -> np.ndarray:
+    """The centres of the pixels of a copy, from its middle: ``[side², 2]``."""
+    return (grid(side) - 0.5).astype(np.float32)
+
+
 def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where the points come from, ``[M, 2, P]``, and whether that is inside of the picture, ``[M, P]``."""
     places = matrices @ points.T + offsets[..., None]
@@ -257,11 +278,17 @@ def _sample(pictures: np.ndarray, places: np.ndarray) -> np.ndarray:
     )
 
 
+def _says_something(values: np.ndarray, target: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Which pixels show something in both pictures, ``[M, P]``."""
+    return inside & (target > _DARKEST) & (target < _BRIGHTEST) & (values > _DARKEST) & (values < _BRIGHTEST)
+
+
 def _valid(values: np.ndarray, target: np.ndarray, inside: np.ndarray, side: int) -> np.ndarray:
     """What says something, as ``[M, P]`` of 0 and 1: all of the inside where that is too little."""
-    good = inside & (target > _DARKEST) & (target < _BRIGHTEST) & (values > _DARKEST) & (values < _BRIGHTEST)
+    good = _says_something(values, target, inside)
     # Pixels beside those that are blown out or filled are partly so themselves.
-    square = ndimage.minimum_filter(good.reshape(-1, side, side), size=(1, 3, 3), mode="constant")
+    size = (1, _BLURRED[side], _BLURRED[side])
+    square = ndimage.minimum_filter(good.reshape(-1, side, side), size=size, mode="constant")
     good = square.reshape(good.shape)
     enough = good.mean(axis=1, keepdims=True) >= _LEAST_VALID
     return np.where(enough, good, inside).astype(np.float32)
@@ -272,7 +299,7 @@ def _structure(
 ) -> np.ndarray:
     """Local correlation, weighed by the contrast of whichever of the two has more there: ``[M]``."""
     count, side, _ = fixed.shape
-    places, inside = _places(matrices, offsets, (grid(side) - 0.5).astype(np.float32))
+    places, inside = _places(matrices, offsets, _points(side))
     values = _sample(moving, places)
     valid = _valid(values, fixed.reshape(count, -1), inside, side).reshape(fixed.shape)
     values = values.reshape(fixed.shape)
@@ -314,7 +341,7 @@ def _colour_difference(
     Nothing for a picture in grey, which says nothing of colours.
     """
     count = len(fixed)
-    places, inside = _places(matrices, offsets, (grid(COLOUR_SIDE) - 0.5).astype(np.float32))
+    places, inside = _places(matrices, offsets, _points(COLOUR_SIDE))
     sampled = [_sample(moving[:, channel].astype(np.float32), places) for channel in (0, 1)]
     first = np.stack(sampled, axis=1) - 128
     second = fixed.reshape(count, 2, -1).astype(np.float32) - 128

@@ -79,7 +79,7 @@ def _windows() -> list[Window]:
     turned = [Window(1, 0, 0, turn) for turn in (-14, -10.5, -7, -3.5, 3.5, 7, 10.5, 14)]
     turned += [Window(0.87, 0, 0, turn) for turn in (-10, -5, 5, 10)]
     turned += [Window(0.79, 0, 0, turn) for turn in (-14, 14)]
-    wide, narrow = (-0.075, -0.025, 0.025, 0.075), (-0.04, 0.0, 0.04)
+    wide, narrow = (-0.09, -0.03, 0.03, 0.09), (-0.04, 0.0, 0.04)
     cropped = [Window(0.81, right, down) for right in wide for down in wide]
     cropped += [Window(0.9, right, down) for right in narrow for down in narrow]
     return [Window(), *turned, *cropped, Window(1.08)]

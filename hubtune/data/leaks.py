@@ -24,21 +24,24 @@ from hubtune.data.fingerprint import Fingerprints
 from hubtune.data.scan import Picture
 from hubtune.data.scan_cache import ScanCache
 
-VERSION = 1
+VERSION = 2
 """Raised when other pairs come to be copies."""
 
 # Fixed on one half of TrashNet's photos and on drawn digits. 97 % of copies are laid on without any bend;
 # different pictures seldom are: of those, photos reach 0.86, drawn digits of 96 pixels 0.85.
-_BEND = 0.04
+_BEND = 0.03
 _STRUCTURE = 0.885
 # Of pictures that are smaller than their fingerprint, where compression weighs more; but different ones reach
 # 0.66 only (CIFAR-10).
-_STRUCTURE_OF_SMALL = 0.83
+_STRUCTURE_OF_SMALL = 0.8
 _SMALL = 64  # pixels, the smaller side
-# Bent, different photos on one ground reach 0.89, drawn digits 0.94.
+# Bent, different photos on one ground reach 0.89, drawn digits 0.94; and where little is left after they
+# were brightened, shadows and gleams can be bent into one another perfectly.
 _STRUCTURE_OF_BENT = 0.95
+_LEFT_OF_BENT = 1 / 3
+_BEND_OF_GRADIENTS = 0.01  # different shadows on white paper reach 0.014
 # Copies of smooth pictures exceed this; different written digits, enlarged, reach 0.98.
-_STRUCTURE_OF_SMOOTH = 0.985
+_STRUCTURE_OF_SMOOTH = 0.99
 # Of pictures that are both smaller, such as written digits, different ones are alike without any bend.
 _TELLING = 32  # pixels, the smaller side
 # Of TrashNet's 600 photos four pairs exceed this, all of one thing; of 1,000 pictures of CIFAR-10 none, but
@@ -132,10 +135,16 @@ def _search(facts: Sequence[Facts]) -> list[tuple[int, int]]:
     found = find_candidates(prints)
     telling = np.maximum(sides[found.picture], sides[found.copy]) >= _TELLING
     pairs = Candidates(*(column[telling] for column in found))
+    if not len(pairs.picture):
+        return []
     like = likeness(prints, pairs)
     small = np.minimum(sides[pairs.picture], sides[pairs.copy]) < _SMALL
     least = np.where(small, _STRUCTURE_OF_SMALL, _STRUCTURE)
-    least = np.where(like.bend > _BEND, _STRUCTURE_OF_BENT, least)
+    bent = like.bend > _BEND
+    least = np.where(bent, _STRUCTURE_OF_BENT, least)
     least = np.where(like.smooth, _STRUCTURE_OF_SMOOTH, least)
-    same = (like.structure > least) & (like.colour < _COLOUR)
+    chance = (bent & ((like.telling < _LEFT_OF_BENT) | like.smooth)) | (
+        like.gradient & (like.bend > _BEND_OF_GRADIENTS)
+    )
+    same = (like.structure > least) & (like.colour < _COLOUR) & ~chance
     return list(zip(pairs.picture[same].tolist(), pairs.copy[same].tolist(), strict=True))
