@@ -4,6 +4,7 @@ All parts take turns within a round, so that whatever else the machine does fall
 made within a round, and medians over the rounds are reported.
 """
 
+import logging
 import os
 import statistics
 import tempfile
@@ -29,6 +30,7 @@ from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import Engine, start_engine
 from hubtune.features.program import Part
 from hubtune.hub.module import Module
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategy import DefaultFinetuneStrategy
@@ -163,14 +165,15 @@ def run_benchmark(
         module: the network; speed does not depend on its weights.
         pictures: what to read, of which some are taken throughout the list; ``None`` for drawn photos.
         engine: see :func:`hubtune.features.engine.start_engine`.
-        seconds: about how long the rounds take together; a network so slow that this is not enough gets one
-            round. What comes before them takes about as long as a round.
+        seconds: about how long all of it takes. Each part is run at least twice, once to warm up and once in
+            a round, however long that takes.
         advance: told how many measurements are done, and of how many.
 
     Raises:
         DataError: none of the pictures can be read.
         MachineError: the engine is not to be had, or nothing can be written to the temporary folder.
     """
+    end = time.monotonic() + seconds
     with ExitStack() as stack:
         if paddle.device.get_device() == "cpu":
             stack.callback(use_threads, threads())
@@ -195,7 +198,7 @@ def run_benchmark(
         reading = _Reading(module, running, paths, workers, FeatureCache(folder / "features", _NEVER))
         load = _load()
         speeds = _take_turns(
-            {**reading.parts(), **_computing(part, running, pixels), **training.parts()}, seconds, advance
+            {**reading.parts(), **_computing(part, running, pixels), **training.parts()}, end, advance
         )
         facts = {
             "module": module.name,
@@ -231,23 +234,27 @@ class _Part:
 
 
 def _take_turns(
-    parts: Mapping[str, _Part], seconds: float, advance: Callable[[int, int], None]
+    parts: Mapping[str, _Part], end: float, advance: Callable[[int, int], None]
 ) -> dict[str, Speed]:
-    """Time all parts, one after the other, in rounds."""
-    end = time.monotonic() + seconds
+    """Time all parts, one after the other, in rounds until about a time; at least in one."""
     done, total = 0, (1 + ROUNDS) * len(parts)
-    times = {}
+    once, middle = {}, (time.monotonic() + end) / 2
     for name, part in parts.items():
-        part.run(1)  # memory is allocated, kernels are chosen
-        times[name] = max(1, round(seconds / ROUNDS / len(parts) / _seconds(part, 1)))
+        once[name] = _seconds(part, 1)  # memory is allocated, kernels are chosen
+        if time.monotonic() < middle:  # else this is near enough
+            once[name] = _seconds(part, 1)
         advance(done := done + 1, total)
+    share = (end - time.monotonic()) / ROUNDS / len(parts)
+    times = {name: max(1, round(share / seconds)) for name, seconds in once.items()}
     speeds = {name: Speed(f"{part.unit}/s", []) for name, part in parts.items()}
     for _ in range(ROUNDS):
+        start = time.monotonic()
         time.sleep(_SPINNING)
         for name, part in parts.items():
             speeds[name].rounds.append(times[name] * part.amount / _seconds(part, times[name]))
             advance(done := done + 1, total)
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now + (now - start) / 2 > end:  # another one would end further from it
             break
     return speeds
 
@@ -362,16 +369,21 @@ class _Training:
         )
         batch = Batch([*range(len(self._batch))], self._batch, {})
         targets = one_hot(self._labels, _CLASSES)
-        fit(
-            *(self._classifier, self._classifier, self._update, Loss(LossSettings())),
-            ((batch, targets) for _ in range(times)),
-            *([Path()] * len(self._batch), plan, TrainState()),
-            evaluate=lambda: None,
-            keep_best=lambda metrics: None,
-            run=self._run,
-            stop=Stop(),
-            observer=Observer(),
-        )
+        level = logger.level
+        logger.setLevel(logging.WARNING)  # how long was waited for pictures means nothing here
+        try:
+            fit(
+                *(self._classifier, self._classifier, self._update, Loss(LossSettings())),
+                ((batch, targets) for _ in range(times)),
+                *([Path()] * len(self._batch), plan, TrainState()),
+                evaluate=lambda: None,
+                keep_best=lambda metrics: None,
+                run=self._run,
+                stop=Stop(),
+                observer=Observer(),
+            )
+        finally:
+            logger.setLevel(level)
         float(next(iter(self._classifier.parameters())).sum())  # waits for a GPU
 
     def _run_bare(self, times: int) -> None:
@@ -405,9 +417,7 @@ def _readable(pictures: Sequence[Path], module: Module) -> list[Path]:
 
     [batch] = load_batches(some, [range(len(some))], prepare, workers=RunConfig().workers)
     if not batch.indices:
-        raise DataError(
-            f"None of {len(some)} pictures can be read, the first: {batch.bad[0]}. Name others by --data"
-        )
+        raise DataError(f"None of the pictures can be read, the first: {batch.bad[0]}. Name others by --data")
     return [some[index] for index in batch.indices]
 
 

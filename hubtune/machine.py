@@ -31,6 +31,7 @@ MKL_TYPE = "MKL_DEBUG_CPU_TYPE"
 # Whoever sets one of these has made the choice.
 _MKL_VARIABLES = (MKL_TYPE, "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
+_NUMBERS = {MKL_TYPE: "[0-9]+", **dict.fromkeys(_THREAD_VARIABLES, "0*[1-9][0-9]{0,3}")}
 # The path for AVX-512 ends a process on a processor that lacks any of these.
 _AVX2 = {"avx2", "fma"}
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
@@ -77,8 +78,9 @@ class Preparation:
 
     def lines(self) -> list[str]:
         """The same for a person."""
+        mkl = f"{MKL_TYPE}={self.mkl_type}" if self.mkl_type else f"{MKL_TYPE} is not set"
         threads = self.own_threads or "chosen by measuring a step before training"
-        return [f"{MKL_TYPE}={self.mkl_type or ''}: {self.reason}", f"threads: {threads}"]
+        return [f"{mkl}: {self.reason}", f"threads: {threads}"]
 
 
 @functools.cache
@@ -87,13 +89,19 @@ def prepare() -> Preparation:
 
     On a processor that is not Intel's, a product is timed in processes of their own under each setting that
     the processor can take: a quarter of a second, once for a machine and a Paddle. The fastest is set in this
-    process's environment, from where MKL reads it at its first product. What the user has set stays. Further
-    calls do nothing.
+    process's environment, from where MKL reads it at its first product. What the user has set stays; what is
+    no number there, which Paddle and MKL pass over, counts as not set, and a warning says so. Further calls
+    do nothing.
     """
+    for name in _NUMBERS:
+        value = os.environ.get(name)
+        if value and _own(name) is None:
+            what = "number" if name == MKL_TYPE else "number of threads"
+            logger.warning("%s=%s is no %s: it counts as not set", name, ascii(value), what)
     chosen, reason = _mkl_type()
     if chosen is not None:
         os.environ[MKL_TYPE] = chosen
-    prepared = Preparation(os.environ.get(MKL_TYPE), reason, _own_threads())
+    prepared = Preparation(_own(MKL_TYPE), reason, _own_threads())
     for line in prepared.lines():
         logger.debug("%s", line)
     return prepared
@@ -174,9 +182,17 @@ def _named(name: str) -> Processor:
     return Processor(name.rpartition(", ")[2] if ", " in name else "", name, types)
 
 
+def _own(name: str) -> str | None:
+    """What the user has set a variable to; ``None`` for nothing, and for words where a number is wanted."""
+    value = os.environ.get(name)
+    if not value or not re.fullmatch(_NUMBERS.get(name, ".*"), value, re.DOTALL):
+        return None
+    return value
+
+
 def _own_threads() -> str | None:
     for name in _THREAD_VARIABLES:
-        value = os.environ.get(name)
+        value = _own(name)
         # Paddle's import leaves OMP_NUM_THREADS=1 behind where nothing was set.
         if value and not ((name, value) == ("OMP_NUM_THREADS", "1") and "paddle" in sys.modules):
             return f"{name}={value}"
@@ -185,7 +201,7 @@ def _own_threads() -> str | None:
 
 def _mkl_type() -> tuple[str | None, str]:
     """The type to set, ``None`` to leave it as it is; and why."""
-    own = next((name for name in _MKL_VARIABLES if name in os.environ), None)
+    own = next((name for name in _MKL_VARIABLES if _own(name)), None)
     if own is not None:
         return None, f"{own} is set already"
     this = processor()

@@ -108,6 +108,39 @@ def test_what_the_user_has_set_stays(probed, monkeypatch, name, value):
     assert (os.environ[name], probed[0]) == (value, [])
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("OMP_NUM_THREADS", "abc", "OMP_NUM_THREADS='abc' is no number of threads: it counts as not set"),
+        ("OMP_NUM_THREADS", "0", "OMP_NUM_THREADS='0' is no number of threads: it counts as not set"),
+        ("MKL_NUM_THREADS", "٣", "MKL_NUM_THREADS='\\u0663' is no number of threads: it counts as not set"),
+        (machine.MKL_TYPE, "foo", "MKL_DEBUG_CPU_TYPE='foo' is no number: it counts as not set"),
+    ],
+)
+def test_what_is_no_number_is_told_and_counts_as_not_set(probed, monkeypatch, caplog, name, value, message):
+    monkeypatch.setenv(name, value)
+    prepared = machine.prepare()
+    assert caplog.messages == [message]
+    assert (prepared.mkl_type, prepared.own_threads) == ("7", None)
+
+
+@pytest.mark.parametrize("name", [machine.MKL_TYPE, "MKL_CBWR", "OMP_NUM_THREADS"])
+def test_what_is_set_to_nothing_is_not_set(probed, monkeypatch, caplog, name):
+    monkeypatch.setenv(name, "")
+    prepared = machine.prepare()
+    assert (prepared.mkl_type, prepared.own_threads, caplog.messages) == ("7", None, [])
+
+
+def test_type_0_is_a_choice(probed, monkeypatch):
+    monkeypatch.setenv(machine.MKL_TYPE, "0")
+    assert machine.prepare().mkl_type == "0"
+
+
+def test_a_type_that_is_not_set_is_told_without_a_value(probed, monkeypatch):
+    monkeypatch.setenv("MKL_CBWR", "AVX2")
+    assert machine.prepare().lines()[0] == "MKL_DEBUG_CPU_TYPE is not set: MKL_CBWR is set already"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'{"MKL 3 on %s": {"5": "x"}}'])
 def test_a_damaged_file_is_ignored_and_replaced(probed, content):
     file = machine._file()

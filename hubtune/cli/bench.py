@@ -13,14 +13,15 @@ from hubtune.cli.answers import (
     trust_option,
 )
 from hubtune.cli.output import print_json, say, shown
+from hubtune.errors import DataError
 
 if TYPE_CHECKING:
     from hubtune.bench import Benchmark
 
 _MODULE = "paddle.vision:mobilenet_v2"
 _ROWS = {
-    "decode": ("decoding, file to input", ""),
-    "engine": ("engine, input to features", "× Paddle"),
+    "decode": ("decoding, to input", ""),
+    "engine": ("engine, to features", "× Paddle"),
     "paddle": ("  by Paddle itself", ""),
     "pipeline": ("both together", "of the slower"),
     "cached": ("features from the cache", "× both"),
@@ -50,7 +51,7 @@ _ROWS = {
     type=click.FloatRange(min=1, max=3600),
     default=40,
     show_default=True,
-    help="About how long to measure, after a warm-up.",
+    help="About how long it takes; a slow network takes longer, as all is run twice at least.",
 )
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -66,16 +67,18 @@ def command(
 ) -> None:
     """Measure how fast this machine is, beside Paddle itself and what the machine can do at most.
 
-    Decoding, the engine, both together, the cache and training take turns for about a minute. Other programs
-    that compute meanwhile make all of it slower.
+    Decoding, the engine, both together, the cache and training take turns. Other programs that compute
+    meanwhile make all of it slower.
 
     \b
     hubtune bench
     hubtune bench --data pics/ --module resnet50_imagenet --json
     """
-    pictures = None if data is None else [*expand((data,))]
-
     from pathlib import Path
+
+    pictures = None if data is None else [Path(picture) for picture in expand((data,))]
+    if data is not None and pictures == [Path(data)] and not pictures[0].exists():
+        raise DataError(f"There is no {data}: give a folder of pictures, a list of them or a pattern")
 
     from hubtune.bench import run_benchmark
     from hubtune.cli.progress import counting_bar
@@ -89,7 +92,7 @@ def command(
     with counting_bar("measuring") as advance:
         found = run_benchmark(
             source,
-            None if pictures is None else [Path(picture) for picture in pictures],
+            pictures,
             engine=engine,
             seconds=seconds,
             advance=advance,
@@ -114,19 +117,18 @@ def _print(found: "Benchmark") -> None:
         f"{found.start_seconds:.1f} s; threads of Paddle: {facts['paddle_threads']}"
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title in ("", "a second", "in rounds"):
-        table.add_column(title, justify="right" if title else "left")
+    rounds = len(found.speeds["decode"].rounds)
+    table.add_column("")
+    table.add_column("speed", justify="right")
+    if rounds > 1:
+        table.add_column(f"in {rounds} rounds", justify="right")
     table.add_column("beside")
     ratios = {name: statistics.median(rounds) for name, rounds in found.ratios().items()}
     for name, (words, other) in _ROWS.items():
         speed = found.speeds[name]
         beside = f"{ratios[name]:.2f} {other}" if other else ""
-        table.add_row(
-            words,
-            f"{_figure(speed.median)} {speed.unit.removesuffix('/s')}",
-            f"{_figure(min(speed.rounds))}–{_figure(max(speed.rounds))}",
-            beside,
-        )
+        span = f"{_figure(min(speed.rounds))}–{_figure(max(speed.rounds))}"
+        table.add_row(words, f"{_figure(speed.median)} {speed.unit}", *([span] if rounds > 1 else []), beside)
     Console().print(table)
     click.echo("\n".join(_meaning(found, ratios)))
     if (load := facts["load"][0]) is not None and load > facts["cores"] / 2:
@@ -139,7 +141,12 @@ def _meaning(found: "Benchmark", ratios: dict[str, float]) -> list[str]:
         limit = "Decoding is the limit: a quicker engine would gain little, smaller picture files would."
     else:
         limit = "The engine is the limit: decoding is quicker, so a smaller network would gain most."
+    noisy = (
+        "Both together cannot be quicker than the slower of them: more than 1 there is noise, as other "
+        "programs make the machine quicker and slower. A longer measurement (--seconds) has less of it."
+    )
     return [
+        *([noisy] if ratios["pipeline"] > 1 else []),
         limit,
         f"A thousand pictures take {_time(1000 / speeds['pipeline'])} with a frozen network, "
         f"{_time(1000 / speeds['cached'])} from the cache, and {_time(1000 / speeds['step'])} in each epoch "

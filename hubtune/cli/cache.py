@@ -9,12 +9,15 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import CheckFailedError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    from hubtune.features.cache import FeatureCache
 
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -37,11 +40,10 @@ def list_spaces(as_json: bool) -> None:
     """List the features that are kept, the last used first, and the size of all else."""
     from hubtune.data.kept import data_folder
     from hubtune.data.scan_cache import cache_file
-    from hubtune.features.cache import FeatureCache
     from hubtune.features.store import size_in_words
     from hubtune.hub.cache import weights_folder
 
-    cache = FeatureCache()
+    cache = _usable_cache()
     kept = cache.kept()
     size, weights_size = cache.size(), _weights_size()
     looks_size, data_size = bytes_in(cache_file()), bytes_in(data_folder())
@@ -124,14 +126,13 @@ def prune(
     What was not used for the longest time goes first. All that --all removes is made again when it is needed.
     Weights stay: `hubtune hub prune` removes those.
     """
-    from hubtune.features.cache import FeatureCache
     from hubtune.features.store import size_in_words
 
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
     since = None if older_than is None else time.time() - _duration(older_than)
     most = 0 if everything else None if keep is None else _size(keep)
-    removed = FeatureCache().prune(unused_since=since, keep=most, dry_run=dry_run)
+    removed = _usable_cache().prune(unused_since=since, keep=most, dry_run=dry_run)
     freed = {
         "features": sum(entry.bytes for entry in removed),
         "looks": _discard_looks(dry_run=dry_run) if everything else 0,
@@ -200,14 +201,12 @@ def bytes_in(path: Path) -> int:
 @command.command()
 @_json
 def verify(as_json: bool) -> None:
-    """Read everything that is kept, and remove files with damage.
+    """Read everything that is kept, and remove rows with damage; the others stay.
 
     Exit code 8 if there were any; what was in them is computed again when it is needed. No run needs this
     command: every run checks what it reads.
     """
-    from hubtune.features.cache import FeatureCache
-
-    checked = list(FeatureCache().verify())
+    checked = list(_usable_cache().verify())
     damaged = sum(space.damaged_shards for space in checked)
     removed = sum(space.removed_shards for space in checked)
     if as_json:
@@ -221,6 +220,7 @@ def verify(as_json: bool) -> None:
                         "damaged_rows": space.damaged_rows,
                         "damaged_shards": space.damaged_shards,
                         "removed_shards": space.removed_shards,
+                        "saved_rows": space.saved_rows,
                     }
                     for space in checked
                 ],
@@ -234,13 +234,40 @@ def verify(as_json: bool) -> None:
             because = f": {space.damaged_rows:,} damaged" if space.damaged_rows else ""
             click.echo(f"{state:<7}  {what}  {space.rows:,} rows{because}")
     if damaged:
+        saved = sum(space.saved_rows for space in checked)
+        stay = f"; their {saved:,} good rows stay, in new files" if saved else ""
         say(
-            f"Damaged files: {damaged}, removed: {removed}. What was in them is computed again when it is "
-            "needed"
+            f"Damaged files: {damaged}, removed: {removed}{stay}. What is damaged is computed again when it "
+            "is needed"
         )
+        if removed < damaged:
+            say(
+                f"Not to be read or written now, and left as they are: {damaged - removed}. Check the disk, "
+                "its room and your permissions"
+            )
         click.get_current_context().exit(CheckFailedError.exit_code)
     if not checked:
         say("No features are kept yet: there is nothing to verify")
+
+
+def _usable_cache() -> "FeatureCache":
+    """The cache.
+
+    Raises:
+        MachineError: its folder cannot be looked at, and not be made.
+    """
+    from hubtune.features.cache import FeatureCache
+
+    cache = FeatureCache()
+    try:
+        with contextlib.suppress(FileNotFoundError):  # it is made when something is kept
+            os.scandir(cache.folder).close()
+    except OSError as error:
+        raise MachineError(
+            f"{cache.folder} cannot be used ({error.strerror or error}): set HUBTUNE_HOME to a folder that "
+            "can be written"
+        ) from error
+    return cache
 
 
 def _words(description: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -36,6 +36,7 @@ _MORE = {
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _WITHOUT_PADDLE = ("cache", "data", "scan", "split")
+_WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
 
 
 @click.command(
@@ -58,7 +59,14 @@ def _hubtune(context: click.Context, verbose: bool) -> None:
     """
     if verbose:
         logger.setLevel(logging.DEBUG)
-    if context.invoked_subcommand in _WITHOUT_PADDLE or {"-h", "--help"} & set(sys.argv):
+    if {"-h", "--help"} & set(sys.argv):
+        return
+    if context.invoked_subcommand in _WITH_FEATURES and os.environ.get("HUBTUNE_CACHE_SIZE"):
+        # A mistake in it is told before Paddle is imported.
+        from hubtune.features.cache import limit_from_environment
+
+        limit_from_environment()
+    if context.invoked_subcommand in _WITHOUT_PADDLE:
         return
     # Before the command imports Paddle; help and what needs no Paddle do not wait for it.
     from hubtune.machine import prepare

@@ -313,6 +313,8 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     said = " ".join(str(error).split())[:120]
     if "truncated" in said.lower():
         return "damaged picture (the file ends too early)"
+    if "decoder object" in said or "unrecognized data stream" in said:  # Pillow's words for it
+        return "damaged picture (its data cannot be decoded)"
     if "MAX_TEXT" in said:  # what compressed texts and profiles of a PNG may come to
         return "damaged picture (its metadata are too large)"
     return f"damaged picture ({said or type(error).__name__})"

@@ -312,7 +312,7 @@ class Walk:
         return True
 
     def _is_link_inside(self, path: Path) -> bool:
-        """Whether a path is a link to what the walk comes by anyway; it is noted as left out then.
+        """Whether a path is a link to what the walk comes by anyway, or comes from; it is noted then.
 
         Links to hidden places are followed: git-annex keeps all files in one.
         """
@@ -320,6 +320,9 @@ class Walk:
         if not path.is_symlink() or _identity(path) is None:
             return False
         target = path.resolve()
+        if target in self._real_root.parents:
+            self.listing.left_out.append(LeftOut(path, "link to a folder that this one is in"))
+            return True
         if not target.is_relative_to(self._real_root):
             return False
         if any(map(_is_hidden, target.relative_to(self._real_root).parts)):

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from hubtune.errors import UsageError
-from hubtune.features.shard import Damaged, open_shard, remove, sound_rows, starts_of
+from hubtune.features.shard import Damaged, open_shard, remove, rewrite_shard, sound_rows, starts_of
 from hubtune.features.space import Space, name_of
 from hubtune.features.store import DESCRIPTION, NOTES, Entry, Store, shard_entries
 from hubtune.hub.cache import home
@@ -58,6 +58,7 @@ class Checked:
         damaged_rows: how many of them are not as they were written.
         damaged_shards: how many shards had such rows, or could not be read at all.
         removed_shards: how many of those could be removed.
+        saved_rows: how many rows of those were as they had been written, and are kept in new shards.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Checked:
     damaged_rows: int
     damaged_shards: int
     removed_shards: int
+    saved_rows: int
 
 
 class FeatureCache:
@@ -90,7 +92,7 @@ class FeatureCache:
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         self.folder = home() / "features" if folder is None else folder
-        self.limit = _limit_from_environment() if limit is None else limit
+        self.limit = limit_from_environment() if limit is None else limit
         self._store = Store(self.folder, self.limit)
 
     @property
@@ -180,28 +182,39 @@ class FeatureCache:
         return removed
 
     def verify(self) -> Iterator[Checked]:
-        """Read every row of every space, and remove the shards that are damaged."""
+        """Read every row of every space, and remove those that are damaged.
+
+        The other rows of their shards are written into new ones first. What cannot be read or written just
+        now stays as it is.
+        """
         for folder in self._store.spaces():
-            rows = bad_rows = bad_shards = removed = 0
-            for entry in shard_entries(folder):
+            rows = bad_rows = bad_shards = removed = saved = 0
+            for entry in [*shard_entries(folder)]:
                 if not entry.whole:
                     continue
-                count, sound = 0, -1
+                count, sound, gone = 0, None, False
                 try:
                     shard = open_shard(entry.path)
-                    count, sound = shard.count, sum(1 for _ in sound_rows(shard))
-                except FileNotFoundError:
+                    count = shard.count
+                    sound = dict(sound_rows(shard))
+                except (FileNotFoundError, Damaged):
                     if not entry.path.exists():  # another process has just removed it
                         continue
-                except (OSError, Damaged):
+                    gone = entry.remove()
+                except OSError:  # the next process may be able to
                     pass
                 rows += count
-                if sound != count:
-                    bad_rows += count - max(sound, 0)
-                    bad_shards += 1
-                    removed += entry.remove()
+                if sound is not None and len(sound) == count:
+                    continue
+                bad_shards += 1
+                if sound is not None:
+                    with contextlib.suppress(OSError):
+                        gone = rewrite_shard(entry.path, sound)
+                    bad_rows += count - len(sound)
+                    saved += gone * len(sound)
+                removed += gone
             if rows or bad_shards:
-                yield Checked(folder, _described(folder), rows, bad_rows, bad_shards, removed)
+                yield Checked(folder, _described(folder), rows, bad_rows, bad_shards, removed, saved)
 
     def _note_of(self, key: Mapping[str, Any]) -> Path:
         return self.folder / NOTES / f"{name_of(key)}.json"
@@ -221,7 +234,12 @@ def bytes_of(size: str) -> int:
     return int(float(number) * base ** " kmgt".index((unit or " ").lower()))
 
 
-def _limit_from_environment() -> int:
+def limit_from_environment() -> int:
+    """Return the most bytes that the cache takes: ``HUBTUNE_CACHE_SIZE``, or 10 GB where it is not set.
+
+    Raises:
+        UsageError: the variable holds no size.
+    """
     text = os.environ.get(_VARIABLE, "")
     if not text.strip():
         return DEFAULT_LIMIT

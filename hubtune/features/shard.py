@@ -110,11 +110,11 @@ def open_shard(keys_file: Path) -> Shard:
     key_shape, key_dtype, keys_start = _header(keys_file)
     shape, dtype, values_start = _header(values_file)
     if key_dtype != np.uint8 or len(key_shape) != 2 or key_shape[1] != KEY_BYTES + SUM_BYTES:
-        raise Damaged(f"{keys_file.name} does not hold keys")
+        raise Damaged("its file of keys does not hold keys")
     if dtype.kind != "f" or not shape or shape[0] != key_shape[0] or 0 in shape:
-        raise Damaged(f"{values_file.name} does not hold the values of {key_shape[0]} pictures")
+        raise Damaged(f"its file of values does not hold those of {key_shape[0]} pictures")
     if math.prod(key_shape) > 2 * SHARD_BYTES:
-        raise Damaged(f"{keys_file.name} is larger than any that hubtune writes")
+        raise Damaged("its file of keys is larger than any that hubtune writes")
     return Shard(keys_file, shape[0], shape[1:], dtype, keys_start, values_start)
 
 
@@ -159,6 +159,36 @@ def write_shard(
     except BaseException:
         remove_shard(keys_file)
         raise
+
+
+def rewrite_shard(keys_file: Path, rows: Mapping[bytes, np.ndarray]) -> bool:
+    """Put a new shard with these rows in the place of an old one; returns whether the old one is gone.
+
+    The new one is whole before the old one goes: a process that is killed in between loses nothing. Of
+    several that do this at once, the one that removes the old one keeps its new one. For that time both take
+    space, whatever the limit, as rows that are good must not be evicted for it.
+
+    Args:
+        keys_file: the old one's.
+        rows: key → values, all of one shape and float type; may be none.
+
+    Raises:
+        OSError: the new one cannot be written; the old one stays as it is.
+    """
+    if not rows:
+        return remove_shard(keys_file)
+    used = keys_file.stat().st_mtime_ns
+    new = write_shard(keys_file.parent, rows, lambda new: True)
+    try:
+        if new is not None:
+            os.utime(new.keys_file, ns=(used, used))
+        keys_file.unlink()
+    except OSError as error:
+        if new is not None:
+            remove_shard(new.keys_file)
+        return isinstance(error, FileNotFoundError)
+    remove(values_of(keys_file))
+    return True
 
 
 def sound_rows(shard: Shard) -> Iterator[tuple[bytes, np.ndarray]]:
@@ -217,6 +247,11 @@ def values_of(keys_file: Path) -> Path:
     return keys_file.with_name(keys_file.name.removesuffix(_KEYS) + _VALUES)
 
 
+def _words(path: Path) -> str:
+    """A file of a shard for people, to whom its name says nothing."""
+    return f"its file of {'keys' if is_keys_file(path) else 'values'}"
+
+
 def _checksum(key: bytes, values: np.ndarray) -> bytes:
     # With the key and the type in it, no row is taken for another picture's or read as other numbers.
     content = hashlib.blake2b(key, digest_size=SUM_BYTES)
@@ -230,7 +265,7 @@ def _read(path: Path, start: int, count: int) -> bytearray:
     with path.open("rb") as file:
         file.seek(start)
         if file.readinto(content) != count:
-            raise Damaged(f"{path.name} is shorter than when it was written")
+            raise Damaged(f"{_words(path)} is shorter than when it was written")
     return content
 
 
@@ -238,22 +273,22 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype, int]:
     """Shape, type and start of the numbers of an .npy file whose size fits them."""
     # Nothing else is opened: a pipe would be waited on for ever.
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise Damaged(f"{path.name} is not a file")
+        raise Damaged(f"{_words(path)} is not a file")
     with path.open("rb") as file:
         start = file.read(len(_START) + 2)
         length = int.from_bytes(start[len(_START) :], "little")
         if not start.startswith(_START) or length > _MOST_HEADER_BYTES:
-            raise Damaged(f"{path.name} is no .npy file that hubtune wrote")
+            raise Damaged(f"{_words(path)} is no .npy file that hubtune wrote")
         header = io.BytesIO(start[len(_START) :] + file.read(length))
         try:
             shape, by_columns, dtype = np.lib.format.read_array_header_1_0(header)
         except (ValueError, TypeError, SyntaxError, TokenError, MemoryError, RecursionError) as error:
-            raise Damaged(f"the header of {path.name} cannot be read") from error
+            raise Damaged(f"the header of {_words(path)} cannot be read") from error
         begin, size = len(start) + length, os.fstat(file.fileno()).st_size
     if by_columns or dtype.hasobject or min(shape, default=0) < 0:
-        raise Damaged(f"{path.name} holds other things than hubtune writes")
+        raise Damaged(f"{_words(path)} holds other things than hubtune writes")
     if begin + math.prod(shape) * dtype.itemsize != size:
-        raise Damaged(f"{path.name} has another size than when it was written")
+        raise Damaged(f"{_words(path)} has another size than when it was written")
     return shape, dtype, begin
 
 

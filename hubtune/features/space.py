@@ -203,7 +203,9 @@ class Space:
             if shard.keys_file in self._damage_told:
                 return
             self._damage_told.add(shard.keys_file)
-        logger.info("%s is damaged (%s): such features are computed again.", shard.keys_file, error)
+        reason = error.strerror if isinstance(error, OSError) else error
+        logger.info("What was kept of some pictures is damaged (%s): it is computed again.", reason)
+        logger.debug("damaged: %s", shard.keys_file)
 
 
 class _Index:
@@ -261,9 +263,8 @@ def open_or_remove(keys_file: Path) -> Shard | None:
         remove_shard(keys_file)
     except Damaged as damage:
         remove_shard(keys_file)
-        logger.info(
-            "%s was damaged (%s) and is removed: such features are computed again.", keys_file, damage
-        )
+        logger.info("Kept features were damaged (%s) and are removed: they are computed again.", damage)
+        logger.debug("removed: %s", keys_file)
     except OSError:  # the next process may be able to
         pass
     return None

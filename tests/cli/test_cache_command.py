@@ -1,9 +1,11 @@
 """`hubtune cache …` as a person types it."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -179,11 +181,51 @@ def test_verify_reads_all_and_removes_what_is_damaged(run_here: Run, spaces: tup
     assert states["xception71_imagenet"].startswith("ok")
     assert states["resnet50_imagenet"].startswith("DAMAGED")
     assert states["resnet50_imagenet"].endswith("20 rows: 1 damaged")
-    assert "Damaged files: 1, removed: 1. What was in them is computed again" in found.stderr
+    assert found.stderr == (
+        "Damaged files: 1, removed: 1; their 19 good rows stay, in new files. What is damaged is computed "
+        "again when it is needed\n"
+    )
     assert not spoiled.exists()
     again = json.loads(run_here("cache", "verify", "--json").stdout)
     assert again["damaged"] == 0
-    assert [space["rows"] for space in again["spaces"]] == [2500]
+    assert sorted(space["rows"] for space in again["spaces"]) == [19, 2500]
+
+
+def test_verify_says_what_it_could_not_mend(
+    run_here: Run, spaces: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [spoiled] = spaces[0].glob("*.values.npy")
+    spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"x")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    found = run_here("cache", "verify")
+    assert found.returncode == 8
+    assert "Damaged files: 1, removed: 0. What" in found.stderr
+    assert "Not to be read or written now, and left as they are: 1. Check the disk" in found.stderr
+    assert spoiled.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells that it is not there")
+@pytest.mark.parametrize("action", ["ls", "prune", "verify"])
+def test_a_place_that_cannot_be_used_is_told(
+    run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file" / "home"))
+    refused = run_here("cache", action)
+    assert refused.returncode == 5
+    assert "features cannot be used (Not a directory): set HUBTUNE_HOME to a folder" in refused.stderr
+    assert "No features are kept yet" not in refused.stderr
+
+
+def test_a_size_that_is_none_is_refused(run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
+    refused = run_here("cache", "ls")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is no size: write 10GB")
 
 
 def _squeezed(line: str) -> str:

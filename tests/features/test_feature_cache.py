@@ -425,6 +425,121 @@ def test_merging_leaves_damaged_rows_behind(tmp_path):
     assert found(tmp_path, range(10)) == set(range(9))
 
 
+def _three_damaged(folder: Path) -> Path:
+    """A shard of which rows 0, 5 and 9 are damaged."""
+    fill(folder, range(10))
+    [file] = folder.rglob("*.values.npy")
+    for row in (0, 5, 9):
+        _flip(file, 128 + row * 64 * 4 + 17)
+    return file
+
+
+SOUND = set(range(10)) - {0, 5, 9}
+
+
+def test_verify_removes_damaged_rows_and_keeps_the_others(tmp_path):
+    file = _three_damaged(tmp_path)
+    fill(tmp_path, range(20, 25), {"name": "sound"})
+    [sound_file] = set(tmp_path.rglob("*.values.npy")) - {file}
+    [damaged_keys] = set(keys_files(tmp_path)) - {
+        sound_file.with_name(sound_file.name.replace("values", "keys"))
+    }
+    os.utime(damaged_keys, (1000, 1000))
+    reader = FeatureCache(tmp_path, GIGABYTE).space(FACTS)
+    os.utime(damaged_keys, (1000, 1000))  # opening is use
+    checked = {
+        (space.rows, space.damaged_rows, space.damaged_shards, space.removed_shards, space.saved_rows)
+        for space in FeatureCache(tmp_path, 0).verify()  # whatever the limit
+    }
+    assert checked == {(10, 3, 1, 1, 7), (5, 0, 0, 0, 0)}
+    assert not file.exists() and sound_file.exists()
+    # Another process, and one that had the space open; as old as it was for those that make room.
+    assert min(path.stat().st_mtime for path in keys_files(tmp_path)) == 1000
+    assert {number for number in range(10) if reader.get(key(number)) is not None} == SOUND
+    assert found(tmp_path, range(10)) == SOUND
+    assert len(list(tmp_path.rglob("*.npy"))) == 4
+    assert {space.damaged_shards for space in FeatureCache(tmp_path, GIGABYTE).verify()} == {0}
+
+
+def test_verify_removes_a_shard_without_a_sound_row(tmp_path):
+    fill(tmp_path, range(3))
+    [file] = tmp_path.rglob("*.values.npy")
+    file.write_bytes(file.read_bytes()[:128] + bytes(3 * 64 * 4))
+    [checked] = FeatureCache(tmp_path, GIGABYTE).verify()
+    assert (checked.damaged_rows, checked.removed_shards, checked.saved_rows) == (3, 1, 0)
+    assert not keys_files(tmp_path)
+
+
+@pytest.mark.parametrize("moment", ["fsync", "utime"])
+def test_verify_that_is_killed_or_fails_loses_no_sound_row(tmp_path, monkeypatch, moment):
+    _three_damaged(tmp_path)
+
+    class Killed(BaseException):
+        pass
+
+    for failure in (Killed(), OSError(errno.EIO, "bad disk")):
+
+        def fail(*arguments: object, failure: BaseException = failure, **more: object) -> None:
+            raise failure
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, moment, fail)
+            try:
+                [checked] = FeatureCache(tmp_path, GIGABYTE).verify()
+            except Killed:
+                pass
+            else:
+                assert (checked.damaged_shards, checked.removed_shards, checked.saved_rows) == (1, 0, 0)
+        assert found(tmp_path, range(10)) == SOUND
+    [checked] = [space for space in FeatureCache(tmp_path, GIGABYTE).verify() if space.damaged_shards]
+    assert found(tmp_path, range(10)) == SOUND
+
+
+def test_of_two_that_verify_at_once_one_keeps_its_rows(tmp_path, monkeypatch):
+    _three_damaged(tmp_path)
+    write = shard.write_shard
+    others = []
+
+    def write_while_another_does(*arguments: object) -> object:
+        monkeypatch.setattr(shard, "write_shard", write)
+        written = write(*arguments)
+        others.extend(FeatureCache(tmp_path, GIGABYTE).verify())
+        return written
+
+    monkeypatch.setattr(shard, "write_shard", write_while_another_does)
+    [checked] = FeatureCache(tmp_path, GIGABYTE).verify()
+    assert checked.removed_shards == others[0].removed_shards == 1
+    assert found(tmp_path, range(10)) == SOUND
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
+
+
+def test_verify_leaves_what_cannot_be_read_just_now(tmp_path, monkeypatch):
+    fill(tmp_path, range(10))
+
+    def fail(*arguments: object) -> None:
+        raise OSError(errno.EIO, "bad disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shard.Shard, "row", fail)
+        [checked] = FeatureCache(tmp_path, GIGABYTE).verify()
+    assert (checked.rows, checked.damaged_shards, checked.removed_shards) == (10, 1, 0)
+    assert found(tmp_path, range(10)) == set(range(10))
+
+
+@pytest.mark.parametrize("which", ["keys", "values"])
+@pytest.mark.parametrize(
+    "spoil", ["a bit of the header's shape flips", "it is empty", "it is text", "it is a folder"]
+)
+def test_damage_is_told_without_the_names_of_files(tmp_path, spoil, which):
+    fill(tmp_path, range(3))
+    [keys_file] = keys_files(tmp_path)
+    SPOILERS[spoil](next(tmp_path.rglob(f"*.{which}.npy")))
+    with pytest.raises(shard.Damaged) as damage:
+        shard.open_shard(keys_file)
+    assert "its file of" in str(damage.value)
+    assert keys_file.name[:10] not in str(damage.value)
+
+
 def test_leftovers_of_killed_processes_are_removed_when_they_are_old(tmp_path):
     fill(tmp_path, range(3))
     [folder] = [path.parent for path in keys_files(tmp_path)]
