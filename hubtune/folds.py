@@ -113,7 +113,7 @@ def cross_validate(
         logger.info("fold %d of %d", number, len(folds))
         place = folder / fold_name(number)
         lists = held_out(fold, seed=recipe.train.seed, validate=recipe.strategy.name != "frozen")
-        begun = is_run(place)
+        begun = _has_trained(place)
         if not begun:
             check_unlocked(place)
             write_split(lists, place / LISTS, {"seed": recipe.train.seed, "fold": number}, force=True)
@@ -133,6 +133,10 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
     """Note what the folds are, or hold those that are resumed against it."""
     record = folder / RECORD
     facts = _facts(recipe, folds)
+    if record.is_file() and not any(map(_has_trained, folder.iterdir())):
+        # It ended before anything was trained: what has changed since may be what it ended because of.
+        _record(folder, facts, None)
+        return
     if not record.is_file():
         if free_folder(folder) != folder:
             raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
@@ -154,6 +158,18 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
             f"{folder} was begun with other settings ({', '.join(changed)}): resume it as it was, or name "
             "another folder, -o run=runs/NAME"
         )
+
+
+def _has_trained(place: Path) -> bool:
+    """Whether a folder is that of a run with something in it that was trained.
+
+    Raises:
+        LockedError: if another process is working on it.
+    """
+    if not is_run(place):
+        return False
+    check_unlocked(place)
+    return free_folder(place) != place
 
 
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from hubtune.log import logger
 from hubtune.randomness import generator
 from hubtune.recipe.strategy import HeadSettings
 from hubtune.scores import Output, mean_of
-from hubtune.trunk import Trunk
+from hubtune.trunk import Pace, Trunk
 
 if TYPE_CHECKING:
     from hubtune.data.folds import Fold
@@ -30,8 +30,12 @@ _VERSION = 1
 # Of larger training lists, so many pictures choose the views, and so many the strength.
 _CHOOSE_VIEWS_ON = 2_000
 _CHOOSE_STRENGTH_ON = 5_000
-# Before the work begins, so many pictures are looked at to let the engine settle, and so many to time it.
-_WARM_UP, _TIMED = 8, 32
+# Of a cross-validation, for each fold, class, row and value of a row, of which no more count than there are
+# rows: on two cores of an AMD EPYC, with 420 to 5,000 rows, from a fifth of this to three times as much.
+_HEAD_SECONDS, _USUAL_WIDTH = 3e-8, 1280
+_START_SECONDS = (
+    1.0  # of the passes over the pictures, and of what the engine does at the first of new shapes
+)
 # A whole picture holds more than its centre: by so much its long side is larger than the centre's side. With
 # the smaller of them, a 4:3 picture has as many pixels as the centre alone.
 _WIDER, _EQUAL = 9 / 7, 8 / 7
@@ -106,7 +110,7 @@ class HeadSolver:
         self._watch, self._check = watch, check
         self._examples = list(examples)
         self._bad: dict[int, str] = {}
-        self._pace: float | None = None  # seconds a picture in the own view
+        self._pace: Pace | None = None  # in the own view
         self._read(groups)
 
     def _read(self, groups: Mapping[Path, int]) -> None:
@@ -149,7 +153,11 @@ class HeadSolver:
             "trunk": self._trunk.facts,
             "pictures": self._sum,
             "classes": self._classes,
-            "settings": {**self._settings.model_dump(), "balanced": self._balance},
+            # Those that the solution depends on: other strategies begin with the same one.
+            "settings": {
+                **{name: getattr(self._settings, name) for name in ("folds", "views", "budget")},
+                "balanced": self._balance,
+            },
             "views": [view and view.model_dump() for view in (own, wider)],
             "seed": self._seed,
         }
@@ -184,7 +192,7 @@ class HeadSolver:
             pass
 
     def estimate(self, own: Preprocessing, wider: Preprocessing | None, others: int) -> float | None:
-        """Seconds until the pictures are looked at in all views that may be taken.
+        """Seconds until the head is solved and the other pictures are scored.
 
         Args:
             own: as in :meth:`solve`.
@@ -194,42 +202,39 @@ class HeadSolver:
         Returns:
             The estimate; ``None`` where the first pictures are in the cache already.
         """
-        paths = [example.path for example in self._examples[: _WARM_UP + _TIMED]]
-        sizes = {**self._sizes, "batch_size": _WARM_UP}  # so that decoding and computing overlap
-        for some in (paths[:_WARM_UP], paths[_WARM_UP:]):
-            self._trunk.seconds_per_picture = None
-            for _ in self._trunk.outputs([own], some, **sizes):
-                self._check()
-            # Where the warming up was in the cache, the time would be that of making the engine ready.
-            if self._trunk.seconds_per_picture is None:
-                break
-        self._pace = self._trunk.seconds_per_picture
-        asked = {"what": "pace", "trunk": self._trunk.facts, "view": own.model_dump()}
+        paths = [example.path for example in self._examples]
+        self._pace = self._trunk.measure(own, paths, workers=self._sizes["workers"], check=self._check)
         if self._pace is None:
-            self._pace = (self._cache.note(asked) or {}).get("seconds")
+            self._pace = self._trunk.known_pace(own)
             return None
-        self._cache.keep_note(asked, {"seconds": self._pace})
         pace, count = self._pace, len(self._examples)
+        solved = _START_SECONDS + self._head_seconds(min(count, _CHOOSE_STRENGTH_ON))
         if self._settings.views != "auto":
-            return pace * self._settings.views * (count + others)
+            return pace.seconds_for(self._settings.views) * (count + others) + solved
         few = min(count, _CHOOSE_VIEWS_ON)
-        widest = max(own, wider or own, key=_area)
-        wide = _area(widest) / _area(own)
+        widest = max(own, wider or own, key=area)
+        wide = area(widest) / area(own)
         chosen = 2 * wide if self._affordable([widest, widest], own) else wide
-        once = few * (1.0 if wider is None else 1.0 + wide) + few * (chosen - wide)
-        return pace * (once + (count - few) * chosen + others * chosen)
+        # Each by itself: the own view, the wider one, and the better of them mirrored.
+        tried = [1.0, *([] if wider is None else [wide]), *([wide] if chosen > wide else [])]
+        seconds = few * sum(map(pace.seconds_for, tried))
+        seconds += (count - few + others) * pace.seconds_for(chosen)
+        return seconds + len(tried) * self._head_seconds(few) + solved
+
+    def _head_seconds(self, rows: int) -> float:
+        return _HEAD_SECONDS * self._settings.folds * self._classes * rows * min(rows, _USUAL_WIDTH)
 
     def _search(self, own: Preprocessing, wider: Preprocessing | None) -> Solution:
         # Here, as SciPy takes a third of a second to import, and a head from the cache needs none.
         from hubtune.train.head import DEFAULT_STRENGTH, cross_validate, fit_head
 
-        views = [own]
+        views, known = [own], None
         if self._settings.views == 2:
             views = [own, mirrored(own)]
         elif self._settings.views == "auto":
-            views = self._choose_views(own, wider)
+            views, known = self._choose_views(own, wider)
         logger.info("views: %s", ", ".join(view.in_words for view in views))
-        table = self._features(views, self._examples)
+        table = self._features(views, self._examples, known)
         logger.info("solving the head on %d × %d features", *table.rows.shape)
         few = table.some(_CHOOSE_STRENGTH_ON, self._seed)
         folds = few.folds(self._settings.folds, self._seed)
@@ -249,8 +254,15 @@ class HeadSolver:
         )
         return Solution(views, head.weight, head.bias, strength, accuracy)
 
-    def _choose_views(self, own: Preprocessing, wider: Preprocessing | None) -> list[Preprocessing]:
-        """Try the wider view in place of the own one, and then the mirrored one beside the better of them."""
+    def _choose_views(
+        self, own: Preprocessing, wider: Preprocessing | None
+    ) -> "tuple[list[Preprocessing], _Table]":
+        """Try the wider view in place of the own one, and then the mirrored one beside the better of them.
+
+        Returns:
+            The views, and the features in them of the pictures that they were chosen on: without a cache,
+            they would have to be computed again.
+        """
         from hubtune.train.head import cross_validate
 
         labels = np.array([example.label for example in self._examples])
@@ -258,70 +270,96 @@ class HeadSolver:
         table = self._features([own], examples)
         folds = table.folds(self._settings.folds, self._seed)
         if not folds:
-            return [own]
+            return [own], table
 
-        def loss(rows: np.ndarray) -> float:
-            found = cross_validate(rows, table.labels, folds, balance=self._balance, check=self._check)
+        def loss(table: _Table) -> float:
+            found = cross_validate(table.rows, table.labels, folds, balance=self._balance, check=self._check)
             return found.loss
 
-        chosen, rows, least = own, table.rows, loss(table.rows)
+        chosen, least = own, loss(table)
         if wider is not None and self._affordable([wider], own):
-            others = self._features([wider], examples).rows
+            others = self._features([wider], examples)
             if (other := loss(others)) < least:
-                chosen, rows, least = wider, others, other
+                chosen, table, least = wider, others, other
         if self._affordable([chosen, chosen], own):
-            both = (rows + self._features([mirrored(chosen)], examples).rows) / 2
+            second = self._features([mirrored(chosen)], examples)
+            both = replace(table, rows=(table.rows + second.rows) / 2)
             if loss(both) < least:
-                return [chosen, mirrored(chosen)]
-        return [chosen]
+                return [chosen, mirrored(chosen)], both
+        return [chosen], table
 
     def _affordable(self, views: Sequence[Preprocessing], own: Preprocessing) -> bool:
         """Whether the budget allows to look at all training pictures so, or it takes little longer."""
         if self._pace is None:
             return True  # not known, as all came from the cache so far
-        once = self._pace * len(self._examples)
-        wanted = once * sum(_area(view) for view in views) / _area(own)
+        once = self._pace.seconds * len(self._examples)
+        wanted = once * sum(area(view) for view in views) / area(own)
         return wanted <= max(self._settings.budget, 1.5 * once)
 
-    def _features(self, views: Sequence[Preprocessing], examples: Sequence[Example]) -> "_Table":
-        """The features of the pictures that can be read, averaged over the views."""
+    def _features(
+        self, views: Sequence[Preprocessing], examples: Sequence[Example], known: "_Table | None" = None
+    ) -> "_Table":
+        """The features of the pictures that can be read, averaged over the views.
+
+        Args:
+            views: the views.
+            examples: the pictures.
+            known: features of some of them in these views, which are not looked up or computed again.
+        """
+        row_of = {} if known is None else dict(zip(known.paths, known.rows, strict=True))
+        asked = [example.path for example in examples if example.path not in row_of]
         rows = np.empty((0, 0), np.float32)
         kept: list[Example] = []
-        outputs = self._trunk.outputs(views, [example.path for example in examples], **self._sizes)
-        watched = self._watch("features", outputs, len(examples))
-        for number, (output, example) in enumerate(zip(watched, examples, strict=True)):
-            if output.rows is not None:
+        outputs: Iterator[Output] = iter(())
+        if asked:
+            outputs = self._watch("features", self._trunk.outputs(views, asked, **self._sizes), len(asked))
+        for number, example in enumerate(examples):
+            row = row_of.get(example.path)
+            if row is None:
+                output = next(outputs)
+                if output.rows is None:
+                    if output.error is not None and examples is self._examples:
+                        self._bad[number] = output.error.reason
+                    continue
                 if not all(np.isfinite(row).all() for row in output.rows):
                     raise ModelError(
                         f"The network's features of {output.path} are no finite numbers: are its weights "
                         "sound, or the picture too small for it? Take another module, or another fit"
                     )
-                if not kept:  # once, and not as a list beside it, as they may be gigabytes
-                    rows = np.empty((len(examples), len(output.rows[0])), np.float32)
-                rows[len(kept)] = np.mean(output.rows, axis=0, dtype=np.float32)
-                kept.append(example)
-            elif output.error is not None and examples is self._examples:
-                self._bad[number] = output.error.reason
+                row = np.mean(output.rows, axis=0, dtype=np.float32)
+            if not kept:  # once, and not as a list beside it, as they may be gigabytes
+                rows = np.empty((len(examples), len(row)), np.float32)
+            rows[len(kept)] = row
+            kept.append(example)
+        for _ in outputs:  # to its end, where what was computed is written
+            pass
         if not kept:
             raise DataError("None of the training pictures can be read: see skipped.csv in the run folder")
         labels = np.array([example.label for example in kept])
         if len(np.unique(labels)) < 2:
             raise DataError("All readable training pictures are of one class: a classifier needs two")
-        return _Table(rows[: len(kept)], labels, [self._group_of[example.path] for example in kept])
+        paths = [example.path for example in kept]
+        return _Table(rows[: len(kept)], labels, [self._group_of[path] for path in paths], paths)
 
 
 @dataclass(frozen=True)
 class _Table:
-    """Features ``[N, width]``, with the class and the group of each row."""
+    """Features ``[N, width]``, with the class, the group and the picture of each row."""
 
     rows: np.ndarray
     labels: np.ndarray
     groups: list[str]
+    paths: list[Path]
 
     def some(self, count: int, seed: int) -> "_Table":
         """At most about so many of the rows."""
         indices = _some(self.labels, count, seed)
-        return _Table(self.rows[indices], self.labels[indices], [self.groups[i] for i in indices])
+        return _Table(
+            self.rows[indices],
+            self.labels[indices],
+            [self.groups[i] for i in indices],
+            [self.paths[i] for i in indices],
+        )
 
     def folds(self, count: int, seed: int) -> "list[Fold]":
         from hubtune.data.folds import make_folds
@@ -370,6 +408,23 @@ def whole_view(own: Preprocessing, size_multiple: int | None, *, larger: bool = 
     return own.model_copy(update=changes)
 
 
-def _area(view: Preprocessing) -> float:
+def first_views(
+    own: Preprocessing, settings: HeadSettings, *, fixed: bool, size_multiple: int | None
+) -> tuple[Preprocessing, Preprocessing | None]:
+    """The two views that :meth:`HeadSolver.solve` takes.
+
+    Args:
+        own: how the module was pretrained to look at pictures, or as a person has asked for it.
+        settings: of the strategy.
+        fixed: whether a person has asked for it.
+        size_multiple: as the backbone's record has it.
+    """
+    if fixed:
+        return own, None
+    wider = whole_view(own, size_multiple, larger=settings.views != 1)
+    return (own, wider) if wider is None or settings.views == "auto" else (wider, None)
+
+
+def area(view: Preprocessing) -> float:
     """Pixels of an input; most pictures are 4:3."""
     return 0.75 * view.resize**2 if view.fit == "whole" else float(view.size**2)

@@ -15,12 +15,13 @@ from hubtune.data.augment import augmented, read_picture
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.decoded import DecodedPictures
 from hubtune.data.lists import Example
-from hubtune.errors import DataError, MachineError, ModelError, StoppedError
+from hubtune.data.preprocessing import Preprocessing
+from hubtune.errors import DataError, ModelError, StoppedError
 from hubtune.evaluate import Metrics, measure
 from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import start_engine
 from hubtune.features.program import Part
-from hubtune.frozen import HeadSolver, Solution, whole_view
+from hubtune.frozen import HeadSolver, Solution, first_views
 from hubtune.hub.entry import entered
 from hubtune.hub.model_folder import ModelCard, read_card, write_model
 from hubtune.hub.module import Module
@@ -38,6 +39,7 @@ from hubtune.recipe.strategy import (
     ScratchStrategy,
     SolvedStrategy,
 )
+from hubtune.room import check_room
 from hubtune.scores import Outcome, Output, mean_of, predict_scores, sample_of, softmax
 from hubtune.strategies.groups import Named
 from hubtune.strategies.method import method_of
@@ -53,6 +55,8 @@ from hubtune.trunk import Trunk
 
 _Seen = TypeVar("_Seen", Outcome, Output)
 
+# Of the time that a frozen trunk takes, if that is no moment, the share that is worth a word.
+_LONG_SECONDS, _MUCH_WAITING = 2.0, 0.4
 _SMALL_DATA = 10_000  # training pictures below which pretrained BatchNorm statistics are kept
 
 
@@ -244,12 +248,16 @@ class Session:
             half=True,
         )
         try:
+            own, _ = self._first_views(strategy)
+            self._check_room(trunk, [own], None)
             state = self._start_from_frozen(strategy)
-            self._check_room(trunk)
+            self._check_room(trunk, self.views, self.run.best_model)
             trunk.start(self.views, self._paths("train"))  # here, and not in the middle of a training step
+            self._tell_activations(trunk)
             kept = trunk.keep(self.views, self._paths("train"), **self._sizes)
             for _ in self._watch("train", "activations", kept.compute()):
                 pass
+            self._tell_waiting(trunk)
         except StopRequested:
             raise self._stopped_before_training() from None
 
@@ -285,22 +293,26 @@ class Session:
             )
         return self._finish_fit()
 
-    def _check_room(self, trunk: Trunk) -> None:
-        """Refuse activations that the cache has no room for."""
-        if not self._cache.keeps:
-            raise MachineError(
-                "Strategy last_stage keeps activations in the cache, which cannot be written: set "
-                "HUBTUNE_HOME to another folder, or take strategy frozen"
-            )
-        outputs = trunk.outputs(self.views, self._paths("train"), **self._sizes)
-        rows = next((output.rows for output in outputs if output.rows is not None), [])
+    def _check_room(self, trunk: Trunk, views: Sequence[Preprocessing], solved: Path | None) -> None:
         count = len(self.examples["train"]) + len(self.examples["validate"])
-        needed = count * sum(row.nbytes for row in rows)
-        if needed > self._cache.limit:
-            raise MachineError(
-                f"Strategy last_stage keeps about {needed / 1e6:,.1f} MB, activations of {count:,} pictures "
-                f"in {len(self.views)} views, and the cache may take {self._cache.limit / 1e6:,.1f} MB: set "
-                f"HUBTUNE_CACHE_SIZE={-(-needed * 11 // 10**10)}GB, or take strategy frozen"
+        check_room(trunk, self._cache, views, self._paths("train"), count, solved=solved)
+
+    def _tell_activations(self, trunk: Trunk) -> None:
+        """Say how long the activations will take, where they are not kept already."""
+        paths = self._paths("train")
+        pace = trunk.measure(self.views[0], paths, workers=self.config.workers, check=self.stop.check)
+        if pace is not None:
+            count = len(paths) + len(self.examples["validate"])
+            seconds = count * pace.seconds_for(len(self.views))
+            logger.info("%s computes the activations: about %s", trunk.name, duration(seconds))
+
+    def _tell_waiting(self, trunk: Trunk) -> None:
+        """Say how long the engine was without work, where that is much of the time."""
+        if trunk.seconds > _LONG_SECONDS and trunk.waited > _MUCH_WAITING * trunk.seconds:
+            logger.info(
+                "waited for pictures %.0f %% of the time: more threads may help (-o data.workers=4), smaller "
+                "pictures, or a faster disk",
+                100 * trunk.waited / trunk.seconds,
             )
 
     def _score_activations(self, trunk: Trunk, paths: Sequence[Path]) -> Iterator[Outcome]:
@@ -336,6 +348,10 @@ class Session:
             half=half,
         )
 
+    def _first_views(self, strategy: HeadSettings) -> tuple[Preprocessing, Preprocessing | None]:
+        fixed, size_multiple = self.config.fit is not None, self.module.backbone.size_multiple
+        return first_views(self.views[0], strategy, fixed=fixed, size_multiple=size_multiple)
+
     def _solution(self, strategy: HeadSettings, trunk: Trunk) -> Solution:
         labels = np.array([example.label for example in self.examples["train"]])
         solver = HeadSolver(
@@ -351,17 +367,13 @@ class Session:
             check=self.stop.check,
             **self._sizes,
         )
-        own, wider = self.views[0], None
-        if self.config.fit is None:
-            larger = strategy.views != 1
-            wider = whole_view(own, self.module.backbone.size_multiple, larger=larger)
-            if wider is not None and strategy.views != "auto":
-                own, wider = wider, None
+        own, wider = self._first_views(strategy)
         others = len(self.examples["validate"]) + len(self.examples["test"])
         seconds = solver.estimate(own, wider, others)
         if seconds is not None:
-            logger.info("%s computes the features: about %s", trunk.name, duration(seconds))
+            logger.info("%s computes the features, to the result: about %s", trunk.name, duration(seconds))
         solution = solver.solve(own, wider)
+        self._tell_waiting(trunk)
         self._cross_validated = solution.accuracy
         if solution.accuracy is not None:
             logger.info(

@@ -3,14 +3,16 @@
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import paddle
 
+from hubtune import machine
 from hubtune.data.image import PictureError
 from hubtune.data.preprocessing import Preprocessing
 from hubtune.errors import ModelError
@@ -23,6 +25,24 @@ from hubtune.scores import Output, run_pictures, sample_of
 # Raised when the same picture, view and weights come to mean other values.
 _VERSION = 2
 _HALF_MOST = float(np.finfo(np.float16).max)
+# To measure the pace, so many pictures are looked at to let the engine settle, and so many to time it.
+WARM_UP, TIMED = 8, 32
+
+
+class Pace(NamedTuple):
+    """How long a frozen trunk takes for pictures.
+
+    Attributes:
+        seconds: for one, in one view, decoding included.
+        waiting: share of the time that the engine was without work, as pictures were being decoded.
+    """
+
+    seconds: float
+    waiting: float
+
+    def seconds_for(self, pixels: float) -> float:
+        """Seconds for a picture in views that have so many times the pixels together; it is decoded once."""
+        return self.seconds * (self.waiting + (1 - self.waiting) * pixels)
 
 
 class Trunk:
@@ -30,8 +50,9 @@ class Trunk:
 
     Attributes:
         engine: name of the engine that computes what is not in the cache; ``None`` before it is decided.
-        seconds_per_picture: how long a picture took in one view, decoding included; ``None`` where nothing
-            had to be computed so far.
+        pace: that of the latest outputs of which some had to be computed; ``None`` where there were none.
+        seconds: how long outputs took so far, those that came from the cache alone left out.
+        waited: how many of these seconds the engine was without work, as pictures were being decoded.
     """
 
     def __init__(
@@ -74,7 +95,9 @@ class Trunk:
         self._decision = {**self._facts, "wanted": wanted, "tried": tried, "programs": _programs()}
         noted = cache.note(self._decision)
         self.engine: str | None = noted["engine"] if noted else None
-        self.seconds_per_picture: float | None = None
+        self.pace: Pace | None = None
+        self.seconds = self.waited = 0.0
+        self._in_engine = 0.0
         self._started: Engine | None = None
         self._computed = 0
         self._lock = threading.Lock()
@@ -92,6 +115,10 @@ class Trunk:
         """
         if self.engine is None:
             self.start(views, paths)
+
+    def known_pace(self, view: Preprocessing) -> Pace | None:
+        """What :meth:`measure` has found earlier; see :func:`known_pace`."""
+        return known_pace(str(self._facts["module"]), self._wanted, view)
 
     def start(self, views: Sequence[Preprocessing], paths: Sequence[Path]) -> None:
         """Start the engine now, not when the first picture is found missing in the cache."""
@@ -111,10 +138,51 @@ class Trunk:
         self.decide(views, paths)
         with ExitStack() as stack:
             spaces = [stack.enter_context(self.space(view)) for view in views]
-            before, start = self._computed, time.monotonic()
-            yield from run_pictures(self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces)
+            before, start, in_engine, elsewhere = self._computed, time.monotonic(), self._in_engine, 0.0
+            for output in run_pictures(
+                self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces
+            ):
+                left = time.monotonic()
+                yield output
+                elsewhere += time.monotonic() - left
+            end = time.monotonic()
         if computed := self._computed - before:
-            self.seconds_per_picture = (time.monotonic() - start) / computed
+            waited = max(0.0, end - start - elsewhere - (self._in_engine - in_engine))
+            self.pace = Pace((time.monotonic() - start) / computed, waited / (end - start))
+            self.seconds += end - start
+            self.waited += waited
+
+    def measure(
+        self,
+        view: Preprocessing,
+        paths: Sequence[Path],
+        *,
+        workers: int,
+        check: Callable[[], None] = lambda: None,
+    ) -> Pace | None:
+        """Measure on some pictures how long one takes in a view.
+
+        Args:
+            view: the view.
+            paths: the pictures, of which the first 40 are looked at.
+            workers: threads that decode.
+            check: called between pictures; may raise to stop.
+
+        Returns:
+            The pace, which is kept for :func:`known_pace`; ``None`` where the outputs of the first pictures
+            are in the cache already.
+        """
+        for some in (paths[:WARM_UP], paths[WARM_UP : WARM_UP + TIMED]):
+            self.pace = None
+            # In small batches, so that decoding and computing overlap.
+            for _ in self.outputs([view], some, batch_size=WARM_UP, workers=workers):
+                check()
+            # Where the warming up was in the cache, the time would be that of making the engine ready.
+            if self.pace is None:
+                break
+        if self.pace is not None:
+            machine.remember(_pace_of(str(self._facts["module"]), self._wanted, view), self.pace)
+        return self.pace
 
     def space(self, view: Preprocessing) -> Space:
         """Where the outputs of a view are kept."""
@@ -128,15 +196,19 @@ class Trunk:
     def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
         """Begin to compute, as an :class:`~hubtune.features.engine.Engine` does."""
         with self._lock:  # an engine is used by one thread at a time
+            start = time.monotonic()
             if self._started is None:
                 self._start(arrays)
             assert self._started is not None
             self._computed += len(arrays)
             rows = self._started.begin(arrays)
+            self._in_engine += time.monotonic() - start
 
         def finished() -> list[np.ndarray]:
             with self._lock:
+                start = time.monotonic()
                 found = rows()
+                self._in_engine += time.monotonic() - start
             return self._halved(found) if self._half else found
 
         return finished
@@ -198,6 +270,28 @@ class KeptOutputs:
                 raise output.error
             [row] = output.rows
         return row
+
+
+def known_pace(module: str, wanted: str, view: Preprocessing) -> Pace | None:
+    """The pace of a frozen trunk on this machine when it was last measured, with whatever pictures.
+
+    Args:
+        module: its name.
+        wanted: the engine that was asked for.
+        view: how it looked at the pictures.
+
+    Returns:
+        The pace; ``None`` where it was not measured.
+    """
+    match machine.recall(_pace_of(module, wanted, view)):
+        case [float(seconds), float(waiting)] if seconds > 0 and 0 <= waiting <= 1:
+            return Pace(seconds, waiting)
+    return None
+
+
+def _pace_of(module: str, wanted: str, view: Preprocessing) -> str:
+    device = f"{paddle.device.get_device()}, {machine.cores()} cores"
+    return f"looking at pictures with {module}, {view.in_words}, engine {wanted}, {device}"
 
 
 def _sum_of(tensors: Mapping[str, paddle.Tensor]) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import time
 
 import numpy as np
 import paddle
@@ -325,6 +326,45 @@ def test_so_many_views_are_taken_as_were_asked_for(module, data, tmp_path, views
     assert others == [mirrored(first)][: count - 1]
 
 
+@pytest.mark.parametrize("few", [30, 12])
+def test_without_a_cache_no_picture_is_computed_twice_in_a_view(module, data, tmp_path, monkeypatch, few):
+    monkeypatch.setattr(frozen, "_CHOOSE_VIEWS_ON", few)
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
+    monkeypatch.setattr("hubtune.trunk.Trunk.measure", lambda *_, **__: None)
+    computed = []
+    begin = engines._Paddle.begin
+    monkeypatch.setattr(
+        engines._Paddle, "begin", lambda self, arrays: (computed.append(len(arrays)), begin(self, arrays))[1]
+    )
+    run = _run(module, data, tmp_path, engine="paddle", strategy={"budget": 1000})
+    counts = {name: len(hubtune.ListDataset(data).examples(name)) for name in LISTS}
+    assert counts["train"] == 24
+    # The module's own view, the whole picture, and one of them mirrored; of the others, the chosen views.
+    others = sum(counts.values()) - min(24, few)
+    assert sum(computed) == 3 * min(24, few) + len(run.views) * others
+
+
+def test_features_that_are_known_give_the_same_head_as_computed_ones(module, data, tmp_path, monkeypatch):
+    features = HeadSolver._features
+    known = _run(module, data, tmp_path, name="known")
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
+    monkeypatch.setattr(
+        HeadSolver, "_features", lambda self, views, examples, known=None: features(self, views, examples)
+    )
+    assert _weights(_run(module, data, tmp_path, name="computed")) == _weights(known)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.05, True), (0.0, False)])
+def test_where_decoding_is_the_limit_it_is_said(module, data, tmp_path, monkeypatch, told, seconds, said):
+    from hubtune import scores, session
+
+    look = scores.look
+    monkeypatch.setattr(scores, "look", lambda *given: (time.sleep(seconds), look(*given))[1])
+    monkeypatch.setattr(session, "_LONG_SECONDS", 0.3)
+    _run(module, data, tmp_path, strategy={"views": 1}, engine="paddle")
+    assert any(message.startswith("waited for pictures ") for message in told.messages) == said
+
+
 def test_without_a_budget_no_more_is_computed_than_half_as_much_again(module, tmp_path):
     pics = _draw(tmp_path / "data" / "pics", {"a": 20, "b": 20}, _mark_border, sides=(96, 32))
     data = _split(pics)
@@ -332,7 +372,7 @@ def test_without_a_budget_no_more_is_computed_than_half_as_much_again(module, tm
         # Other folds: the features are kept, and what was chosen with them is not.
         run = _run(module, data, tmp_path, name=name, strategy={"budget": 0, "folds": 3 + len(name) % 2})
         assert len(_views(run)) == 1
-        assert frozen._area(hubtune.load_model(run.path).card.preprocessing) <= 1.5 * 32**2
+        assert frozen.area(hubtune.load_model(run.path).card.preprocessing) <= 1.5 * 32**2
 
 
 def test_the_whole_view_is_what_the_network_can_take():

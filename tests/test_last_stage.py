@@ -14,8 +14,10 @@ from hubtune.data.scan import scan_classes
 from hubtune.data.split import make_split
 from hubtune.data.split_files import write_split
 from hubtune.errors import MachineError, StoppedError, UsageError
+from hubtune.features.cache import FeatureCache
 from hubtune.features.engine import _OpenVINO
 from hubtune.features.space import Space
+from hubtune.frozen import HeadSolver
 from hubtune.session import Session
 from hubtune.train.observer import Observer
 from hubtune.trunk import Trunk
@@ -209,12 +211,52 @@ def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, steps)
     assert lines == (tmp_path / "whole" / "metrics.jsonl").read_text()
 
 
-def test_activations_that_the_cache_has_no_room_for_are_refused_with_an_estimate(
+@pytest.mark.parametrize("limit", ["0", "50kB"])
+def test_activations_that_the_cache_has_no_room_for_are_refused_before_anything_is_solved(
+    module, data, tmp_path, monkeypatch, limit
+):
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", limit)
+    monkeypatch.setattr(HeadSolver, "solve", None)
+    with pytest.raises(
+        MachineError, match=r"least \d\.\d MB, .* of 48 .*may take 0\.\d MB: .*CACHE_SIZE=1GB, or"
+    ):
+        _run(module, data, tmp_path / "run")
+    assert not (tmp_path / "run" / "best_model").exists()
+
+
+def test_a_cache_that_cannot_be_written_is_refused_before_anything_is_solved(
     module, data, tmp_path, monkeypatch
 ):
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "50kB")
-    with pytest.raises(MachineError, match=r"keeps about \d\.\d MB, activations of 48 .*CACHE_SIZE=1GB"):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file" / "home"))
+    monkeypatch.setattr(HeadSolver, "solve", None)
+    with pytest.raises(
+        MachineError, match=r"the cache cannot be written .*: set HUBTUNE_HOME to another folder"
+    ):
         _run(module, data, tmp_path / "run")
+
+
+def test_where_only_the_chosen_views_are_too_large_the_model_of_frozen_is_named(
+    module, data, tmp_path, monkeypatch
+):
+    settings = {"views": 2}
+    run = _run(module, data, tmp_path / "first", strategy=hubtune.LastStageStrategy(**settings))
+    assert len(run.views) == 2
+    [one] = [
+        entry.bytes for entry in FeatureCache().kept() if "before" in entry.description.get("layer", "")
+    ][:1]
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", str(round(1.6 * one)))
+    with pytest.raises(MachineError, match=r"about .* in 2 views.*, or take the model of .*best_model$"):
+        _run(module, data, tmp_path / "run", strategy=hubtune.LastStageStrategy(**settings))
+    assert (tmp_path / "run" / "best_model").exists()
+
+
+def test_what_frozen_has_solved_is_not_solved_again(module, data, tmp_path, monkeypatch, told):
+    _run(module, data, tmp_path / "frozen", strategy=hubtune.FrozenStrategy())
+    monkeypatch.setattr(HeadSolver, "_search", None)
+    _run(module, data, tmp_path / "run")
+    assert any("computes the activations: about " in message for message in told.messages)
 
 
 def test_a_validation_list_is_needed(module, data, tmp_path):

@@ -11,7 +11,7 @@ from hubtune.errors import MachineError
 from hubtune.features.cache import FeatureCache
 from hubtune.features.program import Part
 from hubtune.frozen import mirrored
-from hubtune.trunk import Trunk
+from hubtune.trunk import Pace, Trunk
 
 VIEW = Preprocessing(size=16, resize=20)
 WIDE = Preprocessing(size=16, resize=24, fit="whole")
@@ -78,14 +78,14 @@ def test_the_second_time_nothing_is_computed_and_all_is_the_same_to_the_bit(path
     first = _Counted(folder, half=half)
     computed = first.rows(paths, views)
     assert first.count == 3 * len(paths)
-    assert first.trunk.seconds_per_picture > 0
+    assert first.trunk.pace.seconds > 0
     assert all(row.dtype == (np.float16 if half else np.float32) for row in computed[0].rows)
     _same(first.rows(paths, views), computed)
     assert first.count == 0
     second = _Counted(folder, half=half)
     _same(second.rows(paths, views, batch_size=2), computed)
     assert second.count == 0
-    assert second.trunk.seconds_per_picture is None
+    assert second.trunk.pace is None
 
 
 def test_outputs_are_what_the_network_says(paths, folder):
@@ -103,7 +103,7 @@ def test_openvino_computes_nothing_twice_either(paths, folder):
     again = _Counted(folder, wanted="openvino")
     _same(again.rows(paths), computed)
     assert again.trunk.engine == "openvino"
-    assert again.trunk.seconds_per_picture is None
+    assert again.trunk.pace is None
     assert again.count == 0
 
 
@@ -126,7 +126,7 @@ def test_what_depends_on_other_facts_is_another_output(paths, folder, other):
     counted = _Counted(folder, **other)
     before = len(FeatureCache(folder).kept())
     counted.rows(paths)
-    assert counted.trunk.seconds_per_picture is not None
+    assert counted.trunk.pace is not None
     assert len(FeatureCache(folder).kept()) == before + 1
 
 
@@ -211,3 +211,22 @@ def test_an_engine_that_was_asked_for_is_not_replaced_by_what_was_noted_of_auto(
     other = trunk("openvino")
     with pytest.raises(MachineError, match="cannot be run by openvino"):
         other.decide([VIEW], paths)
+
+
+def test_the_pace_that_was_measured_is_known_to_the_next_process(paths, folder):
+    first = _Counted(folder)
+    assert first.trunk.known_pace(VIEW) is None
+    many = [*paths, *[path.with_name(f"copy {path.name}") for path in paths]]
+    for path, copy in zip(paths, many[7:], strict=True):
+        Image.open(path).rotate(90).save(copy)
+    found = first.trunk.measure(VIEW, many, workers=2)
+    assert found.seconds > 0
+    assert 0 <= found.waiting <= 1
+    assert _Counted(folder).trunk.known_pace(VIEW) == found
+    assert _Counted(folder).trunk.known_pace(WIDE) is None
+    assert first.trunk.measure(VIEW, many, workers=2) is None  # all of them are in the cache
+
+
+def test_where_decoding_is_the_limit_more_pixels_take_little_longer():
+    assert Pace(0.1, 0.0).seconds_for(3) == pytest.approx(0.3)
+    assert Pace(0.1, 0.9).seconds_for(3) == pytest.approx(0.12)

@@ -1,5 +1,6 @@
 """``hubtune finetune``."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ def command(
     from hubtune.task import ImageClassifierTask
     from hubtune.train.observer import Observers
 
+    start = time.monotonic()
     with watching() as observer:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         run = task.finetune_and_eval(resume=run_folder or False, observer=Observers([observer, *writers]))
@@ -104,7 +106,7 @@ def command(
     else:
         _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
         if recipe.strategy.name == "frozen" and own is None and is_source(what):
-            _print_choice(task)
+            _print_choice(task, run, time.monotonic() - start)
 
 
 def _cross_validate(
@@ -131,7 +133,7 @@ def _cross_validate(
         from hubtune.task import dataset_of
 
         folds, pool = folds_of_lists(dataset_of(recipe, complete=False), count, seed=recipe.train.seed)
-    print_found(pool, "none of them is used")
+    print_found(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
     from hubtune.cli.progress import watching
@@ -227,32 +229,33 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
     return None
 
 
-def _print_choice(task: "ImageClassifierTask") -> None:
-    """Say what more would cost, after the quickest strategy."""
+def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> None:
+    """Say what more would cost, after the quickest strategy, which took so many seconds."""
     from hubtune.log import duration
-    from hubtune.recipe.strategy import DefaultFinetuneStrategy, LastStageStrategy
+    from hubtune.offers import offers
 
     epochs = task.config.epochs
     click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
-    strategies: list[LastStageStrategy | DefaultFinetuneStrategy] = [DefaultFinetuneStrategy()]
-    if task.dataset.list_files["validate"] is not None and len(task.module.stages) > 2:
-        strategies.insert(0, LastStageStrategy())
-    for strategy in strategies:
-        seconds = task.estimate(strategy)
-        click.echo(f"            about {duration(seconds)}: -o strategy={strategy.name}")
+    for offer in offers(task, run, seconds):
+        long = "unknown time" if offer.seconds is None else f"about {duration(offer.seconds)}"
+        click.echo(f"            {long}: -o strategy={offer.strategy}")
 
 
 def _print_result(run: "Run", strategy: str, trust: str) -> None:
+    from hubtune.train.skipped import in_list
+
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
         if run.best_step or strategy in ("last_stage", "from_frozen"):
             click.echo("            a little flattered, as the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
+    if run.validate is None and run.test is None:
+        click.echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:
         click.echo(f"Looks:      {', '.join(run.views)}")
     if any(run.skipped.values()):
-        lists = ", ".join(f"{count:,} {name}" for name, count in run.skipped.items() if count)
+        lists = ", ".join(f"{count:,} {in_list(name)}" for name, count in run.skipped.items() if count)
         click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} says why")
     if run.changed:
         click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")

@@ -147,6 +147,41 @@ def from_last_stage(pace: StepPace) -> StepPace:
     return StepPace(1.5 * back, 0.5 * back, pace.threads)
 
 
+def rough_pace(
+    classifier: Classifier, name: str, shape: tuple[int, int], *, affordable: bool
+) -> StepPace | None:
+    """About the pace of training a network, to give an idea of it: training itself asks :func:`measure_step`.
+
+    Taken is what that function has kept, or else what this one has: three steps of one picture each, the best
+    of those after the first, however busy the machine is. They are made once for a machine, and kept.
+
+    Args:
+        classifier: as in :func:`measure_step`; BatchNorm keeps its statistics.
+        name: the same.
+        shape: the same.
+        affordable: whether it may be measured where nothing is known.
+
+    Returns:
+        The pace; ``None`` where it is not known and not to be measured.
+    """
+    fixed = paddle.device.get_device() != "cpu" or machine.prepare().own_threads is not None
+    what = _what(classifier, name, shape, True, threads() if fixed else None)
+    roughly = f"about {what}"
+    known = StepPace.known(what) or StepPace.known(roughly)
+    if known is not None or not affordable:
+        return known
+    with _untouched(classifier):
+        classifier.start_training(keep_statistics=True)
+        _time_step(classifier, shape, 1)  # the first step allocates memory, and is slower
+        paces = []
+        for count in sorted({threads(), threads() if fixed else machine.cores()}):
+            paddle.base.core.set_num_threads(count)
+            paces.append(_time_step(classifier, shape, 1, count)[0])
+    best = min(paces, key=lambda pace: pace.seconds_per_picture)
+    best.remember(roughly)
+    return best
+
+
 def estimate_seconds(pace: StepPace, *, pictures: int, epochs: float, evaluated: int = 0) -> float:
     """Seconds that training takes at a pace.
 

@@ -18,7 +18,7 @@ from hubtune.train.run_folder import LISTS, RunFolder
 UNLISTED = "no list"
 """Where ``skipped.csv`` would have the list of a picture that was bad before there were lists."""
 
-_MANY_BAD = 50
+_MANY_BAD, _SMALL_SHARE = 50, 0.01  # with such a share allowed, so many are enough
 # Lines about bad pictures, and names in a line: skipped.csv has them all.
 _MOST_REASONS, _MOST_NAMES = 8, 3
 # A look takes 45 µs, nearly all of it under Python's lock: threads hide the delay of a network share, but
@@ -75,7 +75,8 @@ class Skipped:
         if bad and self._config.bad_pictures == "stop":
             raise DataError(
                 f"{len(bad)} of {self._total} pictures cannot be read, first {bad[0][1]}: repair or remove "
-                "them (hubtune split leaves them out), or go on without them: -o data.bad_pictures=skip"
+                "them, go on without them by -o data.bad_pictures=skip, or make lists without them by "
+                "hubtune split"
             )
         self._check_limit()
 
@@ -109,7 +110,7 @@ class Skipped:
 
     def _check_limit(self) -> None:
         bad, share = len(self._entries), parse_share(self._config.max_bad)
-        if not (bad > share * self._total or (bad > _MANY_BAD and share <= 0.01)):
+        if not (bad > share * self._total or (bad > _MANY_BAD and share <= _SMALL_SHARE)):
             return
         (_, path), reason = next(iter(self._entries.items()))
         told = f"{bad} of {self._total} pictures cannot be read (first: {path}: {reason})"
@@ -119,10 +120,19 @@ class Skipped:
                 "back, or run hubtune split again"
             )
         enough = max(2, -(-bad * 100 // self._total))  # at 1 %, more than 50 are too many all the same
+        allowed = f"data.max_bad={self._config.max_bad}"
+        if bad <= share * self._total:
+            allowed += f" and at most {_MANY_BAD}"
         raise DataError(
-            f"{told}, more than data.max_bad allows; {self._run.path / 'skipped.csv'} has them all. Repair "
-            f"or remove them (hubtune split leaves them out), or allow more: -o data.max_bad={enough}%"
+            f"{told}, more than training goes on without ({allowed}); {self._run.path / 'skipped.csv'} has "
+            f"them all. Repair or remove them, go on without them by -o data.max_bad={enough}%, or make "
+            "lists without them by hubtune split"
         )
+
+
+def in_list(name: str) -> str:
+    """Where a picture is, for people: ``train``, …, or ``in no list``."""
+    return "in no list" if name == UNLISTED else name
 
 
 def in_rows(paths: Sequence[Path], look: Callable[[Path], T], threads: int) -> Iterator[T]:
@@ -165,9 +175,10 @@ def _tell(bad: Sequence[tuple[str, PictureError]]) -> None:
     reasons = sorted(by_reason, key=lambda reason: -len(by_reason[reason]))
     for reason in reasons[:_MOST_REASONS]:
         found = by_reason[reason]
-        lists = ", ".join(f"{count:,} {name}" for name, count in Counter(name for name, _ in found).items())
+        counts = Counter(name for name, _ in found)
+        lists = ", ".join(f"{count:,} {in_list(name)}" for name, count in counts.items())
         names = ", ".join(error.path for _, error in found[:_MOST_NAMES])
         more = f" and {len(found) - _MOST_NAMES:,} more" if len(found) > _MOST_NAMES else ""
-        logger.warning("left out (%s): %s: %s%s", lists, escaped(reason), escaped(names), more)
+        logger.warning("cannot be read (%s): %s: %s%s", lists, escaped(reason), escaped(names), more)
     if rest := sum(len(by_reason[reason]) for reason in reasons[_MOST_REASONS:]):
-        logger.warning("left out for other reasons: %d; skipped.csv has them all", rest)
+        logger.warning("cannot be read for other reasons: %d; skipped.csv has them all", rest)

@@ -122,3 +122,14 @@ def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run_here):
     again = run_here("finetune", "photos.zip", *MODULE, "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["skipped"] == {"train": 0, "validate": 0, "test": 0}
+
+
+def test_what_ended_before_anything_was_trained_is_in_nobodys_way(pics, run_here):
+    (pics / "cat" / "bad.png").touch()
+    stopped = run_here("finetune", "pics", "--folds", 2, *MODULE)
+    assert stopped.returncode == 3 and "cannot be read" in stopped.stderr
+    assert run_here("split", "pics", "--folds", 2).returncode == 0
+    done = run_here("finetune", "pics", "--folds", 2, *MODULE)
+    assert done.returncode == 0, done.stderr
+    again = run_here("finetune", "pics", "--folds", 2, *MODULE)
+    assert again.returncode == 2 and "has a cross-validation already" in again.stderr

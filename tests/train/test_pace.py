@@ -11,7 +11,7 @@ from hubtune import machine
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.train import pace
-from hubtune.train.pace import StepPace, estimate_seconds, measure_step, threads, use_threads
+from hubtune.train.pace import StepPace, estimate_seconds, measure_step, rough_pace, threads, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -208,3 +208,28 @@ def test_an_error_in_the_network_leaves_no_trace_either(monkeypatch):
 
 def test_an_estimate_counts_training_and_evaluation():
     assert estimate_seconds(StepPace(0.5, 0.1, 1), pictures=100, epochs=3, evaluated=50) == pytest.approx(155)
+
+
+def _roughly(classifier=None, *, affordable=True):
+    return rough_pace(classifier or _classifier(), "smallnet", (32, 32), affordable=affordable)
+
+
+def test_an_idea_of_the_pace_is_measured_once_however_busy_the_machine_is(timed):
+    timed.share = 0.3
+    assert _roughly(affordable=False) is None
+    found = _roughly()
+    assert found == StepPace(0.5, 0.125, 4)
+    assert len(timed.threads) == 3
+    assert _roughly(affordable=False) == found
+    assert len(timed.threads) == 3
+
+
+def test_training_measures_anew_what_there_is_only_an_idea_of(timed):
+    _roughly()
+    timed.threads.clear()
+    timed.seconds = {1: 0.4, 2: 0.3, 4: 0.2}
+    assert _measure(keep_statistics=True) == StepPace(0.2, 0.05, 4)
+    assert timed.threads
+    timed.threads.clear()
+    assert _roughly() == StepPace(0.2, 0.05, 4)
+    assert not timed.threads

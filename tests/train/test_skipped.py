@@ -65,10 +65,10 @@ def test_a_reason_is_one_line_however_many_pictures_it_has(listed, told):
     pictures.check_headers(nothing)
     first = listed["train"][0].path
     assert told.messages == [
-        f"left out (4 train, 1 validate): empty file (0 bytes): {first}, {first.with_name('04.png')}, "
+        f"cannot be read (4 train, 1 validate): empty file (0 bytes): {first}, {first.with_name('04.png')}, "
         f"{first.with_name('05.png')} and 2 more",
-        f"left out (1 train): no such file: {first.with_name('01.png')}",
-        f"left out (1 train): damaged picture (the file ends too early): {first.with_name('02.png')}",
+        f"cannot be read (1 train): no such file: {first.with_name('01.png')}",
+        f"cannot be read (1 train): damaged picture (the file ends too early): {first.with_name('02.png')}",
     ]
 
 
@@ -83,7 +83,7 @@ def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
     pictures, _ = start({"train": [Example(path, 0) for path in paths]}, max_bad="100%")
     pictures.check_headers(nothing)
     assert len(told.messages) == 9
-    assert told.messages[-1] == "left out for other reasons: 12; skipped.csv has them all"
+    assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv has them all"
     assert all("\x1b" not in line for line in told.messages)
 
 
@@ -115,9 +115,9 @@ def test_more_than_the_share_is_too_many(listed):
         pictures.check_headers(nothing)
     first = listed["train"][0].path
     assert str(caught.value) == (
-        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than data.max_bad "
-        f"allows; {Path('run', 'skipped.csv')} has them all. Repair or remove them (hubtune split leaves "
-        "them out), or allow more: -o data.max_bad=36%"
+        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than training goes on "
+        f"without (data.max_bad=35%); {Path('run', 'skipped.csv')} has them all. Repair or remove them, go "
+        "on without them by -o data.max_bad=36%, or make lists without them by hubtune split"
     )
     start(listed, max_bad="36%")[0].check_headers(nothing)
 
@@ -127,7 +127,9 @@ def test_more_than_fifty_are_too_many_of_any_number(tmp_path):
     pictures, _ = start({"train": examples}, max_bad="1%")
     for example in examples[:50]:
         pictures.add("train", PictureError(example.path, "empty file (0 bytes)"))
-    with pytest.raises(DataError, match=r"^51 of 5200 .*-o data\.max_bad=2%$"):
+    with pytest.raises(
+        DataError, match=r"^51 of 5200 .*max_bad=1% and at most 50\).* by -o data\.max_bad=2%,"
+    ):
         pictures.add("train", PictureError(examples[50].path, "empty file (0 bytes)"))
 
 
@@ -180,7 +182,8 @@ def test_the_command_stops_at_more_than_one_percent_and_goes_on_where_more_is_al
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("Error: 3 of 60 pictures cannot be read (first: ")
-    assert done.stderr.rstrip().endswith("-o data.max_bad=5%")
+    assert "go on without them by -o data.max_bad=5%, or" in done.stderr
+    assert "left out" not in done.stderr  # nothing goes on without them yet
     assert json.loads(done.stdout)["error"]["exit_code"] == 3
     expected = {
         ("train", str(split.victims[0]), "empty file (0 bytes)"),
@@ -192,7 +195,7 @@ def test_the_command_stops_at_more_than_one_percent_and_goes_on_where_more_is_al
 
     done = finetune(run_here, split, "data.max_bad=5%")
     assert done.returncode == 0
-    assert f"left out (1 train): no such file: {split.victims[1]}\n" in done.stderr
+    assert f"cannot be read (1 train): no such file: {split.victims[1]}\n" in done.stderr
     result = json.loads(done.stdout)
     assert result["test"]["count"] == 9
     assert result["skipped"] == {"train": 2, "validate": 0, "test": 1}
@@ -212,6 +215,7 @@ def test_what_is_left_out_of_lists_made_for_the_run_counts_too(tmp_path, draw_ph
     done = run_here(*options, cwd=tmp_path)
     assert done.returncode == 3
     assert "Error: 2 of 42 pictures cannot be read (first: " in done.stderr
+    assert "cannot be read (2 in no list): empty file (0 bytes): " in done.stderr
     assert (tmp_path / "run" / "skipped.csv").read_text().splitlines() == [
         "list,path,reason",
         "no list,pics/dog/bad0.jpg,empty file (0 bytes)",
@@ -220,3 +224,5 @@ def test_what_is_left_out_of_lists_made_for_the_run_counts_too(tmp_path, draw_ph
     done = run_here(*options, "-o", "data.max_bad=10%", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["skipped"]["no list"] == 2
+    done = run_here(*options[:-1], "-o", "data.max_bad=10%", cwd=tmp_path)
+    assert "\nSkipped:    2 in no list; " in done.stdout
