@@ -26,7 +26,6 @@ from hubtune.models.classifier import Classifier
 from hubtune.recipe.load import dump_recipe, load_recipe
 from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig, TrainSection
 from hubtune.recipe.strategy import (
-    DefaultFinetuneStrategy,
     FromFrozenStrategy,
     HeadSettings,
     LastStageStrategy,
@@ -36,7 +35,7 @@ from hubtune.session import Session
 from hubtune.train.device import select_device
 from hubtune.train.interrupt import stop_on_signals
 from hubtune.train.observer import Observer
-from hubtune.train.pace import estimate_seconds, from_last_stage, measure_step, threads, use_threads
+from hubtune.train.pace import estimate_seconds, measure_step, threads, use_threads
 from hubtune.train.run_folder import (
     BEST_MODEL,
     LISTS,
@@ -252,19 +251,12 @@ class ImageClassifierTask:
             self._best, self._model = run.best_model, None
             return _run_of(run, finished)
 
-    def estimate(self, strategy: DefaultFinetuneStrategy | LastStageStrategy) -> float:
-        """Measure on this machine about how many seconds the configuration's epochs would take.
-
-        Args:
-            strategy: the strategy that is asked about.
-        """
+    def estimate(self) -> float:
+        """Measure on this machine about how many seconds the configuration's epochs would take."""
         select_device(self.config.device)
         counts = {name: len(self.dataset.examples(name)) for name in ("train", "validate")}
         classifier = Classifier(self.module.backbone, len(self.dataset.label_list))
         classifier.take_channels(self._view.channels, self._view.grey_in_colours)
-        last = isinstance(strategy, LastStageStrategy)
-        for stage, _, tensor in [*classifier.trained_parameters()] if last else []:
-            tensor.stop_gradient = stage not in (classifier.last_stage, "head")
         size = self._view.size
         pace = measure_step(
             classifier,
@@ -274,7 +266,6 @@ class ImageClassifierTask:
             pictures=counts["train"] * self.config.epochs,
             keep_statistics=True,
         )
-        pace = from_last_stage(pace) if last else pace
         return estimate_seconds(
             pace,
             pictures=counts["train"],

@@ -277,7 +277,7 @@ class _Search:
 
     def estimate(self) -> float:
         """About how many seconds a trial takes in which all parameters are trained."""
-        whole = self._task.estimate(DefaultFinetuneStrategy())
+        whole = self._task.estimate()
         return whole * (len(self._folds) - 1) * (1 - 1 / _VALIDATE_PARTS)
 
     def _run_trial(self, trial: Trial, trials: int) -> None:

@@ -112,7 +112,7 @@ def on_new_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
             f"No lists for {shown(source)} yet: {', '.join(counts)} (to choose yourself: "
             f"hubtune split {quoted(source)} --val 20)"
         )
-    print_found(split, "none of them is used")
+    print_found(split, "not in any list")
     if split.leaks:
         say_how_to_repair(folder)
     return on_lists(recipe, folder)
