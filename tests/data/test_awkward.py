@@ -27,7 +27,7 @@ BOMBS = {
 REFUSED = {
     **BOMBS,
     "broken.png": "damaged picture (its header cannot be read)",
-    "broken_data_stream.png": "damaged picture (unrecognized data stream contents when reading image file)",
+    "broken_data_stream.png": "damaged picture (its data cannot be decoded)",
     "negative_size.ppm": "not a picture that can be read here",
     "truncated_image.png": "damaged picture (the file ends too early)",
     "truncated_jpeg.jpg": "damaged picture (the file ends too early)",
