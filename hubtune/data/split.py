@@ -228,6 +228,29 @@ class _Table:
             said += f", {counted(copies, 'group')} of copies among them"
         split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
         self._after_groups = len(split.remarks)
+        self._note_ties(groups)
+
+    def _note_ties(self, groups: Sequence[Group]) -> None:
+        """Say which copies make one group of several that were given apart, as of two patients."""
+        given = {
+            place: number
+            for number, group in enumerate(groups)
+            if group.kind == "given"
+            for place in group.members
+        }
+        ties = [
+            group
+            for group in groups
+            if group.kind in COPIES and len({given[place] for place in group.members if place in given}) > 1
+        ]
+        for group in ties[:_MOST_REMARKS]:
+            names = some([self._pictures[place].name for place in group.members])
+            self.split.remarks.append(
+                f"Copies of one picture lie in groups that were given apart: {names}. These groups stay "
+                "together."
+            )
+        if len(ties) > _MOST_REMARKS:
+            self.split.remarks.append(f"… and {len(ties) - _MOST_REMARKS:,} more of these.")
 
     def deal(self, together: Sequence[Group], wish: Wish) -> None:
         """Deal the pictures that are free to the lists, and say where they do not suffice."""

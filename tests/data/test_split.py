@@ -302,6 +302,18 @@ def test_a_given_group_may_span_classes_without_a_doubt_about_its_labels():
     assert split.counts()["a"]["validate"] == split.counts()["b"]["validate"] == 3
 
 
+def test_copies_that_tie_given_groups_are_named():
+    patients = [Group(tuple(range(first, first + 5)), "given") for first in (0, 5, 10)]
+    split = make_split(
+        imagined({"a": 15, "b": 9}), validate=Amount(3), groups=[*patients, *near((4, 7), (10, 11))]
+    )
+    assert split.group_kinds == ["given", "given"]
+    assert [remark for remark in split.remarks if "apart" in remark] == [
+        "Copies of one picture lie in groups that were given apart: a/004.jpg, a/007.jpg. These groups stay "
+        "together."
+    ]
+
+
 def test_counts_are_exact_though_only_one_way_of_dealing_leads_there():
     sizes = [7, 5, 5, 4, 4, 3]
     scan = imagined({"a": sum(sizes), "b": 9})
