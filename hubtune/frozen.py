@@ -33,9 +33,8 @@ _CHOOSE_STRENGTH_ON = 5_000
 # Of a cross-validation, for each fold, class, row and value of a row, of which no more count than there are
 # rows: on two cores of an AMD EPYC, with 420 to 5,000 rows, from a fifth of this to three times as much.
 _HEAD_SECONDS, _USUAL_WIDTH = 3e-8, 1280
-_START_SECONDS = (
-    1.0  # of the passes over the pictures, and of what the engine does at the first of new shapes
-)
+# Of the passes over the pictures, and of what the engine does at the first of new shapes.
+_START_SECONDS = 1.0
 # A whole picture holds more than its centre: by so much its long side is larger than the centre's side. With
 # the smaller of them, a 4:3 picture has as many pixels as the centre alone.
 _WIDER, _EQUAL = 9 / 7, 8 / 7

@@ -40,12 +40,8 @@ def check_room(
             break
     needed = count * size
     about, instead, margin = "about", f"take the model of strategy frozen: {solved}", 1.1
-    if solved is None:
-        about, instead, margin = (
-            "at least",
-            "take strategy frozen",
-            4.4,
-        )  # more and larger views may be chosen
+    if solved is None:  # more and larger views may be chosen
+        about, instead, margin = "at least", "take strategy frozen", 4.4
     keeps = (
         f"Strategy last_stage keeps {about} {needed / 1e6:,.1f} MB, activations of {count:,} pictures in "
         f"{len(views)} view{'s' if len(views) > 1 else ''}"
