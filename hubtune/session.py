@@ -46,7 +46,7 @@ from hubtune.strategies.method import method_of
 from hubtune.train.changed import Changed
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.interrupt import Stop, StopRequested
-from hubtune.train.loop import log_evaluation
+from hubtune.train.loop import log_evaluation, log_waiting
 from hubtune.train.observer import Observer
 from hubtune.train.run_folder import RunFolder
 from hubtune.train.skipped import Skipped
@@ -309,11 +309,7 @@ class Session:
     def _tell_waiting(self, trunk: Trunk) -> None:
         """Say how long the engine was without work, where that is much of the time."""
         if trunk.seconds > _LONG_SECONDS and trunk.waited > _MUCH_WAITING * trunk.seconds:
-            logger.info(
-                "waited for pictures %.0f %% of the time: more threads may help (-o data.workers=4), smaller "
-                "pictures, or a faster disk",
-                100 * trunk.waited / trunk.seconds,
-            )
+            log_waiting(trunk.waited / trunk.seconds)
 
     def _score_activations(self, trunk: Trunk, paths: Sequence[Path]) -> Iterator[Outcome]:
         """Score pictures by the last stage and the head as they are now, from kept activations."""

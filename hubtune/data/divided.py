@@ -4,8 +4,7 @@ import os
 import unicodedata
 from pathlib import Path
 
-from hubtune.data.image import is_picture
-from hubtune.data.listing import PARTS, LeftOut, Listed, Listing
+from hubtune.data.listing import PARTS, Listed, Listing
 from hubtune.data.scan import Walk, class_name, counted, is_folder, name_key, some
 from hubtune.data.table import PART_WORDS
 from hubtune.errors import DataError, suggest
@@ -55,7 +54,7 @@ def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
     others = []
     for entry in walk.entries(root):
         if not is_folder(entry):
-            _note_loose(listing, root / entry.name)
+            walk.note_loose(root / entry.name)
         elif [entry.name] not in parts.values():
             others.append(entry.name)
     if others:
@@ -74,13 +73,6 @@ def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
     return listing
 
 
-def _note_loose(listing: Listing, file: Path) -> None:
-    if is_picture(file):
-        listing.left_out.append(LeftOut(file, "lies in no class folder"))
-    else:
-        listing.strays.append(file)
-
-
 def _walk_part(walk: Walk, folder: Path, part: str, known: dict[str, str]) -> None:
     """List one part; ``known`` has the classes of the training part by their names in one Unicode form."""
     listing = walk.listing
@@ -89,7 +81,7 @@ def _walk_part(walk: Walk, folder: Path, part: str, known: dict[str, str]) -> No
     for entry in walk.entries(folder):
         path = folder / entry.name
         if not is_folder(entry):
-            _note_loose(listing, path)
+            walk.note_loose(path)
         elif walk.may_enter(path):
             label = class_name(path)
             form = unicodedata.normalize("NFC", label)

@@ -69,6 +69,8 @@ class Group:
 def find_groups(pictures: Sequence[Picture]) -> list[Group]:
     """Find the groups of copies; every picture is in at most one.
 
+    What the search finds is kept beside what scans have noted, and the same pictures are not searched again.
+
     Args:
         pictures: those without facts take part with their sums only.
 

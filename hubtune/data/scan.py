@@ -114,10 +114,8 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
                 label = class_name(path)
                 listing.labels.append(label)
                 listing.files += (Listed(file, _name(file, root), label) for file in walk.files(path))
-        elif is_picture(path):
-            listing.left_out.append(LeftOut(path, "lies in no class folder"))
         else:
-            listing.strays.append(path)
+            walk.note_loose(path)
     _check_layout(listing)
     listing.remarks += (
         f"The folder {name!r} counts as a class; if it holds test pictures of the others: "
@@ -297,6 +295,13 @@ class Walk:
                     yield path
             elif self.may_enter(path):
                 open_ones.append((path, iter(self.entries(path))))
+
+    def note_loose(self, file: Path) -> None:
+        """Note a file that lies where class folders are."""
+        if is_picture(file):
+            self.listing.left_out.append(LeftOut(file, "lies in no class folder"))
+        else:
+            self.listing.strays.append(file)
 
     def may_enter(self, folder: Path) -> bool:
         """Whether a folder is one to look at: not the skipped one, and not seen under another name."""

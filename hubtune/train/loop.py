@@ -270,6 +270,14 @@ def log_evaluation(name: str, metrics: Metrics) -> None:
     )
 
 
+def log_waiting(share: float) -> None:
+    """Say what share of the time was spent waiting for pictures, and what may help if that is much."""
+    advice = ""
+    if share > _MUCH_WAITING:
+        advice = ": more threads may help (-o data.workers=4), smaller pictures, or a faster disk"
+    logger.info("waited for pictures %.0f %% of the time%s", 100 * share, advice)
+
+
 class _Stopwatch:
     """Seconds since the latest log line and the latest checkpoint, and those spent waiting for pictures."""
 
@@ -282,11 +290,7 @@ class _Stopwatch:
         self._waited += seconds
 
     def tell_waiting(self) -> None:
-        share = self._waited / max(1e-9, time.monotonic() - self._start)
-        advice = ""
-        if share > _MUCH_WAITING:
-            advice = ": more threads may help (-o data.workers=4), smaller pictures, or a faster disk"
-        logger.info("waited for pictures %.0f %% of the time%s", 100 * share, advice)
+        log_waiting(self._waited / max(1e-9, time.monotonic() - self._start))
 
     def steps_per_second(self, step: int) -> float:
         now = time.monotonic()
