@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Tests that walk all networks: long, independent of one another, and each on one core.
-WALKS := tests/models tests/features tests/test_training.py
+WALKS := tests/models tests/inference tests/train/test_gradient.py
 
 .PHONY: demo test test-slow lint format clean
 

@@ -33,9 +33,9 @@ import numpy as np
 from frozen_figures import MODULE, run
 from PIL import Image, ImageEnhance
 
-from hubtune import machine
-from hubtune.data.lists import read_list
-from hubtune.randomness import generator
+from hubtune.data.list_files import read_list
+from hubtune.hardware import cpu
+from hubtune.rng import generator
 
 PHOTOS, COPIES = 25, 2
 TESTED = 0.2  # share of the pictures
@@ -91,7 +91,7 @@ def main() -> None:
     _table(found, given.way or WAYS)
     facts = {
         "strategy": given.strategy,
-        "processor": machine.processor().identity,
+        "processor": cpu.processor().identity,
         "python": platform.python_version(),
         "seconds": time.perf_counter() - start,
     }

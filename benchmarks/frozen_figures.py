@@ -34,7 +34,7 @@ from typing import Any
 
 import click
 
-from hubtune import machine
+from hubtune.hardware import cpu
 
 HERE = Path(__file__).parent
 MODULE = "paddle.vision:mobilenet_v2"
@@ -42,13 +42,13 @@ MODULE = "paddle.vision:mobilenet_v2"
 # In one process, for the engine is to be running: rates are compared, not starts.
 _PREDICT = """
 import json, sys, time
-from hubtune.machine import prepare
+from hubtune.hardware.cpu import prepare
 prepare()
 from pathlib import Path
 from hubtune.cli.answers import Answers
-from hubtune.data.preprocessing import look
+from hubtune.data.images.preprocessing import look
 from hubtune.data.loader import load_batches
-from hubtune.model import load_model
+from hubtune.inference.model import load_model
 paths = Path(sys.argv[2]).read_text("utf-8").splitlines()
 model = load_model(sys.argv[1])
 views, files = model.card.views, [Path(path) for path in paths]
@@ -123,7 +123,7 @@ class Figures:
         home = work / "measuring"
         home.mkdir()
         # Once a machine, and not a part of a run.
-        run([sys.executable, "-c", "from hubtune.machine import prepare; prepare(); print({})"], home)
+        run([sys.executable, "-c", "from hubtune.hardware.cpu import prepare; prepare(); print({})"], home)
         self.measured = home / "hubtune" / "machine.json"
 
     def time(self) -> dict[str, Any]:
@@ -381,8 +381,8 @@ def main() -> None:
         figures = Figures(given, Path(work))
         found = {part: getattr(figures, part)() for part in given.part or parts}
     facts = {
-        "processor": machine.processor().identity,
-        "cores": machine.cores(),
+        "processor": cpu.processor().identity,
+        "cores": cpu.cores(),
         "python": platform.python_version(),
         "load": [min(figures.loads), max(figures.loads)],
         "beside": given.beside,

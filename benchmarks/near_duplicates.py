@@ -22,8 +22,8 @@ import click
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-from hubtune.data.leaks import find_groups
-from hubtune.data.scan import Picture, scan_files
+from hubtune.data.dedup.duplicates import find_groups
+from hubtune.data.scan.scanner import Picture, scan_files
 
 Random = np.random.Generator
 BILINEAR, LANCZOS = Image.Resampling.BILINEAR, Image.Resampling.LANCZOS

@@ -20,17 +20,17 @@ from typing import Any
 
 import click
 
-from hubtune import machine
+from hubtune.hardware import cpu
 
 _TARGETS = {"resnet50_imagenet": 2.5, "paddle.vision:mobilenet_v2": 1.3}
 _NEAR = 0.95  # of the best setting found by hand
-_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", machine.MKL_TYPE)
+_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", cpu.MKL_TYPE)
 
 _STEPS = """
 import json, sys, time
 name, kind, steps, batch = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 if kind == "hubtune":
-    from hubtune.machine import prepare
+    from hubtune.hardware.cpu import prepare
     prepare()
 import numpy as np
 import paddle
@@ -41,7 +41,7 @@ from hubtune.models.classifier import Classifier
 classifier = Classifier(find(name).backbone, 6)
 threads = None
 if kind == "hubtune":
-    from hubtune.train.pace import measure_step, use_threads
+    from hubtune.hardware.throughput import measure_step, use_threads
     pace = measure_step(classifier, name, (224, 224), batch, pictures=100_000)
     use_threads(threads := pace.threads)
 classifier.start_training(keep_statistics=False)
@@ -64,13 +64,13 @@ print(json.dumps({"seconds": sorted(seconds[1:])[steps // 2], "threads": threads
 
 def _settings() -> dict[str, tuple[str, dict[str, str]]]:
     """Name → what the process does about threads, and its variables."""
-    cores = machine.cores()
+    cores = cpu.cores()
     settings: dict[str, tuple[str, dict[str, str]]] = {"defaults": ("0", {}), "hubtune": ("hubtune", {})}
     # More threads on the default path of a processor that has others took several times as long.
-    for kind in machine.processor().types or ("",):
+    for kind in cpu.processor().types or ("",):
         for threads in sorted({1, cores}):
             name = f"type {kind or 'default'}, threads {threads}"
-            settings[name] = (str(threads), {machine.MKL_TYPE: kind} if kind else {})
+            settings[name] = (str(threads), {cpu.MKL_TYPE: kind} if kind else {})
     return settings
 
 
@@ -97,8 +97,8 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures are written")
     given = parser.parse_args()
     document: dict[str, Any] = {
-        "processor": machine.processor().identity,
-        "cores": machine.cores(),
+        "processor": cpu.processor().identity,
+        "cores": cpu.cores(),
         "python": platform.python_version(),
         "batch_size": given.batch_size,
         "modules": {},

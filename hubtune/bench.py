@@ -22,30 +22,30 @@ from paddle import nn
 from paddle.nn import functional
 from PIL import Image
 
-from hubtune import machine
+from hubtune.data.images.preprocessing import look
 from hubtune.data.loader import Batch, load_batches
-from hubtune.data.preprocessing import look
 from hubtune.errors import DataError, MachineError
-from hubtune.features.cache import FeatureCache
-from hubtune.features.engine import Engine, start_engine
-from hubtune.features.program import Part
+from hubtune.hardware import cpu
+from hubtune.hardware.throughput import measure_step, threads, use_threads
 from hubtune.hub.module import Module
+from hubtune.inference.engine import Engine, start_engine
+from hubtune.inference.feature_cache import FeatureCache
+from hubtune.inference.predict import run_pictures
+from hubtune.inference.program import Part
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import DefaultFinetuneStrategy
+from hubtune.recipe.strategies import DefaultFinetuneStrategy
 from hubtune.recipe.training import LossSettings
-from hubtune.scores import run_pictures
-from hubtune.strategies.groups import Named
-from hubtune.strategies.method import method_of
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.folder import RunFolder
+from hubtune.runs.signals import Stop
 from hubtune.train.checkpoint import TrainState
-from hubtune.train.interrupt import Stop
 from hubtune.train.loop import Plan, fit
 from hubtune.train.loss import Loss, one_hot
-from hubtune.train.observer import Observer
-from hubtune.train.pace import measure_step, threads, use_threads
-from hubtune.train.run_folder import RunFolder
-from hubtune.train.update import Update
+from hubtune.train.optimizer import Update
+from hubtune.train.plan import method_of
+from hubtune.train.rules import Named
 
 ROUNDS = 5
 """How often each part is timed, if there is time."""
@@ -164,7 +164,7 @@ def run_benchmark(
     Args:
         module: the network; speed does not depend on its weights.
         pictures: what to read, of which some are taken throughout the list; ``None`` for drawn photos.
-        engine: see :func:`hubtune.features.engine.start_engine`.
+        engine: see :func:`hubtune.inference.engine.start_engine`.
         seconds: about how long all of it takes. Each part is run at least twice, once to warm up and once in
             a round, however long that takes.
         advance: told how many measurements are done, and of how many.
@@ -203,8 +203,8 @@ def run_benchmark(
         facts = {
             "module": module.name,
             "device": paddle.device.get_device(),
-            "processor": machine.processor().identity,
-            "cores": machine.cores(),
+            "processor": cpu.processor().identity,
+            "cores": cpu.cores(),
             "paddle_threads": threads(),
             "decoding_threads": workers,
             "engine": running.name,

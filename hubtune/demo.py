@@ -19,22 +19,22 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from hubtune.data.amount import Amount
 from hubtune.data.dataset import ListDataset
-from hubtune.data.image import decode
-from hubtune.data.scan import Scan, scan_classes
-from hubtune.data.split import make_split
-from hubtune.data.split_files import write_split
+from hubtune.data.images.decode import decode
+from hubtune.data.scan.scanner import Scan, scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, UsageError
-from hubtune.evaluate import Metrics
+from hubtune.evaluation.metrics import Metrics
 from hubtune.hub.module import Module
-from hubtune.model import load_model
-from hubtune.randomness import generator
+from hubtune.inference.model import load_model
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategy import DefaultFinetuneStrategy, ScratchStrategy
+from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
 from hubtune.report.pictures import Cell, contact_sheet, side_by_side
+from hubtune.rng import generator
+from hubtune.runs.callbacks import Observer
 from hubtune.task import ImageClassifierTask, Run
-from hubtune.train.observer import Observer
 
 SEEDS = (0, 1, 2)
 EPOCHS = 5

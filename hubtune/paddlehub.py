@@ -40,12 +40,12 @@ from hubtune import (
     ULMFiTStrategy,
     UsageError,
 )
+from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
-from hubtune.model import match_labels
 from hubtune.recipe.schedule import AutoSchedule
-from hubtune.recipe.strategy import Rule
+from hubtune.recipe.strategies import Rule
+from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.loop import log_evaluation
-from hubtune.train.run_folder import RESULT_FILE, is_run, latest_in_series
 
 __all__ = [
     "AdamWeightDecayStrategy",

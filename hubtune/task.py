@@ -9,34 +9,30 @@ from typing import Any
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.lists import LABEL_LIST, relative_to
-from hubtune.data.split_files import read_groups
+from hubtune.data.list_files import LABEL_LIST, relative_to
+from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
-from hubtune.evaluate import Metrics
-from hubtune.features.engine import check_engine
-from hubtune.files import sha256_of
-from hubtune.hub.cache import home
+from hubtune.evaluation.metrics import Metrics
+from hubtune.hardware.cpu import cores, prepare
+from hubtune.hardware.device import select_device
+from hubtune.hardware.throughput import estimate_seconds, measure_step, threads, use_threads
 from hubtune.hub.entry import check_size, entered
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve
+from hubtune.inference.engine import check_engine
+from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
-from hubtune.machine import cores, prepare
-from hubtune.model import Model, Prediction, load_model
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.load import dump_recipe, load_recipe
 from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig, TrainSection
-from hubtune.recipe.strategy import (
+from hubtune.recipe.strategies import (
     FromFrozenStrategy,
     HeadSettings,
     LastStageStrategy,
     ScratchStrategy,
 )
-from hubtune.session import Session
-from hubtune.train.device import select_device
-from hubtune.train.interrupt import stop_on_signals
-from hubtune.train.observer import Observer
-from hubtune.train.pace import estimate_seconds, measure_step, threads, use_threads
-from hubtune.train.run_folder import (
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.folder import (
     BEST_MODEL,
     LISTS,
     RECIPE_FILE,
@@ -49,6 +45,10 @@ from hubtune.train.run_folder import (
     open_run,
     point_latest_at,
 )
+from hubtune.runs.signals import stop_on_signals
+from hubtune.storage.atomic import sha256_of
+from hubtune.storage.cache_folder import home
+from hubtune.train.run import Session
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import hubtune
 from hubtune.errors import StoppedError
 from hubtune.hub import entry
 from hubtune.recipe.load import make_recipe
-from hubtune.train.observer import Observer
+from hubtune.runs.callbacks import Observer
 
 STRATEGIES = ("frozen", "last_stage", "from_frozen", "default_finetune", "scratch")
 

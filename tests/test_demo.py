@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 import hubtune
 from hubtune.demo import DIGITS, DemoResult, run_demo, write_digits
-from hubtune.evaluate import Metrics, wilson_interval
+from hubtune.evaluation.metrics import Metrics, wilson_interval
 
 
 def _metrics(*accuracies):

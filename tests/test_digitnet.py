@@ -12,10 +12,10 @@ import pytest
 from safetensors.numpy import load_file
 
 import hubtune
-from hubtune.data.image import decode
+from hubtune.data.images.decode import decode
 from hubtune.demo import write_digits
-from hubtune.files import sha256_of
 from hubtune.hub.registry import resolve
+from hubtune.storage.atomic import sha256_of
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "make_digitnet.py"
 SHIPPED = Path(str(files("hubtune.hub") / "modules" / "digitnet"))

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtune.data.lists import read_labels, read_list
+from hubtune.data.list_files import read_labels, read_list
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
 

@@ -22,14 +22,14 @@ from environments import paddlehub_python
 from PIL import Image
 
 import hubtune
-from hubtune.data.image import decode
-from hubtune.data.preprocessing import Preprocessing
+from hubtune.data.images.decode import decode
+from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.export.paddlehub import export_paddlehub
-from hubtune.hub.model_folder import ModelCard, write_model
 from hubtune.hub.module_code import backbone_in
 from hubtune.hub.paddlehub_module import labels_of, weights_of
-from hubtune.model import Model
+from hubtune.inference.model import Model
+from hubtune.inference.model_folder import ModelCard, write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 
@@ -391,10 +391,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 import hubtune
-from hubtune.data.image import decode
+from hubtune.data.images.decode import decode
 from hubtune.hub.module_code import backbone_in
 from hubtune.hub.paddlehub_module import preprocessing_of, weights_of
-from hubtune.hub.safe_load import read_weights
+from hubtune.storage.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import features, head_keys
 from hubtune.models.classifier import Classifier

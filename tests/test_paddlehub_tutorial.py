@@ -14,14 +14,14 @@ from PIL import Image
 
 import hubtune
 import hubtune.paddlehub as hub
-from hubtune.data.amount import Amount
-from hubtune.data.scan import scan_classes
-from hubtune.data.split import make_split
-from hubtune.data.split_files import write_split
+from hubtune.data.scan.scanner import scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, ModelError, UsageError
-from hubtune.hub.safe_load import read_weights
-from hubtune.train.interrupt import StopRequested
-from hubtune.train.observer import Observer
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.signals import StopRequested
+from hubtune.storage.safe_load import read_weights
 
 TUTORIAL = """
 import numpy as np

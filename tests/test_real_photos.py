@@ -6,11 +6,11 @@ import shutil
 import pytest
 
 import hubtune
-from hubtune.data.amount import Amount
-from hubtune.data.scan import scan_classes
-from hubtune.data.split import make_split
-from hubtune.data.split_files import write_split
-from hubtune.train.observer import Observer
+from hubtune.data.scan.scanner import scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split
+from hubtune.runs.callbacks import Observer
 
 pytestmark = pytest.mark.slow
 

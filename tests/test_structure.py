@@ -9,54 +9,24 @@ import hubtune
 
 ROOT = Path(hubtune.__file__).parent
 
-# The longest prefix decides. A module imports only from lower levels, or from its own package.
-LEVELS = {
-    "components": 0,
-    "errors": 0,
-    "files": 0,
-    "log": 0,
-    "randomness": 0,
-    "recipe": 1,
-    "plots": 1,
-    "sealed": 1,
-    "evaluate": 1,
-    "hub.cache": 1,
-    "hub.download": 1,
-    "train.history": 1,
-    "data": 2,
-    "data.sources": 3,
-    "features": 2,
-    "hub.safe_load": 2,
-    "machine": 2,
-    "models": 2,
-    "strategies": 2,
-    "hub": 3,
-    "features.program": 3,
-    "features.engine": 3,
-    "train": 3,
-    "scores": 4,
-    "model": 5,
-    "trunk": 5,
-    "foreign": 6,
-    "frozen": 6,
-    "room": 6,
-    "training": 6,
-    "suspects": 6,
-    "session": 7,
-    "task": 8,
-    "export": 9,
-    "report": 9,
-    "offers": 9,
-    "bench": 10,
-    "paddlehub": 9,
-    "choices": 8,
-    "study": 9,
-    "folds": 9,
-    "tune": 10,
-    "demo": 10,
-    "cli": 11,
-    "__main__": 12,
-}
+# A package, or a file of the root, imports only from earlier bands, and from itself.
+BANDS = (
+    ("errors", "log", "text", "rng"),
+    ("storage", "models"),
+    ("recipe", "hardware"),
+    ("data",),
+    ("hub", "evaluation"),
+    ("runs",),
+    ("inference",),
+    ("report", "compat", "export"),
+    ("train",),
+    ("task",),
+    ("tuning", "demo", "paddlehub", "bench"),
+    ("cli",),
+    ("__main__",),
+)
+WITHOUT_PADDLE = ("errors", "log", "text", "rng", "storage", "recipe", "data")
+BAND_OF = {name: number for number, names in enumerate(BANDS) for name in names}
 
 
 def _modules() -> dict[str, Path]:
@@ -65,13 +35,8 @@ def _modules() -> dict[str, Path]:
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
 
 
-def _level(name: str) -> int:
-    parts = name.split(".")
-    return next(
-        LEVELS[prefix]
-        for length in range(len(parts), 0, -1)
-        if (prefix := ".".join(parts[:length])) in LEVELS
-    )
+def _band(name: str) -> int:
+    return BAND_OF[name.partition(".")[0]]
 
 
 def _imports(path: Path) -> set[str]:
@@ -89,17 +54,15 @@ def _imports(path: Path) -> set[str]:
     return found & set(_modules())
 
 
-def test_every_module_has_a_level():
-    for name, path in _modules().items():
-        if path.name != "__init__.py":
-            _level(name)
+def test_every_package_has_a_band():
+    assert {name.partition(".")[0] for name in _modules()} == set(BAND_OF)
 
 
-def test_imports_point_down():
+def test_packages_import_from_earlier_bands_only():
     for name, path in _modules().items():
         for other in _imports(path):
-            same_package = "." in name and name.split(".")[0] == other.split(".")[0]
-            assert _level(other) < _level(name) or same_package, f"{name} imports {other}"
+            same = name.partition(".")[0] == other.partition(".")[0]
+            assert same or _band(other) < _band(name), f"{name} imports {other}"
 
 
 def test_no_module_imports_itself_through_others():
@@ -123,11 +86,11 @@ def test_package_files_are_empty():
             assert not path.read_bytes(), name
 
 
-def test_lower_levels_work_without_paddle():
+def test_storage_recipes_and_data_work_without_paddle():
     names = [
         f"hubtune.{name}"
         for name in _modules()
-        if "__init__" not in name and (_level(name) <= 1 or name.startswith("data."))
+        if "__init__" not in name and name.partition(".")[0] in WITHOUT_PADDLE
     ]
     assert len(names) > 10
     program = "import sys\nsys.modules['paddle'] = None\nimport hubtune\n" + "".join(

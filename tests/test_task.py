@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 import hubtune
-from hubtune.data.amount import Amount
-from hubtune.data.scan import scan_classes
-from hubtune.data.split import make_split
-from hubtune.data.split_files import write_split
+from hubtune.data.scan.scanner import scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split
 from hubtune.models.classifier import Classifier
-from hubtune.train.observer import Observer
+from hubtune.runs.callbacks import Observer
 
 
 @pytest.fixture
@@ -278,7 +278,7 @@ def test_a_second_run_goes_beside_the_first(module, data, tmp_path):
     _, first = _train(module, data, _config(tmp_path))
     _, second = _train(module, data, _config(tmp_path))
     assert (first.path.name, second.path.name) == ("run", "run-2")
-    from hubtune.train.run_folder import newest_run
+    from hubtune.runs.folder import newest_run
 
     assert newest_run() == second.path
 
@@ -318,7 +318,7 @@ def test_a_run_may_not_lie_in_the_pictures_or_in_a_folder_that_is_no_run(module,
 
 
 def test_a_run_folder_in_use_is_refused(module, data, tmp_path):
-    from hubtune.train.run_folder import open_run
+    from hubtune.runs.folder import open_run
 
     refused = pytest.raises(hubtune.LockedError, match=r"is in use by process \d+ on .* since")
     with open_run(tmp_path / "run"), refused:
@@ -501,7 +501,7 @@ def test_mistakes_in_python_are_a_sentence(module, data, tmp_path):
 
 def test_a_model_that_describes_more_than_it_holds_is_refused_before_it_is_built(module, data, tmp_path):
     _, run = _train(module, data, _config(tmp_path, num_epoch=1))
-    from hubtune.sealed import seal
+    from hubtune.storage.checked_folder import seal
 
     weights = (run.best_model / "model.safetensors").read_bytes()
     card = json.loads((run.best_model / "model.json").read_text())
@@ -523,7 +523,7 @@ def test_a_model_that_describes_more_than_it_holds_is_refused_before_it_is_built
 
 
 def test_a_resumed_run_remembers_the_pictures_it_could_not_read(module, data, tmp_path):
-    from hubtune.train.run_folder import RunFolder
+    from hubtune.runs.folder import RunFolder
 
     (tmp_path / "run").mkdir()
     run = RunFolder(tmp_path / "run")

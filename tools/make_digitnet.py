@@ -20,14 +20,14 @@ if __name__ == "__main__":
 from safetensors.numpy import save
 
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, ScratchStrategy, load_model
-from hubtune.data.amount import Amount
-from hubtune.data.scan import scan_classes
-from hubtune.data.split import make_split
-from hubtune.data.split_files import write_split
+from hubtune.data.scan.scanner import scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split
 from hubtune.demo import write_digits
-from hubtune.files import sha256_of, write_atomically
 from hubtune.hub.registry import MODULE_FILE
 from hubtune.models.classifier import Classifier
+from hubtune.storage.atomic import sha256_of, write_atomically
 
 DIGITS = range(7)
 WEIGHTS_FILE = "digitnet.safetensors"

@@ -18,7 +18,7 @@ from hubtune.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
-    from hubtune.model import Model, Prediction
+    from hubtune.inference.model import Model, Prediction
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ def expand(given: Sequence[str]) -> Iterator[str]:
 
     What is not there stays as it is, so that it becomes a row with the reason.
     """
-    from hubtune.data.lists import read_paths
-    from hubtune.data.scan import walk_pictures
+    from hubtune.data.list_files import read_paths
+    from hubtune.data.scan.scanner import walk_pictures
 
     for text in given:
         if not text:
@@ -243,7 +243,7 @@ def expand(given: Sequence[str]) -> Iterator[str]:
 def _tell_passed_over(listing: "Listing") -> None:
     """Name the files of a folder that get no row, on a line for each reason."""
     from hubtune.data.listing import known_as
-    from hubtune.data.scan import counted, some
+    from hubtune.data.scan.scanner import counted, some
 
     strays, reasons = listing.strays, dict[str, list[Path]]()
     if strays:
@@ -276,7 +276,7 @@ def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
 
 
 def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
-    from hubtune.files import write_atomically
+    from hubtune.storage.atomic import write_atomically
 
     text = io.StringIO()
     writer = csv.writer(text)  # its own line ends, CR LF: with others, a CR in a name would not be quoted

@@ -82,9 +82,9 @@ def command(
 
     from hubtune.bench import run_benchmark
     from hubtune.cli.progress import counting_bar
+    from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
     from hubtune.log import show_on_stderr
-    from hubtune.train.device import select_device
 
     show_on_stderr()
     select_device(device)

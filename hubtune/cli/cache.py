@@ -17,7 +17,7 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 
 if TYPE_CHECKING:
-    from hubtune.features.cache import FeatureCache
+    from hubtune.inference.feature_cache import FeatureCache
 
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 _json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
@@ -38,10 +38,10 @@ def command() -> None:
 @_json
 def list_spaces(as_json: bool) -> None:
     """List the features that are kept, the last used first, and the size of all else."""
-    from hubtune.data.kept import data_folder
-    from hubtune.data.scan_cache import cache_file
-    from hubtune.features.store import size_in_words
-    from hubtune.hub.cache import weights_folder
+    from hubtune.data.scan.scan_cache import cache_file
+    from hubtune.hub.weights_cache import weights_folder
+    from hubtune.inference.store import size_in_words
+    from hubtune.storage.cache_folder import data_folder
 
     cache = _usable_cache()
     kept = cache.kept()
@@ -126,7 +126,7 @@ def prune(
     What was not used for the longest time goes first. All that --all removes is made again when it is needed.
     Weights stay: `hubtune hub prune` removes those.
     """
-    from hubtune.features.store import size_in_words
+    from hubtune.inference.store import size_in_words
 
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
@@ -149,7 +149,7 @@ def prune(
 
 def _discard_looks(*, dry_run: bool) -> int:
     """Remove what scans have noted; returns its bytes."""
-    from hubtune.data.scan_cache import cache_file, discard
+    from hubtune.data.scan.scan_cache import cache_file, discard
 
     try:
         return bytes_in(cache_file()) if dry_run else discard()
@@ -159,7 +159,7 @@ def _discard_looks(*, dry_run: bool) -> int:
 
 def _discard_data(*, dry_run: bool) -> int:
     """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
-    from hubtune.data.kept import Turn, data_folder
+    from hubtune.storage.cache_folder import Turn, data_folder
 
     freed = 0
     # Those that somebody left unfinished are removed with the source.
@@ -256,7 +256,7 @@ def _usable_cache() -> "FeatureCache":
     Raises:
         MachineError: its folder cannot be looked at, and not be made.
     """
-    from hubtune.features.cache import FeatureCache
+    from hubtune.inference.feature_cache import FeatureCache
 
     cache = FeatureCache()
     try:
@@ -305,7 +305,7 @@ def _duration(text: str) -> int:
 
 
 def _size(text: str) -> int:
-    from hubtune.features.cache import bytes_of
+    from hubtune.inference.feature_cache import bytes_of
 
     try:
         return bytes_of(text)
@@ -314,6 +314,6 @@ def _size(text: str) -> int:
 
 
 def _weights_size() -> int:
-    from hubtune.hub.cache import contents
+    from hubtune.hub.weights_cache import contents
 
     return sum(map(bytes_in, itertools.chain.from_iterable(contents().values())))

@@ -100,7 +100,7 @@ def on_new_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
         HubtuneError: if the pictures cannot be used, or the lists not written.
     """
     from hubtune.cli.lists import DEFAULT_SPLIT, split_source
-    from hubtune.data.split_files import write_split
+    from hubtune.data.splits.files import write_split
 
     split = split_source(source)
     write_split(split, folder, {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}, force=True)

@@ -43,9 +43,9 @@ def command(
     paths = [*expand(pictures)]
     answers.check(paths)
 
+    from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
-    from hubtune.model import pretrained_model
-    from hubtune.train.device import select_device
+    from hubtune.inference.model import pretrained_model
 
     show_on_stderr()
     select_device(device)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from hubtune.data.lists import Example
-    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.data.images.preprocessing import Preprocessing
+    from hubtune.data.list_files import Example
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import PictureSettings
     from hubtune.report.pictures import Cell
@@ -129,7 +129,7 @@ def command(
     if not source.examples:
         raise DataError(f"The training list of {data} has no picture")
 
-    from hubtune.data.scan import counted
+    from hubtune.data.scan.scanner import counted
     from hubtune.report.pictures import contact_sheet
 
     rows = _rows(source, count, epochs)
@@ -180,7 +180,7 @@ def _check_output(output: Path, force: bool) -> None:
 def _recipe_file(data: str) -> Path | None:
     """The recipe that is meant, a run's own among them; ``None`` for pictures or lists."""
     from hubtune.cli.lists import is_source
-    from hubtune.train.run_folder import RECIPE_FILE, is_run
+    from hubtune.runs.folder import RECIPE_FILE, is_run
 
     path = Path(data)
     if is_source(data):
@@ -196,7 +196,7 @@ def _from_recipe(
     from hubtune.data.dataset import ListDataset
     from hubtune.recipe.augment import AugmentSettings, long_augment
     from hubtune.recipe.load import load_recipe
-    from hubtune.train.run_folder import RECIPE_FILE
+    from hubtune.runs.folder import RECIPE_FILE
 
     recipe = load_recipe(file)
     used = recipe.strategy.train_keys
@@ -218,8 +218,8 @@ def _from_recipe(
 def _from_pictures(source: str, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
     from hubtune.cli.lists import lists_of, split_source
     from hubtune.data.dataset import ListDataset
-    from hubtune.data.lists import Example
-    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.data.images.preprocessing import Preprocessing
+    from hubtune.data.list_files import Example
     from hubtune.recipe.augment import PRESETS, AugmentSettings
     from hubtune.recipe.schema import PictureSettings
 
@@ -253,10 +253,10 @@ def _in_words(settings: "AugmentSettings") -> str:
 
 def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     """The first pictures that can be read of a random order in which classes take turns."""
-    from hubtune.data.augment import augmented, read_picture
-    from hubtune.data.image import PictureError
-    from hubtune.data.preprocessing import pixels_of
-    from hubtune.randomness import generator
+    from hubtune.data.images.augment import augmented, read_picture
+    from hubtune.data.images.decode import PictureError
+    from hubtune.data.images.preprocessing import pixels_of
+    from hubtune.rng import generator
 
     rows: dict[int, _Row] = {}
     unreadable = 0
@@ -284,7 +284,7 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
 
 def _in_turns(labels: Sequence[int], seed: int) -> list[int]:
     """All indices in random order, but each class's first before any class's second, and so on."""
-    from hubtune.randomness import generator
+    from hubtune.rng import generator
 
     order = generator(seed, "preview").permutation(len(labels)).tolist()
     seen: Counter[int] = Counter()
@@ -306,8 +306,8 @@ def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
 
 def _shown(pixels: "np.ndarray") -> "Image.Image":
     """What the network sees, as people can see it: transparency on white."""
-    from hubtune.data.image import with_channels
-    from hubtune.data.preprocessing import picture_of
+    from hubtune.data.images.decode import with_channels
+    from hubtune.data.images.preprocessing import picture_of
 
     return with_channels(picture_of(pixels), 3)
 
@@ -316,9 +316,9 @@ def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Ite
     """So many mixed pictures of one kind, with the shares of their classes; none where it is off."""
     import numpy as np
 
-    from hubtune.data.mix import mix_batch
-    from hubtune.randomness import generator
+    from hubtune.data.images.mixup import mix_batch
     from hubtune.report.pictures import Cell
+    from hubtune.rng import generator
 
     alone = {other: 0.0 for other in ("mixup", "cutmix") if other != kind}
     settings = source.settings.model_copy(update=alone)
@@ -343,7 +343,7 @@ def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Ite
 def _write(output: Path, sheet: "Image.Image") -> None:
     from PIL.PngImagePlugin import PngInfo
 
-    from hubtune.files import replacing
+    from hubtune.storage.atomic import replacing
 
     mark = PngInfo()
     mark.add_text("Software", _MARK)

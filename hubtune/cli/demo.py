@@ -39,7 +39,7 @@ def command(out: Path, as_json: bool) -> None:
 
     from hubtune.demo import run_demo
     from hubtune.log import logger
-    from hubtune.train.observer import Observer
+    from hubtune.runs.callbacks import Observer
 
     class Notes(Observer):
         def notice(self, text: str) -> None:

@@ -23,8 +23,8 @@ from hubtune.cli.answers import (
 )
 from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
-from hubtune.files import replacing
 from hubtune.log import show_on_stderr
+from hubtune.storage.atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,11 +75,11 @@ def command(
     import numpy as np
 
     from hubtune.cli.progress import counting_bar
-    from hubtune.features.engine import LazyEngine
-    from hubtune.features.program import Part
+    from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
-    from hubtune.scores import run_pictures
-    from hubtune.train.device import select_device
+    from hubtune.inference.engine import LazyEngine
+    from hubtune.inference.predict import run_pictures
+    from hubtune.inference.program import Part
 
     show_on_stderr()
     select_device(device)

@@ -19,7 +19,7 @@ from hubtune.log import show_on_stderr
 
 if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset
-    from hubtune.model import Model
+    from hubtune.inference.model import Model
 
 
 @click.command()
@@ -64,10 +64,10 @@ def command(
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
     from hubtune.data.dataset import BaseCVDataset
+    from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
-    from hubtune.model import load_model, pretrained_model
-    from hubtune.train.device import select_device
-    from hubtune.train.run_folder import newest_run
+    from hubtune.inference.model import load_model, pretrained_model
+    from hubtune.runs.folder import newest_run
 
     show_on_stderr()
     if module is None and weights != "official":
@@ -121,10 +121,10 @@ def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
 def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:
     """The data set and the name of the list in it that is asked for."""
     from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-    from hubtune.data.lists import LABEL_LIST
+    from hubtune.data.list_files import LABEL_LIST
     from hubtune.recipe.load import load_recipe
+    from hubtune.runs.folder import RECIPE_FILE, is_run
     from hubtune.task import dataset_of
-    from hubtune.train.run_folder import RECIPE_FILE, is_run
 
     if on is not None and on not in LIST_NAMES:
         file = Path(on)

@@ -40,9 +40,9 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     """
     # Paddle comes with these, and takes seconds.
     from hubtune.export.paddlehub import check_target, export_paddlehub
-    from hubtune.model import load_model
-    from hubtune.train.device import select_device
-    from hubtune.train.run_folder import newest_run
+    from hubtune.hardware.device import select_device
+    from hubtune.inference.model import load_model
+    from hubtune.runs.folder import newest_run
 
     name = output.resolve().name if name is None else name
     check_target(output, name)

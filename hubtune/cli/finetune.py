@@ -12,8 +12,8 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
+    from hubtune.runs.callbacks import Observer
     from hubtune.task import ImageClassifierTask, Run
-    from hubtune.train.observer import Observer
 
 
 @click.command()
@@ -94,8 +94,8 @@ def command(
 
     from hubtune.cli.lists import is_source
     from hubtune.cli.progress import watching
+    from hubtune.runs.callbacks import Observers
     from hubtune.task import ImageClassifierTask
-    from hubtune.train.observer import Observers
 
     start = time.monotonic()
     with watching() as observer:
@@ -122,7 +122,7 @@ def _cross_validate(
     from hubtune.cli.folds import folds_of_lists, folds_of_source, print_folds
     from hubtune.cli.found import print_found
     from hubtune.cli.lists import is_source
-    from hubtune.train.run_folder import is_run
+    from hubtune.runs.folder import is_run
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
@@ -138,8 +138,8 @@ def _cross_validate(
 
     from hubtune.cli.progress import watching
     from hubtune.errors import StoppedError
-    from hubtune.folds import cross_validate
-    from hubtune.train.observer import Observers
+    from hubtune.runs.callbacks import Observers
+    from hubtune.tuning.cross_validation import cross_validate
 
     try:
         with watching() as observer:
@@ -163,7 +163,7 @@ def _writers(logs: tuple[str, ...]) -> "list[Observer]":
     """Before any work: their packages may be missing."""
     if not logs:
         return []
-    from hubtune.train.curves import CurveWriter
+    from hubtune.train.curve_logger import CurveWriter
 
     return [CurveWriter(name) for name in dict.fromkeys(logs)]
 
@@ -172,7 +172,7 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
     from hubtune.cli.chosen import run_folder
     from hubtune.cli.lists import is_source
-    from hubtune.train.run_folder import RECIPE_FILE, is_run, latest_in_series
+    from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
 
     path = Path(what)
     if not is_source(what):
@@ -193,7 +193,7 @@ def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
     from hubtune.cli.chosen import on_new_lists, say_chosen
     from hubtune.cli.lists import is_source, lists_of
     from hubtune.recipe.load import load_recipe
-    from hubtune.train.run_folder import LISTS, free_folder
+    from hubtune.runs.folder import LISTS, free_folder
 
     if own is not None:
         return load_recipe(own, overrides)
@@ -219,7 +219,7 @@ def _new_recipe(what: str, overrides: list[str]) -> "Recipe":
 
 def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
     """The run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
-    from hubtune.train.run_folder import check_unlocked, free_folder, is_run, latest_in_series
+    from hubtune.runs.folder import check_unlocked, free_folder, is_run, latest_in_series
 
     run = own.parent if own is not None else latest_in_series(folder)
     if resume and is_run(run):
@@ -232,7 +232,7 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
 def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> None:
     """Say what more would cost, after the quickest strategy, which took so many seconds."""
     from hubtune.log import duration
-    from hubtune.offers import offers
+    from hubtune.tuning.cost import offers
 
     epochs = task.config.epochs
     click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")

@@ -12,8 +12,8 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset
     from hubtune.data.listing import Listing
-    from hubtune.data.split_files import Split
-    from hubtune.folds import CrossValidation
+    from hubtune.data.splits.files import Split
+    from hubtune.tuning.cross_validation import CrossValidation
 
 
 def folds_of_source(source: str, folds: int, *, seed: int) -> "tuple[list[Split], Split]":
@@ -27,10 +27,10 @@ def folds_of_source(source: str, folds: int, *, seed: int) -> "tuple[list[Split]
         DataError: if the pictures cannot be used, or are too few.
     """
     from hubtune.cli.lists import groups_of, lists_of, opened, place_of_lists, scanned, without_validation
-    from hubtune.data.amount import NOTHING
     from hubtune.data.dataset import ListDataset
-    from hubtune.data.folds import fold_splits
-    from hubtune.data.split import make_split
+    from hubtune.data.splits.kfold import fold_splits
+    from hubtune.data.splits.quota import NOTHING
+    from hubtune.data.splits.split import make_split
 
     for place in dict.fromkeys((Path(source), place_of_lists(source))):
         if found := _written_folds(place):
@@ -54,7 +54,7 @@ def folds_of_lists(dataset: "BaseCVDataset", folds: int, *, seed: int) -> "tuple
         DataError: if the pictures cannot be used, or are too few.
     """
     from hubtune.cli.lists import listing_of
-    from hubtune.data.folds import fold_splits
+    from hubtune.data.splits.kfold import fold_splits
 
     if found := _written_folds(dataset.base_path):
         return _read_folds(dataset.base_path, found, folds)
@@ -64,8 +64,8 @@ def folds_of_lists(dataset: "BaseCVDataset", folds: int, *, seed: int) -> "tuple
 
 def _written_folds(base: Path) -> int:
     """How many folds a folder has lists for."""
-    from hubtune.data.lists import TRAIN_LIST
-    from hubtune.data.split_files import fold_name
+    from hubtune.data.list_files import TRAIN_LIST
+    from hubtune.data.splits.files import fold_name
 
     number = 0
     while (base / fold_name(number + 1) / TRAIN_LIST).is_file():
@@ -76,8 +76,8 @@ def _written_folds(base: Path) -> int:
 def _read_folds(base: Path, found: int, folds: int) -> "tuple[list[Split], Split]":
     from hubtune.cli.lists import listing_of
     from hubtune.data.dataset import ListDataset
-    from hubtune.data.folds import given_folds
-    from hubtune.data.split_files import fold_name
+    from hubtune.data.splits.files import fold_name
+    from hubtune.data.splits.kfold import given_folds
 
     if found != folds:
         raise UsageError(
@@ -98,8 +98,8 @@ def _read_folds(base: Path, found: int, folds: int) -> "tuple[list[Split], Split
 def _pool(listing: "Listing", labels: list[str]) -> "Split":
     """All pictures of a listing as one training list."""
     from hubtune.cli.lists import groups_of, scanned_again
-    from hubtune.data.amount import NOTHING
-    from hubtune.data.split import make_split
+    from hubtune.data.splits.quota import NOTHING
+    from hubtune.data.splits.split import make_split
 
     files = [replace(file, part=None) for file in listing.files]
     scan = scanned_again(replace(listing, files=files))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from hubtune.cli.output import say, shown
 
 if TYPE_CHECKING:
-    from hubtune.data.split_files import Split
+    from hubtune.data.splits.files import Split
 
 
 def quoted(path: Path | str) -> str:
@@ -23,7 +23,7 @@ def print_found(split: "Split", record: str) -> None:
         split: with what was found.
         record: what becomes of the files that are left out, or where all of them are named.
     """
-    from hubtune.data.scan import counted, some
+    from hubtune.data.scan.scanner import counted, some
 
     if split.left_out:
         say(f"\nLeft out: {counted(len(split.left_out), 'file')}; {record}.")
@@ -40,7 +40,7 @@ def print_found(split: "Split", record: str) -> None:
 
 def _known_as(path: Path) -> str:
     """A file as a person knows it: one of an archive or an address by its path there, not in the cache."""
-    from hubtune.data.kept import data_folder
+    from hubtune.storage.cache_folder import data_folder
 
     inside = path.relative_to(data_folder()).parts if path.is_relative_to(data_folder()) else ()
     return "/".join(inside[3:]) or str(path)  # kind/source/files/…
@@ -53,7 +53,7 @@ def say_how_to_repair(folder: Path) -> None:
 
 def found_as_dict(split: "Split") -> dict[str, Any]:
     """Groups, contradictory labels and leaks as JSON has them."""
-    from hubtune.data.belonging import KINDS
+    from hubtune.data.dedup.groups import KINDS
 
     kinds = Counter(split.group_kinds)
     return {

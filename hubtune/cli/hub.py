@@ -11,7 +11,7 @@ from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
-    from hubtune.data.preprocessing import Preprocessing
+    from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.hub.registry import Resolved
     from hubtune.models.backbone import Backbone
     from hubtune.models.catalog import Pretrained
@@ -132,9 +132,9 @@ def verify(as_json: bool) -> None:
 
     Exit code 8 if one in hubtune's cache is damaged; files of other programs are merely passed over.
     """
-    from hubtune.hub import cache
+    from hubtune.hub import weights_cache
 
-    folder = cache.weights_folder()
+    folder = weights_cache.weights_folder()
     rows = [(name, file, reason, file.parent == folder) for name, file, reason in _checked_files()]
     damaged = sum(own and reason is not None for *_, reason, own in rows)
     if as_json:
@@ -172,28 +172,28 @@ def prune(names: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool
 
     Only hubtune's own cache is touched.
     """
-    from hubtune.hub import cache
+    from hubtune.hub import weights_cache
     from hubtune.models.catalog import find
 
     if names and everything:
         raise UsageError("Give names or --all, not both")
-    folder = cache.weights_folder()
+    folder = weights_cache.weights_folder()
     if names:
         published = [find(name).weights for name in names]
-        places = [cache.cached(weights.url) for weights in published if weights is not None]
-        doomed = {place: files for place, files in cache.contents().items() if place in places}
+        places = [weights_cache.cached(weights.url) for weights in published if weights is not None]
+        doomed = {place: files for place, files in weights_cache.contents().items() if place in places}
     elif everything:
-        doomed = cache.contents()
+        doomed = weights_cache.contents()
     else:
         # Their recorded sums stay: what is fetched next must be the same file.
         damaged = {
             file: [file] for _, file, bad in _checked_files() if bad is not None and file.parent == folder
         }
-        doomed = cache.interrupted() | damaged
+        doomed = weights_cache.interrupted() | damaged
     removed: list[dict[str, Any]] = []
     for place, files in doomed.items():
         sizes = [{"file": str(file), "bytes": _bytes(file)} for file in files]
-        if dry_run or cache.discard(place, files):
+        if dry_run or weights_cache.discard(place, files):
             removed += sizes
         else:
             say(f"{shown(str(place))} is just being fetched, and stays")
@@ -215,8 +215,8 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
 
     The file must hold all tensors of the network, and where a sum is published, have it.
     """
-    from hubtune.hub.safe_load import read_weights
     from hubtune.hub.weights import adopt
+    from hubtune.storage.safe_load import read_weights
 
     entry = _with_weights(name)
     read_weights(file)  # what is no weights file at all is told in its own words
@@ -231,7 +231,7 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 def new(folder: Path) -> None:
     """Write a module of your own to the new folder DIR: a small network that works, to be changed."""
-    from hubtune.hub.skeleton import write_skeleton
+    from hubtune.hub.new_module import write_skeleton
 
     write_skeleton(folder)
     # A bare name might also be a hub name.

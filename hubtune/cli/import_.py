@@ -9,7 +9,7 @@ import click
 from hubtune.cli.output import say, shown
 
 if TYPE_CHECKING:
-    from hubtune.model import Model
+    from hubtune.inference.model import Model
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -62,7 +62,7 @@ def paddleclas(
     hubtune import paddleclas output/PPLCNet_x1_0 -o models/flowers --config flowers.yaml
     hubtune import paddleclas best.pdparams -o models/flowers --architecture ResNet50_vd --labels names.txt
     """
-    from hubtune.foreign.checkpoint import import_paddleclas
+    from hubtune.compat.checkpoint import import_paddleclas
 
     model = import_paddleclas(checkpoint, output, architecture=architecture, labels=labels, config=config)
     _tell(model, output)
@@ -78,7 +78,7 @@ def paddlehub(checkpoint: Path, output: Path, architecture: str | None, labels: 
     \b
     hubtune import paddlehub img_classification_ckpt -o models/flowers --labels label_list.txt
     """
-    from hubtune.foreign.checkpoint import import_paddlehub
+    from hubtune.compat.checkpoint import import_paddlehub
 
     _tell(import_paddlehub(checkpoint, output, architecture=architecture, labels=labels), output)
 

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from hubtune.cli.progress import counting_bar, working_bar
 from hubtune.cli.seen import features_among
-from hubtune.data.amount import Amount
-from hubtune.data.belonging import check_keys, given_groups, keys_by_pattern
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.leaks import Group, find_bursts, find_groups
+from hubtune.data.dedup.duplicates import Group, find_bursts, find_groups
+from hubtune.data.dedup.groups import check_keys, given_groups, keys_by_pattern
+from hubtune.data.list_files import TRAIN_LIST, Example, read_paths, relative_to
 from hubtune.data.listing import Listed, Listing
-from hubtune.data.lists import TRAIN_LIST, Example, read_paths, relative_to
-from hubtune.data.scan import Picture, Scan, counted, scan_listing
-from hubtune.data.sources import is_cached, open_source
-from hubtune.data.split import make_split, pictures_of
-from hubtune.data.split_files import Split
-from hubtune.data.table import ColumnError
+from hubtune.data.scan.scanner import Picture, Scan, counted, scan_listing
+from hubtune.data.sources.open import is_cached, open_source
+from hubtune.data.sources.table import ColumnError
+from hubtune.data.splits.files import Split
+from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.split import make_split, pictures_of
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def split_source(text: str) -> Split:
     """Divide a source as is done where no lists have been made; nothing is written.
 
     Raises:
-        HubtuneError: as :func:`opened`, :func:`scanned` and :func:`~hubtune.data.split.make_split`.
+        HubtuneError: as :func:`opened`, :func:`scanned` and :func:`~hubtune.data.splits.split.make_split`.
     """
     scan = scanned(opened(text))
     validate, test = (Amount.parse(DEFAULT_SPLIT[name]) for name in ("validate", "test"))
@@ -102,7 +102,7 @@ def opened(text: str, *, skip: Path | None = None, group_column: str | None = No
     """Open a source; on a terminal, a bar shows how far that is.
 
     Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open_source`.
+        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
     """
     with working_bar("opening") as advance:
         return open_source(text, skip=skip, group_column=group_column, advance=advance)
@@ -141,7 +141,7 @@ def scanned(listing: Listing) -> Scan:
     """Look at all pictures of a listing; on a terminal, a bar shows how far that is.
 
     Raises:
-        DataError: as :func:`~hubtune.data.scan.scan_listing`.
+        DataError: as :func:`~hubtune.data.scan.scanner.scan_listing`.
     """
     with counting_bar("reading pictures") as advance:
         return scan_listing(listing, advance=advance)

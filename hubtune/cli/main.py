@@ -12,7 +12,7 @@ import click
 from hubtune.cli.lazy import LazyGroup
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
-from hubtune.recipe.wording import escaped
+from hubtune.text import escaped
 
 # In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -63,13 +63,13 @@ def _hubtune(context: click.Context, verbose: bool) -> None:
         return
     if context.invoked_subcommand in _WITH_FEATURES and os.environ.get("HUBTUNE_CACHE_SIZE"):
         # A mistake in it is told before Paddle is imported.
-        from hubtune.features.cache import limit_from_environment
+        from hubtune.inference.feature_cache import limit_from_environment
 
         limit_from_environment()
     if context.invoked_subcommand in _WITHOUT_PADDLE:
         return
     # Before the command imports Paddle; help and what needs no Paddle do not wait for it.
-    from hubtune.machine import prepare
+    from hubtune.hardware.cpu import prepare
 
     prepared = prepare()
     if verbose:

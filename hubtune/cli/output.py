@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.recipe.wording import escaped
+from hubtune.text import escaped
 
 if TYPE_CHECKING:
-    from hubtune.evaluate import Metrics
+    from hubtune.evaluation.metrics import Metrics
 
 SCHEMA_VERSION = 1
 

@@ -41,14 +41,14 @@ def command(
     paths = [*expand(pictures)]
     answers.check(paths)
     if model is None:
-        from hubtune.train.run_folder import newest_run
+        from hubtune.runs.folder import newest_run
 
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
 
     # Paddle comes with these, and takes seconds: all that can be refused without it has been.
-    from hubtune.model import load_model
-    from hubtune.train.device import select_device
+    from hubtune.hardware.device import select_device
+    from hubtune.inference.model import load_model
 
     show_on_stderr()
     select_device(device)

@@ -24,9 +24,9 @@ from rich.progress import (
 from rich.text import Text
 
 from hubtune.cli.output import figures, on_terminal, percent, say, shown
-from hubtune.evaluate import Metrics
+from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
-from hubtune.train.observer import Observer
+from hubtune.runs.callbacks import Observer
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -8,11 +8,11 @@ import click
 from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.output import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
-from hubtune.files import write_atomically
+from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.report.explain import Explained, Explanation
+    from hubtune.train.explain import Explained, Explanation
 
 _MOST_COLUMNS = 8  # epochs shown in the table; of more, some
 
@@ -54,7 +54,7 @@ def explain_command(
     hubtune recipe explain my.yaml -o strategy=ulmfit --pictures 500
     """
     from hubtune.recipe.load import load_recipe
-    from hubtune.recipe.strategy import FrozenStrategy
+    from hubtune.recipe.strategies import FrozenStrategy
 
     overrides = (*overrides, "module.trust_code=true") if trust_code else overrides
     loaded = load_recipe(recipe, list(overrides))
@@ -65,7 +65,7 @@ def explain_command(
         )
     count, classes = _counts(loaded, pictures)
 
-    from hubtune.report.explain import draw_rates, explain
+    from hubtune.train.explain import draw_rates, explain
 
     explanation = explain(loaded, count, classes)
     if plot is not None:

@@ -20,10 +20,10 @@ from hubtune.log import show_on_stderr
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.findings import Doubt, Finding, Item
-    from hubtune.data.leaks import Group
+    from hubtune.data.audit.issues import Doubt, Finding, Item
+    from hubtune.data.dedup.duplicates import Group
     from hubtune.data.listing import Listing
-    from hubtune.data.scan import Picture, Scan
+    from hubtune.data.scan.scanner import Picture, Scan
 
 _MOST_CLASSES = 40  # that the table shows
 _MOST_NAMES = 3  # of files, or groups of files, that a finding shows
@@ -74,8 +74,8 @@ def command(
     """
     from hubtune.cli.lists import copies_among, opened
     from hubtune.cli.progress import counting_bar
-    from hubtune.data.findings import find
-    from hubtune.data.scan import survey
+    from hubtune.data.audit.issues import find
+    from hubtune.data.scan.scanner import survey
 
     show_on_stderr()
     check_target(page, "--page")
@@ -132,10 +132,10 @@ def _doubts(scan: "Scan", groups: "Sequence[Group]", rows: "np.ndarray") -> "tup
     """Labels that are probably wrong, and how many the classifier behind it names as they are."""
     import numpy as np
 
-    from hubtune.data.belonging import joined
-    from hubtune.data.findings import Doubt
-    from hubtune.data.leaks import find_bursts
-    from hubtune.suspects import find_suspects
+    from hubtune.data.audit.issues import Doubt
+    from hubtune.data.dedup.duplicates import find_bursts
+    from hubtune.data.dedup.groups import joined
+    from hubtune.inference.label_errors import find_suspects
 
     labels = [label for label, own in scan.classes.items() for _ in own]
     # A picture that is in no group stands for itself.
@@ -153,8 +153,8 @@ def _doubts(scan: "Scan", groups: "Sequence[Group]", rows: "np.ndarray") -> "tup
 
 
 def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Finding]") -> None:
-    from hubtune.files import write_atomically
     from hubtune.report.scan_page import scan_page
+    from hubtune.storage.atomic import write_atomically
 
     try:
         write_atomically(page, scan_page(source, scan, findings))
@@ -236,7 +236,7 @@ def _files_as_dicts(scan: "Scan") -> Iterator[dict[str, Any]]:
 
 
 def _print_table(scan: "Scan", pictures: "Sequence[Picture]") -> None:
-    from hubtune.data.scan import counted
+    from hubtune.data.scan.scanner import counted
 
     lines = [(shown(label), f"{len(own):,}") for label, own in scan.classes.items()]
     more = lines[_MOST_CLASSES:]

@@ -9,7 +9,7 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.scan import Picture
+    from hubtune.data.scan.scanner import Picture
     from hubtune.hub.module import Module
 
 
@@ -24,11 +24,11 @@ def network_of(module: str | None, weights: str, trust_code: bool) -> "Module | 
         if weights != "official":
             raise UsageError("--weights goes with --module: name the module that they are for")
         return None
-    from hubtune.machine import prepare
+    from hubtune.hardware.cpu import prepare
 
     prepare()  # before Paddle is imported
+    from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
-    from hubtune.train.device import select_device
 
     select_device("auto")
     return Module(module, named_weights(weights), trust_code=trust_code)
@@ -37,7 +37,7 @@ def network_of(module: str | None, weights: str, trust_code: bool) -> "Module | 
 def features_among(pictures: "Sequence[Picture]", network: "Module") -> "np.ndarray":
     """The pooled features of pictures, ``[N, width]``; a bar shows how far that is."""
     from hubtune.cli.progress import counting_bar
-    from hubtune.suspects import features_of
+    from hubtune.inference.label_errors import features_of
 
     with counting_bar("computing features") as advance:
         return features_of(network, [picture.path for picture in pictures], advance=advance)

@@ -16,8 +16,8 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
-    from hubtune.data.scan import Scan
-    from hubtune.data.split_files import Split
+    from hubtune.data.scan.scanner import Scan
+    from hubtune.data.splits.files import Split
 
 
 @click.command()
@@ -130,12 +130,12 @@ def command(
         scanned,
         without_validation,
     )
-    from hubtune.data.amount import NOTHING, Amount
-    from hubtune.data.folds import fold_splits
-    from hubtune.data.names import read_display_names
-    from hubtune.data.scan import scan_files
-    from hubtune.data.split import make_split
-    from hubtune.data.split_files import fold_name, write_folds, write_split
+    from hubtune.data.scan.scanner import scan_files
+    from hubtune.data.splits.class_names import read_display_names
+    from hubtune.data.splits.files import fold_name, write_folds, write_split
+    from hubtune.data.splits.kfold import fold_splits
+    from hubtune.data.splits.quota import NOTHING, Amount
+    from hubtune.data.splits.split import make_split
 
     given = {name for name in context.params if _is_given(context, name)}
     if lists is not None:
@@ -225,7 +225,7 @@ def _check_options(given: set[str], pictures: str, *, tested: bool, test_dir: Pa
 
 def _note_own_lists(listing: "Listing", given: set[str]) -> None:
     """Note which options make no difference, because the source has lists of its own."""
-    from hubtune.data.crossing import WORDS
+    from hubtune.data.splits.leakage import WORDS
 
     parts = {file.part for file in listing.files}
     for name, part in (("val", "validate"), ("test", "test")):

@@ -13,7 +13,7 @@ from hubtune.cli.tables import print_table
 from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
-    from hubtune.data.split_files import Split
+    from hubtune.data.splits.files import Split
 
 _MOST_SHOWN = 10
 
@@ -34,10 +34,10 @@ def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: 
         HubtuneError: if lists cannot be read or written.
     """
     from hubtune.cli.lists import groups_of, listing_of, scanned_again
-    from hubtune.data.amount import NOTHING
     from hubtune.data.dataset import ListDataset
-    from hubtune.data.split import make_split
-    from hubtune.data.split_files import write_split
+    from hubtune.data.splits.files import write_split
+    from hubtune.data.splits.quota import NOTHING
+    from hubtune.data.splits.split import make_split
 
     if folder.is_file():
         raise UsageError(f"--from takes a folder with lists, and {folder} is a file")
@@ -78,8 +78,8 @@ def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: 
 
 def _repaired(split: "Split") -> "Split":
     """The split without its leaks: what is measured stays, what is trained on loses the copies."""
-    from hubtune.data.crossing import WORDS, without_leaks
     from hubtune.data.listing import LeftOut
+    from hubtune.data.splits.leakage import WORDS, without_leaks
 
     lists, lost = without_leaks(split.lists, split.leaks)
     beside = {mate.path: leak.part for leak in split.leaks for mate in leak.mates}
@@ -91,7 +91,7 @@ def _repaired(split: "Split") -> "Split":
 
 
 def _print(split: "Split") -> None:
-    from hubtune.data.crossing import KIND_WORDS
+    from hubtune.data.splits.leakage import KIND_WORDS
 
     kinds = [kind for kind in KIND_WORDS if kind in ("equal", "near") or kind in split.group_kinds]
     lines = [["list", "pictures", "leaks", *(KIND_WORDS[kind] for kind in kinds)]]

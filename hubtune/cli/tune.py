@@ -13,8 +13,8 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.study import Trial
-    from hubtune.tune import Found
+    from hubtune.tuning.search import Found
+    from hubtune.tuning.study import Trial
 
 
 class _Time(click.ParamType):
@@ -87,7 +87,7 @@ def command(
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import watching
-    from hubtune.tune import tune
+    from hubtune.tuning.search import tune
 
     with watching() as observer:
         found = tune(
@@ -113,8 +113,8 @@ def _on_lists(source: str, overrides: list[str]) -> "Recipe":
     """The recipe for a source, on the lists that it has, or that are made for this search."""
     from hubtune.cli.chosen import on_lists, on_new_lists, recipe_for_source, say_chosen
     from hubtune.cli.lists import lists_of
-    from hubtune.data.lists import TRAIN_LIST
-    from hubtune.train.run_folder import LISTS, RECIPE_FILE, is_run
+    from hubtune.data.list_files import TRAIN_LIST
+    from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
 
     if is_run(Path(source)):
         raise UsageError(f"{source} is a run: name its recipe, {Path(source) / RECIPE_FILE}")
@@ -129,7 +129,7 @@ def _on_lists(source: str, overrides: list[str]) -> "Recipe":
 
 
 def _print(found: "Found") -> None:
-    from hubtune.choices import rate_in_words
+    from hubtune.tuning.search_space import rate_in_words
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
     for rank, trial in enumerate(found.trials, 1):

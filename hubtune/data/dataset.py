@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from hubtune.data.lists import (
+from hubtune.data.list_files import (
     LABEL_LIST,
     PADDLECLAS_VALIDATE_LIST,
     TEST_LIST,

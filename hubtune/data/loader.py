@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
-from hubtune.data.image import PictureError
+from hubtune.data.images.decode import PictureError
 from hubtune.errors import MachineError
 
 STALL_SECONDS = 120.0

@@ -12,16 +12,16 @@ from pathlib import Path
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.features.program import Part, save_program
-from hubtune.hub.foreign_code import in_short
-from hubtune.model import Model
+from hubtune.hub.user_code import in_short
+from hubtune.inference.model import Model
+from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
 
 # Source files of hubtune that go into the folder → their names there. They import each other only.
 _SOURCES = {
     "hubtune.export.paddlehub_template": "module",
-    "hubtune.data.preprocessing": "preprocessing",
-    "hubtune.data.image": "image",
+    "hubtune.data.images.preprocessing": "preprocessing",
+    "hubtune.data.images.decode": "image",
     "hubtune.errors": "errors",
 }
 

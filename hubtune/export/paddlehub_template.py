@@ -16,8 +16,8 @@ from paddlehub.module.module import moduleinfo
 from paddlehub.utils.log import logger
 from PIL import Image
 
-from hubtune.data.image import PictureError
-from hubtune.data.preprocessing import Preprocessing, look
+from hubtune.data.images.decode import PictureError
+from hubtune.data.images.preprocessing import Preprocessing, look
 
 Picture = str | Path | np.ndarray | None
 

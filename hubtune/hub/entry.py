@@ -4,7 +4,7 @@ from typing import Any
 
 import paddle
 
-from hubtune.data.preprocessing import WHOLE_STEP, Preprocessing
+from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.errors import UsageError
 from hubtune.hub.module import Module
 from hubtune.models.backbone import Backbone

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import paddle
 
-from hubtune.files import sha256_of
 from hubtune.hub.registry import resolve
-from hubtune.hub.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.hub.weights import resolve as resolve_weights
 from hubtune.log import logger
 from hubtune.models.backbone import Tensors, features, head_keys
+from hubtune.storage.atomic import sha256_of
+from hubtune.storage.safe_load import read_weights
 
 
 class Module:

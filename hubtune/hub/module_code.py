@@ -16,7 +16,7 @@ import paddle
 
 from hubtune.errors import ModelError
 from hubtune.hub import paddlehub_module
-from hubtune.hub.foreign_code import run, told
+from hubtune.hub.user_code import run, told
 from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
 
 CODE_FILE = "module.py"

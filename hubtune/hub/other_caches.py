@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hubtune.hub import cache
+from hubtune.hub import weights_cache
 
 
 def downloaded(url: str) -> Iterator[Path]:
@@ -28,7 +28,7 @@ def of_paddlehub_module(name: str) -> Iterator[Path]:
 
 def record_of(file: Path) -> Path:
     """Return where hubtune records the sum of a file in another program's cache."""
-    return cache.record_of(cache.cached(file.absolute().as_uri()))
+    return weights_cache.record_of(weights_cache.cached(file.absolute().as_uri()))
 
 
 def _in_home(*parts: str) -> Path | None:

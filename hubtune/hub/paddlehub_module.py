@@ -20,10 +20,10 @@ import paddle
 from paddle import nn
 from paddle.utils import unique_name
 
-from hubtune.data.lists import LABEL_LIST, distinct_names
-from hubtune.data.preprocessing import Preprocessing
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.list_files import LABEL_LIST, distinct_names
 from hubtune.errors import MachineError, ModelError
-from hubtune.hub.foreign_code import in_short, run, told
+from hubtune.hub.user_code import in_short, run, told
 from hubtune.models.backbone import Backbone, Stage
 
 _INSTALL = 'pip install "hubtune[paddlehub]"'

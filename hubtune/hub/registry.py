@@ -10,16 +10,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from hubtune.data.preprocessing import Preprocessing
+from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
-from hubtune.files import sha256_of
 from hubtune.hub import paddlehub_module
+from hubtune.hub.identify import recognise
 from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
-from hubtune.hub.recognise import recognise
-from hubtune.hub.safe_load import read_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, find, known, nearest_name, with_own_weights
-from hubtune.recipe.strict_yaml import read_yaml
+from hubtune.storage.atomic import sha256_of
+from hubtune.storage.safe_load import read_weights
+from hubtune.storage.yaml_reader import read_yaml
 
 MODULE_FILE = "module.yaml"
 MODEL_FILE = "model.json"

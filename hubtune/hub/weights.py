@@ -11,14 +11,14 @@ import paddle
 from paddle import nn
 
 from hubtune.errors import ModelError, suggest
-from hubtune.hub import cache, other_caches
-from hubtune.hub.cache import PASS_A_FILE
-from hubtune.hub.download import Progress
-from hubtune.hub.recognise import classes_of
-from hubtune.hub.safe_load import read_weights
+from hubtune.hub import other_caches, weights_cache
+from hubtune.hub.identify import classes_of
+from hubtune.hub.weights_cache import PASS_A_FILE
 from hubtune.log import logger
 from hubtune.models.backbone import IMAGENET_CLASSES, PublishedWeights, Tensors
 from hubtune.models.catalog import Pretrained
+from hubtune.storage.download import Progress
+from hubtune.storage.safe_load import read_weights
 
 _LISTED = 10
 
@@ -40,14 +40,14 @@ def resolve(weights: str | Path, pretrained: Pretrained, *, progress: Progress |
         MachineError: the official weights cannot be fetched or kept.
     """
     if weights == "official":
-        own = cache.cached(_published(pretrained).url)
+        own = weights_cache.cached(_published(pretrained).url)
         if damage(pretrained, own) is None:
             return own
         elsewhere = _elsewhere(pretrained)
         if elsewhere is not None:
             logger.info("Using %s, which another program has downloaded.", elsewhere)
             return elsewhere
-        return cache.fetch(_published(pretrained).url, _known(pretrained), progress=progress)
+        return weights_cache.fetch(_published(pretrained).url, _known(pretrained), progress=progress)
     path = Path(expanduser(weights))  # noqa: PTH111  # raises for no unknown user
     if path.is_dir():
         raise ModelError(
@@ -74,10 +74,10 @@ def pull(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """
     file = resolve("official", pretrained, progress=progress)
     url, known = _published(pretrained).url, _known(pretrained)
-    if file == cache.cached(url):
+    if file == weights_cache.cached(url):
         return file
     if known.summed and file not in other_caches.downloaded(url):
-        return cache.fetch(url, known, progress=progress)  # PaddleHub's form has another sum
+        return weights_cache.fetch(url, known, progress=progress)  # PaddleHub's form has another sum
     return adopt(file, pretrained)
 
 
@@ -96,19 +96,19 @@ def adopt(file: Path, pretrained: Pretrained) -> Path:
             f"{file} cannot be the official weights of {pretrained.name} ({published.url}): it {reason}. "
             f"Where that is meant, {PASS_A_FILE}"
         )
-    record = cache.record_of(cache.cached(published.url))
-    other = cache.known_from(record, known).difference(file)
+    record = weights_cache.record_of(weights_cache.cached(published.url))
+    other = weights_cache.known_from(record, known).difference(file)
     if other is not None:
         raise ModelError(
             f"{file} is not the file that {pretrained.name} was first used with: it {other}. To accept it "
             f"all the same, forget the other one by `hubtune hub prune {pretrained.name}`"
         )
-    return cache.put(file, published.url)
+    return weights_cache.put(file, published.url)
 
 
 def kept(pretrained: Pretrained) -> Path | None:
     """Return where official weights lie on this machine, without checking them; ``None`` for nowhere."""
-    own = cache.cached(_published(pretrained).url)
+    own = weights_cache.cached(_published(pretrained).url)
     if own.is_file():
         return own
     return next(_candidates(pretrained), None)
@@ -118,16 +118,16 @@ def damage(pretrained: Pretrained, file: Path) -> str | None:
     """Return in words what is wrong with a file in a cache; ``None`` where it can be used."""
     known = _known(pretrained)
     url = _published(pretrained).url
-    own = cache.cached(url)
+    own = weights_cache.cached(url)
     try:
         if file == own:
-            return cache.damage(file, known)
+            return weights_cache.damage(file, known)
         if file not in other_caches.downloaded(url):
             # PaddleHub has its own form of the file, to which the sums of the published one do not apply.
             known = replace(known, sha256=None, md5=None)
         elif not known.summed:
-            known = cache.known_from(cache.record_of(own), known)
-        return cache.damage(file, known, other_caches.record_of(file))
+            known = weights_cache.known_from(weights_cache.record_of(own), known)
+        return weights_cache.damage(file, known, other_caches.record_of(file))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -141,9 +141,9 @@ def _published(pretrained: Pretrained) -> PublishedWeights:
     return pretrained.weights
 
 
-def _known(pretrained: Pretrained) -> cache.Known:
+def _known(pretrained: Pretrained) -> weights_cache.Known:
     published = _published(pretrained)
-    return cache.Known(published.sha256, published.md5, misfit=partial(_misfit, pretrained))
+    return weights_cache.Known(published.sha256, published.md5, misfit=partial(_misfit, pretrained))
 
 
 def _misfit(pretrained: Pretrained, file: Path) -> str | None:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from hubtune.errors import ModelError, suggest
 from hubtune.models import (
     alexnet,
-    book,
     convnext,
     googlenet,
     inception_v4,
     mobilenet_v1,
     mobilenet_v2,
     mobilenet_v3,
+    paddle_book,
     paddle_vision,
     pp_hgnet_v2,
     pp_lcnet,
@@ -47,7 +47,7 @@ _FAMILIES = (
     swin.BACKBONES,
     vit.BACKBONES,
     smallnet.BACKBONES,
-    book.BACKBONES,
+    paddle_book.BACKBONES,
     paddle_vision.BACKBONES,
 )
 
@@ -109,14 +109,14 @@ def nearest_name(name: str, others: Iterable[str] = ()) -> str:
         name: the name.
         others: names besides :data:`BY_NAME`.
     """
-    return book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
+    return paddle_book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
 
 
 def known(name: str) -> Pretrained | None:
     """Return what a hub name or alias means; ``None`` if there is none."""
     if name in BY_NAME:
         return BY_NAME[name]
-    backbone = book.of_depth(name)
+    backbone = paddle_book.of_depth(name)
     return None if backbone is None else with_own_weights(backbone)
 
 

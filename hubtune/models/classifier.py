@@ -7,9 +7,9 @@ import paddle
 from paddle import nn
 
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
-from hubtune.models.channels import adapt_first_layer
+from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
-from hubtune.randomness import generator
+from hubtune.rng import generator
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 
@@ -110,7 +110,7 @@ class Classifier(nn.Layer):
 
         Args:
             channels: 1, 3 or 4.
-            grey_in_colours: as for :func:`hubtune.models.channels.adapt_first_layer`.
+            grey_in_colours: as for :func:`hubtune.models.input_channels.adapt_first_layer`.
 
         Raises:
             ModelError: its first layer is none that can be adapted.

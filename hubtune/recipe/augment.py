@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, field_validator
 
 from hubtune.errors import suggest
-from hubtune.recipe.settings import Settings
+from hubtune.recipe.base import Settings
 
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},

@@ -7,12 +7,12 @@ from typing import Any
 import yaml
 
 from hubtune.errors import RecipeError, suggest
-from hubtune.recipe.check import check
-from hubtune.recipe.draft import Draft, Spot
+from hubtune.recipe.document import Draft, Spot
 from hubtune.recipe.overrides import apply_overrides
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strict_yaml import MAX_BYTES, parse_yaml, plain_value, read_text
-from hubtune.recipe.wording import escaped, found
+from hubtune.recipe.validate import check
+from hubtune.storage.yaml_reader import MAX_BYTES, parse_yaml, plain_value, read_text
+from hubtune.text import escaped, found
 
 _NAMES_SHOWN = 5
 _SUFFIXES = (".yaml", ".yml")

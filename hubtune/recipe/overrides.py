@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from hubtune.recipe.draft import Draft, Found, Spot
-from hubtune.recipe.fields import all_keys_of, sections_in
+from hubtune.recipe.document import Draft, Found, Spot
+from hubtune.recipe.introspect import all_keys_of, sections_in
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strict_yaml import MAX_DEPTH, parse_yaml, plain_value
-from hubtune.recipe.wording import short
+from hubtune.storage.yaml_reader import MAX_DEPTH, parse_yaml, plain_value
+from hubtune.text import short
 
 
 def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:

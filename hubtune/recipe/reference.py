@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, get_origin
 
-from hubtune.recipe.fields import choices, keys_of, sections_in, tag_of, wanted
+from hubtune.recipe.base import Settings
+from hubtune.recipe.introspect import choices, keys_of, sections_in, tag_of, wanted
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.settings import Settings
 
 BEGIN = "<!-- keys: begin -->"
 END = "<!-- keys: end -->"

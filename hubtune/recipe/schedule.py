@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from hubtune.recipe.settings import Settings
+from hubtune.recipe.base import Settings
 
 Warmup = Annotated[float, Field(ge=0, lt=1)] | Annotated[int, Field(ge=0)]
 

@@ -21,9 +21,9 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
 from hubtune.recipe.augment import Augment, AugmentSettings, long_augment
+from hubtune.recipe.base import Settings
 from hubtune.recipe.schedule import AnySchedule, AutoSchedule, named
-from hubtune.recipe.settings import Settings
-from hubtune.recipe.strategy import (
+from hubtune.recipe.strategies import (
     DefaultFinetuneStrategy,
     GradientStrategy,
     ScratchStrategy,

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from hubtune.recipe.base import Settings
 from hubtune.recipe.schedule import named
-from hubtune.recipe.settings import Settings
 
 OptimizerName = Literal["adam", "adamw", "momentum", "sgd", "lamb", "lars"]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from hubtune.data.image import PictureError, decode
+from hubtune.data.images.decode import PictureError, decode
 from hubtune.errors import MachineError
-from hubtune.model import Prediction
+from hubtune.inference.model import Prediction
 from hubtune.report.pictures import MOST_CELLS, Cell, contact_sheet, label_picture
 
 CONTACT_SHEET = "contact_sheet.png"

@@ -10,10 +10,10 @@ from importlib.resources import files
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from PIL import Image
 
-from hubtune.data.findings import Finding, Item
-from hubtune.data.image import PictureError, check_pixels
-from hubtune.data.scan import Scan
-from hubtune.recipe.wording import escaped
+from hubtune.data.audit.issues import Finding, Item
+from hubtune.data.images.decode import PictureError, check_pixels
+from hubtune.data.scan.scanner import Scan
+from hubtune.text import escaped
 
 MOST_SHOWN = 60
 """A section shows no more files than these, and says how many more there are."""

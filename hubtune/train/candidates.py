@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from hubtune.sealed import damage, seal
-from hubtune.train.averages import mean_of_states
+from hubtune.storage.checked_folder import damage, seal
+from hubtune.train.averaging import mean_of_states
 
 _MODEL, _FIGURE = "model.safetensors", "figure.json"
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.lists import Example
-from hubtune.files import replacing, sha256_of
+from hubtune.data.list_files import Example
 from hubtune.log import logger
-from hubtune.recipe.wording import escaped
+from hubtune.storage.atomic import replacing, sha256_of
+from hubtune.text import escaped
 from hubtune.train.skipped import in_rows
 
 RECORD = ".pictures.npy"

@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save
 from hubtune.errors import ModelError
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
-from hubtune.sealed import damage, open_sealed, seal
-from hubtune.train.averages import MovingAverage
-from hubtune.train.update import Precision, Update
+from hubtune.storage.checked_folder import damage, open_sealed, seal
+from hubtune.train.averaging import MovingAverage
+from hubtune.train.optimizer import Precision, Update
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"

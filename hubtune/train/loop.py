@@ -13,17 +13,17 @@ import paddle
 
 from hubtune.data.loader import Batch
 from hubtune.errors import NumericError, StoppedError
-from hubtune.evaluate import Metrics
+from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger
 from hubtune.models.classifier import Classifier, run_by_shape
-from hubtune.randomness import seed_of
-from hubtune.train.averages import MovingAverage
+from hubtune.rng import seed_of
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.folder import RunFolder
+from hubtune.runs.signals import Stop, StopRequested
+from hubtune.train.averaging import MovingAverage
 from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.interrupt import Stop, StopRequested
 from hubtune.train.loss import Loss
-from hubtune.train.observer import Observer
-from hubtune.train.run_folder import RunFolder
-from hubtune.train.update import Update
+from hubtune.train.optimizer import Update
 
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 _MUCH_WAITING = 0.2  # share of the time above which something should be done

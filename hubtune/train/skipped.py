@@ -5,15 +5,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hubtune.data.image import PictureError, check_ends
-from hubtune.data.lists import Example
+from hubtune.data.images.decode import PictureError, check_ends
+from hubtune.data.list_files import Example
 from hubtune.data.loader import load_batches
-from hubtune.data.split_files import read_unreadable
+from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig, parse_share
-from hubtune.recipe.wording import escaped
-from hubtune.train.run_folder import LISTS, RunFolder
+from hubtune.runs.folder import LISTS, RunFolder
+from hubtune.text import escaped
 
 UNLISTED = "no list"
 """Where ``skipped.csv`` would have the list of a picture that was bad before there were lists."""

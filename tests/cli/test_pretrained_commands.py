@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import hubtune
-from hubtune.data.image import decode
-from hubtune.evaluate import measure
+from hubtune.data.images.decode import decode
+from hubtune.evaluation.metrics import measure
 from hubtune.hub.registry import imagenet_classes
 
 PHOTOS = {"cat_720p.jpg": 285, "hot_dog.jpg": 934, "parrot.jpg": 88}

@@ -15,7 +15,7 @@ from hubtune.cli.progress import (
     counting_bar,
     working_bar,
 )
-from hubtune.evaluate import Metrics
+from hubtune.evaluation.metrics import Metrics
 
 
 def _terminal(width=80, encoding="utf-8"):

@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.data.dataset import BaseCVDataset, ListDataset
-from hubtune.data.lists import Example
+from hubtune.data.list_files import Example
 from hubtune.errors import DataError
 
 

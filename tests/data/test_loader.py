@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hubtune.data import loader
-from hubtune.data.image import PictureError
+from hubtune.data.images.decode import PictureError
 from hubtune.data.loader import load_batches
 from hubtune.errors import MachineError
 

@@ -10,9 +10,9 @@ from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
-from hubtune.files import sha256_of
 from hubtune.hub.module_code import backbone_in
-from hubtune.hub.skeleton import write_skeleton
+from hubtune.hub.new_module import write_skeleton
+from hubtune.storage.atomic import sha256_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save
 
 from hubtune.errors import MachineError
-from hubtune.hub import cache
+from hubtune.hub import weights_cache
 from hubtune.hub.module import Module
 from hubtune.hub.weights import kept, pull, resolve
 from hubtune.models.backbone import PublishedWeights
@@ -77,14 +77,14 @@ def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixt
 
 def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
     other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
-    own = put(cache.cached(URL), weights())
+    own = put(weights_cache.cached(URL), weights())
     assert resolve("official", SHUFFLENET) == own
     own.write_bytes(b"damaged")
     assert resolve("official", SHUFFLENET) == other
 
 
 def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
-    own = put(cache.cached(URL), weights())
+    own = put(weights_cache.cached(URL), weights())
     assert resolve("official", SHUFFLENET) == own
     own.unlink()
     put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
@@ -94,9 +94,9 @@ def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
 
 def test_pull_brings_a_copy_into_hubtunes_own_cache() -> None:
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
-    assert pull(SHUFFLENET) == cache.cached(URL)
+    assert pull(SHUFFLENET) == weights_cache.cached(URL)
     file.unlink()
-    assert resolve("official", SHUFFLENET) == cache.cached(URL)
+    assert resolve("official", SHUFFLENET) == weights_cache.cached(URL)
 
 
 def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
@@ -106,7 +106,7 @@ def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
     file = put(tmp_path / "modules" / SHUFFLENET.name / "model.pdparams", weights())
     assert resolve("official", with_sums(sha256="0" * 64)) == file  # the sum is of another form of the file
     other = replace(SHUFFLENET, backbone=find("smallnet").backbone)
-    cache.record_of(cache.cached(file.as_uri())).unlink()
+    weights_cache.record_of(weights_cache.cached(file.as_uri())).unlink()
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
         resolve("official", other)
     assert "does not hold the tensors of smallnet: left alone" in caplog.text

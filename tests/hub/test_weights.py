@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hubtune.errors import ModelError
-from hubtune.hub import cache
+from hubtune.hub import weights_cache
 
 paddle = pytest.importorskip("paddle")
 
@@ -113,11 +113,11 @@ def test_no_weights_at_all_are_refused() -> None:
 def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(url: str, known: cache.Known, *, progress: object) -> Path:
+    def fetch(url: str, known: weights_cache.Known, *, progress: object) -> Path:
         calls.append((url, known.sha256, known.md5))
         return Path("x")
 
-    monkeypatch.setattr(cache, "fetch", fetch)
+    monkeypatch.setattr(weights_cache, "fetch", fetch)
     published = PublishedWeights("https://example.com/w.pdparams", sha256="a", md5="b")
     assert resolve("official", replace(RESNET50, weights=published)) == Path("x")
     assert calls == [("https://example.com/w.pdparams", "a", "b")]

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from hubtune.errors import MachineError
-from hubtune.model import Prediction
+from hubtune.inference.model import Prediction
 from hubtune.report.saved import save_predictions
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.findings import Finding, Item
-from hubtune.data.scan import Scan
+from hubtune.data.audit.issues import Finding, Item
+from hubtune.data.scan.scanner import Scan
 from hubtune.report.scan_page import MOST_SHOWN, scan_page
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil/ onerror=x>'

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import hubtune
-from hubtune.data.lists import Example
+from hubtune.data.list_files import Example
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.signals import StopRequested
 from hubtune.train.changed import CHANGED_FILE, RECORD, Changed
-from hubtune.train.interrupt import StopRequested
-from hubtune.train.observer import Observer
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ class Meddling(Observer):
 def test_files_that_change_between_epochs_are_named_and_never_replaced(
     tmp_path, draw_photos, run_here, monkeypatch
 ):
-    monkeypatch.setattr("hubtune.data.decoded.spare_memory", lambda: 0)  # each epoch reads the files
+    monkeypatch.setattr("hubtune.data.ram_cache.spare_memory", lambda: 0)  # each epoch reads the files
     pics = draw_photos(tmp_path / "pics", {"a": 10, "b": 10}, size=24)
     assert run_here("split", pics, "--val", 2).returncode == 0
     dataset = hubtune.ListDataset(tmp_path)

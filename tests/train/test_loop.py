@@ -5,20 +5,20 @@ import paddle
 import pytest
 
 from hubtune.data.loader import Batch
-from hubtune.evaluate import Metrics
+from hubtune.evaluation.metrics import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.training import LossSettings
-from hubtune.strategies.groups import Named
-from hubtune.strategies.method import method_of
+from hubtune.runs.callbacks import Observer
+from hubtune.runs.folder import RunFolder
+from hubtune.runs.signals import Stop
 from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.interrupt import Stop
 from hubtune.train.loop import Plan, fit
 from hubtune.train.loss import Loss, one_hot
-from hubtune.train.observer import Observer
-from hubtune.train.run_folder import RunFolder
-from hubtune.train.update import Update
+from hubtune.train.optimizer import Update
+from hubtune.train.plan import method_of
+from hubtune.train.rules import Named
 
 
 def _plan(**options):

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from hubtune.data.image import PictureError
-from hubtune.data.lists import Example
+from hubtune.data.images.decode import PictureError
+from hubtune.data.list_files import Example
 from hubtune.errors import DataError
 from hubtune.train import skipped
 from hubtune.train.skipped import Skipped

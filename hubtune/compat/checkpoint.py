@@ -1,0 +1,285 @@
+"""Checkpoints of PaddleClas and PaddleHub 2.x → model folders with the same classes and scores.
+
+Of a checkpoint only the weights are read, by hubtune's own reader, which runs nothing; the optimizer states
+and the pickled figures that lie beside them are never opened.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.list_files import distinct_names, read_repeated_labels
+from hubtune.errors import ModelError, UsageError
+from hubtune.hub.identify import classes_of, recognise
+from hubtune.hub.registry import preprocessing_of
+from hubtune.hub.weights import load_into
+from hubtune.inference.model import Model
+from hubtune.inference.model_folder import ModelCard, write_model
+from hubtune.models.backbone import Backbone, Stage, Tensors, head_keys
+from hubtune.models.catalog import BY_NAME, find
+from hubtune.models.classifier import Classifier
+from hubtune.models.layers import pooled
+from hubtune.rng import generator
+from hubtune.storage.checked_folder import find as find_sealed
+from hubtune.storage.safe_load import read_weights
+
+_WEIGHTS_FILES = ("best_model.pdparams", "best_model/model.pdparams", "model.pdparams")
+_LABEL_FILES = "*label*.txt"
+_STUDENT = "Student."
+_USUAL = "resnet50_vd_imagenet_ssld"  # of PaddleHub's modules that can still be trained, the one hubtune has
+
+# A power of two, so that it divides out exactly; large, so that the bias takes no digits from the weights.
+_PROBE = 1024.0
+_TOLERANCE = 1e-5
+
+StrPath = str | os.PathLike[str]
+
+
+def import_paddleclas(
+    checkpoint: StrPath,
+    folder: StrPath,
+    *,
+    architecture: str | None = None,
+    labels: StrPath | None = None,
+    config: StrPath | None = None,
+) -> Model:
+    """Turn a PaddleClas checkpoint into a model folder.
+
+    What is not given is taken from the configuration, else from what lies around the checkpoint: the
+    architecture from the folder's name (``output/<Arch>/``) or the tensors, the label list from the only file
+    called ``*label*.txt`` beside the checkpoint. Without a configuration, pictures are prepared as PaddleClas
+    does by default for the architecture.
+
+    Args:
+        checkpoint: ``best_model.pdparams``, or its folder.
+        folder: the model folder to write; must not be there, or be empty.
+        architecture: a hub name or PaddleClas's class name.
+        labels: class names, ``0 daisy`` or one name a line.
+        config: the configuration that the checkpoint was trained with (``.yaml``).
+
+    Returns:
+        The model, as :func:`hubtune.load_model` gives it.
+
+    Raises:
+        UsageError: if the folder is not empty, or the configuration cannot be read.
+        DataError: if the label list cannot be read.
+        ModelError: if the checkpoint, its labels or its architecture are not there or do not fit together, or
+            scores would not be preserved.
+        MachineError: if the folder cannot be written.
+
+    Example:
+        >>> model = import_paddleclas("output/PPLCNet_x1_0", "models/flowers", config="flowers.yaml")
+    """
+    said = PaddleClasConfig(None, None, None) if config is None else read_config(Path(config))
+    target = _empty(Path(folder))
+    file = _weights_file(Path(checkpoint))
+    tensors = _student(read_weights(file))
+    backbone = _backbone(file, tensors, architecture or said.architecture)
+    names = distinct_names(read_repeated_labels(_labels_file(file, labels, said.labels_file)))
+    # PaddleClas resizes with OpenCV, but for the networks that were trained with Pillow's bicubic.
+    usual = preprocessing_of(backbone)
+    usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
+    return _write(target, file, backbone, tensors, names, said.preprocessing or usual, "paddleclas")
+
+
+def import_paddlehub(
+    checkpoint: StrPath,
+    folder: StrPath,
+    *,
+    architecture: str | None = None,
+    labels: StrPath | None = None,
+) -> Model:
+    """Turn a PaddleHub 2.x checkpoint into a model folder.
+
+    Pictures are prepared as by PaddleHub's image classifiers: resized to 256 × 256 whatever their shape, and
+    cut to the centre of 224 × 224.
+
+    Args:
+        checkpoint: ``best_model/model.pdparams``, or its folder, or the trainer's ``checkpoint_dir``.
+        folder: the model folder to write; must not be there, or be empty.
+        architecture: name of the PaddleHub module that was fine-tuned; default: as the tensors show.
+        labels: class names, one a line, in the order of the module's ``label_list``; default: the only file
+            called ``*label*.txt`` beside the checkpoint.
+
+    Returns:
+        The model, as :func:`hubtune.load_model` gives it.
+
+    Raises:
+        UsageError: if the folder is not empty.
+        DataError: if the label list cannot be read.
+        ModelError: if the checkpoint, its labels or its architecture are not there or do not fit together, or
+            scores would not be preserved.
+        MachineError: if the folder cannot be written.
+
+    Example:
+        >>> model = import_paddlehub("img_classification_ckpt", "models/flowers", labels="label_list.txt")
+    """
+    target = _empty(Path(folder))
+    file = _weights_file(Path(checkpoint))
+    tensors = read_weights(file)
+    # ResNet50_vc has tensors of the same names and shapes, but PaddleHub never had it.
+    if architecture is None and classes_of(find(_USUAL).backbone, tensors) is not None:
+        architecture = _USUAL
+    backbone = _backbone(file, tensors, architecture)
+    names = distinct_names(read_repeated_labels(_labels_file(file, labels, None)))
+    preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)
+    return _write(target, file, backbone, tensors, names, preprocessing, "paddlehub")
+
+
+def _write(
+    folder: Path,
+    file: Path,
+    backbone: Backbone,
+    tensors: Tensors,
+    labels: list[str],
+    preprocessing: Preprocessing,
+    program: str,
+) -> Model:
+    classifier = _classifier(backbone, tensors, len(labels), file)
+    card = ModelCard(
+        architecture=backbone.name,
+        labels=labels,
+        preprocessing=preprocessing,
+        module=backbone.name,
+        module_sha256=None,
+        strategy=f"imported from {program}",
+        step=0,
+        metrics={},
+    )
+    write_model(folder, classifier, card)
+    return Model(classifier, card)
+
+
+def _empty(folder: Path) -> Path:
+    there = find_sealed(folder)
+    if there.exists() and not (there.is_dir() and not any(there.iterdir())):
+        raise UsageError(f"{folder} is there already: name a folder that is not, or an empty one")
+    return folder
+
+
+def _weights_file(path: Path) -> Path:
+    if path.is_file():
+        return path
+    # PaddleClas itself names a checkpoint without its suffix.
+    bare = path.parent / f"{path.name}.pdparams"
+    for candidate in [path / name for name in _WEIGHTS_FILES] if path.is_dir() else [bare]:
+        if candidate.is_file():
+            return candidate
+    inside = f" ({', '.join(_WEIGHTS_FILES)})" if path.is_dir() else ""
+    raise ModelError(f"There is no checkpoint {path}{inside}: name a .pdparams file, or the folder with it")
+
+
+def _student(tensors: Tensors) -> Tensors:
+    """Of a distillation, which holds both networks, the one that was taught."""
+    taught = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
+    return taught or tensors
+
+
+def _backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
+    """The architecture by its name, else by the folder's as PaddleClas calls it, else by the tensors."""
+    if name is None:
+        name = next((folder.name for folder in _around(file) if folder.name in BY_NAME), None)
+    if name is not None:
+        return find(name).backbone
+    try:
+        return recognise(file, tensors).backbone
+    except ModelError as error:
+        raise ModelError(f"Give the architecture by --architecture NAME. {error}") from error
+
+
+def _labels_file(file: Path, given: StrPath | None, configured: Path | None) -> Path:
+    if given is not None:
+        return Path(given)
+    if configured is not None and configured.is_file():
+        return configured
+    for folder in _around(file):
+        beside = sorted(folder.glob(_LABEL_FILES))
+        if len(beside) > 1:
+            listed = ", ".join(other.name for other in beside)
+            raise ModelError(f"{folder} has several label files ({listed}): say which by --labels FILE")
+        if beside:
+            return beside[0]
+    missing = f", and {configured} of its configuration is not there" if configured else ""
+    raise ModelError(
+        f"There is no label file ({_LABEL_FILES}) beside {file}{missing}: give the class names, in the order "
+        "of training, by --labels FILE"
+    )
+
+
+def _around(file: Path) -> list[Path]:
+    """The folder of a checkpoint, and the one around it where it is in a folder ``best_model``."""
+    folder = file.absolute().parent
+    return [folder, folder.parent] if folder.name == "best_model" else [folder]
+
+
+@paddle.no_grad()
+def _classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Path) -> Classifier:
+    """Build the network that gives the same logits as the checkpoint's."""
+    if backbone.translate is not None:
+        tensors = backbone.translate(tensors)
+    network = backbone.build(num_classes=num_classes)
+    network.eval()
+    stages = backbone.stages(network)
+    outputs = _outputs(network, tensors, head_keys(network, stages), num_classes)
+    if outputs != num_classes:
+        raise ModelError(
+            f"{file} scores {outputs:,} classes, but the label list names {num_classes:,}: give the list "
+            "that it was trained with by --labels FILE"
+        )
+    load_into(network, tensors, head=frozenset(), source=str(file))
+    classifier = Classifier(backbone, num_classes)
+    classifier.eval()
+    classifier.load_trunk(network)
+    example = paddle.zeros([1, 3, backbone.input_size, backbone.input_size])
+    for stage in stages[:-1]:
+        example = stage.forward(example)
+    linear = classifier.head[0]
+    if not _copy_head(stages[-1], linear, example.shape[1:]):
+        raise ModelError(
+            f"The head of {backbone.name} is more than a linear layer on the pooled features, so its scores "
+            "cannot be preserved: fine-tune it anew"
+        )
+    return classifier
+
+
+def _outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], num_classes: int) -> int:
+    """The number that a checkpoint's head has where the network's has ``num_classes``; this if in doubt."""
+    state = network.state_dict()
+    numbers = {
+        theirs
+        for key in head & tensors.keys()
+        for ours, theirs in zip(state[key].shape, tensors[key].shape, strict=False)
+        if ours == num_classes
+    }
+    return numbers.pop() if len(numbers) == 1 else num_classes
+
+
+def _copy_head(head: Stage, linear: nn.Linear, shape: list[int]) -> bool:
+    """Give a layer on pooled features the values by which it does what a head does, if that is possible.
+
+    The head is asked, not looked into: what it answers to zeros is the bias, what it answers to each feature
+    alone is that feature's weights. So whatever it has around its linear layer, such as a dropout that scales
+    by a constant in prediction, becomes part of the weights.
+
+    Args:
+        head: the head, in evaluation mode.
+        linear: gets the values.
+        shape: of its input for one picture: ``[width]`` or ``[width, h, w]``.
+
+    Returns:
+        Whether the layer answers as the head does.
+    """
+    width, *area = shape
+    bias = head.forward(paddle.zeros([1, width, *(1 for _ in area)]))
+    single = _PROBE * paddle.eye(width).reshape([width, width, *(1 for _ in area)])
+    linear.weight.set_value((head.forward(single) - bias) / _PROBE)
+    linear.bias.set_value(bias[0])
+    features = paddle.to_tensor(generator("head of a checkpoint").standard_normal([8, *shape], np.float32))
+    expected = head.forward(features)
+    difference = (linear(pooled(features)) - expected).abs().max().item()
+    return bool(difference <= _TOLERANCE * max(1.0, expected.abs().max().item()))

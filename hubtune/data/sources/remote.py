@@ -1,0 +1,366 @@
+"""Where pictures may be that is not this machine: buckets through fsspec, and files on web servers.
+
+Credentials come from the environment, as each service's own tools find them, and from nowhere else.
+"""
+
+import hashlib
+import ipaddress
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from hubtune.errors import DataError, MachineError, UsageError, suggest
+from hubtune.storage.atomic import write_atomically
+from hubtune.storage.download import CONNECT_SECONDS, Lost, beside, is_web_address, receive, words
+
+Tell = Callable[[int, int | None], None]
+
+_PIECE = 2**23
+_SECRET_PARAMETER = re.compile(
+    r"(sig|signature|credential|token|secret|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
+)
+_SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
+_KEYS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (for another service than Amazon's, AWS_ENDPOINT_URL)",
+    "oss": "OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET",
+}
+
+
+@dataclass(frozen=True)
+class Object:
+    """A file at a source.
+
+    Attributes:
+        name: its path from the source's folder.
+        where: what the source knows it by.
+        size: bytes; ``None`` where that is not known before it is fetched.
+        token: what changes with its content: ETag, sum or time; ``None`` likewise.
+        small: whether it can only be a picture, and not an archive of them.
+    """
+
+    name: str
+    where: str
+    size: int | None = None
+    token: str | None = None
+    small: bool = True
+
+
+class _Missing(Lost):
+    """There is no such thing at a source."""
+
+
+class Remote(Protocol):
+    """A place that files are fetched from."""
+
+    def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
+        """List the files by name; and name the one that the address is of, if it is of one.
+
+        Args:
+            names: which files, from the folder of the one; ``None``: the one, or all of a folder.
+        """
+
+    def is_same(self, item: Object, token: str | None, path: Path) -> bool:
+        """Whether a file is still the one that was fetched with that token to that path.
+
+        Raises:
+            Lost: the source does not tell.
+        """
+
+    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
+        """Make a partial file whole, and check it; returns its token.
+
+        Raises:
+            Lost: it is not whole.
+        """
+
+
+def is_address(where: str) -> bool:
+    """Whether a text is an address rather than a path: ``scheme://…``; not ``C:\\…``."""
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", where) is not None
+
+
+def reach(address: str) -> Remote:
+    """Return what fetches from an address; nothing is asked of it yet.
+
+    Raises:
+        UsageError: the address cannot be one, or holds a password; the message does not repeat it then.
+        MachineError: an extra or an endpoint is missing.
+    """
+    scheme, _, rest = address.partition("://")
+    scheme = scheme.lower()
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if "::" in address:
+        raise UsageError("Addresses joined by :: are not read: write scheme://bucket/folder")
+    # A password that itself has a slash ends up beyond what looks like the host, behind a port that is none.
+    if re.search(r":(?!\d*$)", host) or ("@" in host and scheme in ("http", "https", "s3", "oss")):
+        raise UsageError(
+            f"The address {scheme}://… holds a password or a key, which would end up in files and logs: "
+            f"leave it away, and set {_KEYS.get(scheme, 'the variables that the service reads')}"
+        )
+    if scheme in ("http", "https"):
+        return _Web(address)
+    return _Bucket(address, scheme, rest)
+
+
+class _Web:
+    """A file on a web server; and, for a table there, the files that it names."""
+
+    def __init__(self, address: str) -> None:
+        if not is_web_address(address):
+            raise UsageError(f"{address!a} is no address: write https://host/path/pictures.zip")
+        parts = urlsplit(address)
+        secret = next((name for name, _ in parse_qsl(parts.query) if _SECRET_PARAMETER.search(name)), None)
+        if secret is not None:
+            raise UsageError(
+                f"The address at {parts.hostname} holds a key (the parameter {secret!a}), which would end up "
+                "in files and logs: fetch the file with a browser or curl, and give the file"
+            )
+        name = re.sub(r"[^\w.-]", "_", parts.path.rpartition("/")[2]).lstrip(".")
+        if not name:
+            raise UsageError(
+                f"{address} is a page or a folder, and web servers do not list files: give the address of an "
+                "archive or of a table"
+            )
+        self._address, self._name = address, name[-100:]
+        self._base = address[: address.index(parts.path)] + parts.path.rpartition("/")[0] + "/"
+
+    def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
+        found = {name: Object(name, self._base + quote(name)) for name in names or ()}
+        found[self._name] = Object(self._name, self._address, small=False)
+        return found, self._name
+
+    def is_same(self, item: Object, token: str | None, path: Path) -> bool:
+        # Not HEAD, which many servers refuse.
+        request = urllib.request.Request(item.where, headers={"User-Agent": "hubtune"})
+        try:
+            with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:
+                tag, date, size = (
+                    answer.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")
+                )
+        except urllib.error.HTTPError as error:
+            error.close()
+            gone = error.code in (404, 410)
+            raise Lost(f"the server answers {error.code} {error.reason}", final=gone) from error
+        except OSError as error:
+            raise Lost(words(getattr(error, "reason", error))) from error
+        now = tag if tag and not tag.startswith("W/") else date
+        if now and token:
+            return bool(now == token)
+        return bool(size == str(path.stat().st_size))
+
+    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
+        receive(item.where, part, tell, checked=False)
+        try:
+            validator = json.loads(beside(part, ".json").read_text(encoding="utf-8"))["validator"]
+        except (OSError, ValueError, KeyError):
+            return None
+        return str(validator) if validator else None
+
+
+class _Bucket:
+    """A file or a folder in anything that fsspec has."""
+
+    def __init__(self, address: str, scheme: str, rest: str) -> None:
+        if not rest.strip("/"):
+            raise UsageError(f"{address!a} is no address of pictures: write {scheme}://bucket/folder")
+        self._address, self._scheme = address, scheme
+        self._path = rest.rstrip("/")
+        self._system = _file_system(scheme)
+        self._sums = True  # whether ETags have been MD5 sums so far
+
+    def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
+        try:
+            info = self._ask("info", self._path)
+            is_file = info["type"] == "file" and not self._address.endswith("/")
+            if is_file:
+                folder, _, single = self._path.rpartition("/")
+                if names is None:
+                    return {single: self._object(single, info, small=False)}, single
+            else:
+                folder, single = self._path, None
+            found = self._ask("find", folder, detail=True)
+        except _Missing as error:
+            raise DataError(
+                f"There is nothing at {self._address}: check the names of the bucket and the folder"
+            ) from error
+        # A system may put its own form of the address before the names.
+        start = self._system._strip_protocol(f"{self._scheme}://{folder}").rstrip("/") + "/"
+        wanted = None if names is None else {*names, single}
+        objects = {}
+        for path, info in found.items():
+            name = path.removeprefix(start)
+            # A key with a slash at its end stands for a folder.
+            if info["type"] == "file" and not name.endswith("/") and (wanted is None or name in wanted):
+                objects[name] = self._object(name, info, small=name != single)
+        if not objects:
+            raise DataError(f"There is no file below {self._address}: check the name of the folder")
+        return objects, single
+
+    def is_same(self, item: Object, token: str | None, path: Path) -> bool:
+        return item.token == token and item.size == path.stat().st_size
+
+    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
+        assert item.size is not None
+        if self._receive(item, part, tell) is not None or not self._sums:
+            return item.token
+        # Damaged, or of another object than was listed; or the ETag is no sum, as of objects that the service
+        # encrypts: then a second fetch brings the same.
+        first = _md5_of(part)
+        part.unlink()
+        if self._receive(item, part, tell) is None:
+            if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
+                part.unlink()
+                raise Lost("it changes while it is being fetched")
+            self._sums = False
+        return item.token
+
+    def _receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
+        """Fetch what is missing; returns what checked it, ``None`` where the ETag looks like another sum."""
+        about = beside(part, ".json")
+        size = item.size or 0
+        try:
+            known = json.loads(about.read_text(encoding="utf-8")) == [item.token, size]
+            have = part.stat().st_size if known else 0
+        except (OSError, ValueError):
+            have = 0
+        if not 0 < have <= size:
+            have = 0
+            part.unlink(missing_ok=True)
+            if size > _PIECE:
+                write_atomically(about, json.dumps([item.token, size]))
+        with part.open("ab") as file:
+            while have < size:
+                piece = self._ask("cat_file", item.where, start=have, end=min(size, have + _PIECE))
+                if not piece or have + len(piece) > size:
+                    raise Lost(f"the source sent {len(piece):,} bytes of {size - have:,}")
+                file.write(piece)
+                have += len(piece)
+                if tell is not None:
+                    tell(have, size)
+            file.flush()
+            os.fsync(file.fileno())
+        tag = (item.token or "").strip('"').lower()
+        if re.fullmatch("[0-9a-f]{32}", tag):
+            return tag if _md5_of(part) == tag else None
+        if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
+            part.unlink()
+            raise Lost("it changed while it was being fetched")
+        return "size"
+
+    def _object(self, name: str, info: dict[str, Any], *, small: bool) -> Object:
+        return Object(name, info["name"], info["size"] or 0, _token(info), small)
+
+    def _ask(self, what: str, path: str, **options: Any) -> Any:
+        """Call the file system.
+
+        Raises:
+            Lost: it is not to be had.
+            MachineError: it may not be looked at.
+        """
+        try:
+            return getattr(self._system, what)(path, **options)
+        except FileNotFoundError as error:
+            raise _Missing("is no longer at the source", final=True) from error
+        except PermissionError as error:
+            reason = (
+                f"may not be read: set {_KEYS.get(self._scheme, 'the keys of the service')} to keys that may"
+            )
+            if what == "cat_file":
+                raise Lost(reason, final=True) from error
+            raise MachineError(f"{self._address} {reason}") from error
+        except Exception as error:  # each of fsspec's systems raises what its libraries raise
+            if type(error).__name__ == "NoCredentialsError" and not self._system.storage_options.get("anon"):
+                self._system = _file_system(self._scheme, anon=True)  # the bucket may be open to all
+                return self._ask(what, path, **options)
+            raise Lost(_without_secrets(words(error))) from error
+
+
+def _token(info: dict[str, Any]) -> str | None:
+    for key in (
+        "ETag",
+        "etag",
+        "md5Hash",
+        "content_md5",
+        "crc32c",
+        "LastModified",
+        "mtime",
+        "modified",
+        "created",
+    ):
+        if info.get(key):
+            return str(info[key])
+    return None
+
+
+def _file_system(scheme: str, **options: Any) -> Any:
+    try:
+        import fsspec
+    except ImportError as error:
+        raise _extra(scheme) from error
+    if scheme in ("s3", "oss"):
+        options["config_kwargs"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "retries": {"mode": "standard", "max_attempts": 2},
+        }
+    if scheme == "oss":
+        options |= _oss(options["config_kwargs"])
+    try:
+        return fsspec.filesystem(
+            "s3" if scheme == "oss" else scheme,
+            # Another call lists anew.
+            skip_instance_cache=True,
+            use_listings_cache=False,
+            **options,
+        )
+    except ImportError as error:
+        raise _extra(scheme, str(error)) from error
+    except ValueError as error:
+        near = suggest(scheme, fsspec.available_protocols())
+        raise UsageError(f"Addresses of the kind {scheme}:// are not known.{near}") from error
+    except Exception as error:  # as above
+        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(words(error))}") from error
+
+
+def _oss(config: dict[str, Any]) -> dict[str, Any]:
+    """How Alibaba's OSS is reached by way of S3: keys and endpoint as its own tools have them."""
+    endpoint = os.environ.get("OSS_ENDPOINT", "").strip()
+    if not endpoint:
+        raise MachineError(
+            "oss:// needs the endpoint of the bucket's region: set OSS_ENDPOINT, for example to "
+            "https://oss-cn-hangzhou.aliyuncs.com"
+        )
+    if "://" not in endpoint:
+        endpoint = f"https://{endpoint}"
+    try:
+        ipaddress.ip_address(urlsplit(endpoint).hostname or "")
+    except ValueError:
+        config["s3"] = {"addressing_style": "virtual"}  # OSS refuses the bucket as a part of the path
+    names = {"key": "OSS_ACCESS_KEY_ID", "secret": "OSS_ACCESS_KEY_SECRET", "token": "OSS_SESSION_TOKEN"}
+    given = {option: os.environ[name] for option, name in names.items() if os.environ.get(name)}
+    return {"endpoint_url": endpoint, **given}
+
+
+def _extra(scheme: str, reason: str = "") -> MachineError:
+    said = f" ({reason})" if reason and scheme not in ("s3", "oss") else ""
+    return MachineError(f'{scheme}:// needs more packages{said}: pip install "hubtune[remote]"')
+
+
+def _without_secrets(text: str) -> str:
+    """A library's message, short, without what the environment keeps secret."""
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_VARIABLE.search(name):
+            text = text.replace(value, "…")
+    text = re.sub(r"\s+", " ", text)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+def _md5_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,297 @@
+"""Tables of pictures: CSV or TSV with a path and a label a row, and perhaps a group and the list it is in."""
+
+import csv
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from hubtune.data.listing import LeftOut, Listed, Listing
+from hubtune.data.scan.scanner import counted, name_key, some
+from hubtune.errors import DataError, suggest
+
+TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
+
+PART_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "validate",
+    "valid": "validate",
+    "validate": "validate",
+    "validation": "validate",
+    "dev": "validate",
+    "test": "test",
+    "testing": "test",
+}
+"""What people call the lists, in folders and tables, in small letters."""
+
+# The first name of a column is hubtune's own; where a table has it, the others mean something else.
+_COLUMNS = {
+    "path": ("path", "filename", "file_name", "file", "filepath", "file_path", "image", "image_path", "img"),
+    "label": ("label", "class", "target", "category", "class_name", "label_name"),
+    "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
+    "split": ("split", "part", "set", "subset", "partition"),
+}
+_DELIMITERS = (",", ";", "\t")
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class ColumnError(DataError):
+    """A column that was asked for by its name is not there."""
+
+
+def read_table(
+    file: Path,
+    *,
+    closed: bool = False,
+    absent: Mapping[str, str] = NOTHING,
+    group_column: str | None = None,
+) -> Listing:
+    """Read a table whose first line names its columns.
+
+    Columns are known by their names in any case: ``path`` (or ``filename``, ``image``, …) and ``label``
+    (``class``, ``target``, …) must be there, ``group`` (``patient_id``, …) and ``split`` (``part``, …) may.
+    The fields are parted by commas, semicolons or tabs and quoted as the :mod:`csv` module reads it; the text
+    is UTF-8. Paths start from the table's folder. No picture is opened.
+
+    Args:
+        file: the table.
+        closed: whether paths must stay in the table's folder, as those of a foreign table must.
+        absent: files that are known not to be there, and why; they are left out.
+        group_column: the column that says what belongs together, in any case; in place of ``group``.
+
+    Returns:
+        The files; the classes are sorted by name, or by number if all are numbers.
+
+    Raises:
+        ColumnError: there is no such column; with the names of those that are there.
+        DataError: the table cannot be read, lacks a column, or a row is wrong; with the line.
+    """
+    rows = Rows(file.parent, closed=closed, absent=absent)
+    for where, cells in _cells(file, group_column):
+        part = _part(where, cells["split"]) if cells.get("split") else None
+        rows.add(where, cells["path"], cells["label"], cells.get("group") or None, part)
+    return rows.listing(file)
+
+
+def named_files(file: Path) -> list[str]:
+    """Return the files that a table names, with ``/``, each once, whether they are there or not.
+
+    Raises:
+        DataError: as :func:`read_table`.
+    """
+    return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for _, cells in _cells(file)})
+
+
+def is_table(file: Path) -> bool:
+    """Whether a file is a table of pictures, by its name and its first line; not one of other things."""
+    if file.suffix.lower() not in TABLE_SUFFIXES:
+        return False
+    try:
+        _, header = next(_records(file), (1, []))
+    except DataError:
+        return False
+    names = {_plain(name) for name in header}
+    return all(names.intersection(_COLUMNS[meaning]) for meaning in ("path", "label"))
+
+
+def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, dict[str, str]]]:
+    """The rows: each its file and line, and what it says in the columns that are known."""
+    records = _records(file)
+    place, header = next(records, (1, []))
+    columns = _find_columns(file, header)
+    if group_column is not None:
+        columns["group"] = _find_column(file, header, group_column)
+    for place, record in records:
+        where = f"{file}:{place}"
+        if len(record) != len(header):
+            raise DataError(
+                f"{where}: {counted(len(record), 'field')}, but the first line names {len(header)}: "
+                "quote fields that hold the separator"
+            )
+        cells = {name: record[number].strip(" \t") for name, number in columns.items()}
+        for name in ("path", "label"):
+            if not cells[name]:
+                raise DataError(f"{where}: no {name}: fill the field, or remove the line")
+        yield where, cells
+
+
+def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
+    """The records that say something, each with the number of its last line."""
+    try:
+        with file.open("rb") as opened:
+            if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+                raise DataError(f"{file} is in UTF-16: save it as UTF-8")
+        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
+            first = opened.readline()
+            delimiter = max(_DELIMITERS, key=first.count)
+            opened.seek(0)
+            reader = csv.reader(opened, delimiter=delimiter, strict=True)
+            try:
+                for record in reader:
+                    if any(cell.strip(" \t") for cell in record):
+                        yield reader.line_num, record
+            except csv.Error as error:
+                raise DataError(
+                    f"{file}:{reader.line_num}: {error}: check the quotes (one inside a field is doubled)"
+                ) from error
+    except FileNotFoundError as error:
+        raise DataError(f"There is no {file}: give a table with the columns path and label") from error
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror})") from error
+
+
+def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
+    """What is in which column."""
+    names = [_plain(name) for name in header]
+    found = {}
+    for meaning, words in _COLUMNS.items():
+        fitting = [number for number, name in enumerate(names) if name in words]
+        exact = [number for number in fitting if names[number] == meaning]
+        if len(exact or fitting) > 1:
+            both = " and ".join(repr(header[number]) for number in fitting)
+            raise DataError(f"{file}: the columns {both} may both be the {meaning}: call one {meaning!r}")
+        if fitting:
+            found[meaning] = (exact or fitting)[0]
+    for meaning in ("path", "label"):
+        if meaning not in found:
+            known = ", ".join(repr(name) for name in header[:10]) or "nothing"
+            raise DataError(
+                f"{file}: no column {meaning!r} in the first line, which names {known}: "
+                "it must name the columns, for example `path,label`"
+            )
+    return found
+
+
+def _find_column(file: Path, header: list[str], asked: str) -> int:
+    """The place of the column that a person names."""
+    exact = [number for number, name in enumerate(header) if name == asked]
+    fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(asked)]
+    if not fitting:
+        known = some([repr(name) for name in header], 10)
+        raise ColumnError(f"{file} has no column {asked!r}, but {known}.{suggest(asked, header)}")
+    if len(fitting) > 1:
+        raise DataError(f"{file} has {len(fitting)} columns {asked!r}: call them differently")
+    return fitting[0]
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold().replace(" ", "_")
+
+
+def _part(where: str, word: str) -> str:
+    part = PART_WORDS.get(word.casefold())
+    if part is None:
+        raise DataError(
+            f"{where}: unknown split {word!r}: write train, validate or test.{suggest(word, PART_WORDS)}"
+        )
+    return part
+
+
+@dataclass(slots=True)
+class _Row:
+    where: str
+    file: Listed
+
+
+@dataclass
+class Rows:
+    """Files that a table or lists name, checked one by one.
+
+    Attributes:
+        base: the folder that paths start from.
+        closed: whether paths must stay in it.
+        labels: the classes in the order of their labels; empty where the rows themselves decide.
+        absent: files that are known not to be there, and why; they are left out.
+    """
+
+    base: Path
+    closed: bool = False
+    labels: list[str] = field(default_factory=list)
+    absent: Mapping[str, str] = field(default_factory=dict)
+    _seen: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
+    _first: dict[str, _Row] = field(default_factory=dict)
+    _missing: list[tuple[str, str]] = field(default_factory=list)
+    _repeated: int = 0
+
+    def add(self, where: str, path: str, label: str, group: str | None, part: str | None) -> None:
+        """Take a row.
+
+        Args:
+            where: file and line, for messages.
+            path: as it stands there.
+            label: the class's name.
+            group: what it belongs to.
+            part: its list.
+
+        Raises:
+            DataError: the same file has another label, group or part in another row, or a path leads out.
+        """
+        path, found = _locate(path, self.base)
+        name = posixpath.normpath(path)
+        if self.closed and (name.startswith(("../", "/")) or name == ".." or Path(name).is_absolute()):
+            raise DataError(f"{where}: {path!a} leads out of the folder of the table, which it must not")
+        if "\n" in label or "\r" in label:
+            raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
+        if not found:
+            if name not in self.absent:
+                self._missing.append((where, path))
+            return
+        row = _Row(where, Listed(self.base / name, name, label, group, part))
+        self._check_same(row, self._first.setdefault(name, row))
+        if self._seen.setdefault((name, part), row) is not row:
+            self._repeated += 1
+
+    @staticmethod
+    def _check_same(row: _Row, other: _Row) -> None:
+        for what in ("label", "group"):
+            one, two = getattr(row.file, what), getattr(other.file, what)
+            if one != two:
+                raise DataError(
+                    f"{row.where}: {row.file.name!a} has the {what} {one!r}, but {two!r} at {other.where}: "
+                    "keep the right line"
+                )
+
+    def listing(self, source: Path) -> Listing:
+        """The files of all rows.
+
+        Raises:
+            DataError: a file is not there, some rows have a part and some have none, or there are fewer than
+                two classes.
+        """
+        if self._missing:
+            places = some([f"{path!a} ({where.rpartition('/')[2]})" for where, path in self._missing])
+            verb = "is" if len(self._missing) == 1 else "are"
+            raise DataError(
+                f"{source}: {counted(len(self._missing), 'file')} that it names {verb} not there: {places}; "
+                f"paths start from {self.base}"
+            )
+        files = [row.file for row in self._seen.values()]
+        without = [row.where for row in self._seen.values() if row.file.part is None]
+        if 0 < len(without) < len(files):
+            raise DataError(f"{without[0]}: no split, but other lines have one: fill all of them, or none")
+        labels = self.labels or _sorted({file.label for file in files})
+        if len(labels) < 2:
+            what = f"only one class, {labels[0]!r}" if labels else "no picture"
+            raise DataError(f"{source} names {what}; a classifier needs two classes")
+        numbers = {label: number for number, label in enumerate(labels)}
+        files.sort(key=lambda file: (numbers[file.label], name_key(file.name)))
+        repeated = f"{counted(self._repeated, 'line')} of {source.name} repeated, and counted once."
+        left_out = [LeftOut(self.base / name, reason) for name, reason in self.absent.items()]
+        return Listing(self.base, labels, files, left_out, remarks=[repeated] if self._repeated else [])
+
+
+def _locate(path: str, base: Path) -> tuple[str, bool]:
+    """A path with ``/``, and whether there is a file; Windows' separators are tried where there is none."""
+    if os.path.lexists(base / path):
+        return path, True
+    meant = path.replace("\\", "/")
+    return (meant, True) if meant != path and os.path.lexists(base / meant) else (path, False)
+
+
+def _sorted(labels: set[str]) -> list[str]:
+    if all(label.isascii() and label.isdecimal() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels, key=name_key)

@@ -1,0 +1,242 @@
+"""What a split is, and its files: the lists, the label list, and ``split.json``."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from os.path import lexists, normpath  # Path.exists() raises where a folder may not be entered
+from pathlib import Path
+from typing import Any
+
+from hubtune.data.list_files import (
+    LABEL_LIST,
+    PADDLECLAS_VALIDATE_LIST,
+    TEST_LIST,
+    TRAIN_LIST,
+    VALIDATE_LIST,
+    encode,
+    labels_text,
+    list_text,
+    relative_to,
+)
+from hubtune.data.listing import PARTS, LeftOut
+from hubtune.data.scan.scanner import Picture
+from hubtune.data.splits.leakage import Leak
+from hubtune.errors import MachineError, UsageError
+from hubtune.storage.atomic import write_atomically
+
+SPLIT_FILE = "split.json"
+LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
+_ALL_FILES = (*LIST_FILES.values(), LABEL_LIST, SPLIT_FILE)
+
+
+@dataclass
+class Split:
+    """Pictures divided into lists.
+
+    Attributes:
+        folders: class folders in the order of their labels.
+        labels: display name of each class.
+        lists: ``train``, ``validate``, ``test`` → pictures with their labels.
+        left_over: class folder → pictures that no list asked for.
+        groups: pictures that belong together, at least two each; each group is in one list, but where the
+            source has divided its pictures itself.
+        group_kinds: the loosest tie in each group: ``equal``, ``near``, ``burst`` or ``given``.
+        conflicts: copies of one picture that lie in different classes.
+        leaks: pictures on other sides than their copies, which the source has put so.
+        random_leaks: for each list but training, how many of its pictures would have had a mate of their
+            group in training after a random split of the same sizes: the expected number.
+        left_out: files that are in no list, and why.
+        remarks: what a person should know, one sentence each.
+    """
+
+    folders: list[str]
+    labels: list[str]
+    lists: dict[str, list[tuple[Picture, int]]] = field(default_factory=lambda: {name: [] for name in PARTS})
+    left_over: dict[str, int] = field(default_factory=dict)
+    groups: list[list[Picture]] = field(default_factory=list)
+    group_kinds: list[str] = field(default_factory=list)
+    conflicts: list[list[Picture]] = field(default_factory=list)
+    leaks: list[Leak] = field(default_factory=list)
+    random_leaks: dict[str, float] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Class folder → number of pictures in each list, and left over."""
+        table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
+        for name, pictures in self.lists.items():
+            for _, label in pictures:
+                table[self.folders[label]][name] += 1
+        for folder, number in self.left_over.items():
+            table[folder]["left_over"] = number
+        return table
+
+
+def fold_name(number: int) -> str:
+    """The folder of a fold, by its number from 1."""
+    return f"fold-{number}"
+
+
+def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: bool = False) -> list[Path]:
+    """Write the list files, the label list and ``split.json``.
+
+    Args:
+        split: what to write.
+        folder: where; paths in the lists are relative to it.
+        options: the request, as it is to stand in ``split.json``.
+        force: overwrite lists with other content.
+
+    Returns:
+        The files, in the order they were written.
+
+    Raises:
+        UsageError: if lists with other content are there; nothing is written then.
+        MachineError: if the folder cannot be written to.
+    """
+    return _write({folder: split}, [], folder, options, force=force)
+
+
+def write_folds(
+    folds: list[Split], folder: Path, options: dict[str, Any], *, force: bool = False
+) -> list[Path]:
+    """Write the lists of folds for cross-validation, each into ``fold-1``, ``fold-2``, … of a folder.
+
+    Args, Returns and Raises: as of :func:`write_split`.
+    """
+    splits = {folder / fold_name(number): split for number, split in enumerate(folds, 1)}
+    # Folds of an earlier division into more of them are no part of this one.
+    stale = []
+    number = len(folds) + 1
+    while (other := folder / fold_name(number)).is_dir():
+        stale += [other / name for name in _ALL_FILES]
+        number += 1
+    return _write(splits, stale, folder, options, force=force)
+
+
+def read_groups(folder: Path) -> dict[Path, int]:
+    """Read which pictures belong together, from the ``split.json`` in a folder.
+
+    Returns:
+        The number of its group for each picture that is in one; empty where there is no such file, or none
+        that says it.
+    """
+    try:
+        groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
+        return {folder / name: number for number, group in enumerate(groups) for name in group}
+    except (OSError, ValueError, LookupError, TypeError):
+        return {}
+
+
+def read_unreadable(folder: Path) -> list[LeftOut]:
+    """Read which pictures were left out as they cannot be read, from the ``split.json`` in a folder.
+
+    Returns:
+        Them; none where there is no such file, or none that says it.
+    """
+    try:
+        entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
+        return [
+            LeftOut(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
+            for entry in entries
+            if entry.get("unreadable")
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def _write(
+    splits: Mapping[Path, Split], stale: list[Path], folder: Path, options: dict[str, Any], *, force: bool
+) -> list[Path]:
+    files: dict[Path, bytes] = {}
+    other = [path for path in stale if lexists(path)]
+    for place, split in splits.items():
+        own, replaced = _files_of(split, place, options)
+        files |= own
+        # Lists of an earlier split would leak into this one's training pictures.
+        gone = [place / name for name in LIST_FILES.values() if place / name not in own]
+        if place / VALIDATE_LIST in gone:
+            gone.append(place / PADDLECLAS_VALIDATE_LIST)
+        other += [*replaced, *(path for path in gone if lexists(path))]
+        stale += gone
+    if other and not force:
+        names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in other))
+        raise UsageError(
+            f"{folder.resolve()} has {names} with other content already: add --force to replace, "
+            "or --out FOLDER to write elsewhere"
+        )
+    try:
+        for place in splits:
+            place.mkdir(parents=True, exist_ok=True)
+        for path in stale:
+            path.unlink(missing_ok=True)
+        for path, data in files.items():
+            write_atomically(path, data)
+    except OSError as error:
+        raise MachineError(
+            f"The lists cannot be written to {folder.resolve()} ({error.strerror}): "
+            "choose another folder with --out FOLDER"
+        ) from error
+    return list(files)
+
+
+def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], list[Path]]:
+    """The files of a split with their content, and those of them that are there with another one."""
+    written = _relative_to(folder)
+    files = {
+        folder / LIST_FILES[name]: encode(
+            list_text((written(picture.path), label) for picture, label in pictures)
+        )
+        for name, pictures in split.lists.items()
+        if pictures or name == "train"
+    }
+    files[folder / LABEL_LIST] = encode(labels_text(split.labels))
+    other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
+    # The same lists, made by another request.
+    is_repetition = _holds(folder / TRAIN_LIST, files[folder / TRAIN_LIST])
+    record = folder / SPLIT_FILE
+    files[record] = _split_json(split, folder, options).encode()
+    if lexists(record) and not is_repetition and not _holds(record, files[record]):
+        other.append(record)
+    return files, other
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return path.read_bytes() == content
+    except OSError:
+        return False
+
+
+def _relative_to(folder: Path) -> Callable[[Path], str]:
+    """:func:`~hubtune.data.list_files.relative_to` for a million paths: it follows links once a folder."""
+    known: dict[str, str] = {}
+
+    def written(path: Path) -> str:
+        start, name = os.path.split(path)
+        if start not in known:
+            known[start] = relative_to(Path(start, "_"), folder).removesuffix("_")
+        return known[start] + name
+
+    return written
+
+
+def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
+    written = _relative_to(folder)
+    document = {
+        "schema_version": 1,
+        "seed": options["seed"],
+        "options": {name: value for name, value in options.items() if name != "seed"},
+        "classes": dict(zip(split.folders, split.labels, strict=True)),
+        "counts": split.counts(),
+        "groups": [[written(picture.path) for picture in group] for group in split.groups],
+        "group_kinds": split.group_kinds,
+        "conflicts": [[written(picture.path) for picture in group] for group in split.conflicts],
+        "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
+        "left_out": [
+            {"path": written(entry.path), "reason": entry.reason}
+            | ({"unreadable": True} if entry.unreadable else {})
+            for entry in split.left_out
+        ],
+    }
+    return json.dumps(document, indent=1, ensure_ascii=True) + "\n"

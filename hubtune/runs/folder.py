@@ -1,0 +1,359 @@
+"""The run folder: where it may be, who is using it, and what every run leaves in it."""
+
+import csv
+import io
+import json
+import logging
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hubtune.data.list_files import LABEL_LIST, encode, labels_text
+from hubtune.errors import LockedError, MachineError, ModelError, UsageError
+from hubtune.log import FORMATTER, logger
+from hubtune.runs.history import History
+from hubtune.storage.atomic import write_atomically
+from hubtune.storage.checked_folder import find
+
+RECIPE_FILE = "recipe.yaml"
+MANIFEST_FILE = "manifest.json"
+RESULT_FILE = "result.json"
+BEST_MODEL = "best_model"
+LISTS = "lists"
+LATEST = Path("runs") / "latest"
+
+_LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
+_PACKAGES = (
+    "hubtune",
+    "paddlepaddle",
+    "paddlepaddle-gpu",
+    "openvino",
+    "numpy",
+    "scipy",
+    "pillow",
+    "safetensors",
+)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run's."""
+    return (folder / RECIPE_FILE).is_file()
+
+
+def free_folder(folder: Path) -> Path:
+    """The folder itself, or ``folder-2``, ``folder-3``, … if earlier runs have it.
+
+    Raises:
+        UsageError: if something that is no run is there.
+        LockedError: if another process is working on one of them: the same command twice is a mistake.
+    """
+    number, candidate = 1, folder
+    while candidate.exists() and not _is_empty(candidate):
+        if not is_run(candidate):
+            raise UsageError(
+                f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME"
+            )
+        _lock(candidate).release()
+        number += 1
+        candidate = folder.with_name(f"{folder.name}-{number}")
+    return candidate
+
+
+def latest_in_series(folder: Path) -> Path:
+    """The last of ``folder``, ``folder-2``, ``folder-3``, … that is a run; ``folder`` where there is none."""
+    number, found = 2, folder
+    while is_run(candidate := folder.with_name(f"{folder.name}-{number}")):
+        number, found = number + 1, candidate
+    return found
+
+
+def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path) -> None:
+    """Refuse a run folder inside the pictures or the cache.
+
+    Args:
+        folder: where the run is to be.
+        base: the base folder of the lists.
+        pictures: all pictures in the lists.
+        cache: hubtune's cache.
+
+    Raises:
+        UsageError: if it may not be there.
+    """
+    place, start = folder.resolve(), base.resolve()
+    if place.is_relative_to(cache.resolve()):
+        raise UsageError(f"The run folder {folder} is inside hubtune's cache: name another, -o run=runs/NAME")
+    holders = {path.parent for path in pictures}
+    taken = {holder.resolve() for holder in holders}
+    # Besides the class folders themselves, the folder they all lie in, unless the lists lie there, too.
+    parents = {holder.parent for holder in taken} | _common(taken)
+    taken |= {parent for parent in parents if not start.is_relative_to(parent)}
+    taken.discard(start)
+    for holder in sorted(taken):
+        if place.is_relative_to(holder):
+            raise UsageError(
+                f"The run folder {folder} is inside the pictures ({holder}), where nothing is ever written: "
+                "name another, -o run=runs/NAME"
+            )
+
+
+_RANGE_TEST = "learning_rate.json"
+CANDIDATES = "candidates"
+
+
+class RunFolder:
+    """A run folder in use; made by :func:`open_run`."""
+
+    def __init__(self, path: Path) -> None:
+        """Take a folder that is locked for this process."""
+        self.path = path
+        self.history = History(path / "metrics.jsonl")
+        self.best_model = path / BEST_MODEL
+        self.checkpoints = path / "checkpoints"
+
+    def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
+        """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
+        self.history.file.unlink(missing_ok=True)
+        # Of a run that was killed before it had saved anything.
+        curve = Path(_RANGE_TEST).with_suffix(".png")
+        for name in ("skipped.csv", "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
+            (self.path / name).unlink(missing_ok=True)
+        self.remove_candidates()
+        write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
+        write_atomically(self.path / RECIPE_FILE, recipe)
+
+    def write_labels(self, labels: Sequence[str]) -> None:
+        """Write class names that were given in code, so that the run can be used without that code."""
+        (self.path / LISTS).mkdir(exist_ok=True)
+        write_atomically(self.path / LISTS / LABEL_LIST, encode(labels_text(labels)))
+
+    def record_threads(self, count: int) -> None:
+        """Note in ``manifest.json`` with how many threads Paddle computes from here on."""
+        manifest = self.read_manifest()
+        manifest["machine"] = {**manifest["machine"], "paddle_threads": count}
+        write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
+
+    def read_manifest(self) -> dict[str, Any]:
+        """Read ``manifest.json``.
+
+        Raises:
+            ModelError: if it is missing or damaged.
+        """
+        return _read_json(self.path / MANIFEST_FILE)
+
+    def write_skipped(self, skipped: Sequence[tuple[str, str, str]]) -> None:
+        """Write ``skipped.csv``: list, path and reason of each picture that could not be read."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("list", "path", "reason"))
+        writer.writerows(skipped)
+        content = text.getvalue().encode("utf-8", errors="surrogateescape")
+        write_atomically(self.path / "skipped.csv", content)
+
+    def read_skipped(self) -> list[tuple[str, str, str]]:
+        """What :meth:`write_skipped` wrote; empty before that."""
+        file = self.path / "skipped.csv"
+        if not file.exists():
+            return []
+        text = file.read_bytes().decode("utf-8", errors="surrogateescape")
+        return [
+            (row[0], row[1], row[2]) for row in csv.reader(io.StringIO(text, newline="")) if len(row) == 3
+        ][1:]
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write ``result.json``, which marks the run as finished."""
+        write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
+
+    def read_result(self) -> dict[str, Any] | None:
+        """Read ``result.json``; ``None`` as long as the run is not finished."""
+        file = self.path / RESULT_FILE
+        if not file.exists():
+            return None
+        result = _read_json(file)
+        if not {"best_step", "validate", "test"} <= set(result):
+            raise ModelError(f"{file} is damaged: remove it, and resume the run")
+        return result
+
+    def write_range_test(self, found: Mapping[str, Any], picture: bytes) -> None:
+        """Write ``learning_rate.json`` and ``.png``: what a test of learning rates has found."""
+        write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), picture)
+        write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
+
+    def read_range_test(self) -> dict[str, Any] | None:
+        """Read ``learning_rate.json``; ``None`` where there was no test."""
+        file = self.path / _RANGE_TEST
+        return _read_json(file) if file.exists() else None
+
+    def remove_candidates(self) -> None:
+        """Remove the weights that were kept for their mean."""
+        shutil.rmtree(self.path / CANDIDATES, ignore_errors=True)
+
+    def write_nan_report(self, report: Mapping[str, Any]) -> Path:
+        """Write ``nan_report.json`` and return where it is."""
+        file = self.path / "nan_report.json"
+        write_atomically(file, json.dumps(report, indent=1) + "\n")
+        return file
+
+
+@contextmanager
+def open_run(folder: Path) -> Iterator[RunFolder]:
+    """Make a run folder, lock it, and write the log into it while the block runs.
+
+    Raises:
+        LockedError: if another process uses it.
+        MachineError: if it cannot be written.
+    """
+    lock = _lock(folder)
+    try:
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+        write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
+        handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        lock.release()
+        raise MachineError(
+            f"{folder} cannot be written ({error.strerror}): name another run folder"
+        ) from error
+    handler.setFormatter(FORMATTER)
+    logger.addHandler(handler)
+    try:
+        yield RunFolder(folder)
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+        (folder / _OWNER).unlink(missing_ok=True)
+        lock.release()
+
+
+def point_latest_at(folder: Path) -> None:
+    """Write ``runs/latest`` below the current folder.
+
+    Raises:
+        MachineError: if it cannot be written.
+    """
+    inside = LATEST.parent.absolute()
+    target = folder.absolute()
+    text = target.relative_to(inside).as_posix() if target.is_relative_to(inside) else str(target)
+    try:
+        LATEST.parent.mkdir(exist_ok=True)
+        write_atomically(LATEST, (text + "\n").encode("utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise MachineError(f"{LATEST} cannot be written ({error.strerror}): check the permissions") from error
+
+
+def newest_run() -> Path:
+    """The run that ``runs/latest`` below the current folder names.
+
+    Raises:
+        ModelError: if there is none.
+    """
+    try:
+        name = LATEST.read_bytes().decode("utf-8", errors="surrogateescape").strip()
+    except OSError as error:
+        raise ModelError(
+            "There is no run here yet: start one with hubtune finetune, or name one's folder"
+        ) from error
+    folder = LATEST.parent / name
+    if not is_run(folder):
+        raise ModelError(f"{LATEST} names {folder}, which is not there any more: name a run's folder")
+    return folder
+
+
+def describe_machine(device: str, threads: int) -> dict[str, Any]:
+    """What a run's manifest says of the machine and the software."""
+    versions = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return {
+        "started": _now(),
+        "command": sys.argv,
+        "versions": versions,
+        "machine": {
+            "platform": platform.platform(),
+            "processor": platform.processor() or platform.machine(),
+            "cores": os.cpu_count(),
+            "device": device,
+            "paddle_threads": threads,
+            "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
+        },
+    }
+
+
+def _common(folders: set[Path]) -> set[Path]:
+    """The folder that all others lie in, if there is one."""
+    try:
+        return {Path(os.path.commonpath(folders))}
+    except ValueError:  # no folders, or several drives
+        return set()
+
+
+def check_unlocked(folder: Path) -> None:
+    """Refuse a run that another process is working on, before any time is spent.
+
+    Raises:
+        LockedError: if it is in use.
+    """
+    _lock(folder).release()
+
+
+def _is_empty(folder: Path) -> bool:
+    """Whether a folder holds nothing that anyone could miss: nothing, or a run that ended before it began."""
+    if is_run(folder):
+        return not (find(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
+    # Lists may be made for a run before it begins.
+    beginnings = {_LOCK, _OWNER, _LOG, LISTS, MANIFEST_FILE}
+    return folder.is_dir() and all(
+        entry.name in beginnings or (entry.name[0] == "." and entry.suffix == ".tmp")
+        for entry in folder.iterdir()
+    )
+
+
+def _lock(folder: Path) -> FileLock:
+    """Lock a run folder, which is made if it is not there."""
+    # Held by the operating system: a process that dies leaves no lock behind.
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise LockedError(
+            f"{folder} is in use by {_owner(folder)}: wait for it, or name another folder, -o run=runs/NAME"
+        ) from error
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
+        ) from error
+    return lock
+
+
+def _owner(folder: Path) -> str:
+    try:
+        owner = json.loads((folder / _OWNER).read_bytes())
+        return f"process {owner['pid']} on {owner['host']} since {owner['started']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read ({error}): start the run anew") from error
+    if not isinstance(document, dict):
+        raise ModelError(f"{file} is damaged: start the run anew")
+    return document
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,40 @@
+"""The history of a run: one JSON line an evaluation, in ``metrics.jsonl``, without anything that varies."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from hubtune.storage.atomic import write_atomically
+
+
+class History:
+    """The lines of ``metrics.jsonl``."""
+
+    def __init__(self, file: Path) -> None:
+        """Open a history; the file may not exist yet."""
+        self.file = file
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a line."""
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All lines."""
+        if not self.file.exists():
+            return []
+        return [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]
+
+    def keep_through(self, step: int) -> None:
+        """Drop the lines of evaluations after a step, and a line that a kill cut short."""
+        if not self.file.exists():
+            return
+        kept = []
+        for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                break
+            if record["step"] <= step and record["list"] == "validate" and line.endswith("\n"):
+                kept.append(line)
+        write_atomically(self.file, "".join(kept))

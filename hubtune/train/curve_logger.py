@@ -1,0 +1,220 @@
+"""Curves of a run in the files that VisualDL and TensorBoard show.
+
+The packages give the messages that the files are made of; the files are written here. The writers of both
+packages hand the messages to a thread of their own, and wait for it for ever once it has met a full disk.
+"""
+
+import struct
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from hubtune.errors import MachineError, UsageError, suggest
+from hubtune.evaluation.metrics import Metrics
+from hubtune.runs.callbacks import Observer
+from hubtune.storage.atomic import write_atomically
+
+FOLDER = "visualization"  # PaddleHub 1.x's name
+
+_LENGTH, _SUM = struct.Struct("<Q"), struct.Struct("<I")
+
+
+class CurveWriter(Observer):
+    """Writes a run's figures into ``visualization/`` in its folder, where a viewer shows them as curves.
+
+    The tags are ``train/loss``, ``train/accuracy`` and ``train/learning_rate`` for each step,
+    ``validate/loss`` and ``validate/accuracy`` for each evaluation, ``test/loss`` and ``test/accuracy`` for
+    the best model. A point is in the file when the method that tells it returns.
+
+    A run that is resumed goes on where its checkpoint is, and what it is told first says where that is:
+    earlier points are kept, those that a killed process wrote after the checkpoint are dropped, so that none
+    is there twice.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Choose whose files are written.
+
+        Args:
+            name: ``visualdl`` or ``tensorboard``.
+
+        Raises:
+            UsageError: there is no such writer.
+            MachineError: a package is missing.
+        """
+        if name not in FORMATS:
+            raise UsageError(
+                f"There is no writer {name!r} of curves: it may be {' or '.join(FORMATS)}."
+                f"{suggest(name, FORMATS)}"
+            )
+        self._format = FORMATS[name]()
+        self._folder = Path()
+        self._file: Path | None = None
+
+    def opened(self, run: Path) -> None:
+        self._folder, self._file = run / FOLDER, None
+
+    def stepped(
+        self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
+    ) -> None:
+        self._write("train", step, {"loss": loss, "accuracy": accuracy, "learning_rate": rate})
+
+    def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
+        self._write(name, step, {"loss": metrics.loss, "accuracy": metrics.accuracy})
+
+    def _write(self, name: str, step: int, figures: Mapping[str, float | None]) -> None:
+        points = [
+            self._format.point(f"{name}/{figure}", value, step)
+            for figure, value in figures.items()
+            if value is not None
+        ]
+        try:
+            if self._file is None:
+                self._file = self._begin(name, step)
+            with self._file.open("ab") as file:
+                file.write(b"".join(points))
+        except OSError as error:
+            raise MachineError(
+                f"{self._folder} cannot be written ({error.strerror}): make room or mend the permissions, "
+                "then resume the run"
+            ) from error
+
+    def _begin(self, name: str, step: int) -> Path:
+        """Make the file, with what an earlier process wrote before the first event of this one."""
+        self._folder.mkdir(exist_ok=True)
+        old = sorted(self._folder.glob(self._format.file_name.format("*")))
+        number = int(time.time())
+        kept = []
+        if old:
+            # The newest is the one that both viewers show, whatever the clock says.
+            number = max(number, _number(old[-1]) + 1)
+            points = self._format.points(old[-1].read_bytes())
+            kept = [point for point, tag, at in points if _stays(tag, at, name, step)]
+        # A new file, as viewers that are running keep the old one open.
+        file = self._folder / self._format.file_name.format(f"{number:010}")
+        write_atomically(file, b"".join([self._format.start(), *kept]))
+        for path in old:
+            with suppress(OSError):  # on Windows a viewer may hold it; it is behind the new one all the same
+                path.unlink()
+        return file
+
+
+def _stays(tag: str, at: int, name: str, step: int) -> bool:
+    """Whether a point from before still counts when the first that is told now is of ``name`` and ``step``.
+
+    A step is told before the evaluation that follows it; the test is the last of all.
+    """
+    group = tag.partition("/")[0]
+    if group == "test" or name == "test":
+        return group != "test"
+    return at < step or (at == step and group == "train" and name == "validate")
+
+
+def _number(file: Path) -> int:
+    return next(int(part) for part in file.name.split(".") if part.isdecimal())
+
+
+class _Format(Protocol):
+    """How points are written.
+
+    Attributes:
+        file_name: of the files; ``{}`` stands for the number of seconds that viewers order them by.
+    """
+
+    file_name: str
+
+    def start(self) -> bytes:
+        """What a file starts with."""
+
+    def point(self, tag: str, value: float, step: int) -> bytes:
+        """A point of a curve."""
+
+    def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
+        """The points of a file, each with its tag and step, up to where a kill cut it short."""
+
+
+class _VisualDL:
+    """VisualDL's records: a length, then the message."""
+
+    file_name = "vdlrecords.{}.hubtune.log"
+
+    def __init__(self) -> None:
+        self._messages = _part("visualdl.component.base_component", "VisualDL", "visualdl")
+        self._record = _part("visualdl.proto.record_pb2", "VisualDL", "visualdl").Record
+
+    def start(self) -> bytes:
+        return self._framed(self._messages.meta_data(walltime=_milliseconds()))
+
+    def point(self, tag: str, value: float, step: int) -> bytes:
+        return self._framed(self._messages.scalar(tag, value, step, _milliseconds()))
+
+    def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
+        for framed, message in _records(content, 0):
+            for value in self._record.FromString(message).values:
+                if value.WhichOneof("one_value") == "value":
+                    yield framed, value.tag, value.id
+
+    def _framed(self, record: Any) -> bytes:
+        message = record.SerializeToString()
+        return _LENGTH.pack(len(message)) + message
+
+
+class _TensorBoard:
+    """TensorBoard's events: a length, then the message, each followed by its CRC-32C."""
+
+    file_name = "events.out.tfevents.{}.hubtune"
+
+    def __init__(self) -> None:
+        self._events = _part("tensorboardX.proto.event_pb2", "tensorboardX", "tensorboardX")
+        self._summaries = _part("tensorboardX.proto.summary_pb2", "tensorboardX", "tensorboardX")
+        self._sum = _part("tensorboardX.record_writer", "tensorboardX", "tensorboardX").masked_crc32c
+
+    def start(self) -> bytes:
+        event, log = self._events.Event, self._events.SessionLog
+        # A viewer that is running forgets the points of the file before this one.
+        again = event(wall_time=time.time(), step=0, session_log=log(status=log.START))
+        return self._framed(event(wall_time=time.time(), file_version="brain.Event:2")) + self._framed(again)
+
+    def point(self, tag: str, value: float, step: int) -> bytes:
+        values = [self._summaries.Summary.Value(tag=tag, simple_value=value)]
+        summary = self._summaries.Summary(value=values)
+        return self._framed(self._events.Event(wall_time=time.time(), step=step, summary=summary))
+
+    def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
+        for framed, message in _records(content, _SUM.size):
+            event = self._events.Event.FromString(message)
+            for value in event.summary.value:
+                yield framed, value.tag, event.step
+
+    def _framed(self, event: Any) -> bytes:
+        message = event.SerializeToString()
+        length = _LENGTH.pack(len(message))
+        return length + _SUM.pack(self._sum(length)) + message + _SUM.pack(self._sum(message))
+
+
+FORMATS: dict[str, Callable[[], _Format]] = {"visualdl": _VisualDL, "tensorboard": _TensorBoard}
+
+
+def _records(content: bytes, sum_size: int) -> Iterator[tuple[bytes, bytes]]:
+    """Each record of a file as it stands there, and its message."""
+    start = 0
+    while start + _LENGTH.size <= len(content):
+        first = start + _LENGTH.size + sum_size
+        last = first + _LENGTH.unpack_from(content, start)[0]
+        if last + sum_size > len(content):
+            return
+        yield content[start : last + sum_size], content[first:last]
+        start = last + sum_size
+
+
+def _milliseconds() -> int:
+    return round(time.time() * 1000)
+
+
+def _part(module: str, name: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MachineError(f"{name} cannot be used here ({error}): pip install {package}") from error

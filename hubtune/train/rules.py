@@ -1,0 +1,121 @@
+"""From rules to parameter groups: which parameters are trained, when, how fast, and with what decay."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import paddle
+
+from hubtune.errors import UsageError, suggest
+from hubtune.recipe.strategies import Rule
+
+
+@dataclass(frozen=True)
+class Named:
+    """A parameter with the names that rules know it by.
+
+    Attributes:
+        stage: the stage it belongs to; ``head`` for the classifier's new head.
+        name: its name in the state dict.
+        tensor: the parameter.
+    """
+
+    stage: str
+    name: str
+    tensor: paddle.Tensor
+
+    def matches(self, rule: Rule) -> bool:
+        """Whether a rule is about this parameter."""
+        if rule.dimensions is not None and len(self.tensor.shape) != rule.dimensions:
+            return False
+        return any(fnmatchcase(name, rule.match) for name in (self.stage, f"{self.stage}/{self.name}"))
+
+
+def match_rules(
+    rules: Sequence[Rule], parameters: Iterable[Named], *, idle: bool = False
+) -> list[tuple[Named, Rule]]:
+    """Find the rule of each parameter: the first that matches its stage, or ``<stage>/<name>``.
+
+    Args:
+        rules: in order.
+        parameters: those that can be trained.
+        idle: whether a rule may match nothing; one that a person wrote may not.
+
+    Raises:
+        UsageError: if a parameter is matched by no rule, or a rule matches no parameter.
+    """
+    parameters = list(parameters)
+    matched = []
+    hits = dict.fromkeys(range(len(rules)), 0)
+    for parameter in parameters:
+        for number, rule in enumerate(rules):
+            if parameter.matches(rule):
+                hits[number] += 1
+                break
+        else:
+            raise UsageError(
+                f"No rule of the strategy covers {parameter.stage}/{parameter.name}: "
+                "end the list with a rule for the rest, {match: '*'}"
+            )
+        matched.append((parameter, rule))
+    stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
+    for number, count in hits.items():
+        if not count and not idle:
+            pattern = rules[number].match
+            # A pattern whose parameters an earlier rule took is as idle as one that fits nothing.
+            raise UsageError(
+                f"The strategy's rule for {pattern!r} matches no parameter that an earlier rule has not."
+                f"{suggest(pattern, stages)} Stages: {', '.join(stages)}"
+            )
+    return matched
+
+
+def is_frozen(rule: Rule, step: int, steps_per_epoch: int) -> bool:
+    """Whether a rule's parameters are frozen in the step after ``step`` steps."""
+    return rule.frozen or step < max(rule.frozen_steps, rule.frozen_epochs * steps_per_epoch)
+
+
+def optimizer_groups(
+    matched: Iterable[tuple[Named, Rule]], *, decoupled: bool = False
+) -> list[dict[str, Any]]:
+    """Paddle's parameter groups for the parameters that are ever trained.
+
+    One group for each rate and kind of decay. Values for L2-SP are taken as they are now.
+
+    Args:
+        matched: parameters with their rules.
+        decoupled: the optimiser is not to see ``weight_decay``, as it is taken off the weights.
+    """
+    groups: dict[tuple[float, float, float], list[paddle.Tensor]] = {}
+    for parameter, rule in matched:
+        if not rule.frozen:
+            l2 = 0.0 if decoupled else rule.weight_decay
+            groups.setdefault((rule.lr_mult, l2, rule.l2sp), []).append(parameter.tensor)
+    return [
+        {"params": tensors, "learning_rate": lr_mult, "weight_decay": _regularizer(l2, l2sp, tensors)}
+        for (lr_mult, l2, l2sp), tensors in groups.items()
+    ]
+
+
+def _regularizer(l2: float, l2sp: float, tensors: Sequence[paddle.Tensor]) -> Any:
+    if l2sp:
+        return _StartingPoint(l2, l2sp, {tensor.name: tensor.detach().clone() for tensor in tensors})
+    return paddle.regularizer.L2Decay(l2) if l2 else None
+
+
+class _StartingPoint(paddle.regularizer.WeightDecayRegularizer):
+    """L2-SP: the gradient of the distance to the values at the start (Li, Grandvalet and Davoine, 2018)."""
+
+    def __init__(self, l2: float, l2sp: float, start: Mapping[str, paddle.Tensor]) -> None:
+        super().__init__()
+        self._l2, self._l2sp, self._start = l2, l2sp, start
+
+    def __call__(self, param: paddle.Tensor, grad: paddle.Tensor, block: Any) -> paddle.Tensor:
+        """What is added to the gradient."""
+        pull = self._l2sp * (param - self._start[param.name])
+        return pull + self._l2 * param if self._l2 else pull
+
+    def __str__(self) -> str:
+        """As Paddle shows regularizers."""
+        return f"L2SP, coefficient {self._l2sp:g}"

@@ -1,0 +1,328 @@
+"""``hubtune split`` as a person meets it: what it prints, where, and with which exit code."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hubtune.cli.split import command
+from hubtune.data.dataset import LIST_NAMES, ListDataset
+from hubtune.errors import HubtuneError
+
+
+@pytest.fixture
+def pics(tmp_path, draw_photos, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    draw_photos(tmp_path / "pics", {"cat": 10, "yushuxin": 8}, size=8)
+    return tmp_path / "pics"
+
+
+def split(*arguments):
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+
+def refusal(code, *arguments):
+    result = split(*arguments)
+    assert isinstance(result.exception, HubtuneError), result.output
+    assert result.exception.exit_code == code
+    return str(result.exception)
+
+
+def listed(base):
+    """Every picture of the lists by its real path; each must be there."""
+    dataset = ListDataset(base)
+    return sorted(
+        example.path.resolve(strict=True) for name in LIST_NAMES for example in dataset.examples(name)
+    )
+
+
+def test_a_table_on_stdout_and_the_rest_on_stderr(pics):
+    result = split("pics", "--val", "2", "--test", "10%")
+    assert result.exit_code == 0
+    assert result.stdout == (
+        "class     train  validate  test\n"
+        "────────  ─────  ────────  ────\n"
+        "cat           7         2     1\n"
+        "yushuxin      5         2     1\n"
+        "────────  ─────  ────────  ────\n"
+        "total        12         4     2\n"
+    )
+    assert result.stderr == (
+        "\nWritten to .: train_list.txt, validate_list.txt, test_list.txt, label_list.txt, split.json\n"
+        "Next: hubtune finetune pics\n"
+    )
+
+
+def test_display_names_and_what_is_left_over_stand_in_an_even_table(pics, tmp_path):
+    (tmp_path / "names.txt").write_text("yushuxin 虞书欣\n", "utf-8")
+    result = split("pics", "--val", "2", "--train", "4", "--labels", "names.txt")
+    assert result.stdout == (
+        "class              train  validate  left over\n"
+        "─────────────────  ─────  ────────  ─────────\n"
+        "cat                    4         2          4\n"
+        "yushuxin (虞书欣)      4         2          2\n"
+        "─────────────────  ─────  ────────  ─────────\n"
+        "total                  8         4          6\n"
+    )
+    assert (tmp_path / "label_list.txt").read_text("utf-8") == "cat\n虞书欣\n"
+
+
+def test_what_is_unusual_is_told_after_the_table(pics):
+    (pics / "cat" / "bad.jpg").touch()
+    (pics / "cat" / "worse.jpg").touch()
+    (pics / "cat" / "note.txt").write_text("x")
+    shutil.copy(pics / "cat" / "000.png", pics / "loose.png")
+    result = split("pics", "--val", "9")
+    assert result.stderr == (
+        "\nLeft out: 3 files; split.json has them all.\n"
+        f"• lies in no class folder: {Path('pics/loose.png')}\n"
+        f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "
+        f"{Path('pics/cat/worse.jpg')}\n"
+        "\n"
+        "• 1 file is no picture (passed over): cat/note.txt.\n"
+        "• Class 'yushuxin' has 8 pictures, too few for 9 in the validation list: "
+        "it gives 4 for training, 4 for validation.\n"
+        "\nWritten to .: train_list.txt, validate_list.txt, label_list.txt, split.json\n"
+        "Next: hubtune finetune pics\n"
+    )
+
+
+def test_json_is_one_document(pics):
+    (pics / "cat" / "bad.jpg").touch()
+    result = split("pics", "--val", "2", "--json")
+    document = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert document == {
+        "schema_version": 1,
+        "files": ["train_list.txt", "validate_list.txt", "label_list.txt", "split.json"],
+        "classes": {"cat": "cat", "yushuxin": "yushuxin"},
+        "counts": {
+            "cat": {"train": 8, "validate": 2, "test": 0, "left_over": 0},
+            "yushuxin": {"train": 6, "validate": 2, "test": 0, "left_over": 0},
+        },
+        "groups": {"equal": 0, "near": 0, "burst": 0, "given": 0, "pictures": 0},
+        "conflicts": [],
+        "leaks": [],
+        "random_split_leaks": {},
+        "left_out": [{"path": str(Path("pics/cat/bad.jpg")), "reason": "empty file (0 bytes)"}],
+        "strays": [],
+        "remarks": [],
+    }
+
+
+def test_wherever_it_is_run_and_written_the_lists_lead_to_the_pictures(pics, tmp_path, monkeypatch):
+    everything = sorted(path.resolve() for path in pics.rglob("*.png"))
+    assert split("pics").exit_code == 0
+    train_list = (tmp_path / "train_list.txt").read_bytes()
+    assert listed(".") == everything
+    assert split(pics).exit_code == 0
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    assert split("pics", "--out", "a/b/new").exit_code == 0
+    assert listed("a/b/new") == everything
+    monkeypatch.chdir(pics)
+    assert split(".").exit_code == 0
+    assert split("../pics/../pics", "--out", "..").exit_code == 0
+    monkeypatch.chdir(pics / "cat")
+    assert split("..").exit_code == 0
+    assert (tmp_path / "train_list.txt").read_bytes() == train_list
+
+
+def test_the_next_command_can_be_typed(pics, tmp_path):
+    pics.rename(tmp_path / "my pics")
+    assert split("my pics").stderr.endswith('Next: hubtune finetune "my pics"\n')
+    elsewhere = split("my pics", "--out", "my lists").stderr
+    assert elsewhere.endswith('Next: hubtune finetune "my lists"\n')
+
+
+@pytest.mark.parametrize("place", ["test", "pics/test"])
+def test_a_test_folder_may_lie_inside_the_tree_or_outside(pics, tmp_path, place):
+    folder = tmp_path / place
+    folder.mkdir()
+    (pics / "cat" / "000.png").rename(folder / "cat.png")
+    (pics / "yushuxin" / "000.png").rename(folder / "Yushuxin_2.png")
+    (folder / "who.png").write_bytes((folder / "cat.png").read_bytes())
+    result = split("pics", "--val", "2", "--test-dir", place)
+    assert (tmp_path / "test_list.txt").read_text() == f"{place}/cat.png 0\n{place}/Yushuxin_2.png 1\n"
+    assert "• no class has this name: " in result.stderr
+    assert "cat           7         2     1" in result.stdout
+
+
+def test_requests_that_contradict_themselves_are_refused(pics):
+    assert refusal(2, "pics", "--test", "5", "--test-dir", "pics") == (
+        "--test and --test-dir both say where test pictures come from: give one of them"
+    )
+    assert refusal(2, "pics", "--test-dir", ".") == (
+        "--test-dir . holds pics itself: give a folder of test pictures only"
+    )
+    assert refusal(2, "pics", "--val", "1.5") == (
+        "'1.5' is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
+    )
+
+
+def test_what_is_not_there_is_named(pics):
+    assert refusal(3, "gone") == "There is no folder gone: give a folder of pictures"
+    assert refusal(3, "gone.zip") == (
+        "There is no gone.zip: give a folder of pictures, an archive or a table"
+    )
+    assert refusal(3, "pics", "--test-dir", "gone") == "There is no folder gone: give a folder of pictures"
+    assert refusal(3, "pics", "--labels", "gone").startswith("gone cannot be read: ")
+
+
+def table_of(pics):
+    """Write a table in which every fourth picture of a class is of one bottle."""
+    lines = ["path,label,bottle"]
+    for path in sorted(pics.rglob("*.png")):
+        number = int(path.stem)
+        lines.append(f"{path.relative_to(pics.parent).as_posix()},{path.parent.name},b{number % 4}")
+    (pics.parent / "table.csv").write_text("\n".join(lines))
+
+
+def groups(base):
+    return [sorted(group) for group in json.loads((Path(base) / "split.json").read_text())["groups"]]
+
+
+def test_a_column_of_a_table_says_what_belongs_together(pics):
+    table_of(pics)
+    result = split("table.csv", "--group-by", "Bottle", "--val", "25%")
+    assert result.exit_code == 0, result.exception
+    found = groups("table-lists")
+    assert len(found) == 4
+    assert found[1][:3] == ["../pics/cat/001.png", "../pics/cat/005.png", "../pics/cat/009.png"]
+    sides = [{path.parts[-2] for path in map(Path, group)} for group in found]
+    assert sides == [{"cat", "yushuxin"}] * 4
+    assert "4 groups of pictures that belong together (4 given) hold 18 pictures" in result.stderr
+
+
+def test_what_is_no_column_is_a_pattern(pics):
+    table_of(pics)
+    result = split("table.csv", "--group-by", r"/00([01])\.", "--out", "lists")
+    assert groups("lists") == [
+        [f"../pics/{name}/00{number}.png" for name in ("cat", "yushuxin")] for number in (0, 1)
+    ]
+    assert r"--group-by '/00([01])\.': 14 of 18 pictures do not match it and stand for themselves." in (
+        result.stderr
+    )
+
+
+def test_what_is_neither_column_nor_pattern_is_refused_before_any_picture_is_read(pics, monkeypatch):
+    table_of(pics)
+    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    assert refusal(2, "table.csv", "--group-by", "bottel") == (
+        "--group-by 'bottel' fits none of the 18 names; a name is 'pics/cat/000.png'. "
+        "table.csv has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"
+    )
+    assert refusal(2, "pics", "--group-by", "patient").endswith(
+        "'cat/000.png'. There is no table with a column 'patient'"
+    )
+    assert refusal(2, "table.csv", "--group-by", "path").startswith("The column 'path' makes no group: ")
+    assert not Path("table-lists").exists()
+
+
+def test_a_source_that_is_divided_stays_so_and_says_what_makes_no_difference(pics, tmp_path):
+    for part, numbers in (("train", range(8)), ("val", range(6, 8))):
+        for name in ("cat", "yushuxin"):
+            (tmp_path / "parts" / part / name).mkdir(parents=True)
+            for number in numbers:
+                shutil.copy(pics / name / f"00{number}.png", tmp_path / "parts" / part / name)
+    result = split("parts", "--val", "1", "--test", "1", "--out", "lists")
+    assert [line.split() for line in result.stdout.splitlines()[-1:]] == [["total", "14", "4", "2"]]
+    assert "• The source has a validation list of its own; --val changes nothing.\n" in result.stderr
+    assert "--test changes nothing" not in result.stderr
+    assert "\nFor lists without leaks: hubtune split --from lists --out DIR\nNext: " in result.stderr
+    folds = split("parts", "--folds", "2", "--out", "folds")
+    assert folds.stdout.splitlines()[-1].split() == ["total", "10", "10"]
+
+
+def test_what_is_left_out_of_an_archive_is_named_as_there(pics, tmp_path):
+    (pics / "cat" / "bad.jpg").touch()
+    shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "pics")
+    assert "\n• empty file (0 bytes): pics/cat/bad.jpg\n" in split("photos.zip").stderr
+
+
+def test_pictures_of_one_thing_stay_together_by_what_a_module_sees(pics, draw_photos, monkeypatch):
+    draw_photos(pics.parent / "many", {"cat": 20, "dog": 20}, size=8)
+    rows = np.random.default_rng(0).normal(0, 1, (40, 16)).astype(np.float32)
+    rows[7] = rows[2] + 0.01
+    seen = []
+    monkeypatch.setattr(
+        "hubtune.inference.label_errors.features_of",
+        lambda module, paths, advance: seen.append(len(paths)) or rows,
+    )
+    for seed in range(6):
+        split("many", "--val", "8", "--module", "digitnet", "--out", f"lists-{seed}", "--seed", seed)
+        record = json.loads(Path(f"lists-{seed}/split.json").read_text())
+        assert record["group_kinds"] == ["burst"]
+        assert record["options"]["module"] == "digitnet"
+        lists = [Path(f"lists-{seed}", f"{name}_list.txt").read_text() for name in ("train", "validate")]
+        assert all(len({name in text for name in record["groups"][0]}) == 1 for text in lists)
+    assert seen == [40] * 6
+    message = refusal(2, "many", "--weights", "some.safetensors")
+    assert message == "--weights goes with --module: name the module that they are for"
+
+
+def test_other_lists_are_replaced_only_by_force(pics, tmp_path):
+    assert split("pics", "--val", "2").exit_code == 0
+    before = (tmp_path / "train_list.txt").read_bytes()
+    assert refusal(2, "pics", "--val", "3") == (
+        f"{tmp_path.resolve()} has split.json, train_list.txt, validate_list.txt with other content already: "
+        "add --force to replace, or --out FOLDER to write elsewhere"
+    )
+    assert (tmp_path / "train_list.txt").read_bytes() == before
+    assert split("pics", "--val", "2").exit_code == 0
+    assert split("pics", "--val", "3", "--force").exit_code == 0
+    assert (tmp_path / "train_list.txt").read_bytes() != before
+
+
+def test_errors_reach_the_shell_as_one_sentence_and_a_code(pics, tmp_path, run_hubtune):
+    shutil.rmtree(pics / "cat")
+    process = run_hubtune("split", "pics", "--json", cwd=tmp_path)
+    message = "pics has only one class folder, 'yushuxin'; a classifier needs two"
+    assert process.returncode == 3
+    assert process.stderr == f"Error: {message}\n"
+    assert json.loads(process.stdout) == {
+        "schema_version": 1,
+        "error": {"exit_code": 3, "message": message},
+    }
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="this platform has only names in Unicode")
+def test_names_that_would_upset_a_terminal_are_shown_escaped(pics, tmp_path, run_hubtune):
+    (pics / "cat" / "\x1b[2J.jpg").touch()
+    (pics / "yushuxin").rename(os.fsdecode(os.fsencode(pics) + b"/\xff"))
+    process = run_hubtune("split", "pics", cwd=tmp_path, PYTHONIOENCODING="utf-8")
+    assert process.returncode == 0
+    assert "\\udcff      6         2\n" in process.stdout
+    assert "• empty file (0 bytes): pics/cat/\\x1b[2J.jpg\n" in process.stderr
+
+
+def test_split_runs_without_paddle(pics):
+    program = (
+        "import sys; sys.modules['paddle'] = None; sys.argv = ['hubtune', 'split', 'pics']\n"
+        "from hubtune.cli.main import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_help_is_there_at_once(run_hubtune):
+    run_hubtune("split", "--help")
+    start = time.perf_counter()
+    process = run_hubtune("split", "--help")
+    assert process.returncode == 0 and "--test-dir DIR" in process.stdout
+    assert time.perf_counter() - start < 3  # 0.3 s where nothing else runs
+
+
+def test_photos_of_a_real_size_are_split_in_seconds(material, tmp_path):
+    shutil.copytree(material / "trashnet", tmp_path / "pics")
+    start = time.process_time()
+    result = split(tmp_path / "pics", "--val", "20")
+    # What all threads compute, whatever else runs; most of its 5 s go into near-duplicates.
+    assert time.process_time() - start < 15
+    assert result.stdout.splitlines()[-1].split() == ["total", "480", "120"]

@@ -1,0 +1,369 @@
+"""Checkpoints of PaddleClas and PaddleHub become models with the same classes and scores.
+
+The expected figures are those programs' own answers (``tests/fixtures``).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import paddle
+import pytest
+from click.testing import CliRunner
+from environments import paddlehub_python
+
+from hubtune.cli.import_ import command
+from hubtune.compat.checkpoint import import_paddleclas, import_paddlehub
+from hubtune.compat.paddleclas_config import read_config
+from hubtune.data.dataset import ListDataset
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.list_files import labels_text, read_labels
+from hubtune.errors import ModelError, UsageError
+from hubtune.inference.model import load_model
+from hubtune.models.catalog import find
+from hubtune.storage.safe_load import read_weights
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+PADDLECLAS = FIXTURES / "paddleclas"
+PADDLEHUB = FIXTURES / "paddlehub"
+CHECKPOINT = PADDLECLAS / "output" / "PPLCNet_x0_25"
+LABEL_LIST = PADDLECLAS / "dataset" / "flowers" / "flowers_label_list.txt"
+PHOTO = PADDLECLAS / "photo.jpg"
+LABELS = ["Gänseblümchen", "安崎", "a red rose"]
+
+
+def array(side):
+    """The input that both programs were given; see ``tools/make_import_fixtures.py``."""
+    return np.sin(0.37 * np.arange(3 * side * side)).astype(np.float32).reshape(1, 3, side, side)
+
+
+@paddle.no_grad()
+def logits(model, images):
+    return model.classifier(paddle.to_tensor(images)).numpy()[0]
+
+
+def photo_scores(folder, photo=PHOTO):
+    (row,) = load_model(folder).predict([photo])
+    return row.scores
+
+
+def refusal(kind, call, *arguments, **options):
+    with pytest.raises(kind) as caught:
+        call(*arguments, **options)
+    return str(caught.value)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A copy of PaddleClas's checkpoint, with what it writes beside it: files that nobody may unpickle."""
+    folder = tmp_path / "output" / "PPLCNet_x0_25"
+    shutil.copytree(CHECKPOINT, folder)
+    (folder / "best_model.pdopt").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
+    (folder / "best_model.pdstates").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
+    return folder
+
+
+def test_paddleclas_classes_and_scores_are_preserved(checkpoint, tmp_path):
+    expected = json.loads((PADDLECLAS / "expected.json").read_text("utf-8"))
+    model = import_paddleclas(checkpoint, tmp_path / "model", config=PADDLECLAS / "config.yaml")
+    assert model.labels == LABELS
+    assert np.allclose(logits(model, array(64)), expected["array_logits"], atol=1e-5)
+    scores = photo_scores(tmp_path / "model")
+    assert list(scores) == list(expected["photo_scores"])
+    # PaddleClas rounds what it prints to five digits.
+    assert scores == pytest.approx(expected["photo_scores"], abs=6e-6)
+    assert not Path("opened").exists()
+
+
+def test_the_command_needs_the_folder_only_where_all_is_said_around_it(checkpoint, tmp_path):
+    shutil.copy(LABEL_LIST, checkpoint)
+    done = CliRunner().invoke(command, ["paddleclas", str(checkpoint), "-o", str(tmp_path / "model")])
+    assert done.exit_code == 0, done.output
+    assert "pplcnet_x0_25_imagenet, 3 classes (Gänseblümchen, 安崎, a red rose)" in done.stdout
+    assert "Without --config, pictures are prepared as PaddleClas does by default" in done.stderr
+    card = load_model(tmp_path / "model").card
+    assert card.preprocessing == Preprocessing(size=224, resize=256, antialias=False)
+    assert (card.architecture, card.strategy) == ("pplcnet_x0_25_imagenet", "imported from paddleclas")
+
+
+def test_evaluate_measures_an_imported_model_on_paddleclas_lists(checkpoint, tmp_path):
+    model = import_paddleclas(checkpoint, tmp_path / "model", config=PADDLECLAS / "config.yaml")
+    dataset = ListDataset(PADDLECLAS / "dataset" / "flowers", label_list_file=LABEL_LIST.name)
+    metrics = model.evaluate(dataset, "validate")
+    # PaddleClas reported 2 of the 3 when it chose this model.
+    assert (metrics.count, round(metrics.accuracy * 3)) == (3, 2)
+
+
+@pytest.mark.parametrize("given", ["best_model.pdparams", "best_model", "."])
+def test_a_checkpoint_is_named_as_people_name_it(checkpoint, tmp_path, given):
+    model = import_paddleclas(checkpoint / given, tmp_path / "model", labels=LABEL_LIST)
+    assert model.labels == LABELS
+
+
+def test_the_tensors_say_the_architecture_where_nothing_else_does(checkpoint, tmp_path):
+    moved = shutil.copy(checkpoint / "best_model.pdparams", tmp_path)
+    model = import_paddleclas(moved, tmp_path / "model", labels=LABEL_LIST)
+    assert model.card.architecture == "pplcnet_x0_25_imagenet"
+
+
+def test_of_a_distillation_the_student_is_taken(checkpoint, tmp_path):
+    tensors = read_weights(checkpoint / "best_model.pdparams")
+    both = {f"Student.{key}": paddle.to_tensor(value) for key, value in tensors.items()}
+    both |= {f"Teacher.{key}": 2 * value for key, value in both.items()}
+    paddle.save(both, str(checkpoint / "best_model.pdparams"))
+    expected = json.loads((PADDLECLAS / "expected.json").read_text("utf-8"))
+    model = import_paddleclas(checkpoint, tmp_path / "model", labels=LABEL_LIST)
+    assert np.allclose(logits(model, array(64)), expected["array_logits"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    # A plain head, dropouts that scale in prediction, features without area, and a head that is not linear.
+    [
+        "ResNet18",
+        "GoogLeNet",
+        "paddle.vision:mobilenet_v3_small",
+        "paddle.vision:squeezenet1_1",
+        "PPLCNet_x0_25",
+    ],
+)
+def test_every_head_gives_the_original_logits_or_is_refused(name, tmp_path):
+    backbone = find(name).backbone
+    network = backbone.build(num_classes=3)
+    network.eval()
+    paddle.save(network.state_dict(), str(tmp_path / "model.pdparams"))
+    options = {"architecture": name, "labels": LABEL_LIST}
+    if "squeezenet" in name:
+        said = refusal(ModelError, import_paddleclas, tmp_path, tmp_path / "model", **options)
+        assert said == (
+            f"The head of {name} is more than a linear layer on the pooled features, so its scores cannot be "
+            "preserved: fine-tune it anew"
+        )
+        assert not (tmp_path / "model").exists()
+        return
+    model = import_paddleclas(tmp_path, tmp_path / "model", **options)
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(array(224)))
+    expected = (expected[0] if isinstance(expected, list | tuple) else expected).numpy()[0]
+    assert np.abs(logits(model, array(224)) - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
+
+
+def test_a_label_list_of_another_length_is_refused_with_both_numbers(checkpoint, tmp_path):
+    labels = tmp_path / "names.txt"
+    labels.write_text("a\nb\nc\nd\n")
+    said = refusal(ModelError, import_paddleclas, checkpoint, tmp_path / "model", labels=labels)
+    assert said == (
+        f"{checkpoint / 'best_model.pdparams'} scores 3 classes, but the label list names 4: give the "
+        "list that it was trained with by --labels FILE"
+    )
+    assert not (tmp_path / "model").exists()
+
+
+def test_missing_and_ambiguous_labels_are_refused(checkpoint, tmp_path):
+    said = refusal(ModelError, import_paddleclas, checkpoint, tmp_path / "model")
+    assert said.startswith("There is no label file (*label*.txt) beside ") and said.endswith("--labels FILE")
+    for name in ("a_label_list.txt", "labels.txt"):
+        shutil.copy(LABEL_LIST, checkpoint / name)
+    said = refusal(ModelError, import_paddleclas, checkpoint, tmp_path / "model")
+    assert said == (
+        f"{checkpoint} has several label files (a_label_list.txt, labels.txt): say which by --labels FILE"
+    )
+
+
+def test_another_architecture_is_refused_with_the_differences(checkpoint, tmp_path):
+    said = refusal(
+        ModelError, import_paddleclas, checkpoint, tmp_path / "m", architecture="ResNet18", labels=LABEL_LIST
+    )
+    assert "do not fit the network, and none were loaded" in said and "missing: 'blocks.0" in said
+
+
+def test_a_target_in_use_and_a_missing_checkpoint_are_refused(checkpoint, tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    import_paddleclas(checkpoint, target, labels=LABEL_LIST)
+    said = refusal(UsageError, import_paddleclas, checkpoint, target, labels=LABEL_LIST)
+    assert said == f"{target} is there already: name a folder that is not, or an empty one"
+    said = refusal(ModelError, import_paddlehub, tmp_path / "nowhere", tmp_path / "other")
+    assert said == (
+        f"There is no checkpoint {tmp_path / 'nowhere'}: name a .pdparams file, or the folder with it"
+    )
+
+
+def config(tmp_path, *changes):
+    """The configuration of the fixture with changes in its last section, else in an earlier one."""
+    before, infer = (PADDLECLAS / "config.yaml").read_text("utf-8").split("Infer:\n")
+    for old, new in changes:
+        assert old in before + infer
+        if old in infer:
+            infer = infer.replace(old, new)
+        else:
+            before = before.replace(old, new)
+    file = tmp_path / "changed.yaml"
+    file.write_text(f"{before}Infer:\n{infer}", encoding="utf-8")
+    return file
+
+
+SHORT, CROP = "    - ResizeImage: {resize_short: 72}\n", "    - CropImage: {size: 64}\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ([], {"size": 64, "resize": 72, "antialias": False}),
+        (
+            [("resize_short: 72", "resize_short: 80, interpolation: bicubic, backend: pil")],
+            {"size": 64, "resize": 80, "interpolation": "bicubic"},
+        ),
+        (
+            [("resize_short: 72", "size: [72, 72], backend: pil, interpolation: bilinear")],
+            {"size": 64, "resize": 72, "fit": "stretch_crop"},
+        ),
+        (
+            [(SHORT + CROP, "    - ResizeImage: {size: 64}\n")],
+            {"size": 64, "fit": "stretch", "antialias": False},
+        ),
+        ([("0.485, 0.456, 0.406", "0.5, 0.5, 0.25")], {"size": 64, "resize": 72, "mean": (0.5, 0.5, 0.25)}),
+    ],
+)
+def test_preprocessing_is_that_of_the_configuration(tmp_path, changes, expected):
+    said = read_config(config(tmp_path, *changes))
+    assert said.preprocessing == Preprocessing(**{"antialias": "mean" not in expected, **expected})
+    assert said.architecture == "PPLCNet_x0_25"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "resize_short: 72",
+            "resize_short: 72, interpolation: area",
+            "hubtune cannot resize as cv2 does with area",
+        ),
+        (CROP, "", "ResizeImage.resize_short is not followed by CropImage"),
+        (SHORT, "", "the transforms of Infer or Eval lack ResizeImage or NormalizeImage"),
+        ("to_rgb: True", "to_rgb: False", "the network's input is not RGB"),
+        ("1.0/255.0", "1.0", "NormalizeImage.scale is 1.0, and only 1.0/255.0 is known"),
+        ("    - ToCHWImage:", "    - PadImage:", "hubtune does not have the transform"),
+        (
+            "name: Topk",
+            "name: MultiLabelThreshOutput",
+            "Infer.PostProcess is MultiLabelThreshOutput, not Topk",
+        ),
+        (
+            "class_num: 3",
+            "class_num: 3\n  stride_list: [2, 2, 2, 2, 1]",
+            "Arch.stride_list changes the network",
+        ),
+        ("size: 64}", "size: 96}", "the preprocessing makes no sense"),
+    ],
+)
+def test_a_configuration_whose_scores_would_differ_is_refused(tmp_path, old, new, message):
+    file = config(tmp_path, (old, new))
+    assert refusal(ModelError, read_config, file).startswith(f"{file}: {message}")
+
+
+def test_numbered_label_lists_are_in_the_order_of_the_numbers(tmp_path):
+    file = tmp_path / "labels.txt"
+    file.write_text("2 a red rose\n0 daisy\n1\ttulip\n")
+    assert read_labels(file) == ["daisy", "tulip", "a red rose"]
+    names = ["1 cat", "0 dog"]
+    file.write_text(labels_text(names))
+    assert read_labels(file) == names
+
+
+@pytest.mark.parametrize("delimiter", [" ", "\t"])
+def test_paddleclas_lists_work_as_they_are(tmp_path, delimiter):
+    root = tmp_path / "flowers"
+    shutil.copytree(LABEL_LIST.parent, root)
+    for name in ("train_list.txt", "val_list.txt"):
+        text = (root / name).read_text("utf-8")
+        (root / name).write_text(text.replace(" ", delimiter), "utf-8")
+    dataset = ListDataset(root, label_list_file=LABEL_LIST.name)
+    train, validate = dataset.get_train_examples(), dataset.get_dev_examples()
+    assert [example.label for example in train] == [0, 1, 2] * 3 and len(validate) == 3
+    assert all(example.path.is_file() for example in train + validate)
+    assert dataset.label_list == LABELS
+
+
+@pytest.fixture(scope="module")
+def paddlehub_checkpoint(tmp_path_factory):
+    """PaddleHub's checkpoint folder: real names and shapes, and the values of ``random_values.py``."""
+    sys.path.insert(0, str(PADDLEHUB))
+    try:
+        from random_values import random_value
+    finally:
+        sys.path.remove(str(PADDLEHUB))
+    keys = json.loads((PADDLEHUB / "expected.json").read_text("utf-8"))["keys"]
+    tensors = {key: paddle.to_tensor(random_value(key, shape)) for key, shape in keys.items()}
+    folder = tmp_path_factory.mktemp("img_classification_ckpt")
+    paddle.save(tensors, str(folder / "best_model" / "model.pdparams"))
+    (folder / "metrics.pkl").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
+    (folder / "label_list.txt").write_text("".join(f"{name}\n" for name in LABELS), "utf-8")
+    return folder
+
+
+def test_paddlehub_classes_and_scores_are_preserved(paddlehub_checkpoint, tmp_path):
+    expected = json.loads((PADDLEHUB / "expected.json").read_text("utf-8"))["before"]
+    folder = tmp_path / "model"
+    model = import_paddlehub(paddlehub_checkpoint, folder, architecture="resnet50_vd_imagenet_ssld")
+    assert model.labels == LABELS
+    check_answers(model, folder, expected)
+    assert not Path("opened").exists()
+
+
+def check_answers(model, folder, expected):
+    assert logits(model, array(224)) == pytest.approx(expected["array_logits"], rel=1e-5, abs=1e-4)
+    assert photo_scores(folder) == pytest.approx(expected["photo_scores"], abs=1e-4)
+
+
+def test_an_architecture_that_tensors_leave_open_is_asked_for(paddlehub_checkpoint, tmp_path):
+    # PaddleHub's own module is meant where a PaddleHub checkpoint leaves it open.
+    model = import_paddlehub(paddlehub_checkpoint, tmp_path / "model")
+    assert model.card.architecture == "resnet50_vd_imagenet"
+    said = refusal(ModelError, import_paddleclas, paddlehub_checkpoint, tmp_path / "other")
+    assert said.startswith("Give the architecture by --architecture NAME. ")
+    assert "resnet50_vd_imagenet" in said and "resnet50_vc_imagenet" in said
+
+
+@pytest.mark.slow
+def test_a_checkpoint_that_paddlehubs_trainer_has_just_written(tmp_path):
+    checkpoints, answers = tmp_path / "ckpt", tmp_path / "answers.json"
+    subprocess.run(
+        [
+            paddlehub_python(),
+            PADDLEHUB / "answers.py",
+            PADDLEHUB / "resnet50_vd",
+            PHOTO,
+            checkpoints,
+            answers,
+        ],
+        check=True,
+        env={**os.environ, "HUB_HOME": str(tmp_path / "hub"), "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd=tmp_path,
+    )
+    labels = tmp_path / "labels.txt"
+    labels.write_text("\n".join(LABELS), "utf-8")
+    folder = tmp_path / "model"
+    model = import_paddlehub(checkpoints, folder, architecture="ResNet50_vd", labels=labels)
+    check_answers(model, folder, json.loads(answers.read_text("utf-8"))["after"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "validate", ["val_list.txt", "validate_list.txt"]
+)  # PaddleClas's and PaddleHub 1.x's
+def test_old_lists_are_fine_tuned_and_measured_as_they_are(tmp_path, run_hubtune, validate):
+    shutil.copytree(LABEL_LIST.parent, tmp_path / "flowers")
+    (tmp_path / "flowers" / "val_list.txt").rename(tmp_path / "flowers" / validate)
+    (tmp_path / "flowers" / LABEL_LIST.name).rename(tmp_path / "flowers" / "label_list.txt")
+    options = [f"-o{setting}" for setting in ("module=digitnet", "strategy=frozen", "run=run")]
+    done = run_hubtune("finetune", "flowers", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "9 train, 3 validate, 0 test pictures of 3 classes" in done.stderr
+    done = run_hubtune("evaluate", "run", "--on", f"flowers/{validate}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load_model(tmp_path / "run").labels == LABELS

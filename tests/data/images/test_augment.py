@@ -1,0 +1,289 @@
+"""Augmentation: what each operation does, how often, and that the draw alone decides."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from hubtune.data.images.augment import OPERATIONS, augmented, read_picture
+from hubtune.data.images.decode import PictureError
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.rng import generator
+
+GREY = (128, 128, 128)
+VIEW = Preprocessing(size=48, resize=48, fit="stretch", mean=(0.5, 0.5, 0.5))
+NOISE = Image.fromarray(np.random.default_rng(0).integers(256, size=(48, 48, 3), dtype=np.uint8))
+# Red says the column, green the row.
+PLACES = Image.merge(
+    "RGB",
+    [
+        Image.fromarray(np.broadcast_to(axis, (100, 200)).astype(np.uint8))
+        for axis in (*np.ogrid[0:100, 0:200][::-1], 0)
+    ],
+)
+STRONGEST = AugmentSettings(
+    crop=[0.1, 1.0],
+    flip=0.5,
+    rotate=180.0,
+    randaugment=3,
+    magnitude=10.0,
+    brightness=1.0,
+    contrast=1.0,
+    saturation=1.0,
+    hue=0.5,
+    erase=0.5,
+)
+
+
+def change(picture, *seed, view=VIEW, **settings):
+    return augmented(picture, view, AugmentSettings(**settings), generator(*seed))
+
+
+def flat(*colour):
+    return Image.new("RGB", (48, 48), colour)
+
+
+def extent(values):
+    """What a side of evenly spaced values covered, seen in 48 pixels."""
+    return (float(values.max()) - float(values.min())) * 48 / 47
+
+
+def test_without_settings_a_picture_stays_as_it_is():
+    assert (change(NOISE, 0) == np.asarray(NOISE)).all()
+
+
+def test_flip_mirrors_as_often_as_asked():
+    plain = np.asarray(NOISE)
+    for probability in (0.25, 0.5, 1.0):
+        mirrored = 0
+        for seed in range(200):
+            got = change(NOISE, seed, flip=probability)
+            assert (got == plain).all() or (got == plain[:, ::-1]).all()
+            mirrored += not (got == plain).all()
+        assert abs(mirrored - 200 * probability) < 30
+
+
+def test_crop_takes_a_part_of_the_area_and_aspect_asked_for():
+    areas, aspects = [], []
+    for seed in range(200):
+        got = change(PLACES, seed, crop=[0.2, 0.5], aspect=[0.5, 2.0])
+        assert got.shape == (48, 48, 3)
+        wide, high = extent(got[..., 0]), extent(got[..., 1])
+        areas.append(wide * high / 20_000)
+        aspects.append(wide / high)
+    assert 0.17 < min(areas) < 0.25 and 0.45 < max(areas) < 0.54
+    assert 0.45 < min(aspects) < 0.65 and 1.6 < max(aspects) < 2.2
+
+
+def test_crop_covers_the_whole_picture_in_time():
+    seen = [change(PLACES, seed, crop=[0.1, 0.3]) for seed in range(100)]
+    assert min(got[..., 0].min() for got in seen) <= 3 and max(got[..., 0].max() for got in seen) >= 196
+    assert min(got[..., 1].min() for got in seen) <= 3 and max(got[..., 1].max() for got in seen) >= 96
+
+
+def test_a_part_that_does_not_fit_is_the_whole_picture():
+    line = Image.fromarray(np.asarray(PLACES)[:2])
+    got = change(line, 0, crop=[0.9, 1.0])
+    assert extent(got[..., 0]) > 195
+
+
+@pytest.mark.parametrize(
+    ("fit", "shapes"), [("crop", {(48, 48)}), ("stretch", {(48, 48)}), ("pad", {(48, 48)}), ("whole", None)]
+)
+def test_the_part_is_arranged_as_the_view_does(fit, shapes):
+    view = Preprocessing(size=48, resize=64, fit=fit, mean=(1.0, 0.0, 0.0))
+    aspect = [1.5, 2.0] if fit == "pad" else [0.5, 2.0]
+    seen = [change(PLACES, seed, view=view, crop=[0.3, 1.0], aspect=aspect) for seed in range(20)]
+    if shapes is None:
+        assert all(max(got.shape) == 64 for got in seen)
+        assert len({got.shape for got in seen}) > 3
+    else:
+        assert {got.shape[:2] for got in seen} == shapes
+    if fit == "pad":  # the mean colour above and below
+        assert all((got[[0, -1]] == (255, 0, 0)).all() for got in seen)
+
+
+def test_rotation_stays_within_its_limit_and_fills_with_the_mean_colour():
+    view = VIEW.model_copy(update={"mean": (1.0, 0.0, 0.0)})
+    bar = Image.new("RGB", (48, 48), "black")
+    bar.paste("white", (0, 23, 48, 25))
+    angles = []
+    for seed in range(60):
+        got = change(bar, seed, view=view, rotate=20.0)
+        rows = [np.average(np.arange(48), weights=got[:, column, 2] + 1e-9) for column in (10, 37)]
+        angles.append(np.degrees(np.arctan((rows[0] - rows[1]) / 27)))
+        assert (got[0, 0] == (255, 0, 0)).all() or abs(angles[-1]) < 5
+    assert -20.5 < min(angles) < -14 and 14 < max(angles) < 20.5
+
+
+def test_brightness_multiplies_all_values():
+    factors = [change(flat(100, 50, 20), seed, brightness=0.4)[0, 0] / (100, 50, 20) for seed in range(100)]
+    assert np.ptp(factors, axis=1).max() < 0.06  # of the rounding
+    assert 0.57 < np.min(factors) < 0.7 and 1.3 < np.max(factors) < 1.43
+
+
+def test_contrast_spreads_values_around_the_mean():
+    half = np.full((48, 48, 3), 100, np.uint8)
+    half[:24] = 140
+    spreads = []
+    for seed in range(60):
+        got = change(Image.fromarray(half), seed, contrast=0.5).astype(int)
+        assert abs(got.mean() - 120) <= 1
+        spreads.append(got.max() - got.min())
+    assert 18 < min(spreads) < 26 and 54 < max(spreads) < 62
+
+
+def test_saturation_and_hue_leave_grey_and_brightness_alone():
+    for settings in ({"saturation": 0.5}, {"hue": 0.5}):
+        seen = np.array([change(flat(120, 100, 140), seed, **settings)[0, 0] for seed in range(60)], float)
+        assert np.ptp(seen @ (0.299, 0.587, 0.114)) < 2
+        assert np.ptp(seen, axis=0).max() > 10
+        for seed in range(10):
+            assert abs(change(flat(90, 90, 90), seed, **settings).astype(int) - 90).max() <= 1
+
+
+def test_full_saturation_reaches_from_grey_to_twice_the_colour():
+    spread = [
+        np.ptp(change(flat(120, 100, 110), seed, saturation=1.0)[0, 0].astype(int)) for seed in range(80)
+    ]
+    assert min(spread) < 4 and max(spread) > 36
+
+
+def test_a_turn_of_the_hue_goes_round_the_circle():
+    reddest = {int(change(flat(160, 100, 100), seed, hue=0.5)[0, 0].argmax()) for seed in range(40)}
+    assert reddest == {0, 1, 2}
+
+
+def test_erasing_fills_one_rectangle_with_noise():
+    shares = []
+    for seed in range(150):
+        changed = (change(flat(7, 7, 7), seed, erase=1.0) != 7).any(axis=2)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        if not len(rows):
+            continue  # no draw that fits
+        inside = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert inside.mean() > 0.97  # noise may be 7, 7, 7, too
+        assert changed.sum() == inside.sum()
+        shares.append(inside.size / changed.size)
+    assert len(shares) > 140
+    assert 0.015 < min(shares) < 0.08 and 0.33 < max(shares) < 0.42
+
+
+def test_erasing_happens_as_often_as_asked():
+    erased = sum((change(flat(7, 7, 7), seed, erase=0.25) != 7).any() for seed in range(200))
+    assert 25 < erased < 75
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("strength", [-1.0, -0.3, 0.3, 1.0])
+def test_each_operation_of_randaugment_keeps_the_size(operation, strength):
+    for picture in (PLACES, NOISE, flat(0, 0, 0), Image.new("RGB", (1, 3), "white")):
+        changed = operation(picture, strength, GREY)
+        assert (changed.size, changed.mode) == (picture.size, "RGB")
+
+
+def test_operations_grow_with_their_strength_from_nothing():
+    photo = ImageOps.autocontrast(NOISE.resize((8, 8)).resize((48, 48), Image.Resampling.BICUBIC))
+    plain = np.asarray(photo).astype(int)
+
+    def difference(operation, strength):
+        return abs(np.asarray(operation(photo, strength, GREY)).astype(int) - plain).mean()
+
+    # Of the others, autocontrast and equalize have no strength, and identity none at all.
+    scaled = [
+        operation for operation in OPERATIONS if difference(operation, 1.0) != difference(operation, 0.0)
+    ]
+    assert len(scaled) == len(OPERATIONS) - 3
+    for operation in scaled:
+        assert difference(operation, 0.0) == 0
+        assert difference(operation, 1.0) > difference(operation, 0.25) > 0
+
+
+def test_randaugment_takes_each_operation_and_each_sign():
+    one = {change(NOISE, seed, randaugment=1, magnitude=7.0).tobytes() for seed in range(300)}
+    expected = {
+        np.asarray(operation(NOISE, sign * 0.7, GREY)).tobytes()
+        for operation in OPERATIONS
+        for sign in (-1, 1)
+    }
+    assert one == expected
+
+
+def test_randaugment_takes_as_many_operations_as_asked():
+    one = {change(NOISE, seed, randaugment=1).tobytes() for seed in range(300)}
+    two = {change(NOISE, seed, randaugment=2).tobytes() for seed in range(300)}
+    assert len(two) > 3 * len(one)
+
+
+@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+def test_the_draw_decides_alone(preset):
+    settings = PRESETS[preset]
+    assert (
+        change(PLACES, 1, "augment", 2, 3, **settings) == change(PLACES, 1, "augment", 2, 3, **settings)
+    ).all()
+    assert len({change(PLACES, 1, "augment", 2, index, **settings).tobytes() for index in range(20)}) > 1
+
+
+def test_a_kept_picture_is_not_changed():
+    kept = np.asarray(PLACES).copy()
+    for seed in range(30):
+        augmented(Image.fromarray(kept), VIEW, STRONGEST, generator(seed))
+        augmented(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), generator(seed))
+    assert (kept == np.asarray(PLACES)).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
+def test_pictures_of_one_line_do_no_harm(fit, size):
+    view = Preprocessing(size=32, resize=32, fit=fit)
+    for seed in range(20):
+        got = augmented(Image.new("RGB", size), view, STRONGEST, generator(seed))
+        assert got.dtype == np.uint8 and got.ndim == 3 and got.shape[2] == 3
+
+
+@pytest.fixture
+def photo(tmp_path):
+    """A large JPEG, lying on its side, of sides that no reduction divides."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, 1501), np.linspace(0, 255, 1203))
+    pixels = np.stack([columns, rows, (columns + rows) / 2], 2).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    return tmp_path / "a.jpg"
+
+
+def test_without_a_crop_a_picture_is_read_as_the_view_arranges_it(photo):
+    image = read_picture(photo, VIEW, AugmentSettings(flip=0.5, rotate=10.0))
+    assert (np.asarray(image) == np.asarray(VIEW.read(photo))).all()
+
+
+@pytest.mark.parametrize(("least", "size"), [(1.0, (150, 187)), (0.35, (300, 375)), (0.02, (1203, 1501))])
+def test_with_a_crop_a_picture_is_read_as_small_as_its_parts_allow(photo, least, size):
+    image = read_picture(photo, VIEW, AugmentSettings(crop=[least, 1.0]))
+    assert image.size == size  # upright
+
+
+def test_a_part_of_a_reduced_picture_is_the_part_of_the_full_one(photo):
+    settings = AugmentSettings(crop=[0.35, 1.0], flip=0.5)
+    full = read_picture(photo, VIEW, AugmentSettings(crop=[0.02, 1.0]))
+    reduced = read_picture(photo, VIEW, settings)
+    for seed in range(10):
+        one, other = (augmented(image, VIEW, settings, generator(seed)) for image in (full, reduced))
+        assert abs(one.astype(int) - other).max() <= 3
+
+
+def test_a_view_without_antialias_reads_pictures_in_full(photo):
+    view = VIEW.model_copy(update={"antialias": False})
+    assert read_picture(photo, view, AugmentSettings(crop=[1.0, 1.0])).size == (1203, 1501)
+
+
+def test_a_long_strip_is_not_reduced_away(tmp_path):
+    Image.new("RGB", (6000, 100)).save(tmp_path / "a.jpg")
+    assert read_picture(tmp_path / "a.jpg", VIEW, AugmentSettings(crop=[0.5, 1.0])).size == (6000, 100)
+
+
+@pytest.mark.parametrize("preset", ["none", "standard"])
+def test_what_is_no_picture_is_refused(tmp_path, preset):
+    (tmp_path / "a.jpg").write_bytes(b"nothing")
+    with pytest.raises(PictureError, match="not a picture"):
+        read_picture(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))

@@ -1,0 +1,136 @@
+"""What one look at a picture tells."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance, ImageFilter
+
+from hubtune.data.images.decode import MAX_PIXELS, PictureError
+from hubtune.data.scan.inspect import SIDE, look_at, sharpness_of
+
+
+@pytest.fixture
+def photo():
+    """A drawn photo: shapes with sharp edges on a shaded background."""
+    random = np.random.default_rng(0)
+    pixels = np.linspace(90, 170, 320)[None, :, None] * np.ones((240, 1, 3))
+    for _ in range(40):
+        top, left = random.integers(0, 200), random.integers(0, 280)
+        pixels[top : top + 30, left : left + 30] = random.integers(0, 256, 3)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def test_facts_of_a_photo(photo, tmp_path):
+    file = tmp_path / "a.jpg"
+    photo.save(file, quality=95)
+    facts = look_at(file)
+    luma = np.asarray(photo.convert("L")) / 255
+    assert facts.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert (facts.format, facts.mode, facts.width, facts.height) == ("JPEG", "RGB", 320, 240)
+    assert (facts.orientation, facts.frames) == (1, 1)
+    assert facts.brightness == pytest.approx(luma.mean(), abs=0.01)
+    assert facts.contrast == pytest.approx(luma.std(), abs=0.02)
+    assert facts.darkest == pytest.approx(np.quantile(luma, 0.05), abs=0.04)
+    assert facts.brightest == pytest.approx(np.quantile(luma, 0.95), abs=0.04)
+    assert isinstance(facts.fingerprint, bytes)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size"), [(1, (60, 40)), (3, (60, 40)), (6, (40, 60)), (8, (40, 60))]
+)
+def test_width_and_height_are_those_of_the_upright_picture(tmp_path, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", exif=exif)
+    facts = look_at(tmp_path / "a.jpg")
+    assert (facts.orientation, (facts.width, facts.height)) == (orientation, size)
+
+
+def test_the_mode_is_that_of_the_file_and_frames_are_counted(tmp_path):
+    frames = [Image.new("L", (8, 8), colour) for colour in (0, 128, 255)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
+    Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
+    found = [look_at(tmp_path / f"a.{kind}") for kind in ("gif", "jpg", "png")]
+    assert [(facts.mode, facts.frames) for facts in found] == [("P", 3), ("CMYK", 1), ("I;16", 1)]
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [((1600, 1200), (256, 192)), ((100, 80), (100, 80)), ((4000, 2), (256, 1))]
+)
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_fingerprints_are_made_of_pictures_of_one_size_and_never_of_enlarged_ones(
+    tmp_path, monkeypatch, size, expected, kind
+):
+    seen = []
+    monkeypatch.setattr(
+        "hubtune.data.scan.inspect.fingerprint", lambda image: seen.append((image.mode, image.size)) or b""
+    )
+    Image.new("CMYK" if kind == "jpg" else "RGBA", size).save(tmp_path / f"a.{kind}")
+    look_at(tmp_path / f"a.{kind}")
+    assert seen == [("RGB", expected)]
+    assert max(expected) <= SIDE
+
+
+def test_blurred_pictures_are_told_from_sharp_ones_of_low_contrast(photo, tmp_path):
+    changed = {
+        "sharp": photo,
+        "pale": ImageEnhance.Contrast(photo).enhance(0.3),
+        "noisy": Image.fromarray(
+            np.clip(np.asarray(photo) + np.random.default_rng(0).normal(0, 8, (240, 320, 3)), 0, 255).astype(
+                "uint8"
+            )
+        ),
+        "blurred": photo.filter(ImageFilter.GaussianBlur(4)),
+        "enlarged": photo.resize((40, 30)).resize((320, 240), Image.Resampling.BICUBIC),
+    }
+    sharpness = {}
+    for name, picture in changed.items():
+        picture.save(tmp_path / f"{name}.jpg", quality=85)
+        sharpness[name] = look_at(tmp_path / f"{name}.jpg").sharpness
+    assert min(sharpness[name] for name in ("sharp", "pale", "noisy")) > 0.6
+    assert max(sharpness[name] for name in ("blurred", "enlarged")) < 0.45
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 300), (3, 3), (17, 17), (256, 3)])
+def test_sharpness_of_pictures_of_any_shape_is_finite(shape):
+    values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    assert np.isfinite(sharpness_of(values))
+    assert sharpness_of(np.full(shape, 7, np.uint8)) == 0.0
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, photo):
+    photo.save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:2000])
+    (tmp_path / "empty.jpg").touch()
+    Image.new("1", (12_000, MAX_PIXELS // 12_000 + 1)).save(tmp_path / "bomb.png")
+    reasons = {}
+    for name in ("cut.jpg", "empty.jpg", "bomb.png", "gone.jpg"):
+        with pytest.raises(PictureError) as caught:
+            look_at(tmp_path / name)
+        reasons[name] = caught.value.reason.partition("(")[0].strip()
+    assert reasons == {
+        "cut.jpg": "damaged picture",
+        "empty.jpg": "empty file",
+        "bomb.png": "too large",
+        "gone.jpg": "no such file",
+    }
+
+
+def test_a_large_file_that_is_no_picture_is_not_read(tmp_path, monkeypatch):
+    film = tmp_path / "film.jpg"
+    with film.open("wb") as file:
+        file.write(b"\0\0\0\x18ftypisom")
+        file.truncate(3 * 2**30)  # sparse
+    monkeypatch.setattr("hubtune.data.scan.inspect.read_content", pytest.fail)
+    with pytest.raises(PictureError, match="not a picture, but a film"):
+        look_at(film)
+
+
+def test_facts_do_not_depend_on_where_the_file_lies(photo, tmp_path):
+    (tmp_path / "other").mkdir()
+    for folder in (tmp_path, tmp_path / "other"):
+        photo.save(folder / "a.png")
+    assert look_at(tmp_path / "a.png") == look_at(tmp_path / "other" / "a.png")

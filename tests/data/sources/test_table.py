@@ -1,0 +1,171 @@
+"""Tables say which picture is what, and every mistake in them is told with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.data.listing import Listed
+from hubtune.data.sources.table import ColumnError, named_files, read_table
+from hubtune.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "b.jpg", "c, d.jpg", "猫.jpg", "sub/e.jpg", "\udcff.jpg", "2\n3.jpg"):
+        path = tmp_path / "pics" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "pics"
+
+
+def table(folder: Path, text: str | bytes, name: str = "labels.csv") -> Path:
+    file = folder / name
+    file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", errors="surrogateescape"))
+    return file
+
+
+def test_rows_become_files_with_label_group_and_part(folder: Path):
+    listing = read_table(
+        table(folder, "path,label,group,split\nsub/e.jpg,dog,p1,val\nb.jpg,cat,,train\na.jpg,cat,p2,TEST\n")
+    )
+    assert listing.labels == ["cat", "dog"]
+    assert listing.files == [
+        Listed(folder / "a.jpg", "a.jpg", "cat", "p2", "test"),
+        Listed(folder / "b.jpg", "b.jpg", "cat", None, "train"),
+        Listed(folder / "sub/e.jpg", "sub/e.jpg", "dog", "p1", "validate"),
+    ]
+    assert listing.root == folder
+    assert not listing.remarks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path,label\n"c, d.jpg",1\n猫.jpg,2\n',
+        '\ufeffFilename;CLASS\n"c, d.jpg";1\n猫.jpg;2\n',
+        "image\tid\tTarget\r\nc, d.jpg\t7\t1\r\n\r\n猫.jpg\t8\t2\r\n",
+        'Label,Image Path\n1,"c, d.jpg"\n2,./sub/../猫.jpg\n',
+        'file,path,label\nx,"c, d.jpg", 1\ny,猫.jpg,2 \n',
+    ],
+    ids=["csv", "BOM, semicolons", "tabs, CRLF", "synonyms", "the own name wins"],
+)
+def test_forms_that_programs_write_are_read(folder: Path, text: str):
+    files = read_table(table(folder, text)).files
+    assert [(file.name, file.label) for file in files] == [("c, d.jpg", "1"), ("猫.jpg", "2")]
+    assert all(file.path.exists() for file in files)
+
+
+def test_names_that_are_no_utf8_or_have_line_breaks_are_kept(folder: Path):
+    listing = read_table(table(folder, 'path,label\n\udcff.jpg,a\n"2\n3.jpg",b\n'))
+    assert [file.name for file in listing.files] == ["\udcff.jpg", "2\n3.jpg"]
+    assert all(file.path.exists() for file in listing.files)
+
+
+def test_windows_separators_lead_to_the_same_file(folder: Path):
+    listing = read_table(table(folder, "path,label\nsub\\e.jpg,a\na.jpg,b\n"))
+    assert listing.files[0].name == "sub/e.jpg"
+
+
+def test_labels_that_are_numbers_are_in_the_order_of_numbers(folder: Path):
+    assert read_table(table(folder, "path,label\na.jpg,10\nb.jpg,9\n")).labels == ["9", "10"]
+
+
+def test_a_repeated_line_counts_once_and_is_told(folder: Path):
+    listing = read_table(table(folder, "path,label\na.jpg,x\nb.jpg,y\n./a.jpg,x\n"))
+    assert len(listing.files) == 2
+    assert listing.remarks == ["1 line of labels.csv repeated, and counted once."]
+
+
+def test_a_picture_in_two_lists_is_in_both(folder: Path):
+    listing = read_table(table(folder, "path,label,split\na.jpg,x,train\nb.jpg,y,train\na.jpg,x,val\n"))
+    assert [(file.name, file.part) for file in listing.files][:2] == [
+        ("a.jpg", "train"),
+        ("a.jpg", "validate"),
+    ]
+
+
+MISTAKES = {
+    "": "no column 'path' in the first line, which names nothing",
+    "a.jpg,cat\nb.jpg,dog\n": "no column 'path' in the first line, which names 'a.jpg', 'cat'",
+    "path,kind\na.jpg,cat\n": "no column 'label' in the first line, which names 'path', 'kind'",
+    "image,file,label\n": "the columns 'image' and 'file' may both be the path: call one 'path'",
+    "path,label\na.jpg,cat\nb.jpg\n": ":3: 1 field, but the first line names 2",
+    "path,label\na.jpg,cat,dog\n": ":2: 3 fields, but the first line names 2",
+    "path,label\na.jpg,\n": ":2: no label: fill the field",
+    "path,label\n ,cat\n": ":2: no path: fill the field",
+    'path,label\na.jpg,"cat\n': "labels.csv:2: unexpected end of data: check the quotes",
+    'path,label\na.jpg,"c"at\n': "labels.csv:2: .* check the quotes",
+    'path,label\na.jpg,"c\nat"\nb.jpg,dog': r":3: the label 'c\\nat' has a line break",
+    "path,label,split\na.jpg,cat,tarin\n": ":2: unknown split 'tarin': .* Did you mean 'train'",
+    "path,label,split\na.jpg,cat,train\nb.jpg,dog,\n": ":3: no split, but other lines have one",
+    "path,label\na.jpg,cat\nb.jpg,dog\na.jpg,dog\n": (
+        "labels.csv:4: 'a.jpg' has the label 'dog', but 'cat' at .*labels.csv:2: keep the right line"
+    ),
+    "path,label,split\na.jpg,cat,train\na.jpg,dog,val\n": ":3: 'a.jpg' has the label 'dog', but 'cat' at",
+    "path,label,group\na.jpg,cat,1\na.jpg,cat,2\n": ":3: 'a.jpg' has the group '2', but '1' at",
+    "path,label\nx.jpg,cat\na.jpg,dog\n../y.jpg,cat\n": (
+        r"2 files that it names are not there: 'x.jpg' \(labels.csv:2\), '../y.jpg' \(labels.csv:4\); paths"
+    ),
+    "path,label\n": "labels.csv names no picture; a classifier needs two classes",
+    "path,label\na.jpg,cat\n": "names only one class, 'cat'",
+    b"\xff\xfep\0a\0t\0h\0": "is in UTF-16: save it as UTF-8",
+    "path,label\na.jpg," + "x" * 200_000: ":2: field larger than field limit",
+}
+
+
+@pytest.mark.parametrize("text", MISTAKES, ids=lambda text: repr(text)[:40])
+def test_a_mistake_is_told_with_its_place(folder: Path, text: str | bytes):
+    with pytest.raises(DataError, match=MISTAKES[text]):
+        read_table(table(folder, text))
+
+
+def test_a_table_that_is_not_there_is_said(folder: Path):
+    with pytest.raises(DataError, match="There is no"):
+        read_table(folder / "none.csv")
+
+
+@pytest.mark.parametrize("path", ["../out.jpg", "/etc/hostname", "sub/../../out.jpg"])
+def test_a_foreign_table_cannot_lead_out_of_its_folder(folder: Path, path: str):
+    (folder.parent / "out.jpg").touch()
+    file = table(folder, f"path,label\na.jpg,cat\n{path},dog\n")
+    with pytest.raises(DataError, match=r":3: .* leads out of the folder of the table"):
+        read_table(file, closed=True)
+
+
+def test_files_known_to_be_absent_are_left_out_by_name(folder: Path):
+    file = table(folder, "path,label\na.jpg,cat\nb.jpg,dog\nx.jpg,dog\n")
+    listing = read_table(file, absent={"x.jpg": "the server answers 404"})
+    assert [file.name for file in listing.files] == ["a.jpg", "b.jpg"]
+    assert [(entry.path.name, entry.reason) for entry in listing.left_out] == [
+        ("x.jpg", "the server answers 404")
+    ]
+
+
+def test_the_files_that_a_table_names_are_known_before_they_are_there(folder: Path):
+    assert named_files(table(folder, "path,label\n./n/x.jpg,a\nn\\x.jpg,a\n../y.jpg,b\n")) == [
+        "n/x.jpg",
+        "../y.jpg",
+    ]
+
+
+@pytest.mark.parametrize("column", ["Bottle no", "bottle_NO"])
+def test_any_column_can_say_what_belongs_together(folder: Path, column: str):
+    file = table(folder, "path,label,group,Bottle no\na.jpg,x,p,7\nb.jpg,y,p,\nsub/e.jpg,y,q,7\n")
+    assert [listed.group for listed in read_table(file, group_column=column).files] == ["7", None, "7"]
+    assert [listed.group for listed in read_table(file).files] == ["p", "p", "q"]
+
+
+def test_the_column_that_is_named_as_it_stands_there_wins(folder: Path):
+    file = table(folder, "path,label,ID,id\na.jpg,x,1,3\nb.jpg,y,2,3\n")
+    assert [listed.group for listed in read_table(file, group_column="id").files] == ["3", "3"]
+    with pytest.raises(DataError, match=r"has 2 columns 'Id': call them differently"):
+        read_table(file, group_column="Id")
+
+
+def test_a_column_that_is_not_there_is_told_with_those_that_are(folder: Path):
+    file = table(folder, "path,label,bottle\na.jpg,x,1\nb.jpg,y,2\n")
+    with pytest.raises(ColumnError) as told:
+        read_table(file, group_column="bottel")
+    assert str(told.value) == (
+        f"{file} has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"
+    )

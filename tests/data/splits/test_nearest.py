@@ -1,0 +1,213 @@
+"""A few large groups: every list that was asked for gets one, if there are enough; the nearest."""
+
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hubtune.data.dedup.duplicates import Group
+from hubtune.data.scan.scanner import Picture, Scan
+from hubtune.data.splits.quota import NOTHING, Amount
+from hubtune.data.splits.split import make_split
+
+ROOT = Path("pics")
+FIFTH = Amount.parse("20%")
+
+
+def patients(*groups, **loose):
+    """A scan and its groups: class → pictures of each patient, and pictures of a class that stand alone."""
+    scan, places, of_group = Scan(ROOT), 0, [[] for _ in groups]
+    for label in sorted({label for group in groups for label in group} | {*loose}):
+        names = []
+        for number, group in enumerate(groups):
+            count = group.get(label, 0)
+            of_group[number] += range(places + len(names), places + len(names) + count)
+            names += [f"{label}/p{number}_{picture:03}.jpg" for picture in range(count)]
+        names += [f"{label}/alone_{picture:03}.jpg" for picture in range(loose.get(label, 0))]
+        places += len(names)
+        scan.classes[label] = [Picture(ROOT / name, name, name) for name in names]
+    return scan, [Group(tuple(own), "given") for own in of_group if len(own) > 1]
+
+
+def counts(split, label="a"):
+    return {name: count for name, count in split.counts()[label].items() if count}
+
+
+def dealt(sizes, *, loose=0, **wish):
+    scan, groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
+    return make_split(scan, groups=groups, **wish)
+
+
+def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
+    split = dealt([30] * 4, validate=FIFTH, test=FIFTH)
+    assert counts(split) == {"train": 60, "validate": 30, "test": 30}
+    assert split.remarks[-2] == (
+        "Class 'a' has 120 pictures in groups of up to 30 that stay together, which do not come to 24 in the "
+        "validation list and 24 in the test list: it gives 60 for training, 30 for validation, 30 for test."
+    )
+
+
+def test_the_group_that_comes_nearest_is_taken():
+    assert counts(dealt([90, 40, 50, 80], validate=Amount(30))) == {"train": 220, "validate": 40}
+    assert counts(dealt([90, 40, 50, 80], validate=Amount(30), test=Amount(30))) == {
+        "train": 170,
+        "validate": 40,
+        "test": 50,
+    }
+
+
+def test_counts_that_groups_come_to_are_exact():
+    assert counts(dealt([30] * 5, validate=FIFTH, test=FIFTH)) == {"train": 90, "validate": 30, "test": 30}
+    assert counts(dealt([60, 10, 20, 30], validate=FIFTH)) == {"train": 100, "validate": 20}  # as many as fit
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([30] * 3, {"train": 30, "validate": 30, "test": 30}),
+        ([30] * 2, {"train": 30, "validate": 30}),  # a model must be chosen before it can be tested
+        ([30], {"train": 30}),
+    ],
+)
+def test_training_comes_first_then_validation_then_the_test(sizes, expected):
+    split = dealt(sizes, validate=FIFTH, test=FIFTH)
+    assert counts(split) == expected
+    assert split.remarks[-2].startswith(f"Class 'a' has {sum(sizes)} pictures in groups of up to 30 ")
+
+
+def test_a_list_with_many_groups_gives_one_to_a_list_with_none():
+    split = dealt([10] * 3, validate=Amount(5), test=Amount(20))
+    assert counts(split) == {"train": 10, "validate": 10, "test": 10}
+
+
+def test_pictures_that_stand_alone_give_way_to_the_group():
+    assert counts(dealt([30] * 4, loose=2, validate=FIFTH)) == {"train": 92, "validate": 30}
+    # Nearer than 30.
+    assert counts(dealt([30] * 4, loose=20, validate=Amount(20))) == {"train": 120, "validate": 20}
+    assert counts(dealt([30] * 4, loose=10, validate=Amount(35))) == {"train": 95, "validate": 35}
+
+
+def test_what_is_not_asked_for_gets_nothing():
+    assert counts(dealt([30] * 4, validate=NOTHING)) == {"train": 120}
+    assert counts(dealt([30] * 4, validate=Amount(10))) == {"train": 90, "validate": 30}
+
+
+def test_a_number_for_training_is_met_by_the_nearest_group_too():
+    split = dealt([30] * 4, validate=Amount(10), test=Amount(10), train=10)
+    assert counts(split) == {"train": 30, "validate": 30, "test": 30, "left_over": 30}
+    assert split.remarks[-2].endswith(
+        "which do not come to 10 in the training list and 10 in the validation list and 10 in the test list: "
+        "it gives 30 for training, 30 for validation, 30 for test."
+    )
+
+
+def test_copies_alone_make_no_list_too_long():
+    scan, groups = patients({"a": 6}, {"a": 6}, {"b": 3}, b=2)
+    split = make_split(scan, validate=Amount(2), groups=[Group(group.members, "near") for group in groups])
+    assert counts(split) == {"train": 12}
+
+
+def test_patients_with_pictures_in_every_class_are_in_every_list():
+    scan, groups = patients(*[{"a": 30, "b": 20, "c": 10}] * 4)
+    split = make_split(scan, groups=groups, validate=FIFTH, test=FIFTH)
+    for label, size in (("a", 30), ("b", 20), ("c", 10)):
+        assert counts(split, label) == {"train": 2 * size, "validate": size, "test": size}
+    assert split.remarks[2] == (
+        "Class 'a' has 120 pictures in groups of up to 30 that stay together, also across classes, which do "
+        "not come to 24 in the validation list and 24 in the test list: it gives 60 for training, 30 for "
+        "validation, 30 for test."
+    )
+
+
+def test_patients_of_other_classes_are_chosen_together():
+    # Of b only two patients have pictures: one must be trained on, and the other is for validation.
+    scan, groups = patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9})
+    split = make_split(scan, groups=groups, validate=FIFTH)
+    assert counts(split, "a") == {"train": 27, "validate": 9}
+    assert counts(split, "b") == {"train": 9, "validate": 9}
+
+
+SHARES = st.integers(1, 60).map(lambda percent: Amount(share=Fraction(percent, 100)))
+WISHES = st.fixed_dictionaries(
+    {
+        "validate": st.one_of(st.integers(1, 30).map(Amount), SHARES),
+        "test": st.one_of(st.integers(0, 30).map(Amount), SHARES),
+        "train": st.one_of(st.none(), st.integers(1, 40)),
+        "seed": st.integers(0, 3),
+    }
+)
+
+
+def found(split):
+    """The patients of each list."""
+    where = {}
+    for name, entries in split.lists.items():
+        for picture, _ in entries:
+            if "/p" in picture.name:
+                where.setdefault(picture.name.split("/p")[1].split("_")[0], set()).add(name)
+    return where
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sizes=st.lists(st.integers(2, 40), min_size=1, max_size=8),
+    loose=st.sampled_from([0, 0, 1, 5, 20]),
+    wish=WISHES,
+)
+def test_every_list_gets_a_group_where_there_are_enough_and_none_would_come_nearer(sizes, loose, wish):
+    split = dealt(sizes, loose=loose, **wish)
+    got, total = split.counts()["a"], sum(sizes) + loose
+    assert sum(got.values()) == total
+    assert all(len(lists) == 1 for lists in found(split).values())
+    assert got["train"] >= 1
+    asked = {name: wish[name].of(total) for name in ("validate", "test")}
+    lists = [name for name in asked if asked[name]]
+    if len(sizes) > len(lists) and not loose:
+        assert all(got[name] for name in lists)
+    groups = {name: [] for name in (*split.lists, "left_over")}
+    for number, size in enumerate(sizes):
+        groups[next(iter(found(split).get(str(number), ["left_over"])))].append(size)
+    for name in lists:
+        if got[name] > asked[name]:
+            assert groups[name] == [got[name]] or got["train"] == loose
+        alone = lists == [name] and wish["train"] is None and not loose
+        if alone and len(groups[name]) == 1 and asked[name] < total:
+            assert min(abs(size - asked[name]) for size in sizes) == abs(got[name] - asked[name])
+    if any(asked[name] != got[name] for name in lists):
+        assert any(remark.startswith("Class 'a' has") for remark in split.remarks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=3, max_size=7),
+    wish=WISHES,
+)
+def test_patients_in_all_classes_leave_no_list_of_any_class_empty(sizes, wish):
+    scan, groups = patients(*({"a": one, "b": other} for one, other in sizes))
+    split = make_split(scan, groups=groups, **wish)
+    assert all(len(lists) == 1 for lists in found(split).values())
+    for label, size in (("a", sum(one for one, _ in sizes)), ("b", sum(other for _, other in sizes))):
+        got = split.counts()[label]
+        assert sum(got.values()) == size
+        assert got["train"] >= 1
+        for name in ("validate", "test"):
+            assert got[name] or not wish[name].of(size)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    sizes=st.lists(
+        st.dictionaries(st.sampled_from("abc"), st.integers(1, 20), min_size=1), min_size=2, max_size=8
+    ),
+    wish=WISHES,
+)
+def test_the_order_in_which_groups_are_told_changes_nothing(sizes, wish):
+    scan, groups = patients(*sizes, a=1, b=1)
+    one, other = (make_split(scan, groups=told, **wish) for told in (groups, groups[::-1]))
+    assert one.lists == other.lists and one.remarks == other.remarks
+    assert all(one.counts()[label]["train"] for label in one.folders)
+    placed = Counter(picture.name for entries in one.lists.values() for picture, _ in entries)
+    assert set(placed.values()) <= {1}

@@ -1,0 +1,194 @@
+"""List files as hubtune, PaddleHub, PaddleClas and people write them."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from hubtune.data.list_files import (
+    Example,
+    count_classes,
+    encode,
+    labels_text,
+    list_text,
+    read_labels,
+    read_list,
+    read_paths,
+    relative_to,
+)
+from hubtune.errors import DataError
+
+NAMES = [
+    "plain.jpg",
+    "two  spaces.jpg",
+    "tab\there.jpg",
+    "线.jpg",
+    "🌸.jpg",
+    "line\u2028next\x85vertical\x0bform\x0c.jpg",
+    "-dash.jpg",
+    "trailing ",
+    " leading.jpg",
+    "#hash.jpg",
+    "broken\udcff.jpg",
+    "x" * 251 + ".jpg",
+]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="list.txt"):
+        file = tmp_path / name
+        file.write_bytes(content if isinstance(content, bytes) else encode(content))
+        return file
+
+    return write
+
+
+def refusal(call, *arguments):
+    with pytest.raises(DataError) as caught:
+        call(*arguments)
+    return str(caught.value)
+
+
+def test_every_name_survives_a_list(write, tmp_path):
+    file = write(list_text((f"pics/a b/{name}", 1) for name in NAMES))
+    assert read_list(file, tmp_path, ["a", "b"]) == [
+        Example(tmp_path / "pics/a b" / name, 1) for name in NAMES
+    ]
+
+
+def test_byte_order_mark_windows_line_ends_and_blank_lines_do_no_harm(write, tmp_path):
+    file = write(b"\xef\xbb\xbfa.jpg 0\r\n\r\n \t\nb c.jpg\t1 \r\n")
+    assert read_list(file, tmp_path, ["x", "y"]) == [
+        Example(tmp_path / "a.jpg", 0),
+        Example(tmp_path / "b c.jpg", 1),
+    ]
+
+
+def test_labels_may_be_names_but_a_number_is_an_id(write, tmp_path):
+    file = write("a.jpg cat\nb.jpg 0\n")
+    assert [example.label for example in read_list(file, tmp_path, ["dog", "cat"])] == [1, 0]
+    assert [example.label for example in read_list(write("a.jpg 0\n"), tmp_path, ["1", "0"])] == [0]
+
+
+def test_absolute_paths_stay(write, tmp_path):
+    path = (tmp_path / "elsewhere" / "a.jpg").absolute()
+    assert read_list(write(f"{path} 0\n"), Path("base"), ["a"])[0].path == path
+
+
+@pytest.mark.skipif(os.sep == "\\", reason="the separator is a backslash here anyway")
+def test_lists_from_windows_are_read_but_a_backslash_in_a_name_stays(write, tmp_path):
+    (tmp_path / "real\\name.jpg").touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.jpg").touch()
+    file = write("a\\b.jpg 0\nreal\\name.jpg 0\n")
+    assert [e.path for e in read_list(file, tmp_path, ["x"])] == [
+        tmp_path / "a" / "b.jpg",
+        tmp_path / "real\\name.jpg",
+    ]
+
+
+def test_several_spaces_before_the_label_do_no_harm(write, tmp_path):
+    (tmp_path / "a.jpg").touch()
+    assert read_list(write("a.jpg   0\n"), tmp_path, ["x"])[0].path == tmp_path / "a.jpg"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("alone.jpg\n", "{}:1: no label in 'alone.jpg': write `path label`"),
+        ("a.jpg 0\nb.jpg cst\n", "{}:2: unknown label 'cst'. Did you mean 'cat'?"),
+        ("a.jpg 2\n", "{}:1: label 2, but the 2 classes are 0 to 1"),
+        ("a.jpg -1\n", "{}:1: unknown label '-1'."),
+        ("a.jpg " + "9" * 5000 + "\n", "{}:1: unknown label '" + "9" * 5000 + "'."),
+    ],
+)
+def test_a_wrong_line_is_named(write, tmp_path, content, message):
+    file = write(content)
+    assert refusal(read_list, file, tmp_path, ["cat", "dog"]) == message.format(file)
+
+
+def test_a_missing_list_is_named_with_its_neighbour(write, tmp_path):
+    write("", "train_list.txt")
+    assert refusal(read_list, tmp_path / "trian_list.txt", tmp_path, []) == (
+        f"There is no {tmp_path / 'trian_list.txt'}. Did you mean 'train_list.txt'? "
+        "`hubtune split` makes the lists from folders of pictures."
+    )
+    assert refusal(read_labels, tmp_path).startswith(f"{tmp_path} cannot be read: ")
+
+
+def test_a_prediction_list_may_have_labels_or_none(write, tmp_path):
+    (tmp_path / "with space.jpg").touch()
+    (tmp_path / "a.jpg").touch()
+    file = write("with space.jpg\na.jpg 0\na.jpg\ngone.jpg\n")
+    assert read_paths(file, tmp_path) == [
+        tmp_path / name for name in ("with space.jpg", "a.jpg", "a.jpg", "gone.jpg")
+    ]
+
+
+def test_classes_are_counted_only_where_labels_are_numbers(write):
+    assert count_classes(write("a 0\nb 4\n")) == 5
+    assert count_classes(write("a 0\nb cat\n")) is None
+    assert count_classes(write("")) == 0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["cat", "dog"],
+        ["0", "1", "no"],
+        ["0 cat", "1 dog"],  # looks like PaddleClas' form, and is not
+        ["1 dog", "0 cat"],
+        ["虞书欣", "tabby cat", "trailing ", "u\u2028x"],
+        ["broken\udcff"],
+    ],
+)
+def test_class_names_survive_a_label_list(write, names):
+    assert read_labels(write(labels_text(names))) == names
+
+
+def test_paddleclas_label_lists_are_read(write):
+    assert read_labels(write("0 tabby cat\n1 dog\n")) == ["tabby cat", "dog"]
+
+
+def test_label_lists_that_name_nothing_or_twice_are_refused(write):
+    file = write("\n \n")
+    assert refusal(read_labels, file) == f"{file} names no class: write one class name a line"
+    file = write("cat\ndog\ncat\n")
+    expected = f"{file}: class 'cat' stands there twice: every class needs a name of its own"
+    assert refusal(read_labels, file) == expected
+
+
+def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert relative_to(Path("pics/a/1.jpg"), Path()) == "pics/a/1.jpg"
+    assert relative_to(tmp_path / "pics" / "1.jpg", tmp_path / "lists" / "x") == "../../pics/1.jpg"
+    (tmp_path / "pics").mkdir()
+    monkeypatch.chdir(tmp_path / "pics")
+    assert relative_to(Path("1.jpg"), Path("..")) == "pics/1.jpg"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
+def test_relative_paths_lead_to_the_same_file_through_links(tmp_path):
+    picture = tmp_path / "pics" / "1.jpg"
+    picture.parent.mkdir()
+    picture.touch()
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
+    for folder in (tmp_path / "link", tmp_path / "link" / "..", tmp_path / "far" / ".." / "link"):
+        assert (folder / relative_to(picture, folder)).samefile(picture)
+    (tmp_path / "shown").symlink_to(tmp_path / "pics")
+    assert relative_to(tmp_path / "shown" / "1.jpg", tmp_path) == "shown/1.jpg"
+
+
+@pytest.mark.parametrize("text", ["0 a\n2 b\n3 c\n", "0 a\n0 b\n1 c\n"])
+def test_numbered_classes_with_a_gap_or_a_number_twice_are_refused(tmp_path, text):
+    (tmp_path / "label_list.txt").write_text(text)
+    with pytest.raises(DataError, match="are not 0 to 2, each once"):
+        read_labels(tmp_path / "label_list.txt")
+
+
+def test_names_that_begin_with_numbers_are_names(tmp_path):
+    (tmp_path / "label_list.txt").write_text("2 doors\n4 doors\n")
+    assert read_labels(tmp_path / "label_list.txt") == ["2 doors", "4 doors"]

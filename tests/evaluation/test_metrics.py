@@ -1,0 +1,37 @@
+"""Figures count pictures, and their intervals are Wilson's."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from hubtune.evaluation.metrics import measure, wilson_interval
+
+
+def test_accuracy_counts_pictures_and_leaves_unreadable_ones_out():
+    scores = [np.array([0.9, 0.1]), None, np.array([0.4, 0.6]), np.array([0.8, 0.2])]
+    metrics = measure(scores, [0, 0, 1, 1])
+    assert metrics.accuracy == 2 / 3
+    assert (metrics.count, metrics.unreadable) == (3, 1)
+    assert metrics.loss == pytest.approx(-(math.log(0.9) + math.log(0.6) + math.log(0.2)) / 3)
+    assert metrics["interval"] == list(metrics.interval)
+
+
+def test_nothing_readable_gives_no_figure():
+    metrics = measure([None], [0])
+    assert math.isnan(metrics.accuracy)
+    assert metrics.interval == (0.0, 1.0)
+
+
+def test_a_score_of_zero_gives_a_finite_loss_and_nan_stays_nan():
+    assert math.isfinite(measure([np.array([1.0, 0.0])], [1]).loss)
+    assert math.isnan(measure([np.array([np.nan, np.nan])], [1]).loss)
+
+
+@pytest.mark.parametrize(
+    ("correct", "count"), [(0, 1), (1, 1), (0, 10), (10, 10), (90, 100), (97, 120), (1, 1000)]
+)
+def test_the_interval_is_wilsons(correct, count):
+    expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(correct, count) == pytest.approx((expected.low, expected.high), abs=1e-12)

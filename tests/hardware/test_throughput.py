@@ -1,0 +1,241 @@
+"""A step is measured without a trace, the fastest number of threads found, and both are kept."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import paddle
+import pytest
+
+from hubtune.hardware import cpu, throughput
+from hubtune.hardware.throughput import (
+    StepPace,
+    estimate_seconds,
+    measure_step,
+    rough_pace,
+    threads,
+    use_threads,
+)
+from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
+
+
+@pytest.fixture(autouse=True)
+def _own_machine(monkeypatch):
+    """Four cores, threads left to hubtune, none chosen yet."""
+    monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", None))
+    monkeypatch.setattr(cpu, "cores", lambda: 4)
+    monkeypatch.setattr(throughput, "_chosen", None)
+    for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    paddle.base.core.set_num_threads(1)
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Pretends a network that takes so many seconds a picture by threads; holds what was measured."""
+    measured = SimpleNamespace(seconds={1: 1.0, 2: 0.6, 4: 0.5}, threads=[], now=1, share=1.0)
+    monkeypatch.setattr(paddle.base.core, "set_num_threads", lambda count: setattr(measured, "now", count))
+
+    def time_step(classifier, shape, count, number=None):
+        measured.threads.append(measured.now)
+        seconds = measured.seconds[measured.now]
+        return StepPace(seconds, seconds / 4, number or threads()), measured.share
+
+    monkeypatch.setattr(throughput, "_time_step", time_step)
+    return measured
+
+
+def _classifier():
+    return Classifier(find("smallnet").backbone, 3)
+
+
+def _measure(classifier=None, pictures=10_000, **options):
+    return measure_step(classifier or _classifier(), "smallnet", (32, 32), 8, pictures=pictures, **options)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "fastest"),
+    [
+        ({1: 1.0, 2: 0.6, 4: 0.5}, 4),
+        ({1: 1.0, 2: 0.6, 4: 0.59}, 2),  # not worth two more
+        ({1: 1.0, 2: 1.05, 4: 0.5}, 4),
+        ({1: 1.0, 2: 3.0}, 1),  # and 4 are not even tried
+    ],
+)
+def test_the_fastest_number_of_threads_is_found(timed, seconds, fastest):
+    timed.seconds = seconds
+    assert _measure() == StepPace(seconds[fastest], seconds[fastest] / 4, fastest)
+    assert timed.now == 1  # nothing is set yet
+
+
+def test_what_was_measured_is_kept(timed):
+    first = _measure()
+    count = len(timed.threads)
+    assert _measure() == first
+    assert len(timed.threads) == count
+
+
+def test_what_other_programs_disturbed_is_not_kept(timed):
+    timed.share = 0.5
+    assert _measure().threads == 4
+    assert not cpu._file().exists()
+
+
+@pytest.mark.parametrize("change", ["shape", "frozen", "statistics", "mkl", "name"])
+def test_what_was_measured_holds_for_the_same_only(timed, monkeypatch, change):
+    classifier = _classifier()
+    _measure(classifier)
+    count = len(timed.threads)
+    if change == "frozen":
+        next(iter(classifier.trained_parameters()))[2].stop_gradient = True
+    if change == "mkl":
+        monkeypatch.setenv(cpu.MKL_TYPE, "4")
+    name, shape = ("other" if change == "name" else "smallnet"), ((40, 32) if change == "shape" else (32, 32))
+    measure_step(classifier, name, shape, 8, pictures=10_000, keep_statistics=change == "statistics")
+    assert len(timed.threads) > count
+
+
+@pytest.mark.parametrize("kept", [[], [1.0, 1.0], [-1.0, 1.0, 1], [1.0, 1.0, "2"], "x", {"a": 1}])
+def test_a_damaged_entry_is_measured_anew(timed, kept):
+    _measure()
+    file = cpu._file()
+    file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), kept)))
+    timed.threads.clear()
+    assert _measure().threads == 4
+    assert timed.threads
+
+
+def test_a_short_run_is_not_held_up(timed):
+    use_threads(2)
+    timed.seconds = {2: 1.0}
+    assert _measure(pictures=19).threads == 2  # shorter than 20 s
+    assert _measure(pictures=159).threads == 2  # measuring eight steps would take more than a twentieth
+    assert not cpu._file().exists()
+
+
+def test_the_users_number_of_threads_stays(timed, monkeypatch):
+    monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "OMP_NUM_THREADS=2"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert _measure().threads == 2
+    assert set(timed.threads[2:]) == {2}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 1),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "2"}, 2),
+        ({"OMP_NUM_THREADS": "many"}, 1),
+    ],
+)
+def test_the_number_of_threads_is_told(monkeypatch, environment, expected):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert threads() == expected
+    use_threads(2)
+    assert threads() == 2
+
+
+def test_measuring_leaves_no_trace(monkeypatch):
+    monkeypatch.setattr(throughput, "_SHORT_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(throughput, "_UNDISTURBED", 0.0)
+    classifier = _classifier()
+    frozen = next(iter(classifier.trained_parameters()))[2]
+    frozen.stop_gradient = True
+    classifier.register_buffer("counter", paddle.zeros([1]), persistable=False)
+    # What a layer of someone else may do: draw random numbers, and count.
+    classifier.head.register_forward_pre_hook(
+        lambda layer, inputs: (classifier.counter.add_(paddle.rand([1])), None)[1]
+    )
+    classifier.eval()
+    classifier.head.train()
+    state = {name: tensor.numpy().copy() for name, tensor in classifier.state_dict().items()}
+    paddle.seed(7)
+    expected = paddle.rand([3]).numpy()
+    paddle.seed(7)
+    measured = _measure(classifier, pictures=10**9)
+    assert measured.seconds_per_picture > measured.forward_seconds_per_picture > 0
+    assert (paddle.rand([3]).numpy() == expected).all()
+    for name, tensor in classifier.state_dict().items():
+        assert np.array_equal(tensor.numpy(), state[name]), name
+    assert classifier.counter.item() == 0
+    assert all(tensor.grad is None for tensor in classifier.parameters())
+    assert not classifier.training
+    assert classifier.head.training
+    assert threads() == 1
+
+
+def _trained(measure):
+    classifier = _classifier()
+    classifier.load_trunk(_constant(find("smallnet").backbone.build(num_classes=1)))
+    if measure:
+        _measure(classifier, pictures=10**9)
+    optimizer = paddle.optimizer.Adam(1e-2, parameters=classifier.parameters())
+    classifier.start_training(keep_statistics=False)
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        images = paddle.to_tensor(random.standard_normal((8, 3, 32, 32)).astype(np.float32))
+        loss = paddle.nn.functional.cross_entropy(classifier(images), paddle.to_tensor(np.arange(8) % 3))
+        loss.backward()
+        optimizer.step()
+        optimizer.clear_grad()
+    return {name: tensor.numpy() for name, tensor in classifier.state().items()}
+
+
+def _constant(network):
+    for tensor in network.parameters():
+        values = np.random.default_rng(tensor.size).standard_normal(tensor.shape)
+        tensor.set_value((0.1 * np.abs(values)).astype(np.float32))
+    return network
+
+
+def test_training_after_it_gives_the_same_bits(monkeypatch):
+    monkeypatch.setattr(throughput, "_SHORT_RUN_SECONDS", 0.0)
+    monkeypatch.setattr(throughput, "_UNDISTURBED", 0.0)
+    plain, measured = _trained(False), _trained(True)
+    assert cpu._file().exists()
+    for name, values in plain.items():
+        assert np.array_equal(values, measured[name]), name
+
+
+def test_an_error_in_the_network_leaves_no_trace_either(monkeypatch):
+    classifier = _classifier()
+    classifier.eval()
+    with pytest.raises(ValueError, match="no"):
+        classifier.head.register_forward_pre_hook(
+            lambda layer, inputs: (_ for _ in ()).throw(ValueError("no"))
+        )
+        _measure(classifier)
+    assert not classifier.training
+
+
+def test_an_estimate_counts_training_and_evaluation():
+    assert estimate_seconds(StepPace(0.5, 0.1, 1), pictures=100, epochs=3, evaluated=50) == pytest.approx(155)
+
+
+def _roughly(classifier=None, *, affordable=True):
+    return rough_pace(classifier or _classifier(), "smallnet", (32, 32), affordable=affordable)
+
+
+def test_an_idea_of_the_pace_is_measured_once_however_busy_the_machine_is(timed):
+    timed.share = 0.3
+    assert _roughly(affordable=False) is None
+    found = _roughly()
+    assert found == StepPace(0.5, 0.125, 4)
+    assert len(timed.threads) == 3
+    assert _roughly(affordable=False) == found
+    assert len(timed.threads) == 3
+
+
+def test_training_measures_anew_what_there_is_only_an_idea_of(timed):
+    _roughly()
+    timed.threads.clear()
+    timed.seconds = {1: 0.4, 2: 0.3, 4: 0.2}
+    assert _measure(keep_statistics=True) == StepPace(0.2, 0.05, 4)
+    assert timed.threads
+    timed.threads.clear()
+    assert _roughly() == StepPace(0.2, 0.05, 4)
+    assert not timed.threads

@@ -1,0 +1,163 @@
+"""The book's networks compute what its own words say, and their names lead to them."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import nn
+from paddle.nn import functional as F
+
+import hubtune
+from hubtune.errors import ModelError
+from hubtune.models.catalog import BACKBONES, find, nearest_name
+from hubtune.models.paddle_book import DEPTHS
+
+
+def pictures(count: int = 2) -> paddle.Tensor:
+    return paddle.to_tensor(np.random.default_rng(0).random((count, 3, 32, 32), np.float32))
+
+
+def trained(name: str, num_classes: int = 10) -> nn.Layer:
+    """A network in evaluation mode whose BatchNorm values are those of none that is new."""
+    network = BACKBONES[name].build(num_classes=num_classes)
+    random = np.random.default_rng(1)
+    for layer in network.sublayers():
+        if isinstance(layer, nn.BatchNorm1D | nn.BatchNorm2D):
+            for tensor in (layer.weight, layer._variance):
+                tensor.set_value(random.uniform(0.5, 1.5, tensor.shape).astype("float32"))
+            for tensor in (layer.bias, layer._mean):
+                tensor.set_value(random.uniform(-0.5, 0.5, tensor.shape).astype("float32"))
+    network.eval()
+    return network
+
+
+class Book:
+    """The book's operations at inference, with the weights of a network in their order."""
+
+    def __init__(self, network: nn.Layer) -> None:
+        kinds = nn.Conv2D | nn.BatchNorm1D | nn.BatchNorm2D | nn.Linear
+        self.layers = iter([layer for layer in network.sublayers() if isinstance(layer, kinds)])
+
+    def conv_bn(self, x: paddle.Tensor, stride: int, padding: int) -> paddle.Tensor:
+        return self.bn(F.conv2d(x, next(self.layers).weight, stride=stride, padding=padding))
+
+    def bn(self, x: paddle.Tensor) -> paddle.Tensor:
+        layer = next(self.layers)
+        shape = [1, -1] + [1] * (x.ndim - 2)
+        mean, variance, scale, shift = (
+            tensor.reshape(shape) for tensor in (layer._mean, layer._variance, layer.weight, layer.bias)
+        )
+        return (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+
+    def fc(self, x: paddle.Tensor) -> paddle.Tensor:
+        layer = next(self.layers)
+        return x @ layer.weight + (0 if layer.bias is None else layer.bias)
+
+
+@paddle.no_grad()
+def test_vgg_bn_drop_is_the_books() -> None:
+    network = trained("vgg_bn_drop")
+    book = Book(network)
+    x = pictures()
+    for dropouts in ([0.3, 0], [0.4, 0], [0.4, 0.4, 0], [0.4, 0.4, 0], [0.4, 0.4, 0]):
+        for rate in dropouts:
+            x = F.relu(book.conv_bn(x, 1, 1)) * (1 - rate)
+        x = F.max_pool2d(x, 2, 2)
+    x = book.fc(x.flatten(1) * 0.5)
+    x = F.relu(book.bn(x)) * 0.5
+    x = book.fc(book.fc(x))
+    assert next(book.layers, None) is None
+    np.testing.assert_allclose(network(pictures()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@paddle.no_grad()
+def test_resnet_cifar10_is_the_books() -> None:
+    network = trained("resnet_cifar10_20")
+    book = Book(network)
+    x = F.relu(book.conv_bn(pictures(), 1, 1))
+    channels = 16
+    for outputs, stride in ((16, 1), (32, 2), (64, 2)):
+        for block in range(3):
+            step = stride if block == 0 else 1
+            y = book.conv_bn(F.relu(book.conv_bn(x, step, 1)), 1, 1)
+            short = x if channels == outputs else book.conv_bn(x, step, 0)
+            channels = outputs
+            x = F.relu(y + short)
+    x = book.fc(F.avg_pool2d(x, 8, 1).flatten(1))
+    assert next(book.layers, None) is None
+    np.testing.assert_allclose(network(pictures()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
+
+
+@paddle.no_grad()
+def test_dropout_leaves_out_in_training_only_and_does_not_scale_there() -> None:
+    network = trained("vgg_bn_drop")
+    paddle.seed(0)
+    rates = []
+    for layer in network.sublayers():
+        if isinstance(layer, nn.Dropout):
+            layer.train()
+            kept = layer(paddle.ones([20_000])).numpy()
+            assert set(np.unique(kept)) == {0.0, 1.0}
+            rates.append(round(1 - float(kept.mean()), 1))
+            layer.eval()
+    assert rates == [0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.5, 0.5]
+    np.testing.assert_array_equal(network(pictures()).numpy(), network(pictures()).numpy())
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_a_depth_counts_the_layers_with_weights(depth: int) -> None:
+    network = BACKBONES[f"resnet_cifar10_{depth}"].build(num_classes=10)
+    layers = [layer for layer in network.sublayers() if isinstance(layer, nn.Conv2D | nn.Linear)]
+    shortcuts = [
+        layer for layer in layers if isinstance(layer, nn.Conv2D) and layer.weight.shape[2:] == [1, 1]
+    ]
+    assert len(layers) - len(shortcuts) == depth
+    assert len(shortcuts) == 2
+    # In millions, from table 6 of He et al. (https://arxiv.org/abs/1512.03385), where shortcuts have none.
+    published = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}[depth]
+    own = sum(parameter.size for parameter in network.parameters() if not parameter.stop_gradient)
+    in_shortcuts = 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert round((own - in_shortcuts) / 1e6, 1 if depth == 110 else 2) == published
+
+
+def test_resnet_cifar10_alone_is_the_books_32_layers() -> None:
+    assert find("resnet_cifar10") is find("resnet_cifar10_32")
+
+
+def test_pictures_enter_as_in_the_book() -> None:
+    for name in ("vgg_bn_drop", "resnet_cifar10"):
+        preprocessing = hubtune.Module(name, weights=None).preprocessing
+        assert (preprocessing.size, preprocessing.resize) == (32, 32)
+        assert (tuple(preprocessing.mean), tuple(preprocessing.std)) == ((0, 0, 0), (1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("resnet_cifar10_33", "are resnet_cifar10_32 and resnet_cifar10_38"),
+        ("ResNet_CIFAR10_109", "are resnet_cifar10_104 and resnet_cifar10_110"),
+        ("resnet_cifar10_8", "is resnet_cifar10_20"),
+        ("resnet_cifar10_1208", "is resnet_cifar10_1202"),
+    ],
+)
+def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+    with pytest.raises(ModelError) as refusal:
+        find(name)
+    assert str(refusal.value).startswith(
+        f"There is no backbone {name!r}. Its depth is 6 n + 2, from 20 to 1202: "
+        f"the nearest {nearest}. Known forms are"
+    )
+
+
+@pytest.mark.parametrize("depth", [26, 1202])
+def test_every_depth_by_the_rule_is_there(depth: int) -> None:
+    record = find(f"resnet_cifar10_{depth}").backbone
+    network = record.build(num_classes=1000)
+    assert sum(each.size for each in network.parameters() if not each.stop_gradient) == record.parameters
+    weights = [name for name, each in network.named_parameters() if len(each.shape) == 4]
+    projections = 2  # where the number of channels changes
+    assert len(weights) - projections + 1 == depth
+
+
+def test_other_names_are_answered_as_before() -> None:
+    assert nearest_name("resnet50_imagnet") == " Did you mean 'resnet50_imagenet'?"
+    assert nearest_name("resnet_cifar100") == " Did you mean 'resnet_cifar10'?"

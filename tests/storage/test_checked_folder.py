@@ -1,0 +1,98 @@
+"""Sealed folders survive kills, and notice damage."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from hubtune.errors import MachineError, ModelError
+from hubtune.storage.checked_folder import damage, find, open_sealed, seal, settle
+
+# Replaces the same sealed folder for ever; every version says of itself which it is, twice.
+_PROGRAM = """
+import sys
+from pathlib import Path
+from hubtune.storage.checked_folder import seal
+number = int(sys.argv[2])
+while True:
+    number += 1
+    seal(Path(sys.argv[1]), {"one": str(number).encode() * 20_000, "two": str(number).encode()})
+    print(number, flush=True)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path):
+    folder = tmp_path / "model"
+    seal(folder, {"one": b"0" * 20_000, "two": b"0"})
+    written = 0
+    draw = random.Random(0)
+    for _ in range(30):
+        process = subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, str(folder), str(written)], stdout=subprocess.PIPE, text=True
+        )
+        process.stdout.readline()  # it is at work
+        time.sleep(draw.uniform(0, 0.02))
+        process.kill()
+        done = [int(line) for line in process.communicate()[0].split()]
+        found = find(folder)
+        assert damage(found) is None
+        number = int((found / "two").read_bytes())
+        assert (found / "one").read_bytes() == str(number).encode() * 20_000
+        assert number >= max([written, *done])
+        written = number
+    settle(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda folder: (folder / "one").write_bytes(b"12345"), "one is damaged: its SHA-256 differs"),
+        (lambda folder: (folder / "one").write_bytes(b"1"), "one has another size than when it was written"),
+        (lambda folder: (folder / "one").unlink(), "one is missing"),
+        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
+        (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json is damaged"),
+        (
+            lambda folder: (folder / "manifest.json").write_text('{"../x": {}}'),
+            "manifest.json names a file elsewhere",
+        ),
+        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json does not list one"),
+    ],
+)
+def test_damage_is_named(tmp_path, spoil, reason):
+    folder = tmp_path / "model"
+    seal(folder, {"one": b"54321"})
+    assert open_sealed(folder, "one") == folder
+    spoil(folder)
+    with pytest.raises(ModelError) as caught:
+        open_sealed(folder, "one")
+    assert str(caught.value) == f"{folder} cannot be used: {reason}"
+
+
+def test_a_full_disk_leaves_the_older_folder(tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    seal(folder, {"one": b"old"})
+    monkeypatch.setattr("os.fsync", _full)
+    with pytest.raises(MachineError, match="No space left on device"):
+        seal(folder, {"one": b"new"})
+    monkeypatch.undo()
+    assert (folder / "one").read_bytes() == b"old"
+    assert damage(folder) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def _full(_handle):
+    raise OSError(28, "No space left on device")
+
+
+def test_the_manifest_has_size_and_sum_of_each_file(tmp_path):
+    seal(tmp_path / "model", {"one": b"abc"})
+    assert json.loads((tmp_path / "model" / "manifest.json").read_text()) == {
+        "one": {"size": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
+    }

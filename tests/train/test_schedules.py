@@ -1,0 +1,123 @@
+"""Rates are those of the written formulas; the tables here are computed without hubtune's code."""
+
+import math
+
+import pytest
+from pydantic import TypeAdapter
+
+from hubtune.recipe.schedule import AnySchedule, named
+from hubtune.train.schedules import Span, rate_at
+
+RATE = 0.02
+# 5 epochs of 25 pictures in batches of 4: 7 steps an epoch, the last of one picture.
+SPAN = Span(epochs=5, pictures=25, batch_size=4)
+TOTAL = 35
+
+
+def _rates(schedule):
+    settings = TypeAdapter(AnySchedule).validate_python(named(schedule))
+    return [rate_at(settings, step, SPAN, RATE) for step in range(TOTAL)]
+
+
+def _triangle(cut, ratio):
+    rates = []
+    for s in range(TOTAL):
+        p = s / cut if s < cut else 1 - (s - cut) / (TOTAL - cut)
+        rates.append(RATE * (1 + p * (ratio - 1)) / ratio)
+    return rates
+
+
+def _between(first, last, share):
+    return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
+
+
+def _pictures_before(s):
+    return 25 * (s // 7) + 4 * (s % 7)
+
+
+TABLES = {
+    "constant": ("constant", [RATE] * TOTAL),
+    "warmup by share": (
+        {"name": "constant", "warmup": 0.2},
+        [RATE * s / 7 if s < 7 else RATE for s in range(TOTAL)],
+    ),
+    "warmup by steps": (
+        {"name": "linear", "warmup": 3},
+        [RATE * s / 3 if s < 3 else RATE * (1 - s / TOTAL) for s in range(TOTAL)],
+    ),
+    "linear": ("linear", [RATE - RATE * s / TOTAL for s in range(TOTAL)]),
+    "linear from a point": (
+        {"name": "linear", "start_point": 0.5, "end": 0.001},
+        [RATE if s < 17 else (RATE - 0.001) * (1 - s / TOTAL) + 0.001 for s in range(TOTAL)],
+    ),
+    "polynomial": (
+        {"name": "polynomial", "power": 2, "end": 0.001},
+        [(RATE - 0.001) * (1 - s / TOTAL) ** 2 + 0.001 for s in range(TOTAL)],
+    ),
+    "cosine": ("cosine", [RATE * (1 + math.cos(math.pi * s / TOTAL)) / 2 for s in range(TOTAL)]),
+    "cosine after a warmup": (
+        {"name": "cosine", "warmup": 0.2, "end": 0.001},
+        [RATE * s / 7 if s < 7 else _between(RATE, 0.001, (s - 7) / 28) for s in range(TOTAL)],
+    ),
+    # d = 1/(w·rate²), so that the peak, at s = w, is the rate.
+    "noam": (
+        {"name": "noam", "warmup": 5},
+        [(1 / (5 * RATE**2)) ** -0.5 * min(s**-0.5, s * 5**-1.5) for s in range(1, TOTAL + 1)],
+    ),
+    "slanted triangle": ("slanted_triangle", _triangle(3, 32)),
+    "slanted triangle without a rise": (
+        {"name": "slanted_triangle", "cut_fraction": 0.0, "ratio": 8},
+        _triangle(0, 8),
+    ),
+    "step by epochs": (
+        {"name": "step", "every": 2, "gamma": 0.5},
+        [RATE * 0.5 ** (s // 14) for s in range(TOTAL)],
+    ),
+    "step by steps": (
+        {"name": "step", "every": 10, "unit": "steps"},
+        [RATE * 0.1 ** (s // 10) for s in range(TOTAL)],
+    ),
+    "piecewise": (
+        {"name": "piecewise", "boundaries": [1, 3], "factors": [1, 0.1, 0.01]},
+        [RATE if s < 7 else RATE * 0.1 if s < 21 else RATE * 0.01 for s in range(TOTAL)],
+    ),
+    # The last batch of an epoch has one picture, not four.
+    "exponential": (
+        {"name": "exponential", "a": 0.5, "b": 30},
+        [RATE * 0.5 ** (_pictures_before(s) // 30) for s in range(TOTAL)],
+    ),
+    "one cycle": (
+        {"name": "one_cycle", "rise": 0.2},
+        [
+            _between(RATE / 25, RATE, s / 7) if s < 7 else _between(RATE, RATE / 25e4, (s - 7) / 28)
+            for s in range(TOTAL)
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_rates_follow_the_formula(name):
+    schedule, expected = TABLES[name]
+    assert _rates(schedule) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_run_of_one_step_has_a_rate_with_every_schedule():
+    span = Span(epochs=1, pictures=3, batch_size=8)
+    for schedule, _ in TABLES.values():
+        settings = TypeAdapter(AnySchedule).validate_python(named(schedule))
+        assert 0 <= rate_at(settings, 0, span, RATE) <= RATE
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ({"name": "piecewise", "boundaries": [3, 2], "factors": [1, 1, 1]}, "boundaries are to rise"),
+        ({"name": "piecewise", "boundaries": [3], "factors": [1]}, "1 boundaries make 2 parts"),
+        ({"name": "slanted_triangle", "warmup": 0.1}, "warmup"),
+        ({"name": "cosin"}, "cosin"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(schedule, said):
+    with pytest.raises(ValueError, match=said):
+        TypeAdapter(AnySchedule).validate_python(schedule)

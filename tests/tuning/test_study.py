@@ -1,0 +1,318 @@
+"""What a search may try, what it tries, and what it keeps of it."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+
+from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
+from hubtune.tuning.search_space import Choice, Space, rate_in_words, recipe_of, space_of
+from hubtune.tuning.study import Study, Trial, load_optuna
+
+pytest.importorskip("optuna")
+
+SPACE = Space(
+    first=[Choice("default_finetune", 1e-4, "none"), Choice("frozen")],
+    strategies=["default_finetune", "from_frozen", "last_stage"],
+    rates=(1e-5, 1e-2),
+    augments=["none", "flip"],
+)
+
+
+def recipe(*overrides, **sections):
+    return make_recipe({"data": {"base": "pics"}, "module": "digitnet", **sections}, list(overrides))
+
+
+def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
+    return space_of(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
+
+
+OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
+
+
+def test_the_recipe_itself_frozen_and_the_recipe_with_other_strategies_are_first():
+    found = space(recipe("train.augment=flip", "train.learning_rate=0.003"))
+    assert found.first[:3] == [
+        Choice("default_finetune", 0.003, "flip"),
+        Choice("frozen"),
+        Choice("from_frozen", 0.003, "flip"),
+    ]
+    assert Choice("last_stage", 0.003) in found.first
+    assert len(found.first) == len(set(found.first)) == 7
+    assert found.strategies == OTHERS
+    assert found.rates == (1e-5, 1e-2)
+    assert found.augments == ["none", "flip", "standard", "strong"]
+    frozen = space(recipe("train.augment=flip", strategy="frozen")).first
+    assert frozen[:2] == [Choice("frozen"), Choice("from_frozen", 1e-4, "flip")]
+    assert Choice("last_stage", 1e-5) in frozen
+
+
+def test_the_default_rate_of_the_recipes_strategy_is_what_it_is_run_with():
+    assert space(recipe(strategy="last_stage")).first[0] == Choice("last_stage", 1e-5)
+    assert space(recipe(strategy={"name": "l2sp", "learning_rate": 0.5})).first[0].learning_rate == 0.5
+
+
+def test_rates_suit_the_optimiser_and_include_the_recipes_own():
+    assert space(recipe("train.learning_rate=0.5")).rates == (1e-5, 0.5)
+    assert space(recipe("train.learning_rate=1e-7", "train.optimizer=adamw")).rates == (1e-7, 1e-2)
+    assert space(recipe("train.optimizer=momentum"), ["l2sp"]).rates == (1e-4, 1.0)
+    auto = space(recipe("train.learning_rate=auto"))
+    assert auto.rates is None
+    assert auto.first[0].learning_rate == "auto"
+
+
+def test_an_augmentation_that_is_no_preset_can_be_kept():
+    given = recipe(train={"augment": {"rotate": 20}})
+    assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"
+    kept = recipe_of(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
+    assert kept.train.augment == given.train.augment
+
+
+@pytest.mark.parametrize(
+    ("overrides", "facts", "wanted", "message"),
+    [
+        ([], {}, "scratch", "scratch does not go with this recipe: it needs module.weights=none"),
+        ([], {"pretrained": False}, "frozen", "frozen does not go with this recipe: it needs pretrained"),
+        (
+            ["train.hidden_units=[8]"],
+            {},
+            "from_frozen",
+            "it solves a linear head, and there are hidden_units",
+        ),
+        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is held"),
+        ([], {"stages": 2}, "last_stage", "the module has a single stage"),
+        (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
+        ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
+        ([], {}, "frozn", "Did you mean 'frozen'?"),
+    ],
+)
+def test_a_strategy_that_does_not_fit_is_refused_with_the_reason(overrides, facts, wanted, message):
+    with pytest.raises(UsageError) as error:
+        space(recipe(*overrides), [wanted], **facts)
+    assert message in str(error.value)
+
+
+def test_without_being_asked_for_what_does_not_fit_is_left_away():
+    found = space(recipe("train.hidden_units=[8]"))
+    assert {choice.strategy for choice in found.first} == {*found.strategies}
+    assert found.strategies == ["default_finetune", "l2sp", "ulmfit", "adam_weight_decay"]
+    scratch = space(recipe(strategy="scratch"), pretrained=False)
+    assert scratch.first == [Choice("scratch", 1e-3, "none"), Choice("adam_weight_decay", 1e-4, "none")]
+    assert scratch.strategies == ["adam_weight_decay", "scratch"]
+
+
+def test_narrowed_strategies_leave_the_first_trials():
+    found = space(recipe(strategy="l2sp"), ["from_frozen"])
+    assert [choice.strategy for choice in found.first] == ["l2sp", "frozen", "from_frozen"]
+    assert found.strategies == ["from_frozen"]
+    assert space(recipe(), ["frozen"]).strategies == []
+
+
+def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
+    given = recipe(
+        "train.epochs=7", strategy={"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
+    )
+    for choice in (*SPACE.first, Choice("l2sp", 3e-4, "strong"), Choice("last_stage", 1e-5)):
+        found = recipe_of(given, choice, pretrained=True)
+        file = tmp_path / "best.yaml"
+        file.write_text(dump_recipe(found), encoding="utf-8")
+        assert load_recipe(file) == found
+        assert found.strategy.name == choice.strategy
+        assert (found.train.epochs, found.data) == (7, given.data)
+        if choice.strategy != "frozen":
+            assert space(found).first[0] == choice
+    same = recipe_of(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
+    assert same.strategy.regularization_coeff == 0.5
+
+
+def test_what_starts_from_random_values_goes_on_doing_so():
+    given = recipe(strategy="scratch")
+    found = recipe_of(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
+    assert found.module.weights == "none"
+
+
+def test_rates_are_shown_in_two_digits():
+    assert [rate_in_words(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
+
+
+def open_study(file, given=SPACE, *, seed=0, resume=True, **facts):
+    return Study(file, given, {"--folds": 2, **facts}, seed, resume=resume)
+
+
+def score(choice):
+    """Pictures right of 50 a fold: the best rate is 1e-3, and `flip` helps."""
+    if choice.learning_rate is None:
+        return 25
+    distance = abs(choice.learning_rate / 1e-3 - 1) if choice.learning_rate != "auto" else 0
+    return max(5, 40 - int(10 * min(distance, 3)) + 5 * (choice.augment == "flip"))
+
+
+def end(study, trial, right=None):
+    right = score(trial.choice) if right is None else right
+    trial.right, trial.counts, trial.state = [right, right], [50, 50], "done"
+    study.save()
+
+
+def run(study, trials):
+    while study.lacks(trials):
+        trial = study.next_trial()
+        if trial is None:
+            break
+        end(study, trial)
+    return [trial.choice for trial in study.trials]
+
+
+def test_the_first_choices_come_first_and_the_others_are_in_the_space(tmp_path):
+    choices = run(open_study(tmp_path / "study.json"), 16)
+    assert choices[:2] == SPACE.first
+    assert len({choice.strategy for choice in choices[2:]}) == 3
+    for choice in choices[2:]:
+        assert choice.strategy in SPACE.strategies
+        assert SPACE.rates[0] <= choice.learning_rate <= SPACE.rates[1]
+        assert (choice.augment is None) == (choice.strategy == "last_stage")
+    assert len(set(choices)) == 16
+
+
+def test_proposals_depend_on_the_seed_and_on_what_was_found(tmp_path):
+    one, same = (run(open_study(tmp_path / name), 14) for name in ("one", "same"))
+    assert one == same
+    assert run(open_study(tmp_path / "seed", seed=1), 14)[2:] != one[2:]
+    study = open_study(tmp_path / "found")
+    while study.lacks(14):
+        trial = study.next_trial()
+        end(study, trial, right=50 - score(trial.choice))
+    assert [trial.choice for trial in study.trials] != one
+
+
+def test_a_study_that_is_opened_again_and_again_goes_on_as_an_undisturbed_one(tmp_path):
+    whole = run(open_study(tmp_path / "whole"), 14)
+    for trials in range(1, 15):
+        study = open_study(tmp_path / "parts")
+        interrupted = study.next_trial()  # its process dies here
+        again = open_study(tmp_path / "parts")
+        assert again.next_trial() == interrupted
+        end(again, again.trials[-1])
+        assert len(again.trials) == trials
+    assert [trial.choice for trial in again.trials] == whole
+
+
+def test_an_interrupted_trial_keeps_its_folds(tmp_path):
+    study = open_study(tmp_path / "study.json")
+    trial = study.next_trial()
+    trial.right, trial.counts, trial.seconds = [3], [5], 1.5
+    study.save()
+    again = open_study(tmp_path / "study.json")
+    assert again.is_interrupted
+    assert again.lacks(1)
+    assert again.next_trial() == Trial(1, SPACE.first[0], "running", [3], [5], 1.5)
+    end(again, again.trials[0])
+    assert not again.lacks(1)
+
+
+def test_where_choices_are_few_each_is_tried_once(tmp_path):
+    few = replace(SPACE, rates=None, first=[Choice("default_finetune", "auto", "none"), Choice("frozen")])
+    choices = run(open_study(tmp_path / "study.json", few), 100)
+    assert sorted(choices, key=str) == sorted(
+        [
+            Choice("frozen"),
+            Choice("last_stage", "auto"),
+            *(
+                Choice(strategy, "auto", augment)
+                for strategy in ("default_finetune", "from_frozen")
+                for augment in ("none", "flip")
+            ),
+        ],
+        key=str,
+    )
+    none = replace(SPACE, strategies=[])
+    assert run(open_study(tmp_path / "none.json", none), 100) == SPACE.first
+
+
+def test_what_was_found_guides_the_proposals(tmp_path):
+    choices = run(open_study(tmp_path / "study.json"), 40)
+    late = sorted(score(choice) for choice in choices[25:])
+    early = sorted(score(choice) for choice in choices[2:12])
+    assert late[len(late) // 2] > early[len(early) // 2]
+
+
+def test_a_trial_below_the_median_falls_behind_but_none_of_the_first_five(tmp_path):
+    study = open_study(tmp_path / "study.json")
+    for number in range(7):
+        trial = study.next_trial()
+        trial.right, trial.counts = [10], [50]
+        assert study.falls_behind(trial) == (number >= 5)
+        end(study, trial, right=30)
+    good = study.next_trial()
+    good.right, good.counts = [31], [50]
+    assert not study.falls_behind(good)
+
+
+def test_diverged_trials_are_passed_over(tmp_path):
+    study = open_study(tmp_path / "study.json")
+    for _ in range(12):
+        study.next_trial().state = "failed"
+        study.save()
+    assert open_study(tmp_path / "study.json").next_trial().number == 13
+
+
+def test_the_best_is_first_and_of_equals_the_earliest(tmp_path):
+    study = open_study(tmp_path / "study.json")
+    for state, right in (("done", 3), ("pruned", 5), ("done", 4), ("failed", 0), ("done", 4)):
+        trial = study.next_trial()
+        trial.state, trial.right, trial.counts = state, [right], [5]
+    assert [trial.number for trial in study.ranked()] == [3, 5, 1, 2, 4]
+
+
+def test_accuracy_is_that_of_all_pictures_together():
+    trial = Trial(1, Choice("frozen"), right=[9, 1], counts=[10, 30])
+    assert trial.accuracy == 0.25
+    assert trial.shares == [0.9, 0.25]
+    assert trial.standard_error == pytest.approx((0.25 * 0.75 / 40) ** 0.5)
+    assert Trial(1, Choice("frozen")).accuracy is None
+    assert Trial(1, Choice("frozen"), right=[0], counts=[0]).accuracy == 0
+
+
+def test_a_study_with_trials_is_only_gone_on_with_when_that_is_asked(tmp_path):
+    file = tmp_path / "r-tune" / "study.json"
+    file.parent.mkdir()
+    open_study(file, resume=False)
+    run(open_study(file, resume=False), 2)  # the first had no trial
+    with pytest.raises(UsageError) as error:
+        open_study(file, resume=False)
+    assert str(error.value) == (
+        f"{file.parent} has a search of 2 trials: go on with it by --resume, or name another folder, "
+        "-o run=runs/NAME"
+    )
+
+
+def test_a_study_begun_with_other_settings_is_refused_by_their_names(tmp_path):
+    file = tmp_path / "study.json"
+    run(open_study(file, **{"train.epochs": 3}), 1)
+    with pytest.raises(UsageError) as error:
+        open_study(file, **{"--folds": 5, "train.epochs": 3, "the classes": ["a"]})
+    assert "was begun with other settings (--folds, the classes): take the same" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"facts": 1, "trials": []}', '{"facts": {}, "trials": [{}]}']
+)
+def test_a_damaged_study_is_named(tmp_path, content):
+    file = tmp_path / "study.json"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError) as error:
+        open_study(file)
+    assert str(error.value) == f"{file} is damaged: remove it, and start the search anew"
+
+
+def test_the_file_is_json_that_people_can_read(tmp_path):
+    run(open_study(tmp_path / "study.json"), 2)
+    document = json.loads((tmp_path / "study.json").read_text(encoding="utf-8"))
+    assert document["trials"][1]["choice"] == {"strategy": "frozen", "learning_rate": None, "augment": None}
+
+
+def test_a_missing_optuna_is_named_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(MachineError, match=r'^A search needs optuna \(.*\): pip install "hubtune\[tune\]"$'):
+        load_optuna()
