@@ -35,7 +35,7 @@ from PIL import Image, ImageEnhance
 
 from hubtune.data.list_files import read_list
 from hubtune.hardware import cpu
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 PHOTOS, COPIES = 25, 2
 TESTED = 0.2  # share of the pictures
@@ -52,12 +52,12 @@ class Enlarged:
 
     Attributes:
         folder: a folder for each class.
-        pictures: for each class and each of its photos, the paths of the photo itself and its copies.
+        images: for each class and each of its photos, the paths of the photo itself and its copies.
         kept: the photos that no copy was made of, as a list file.
     """
 
     folder: Path
-    pictures: list[list[list[str]]]
+    images: list[list[list[str]]]
     kept: Path
 
 
@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hubtune-copies-") as work:
         home = Path(work)
         for seed in range(given.seeds):
-            enlarged = enlarge(given.pictures.resolve(), seed, home / f"draw-{seed}")
+            enlarged = enlarge(given.images.resolve(), seed, home / f"draw-{seed}")
             for way in given.way or WAYS:
                 base = home / f"lists-{seed}-{way}"
                 shared = _lists(enlarged, way, seed, base, home)
@@ -100,15 +100,15 @@ def main() -> None:
         given.json.write_text(json.dumps({**facts, "found": found}, indent=1) + "\n", encoding="utf-8")
 
 
-def enlarge(pictures: Path, seed: int, work: Path) -> Enlarged:
+def enlarge(images: Path, seed: int, work: Path) -> Enlarged:
     """Draw the photos of each class, and write them with their copies, as JPEG."""
     folder, drawn, kept = work / "pics", [], []
-    classes = sorted(path for path in pictures.iterdir() if path.is_dir())
+    classes = sorted(path for path in images.iterdir() if path.is_dir())
     for label, source in enumerate(classes):
         files = sorted(source.iterdir())
         if len(files) <= PHOTOS:
             raise SystemExit(f"{source} has {len(files)} pictures: more than {PHOTOS} are needed")
-        order = generator(seed, "draw", label).permutation(len(files))
+        order = rng_for(seed, "draw", label).permutation(len(files))
         (folder / source.name).mkdir(parents=True)
         drawn.append([_with_copies(files[i], folder / source.name, seed) for i in order[:PHOTOS]])
         kept += [f"{files[i]} {label}\n" for i in order[PHOTOS:]]
@@ -119,7 +119,7 @@ def enlarge(pictures: Path, seed: int, work: Path) -> Enlarged:
 
 def _with_copies(photo: Path, folder: Path, seed: int) -> list[str]:
     image = Image.open(photo).convert("RGB")
-    random = generator(seed, "copies", photo.parent.name, photo.name)
+    random = rng_for(seed, "copies", photo.parent.name, photo.name)
     names = [photo.stem, *(f"{photo.stem}-{number}" for number in range(1, COPIES + 1))]
     kinds = random.permutation(_KINDS)[:COPIES]
     for name, picture in zip(names, (image, *(changed(image, kind, random) for kind in kinds)), strict=True):
@@ -149,8 +149,8 @@ def _lists(enlarged: Enlarged, way: str, seed: int, base: Path, home: Path) -> f
         run([sys.executable, "-m", "hubtune", "split", enlarged.folder, *options], home)
     else:
         lists: Lists = {"train": [], "test": []}
-        for label, photos in enumerate(enlarged.pictures):
-            random = generator(seed, "split", label)
+        for label, photos in enumerate(enlarged.images):
+            random = rng_for(seed, "split", label)
             for name, picked in zip(("test", "train"), _divided(photos, way, random), strict=True):
                 lists[name] += [(f"{enlarged.folder}/{path}", label) for path in picked]
         for name, entries in lists.items():
@@ -158,14 +158,14 @@ def _lists(enlarged: Enlarged, way: str, seed: int, base: Path, home: Path) -> f
         if way == "origin":  # as `hubtune split` would note it
             groups = [
                 [f"{enlarged.folder}/{path}" for path in photo]
-                for photos in enlarged.pictures
+                for photos in enlarged.images
                 for photo in photos
             ]
             (base / "split.json").write_text(json.dumps({"groups": groups}), "utf-8")
     labels = (enlarged.kept.parent / "label_list.txt").read_text("utf-8")
     (base / "label_list.txt").write_text(labels, "utf-8")
     (base / "kept_list.txt").write_bytes(enlarged.kept.read_bytes())
-    photos = [photo for photos in enlarged.pictures for photo in photos]
+    photos = [photo for photos in enlarged.images for photo in photos]
     photo_of = {path: number for number, photo in enumerate(photos) for path in photo}
     used = {
         name: [photo_of["/".join(example.path.parts[-2:])] for example in examples]

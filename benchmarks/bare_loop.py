@@ -42,7 +42,7 @@ def main() -> None:
     network = _network(given.weights, classes)
     loaders = {
         name: paddle.io.DataLoader(
-            _pictures(examples), batch_size=given.batch_size, shuffle=name == "train", num_workers=0
+            _images(examples), batch_size=given.batch_size, shuffle=name == "train", num_workers=0
         )
         for name, examples in lists.items()
     }
@@ -104,7 +104,7 @@ def _network(weights: Path, classes: int) -> Any:
     return network
 
 
-def _pictures(examples: list[tuple[Path, int]]) -> Any:
+def _images(examples: list[tuple[Path, int]]) -> Any:
     import numpy as np
     import paddle
     from paddle.vision import transforms
@@ -119,7 +119,7 @@ def _pictures(examples: list[tuple[Path, int]]) -> Any:
         ]
     )
 
-    class Pictures(paddle.io.Dataset):
+    class Images(paddle.io.Dataset):
         def __len__(self) -> int:
             return len(examples)
 
@@ -128,7 +128,7 @@ def _pictures(examples: list[tuple[Path, int]]) -> Any:
             with Image.open(path) as image:
                 return steps(image.convert("RGB")), np.int64(label)
 
-    return Pictures()
+    return Images()
 
 
 def _evaluate(network: Any, batches: Any, most: int | None = None) -> tuple[list[float], float]:

@@ -51,8 +51,8 @@ def features(name):
         lambda request, index: np.copyto(rows[index], request.get_output_tensor(0).data.ravel())
     )
     with ThreadPoolExecutor() as pool:
-        for index, picture in enumerate(pool.map(read, [base / path for path, _ in lines])):
-            queue.start_async({0: picture}, index)
+        for index, image in enumerate(pool.map(read, [base / path for path, _ in lines])):
+            queue.start_async({0: image}, index)
     queue.wait_all()
     return rows, [int(label) for _, label in lines]
 

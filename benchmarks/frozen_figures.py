@@ -114,7 +114,7 @@ class Figures:
 
     def __init__(self, given: argparse.Namespace, work: Path) -> None:
         """Take the arguments, and a folder to work in."""
-        self.pictures, self.weights = given.pictures.resolve(), given.weights.resolve()
+        self.images, self.weights = given.images.resolve(), given.weights.resolve()
         self.rounds, self.seeds, self.steps = given.rounds, given.seeds, given.steps
         self.few, self.many, self.tiny = given.small, given.large, given.memory_module
         self.batch_size = given.batch_size
@@ -201,7 +201,7 @@ class Figures:
         lists, home = self._split(0), self._home()
         self._finetune(lists, home, "1")
         model = home / "run"
-        paths = sorted(path for path in self.pictures.glob("*/*") if path.is_file())
+        paths = sorted(path for path in self.images.glob("*/*") if path.is_file())
         listed, answers = home / "pictures.txt", home / "answers.csv"
         listed.write_text("".join(f"{path}\n" for path in paths), "utf-8")
         bare = ("bare_predict.py", listed, self.weights, answers, "--setting")
@@ -284,7 +284,7 @@ class Figures:
         lists = self.work / f"split-{seed}"
         if not lists.exists():
             options = ("--val", "10", "--test", "20", "--seed", str(seed), "--out", lists, "--json")
-            self._run([sys.executable, "-m", "hubtune", "split", self.pictures, *options], self._home())
+            self._run([sys.executable, "-m", "hubtune", "split", self.images, *options], self._home())
         return lists
 
     def _finetune(self, lists: Path, home: Path, views: str, module: str = MODULE) -> Ran:
@@ -305,7 +305,7 @@ class Figures:
     def _linked(self, count: int) -> Path:
         """Lists of so many pictures: hard links to copies of those there are."""
         base = self.work / f"linked-{count}"
-        classes = sorted(path for path in self.pictures.iterdir() if path.is_dir())
+        classes = sorted(path for path in self.images.iterdir() if path.is_dir())
         lists: dict[str, list[str]] = {"train": [], "validate": [], "test": []}
         for label, folder in enumerate(classes):
             (base / folder.name).mkdir(parents=True)

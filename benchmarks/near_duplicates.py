@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from hubtune.data.dedup.duplicates import find_groups
-from hubtune.data.scan.scanner import Picture, scan_files
+from hubtune.data.scan.scanner import ImageEntry, scan_files
 
 Random = np.random.Generator
 BILINEAR, LANCZOS = Image.Resampling.BILINEAR, Image.Resampling.LANCZOS
@@ -46,41 +46,39 @@ def main() -> None:
 
 
 def _measure(given: argparse.Namespace) -> None:
-    scan = scan_files(given.pictures)
-    pictures = scan.classes[""]
-    order = np.random.default_rng(given.seed).permutation(len(pictures))
-    pictures = [pictures[place] for place in (order if given.half is None else order[given.half :: 2])]
+    scan = scan_files(given.images)
+    images = scan.classes[""]
+    order = np.random.default_rng(given.seed).permutation(len(images))
+    images = [images[place] for place in (order if given.half is None else order[given.half :: 2])]
     start = time.perf_counter()
-    groups = [[pictures[place].name for place in group.members] for group in find_groups(pictures)]
+    groups = [[images[place].name for place in group.members] for group in find_groups(images)]
     seconds = time.perf_counter() - start
     grouped = sum(map(len, groups))
-    click.echo(f"{len(pictures)} pictures, {grouped} of them in {len(groups)} groups, in {seconds:.1f} s:")
+    click.echo(f"{len(images)} pictures, {grouped} of them in {len(groups)} groups, in {seconds:.1f} s:")
     for group in groups:
         click.echo(f"    {', '.join(group)}")
-    found = {name: _found(pictures, name, given.copies) for name in TRANSFORMATIONS}
+    found = {name: _found(images, name, given.copies) for name in TRANSFORMATIONS}
     for name, share in found.items():
         click.echo(f"{name:32s} {share:.3f}")
     if given.out:
         given.out.write_text(
-            json.dumps({"pictures": len(pictures), "groups": groups, "seconds": seconds, "found": found})
+            json.dumps({"pictures": len(images), "groups": groups, "seconds": seconds, "found": found})
         )
 
 
-def _found(pictures: list[Picture], name: str, copies: int) -> float:
+def _found(images: list[ImageEntry], name: str, copies: int) -> float:
     """The share of copies that are in one group with what they are copies of."""
     random = np.random.default_rng(zlib.crc32(name.encode()))
-    originals = pictures[:copies]
+    originals = images[:copies]
     with tempfile.TemporaryDirectory() as folder:
         for place, picture in enumerate(originals):
             with Image.open(picture.path) as image:
                 copy = TRANSFORMATIONS[name](ImageOps.exif_transpose(image).convert("RGB"), random)
             copy.save(Path(folder) / f"{place:06}.jpg", quality=92)
         made = scan_files(Path(folder)).classes[""]
-        groups = find_groups([*pictures, *made])
+        groups = find_groups([*images, *made])
     together = {place: set(group.members) for group in groups for place in group.members}
-    return float(
-        np.mean([len(pictures) + place in together.get(place, ()) for place in range(len(originals))])
-    )
+    return float(np.mean([len(images) + place in together.get(place, ()) for place in range(len(originals))]))
 
 
 def _jpeg(image: Image.Image, quality: int) -> Image.Image:

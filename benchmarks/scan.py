@@ -37,9 +37,9 @@ def main() -> None:
     given = parser.parse_args()
     print("| files | what | seconds | CPU seconds | MiB | ms a file |\n|-|-|-|-|-|-|")
     for count in given.counts:
-        with tempfile.TemporaryDirectory(dir=given.work or given.pictures.resolve().parent) as folder:
+        with tempfile.TemporaryDirectory(dir=given.work or given.images.resolve().parent) as folder:
             place = Path(folder)
-            _link(given.pictures, place / "pics", count)
+            _link(given.images, place / "pics", count)
             time.sleep(_SETTLING_SECONDS)
             os.environ["HUBTUNE_HOME"] = str(place / "home")
             reading = f"find {place / 'pics'} -type f -print0 | xargs -0 cat > /dev/null"
@@ -50,8 +50,8 @@ def main() -> None:
             print(f"| {count:,} | the cache's file | | | {size / 2**20:.0f} | |", flush=True)
 
 
-def _link(pictures: Path, root: Path, count: int) -> None:
-    sources = sorted(path for path in pictures.glob("*/*") if path.is_file())
+def _link(images: Path, root: Path, count: int) -> None:
+    sources = sorted(path for path in images.glob("*/*") if path.is_file())
     for folder in {path.parent.name for path in sources}:
         (root / folder).mkdir(parents=True)
     for number in range(count):

@@ -36,13 +36,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a JSON line a run")
     given = parser.parse_args()
     ways = dict(way.split("=", 1) for way in given.way)
-    pictures = given.pictures.resolve()
+    images = given.images.resolve()
     module = [f"module={given.module}"]
     module += [f"module.weights={given.weights.resolve()}"] if given.weights else []
     with tempfile.TemporaryDirectory(prefix="hubtune-strategies-") as work:
         home = Path(work)
         if given.per_class:
-            pictures = _some(pictures, given.per_class, home / "some")
+            images = _some(images, given.per_class, home / "some")
         for seed in range(given.seeds):
             lists = home / f"split-{seed}"
             options = ("--val", "10", "--test", "20", "--seed", str(seed), "--out", lists, "--json")
@@ -50,7 +50,7 @@ def main() -> None:
                 if any(each["way"] == name and each["seed"] == seed for each in _found(given.out)):
                     continue
                 if not lists.exists():
-                    run([sys.executable, "-m", "hubtune", "split", pictures, *options], home)
+                    run([sys.executable, "-m", "hubtune", "split", images, *options], home)
                 entry = _measure(lists, [*module, *text.split()], home)
                 entry = {"way": name, "seed": seed, "options": text, **entry}
                 with given.out.open("a", encoding="utf-8") as file:
@@ -83,8 +83,8 @@ def _measure(lists: Path, options: list[str], home: Path) -> dict[str, Any]:
     }
 
 
-def _some(pictures: Path, count: int, folder: Path) -> Path:
-    for source in sorted(path for path in pictures.iterdir() if path.is_dir()):
+def _some(images: Path, count: int, folder: Path) -> Path:
+    for source in sorted(path for path in images.iterdir() if path.is_dir()):
         (folder / source.name).mkdir(parents=True)
         for file in sorted(source.iterdir())[:count]:
             (folder / source.name / file.name).write_bytes(file.read_bytes())

@@ -22,7 +22,7 @@ from paddle import nn
 from paddle.nn import functional
 from PIL import Image
 
-from hubtune.data.images.preprocessing import look
+from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import Batch, load_batches
 from hubtune.errors import DataError, MachineError
 from hubtune.hardware import cpu
@@ -30,22 +30,22 @@ from hubtune.hardware.throughput import measure_step, threads, use_threads
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import run_pictures
+from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
 from hubtune.recipe.training import LossSettings
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop
 from hubtune.train.checkpoint import TrainState
-from hubtune.train.loop import Plan, fit
+from hubtune.train.loop import LoopSettings, fit
 from hubtune.train.loss import Loss, one_hot
-from hubtune.train.optimizer import Update
-from hubtune.train.plan import method_of
-from hubtune.train.rules import Named
+from hubtune.train.optimizer import Optimizer
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
 
 ROUNDS = 5
 """How often each part is timed, if there is time."""
@@ -63,7 +63,7 @@ RATIOS = {
 _BATCH = 16
 _CPU_STEP, _GPU_STEP = 8, 32  # pictures in a training step
 _CLASSES = 10
-_MOST_PICTURES = 64
+_MOST_IMAGES = 64
 _DRAWN, _DRAWN_SIZE = 16, (1600, 1200)
 _MATRIX = 2048
 _RATE = 1e-5
@@ -151,7 +151,7 @@ class Benchmark:
 
 def run_benchmark(
     module: Module,
-    pictures: Sequence[Path] | None = None,
+    images: Sequence[Path] | None = None,
     *,
     engine: str = "auto",
     seconds: float = 40.0,
@@ -163,7 +163,7 @@ def run_benchmark(
 
     Args:
         module: the network; speed does not depend on its weights.
-        pictures: what to read, of which some are taken throughout the list; ``None`` for drawn photos.
+        images: what to read, of which some are taken throughout the list; ``None`` for drawn photos.
         engine: see :func:`hubtune.inference.engine.start_engine`.
         seconds: about how long all of it takes. Each part is run at least twice, once to warm up and once in
             a round, however long that takes.
@@ -179,13 +179,13 @@ def run_benchmark(
             stack.callback(use_threads, threads())
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubtune-bench-")))
-            drawn = _draw(folder) if pictures is None else []
+            drawn = _draw(folder) if images is None else []
         except OSError as error:
             raise MachineError(
                 f"Temporary files cannot be written ({error.strerror or error}): set TMPDIR to a folder "
                 "with some room"
             ) from error
-        paths = drawn if pictures is None else _readable(pictures, module)
+        paths = drawn if images is None else _readable(images, module)
         pixels = _pixels(paths, module)
         inputs = [module.preprocessing.normalise(array) for array in pixels]
         started = time.perf_counter()
@@ -210,7 +210,7 @@ def run_benchmark(
             "engine": running.name,
             "input": [*inputs[0].shape],
             "pictures": len(paths),
-            "drawn": pictures is None,
+            "drawn": images is None,
             "batch_size": _BATCH,
             "step_batch_size": batch,
             "load": [load, _load()],
@@ -286,13 +286,13 @@ class _Reading:
         paths = self._some(times)
         batches = [range(start, start + _BATCH) for start in range(0, len(paths), _BATCH)]
         for _ in load_batches(
-            paths, batches, lambda index: look(paths[index], [self._view]), workers=self._workers
+            paths, batches, lambda index: preprocess_views(paths[index], [self._view]), workers=self._workers
         ):
             pass
 
     def _run(self, times: int, spaces: Sequence[Any] = ()) -> None:
         sizes = {"batch_size": _BATCH, "workers": self._workers}
-        for _ in run_pictures(self._engine, [self._view], self._some(times), **sizes, spaces=spaces):
+        for _ in run_images(self._engine, [self._view], self._some(times), **sizes, spaces=spaces):
             pass
 
     def _cached(self, times: int) -> None:
@@ -338,13 +338,13 @@ class _Training:
         self._labels = np.arange(len(batch), dtype=np.int64) % _CLASSES
         self._classifier = Classifier(module.backbone, _CLASSES)
         shape = batch[0].shape[1], batch[0].shape[2]
-        pace = measure_step(self._classifier, module.name, shape, len(batch), pictures=_NEVER)
+        pace = measure_step(self._classifier, module.name, shape, len(batch), images=_NEVER)
         if paddle.device.get_device() == "cpu":
             use_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
-        named = [Named(*entry) for entry in self._classifier.trained_parameters()]
-        method = method_of(config, named, _RATE)
-        self._update = Update(method, _NEVER)
+        named = [NamedParameter(*entry) for entry in self._classifier.trained_parameters()]
+        method = plan_training(config, named, _RATE)
+        self._update = Optimizer(method, _NEVER)
         self._network = module.backbone.build(num_classes=_CLASSES)
         self._network.train()
         parameters = self._network.parameters()
@@ -360,7 +360,7 @@ class _Training:
 
     def _fit(self, times: int) -> None:
         # Nothing is evaluated, logged or saved at these steps.
-        plan = Plan(
+        plan = LoopSettings(
             *(_NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
             keep_statistics=False,
             rate=lambda step: _RATE,
@@ -380,7 +380,7 @@ class _Training:
                 keep_best=lambda metrics: None,
                 run=self._run,
                 stop=Stop(),
-                observer=Observer(),
+                observer=Callback(),
             )
         finally:
             logger.setLevel(level)
@@ -408,12 +408,12 @@ def _draw(folder: Path) -> list[Path]:
     return paths
 
 
-def _readable(pictures: Sequence[Path], module: Module) -> list[Path]:
+def _readable(images: Sequence[Path], module: Module) -> list[Path]:
     """Some of the pictures, from throughout the list, that can be read."""
-    some = [*pictures[:: max(1, len(pictures) // _MOST_PICTURES)]][:_MOST_PICTURES]
+    some = [*images[:: max(1, len(images) // _MOST_IMAGES)]][:_MOST_IMAGES]
 
     def prepare(index: int) -> None:
-        look(some[index], [module.preprocessing])
+        preprocess_views(some[index], [module.preprocessing])
 
     [batch] = load_batches(some, [range(len(some))], prepare, workers=RunConfig().workers)
     if not batch.indices:
@@ -423,7 +423,7 @@ def _readable(pictures: Sequence[Path], module: Module) -> list[Path]:
 
 def _pixels(paths: Sequence[Path], module: Module) -> list[np.ndarray]:
     """A batch of pictures as the network is to see them, all of one shape."""
-    arrays = [array for path in paths[:_BATCH] for array in look(path, [module.preprocessing])]
+    arrays = [array for path in paths[:_BATCH] for array in preprocess_views(path, [module.preprocessing])]
     return [array for array in arrays if array.shape == arrays[0].shape]
 
 

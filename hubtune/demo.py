@@ -23,7 +23,7 @@ from hubtune.data.dataset import ListDataset
 from hubtune.data.images.decode import decode
 from hubtune.data.scan.scanner import Scan, scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -31,9 +31,9 @@ from hubtune.hub.module import Module
 from hubtune.inference.model import load_model
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
-from hubtune.report.pictures import Cell, contact_sheet, side_by_side
-from hubtune.rng import generator
-from hubtune.runs.callbacks import Observer
+from hubtune.report.contact_sheet import Cell, contact_sheet, side_by_side
+from hubtune.rng import rng_for
+from hubtune.runs.callbacks import Callback
 from hubtune.task import ImageClassifierTask, Run
 
 SEEDS = (0, 1, 2)
@@ -50,8 +50,8 @@ AMOUNTS = {"train": 10, "validate": 10, "test": 150}
 
 _SHOWN = 30
 _MARKER = ".hubtune-demo"
-_PICTURE = "predictions.png"
-_MADE = ("digits", "lists", "runs", _PICTURE)
+_IMAGE = "predictions.png"
+_MADE = ("digits", "lists", "runs", _IMAGE)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class DemoResult:
         epochs: passes over the training pictures.
         long_epochs: those of ``scratch_long``.
         model: the folder of the first seed's fine-tuned model.
-        picture: its predictions beside those of the network from scratch.
+        image: its predictions beside those of the network from scratch.
     """
 
     seeds: tuple[int, ...]
@@ -76,7 +76,7 @@ class DemoResult:
     epochs: int
     long_epochs: int
     model: Path
-    picture: Path
+    image: Path
 
     @property
     def count(self) -> int:
@@ -97,7 +97,7 @@ class DemoResult:
             "scratch": _figures(self.scratch, self.epochs),
             "scratch_long": _figures(self.scratch_long, self.long_epochs),
             "model": str(self.model),
-            "picture": str(self.picture),
+            "picture": str(self.image),
         }
 
 
@@ -111,7 +111,7 @@ def run_demo(
     *,
     seeds: Sequence[int] = SEEDS,
     long_epochs: int = LONG_EPOCHS,
-    observer: Observer | None = None,
+    observer: Callback | None = None,
 ) -> DemoResult:
     """Write the digits, train everything, measure it, and draw predictions.
 
@@ -126,7 +126,7 @@ def run_demo(
         MachineError: if it cannot be written.
         StoppedError: if Ctrl-C or SIGTERM stopped it.
     """
-    observer = observer or Observer()
+    observer = observer or Callback()
     place = folder.absolute()
     _clear(place)
     observer.notice("Writing scikit-learn's 1,797 handwritten digits")
@@ -143,9 +143,9 @@ def run_demo(
             finetuned.append(
                 _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", observer, pretrained=True)
             )
-    picture = _draw(ListDataset(place / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
+    image = _draw(ListDataset(place / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
     with _writing(place):
-        picture.save(place / _PICTURE, optimize=True)
+        image.save(place / _IMAGE, optimize=True)
     return DemoResult(
         tuple(seeds),
         _tested(finetuned),
@@ -154,7 +154,7 @@ def run_demo(
         epochs=EPOCHS,
         long_epochs=long_epochs,
         model=folder / finetuned[0].best_model.relative_to(place),
-        picture=folder / _PICTURE,
+        image=folder / _IMAGE,
     )
 
 
@@ -212,8 +212,8 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
     split = make_split(
         scan,
         train=AMOUNTS["train"],
-        validate=Amount(AMOUNTS["validate"]),
-        test=Amount(AMOUNTS["test"]),
+        validate=SplitSize(AMOUNTS["validate"]),
+        test=SplitSize(AMOUNTS["test"]),
         seed=seed,
         labels={str(digit): str(digit) for digit in DIGITS},
     )
@@ -222,7 +222,7 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
 
 
 def _train(
-    data: ListDataset, seed: int, epochs: int, folder: Path, observer: Observer, *, pretrained: bool = False
+    data: ListDataset, seed: int, epochs: int, folder: Path, observer: Callback, *, pretrained: bool = False
 ) -> Run:
     config = RunConfig(
         epochs=epochs,
@@ -255,7 +255,7 @@ def _figures(measured: Sequence[Metrics], epochs: int) -> dict[str, Any]:
 def _draw(data: ListDataset, scratch: Sequence[Run], finetuned: Sequence[Run]) -> Image.Image:
     """The first seed's answers to the same test pictures: the first of the list in random order."""
     examples = data.examples("test")
-    chosen = [examples[place] for place in generator("demo", "shown").permutation(len(examples))[:_SHOWN]]
+    chosen = [examples[place] for place in rng_for("demo", "shown").permutation(len(examples))[:_SHOWN]]
     sheets = []
     for runs, title in ((scratch, "From scratch"), (finetuned, "Fine-tuned")):
         rows = load_model(runs[0].best_model).predict([example.path for example in chosen])

@@ -23,17 +23,3 @@ def show_on_stderr() -> None:
         handler.setFormatter(FORMATTER)
         logger.addHandler(handler)
         logger.propagate = False
-
-
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    Example:
-        >>> duration(7.4), duration(190), duration(7000)
-        ('7 seconds', '3 minutes', '1.9 hours')
-    """
-    if seconds < 100:
-        return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
-    if seconds < 100 * 60:
-        return f"{round(seconds / 60)} minutes"
-    return f"{seconds / 3600:.1f} hours"

@@ -390,7 +390,7 @@ class ImageClassifierTask:
             ModelError: if there is no trained model, or its classes are not the data's.
         """
         started = time.perf_counter()
-        rows = self.task.predict(self._pictures(data))
+        rows = self.task.predict(self._images(data))
         seconds = time.perf_counter() - started
         for row in rows:
             if row.error is not None:
@@ -398,7 +398,7 @@ class ImageClassifierTask:
         if return_result:
             return [row.label for row in rows]
         values = _values(rows, self.task.dataset.label_list)
-        size = self.task.config.pictures_per_step
+        size = self.task.config.images_per_step
         return [
             RunState(
                 run_results=[some],
@@ -410,7 +410,7 @@ class ImageClassifierTask:
             for some in (values[start : start + size] for start in range(0, len(values), size))
         ]
 
-    def _pictures(self, data: Sequence[str | Path] | None) -> list[str | Path]:
+    def _images(self, data: Sequence[str | Path] | None) -> list[str | Path]:
         dataset = self.task.dataset
         if data is None:
             if dataset.list_files["predict"] is None:

@@ -16,9 +16,9 @@ from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.cpu import cores, prepare
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import estimate_seconds, measure_step, threads, use_threads
-from hubtune.hub.entry import check_size, entered
+from hubtune.hub.entry import check_size, preprocessing_for
 from hubtune.hub.module import Module
-from hubtune.hub.registry import resolve
+from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
 from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
@@ -31,7 +31,7 @@ from hubtune.recipe.strategies import (
     LastStageStrategy,
     ScratchStrategy,
 )
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import (
     BEST_MODEL,
     LISTS,
@@ -47,7 +47,7 @@ from hubtune.runs.folder import (
 )
 from hubtune.runs.signals import stop_on_signals
 from hubtune.storage.atomic import sha256_of
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 from hubtune.train.run import Session
 
 
@@ -144,7 +144,7 @@ class ImageClassifierTask:
             raise UsageError(f"Strategy {config.strategy.name} solves a linear head: leave hidden_units away")
         if isinstance(config.strategy, LastStageStrategy | FromFrozenStrategy):
             self._check_solved(config.strategy.name)
-        self._view = entered(module.name, module.preprocessing, module.backbone, config)
+        self._view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
         if config.size is not None:
             check_size(module, config.size)
 
@@ -175,8 +175,8 @@ class ImageClassifierTask:
         _check_base(dataset.base_path)
         dataset.examples("train")
         if recipe.data.size is not None or recipe.data.fit is not None:
-            found = resolve(recipe.module.name, trust_code=recipe.module.trust_code)
-            entered(recipe.module.name, found.preprocessing, found.pretrained.backbone, recipe.data)
+            found = resolve_module(recipe.module.name, trust_code=recipe.module.trust_code)
+            preprocessing_for(recipe.module.name, found.preprocessing, found.pretrained.backbone, recipe.data)
         random = recipe.module.weights == "none" or isinstance(recipe.strategy, ScratchStrategy)
         module = Module(
             recipe.module.name,
@@ -186,7 +186,7 @@ class ImageClassifierTask:
         return cls(module, dataset, recipe.config())
 
     def finetune_and_eval(
-        self, *, resume: bool | str | Path = False, observer: Observer | None = None
+        self, *, resume: bool | str | Path = False, observer: Callback | None = None
     ) -> Run:
         """Train, evaluating as it goes; then measure the best model on the test list, once.
 
@@ -209,15 +209,15 @@ class ImageClassifierTask:
         """
         if observer is None:
             show_on_stderr()
-        observer = observer or Observer()
+        observer = observer or Callback()
         device = select_device(self.config.device)
         check_engine(self.config.engine)
         examples = {name: self.dataset.examples(name) for name in LIST_NAMES}
         if not examples["train"]:
             raise DataError(f"The training list {self.dataset.list_files['train']} has no picture")
         folder = self._folder()
-        pictures = [example.path for listed in examples.values() for example in listed]
-        check_place(folder, self.dataset.base_path, pictures, home())
+        images = [example.path for listed in examples.values() for example in listed]
+        check_place(folder, self.dataset.base_path, images, cache_root())
         if resume:
             folder = latest_in_series(folder) if resume is True else Path(resume)
             resume = is_run(folder)
@@ -262,13 +262,13 @@ class ImageClassifierTask:
             classifier,
             self.module.name,
             (size, size),
-            self.config.pictures_per_step,
-            pictures=counts["train"] * self.config.epochs,
+            self.config.images_per_step,
+            images=counts["train"] * self.config.epochs,
             keep_statistics=True,
         )
         return estimate_seconds(
             pace,
-            pictures=counts["train"],
+            images=counts["train"],
             epochs=self.config.epochs,
             evaluated=counts["validate"] * self.config.epochs,
         )
@@ -286,7 +286,7 @@ class ImageClassifierTask:
         if on not in LIST_NAMES or self.dataset.list_files[on] is None:
             raise DataError(f"The data set has no list {on!r}: it may be train, validate or test")
         return self._trained().evaluate(
-            self.dataset, on, batch_size=self.config.pictures_per_step, workers=self.config.workers
+            self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
     def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
@@ -303,7 +303,7 @@ class ImageClassifierTask:
         return list(
             self._trained().predict(
                 data,
-                batch_size=self.config.pictures_per_step if batch_size is None else batch_size,
+                batch_size=self.config.images_per_step if batch_size is None else batch_size,
                 workers=self.config.workers,
             )
         )

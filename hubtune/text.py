@@ -1,4 +1,4 @@
-"""How values from a recipe appear in a message: short, on one line, and with nothing invisible in it."""
+"""Text for people: escapes, numbers with their nouns, sizes, times and values in messages."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
-def short(text: str) -> str:
+def shortened(text: str) -> str:
     """Return the text escaped, and cut where it is long."""
     return escaped(text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…")
 
 
-def found(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Say what a value is, as the end of a sentence.
 
     Example:
@@ -33,7 +33,7 @@ def found(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return f"the text '{short(value)}'"
+        return f"the text '{shortened(value)}'"
     if isinstance(value, int) and value.bit_length() > 128:  # Python refuses to print thousands of digits
         return "a number of very many digits"
     if isinstance(value, int | float):
@@ -43,3 +43,36 @@ def found(value: Any) -> str:
     if isinstance(value, dict):
         return "a section of keys"
     return f"an object of the type {type(value).__name__}"
+
+
+def format_bytes(count: int) -> str:
+    """Return a number of bytes for people: ``"1.5 GB"``."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}".replace(".0 ", " ")
+    return f"{count} bytes"
+
+
+def format_duration(seconds: float) -> str:
+    """A time in words.
+
+    Example:
+        >>> duration(7.4), duration(190), duration(7000)
+        ('7 seconds', '3 minutes', '1.9 hours')
+    """
+    if seconds < 100:
+        return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
+    if seconds < 100 * 60:
+        return f"{round(seconds / 60)} minutes"
+    return f"{seconds / 3600:.1f} hours"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number with its noun: ``1 file``, ``1,200 files``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def first_few(names: list[str], most: int = 3) -> str:
+    """The first few of many names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

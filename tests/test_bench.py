@@ -64,9 +64,9 @@ def test_what_is_slower_is_the_limit():
 
 
 def test_json_has_every_part_and_ratio(run_here, draw_photos, tmp_path):
-    pictures = draw_photos(tmp_path / "pics", {"a": 4, "b": 4})
-    (pictures / "a" / "broken.jpg").write_bytes(b"no picture")
-    result = run_here("bench", "--data", pictures, "--module", "digitnet", "--seconds", 1, "--json")
+    images = draw_photos(tmp_path / "pics", {"a": 4, "b": 4})
+    (images / "a" / "broken.jpg").write_bytes(b"no picture")
+    result = run_here("bench", "--data", images, "--module", "digitnet", "--seconds", 1, "--json")
     assert result.returncode == 0, result.stderr
     document = json.loads(result.stdout)
     assert "waited" not in result.stderr  # what the loop says of itself
@@ -85,8 +85,8 @@ def test_json_has_every_part_and_ratio(run_here, draw_photos, tmp_path):
 
 @pytest.mark.slow
 def test_the_table_says_what_the_limit_is(run_here, draw_photos, tmp_path):
-    pictures = draw_photos(tmp_path / "pics", {"a": 8})
-    result = run_here("bench", "--data", pictures, "--module", "digitnet", "--seconds", 1)
+    images = draw_photos(tmp_path / "pics", {"a": 8})
+    result = run_here("bench", "--data", images, "--module", "digitnet", "--seconds", 1)
     assert result.returncode == 0, result.stderr
     assert "digitnet at 32×32, 8 pictures" in result.stdout
     assert "both together" in result.stdout
@@ -153,11 +153,11 @@ def test_nothing_but_the_pace_is_kept(draw_photos, tmp_path, monkeypatch):
     home = tmp_path / "home"
     monkeypatch.setenv("HUBTUNE_HOME", str(home))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    pictures = draw_photos(tmp_path / "pics", {"a": 3})
+    images = draw_photos(tmp_path / "pics", {"a": 3})
     steps = []
     found = run_benchmark(
         Module("digitnet", None),
-        [*pictures.glob("*/*.png")],
+        [*images.glob("*/*.png")],
         engine="paddle",
         seconds=0.5,
         advance=lambda done, total: steps.append((done, total)),

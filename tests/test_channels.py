@@ -10,7 +10,7 @@ import hubtune
 from hubtune.errors import StoppedError
 from hubtune.hub import entry
 from hubtune.recipe.load import make_recipe
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 
 STRATEGIES = ("frozen", "last_stage", "from_frozen", "default_finetune", "scratch")
 
@@ -48,7 +48,7 @@ def _run(module, data, tmp_path, *, observer=None, resume=False, **options):
     if config.strategy.name == "scratch":
         module = hubtune.Module("smallnet", weights=None)
     task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config)
-    return task.finetune_and_eval(observer=observer or Observer(), resume=resume)
+    return task.finetune_and_eval(observer=observer or Callback(), resume=resume)
 
 
 @pytest.mark.slow
@@ -87,12 +87,12 @@ def test_grey_pictures_in_one_channel_give_the_head_that_they_give_in_three(modu
 @pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, channels):
-    class Stopper(Observer):
+    class Stopper(Callback):
         """Asks for a stop in the third step, as Ctrl-C does."""
 
         steps = 0
 
-        def advance(self, pictures, *, loss=None, accuracy=None):
+        def advance(self, images, *, loss=None, accuracy=None):
             self.steps += 1
             if self.steps == 3:
                 import signal

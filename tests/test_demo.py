@@ -27,20 +27,20 @@ def _result(finetuned, scratch):
         epochs=5,
         long_epochs=20,
         model=Path("d/runs/finetuned-0/best_model"),
-        picture=Path("d/predictions.png"),
+        image=Path("d/predictions.png"),
     )
 
 
 def test_the_digits_are_written_as_a_folder_a_class(tmp_path):
     write_digits(tmp_path)
-    pictures = sorted(tmp_path.rglob("*.png"))
+    images = sorted(tmp_path.rglob("*.png"))
     data = load_digits()
-    assert Counter(path.parent.name for path in pictures) == Counter(map(str, data.target))
-    assert len(pictures) == 1797
+    assert Counter(path.parent.name for path in images) == Counter(map(str, data.target))
+    assert len(images) == 1797
     number = 1234
-    with Image.open(tmp_path / str(data.target[number]) / f"{number:04}.png") as picture:
-        assert (picture.mode, picture.size) == ("RGB", (32, 32))
-        shrunk = np.asarray(picture.convert("L").resize((8, 8), Image.Resampling.BOX), float)
+    with Image.open(tmp_path / str(data.target[number]) / f"{number:04}.png") as image:
+        assert (image.mode, image.size) == ("RGB", (32, 32))
+        shrunk = np.asarray(image.convert("L").resize((8, 8), Image.Resampling.BOX), float)
     assert np.corrcoef(shrunk.ravel(), data.images[number].ravel())[0, 1] > 0.95
 
 
@@ -84,9 +84,9 @@ def test_a_small_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
     assert not Path("runs").exists()  # where the command was run, nothing is changed
     assert result.count == 450
     assert hubtune.load_model(result.model).labels == [str(digit) for digit in DIGITS]
-    with Image.open(result.picture) as picture:
-        assert picture.width > 1000
-    assert result.picture.stat().st_size < 200_000
+    with Image.open(result.image) as image:
+        assert image.width > 1000
+    assert result.image.stat().st_size < 200_000
     training, test = (
         set((place / "lists" / "seed-0" / f"{name}_list.txt").read_text().splitlines())
         for name in ("train", "test")

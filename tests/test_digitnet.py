@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.images.decode import decode
 from hubtune.demo import write_digits
-from hubtune.hub.registry import resolve
+from hubtune.hub.registry import resolve_module
 from hubtune.storage.atomic import sha256_of
 
 SCRIPT = Path(__file__).parents[1] / "tools" / "make_digitnet.py"
@@ -53,7 +53,7 @@ def _accuracy(module, examples):
 def test_it_loads_by_its_name_and_by_its_path():
     by_name, by_path = hubtune.Module("digitnet"), hubtune.Module(SHIPPED)
     assert by_name.weights_sha256 == by_path.weights_sha256 == sha256_of(SHIPPED / "digitnet.safetensors")
-    assert resolve("digitnet").num_classes == 7
+    assert resolve_module("digitnet").num_classes == 7
     assert by_name.preprocessing == hubtune.Module("smallnet", weights=None).preprocessing
 
 

@@ -61,7 +61,7 @@ def _model(**preprocessing):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
+def images(tmp_path_factory):
     """Pictures of every kind that programs read differently, and two that cannot be read."""
     folder = tmp_path_factory.mktemp("pictures")
     ramp = np.linspace(0, 255, 60 * 80 * 3).reshape(60, 80, 3)
@@ -143,33 +143,33 @@ def _imports(path):
 
 @pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch"])
 @pytest.mark.parametrize("batch_size", [1, 4])
-def test_an_exported_module_scores_as_hubtune_does(fit, batch_size, pictures, tmp_path, stand_in):
+def test_an_exported_module_scores_as_hubtune_does(fit, batch_size, images, tmp_path, stand_in):
     model = _model(fit=fit, interpolation="bicubic", mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.4))
     name = f"fruit_{fit}_{batch_size}"
     export_paddlehub(model, tmp_path / name, name)
     loaded = stand_in(tmp_path / name)
-    _assert_same(loaded.predict(pictures, batch_size=batch_size, top_k=3), _expected(model, pictures))
+    _assert_same(loaded.predict(images, batch_size=batch_size, top_k=3), _expected(model, images))
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_an_exported_module_has_the_models_channels(channels, pictures, tmp_path, stand_in):
+def test_an_exported_module_has_the_models_channels(channels, images, tmp_path, stand_in):
     model = _model(channels=channels)
     model.classifier.take_channels(channels, model.card.preprocessing.grey_in_colours)
     name = f"channels_{channels}"
     export_paddlehub(model, tmp_path / name, name)
     loaded = stand_in(tmp_path / name)
-    expected = _expected(model, pictures)
-    _assert_same(loaded.predict(pictures, batch_size=3, top_k=3), expected)
-    clear = next(path for path in pictures if "clear" in path)
+    expected = _expected(model, images)
+    _assert_same(loaded.predict(images, batch_size=3, top_k=3), expected)
+    clear = next(path for path in images if "clear" in path)
     array = np.asarray(decode(clear, channels=4))[..., [2, 1, 0, 3]]  # as cv2.IMREAD_UNCHANGED gives it
-    _assert_same(loaded.predict([array], top_k=3), [expected[pictures.index(clear)]])
+    _assert_same(loaded.predict([array], top_k=3), [expected[images.index(clear)]])
 
 
-def test_an_exported_module_takes_the_arrays_of_opencv(pictures, tmp_path, stand_in, caplog):
+def test_an_exported_module_takes_the_arrays_of_opencv(images, tmp_path, stand_in, caplog):
     model = _model()
     export_paddlehub(model, tmp_path / "arrays", "arrays")
     loaded = stand_in(tmp_path / "arrays")
-    plain, clear = (next(path for path in pictures if name in path) for name in ("plain", "clear"))
+    plain, clear = (next(path for path in images if name in path) for name in ("plain", "clear"))
     bgr = [np.asarray(decode(path))[..., ::-1] for path in (plain, clear)]
     grey, deep = np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3), np.uint16)
     rows = loaded.predict([bgr[0], None, grey, bgr[1], deep], batch_size=2, top_k=3)
@@ -305,20 +305,20 @@ print(json.dumps({
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", ["crop", "whole"])
-def test_paddlehub_loads_an_exported_model_and_says_the_same(fit, pictures, tmp_path, run):
+def test_paddlehub_loads_an_exported_model_and_says_the_same(fit, images, tmp_path, run):
     model = _model(fit=fit)
     folder = tmp_path / "somewhere"
     export_paddlehub(model, folder, "fruit")
-    answer = _answer(run("-c", PREDICT, folder, "", *pictures))
-    _assert_same(answer["rows"], _expected(model, pictures))
-    plain = _expected(model, [path for path in pictures if path.endswith("plain.png")])
+    answer = _answer(run("-c", PREDICT, folder, "", *images))
+    _assert_same(answer["rows"], _expected(model, images))
+    plain = _expected(model, [path for path in images if path.endswith("plain.png")])
     _assert_same(answer["arrays"], plain)
     assert answer["shapes"] == [[2, 3], [2, 96]]
     assert answer["name"] == "fruit"
 
 
 @pytest.mark.slow
-def test_the_command_writes_a_module_that_hub_installs_and_runs(pictures, tmp_path, run, run_hubtune):
+def test_the_command_writes_a_module_that_hub_installs_and_runs(images, tmp_path, run, run_hubtune):
     model = _model()
     write_model(tmp_path / "model", model.classifier, model.card)
     folder = tmp_path / "fruit"
@@ -328,9 +328,9 @@ def test_the_command_writes_a_module_that_hub_installs_and_runs(pictures, tmp_pa
     installed = run("-c", hub, "install", folder)
     assert "Successfully installed fruit-1.0.0" in installed.stdout + installed.stderr
     shutil.rmtree(folder)
-    answer = _answer(run("-c", PREDICT, "", "fruit", *pictures))
-    _assert_same(answer["rows"], _expected(model, pictures))
-    photo = next(path for path in pictures if path.endswith("photo.jpg"))
+    answer = _answer(run("-c", PREDICT, "", "fruit", *images))
+    _assert_same(answer["rows"], _expected(model, images))
+    photo = next(path for path in images if path.endswith("photo.jpg"))
     ran = run("-c", hub, "run", "fruit", "--input_path", photo, "--top_k", 1)
     best, score = next(iter(_expected(model, [photo])[0].items()))
     (row,) = ast.literal_eval(ran.stdout.splitlines()[-1])
@@ -448,12 +448,12 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-def test_a_paddlehub_module_gives_what_paddlehub_gives(pictures, tmp_path, run):
+def test_a_paddlehub_module_gives_what_paddlehub_gives(images, tmp_path, run):
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "module.py").write_text(TINY_MODULE)
     (folder / "label_list.txt").write_text("a\nb\nc\nd\n")
-    plain = next(path for path in pictures if path.endswith("plain.png"))
+    plain = next(path for path in images if path.endswith("plain.png"))
     answer = _answer(run("-c", COMPARE, folder, plain, PYTHONPATH=str(ROOT)))
     assert answer["printed"] == ""
     assert answer["files"] == ["label_list.txt", "module.py", "tiny.pdparams"]  # nothing fetched or compiled

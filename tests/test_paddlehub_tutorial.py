@@ -16,10 +16,10 @@ import hubtune
 import hubtune.paddlehub as hub
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, ModelError, UsageError
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
 from hubtune.storage.safe_load import read_weights
 
@@ -115,7 +115,7 @@ def _right_answers(printed, labels):
 
 
 def _split(pics, **amounts):
-    chosen = {"validate": Amount(4), "test": Amount(4), **amounts}
+    chosen = {"validate": SplitSize(4), "test": SplitSize(4), **amounts}
     write_split(make_split(scan_classes(pics), **chosen), pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -139,9 +139,9 @@ class _Lists(hub.BaseCVDataset):
 def _task(module, data, *, trainable=True, reader=(), dataset=None, config=None, **others):
     inputs, outputs, _ = module.context(trainable=trainable)
     dataset = dataset or _Lists(data)
-    pictures = {"image_width": 32, "image_height": 32, "dataset": dataset, **dict(reader)}
+    images = {"image_width": 32, "image_height": 32, "dataset": dataset, **dict(reader)}
     given = {
-        "data_reader": hub.reader.ImageClassificationReader(**pictures),
+        "data_reader": hub.reader.ImageClassificationReader(**images),
         "feed_list": [inputs["image"].name],
         "feature": outputs["feature_map"],
         "num_classes": dataset.num_labels,
@@ -329,27 +329,27 @@ def test_strategy_frozen_solves_the_head_of_a_module_that_is_not_trained(module,
 def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later):
     base, run = trained
     task = later(batch_size=5)
-    pictures = [example.path for example in _Lists(base).examples("test")]
-    states = task.predict(data=pictures)
+    images = [example.path for example in _Lists(base).examples("test")]
+    states = task.predict(data=images)
     assert [state.run_results[0].shape for state in states] == [(5, 3), (5, 3), (2, 3)]
     assert [state.run_examples for state in states] == [5, 5, 2]
     assert all(state.run_step == 1 and state.run_time_used > 0 < state.run_speed for state in states)
     rows = np.concatenate([state.run_results[0] for state in states])
     names = _Lists(base).label_list
-    for row, answer in zip(rows, hubtune.load_model(run.path).predict(pictures), strict=True):
+    for row, answer in zip(rows, hubtune.load_model(run.path).predict(images), strict=True):
         assert dict(zip(names, row, strict=True)) == pytest.approx(answer.scores, abs=1e-5)
-    answers = task.predict(data=pictures, return_result=True)
+    answers = task.predict(data=images, return_result=True)
     assert answers == [names[number] for number in rows.argmax(axis=1)]
     assert task.predict(data=[]) == []
 
 
 def test_a_picture_that_cannot_be_read_keeps_its_row_and_is_named(later, tmp_path, told):
-    task, pictures = later(), ["pics/b/000.png", "pics/c/000.png"]
+    task, images = later(), ["pics/b/000.png", "pics/c/000.png"]
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
-    [alone] = task.predict(data=pictures)[0].run_results
+    [alone] = task.predict(data=images)[0].run_results
     told.clear()
-    mixed = [pictures[0], "nowhere.png", broken, pictures[1]]
+    mixed = [images[0], "nowhere.png", broken, images[1]]
     [rows] = task.predict(data=mixed)[0].run_results
     assert np.isnan(rows[1:3]).all()
     assert np.allclose(rows[[0, 3]], alone, atol=1e-6)
@@ -412,7 +412,7 @@ def test_a_model_of_other_classes_is_not_read_by_these_names(trained, later):
 
 
 def test_a_run_that_was_stopped_goes_on_where_that_is_asked_for(module, data, told):
-    class Stops(Observer):
+    class Stops(Callback):
         def stepped(self, step, total, **figures):
             if step == 5:
                 raise StopRequested

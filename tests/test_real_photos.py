@@ -8,9 +8,9 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 
 pytestmark = pytest.mark.slow
 
@@ -22,7 +22,7 @@ def trashnet(material, tmp_path_factory):
     for folder in (material / "trashnet").iterdir():
         if folder.is_dir():
             shutil.copytree(folder, base / "pics" / folder.name)
-    split = make_split(scan_classes(base / "pics"), validate=Amount(10), test=Amount(20), train=20)
+    split = make_split(scan_classes(base / "pics"), validate=SplitSize(10), test=SplitSize(20), train=20)
     write_split(split, base, {"seed": 0})
     return base
 
@@ -38,7 +38,7 @@ def run(trashnet, module, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "frozen"
     config = hubtune.RunConfig(strategy=hubtune.FrozenStrategy(), checkpoint_dir=folder)
     task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(trashnet), config)
-    return task.finetune_and_eval(observer=Observer())
+    return task.finetune_and_eval(observer=Callback())
 
 
 def test_a_frozen_trunk_knows_rubbish(run):

@@ -11,10 +11,10 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.models.classifier import Classifier
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def data(tmp_path, draw_photos):
 
 
 def _split(pics, **amounts):
-    chosen = {"validate": Amount(4), "test": Amount(4), **amounts}
+    chosen = {"validate": SplitSize(4), "test": SplitSize(4), **amounts}
     write_split(make_split(scan_classes(pics), **chosen), pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -46,7 +46,7 @@ def _config(tmp_path, **options):
 
 def _train(module, data, config, **options):
     task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config)
-    return task, task.finetune_and_eval(observer=Observer(), **options)
+    return task, task.finetune_and_eval(observer=Callback(), **options)
 
 
 def _files(run):
@@ -415,7 +415,7 @@ def test_a_validation_list_without_a_readable_picture_is_as_none(module, data, t
 def test_an_unreadable_validation_list_on_the_way_keeps_the_best_model(module, data, tmp_path):
     files = [example.path for example in hubtune.ListDataset(data).examples("validate")]
 
-    class Spoiler(Observer):
+    class Spoiler(Callback):
         def evaluated(self, name, metrics, *, step, best):
             if step == 3:
                 for file in files:
@@ -458,12 +458,12 @@ def test_classes_named_in_code_are_written_into_the_run(module, data, tmp_path):
         label_list=["x", "y", "z"],
     )
     config = _config(tmp_path)
-    run = hubtune.ImageClassifierTask(module, dataset, config).finetune_and_eval(observer=Observer())
+    run = hubtune.ImageClassifierTask(module, dataset, config).finetune_and_eval(observer=Callback())
     assert run.test is None  # there is a test list, but this data set does not name it
     recipe = hubtune.load_recipe(run.path / "recipe.yaml")
     again = hubtune.ImageClassifierTask.from_recipe(recipe, complete=True)
     assert again.dataset.label_list == ["x", "y", "z"]
-    assert again.finetune_and_eval(resume=True, observer=Observer()) == run
+    assert again.finetune_and_eval(resume=True, observer=Callback()) == run
     _check_same(again.evaluate("validate"), run.validate)
 
 
@@ -501,11 +501,11 @@ def test_mistakes_in_python_are_a_sentence(module, data, tmp_path):
 
 def test_a_model_that_describes_more_than_it_holds_is_refused_before_it_is_built(module, data, tmp_path):
     _, run = _train(module, data, _config(tmp_path, num_epoch=1))
-    from hubtune.storage.checked_folder import seal
+    from hubtune.storage.checked_folder import write_checked
 
     weights = (run.best_model / "model.safetensors").read_bytes()
     card = json.loads((run.best_model / "model.json").read_text())
-    seal(
+    write_checked(
         tmp_path / "bomb",
         {
             "model.safetensors": weights,
@@ -514,7 +514,7 @@ def test_a_model_that_describes_more_than_it_holds_is_refused_before_it_is_built
     )
     with pytest.raises(hubtune.ModelError, match="describes another head than its weights"):
         hubtune.load_model(tmp_path / "bomb")
-    seal(
+    write_checked(
         tmp_path / "twice",
         {"model.safetensors": weights, "model.json": json.dumps({**card, "labels": ["a"] * 3}).encode()},
     )

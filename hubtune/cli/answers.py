@@ -81,7 +81,7 @@ class Answers:
         if self.csv_file:
             _write_csv(self.csv_file, rows, top, model.labels if self.scores else [])
         if self.save:
-            _save_pictures(self.save, rows, model.labels)
+            _save_images(self.save, rows, model.labels)
         if self.as_json:
             print_json({"model": name, "rows": [_as_dict(row, top, self.scores) for row in rows]})
         if self.csv_file:
@@ -217,14 +217,14 @@ def expand(given: Sequence[str]) -> Iterator[str]:
     What is not there stays as it is, so that it becomes a row with the reason.
     """
     from hubtune.data.list_files import read_paths
-    from hubtune.data.scan.scanner import walk_pictures
+    from hubtune.data.scan.scanner import walk_images
 
     for text in given:
         if not text:
             raise UsageError("One of the names of pictures is empty: leave it out")
         path = Path(text)
         if path.is_dir():
-            listing = walk_pictures(path)
+            listing = walk_images(path)
             _tell_passed_over(listing)
             if not listing.files:
                 raise DataError(f"There is no picture in {path}: name a folder that has some")
@@ -243,16 +243,16 @@ def expand(given: Sequence[str]) -> Iterator[str]:
 def _tell_passed_over(listing: "Listing") -> None:
     """Name the files of a folder that get no row, on a line for each reason."""
     from hubtune.data.listing import known_as
-    from hubtune.data.scan.scanner import counted, some
+    from hubtune.text import first_few, plural
 
-    strays, reasons = listing.strays, dict[str, list[Path]]()
+    strays, reasons = listing.non_images, dict[str, list[Path]]()
     if strays:
         kind = "that is no picture" if len(strays) == 1 else "that are no pictures"
-        reasons[f"{counted(len(strays), 'file')} {kind}"] = strays
+        reasons[f"{plural(len(strays), 'file')} {kind}"] = strays
     for entry in listing.left_out:
         reasons.setdefault(entry.reason, []).append(entry.path)
     for reason, paths in reasons.items():
-        names = some([known_as(path, listing.root) for path in paths])
+        names = first_few([known_as(path, listing.root) for path in paths])
         say(f"Passed over in {shown(str(listing.root))}: {shown(reason)}: {shown(names)}")
 
 
@@ -300,7 +300,7 @@ def cell(text: str) -> str:
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
-def _save_pictures(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
+def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
     from hubtune.report.saved import save_predictions
 
     saved = save_predictions(folder, rows, labels)

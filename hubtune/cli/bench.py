@@ -76,8 +76,8 @@ def command(
     """
     from pathlib import Path
 
-    pictures = None if data is None else [Path(picture) for picture in expand((data,))]
-    if data is not None and pictures == [Path(data)] and not pictures[0].exists():
+    images = None if data is None else [Path(image) for image in expand((data,))]
+    if data is not None and images == [Path(data)] and not images[0].exists():
         raise DataError(f"There is no {data}: give a folder of pictures, a list of them or a pattern")
 
     from hubtune.bench import run_benchmark
@@ -92,7 +92,7 @@ def command(
     with counting_bar("measuring") as advance:
         found = run_benchmark(
             source,
-            pictures,
+            images,
             engine=engine,
             seconds=seconds,
             advance=advance,

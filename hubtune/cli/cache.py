@@ -40,8 +40,8 @@ def list_spaces(as_json: bool) -> None:
     """List the features that are kept, the last used first, and the size of all else."""
     from hubtune.data.scan.scan_cache import cache_file
     from hubtune.hub.weights_cache import weights_folder
-    from hubtune.inference.store import size_in_words
     from hubtune.storage.cache_folder import data_folder
+    from hubtune.text import format_bytes
 
     cache = _usable_cache()
     kept = cache.kept()
@@ -52,7 +52,7 @@ def list_spaces(as_json: bool) -> None:
             {
                 "name": space.folder.name,
                 "description": space.description,
-                "pictures": space.pictures,
+                "pictures": space.images,
                 "bytes": space.bytes,
                 "last_used": datetime.fromtimestamp(space.used, UTC).isoformat(timespec="seconds"),
             }
@@ -75,8 +75,8 @@ def list_spaces(as_json: bool) -> None:
         rows += [
             (
                 *_words(space.description),
-                f"{space.pictures:,}",
-                size_in_words(space.bytes),
+                f"{space.images:,}",
+                format_bytes(space.bytes),
                 _ago(time.time() - space.used),
             )
             for space in kept
@@ -90,16 +90,14 @@ def list_spaces(as_json: bool) -> None:
             click.echo("  ".join(cells).rstrip())
     else:
         say("No features are kept yet: the first run with a frozen network computes them")
-    say(
-        f"features  {size_in_words(size)} of at most {size_in_words(cache.limit)}  {shown(str(cache.folder))}"
-    )
+    say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
     for what, part, place, how in (
         ("looks", looks_size, cache_file(), "what scans noted; `hubtune cache prune --all` removes it"),
         ("data", data_size, data_folder(), "unpacked and fetched pictures; `hubtune cache prune --data`"),
         ("weights", weights_size, weights_folder(), "`hubtune hub prune --help` tells how to remove them"),
     ):
         if part:
-            say(f"{what:<8}  {size_in_words(part)}  {shown(str(place))}: {how}")
+            say(f"{what:<8}  {format_bytes(part)}  {shown(str(place))}: {how}")
 
 
 @command.command()
@@ -126,7 +124,7 @@ def prune(
     What was not used for the longest time goes first. All that --all removes is made again when it is needed.
     Weights stay: `hubtune hub prune` removes those.
     """
-    from hubtune.inference.store import size_in_words
+    from hubtune.text import format_bytes
 
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
@@ -142,24 +140,24 @@ def prune(
     if as_json:
         print_json({"removed": len(removed), "bytes": total, "bytes_of": freed, "dry_run": dry_run})
         return
-    of = ", ".join(f"{size_in_words(size)} of {what}" for what, size in freed.items() if size)
+    of = ", ".join(f"{format_bytes(size)} of {what}" for what, size in freed.items() if size)
     parted = f" ({of})" if sum(map(bool, freed.values())) > 1 else ""
-    click.echo(f"{size_in_words(total)} {'would be ' if dry_run else ''}freed{parted}")
+    click.echo(f"{format_bytes(total)} {'would be ' if dry_run else ''}freed{parted}")
 
 
 def _discard_looks(*, dry_run: bool) -> int:
     """Remove what scans have noted; returns its bytes."""
-    from hubtune.data.scan.scan_cache import cache_file, discard
+    from hubtune.data.scan.scan_cache import cache_file, delete_scan_cache
 
     try:
-        return bytes_in(cache_file()) if dry_run else discard()
+        return bytes_in(cache_file()) if dry_run else delete_scan_cache()
     except OSError as error:
         raise _cannot_remove(cache_file(), error) from error
 
 
 def _discard_data(*, dry_run: bool) -> int:
     """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
-    from hubtune.storage.cache_folder import Turn, data_folder
+    from hubtune.storage.cache_folder import data_folder, exclusive_lock
 
     freed = 0
     # Those that somebody left unfinished are removed with the source.
@@ -171,7 +169,7 @@ def _discard_data(*, dry_run: bool) -> int:
         if dry_run:
             continue
         try:
-            with Turn(folder):
+            with exclusive_lock(folder):
                 if unfinished.exists():
                     shutil.rmtree(unfinished)
                 # Under a name that says so, half of a source can never be taken for all of it.

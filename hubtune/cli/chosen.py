@@ -63,15 +63,15 @@ def recipe_for_source(source: str, overrides: list[str]) -> "Recipe":
 
 def _check_module(recipe: "Recipe") -> None:
     """Refuse a module that cannot be had or asked so, before any picture is read; nothing is downloaded."""
-    from hubtune.hub.entry import check_size, entered
+    from hubtune.hub.entry import check_size, preprocessing_for
     from hubtune.hub.module import Module
-    from hubtune.hub.registry import resolve
-    from hubtune.hub.weights import resolve as resolve_weights
+    from hubtune.hub.registry import resolve_module
+    from hubtune.hub.weights import resolve_weights as resolve_weights
 
     section, data = recipe.module, recipe.data
-    found = resolve(section.name, trust_code=section.trust_code)
+    found = resolve_module(section.name, trust_code=section.trust_code)
     backbone = found.pretrained.backbone
-    entered(section.name, found.preprocessing, backbone, data)
+    preprocessing_for(section.name, found.preprocessing, backbone, data)
     if section.weights not in ("official", "none"):
         resolve_weights(section.weights, found.pretrained)
     if data.size is not None and data.size < backbone.input_size:
@@ -105,7 +105,7 @@ def on_new_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
     split = split_source(source)
     write_split(split, folder, {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}, force=True)
     counts = [f"{len(split.lists[name]):,} for {words}" for name, words in _LIST_WORDS.items()]
-    if any(picture.part for picture, _ in split.lists["train"]):
+    if any(image.part for image, _ in split.lists["train"]):
         say(f"{shown(source)} is divided already: {', '.join(counts)}")
     else:
         say(

@@ -47,9 +47,9 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
     hubtune data cifar cifar-100-python/ -o datasets/cifar100 --val 50
     """
     from hubtune.cli.progress import counting_bar
-    from hubtune.data.scan.scanner import counted
     from hubtune.data.sources.cifar import convert
     from hubtune.storage.safe_load import read_plain_pickle
+    from hubtune.text import plural
 
     read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)
     with counting_bar("writing pictures, by batch") as advance:
@@ -75,7 +75,7 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
         say(f"• {shown(remark)}")
     if done.left_out:
         say(
-            f"• {counted(done.left_out, 'training picture')} left out, as the test list has the same; "
+            f"• {plural(done.left_out, 'training picture')} left out, as the test list has the same; "
             "split.json names them."
         )
     say(f"Written to {shown(str(out))}")

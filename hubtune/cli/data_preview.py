@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.data.list_files import Example
     from hubtune.recipe.augment import AugmentSettings
-    from hubtune.recipe.schema import PictureSettings
-    from hubtune.report.pictures import Cell
+    from hubtune.recipe.schema import ImageSettings
+    from hubtune.report.contact_sheet import Cell
 
 AUGMENT_PRESETS = ("none", "flip", "crop", "standard", "strong")
 """Those of :data:`hubtune.recipe.augment.PRESETS`, whose module is too much for a help text."""
@@ -124,19 +124,19 @@ def command(
     if recipe is not None:
         source = _from_recipe(recipe, augment, seed, module, trust_code)
     else:
-        source = _from_pictures(data, augment or "standard", seed or 0, module, trust_code)
+        source = _from_images(data, augment or "standard", seed or 0, module, trust_code)
     say(f"{source.name}: {_in_words(source.settings)}")
     if not source.examples:
         raise DataError(f"The training list of {data} has no picture")
 
-    from hubtune.data.scan.scanner import counted
-    from hubtune.report.pictures import contact_sheet
+    from hubtune.report.contact_sheet import contact_sheet
+    from hubtune.text import plural
 
     rows = _rows(source, count, epochs)
     columns = 1 + epochs
     cells = [cell for row in rows for cell in _cells(source, row)]
     cells += [cell for kind in ("mixup", "cutmix") for cell in _mixed(source, rows, kind, columns)]
-    title = f"{source.name}: {source.view.in_words}, seed {source.seed}"
+    title = f"{source.name}: {source.view.description}, seed {source.seed}"
     drawn = contact_sheet(cells, columns=columns, side=_SIDE, title=title)
     _write(output, drawn.image)
     if as_json:
@@ -151,7 +151,7 @@ def command(
                 "seed": source.seed,
             }
         )
-    say(f"{counted(len(rows), 'picture')} in {counted(epochs, 'epoch')} written to {shown(str(output))}")
+    say(f"{plural(len(rows), 'picture')} in {plural(epochs, 'epoch')} written to {shown(str(output))}")
     if not drawn.complete:
         say(
             "No font on this machine can draw all class names; the sheet has the classes' numbers. "
@@ -215,13 +215,13 @@ def _from_recipe(
     )
 
 
-def _from_pictures(source: str, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
+def _from_images(source: str, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
     from hubtune.cli.lists import lists_of, split_source
     from hubtune.data.dataset import ListDataset
     from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.data.list_files import Example
     from hubtune.recipe.augment import PRESETS, AugmentSettings
-    from hubtune.recipe.schema import PictureSettings
+    from hubtune.recipe.schema import ImageSettings
 
     base = lists_of(source)
     if base is not None:
@@ -229,20 +229,20 @@ def _from_pictures(source: str, augment: str, seed: int, module: str | None, tru
         examples, labels = dataset.examples("train"), dataset.label_list
     else:
         split = split_source(source)
-        examples = [Example(picture.path, label) for picture, label in split.lists["train"]]
+        examples = [Example(image.path, label) for image, label in split.lists["train"]]
         labels = split.labels
     # Without a module, as most take pictures; and without Paddle.
-    view = Preprocessing() if module is None else _view(module, trust_code, PictureSettings())
+    view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
     return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
 
 
-def _view(module: str, trust_code: bool, asked: "PictureSettings") -> "Preprocessing":
+def _view(module: str, trust_code: bool, asked: "ImageSettings") -> "Preprocessing":
     """How evaluation sees a picture under a module."""
-    from hubtune.hub.entry import entered
-    from hubtune.hub.registry import resolve
+    from hubtune.hub.entry import preprocessing_for
+    from hubtune.hub.registry import resolve_module
 
-    found = resolve(module, trust_code=trust_code)
-    return entered(module, found.preprocessing, found.pretrained.backbone, asked)
+    found = resolve_module(module, trust_code=trust_code)
+    return preprocessing_for(module, found.preprocessing, found.pretrained.backbone, asked)
 
 
 def _in_words(settings: "AugmentSettings") -> str:
@@ -253,10 +253,10 @@ def _in_words(settings: "AugmentSettings") -> str:
 
 def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     """The first pictures that can be read of a random order in which classes take turns."""
-    from hubtune.data.images.augment import augmented, read_picture
-    from hubtune.data.images.decode import PictureError
+    from hubtune.data.images.augment import augmented, read_image
+    from hubtune.data.images.decode import ImageError
     from hubtune.data.images.preprocessing import pixels_of
-    from hubtune.rng import generator
+    from hubtune.rng import rng_for
 
     rows: dict[int, _Row] = {}
     unreadable = 0
@@ -264,13 +264,13 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
         example = source.examples[index]
         try:
             plain = pixels_of(source.view.read(example.path))
-            image = read_picture(example.path, source.view, source.settings)
-        except PictureError as error:
+            image = read_image(example.path, source.view, source.settings)
+        except ImageError as error:
             unreadable += 1
             if unreadable <= _MOST_NAMED:
                 say(f"left out: {shown(str(error))}")
             continue
-        seeds = (generator(source.seed, "augment", epoch, index) for epoch in range(epochs))
+        seeds = (rng_for(source.seed, "augment", epoch, index) for epoch in range(epochs))
         changed = [augmented(image, source.view, source.settings, random) for random in seeds]
         rows[index] = _Row(example, plain, changed)
         if len(rows) == count:
@@ -284,9 +284,9 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
 
 def _in_turns(labels: Sequence[int], seed: int) -> list[int]:
     """All indices in random order, but each class's first before any class's second, and so on."""
-    from hubtune.rng import generator
+    from hubtune.rng import rng_for
 
-    order = generator(seed, "preview").permutation(len(labels)).tolist()
+    order = rng_for(seed, "preview").permutation(len(labels)).tolist()
     seen: Counter[int] = Counter()
     turns = {}
     for index in order:
@@ -296,7 +296,7 @@ def _in_turns(labels: Sequence[int], seed: int) -> list[int]:
 
 
 def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
-    from hubtune.report.pictures import Cell
+    from hubtune.report.contact_sheet import Cell
 
     label = row.example.label
     yield Cell(_shown(row.plain), source.labels[label], fallback=f"class {label}")
@@ -307,9 +307,9 @@ def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
 def _shown(pixels: "np.ndarray") -> "Image.Image":
     """What the network sees, as people can see it: transparency on white."""
     from hubtune.data.images.decode import with_channels
-    from hubtune.data.images.preprocessing import picture_of
+    from hubtune.data.images.preprocessing import image_of
 
-    return with_channels(picture_of(pixels), 3)
+    return with_channels(image_of(pixels), 3)
 
 
 def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Iterator[Cell]":
@@ -317,8 +317,8 @@ def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Ite
     import numpy as np
 
     from hubtune.data.images.mixup import mix_batch
-    from hubtune.report.pictures import Cell
-    from hubtune.rng import generator
+    from hubtune.report.contact_sheet import Cell
+    from hubtune.rng import rng_for
 
     alone = {other: 0.0 for other in ("mixup", "cutmix") if other != kind}
     settings = source.settings.model_copy(update=alone)
@@ -329,15 +329,15 @@ def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Ite
     for number in range(count):
         step, place = divmod(number, len(rows))
         seen = [source.view.normalise(row.augmented[step % len(row.augmented)]) for row in rows]
-        random = generator(source.seed, "mix", step)
+        random = rng_for(source.seed, "mix", step)
         mixed, targets = mix_batch(seen, labels, len(source.labels), settings, random)
         pixels = (mixed[place] + shift[:, None, None]) / scale[:, None, None]
-        picture = _shown(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
+        image = _shown(np.rint(pixels.clip(0, 255)).astype(np.uint8).transpose(1, 2, 0))
         shares = targets[place]
         classes = [label for label in np.argsort(-shares, kind="stable").tolist() if shares[label]]
         caption = " + ".join(f"{100 * shares[label]:.0f} % {source.labels[label]}" for label in classes)
         fallback = " + ".join(f"{100 * shares[label]:.0f} % class {label}" for label in classes)
-        yield Cell(picture, caption, fallback=fallback)
+        yield Cell(image, caption, fallback=fallback)
 
 
 def _write(output: Path, sheet: "Image.Image") -> None:

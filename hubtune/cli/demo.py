@@ -39,9 +39,9 @@ def command(out: Path, as_json: bool) -> None:
 
     from hubtune.demo import run_demo
     from hubtune.log import logger
-    from hubtune.runs.callbacks import Observer
+    from hubtune.runs.callbacks import Callback
 
-    class Notes(Observer):
+    class Notes(Callback):
         def notice(self, text: str) -> None:
             say(text)
 
@@ -87,7 +87,7 @@ def _print_result(result: "DemoResult") -> None:
 The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead.
 With more training, the network from scratch {caught_up}: {percent(longer)} after {result.long_epochs} epochs.
 
-See for yourself:     {shown(str(result.picture))}
+See for yourself:     {shown(str(result.image))}
 The fine-tuned model: {shown(str(result.model))}
 Now your own photos, in a folder for each class:
   hubtune split YOUR_PICTURES/ --val 20

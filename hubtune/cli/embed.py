@@ -78,7 +78,7 @@ def command(
     from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
     from hubtune.inference.engine import LazyEngine
-    from hubtune.inference.predict import run_pictures
+    from hubtune.inference.predict import run_images
     from hubtune.inference.program import Part
 
     show_on_stderr()
@@ -86,7 +86,7 @@ def command(
     source = Module(module, named_weights(weights), trust_code=trust_code)
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
-    outcomes = run_pictures(
+    outcomes = run_images(
         LazyEngine(Part(source.network, source.features, source.preprocessing), engine),
         [source.preprocessing],
         [Path(path) for path in paths],

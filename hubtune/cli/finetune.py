@@ -12,7 +12,7 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.runs.callbacks import Observer
+    from hubtune.runs.callbacks import Callback
     from hubtune.task import ImageClassifierTask, Run
 
 
@@ -94,13 +94,13 @@ def command(
 
     from hubtune.cli.lists import is_source
     from hubtune.cli.progress import watching
-    from hubtune.runs.callbacks import Observers
+    from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
 
     start = time.monotonic()
     with watching() as observer:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
-        run = task.finetune_and_eval(resume=run_folder or False, observer=Observers([observer, *writers]))
+        run = task.finetune_and_eval(resume=run_folder or False, observer=CallbackList([observer, *writers]))
     if as_json:
         print_json(run.as_dict())
     else:
@@ -113,7 +113,7 @@ def _cross_validate(
     what: str,
     count: int,
     overrides: list[str],
-    writers: "list[Observer]",
+    writers: "list[Callback]",
     *,
     resume: bool,
     as_json: bool,
@@ -138,7 +138,7 @@ def _cross_validate(
 
     from hubtune.cli.progress import watching
     from hubtune.errors import StoppedError
-    from hubtune.runs.callbacks import Observers
+    from hubtune.runs.callbacks import CallbackList
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
@@ -148,7 +148,7 @@ def _cross_validate(
                 folds,
                 Path(f"{recipe.run}-folds"),
                 resume=resume,
-                observer=Observers([observer, *writers]),
+                observer=CallbackList([observer, *writers]),
             )
     except StoppedError as error:
         say("Stopped. Go on with the same command and --resume")
@@ -159,7 +159,7 @@ def _cross_validate(
         print_folds(found)
 
 
-def _writers(logs: tuple[str, ...]) -> "list[Observer]":
+def _writers(logs: tuple[str, ...]) -> "list[Callback]":
     """Before any work: their packages may be missing."""
     if not logs:
         return []
@@ -231,13 +231,13 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
 
 def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> None:
     """Say what more would cost, after the quickest strategy, which took so many seconds."""
-    from hubtune.log import duration
-    from hubtune.tuning.cost import offers
+    from hubtune.text import format_duration
+    from hubtune.tuning.cost import estimate_costs
 
     epochs = task.config.epochs
     click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
-    for offer in offers(task, run, seconds):
-        long = "unknown time" if offer.seconds is None else f"about {duration(offer.seconds)}"
+    for offer in estimate_costs(task, run, seconds):
+        long = "unknown time" if offer.seconds is None else f"about {format_duration(offer.seconds)}"
         click.echo(f"            {long}: -o strategy={offer.strategy}")
 
 

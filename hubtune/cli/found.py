@@ -23,15 +23,15 @@ def print_found(split: "Split", record: str) -> None:
         split: with what was found.
         record: what becomes of the files that are left out, or where all of them are named.
     """
-    from hubtune.data.scan.scanner import counted, some
+    from hubtune.text import first_few, plural
 
     if split.left_out:
-        say(f"\nLeft out: {counted(len(split.left_out), 'file')}; {record}.")
+        say(f"\nLeft out: {plural(len(split.left_out), 'file')}; {record}.")
     reasons: dict[str, list[str]] = {}
     for entry in split.left_out:
         reasons.setdefault(entry.reason, []).append(shown(_known_as(entry.path)))
     for reason, paths in reasons.items():
-        say(f"• {shown(reason)}: {some(paths)}")
+        say(f"• {shown(reason)}: {first_few(paths)}")
     if split.remarks:
         say("")
     for remark in split.remarks:
@@ -61,10 +61,10 @@ def found_as_dict(split: "Split") -> dict[str, Any]:
             **{kind: kinds[kind] for kind in KINDS},
             "pictures": sum(map(len, split.groups)),
         },
-        "conflicts": [[str(picture.path) for picture in group] for group in split.conflicts],
+        "conflicts": [[str(image.path) for image in group] for group in split.conflicts],
         "leaks": [
             {
-                "path": str(leak.picture.path),
+                "path": str(leak.image.path),
                 "list": leak.part,
                 "in": leak.beside,
                 "kind": leak.kind,

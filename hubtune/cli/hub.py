@@ -78,10 +78,10 @@ def list_modules(pattern: str, as_json: bool) -> None:
 @_json
 def show(name: str, trust_code: bool, as_json: bool) -> None:
     """Tell everything about the module NAME: a hub name, a module folder or a weights file."""
-    from hubtune.hub.registry import resolve
+    from hubtune.hub.registry import resolve_module
     from hubtune.models.catalog import BY_NAME
 
-    found = resolve(name, trust_code=trust_code)
+    found = resolve_module(name, trust_code=trust_code)
     backbone = found.pretrained.backbone
     stages = [stage.name for stage in backbone.stages(backbone.build(num_classes=1))]
     entry = BY_NAME.get(name)
@@ -110,7 +110,7 @@ def pull(names: tuple[str, ...], as_json: bool) -> None:
     for entry in entries:
         try:
             with download_bar(entry.name) as progress:
-                file = weights.pull(entry, progress=progress)
+                file = weights.pull_weights(entry, progress=progress)
             Module(entry.name)
         except HubtuneError as error:
             failures.append({"name": entry.name, "message": str(error), "exit_code": error.exit_code})
@@ -193,7 +193,7 @@ def prune(names: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool
     removed: list[dict[str, Any]] = []
     for place, files in doomed.items():
         sizes = [{"file": str(file), "bytes": _bytes(file)} for file in files]
-        if dry_run or weights_cache.discard(place, files):
+        if dry_run or weights_cache.delete_cached_file(place, files):
             removed += sizes
         else:
             say(f"{shown(str(place))} is just being fetched, and stays")
@@ -316,13 +316,13 @@ def _architecture(backbone: "Backbone", preprocessing: "Preprocessing") -> dict[
 
 
 def _facts(found: "Resolved", entry: "Pretrained | None", stages: list[str]) -> Iterator[tuple[str, str]]:
-    backbone, pictures = found.pretrained.backbone, found.preprocessing
+    backbone, images = found.pretrained.backbone, found.preprocessing
     yield "architecture", f"{backbone.name}: {backbone.parameters:,} parameters, {backbone.width:,} features"
     yield "stages", ", ".join(stages)
     yield (
         "input",
-        f"{pictures.size} × {pictures.size}, RGB; {_fitted(pictures)}, {pictures.interpolation}; "
-        f"mean {_numbers(pictures.mean)}, std {_numbers(pictures.std)}",
+        f"{images.size} × {images.size}, RGB; {_fitted(images)}, {images.interpolation}; "
+        f"mean {_numbers(images.mean)}, std {_numbers(images.std)}",
     )
     multiple = backbone.size_multiple
     yield (
@@ -364,14 +364,14 @@ def _weights_facts(entry: "Pretrained") -> Iterator[tuple[str, str]]:
     yield "on this machine", shown(str(file)) if file else f"not yet: hubtune hub pull {entry.name}"
 
 
-def _fitted(pictures: "Preprocessing") -> str:
+def _fitted(images: "Preprocessing") -> str:
     return {
-        "crop": f"short side to {pictures.resize}, then the centre",
-        "whole": f"whole, long side to {pictures.resize}",
+        "crop": f"short side to {images.resize}, then the centre",
+        "whole": f"whole, long side to {images.resize}",
         "pad": "whole, padded to a square",
         "stretch": "stretched to a square",
-        "stretch_crop": f"stretched to {pictures.resize} × {pictures.resize}, then the centre",
-    }[pictures.fit]
+        "stretch_crop": f"stretched to {images.resize} × {images.resize}, then the centre",
+    }[images.fit]
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -391,7 +391,7 @@ def _size(count: int) -> str:
 
 def _checked_files() -> Iterator[tuple[str, Path, str | None]]:
     """Name, file and damage of every weights file on this machine that a module would use."""
-    from hubtune.hub.weights import damage, kept
+    from hubtune.hub.weights import kept, weights_error
     from hubtune.models.catalog import PRETRAINED
 
     for entry in PRETRAINED:
@@ -399,4 +399,4 @@ def _checked_files() -> Iterator[tuple[str, Path, str | None]]:
             continue
         file = kept(entry)
         if file is not None:
-            yield entry.name, file, damage(entry, file)
+            yield entry.name, file, weights_error(entry, file)

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 from hubtune.cli.progress import counting_bar, working_bar
 from hubtune.cli.seen import features_among
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.dedup.duplicates import Group, find_bursts, find_groups
+from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts, find_groups
 from hubtune.data.dedup.groups import check_keys, given_groups, keys_by_pattern
 from hubtune.data.list_files import TRAIN_LIST, Example, read_paths, relative_to
-from hubtune.data.listing import Listed, Listing
-from hubtune.data.scan.scanner import Picture, Scan, counted, scan_listing
+from hubtune.data.listing import Listing, SourceFile
+from hubtune.data.scan.scanner import ImageEntry, Scan, scan_listing
 from hubtune.data.sources.open import is_cached, open_source
 from hubtune.data.sources.table import ColumnError
 from hubtune.data.splits.files import Split
-from hubtune.data.splits.quota import Amount
-from hubtune.data.splits.split import make_split, pictures_of
+from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.split import images_of, make_split
 from hubtune.errors import UsageError
+from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.hub.module import Module
@@ -77,12 +78,12 @@ def base_of(folder: Path) -> Path | None:
     if (folder / TRAIN_LIST).exists():
         return folder
     beside = folder.resolve().parent
-    if (beside / TRAIN_LIST).exists() and _names_pictures_of(beside / TRAIN_LIST, folder):
+    if (beside / TRAIN_LIST).exists() and _names_images_of(beside / TRAIN_LIST, folder):
         return place_of_lists(str(folder))
     return None
 
 
-def _names_pictures_of(file: Path, folder: Path) -> bool:
+def _names_images_of(file: Path, folder: Path) -> bool:
     inside = folder.resolve()
     return any(path.resolve().is_relative_to(inside) for path in read_paths(file, file.parent)[:100])
 
@@ -94,7 +95,7 @@ def split_source(text: str) -> Split:
         HubtuneError: as :func:`opened`, :func:`scanned` and :func:`~hubtune.data.splits.split.make_split`.
     """
     scan = scanned(opened(text))
-    validate, test = (Amount.parse(DEFAULT_SPLIT[name]) for name in ("validate", "test"))
+    validate, test = (SplitSize.parse(DEFAULT_SPLIT[name]) for name in ("validate", "test"))
     return make_split(scan, validate=validate, test=test, groups=groups_of(scan))
 
 
@@ -168,7 +169,7 @@ def groups_of(
     *,
     pattern: str | None = None,
     network: "Module | None" = None,
-) -> list[Group]:
+) -> list[DuplicateGroup]:
     """What belongs together: copies that are found, and what the source, names or a network say.
 
     Args:
@@ -180,28 +181,28 @@ def groups_of(
     Raises:
         UsageError: if the pattern makes no groups.
     """
-    pictures = pictures_of(scan, test_scan)
-    groups = [*copies_among(pictures), *given_groups([picture.group for picture in pictures])]
+    images = images_of(scan, test_scan)
+    groups = [*copies_among(images), *given_groups([image.group for image in images])]
     if network is not None:
-        groups += find_bursts(features_among(pictures, network))
+        groups += find_bursts(features_among(images, network))
     if pattern is not None:
-        keys = keys_by_pattern([picture.name for picture in pictures], pattern)
+        keys = keys_by_pattern([image.name for image in images], pattern)
         groups += given_groups(keys)
         alone = keys.count(None)
         if alone:
             stands = "does not match it and stands for itself"
             stand = "do not match it and stand for themselves"
             scan.said.append(
-                f"--group-by '{pattern}': {alone:,} of {counted(len(keys), 'picture')} "
+                f"--group-by '{pattern}': {alone:,} of {plural(len(keys), 'picture')} "
                 f"{stands if alone == 1 else stand}."
             )
     return groups
 
 
-def copies_among(pictures: Sequence[Picture]) -> list[Group]:
+def copies_among(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
     """Find copies; on a terminal, something moves meanwhile."""
     with counting_bar("looking for copies"):
-        return find_groups(pictures)
+        return find_groups(images)
 
 
 def listing_of(dataset: BaseCVDataset, names: tuple[str, ...] = LIST_NAMES) -> Listing:
@@ -217,7 +218,7 @@ def listing_of(dataset: BaseCVDataset, names: tuple[str, ...] = LIST_NAMES) -> L
     ]
     examples.sort(key=lambda entry: entry[1].label)
     files = [
-        Listed(example.path, relative_to(example.path, base), labels[example.label], part=name)
+        SourceFile(example.path, relative_to(example.path, base), labels[example.label], part=name)
         for name, example in examples
     ]
     return Listing(base, list(dict.fromkeys(file.label for file in files)), files)

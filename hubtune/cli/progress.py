@@ -26,7 +26,7 @@ from rich.text import Text
 from hubtune.cli.output import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -72,7 +72,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None
 
 
 @contextmanager
-def watching() -> Iterator[Observer]:
+def watching() -> Iterator[Callback]:
     """An observer that shows a run on stderr: a bar on a terminal, lines elsewhere."""
     if not on_terminal():
         show_on_stderr()
@@ -204,7 +204,7 @@ class _AboveTheBar(logging.Handler):
         self._console.print(f"[{style}]{escape(shown(record.getMessage()))}[/]", highlight=False)
 
 
-class _Bar(Observer):
+class _Bar(Callback):
     """Draws the bar and the curves."""
 
     def __init__(self, bar: _CurvesBelow) -> None:
@@ -219,12 +219,12 @@ class _Bar(Observer):
         self._task = self._bar.add_task(what, total=total, completed=done, figures="")
         self._start, self._done = time.monotonic(), 0
 
-    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         assert self._task is not None
-        self._done += pictures
+        self._done += images
         speed = self._done / max(1e-9, time.monotonic() - self._start)
         learning = "" if loss is None else f"loss {loss:.3f}  acc {accuracy:.3f}  "
-        self._bar.update(self._task, advance=pictures, figures=f"{learning}{speed:.1f} pictures/s")
+        self._bar.update(self._task, advance=images, figures=f"{learning}{speed:.1f} pictures/s")
 
     def stepped(
         self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
@@ -247,7 +247,7 @@ class _Bar(Observer):
         self._bar.console.print(escape(text), highlight=False)
 
 
-class _Lines(Observer):
+class _Lines(Callback):
     """Adds a line now and then where the log says nothing for long."""
 
     def __init__(self) -> None:
@@ -258,8 +258,8 @@ class _Lines(Observer):
     def start(self, what: str, total: int, done: int = 0) -> None:
         self._what, self._total, self._done = what, total, done
 
-    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
-        self._done += pictures
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+        self._done += images
         if loss is None and time.monotonic() - self._last > _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             logger.info("%s: %d of %d pictures", self._what, self._done, self._total)

@@ -20,10 +20,10 @@ from hubtune.log import show_on_stderr
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.audit.issues import Doubt, Finding, Item
-    from hubtune.data.dedup.duplicates import Group
+    from hubtune.data.audit.issues import Issue, Item, LabelIssue
+    from hubtune.data.dedup.duplicates import DuplicateGroup
     from hubtune.data.listing import Listing
-    from hubtune.data.scan.scanner import Picture, Scan
+    from hubtune.data.scan.scanner import ImageEntry, Scan
 
 _MOST_CLASSES = 40  # that the table shows
 _MOST_NAMES = 3  # of files, or groups of files, that a finding shows
@@ -74,7 +74,7 @@ def command(
     """
     from hubtune.cli.lists import copies_among, opened
     from hubtune.cli.progress import counting_bar
-    from hubtune.data.audit.issues import find
+    from hubtune.data.audit.issues import find_issues
     from hubtune.data.scan.scanner import survey
 
     show_on_stderr()
@@ -84,20 +84,20 @@ def command(
     _check_places(source, listing, page, quarantine)
     with counting_bar("reading pictures") as advance:
         scan = survey(listing, advance=advance)
-    pictures = [picture for own in scan.classes.values() for picture in own]
-    groups = copies_among(pictures)
-    doubts: list[Doubt] = []
+    images = [image for own in scan.classes.values() for image in own]
+    groups = copies_among(images)
+    doubts: list[LabelIssue] = []
     accuracy = None
-    if network is not None and pictures:
-        doubts, accuracy = _doubts(scan, groups, features_among(pictures, network))
-    findings = find(scan, groups, doubts, accuracy=accuracy)
+    if network is not None and images:
+        doubts, accuracy = _doubts(scan, groups, features_among(images, network))
+    findings = find_issues(scan, groups, doubts, accuracy=accuracy)
     if page is not None:
         _write_page(page, source, scan, findings)
     copied = 0 if quarantine is None else _copy(findings, quarantine)
     if as_json:
         _print_as_json(source, scan, findings)
     else:
-        _print_table(scan, pictures)
+        _print_table(scan, images)
         _print_findings(findings)
         for remark in scan.said:
             say(f"• {shown(remark)}")
@@ -107,7 +107,7 @@ def command(
         say(f"To look at: {quoted(page)}")
     elif findings and not as_json:
         say(f"To look at them: hubtune scan {quoted(source)} --page scan.html")
-    if not pictures:
+    if not images:
         say(f"{shown(source)} holds no picture that can be read")
         click.get_current_context().exit(DataError.exit_code)
 
@@ -128,31 +128,33 @@ def _check_places(source: str, listing: "Listing", page: Path | None, quarantine
         raise UsageError(f"There is no folder {quarantine.parent} to write into: make it first")
 
 
-def _doubts(scan: "Scan", groups: "Sequence[Group]", rows: "np.ndarray") -> "tuple[list[Doubt], float]":
+def _doubts(
+    scan: "Scan", groups: "Sequence[DuplicateGroup]", rows: "np.ndarray"
+) -> "tuple[list[LabelIssue], float]":
     """Labels that are probably wrong, and how many the classifier behind it names as they are."""
     import numpy as np
 
-    from hubtune.data.audit.issues import Doubt
+    from hubtune.data.audit.issues import LabelIssue
     from hubtune.data.dedup.duplicates import find_bursts
-    from hubtune.data.dedup.groups import joined
-    from hubtune.inference.label_errors import find_suspects
+    from hubtune.data.dedup.groups import merge_groups
+    from hubtune.inference.label_errors import find_label_errors
 
     labels = [label for label, own in scan.classes.items() for _ in own]
     # A picture that is in no group stands for itself.
     group_of = list(range(len(labels)))
-    for group in joined([*groups, *find_bursts(rows)]):
+    for group in merge_groups([*groups, *find_bursts(rows)]):
         for place in group.members:
             group_of[place] = group.members[0]
     names = list(scan.classes)
     numbers = {name: number for number, name in enumerate(names)}
-    found = find_suspects(rows, np.array([numbers[label] for label in labels]), group_of)
+    found = find_label_errors(rows, np.array([numbers[label] for label in labels]), group_of)
     return [
-        Doubt(suspect.place, suspect.own, names[suspect.other], suspect.probability)
+        LabelIssue(suspect.place, suspect.own, names[suspect.other], suspect.probability)
         for suspect in found.suspects
     ], found.accuracy
 
 
-def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Finding]") -> None:
+def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Issue]") -> None:
     from hubtune.report.scan_page import scan_page
     from hubtune.storage.atomic import write_atomically
 
@@ -162,7 +164,7 @@ def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Findi
         raise MachineError(f"{page} cannot be written: {error.strerror or error}") from error
 
 
-def _copy(findings: "Iterable[Finding]", folder: Path) -> int:
+def _copy(findings: "Iterable[Issue]", folder: Path) -> int:
     """Copy what is suspect, ``<kind>/<name>``; returns how many files there are."""
     copied = 0
     try:
@@ -194,7 +196,7 @@ def _inside(name: str) -> PurePosixPath:
     return PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
 
 
-def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Finding]") -> None:
+def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Issue]") -> None:
     document = {
         "schema_version": SCHEMA_VERSION,
         "source": source,
@@ -226,24 +228,24 @@ def _item_as_dict(item: "Item") -> dict[str, Any]:
 
 def _files_as_dicts(scan: "Scan") -> Iterator[dict[str, Any]]:
     for label, own in scan.classes.items():
-        for picture in own:
-            facts = picture.facts
+        for image in own:
+            facts = image.facts
             if facts is not None:
                 known = {name: getattr(facts, name) for name in facts.__slots__ if name != "fingerprint"}
-                yield {"name": picture.name, "path": str(picture.path), "label": label, **known}
+                yield {"name": image.name, "path": str(image.path), "label": label, **known}
     for entry in scan.left_out:
         yield {"path": str(entry.path), "unreadable": entry.reason}
 
 
-def _print_table(scan: "Scan", pictures: "Sequence[Picture]") -> None:
-    from hubtune.data.scan.scanner import counted
+def _print_table(scan: "Scan", images: "Sequence[ImageEntry]") -> None:
+    from hubtune.text import plural
 
     lines = [(shown(label), f"{len(own):,}") for label, own in scan.classes.items()]
     more = lines[_MOST_CLASSES:]
     if more:
-        lines[_MOST_CLASSES:] = [(f"and {counted(len(more), 'class')[:-1]}es more", "")]
-    print_table([("class", "pictures"), *lines, ("total", f"{len(pictures):,}")], total=True)
-    facts = [picture.facts for picture in pictures if picture.facts is not None]
+        lines[_MOST_CLASSES:] = [(f"and {plural(len(more), 'class')[:-1]}es more", "")]
+    print_table([("class", "pictures"), *lines, ("total", f"{len(images):,}")], total=True)
+    facts = [image.facts for image in images if image.facts is not None]
     if not facts:
         return
     sizes = Counter((own.width, own.height) for own in facts)
@@ -270,7 +272,7 @@ def _counts(words: Iterable[str]) -> str:
     return ", ".join(f"{word} {number:,}" for word, number in Counter(words).most_common())
 
 
-def _print_findings(findings: "Sequence[Finding]") -> None:
+def _print_findings(findings: "Sequence[Issue]") -> None:
     if not findings:
         click.echo("\nNothing to be seen to.")
         return

@@ -9,7 +9,7 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.scan.scanner import Picture
+    from hubtune.data.scan.scanner import ImageEntry
     from hubtune.hub.module import Module
 
 
@@ -34,10 +34,10 @@ def network_of(module: str | None, weights: str, trust_code: bool) -> "Module | 
     return Module(module, named_weights(weights), trust_code=trust_code)
 
 
-def features_among(pictures: "Sequence[Picture]", network: "Module") -> "np.ndarray":
+def features_among(images: "Sequence[ImageEntry]", network: "Module") -> "np.ndarray":
     """The pooled features of pictures, ``[N, width]``; a bar shows how far that is."""
     from hubtune.cli.progress import counting_bar
     from hubtune.inference.label_errors import features_of
 
     with counting_bar("computing features") as advance:
-        return features_of(network, [picture.path for picture in pictures], advance=advance)
+        return features_of(network, [image.path for image in images], advance=advance)

@@ -134,7 +134,7 @@ def command(
     from hubtune.data.splits.class_names import read_display_names
     from hubtune.data.splits.files import fold_name, write_folds, write_split
     from hubtune.data.splits.kfold import fold_splits
-    from hubtune.data.splits.quota import NOTHING, Amount
+    from hubtune.data.splits.quota import NOTHING, SplitSize
     from hubtune.data.splits.split import make_split
 
     given = {name for name in context.params if _is_given(context, name)}
@@ -146,7 +146,7 @@ def command(
         return
     if pictures is None:
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
-    validate, tested = Amount.parse(val), Amount.parse(test)
+    validate, tested = SplitSize.parse(val), SplitSize.parse(test)
     _check_options(given, pictures, tested=bool(tested), test_dir=test_dir)
     network = network_of(module, weights, trust_code)
     pattern = None
@@ -271,7 +271,7 @@ def _document(
         **found_as_dict(split),
         "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
         "left_out": [{"path": str(e.path), "reason": e.reason} for e in split.left_out],
-        "strays": [str(path) for path in scan.strays],
+        "strays": [str(path) for path in scan.non_images],
         "remarks": split.remarks,
     }
 

@@ -78,14 +78,13 @@ def check_lists(folder: Path, *, group_by: str | None, out: Path | None, force: 
 
 def _repaired(split: "Split") -> "Split":
     """The split without its leaks: what is measured stays, what is trained on loses the copies."""
-    from hubtune.data.listing import LeftOut
+    from hubtune.data.listing import Excluded
     from hubtune.data.splits.leakage import WORDS, without_leaks
 
     lists, lost = without_leaks(split.lists, split.leaks)
     beside = {mate.path: leak.part for leak in split.leaks for mate in leak.mates}
     left_out = [
-        LeftOut(picture.path, f"a copy of it is in the {WORDS[beside[picture.path]]} list")
-        for picture in lost
+        Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list") for image in lost
     ]
     return replace(split, lists=lists, left_out=[*split.left_out, *left_out], leaks=[])
 
@@ -97,7 +96,7 @@ def _print(split: "Split") -> None:
     lines = [["list", "pictures", "leaks", *(KIND_WORDS[kind] for kind in kinds)]]
     for name, entries in split.lists.items():
         # A test picture with copies in two lists is one leak.
-        found = {leak.picture.path: leak.kind for leak in reversed(split.leaks) if leak.part == name}
+        found = {leak.image.path: leak.kind for leak in reversed(split.leaks) if leak.part == name}
         counts = Counter(found.values())
         cells = (
             ["–"] * (1 + len(kinds))
@@ -113,8 +112,6 @@ def _print(split: "Split") -> None:
     for leak in split.leaks[:_MOST_SHOWN]:
         mate, more = leak.mates[0], len(leak.mates) - 1
         also = f" and {more} more" if more else ""
-        say(
-            f"{leak.part}: {shown(leak.picture.name)} – {leak.beside}: {shown(mate.name)}{also} ({leak.kind})"
-        )
+        say(f"{leak.part}: {shown(leak.image.name)} – {leak.beside}: {shown(mate.name)}{also} ({leak.kind})")
     if len(split.leaks) > _MOST_SHOWN:
         say(f"… and {len(split.leaks) - _MOST_SHOWN:,} more; --json has all")

@@ -13,7 +13,7 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.tuning.search import Found
+    from hubtune.tuning.search import SearchResult
     from hubtune.tuning.study import Trial
 
 
@@ -128,7 +128,7 @@ def _on_lists(source: str, overrides: list[str]) -> "Recipe":
     return recipe
 
 
-def _print(found: "Found") -> None:
+def _print(found: "SearchResult") -> None:
     from hubtune.tuning.search_space import rate_in_words
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
@@ -155,7 +155,7 @@ def _print(found: "Found") -> None:
     if found.best_recipe is None:
         return
     best = found.trials[0]
-    click.echo(f"Best: {best.choice.in_words}")
+    click.echo(f"Best: {best.choice.description}")
     for trial in found.trials:
         if trial.state == "done" and trial.choice == found.recipe:
             click.echo(f"      {_lead(best, trial)}")

@@ -15,7 +15,7 @@ from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import distinct_names, read_repeated_labels
 from hubtune.errors import ModelError, UsageError
-from hubtune.hub.identify import classes_of, recognise
+from hubtune.hub.identify import classes_of, identify_backbone
 from hubtune.hub.registry import preprocessing_of
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
@@ -24,8 +24,8 @@ from hubtune.models.backbone import Backbone, Stage, Tensors, head_keys
 from hubtune.models.catalog import BY_NAME, find
 from hubtune.models.classifier import Classifier
 from hubtune.models.layers import pooled
-from hubtune.rng import generator
-from hubtune.storage.checked_folder import find as find_sealed
+from hubtune.rng import rng_for
+from hubtune.storage.checked_folder import find_checked as find_sealed
 from hubtune.storage.safe_load import read_weights
 
 _WEIGHTS_FILES = ("best_model.pdparams", "best_model/model.pdparams", "model.pdparams")
@@ -187,7 +187,7 @@ def _backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
     if name is not None:
         return find(name).backbone
     try:
-        return recognise(file, tensors).backbone
+        return identify_backbone(file, tensors).backbone
     except ModelError as error:
         raise ModelError(f"Give the architecture by --architecture NAME. {error}") from error
 
@@ -279,7 +279,7 @@ def _copy_head(head: Stage, linear: nn.Linear, shape: list[int]) -> bool:
     single = _PROBE * paddle.eye(width).reshape([width, width, *(1 for _ in area)])
     linear.weight.set_value((head.forward(single) - bias) / _PROBE)
     linear.bias.set_value(bias[0])
-    features = paddle.to_tensor(generator("head of a checkpoint").standard_normal([8, *shape], np.float32))
+    features = paddle.to_tensor(rng_for("head of a checkpoint").standard_normal([8, *shape], np.float32))
     expected = head.forward(features)
     difference = (linear(pooled(features)) - expected).abs().max().item()
     return bool(difference <= _TOLERANCE * max(1.0, expected.abs().max().item()))

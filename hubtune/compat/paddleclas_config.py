@@ -11,7 +11,7 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError, UsageError
 from hubtune.models.backbone import IMAGENET_MEAN, IMAGENET_STD
 from hubtune.storage.yaml_reader import read_yaml
-from hubtune.text import found
+from hubtune.text import describe_value
 
 # In the order in which a picture passes them.
 _OPERATIONS = ("DecodeImage", "ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage")
@@ -150,7 +150,7 @@ def _steps(operations: Any, file: Path) -> dict[str, dict[str, Any]]:
     for operation in operations if isinstance(operations, list) else [operations]:
         name, arguments = next(iter(operation.items())) if isinstance(operation, dict) else (operation, None)
         if name not in _OPERATIONS:
-            raise ModelError(f"{file}: hubtune does not have the transform {found(name)}")
+            raise ModelError(f"{file}: hubtune does not have the transform {describe_value(name)}")
         if steps and _OPERATIONS.index(name) <= max(map(_OPERATIONS.index, steps)):
             raise ModelError(f"{file}: {name} comes too late among the transforms, or twice")
         steps[name] = arguments or {}
@@ -172,4 +172,4 @@ def _scale(value: Any, file: Path) -> float:
     try:
         return float(numerator) / float(denominator or 1)
     except (ValueError, ZeroDivisionError):
-        raise ModelError(f"{file}: NormalizeImage.scale is {found(value)}, and no number") from None
+        raise ModelError(f"{file}: NormalizeImage.scale is {describe_value(value)}, and no number") from None

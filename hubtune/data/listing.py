@@ -13,7 +13,7 @@ def known_as(path: Path, root: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class Excluded:
     """A file that is not used, and why.
 
     Attributes:
@@ -28,7 +28,7 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class SourceFile:
     """A file that a source names as a picture of a class.
 
     Attributes:
@@ -61,7 +61,7 @@ class Listing:
 
     root: Path
     labels: list[str] = field(default_factory=list)
-    files: list[Listed] = field(default_factory=list)
-    left_out: list[LeftOut] = field(default_factory=list)
-    strays: list[Path] = field(default_factory=list)
+    files: list[SourceFile] = field(default_factory=list)
+    left_out: list[Excluded] = field(default_factory=list)
+    non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Generic, TypeVar
 
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.decode import ImageError
 from hubtune.errors import MachineError
 
 STALL_SECONDS = 120.0
@@ -37,7 +37,7 @@ class Batch(Generic[T]):
 
     indices: list[int]
     arrays: list[T]
-    bad: dict[int, PictureError]
+    bad: dict[int, ImageError]
     waited: float = 0.0
 
 
@@ -109,11 +109,11 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
     start = time.perf_counter()
     good: list[int] = []
     arrays: list[T] = []
-    bad: dict[int, PictureError] = {}
+    bad: dict[int, ImageError] = {}
     for index, future in zip(indices, futures, strict=True):
         try:
             array = future.result(timeout=STALL_SECONDS)
-        except PictureError as error:
+        except ImageError as error:
             bad[index] = error
         except TimeoutError as error:
             raise MachineError(

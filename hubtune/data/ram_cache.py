@@ -18,7 +18,7 @@ _GROUP_FILES = (
 )
 
 
-class DecodedPictures:
+class DecodedImages:
     """Pictures that are decoded once, if there is room for all of them; else each time they are asked for.
 
     Safe with several threads.

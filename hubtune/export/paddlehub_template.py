@@ -16,10 +16,10 @@ from paddlehub.module.module import moduleinfo
 from paddlehub.utils.log import logger
 from PIL import Image
 
-from hubtune.data.images.decode import PictureError
-from hubtune.data.images.preprocessing import Preprocessing, look
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 
-Picture = str | Path | np.ndarray | None
+ImageInput = str | Path | np.ndarray | None
 
 
 @moduleinfo(
@@ -53,7 +53,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         logits, features = self.network(images)
         return logits, features
 
-    def transforms(self, image: Picture) -> np.ndarray:
+    def transforms(self, image: ImageInput) -> np.ndarray:
         """Prepare a picture for the network, as hubtune does; in the first of the model's views.
 
         Args:
@@ -69,7 +69,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         return _look(image, self.views[:1])[0]
 
     def predict(
-        self, images: Sequence[Picture], batch_size: int = 1, top_k: int = 1
+        self, images: Sequence[ImageInput], batch_size: int = 1, top_k: int = 1
     ) -> list[dict[str, float]]:
         """Score pictures.
 
@@ -90,13 +90,13 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
             rows += self._predict_batch(images[start : start + batch_size], top_k)
         return rows
 
-    def _predict_batch(self, images: Sequence[Picture], top_k: int) -> list[dict[str, float]]:
+    def _predict_batch(self, images: Sequence[ImageInput], top_k: int) -> list[dict[str, float]]:
         arrays: dict[tuple[int, int], np.ndarray] = {}
         for index, image in enumerate(images):
             try:
                 for view, array in enumerate(_look(image, self.views)):
                     arrays[index, view] = array
-            except PictureError as error:
+            except ImageError as error:
                 logger.warning(f"not predicted: {error}")
         sums: dict[int, np.ndarray] = {}
         # Pictures that are not cropped differ in shape.
@@ -116,17 +116,19 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         return rows
 
 
-def _look(image: Picture, views: Sequence[Preprocessing]) -> list[np.ndarray]:
+def _look(image: ImageInput, views: Sequence[Preprocessing]) -> list[np.ndarray]:
     # cv2.imread returns None for what it cannot read.
     picture = _from_array(image) if image is None or isinstance(image, np.ndarray) else image
-    return [view.normalise(pixels) for view, pixels in zip(views, look(picture, views), strict=True)]
+    return [
+        view.normalise(pixels) for view, pixels in zip(views, preprocess_views(picture, views), strict=True)
+    ]
 
 
 def _from_array(image: np.ndarray | None) -> Image.Image:
     if image is None:
-        raise PictureError("array", "is None, which cv2.imread returns for a file that it cannot read")
+        raise ImageError("array", "is None, which cv2.imread returns for a file that it cannot read")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (3, 4) or image.size == 0:
-        raise PictureError(
+        raise ImageError(
             "array", f"is {image.dtype} {list(image.shape)}, not uint8 [height, width, 3] as cv2.imread gives"
         )
     order = [2, 1, 0, 3][: image.shape[2]]

@@ -23,7 +23,7 @@ from typing import Any
 from hubtune.errors import MachineError
 from hubtune.log import logger
 from hubtune.storage.atomic import write_atomically
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 
 MKL_TYPE = "MKL_DEBUG_CPU_TYPE"
 """The variable that names MKL's path: ``5`` for AVX2, ``7`` for AVX-512."""
@@ -144,7 +144,7 @@ def remember(what: str, value: Any) -> None:
 
 
 def _file() -> Path:
-    return home() / "machine.json"
+    return cache_root() / "machine.json"
 
 
 def _key(what: str) -> str:

@@ -16,7 +16,7 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 
 _STEP_SECONDS = 0.5  # of a measured step, about
-_MOST_PICTURES = 8  # in a measured step
+_MOST_IMAGES = 8  # in a measured step
 _ROUNDS = 2
 _SHORT_RUN_SECONDS = 20.0
 _LARGEST_SHARE = 0.05  # of a run's time that measuring may take
@@ -33,13 +33,13 @@ class StepPace:
     """How long the network takes.
 
     Attributes:
-        seconds_per_picture: forward and backward, in training.
-        forward_seconds_per_picture: the forward part of it.
+        seconds_per_image: forward and backward, in training.
+        forward_seconds_per_image: the forward part of it.
         threads: the number of threads that this holds for; on a CPU, the fastest.
     """
 
-    seconds_per_picture: float
-    forward_seconds_per_picture: float
+    seconds_per_image: float
+    forward_seconds_per_image: float
     threads: int
 
     @classmethod
@@ -52,7 +52,7 @@ class StepPace:
 
     def remember(self, what: str) -> None:
         """Keep it for this machine under a name, which tells all that it depends on but the processor."""
-        cpu.remember(what, [self.seconds_per_picture, self.forward_seconds_per_picture, self.threads])
+        cpu.remember(what, [self.seconds_per_image, self.forward_seconds_per_image, self.threads])
 
 
 def threads() -> int:
@@ -79,7 +79,7 @@ def measure_step(
     shape: tuple[int, int],
     batch_size: int,
     *,
-    pictures: int,
+    images: int,
     keep_statistics: bool = False,
 ) -> StepPace:
     """Measure training steps of a network, as its parameters are frozen now, on random pictures.
@@ -97,7 +97,7 @@ def measure_step(
         name: the module's name; what was measured is kept under it.
         shape: height and width of the pictures.
         batch_size: pictures in a step of the run; fewer may be measured.
-        pictures: how many pictures the run trains on, all epochs together.
+        images: how many pictures the run trains on, all epochs together.
         keep_statistics: as in :meth:`Classifier.start_training`.
 
     Returns:
@@ -114,20 +114,20 @@ def measure_step(
         least = min(2, batch_size)  # a BatchNorm after pooling has no variance over a single picture
         _time_step(classifier, shape, least)  # the first step allocates memory, and is slower
         pace, _ = _time_step(classifier, shape, least)
-        count = round(_STEP_SECONDS / pace.seconds_per_picture)
-        count = max(least, min(count, batch_size, _MOST_PICTURES))
-        run = pictures * pace.seconds_per_picture
+        count = round(_STEP_SECONDS / pace.seconds_per_image)
+        count = max(least, min(count, batch_size, _MOST_IMAGES))
+        run = images * pace.seconds_per_image
         # With more threads a step takes less, but two of them are tried in vain.
-        cost = 2 * _ROUNDS * count * pace.seconds_per_picture
+        cost = 2 * _ROUNDS * count * pace.seconds_per_image
         if run < _SHORT_RUN_SECONDS or cost > _LARGEST_SHARE * run:
             return pace
         tried = [threads()] if fixed else list(_candidates(cpu.cores()))
         paces, undisturbed = _try(classifier, shape, count, tried)
     best = paces[0]
     for pace in paces[1:]:
-        if pace.seconds_per_picture < _FASTER * best.seconds_per_picture:
+        if pace.seconds_per_image < _FASTER * best.seconds_per_image:
             best = pace
-    shown = ", ".join(f"{pace.threads}: {1 / pace.seconds_per_picture:.2f}" for pace in paces)
+    shown = ", ".join(f"{pace.threads}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
     logger.debug("training steps of %s, pictures/s by number of threads: %s", name, shown)
     if undisturbed or not on_cpu:
         best.remember(what)
@@ -143,7 +143,7 @@ def from_last_stage(pace: StepPace) -> StepPace:
         pace: of the whole network, measured with everything before them frozen.
     """
     # What is trained goes back in about twice the time that it goes forward in.
-    back = pace.seconds_per_picture - pace.forward_seconds_per_picture
+    back = pace.seconds_per_image - pace.forward_seconds_per_image
     return StepPace(1.5 * back, 0.5 * back, pace.threads)
 
 
@@ -177,21 +177,21 @@ def rough_pace(
         for count in sorted({threads(), threads() if fixed else cpu.cores()}):
             paddle.base.core.set_num_threads(count)
             paces.append(_time_step(classifier, shape, 1, count)[0])
-    best = min(paces, key=lambda pace: pace.seconds_per_picture)
+    best = min(paces, key=lambda pace: pace.seconds_per_image)
     best.remember(roughly)
     return best
 
 
-def estimate_seconds(pace: StepPace, *, pictures: int, epochs: float, evaluated: int = 0) -> float:
+def estimate_seconds(pace: StepPace, *, images: int, epochs: float, evaluated: int = 0) -> float:
     """Seconds that training takes at a pace.
 
     Args:
         pace: the network's.
-        pictures: training pictures.
+        images: training pictures.
         epochs: how often each is trained on.
         evaluated: pictures measured by the same network, all evaluations together.
     """
-    return pictures * epochs * pace.seconds_per_picture + evaluated * pace.forward_seconds_per_picture
+    return images * epochs * pace.seconds_per_image + evaluated * pace.forward_seconds_per_image
 
 
 def _what(
@@ -235,9 +235,9 @@ def _try(
         for number in list(best) or tried:
             paddle.base.core.set_num_threads(number)
             timed = _time_step(classifier, shape, count, number)
-            best[number] = min(timed, best.get(number, timed), key=lambda timed: timed[0].seconds_per_picture)
-            fastest = min(pace.seconds_per_picture for pace, _ in best.values())
-            if timed[0].seconds_per_picture > _WORSE * fastest and number == max(best):
+            best[number] = min(timed, best.get(number, timed), key=lambda timed: timed[0].seconds_per_image)
+            fastest = min(pace.seconds_per_image for pace, _ in best.values())
+            if timed[0].seconds_per_image > _WORSE * fastest and number == max(best):
                 break
     return [pace for pace, _ in best.values()], all(share > _UNDISTURBED for _, share in best.values())
 

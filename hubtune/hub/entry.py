@@ -8,12 +8,14 @@ from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.errors import UsageError
 from hubtune.hub.module import Module
 from hubtune.models.backbone import Backbone
-from hubtune.recipe.schema import PictureSettings
+from hubtune.recipe.schema import ImageSettings
 
 _STEP = 16  # sizes that are tried for a message, pixels
 
 
-def entered(name: str, own: Preprocessing, backbone: Backbone, asked: PictureSettings) -> Preprocessing:
+def preprocessing_for(
+    name: str, own: Preprocessing, backbone: Backbone, asked: ImageSettings
+) -> Preprocessing:
     """How pictures enter a module under a recipe.
 
     Args:

@@ -12,7 +12,7 @@ _PROBE = 2  # a number of classes that is no other side of a head's tensors
 
 
 @dataclass(frozen=True)
-class Recognised:
+class IdentifiedBackbone:
     """What a weights file turned out to be.
 
     Attributes:
@@ -24,7 +24,7 @@ class Recognised:
     num_classes: int
 
 
-def recognise(file: Path, tensors: Tensors) -> Recognised:
+def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
     """Find the one architecture whose tensors are those of a file, by name and shape.
 
     Args:
@@ -35,7 +35,7 @@ def recognise(file: Path, tensors: Tensors) -> Recognised:
         ModelError: no architecture has these tensors, or several have.
     """
     fitting = [
-        Recognised(backbone, num_classes)
+        IdentifiedBackbone(backbone, num_classes)
         for backbone in BACKBONES.values()
         if (num_classes := classes_of(backbone, tensors)) is not None
     ]

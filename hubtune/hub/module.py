@@ -5,9 +5,9 @@ from pathlib import Path
 
 import paddle
 
-from hubtune.hub.registry import resolve
+from hubtune.hub.registry import resolve_module
 from hubtune.hub.weights import load_into
-from hubtune.hub.weights import resolve as resolve_weights
+from hubtune.hub.weights import resolve_weights as resolve_weights
 from hubtune.log import logger
 from hubtune.models.backbone import Tensors, features, head_keys
 from hubtune.storage.atomic import sha256_of
@@ -60,7 +60,7 @@ class Module:
         """
         self.name = os.fspath(name)
         self.weights = None if weights is None else os.fspath(weights)
-        found = resolve(self.name, trust_code=trust_code)
+        found = resolve_module(self.name, trust_code=trust_code)
         self.backbone = found.pretrained.backbone
         self.preprocessing = found.preprocessing
         self.code = found.code

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import HubtuneError, ModelError, suggest
 from hubtune.hub import paddlehub_module
-from hubtune.hub.identify import recognise
+from hubtune.hub.identify import identify_backbone
 from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, find, known, nearest_name, with_own_weights
@@ -113,7 +113,7 @@ class Resolved:
     code: bytes | None = None
 
 
-def resolve(name: str, *, trust_code: bool = False) -> Resolved:
+def resolve_module(name: str, *, trust_code: bool = False) -> Resolved:
     """Find what a name stands for; nothing is downloaded.
 
     Args:
@@ -175,7 +175,7 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
 
 
 def _read_file(file: Path) -> Resolved:
-    found = recognise(file, read_weights(file))
+    found = identify_backbone(file, read_weights(file))
     return Resolved(
         with_own_weights(found.backbone),
         preprocessing_of(found.backbone),

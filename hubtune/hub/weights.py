@@ -23,7 +23,7 @@ from hubtune.storage.safe_load import read_weights
 _LISTED = 10
 
 
-def resolve(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
+def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """Return the file that weights are in.
 
     Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
@@ -41,13 +41,13 @@ def resolve(weights: str | Path, pretrained: Pretrained, *, progress: Progress |
     """
     if weights == "official":
         own = weights_cache.cached(_published(pretrained).url)
-        if damage(pretrained, own) is None:
+        if weights_error(pretrained, own) is None:
             return own
         elsewhere = _elsewhere(pretrained)
         if elsewhere is not None:
             logger.info("Using %s, which another program has downloaded.", elsewhere)
             return elsewhere
-        return weights_cache.fetch(_published(pretrained).url, _known(pretrained), progress=progress)
+        return weights_cache.fetch_file(_published(pretrained).url, _known(pretrained), progress=progress)
     path = Path(expanduser(weights))  # noqa: PTH111  # raises for no unknown user
     if path.is_dir():
         raise ModelError(
@@ -61,23 +61,23 @@ def resolve(weights: str | Path, pretrained: Pretrained, *, progress: Progress |
     return path
 
 
-def pull(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
+def pull_weights(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """Bring official weights into hubtune's own cache, and return the file there.
 
     Args:
         pretrained: the architecture and its official weights.
-        progress: as for :func:`resolve`.
+        progress: as for :func:`resolve_weights`.
 
     Raises:
-        ModelError: as for :func:`resolve`.
-        MachineError: as for :func:`resolve`.
+        ModelError: as for :func:`resolve_weights`.
+        MachineError: as for :func:`resolve_weights`.
     """
-    file = resolve("official", pretrained, progress=progress)
+    file = resolve_weights("official", pretrained, progress=progress)
     url, known = _published(pretrained).url, _known(pretrained)
     if file == weights_cache.cached(url):
         return file
     if known.summed and file not in other_caches.downloaded(url):
-        return weights_cache.fetch(url, known, progress=progress)  # PaddleHub's form has another sum
+        return weights_cache.fetch_file(url, known, progress=progress)  # PaddleHub's form has another sum
     return adopt(file, pretrained)
 
 
@@ -114,20 +114,20 @@ def kept(pretrained: Pretrained) -> Path | None:
     return next(_candidates(pretrained), None)
 
 
-def damage(pretrained: Pretrained, file: Path) -> str | None:
+def weights_error(pretrained: Pretrained, file: Path) -> str | None:
     """Return in words what is wrong with a file in a cache; ``None`` where it can be used."""
     known = _known(pretrained)
     url = _published(pretrained).url
     own = weights_cache.cached(url)
     try:
         if file == own:
-            return weights_cache.damage(file, known)
+            return weights_cache.cached_file_error(file, known)
         if file not in other_caches.downloaded(url):
             # PaddleHub has its own form of the file, to which the sums of the published one do not apply.
             known = replace(known, sha256=None, md5=None)
         elif not known.summed:
             known = weights_cache.known_from(weights_cache.record_of(own), known)
-        return weights_cache.damage(file, known, other_caches.record_of(file))
+        return weights_cache.cached_file_error(file, known, other_caches.record_of(file))
     except OSError as error:
         return f"cannot be read ({error.strerror})"
 
@@ -162,7 +162,7 @@ def _misfit(pretrained: Pretrained, file: Path) -> str | None:
 def _elsewhere(pretrained: Pretrained) -> Path | None:
     """Return a sound copy of official weights in another program's cache, if there is one."""
     for file in _candidates(pretrained):
-        reason = damage(pretrained, file)
+        reason = weights_error(pretrained, file)
         if reason is None:
             return file
         logger.warning("%s %s: left alone.", file, reason)

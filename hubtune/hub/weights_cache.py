@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.log import logger
 from hubtune.storage.atomic import sha256_of, sync_folder, write_atomically
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 from hubtune.storage.download import (
     PAUSE_SECONDS,
     TRIES,
@@ -79,7 +79,7 @@ class Known:
 
 def weights_folder() -> Path:
     """Return the folder of the cache that weights are in."""
-    return home() / "weights"
+    return cache_root() / "weights"
 
 
 def cached(url: str) -> Path:
@@ -96,7 +96,7 @@ def cached(url: str) -> Path:
     return weights_folder() / f"{name.stem or 'file'}-{mark}{name.suffix}"
 
 
-def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
+def fetch_file(url: str, known: Known, *, progress: Progress | None = None) -> Path:
     """Return the verified local copy of the file at an address, downloading it where it is missing.
 
     Where no sum is published, the sha256 of the first sound file (downloaded, or put into the cache by a
@@ -119,7 +119,7 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
         raise ModelError(f"{url!r} is no http or https address of weights.")
     path = cached(url)
     try:
-        reason = damage(path, known)
+        reason = cached_file_error(path, known)
         if reason is None:
             return path
         if is_offline():
@@ -128,7 +128,7 @@ def fetch(url: str, known: Known, *, progress: Progress | None = None) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _turn(path):
             # Another process may have fetched it meanwhile.
-            reason = damage(path, known)
+            reason = cached_file_error(path, known)
             if reason is not None:
                 if path.exists():
                     logger.warning("%s %s: it is deleted and fetched again.", path, reason)
@@ -157,7 +157,7 @@ def record_of(path: Path) -> Path:
     return beside(path, ".json")
 
 
-def damage(path: Path, known: Known, record: Path | None = None) -> str | None:
+def cached_file_error(path: Path, known: Known, record: Path | None = None) -> str | None:
     """Return in words what is wrong with a file; ``None`` where it can be used.
 
     Args:
@@ -201,7 +201,7 @@ def interrupted() -> dict[Path, list[Path]]:
     return {place: files for place, files in found.items() if files}
 
 
-def discard(path: Path, files: Iterable[Path]) -> bool:
+def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
     """Remove files that belong to a place in the cache; returns whether no process was just fetching it.
 
     Raises:

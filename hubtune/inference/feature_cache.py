@@ -21,7 +21,7 @@ from hubtune.errors import UsageError
 from hubtune.inference.shard import Damaged, open_shard, remove, rewrite_shard, sound_rows, starts_of
 from hubtune.inference.space import Space, name_of
 from hubtune.inference.store import DESCRIPTION, NOTES, Entry, Store, shard_entries
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 
 DEFAULT_LIMIT = 10 * 10**9
 _VARIABLE = "HUBTUNE_CACHE_SIZE"
@@ -35,14 +35,14 @@ class Kept:
     Attributes:
         folder: its folder.
         description: its facts; empty where they cannot be read.
-        pictures: how many different ones.
+        images: how many different ones.
         bytes: their size on the disk.
         used: when it was last used, in seconds since 1970.
     """
 
     folder: Path
     description: dict[str, Any]
-    pictures: int
+    images: int
     bytes: int
     used: float
 
@@ -76,7 +76,7 @@ class FeatureCache:
     A cache that cannot be read or written never fails a run: it is told once, and the run goes on without.
 
     Args:
-        folder: where it is; default: ``features`` in :func:`~hubtune.storage.cache_folder.home`.
+        folder: where it is; default: ``features`` in :func:`~hubtune.storage.cache_folder.cache_root`.
         limit: the most bytes that it takes, 0 for none; default: ``HUBTUNE_CACHE_SIZE``, or 10 GB.
 
     Raises:
@@ -91,7 +91,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
-        self.folder = home() / "features" if folder is None else folder
+        self.folder = cache_root() / "features" if folder is None else folder
         self.limit = limit_from_environment() if limit is None else limit
         self._store = Store(self.folder, self.limit)
 
@@ -145,7 +145,7 @@ class FeatureCache:
             entries = list(shard_entries(folder))
             if entries:
                 size, used = sum(entry.bytes for entry in entries), max(entry.used for entry in entries)
-                found.append(Kept(folder, _described(folder), _pictures(entries), size, used))
+                found.append(Kept(folder, _described(folder), _images(entries), size, used))
         return sorted(found, key=lambda kept: kept.used, reverse=True)
 
     def size(self) -> int:
@@ -257,7 +257,7 @@ def _described(folder: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _pictures(entries: Iterable[Entry]) -> int:
+def _images(entries: Iterable[Entry]) -> int:
     """How many different pictures shards have: two processes may have computed the same."""
     starts = [np.zeros(0, np.uint64)]
     for entry in entries:

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 import paddle
 
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hardware import cpu
 from hubtune.inference.engine import SAMPLE, Engine, Rows, expected_engine, start_engine
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import Output, run_pictures, sample_of
+from hubtune.inference.predict import BackboneOutput, run_images, sample_of
 from hubtune.inference.program import Part
 from hubtune.inference.space import Space
 
@@ -45,7 +45,7 @@ class Pace(NamedTuple):
         return self.seconds * (self.waiting + (1 - self.waiting) * pixels)
 
 
-class Trunk:
+class FrozenBackbone:
     """The part of a network that stays as it is, with its engine and the cache of its outputs.
 
     Attributes:
@@ -133,13 +133,13 @@ class Trunk:
 
     def outputs(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
-    ) -> Iterator[Output]:
-        """Give what the trunk makes of pictures, from the cache where it is there; as ``run_pictures``."""
+    ) -> Iterator[BackboneOutput]:
+        """Give what the trunk makes of pictures, from the cache where it is there; as ``run_images``."""
         self.decide(views, paths)
         with ExitStack() as stack:
             spaces = [stack.enter_context(self.space(view)) for view in views]
             before, start, in_engine, elsewhere = self._computed, time.monotonic(), self._in_engine, 0.0
-            for output in run_pictures(
+            for output in run_images(
                 self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces
             ):
                 left = time.monotonic()
@@ -236,14 +236,18 @@ class KeptOutputs:
     """Outputs of pictures, too large to be held in memory, each to be had at any time."""
 
     def __init__(
-        self, trunk: Trunk, views: Sequence[Preprocessing], paths: Sequence[Path], sizes: Mapping[str, int]
+        self,
+        trunk: FrozenBackbone,
+        views: Sequence[Preprocessing],
+        paths: Sequence[Path],
+        sizes: Mapping[str, int],
     ) -> None:
         self._trunk, self._views, self._paths, self._sizes = trunk, views, paths, sizes
         self._sums: list[bytes | None] = []
         # Not the errors themselves: raised in every epoch, each would keep what it has met alive.
         self._errors: dict[int, str] = {}
 
-    def compute(self) -> Iterator[Output]:
+    def compute(self) -> Iterator[BackboneOutput]:
         """Compute what is not kept yet; all of it has to be asked for before :meth:`row`."""
         for index, output in enumerate(self._trunk.outputs(self._views, self._paths, **self._sizes)):
             self._sums.append(output.sum)
@@ -259,7 +263,7 @@ class KeptOutputs:
             PictureError: the picture cannot be read.
         """
         if index in self._errors:
-            raise PictureError(self._paths[index], self._errors[index])
+            raise ImageError(self._paths[index], self._errors[index])
         digest = self._sums[index]
         row = None if digest is None else self._spaces[view].get(digest)
         if row is None:  # evicted, or damaged
@@ -291,7 +295,7 @@ def known_pace(module: str, wanted: str, view: Preprocessing) -> Pace | None:
 
 def _pace_of(module: str, wanted: str, view: Preprocessing) -> str:
     device = f"{paddle.device.get_device()}, {cpu.cores()} cores"
-    return f"looking at pictures with {module}, {view.in_words}, engine {wanted}, {device}"
+    return f"looking at pictures with {module}, {view.description}, engine {wanted}, {device}"
 
 
 def _sum_of(tensors: Mapping[str, paddle.Tensor]) -> str:

@@ -10,11 +10,11 @@ from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
 from hubtune.hub.module import Module
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Trunk
-from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate, fit_head
+from hubtune.inference.frozen_backbone import FrozenBackbone
+from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate_head, fit_head
 from hubtune.inference.program import Part
 from hubtune.models.classifier import Classifier
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 _FOLDS = 5
 # Of more pictures, so many choose the regularisation.
@@ -27,7 +27,7 @@ _SIZES = {"batch_size": 32, "workers": 2}
 
 
 @dataclass(frozen=True)
-class Suspect:
+class LabelError:
     """A picture whose label is probably wrong.
 
     Attributes:
@@ -63,7 +63,7 @@ def features_of(
     if module.weights is not None:
         classifier.load_trunk(module.network)
     view = module.preprocessing
-    trunk = Trunk(
+    trunk = FrozenBackbone(
         Part(classifier, classifier.features, view),
         classifier.state_before_head(),
         module=module.backbone.name,
@@ -82,7 +82,7 @@ def features_of(
 
 
 @dataclass(frozen=True)
-class Doubts:
+class LabelErrors:
     """What a classifier says of labels.
 
     Attributes:
@@ -91,11 +91,11 @@ class Doubts:
         accuracy: share of the pictures that it names as they are labelled; the lower, the more false alarms.
     """
 
-    suspects: list[Suspect]
+    suspects: list[LabelError]
     accuracy: float
 
 
-def find_suspects(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> Doubts:
+def find_label_errors(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelErrors:
     """Find labels that are probably wrong, by confident learning.
 
     A head is fitted on four fifths of the pictures and asked about the rest, five times. A class's threshold
@@ -131,7 +131,7 @@ def find_suspects(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]
     limits = np.minimum(_IMPROBABLE, thresholds[own])
     suspect = (reached[each, other] > 0) & (probabilities[each, own] < limits)
     suspects = [
-        Suspect(
+        LabelError(
             int(known[asked[row]]),
             float(probabilities[row, own[row]]),
             int(other[row]),
@@ -139,7 +139,7 @@ def find_suspects(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]
         )
         for row in np.flatnonzero(suspect)
     ]
-    return Doubts(
+    return LabelErrors(
         sorted(suspects, key=lambda suspect: (suspect.own, suspect.place)),
         float((probabilities.argmax(axis=1) == own).mean()),
     )
@@ -153,10 +153,10 @@ def _out_of_fold(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object])
     if not folds:
         return found
     strength = DEFAULT_STRENGTH
-    few = generator("suspects").permutation(len(rows))[:_CHOOSE_STRENGTH_ON]
+    few = rng_for("suspects").permutation(len(rows))[:_CHOOSE_STRENGTH_ON]
     choosing = make_folds(labels[few], [groups[place] for place in few.tolist()], folds=_FOLDS, seed=0)
     if choosing:
-        strength = cross_validate(rows[few], labels[few], choosing).strength
+        strength = cross_validate_head(rows[few], labels[few], choosing).strength
     for fitted, tested in folds:
         head = fit_head(rows[fitted], labels[fitted], strength, num_classes=classes)
         logits = rows[tested] @ head.weight + head.bias

@@ -61,7 +61,7 @@ class LinearHead:
     bias: np.ndarray
 
 
-def cross_validate(
+def cross_validate_head(
     features: np.ndarray,
     labels: np.ndarray,
     folds: Sequence[Fold],

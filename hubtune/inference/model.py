@@ -15,11 +15,11 @@ from hubtune.evaluation.metrics import Metrics, measure
 from hubtune.hub.module import Module
 from hubtune.inference.engine import LazyEngine
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
-from hubtune.inference.predict import Outcome, predict_scores
+from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.program import Part
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
-from hubtune.storage.checked_folder import find
+from hubtune.storage.checked_folder import find_checked
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,11 @@ class Model:
         """Class names in the order of the scores."""
         return self.card.labels
 
-    def score(self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2) -> Iterator[Outcome]:
-        """Score pictures, one outcome a picture, in order: :func:`~hubtune.inference.predict.predict_scores`."""
+    def score(
+        self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2
+    ) -> Iterator[ImageScores]:
+        """Score pictures, one outcome a picture, in order:
+        :func:`~hubtune.inference.predict.predict_scores`."""
         return predict_scores(self._engine, self.card.views, paths, batch_size=batch_size, workers=workers)
 
     def predict(
@@ -95,7 +98,7 @@ class Model:
         outcomes = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
         return self._named(paths, outcomes)
 
-    def _named(self, paths: list[str | Path], outcomes: Iterator[Outcome]) -> Iterator[Prediction]:
+    def _named(self, paths: list[str | Path], outcomes: Iterator[ImageScores]) -> Iterator[Prediction]:
         for path, outcome in zip(paths, outcomes, strict=True):
             if outcome.values is None:
                 yield Prediction(str(path), None, None, {}, outcome.error.reason if outcome.error else None)
@@ -133,7 +136,7 @@ class Model:
         return measure(map(_values, outcomes), [number_of[example.label] for example in examples])
 
 
-def _values(outcome: Outcome) -> np.ndarray | None:
+def _values(outcome: ImageScores) -> np.ndarray | None:
     if outcome.error is not None:
         logger.warning("left out: %s", outcome.error)
     return outcome.values
@@ -200,15 +203,15 @@ def model_folder_of(folder: Path) -> Path:
         ModelError: if the folder is not there, or is a run without a model.
     """
     if is_run(folder):
-        if not find(folder / BEST_MODEL).exists():
+        if not find_checked(folder / BEST_MODEL).exists():
             raise ModelError(
                 f"{folder} has no model yet, as it has not come to its first evaluation: "
                 f"go on with it by hubtune finetune {folder} --resume"
             )
         return folder / BEST_MODEL
-    if not find(folder).is_dir():
+    if not find_checked(folder).is_dir():
         raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
-    if not (find(folder) / CARD_FILE).exists():
+    if not (find_checked(folder) / CARD_FILE).exists():
         raise ModelError(f"{folder} is neither a run nor a model: name the folder of one, such as runs/NAME")
     return folder
 

@@ -16,7 +16,7 @@ from hubtune.hub.weights import load_into
 from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
-from hubtune.storage.checked_folder import open_sealed, seal
+from hubtune.storage.checked_folder import open_checked, write_checked
 from hubtune.storage.safe_load import read_weights
 
 WEIGHTS_FILE = "model.safetensors"
@@ -85,7 +85,7 @@ def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: 
     # Class names that are no valid UTF-8 go through json's escapes; pydantic's own writer refuses them.
     text = json.dumps(card.model_dump(), indent=1) + "\n"
     files = {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()}
-    seal(folder, files if code is None else {**files, CODE_FILE: code})
+    write_checked(folder, files if code is None else {**files, CODE_FILE: code})
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -94,7 +94,7 @@ def read_card(folder: Path) -> ModelCard:
     Raises:
         ModelError: if the folder is no model, is damaged, or was written by a newer hubtune.
     """
-    return _card_in(open_sealed(folder, WEIGHTS_FILE, CARD_FILE))
+    return _card_in(open_checked(folder, WEIGHTS_FILE, CARD_FILE))
 
 
 def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, ModelCard]:
@@ -109,7 +109,7 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
             run.
     """
     # Opened once: each time, the sums of all files are computed.
-    found = open_sealed(folder, WEIGHTS_FILE, CARD_FILE)
+    found = open_checked(folder, WEIGHTS_FILE, CARD_FILE)
     card, file = _card_in(found), found / WEIGHTS_FILE
     backbone = _architecture(found, card.architecture, trust_code)
     tensors = read_weights(file)
@@ -131,7 +131,7 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
 def _architecture(found: Path, name: str, trust_code: bool) -> Backbone:
     if name != CODE_FILE:
         return find(name).backbone
-    open_sealed(found, CODE_FILE)  # what is run must be what was written
+    open_checked(found, CODE_FILE)  # what is run must be what was written
     return backbone_in(found, trust_code=trust_code)[0]
 
 

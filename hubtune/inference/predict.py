@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hubtune.data.images.decode import PictureError, read_content
-from hubtune.data.images.preprocessing import Preprocessing, look
+from hubtune.data.images.decode import ImageError, read_content
+from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
 from hubtune.inference.engine import Engine, Rows
 from hubtune.inference.space import Space
 
 
 @dataclass(frozen=True)
-class Output:
+class BackboneOutput:
     """What a network makes of a picture.
 
     Attributes:
@@ -28,12 +28,12 @@ class Output:
 
     path: Path
     rows: list[np.ndarray] | None
-    error: PictureError | None = None
+    error: ImageError | None = None
     sum: bytes | None = None
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageScores:
     """What a classifier says of a picture.
 
     Attributes:
@@ -44,12 +44,12 @@ class Outcome:
 
     path: Path
     values: np.ndarray | None
-    error: PictureError | None = None
+    error: ImageError | None = None
 
 
 def predict_scores(
     engine: Engine, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
-) -> Iterator[Outcome]:
+) -> Iterator[ImageScores]:
     """Score pictures: one outcome a picture, in order.
 
     A picture's scores depend on that picture alone, not on what it is batched with.
@@ -64,9 +64,9 @@ def predict_scores(
     Raises:
         MachineError: if a picture does not load at all.
     """
-    for output in run_pictures(engine, views, paths, batch_size=batch_size, workers=workers):
+    for output in run_images(engine, views, paths, batch_size=batch_size, workers=workers):
         values = None if output.rows is None else softmax(mean_of(output.rows))
-        yield Outcome(output.path, values, output.error)
+        yield ImageScores(output.path, values, output.error)
 
 
 def mean_of(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -83,7 +83,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def run_pictures(
+def run_images(
     engine: Engine,
     views: Sequence[Preprocessing],
     paths: Sequence[Path],
@@ -91,7 +91,7 @@ def run_pictures(
     batch_size: int,
     workers: int,
     spaces: Sequence[Space] = (),
-) -> Iterator[Output]:
+) -> Iterator[BackboneOutput]:
     """Run pictures through a network: one output a picture, in order.
 
     Args:
@@ -110,12 +110,12 @@ def run_pictures(
     def prepare(index: int) -> _Prepared:
         path = paths[index]
         if not spaces:
-            return _Prepared(look(path, views), [None] * len(views))
+            return _Prepared(preprocess_views(path, views), [None] * len(views))
         content = read_content(path)
         digest = hashlib.sha256(content).digest()
         rows = [space.get(digest) for space in spaces]
         missing = [view for view, row in zip(views, rows, strict=True) if row is None]
-        return _Prepared(look(path, missing, content) if missing else [], rows, digest)
+        return _Prepared(preprocess_views(path, missing, content) if missing else [], rows, digest)
 
     batches = [
         range(start, min(start + batch_size, len(paths))) for start in range(0, len(paths), batch_size)
@@ -148,7 +148,7 @@ class _Begun(NamedTuple):
     rows: Rows
 
 
-def _outputs(begun: _Begun, paths: Sequence[Path], spaces: Sequence[Space]) -> Iterator[Output]:
+def _outputs(begun: _Begun, paths: Sequence[Path], spaces: Sequence[Space]) -> Iterator[BackboneOutput]:
     computed = iter(begun.rows())
     outputs = {}
     for index, prepared in zip(begun.batch.indices, begun.batch.arrays, strict=True):
@@ -160,9 +160,9 @@ def _outputs(begun: _Begun, paths: Sequence[Path], spaces: Sequence[Space]) -> I
         outputs[index] = prepared
     for index in begun.indices:
         if index in outputs:
-            yield Output(paths[index], list(outputs[index].rows), sum=outputs[index].sum)
+            yield BackboneOutput(paths[index], list(outputs[index].rows), sum=outputs[index].sum)
         else:
-            yield Output(paths[index], None, begun.batch.bad[index])
+            yield BackboneOutput(paths[index], None, begun.batch.bad[index])
 
 
 def sample_of(views: Sequence[Preprocessing], paths: Sequence[Path], count: int = 1) -> list[np.ndarray]:
@@ -178,7 +178,7 @@ def sample_of(views: Sequence[Preprocessing], paths: Sequence[Path], count: int 
         if len(arrays) >= count * len(views):
             break
         try:
-            arrays += look(path, views)
-        except PictureError:
+            arrays += preprocess_views(path, views)
+        except ImageError:
             continue
     return arrays

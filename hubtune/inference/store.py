@@ -24,6 +24,7 @@ from hubtune.inference.shard import (
 )
 from hubtune.log import logger
 from hubtune.storage.atomic import write_atomically
+from hubtune.text import format_bytes
 
 DESCRIPTION = "space.json"
 NOTES = "notes"
@@ -203,7 +204,7 @@ class Store:
             logger.info(
                 "The feature cache is full (%s): features of %s pictures and what follows are not kept, and "
                 "the next run computes them again. HUBTUNE_CACHE_SIZE sets its limit.",
-                size_in_words(self.limit),
+                format_bytes(self.limit),
                 f"{count:,}",
             )
 
@@ -259,11 +260,3 @@ def _facts(item: os.DirEntry[str]) -> os.stat_result | None:
         return item.stat(follow_symlinks=False)
     except OSError:  # another process has removed it
         return None
-
-
-def size_in_words(count: int) -> str:
-    """Return a number of bytes for people: ``"1.5 GB"``."""
-    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= unit:
-            return f"{count / unit:.1f} {name}".replace(".0 ", " ")
-    return f"{count} bytes"

@@ -9,7 +9,7 @@ from paddle import nn
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
 
@@ -179,7 +179,7 @@ def run_by_shape(
 def _first_values(shape: Sequence[int], seed: int, name: str) -> np.ndarray:
     if len(shape) == 1:
         return np.zeros(shape, np.float32)
-    random = generator(seed, "head", name)
+    random = rng_for(seed, "head", name)
     values = random.standard_normal(shape)
     while (outside := np.abs(values) > 2).any():
         values[outside] = random.standard_normal(int(outside.sum()))

@@ -12,7 +12,7 @@ from hubtune.recipe.overrides import apply_overrides
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.validate import check
 from hubtune.storage.yaml_reader import MAX_BYTES, parse_yaml, plain_value, read_text
-from hubtune.text import escaped, found
+from hubtune.text import describe_value, escaped
 
 _NAMES_SHOWN = 5
 _SUFFIXES = (".yaml", ".yml")
@@ -91,7 +91,7 @@ def unused_keys(recipe: Recipe) -> list[str]:
 
 def _finish(draft: Draft, overrides: Sequence[str]) -> Recipe:
     if not isinstance(draft.data, dict):
-        said = f"a recipe is keys with values, as in `run: runs/x`, not {found(draft.data)}"
+        said = f"a recipe is keys with values, as in `run: runs/x`, not {describe_value(draft.data)}"
         raise RecipeError([f"{draft.root.label}: {said}"])
     apply_overrides(draft, overrides)
     recipe = check(draft)

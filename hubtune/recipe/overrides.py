@@ -7,7 +7,7 @@ from hubtune.recipe.document import Draft, Found, Spot
 from hubtune.recipe.introspect import all_keys_of, sections_in
 from hubtune.recipe.schema import Recipe
 from hubtune.storage.yaml_reader import MAX_DEPTH, parse_yaml, plain_value
-from hubtune.text import short
+from hubtune.text import shortened
 
 
 def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
@@ -16,7 +16,7 @@ def apply_overrides(draft: Draft, overrides: Sequence[str]) -> None:
     Mistakes in them are noted in the draft. Whether their keys exist is left to the check of the whole.
     """
     for number, text in enumerate(overrides):
-        spot = Spot((1, number, 0), f"-o {short(text)}")
+        spot = Spot((1, number, 0), f"-o {shortened(text)}")
         key, equals, written = text.partition("=")
         path = tuple(part.strip() for part in key.split("."))
         if not equals or not all(path) or len(path) > MAX_DEPTH:

@@ -44,7 +44,7 @@ Place = Annotated[str, BeforeValidator(_as_text)]
 """A path as text, ``~`` put in full; Python callers may pass a ``pathlib.Path``."""
 
 
-class PictureSettings(Settings):
+class ImageSettings(Settings):
     """How pictures enter the network."""
 
     fit: Literal["crop", "whole", "pad", "stretch"] | None = None
@@ -94,7 +94,7 @@ class ListSettings(Settings):
     """Class names, one a line; default `label_list.txt`."""
 
 
-class DataSection(PictureSettings, ListSettings):  # in this order, pydantic puts the lists first
+class DataSection(ImageSettings, ListSettings):  # in this order, pydantic puts the lists first
     """Which pictures, and how they enter the network."""
 
 
@@ -176,7 +176,7 @@ class TrainSection(Settings):
     (mixed precision; `auto` takes it on a GPU)."""
 
 
-class RunConfig(TrainSection, PictureSettings):
+class RunConfig(TrainSection, ImageSettings):
     """A recipe without data and module, for Python: PaddleHub's ``RunConfig``, the strategy's one home.
 
     Example:
@@ -228,7 +228,7 @@ class RunConfig(TrainSection, PictureSettings):
         return self
 
     @property
-    def pictures_per_step(self) -> int:
+    def images_per_step(self) -> int:
         """The batch size as a number."""
         return 32 if self.batch_size == "auto" else self.batch_size
 
@@ -306,9 +306,9 @@ class Recipe(Settings):
 
     def config(self) -> RunConfig:
         """All but data and module, as a ``RunConfig``."""
-        pictures = self.data.model_dump(include=set(PictureSettings.model_fields))
+        images = self.data.model_dump(include=set(ImageSettings.model_fields))
         return RunConfig.model_validate(
-            {**pictures, **self.train.model_dump(), "strategy": self.strategy, "checkpoint_dir": self.run}
+            {**images, **self.train.model_dump(), "strategy": self.strategy, "checkpoint_dir": self.run}
         )
 
 

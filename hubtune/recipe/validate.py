@@ -23,7 +23,7 @@ from hubtune.recipe.introspect import (
 )
 from hubtune.recipe.schema import Recipe
 from hubtune.storage.yaml_reader import MAX_PROBLEMS, MORE, KeyPath
-from hubtune.text import escaped, found, short
+from hubtune.text import describe_value, escaped, shortened
 
 _LONGEST_WORD = 64  # the search for a similar word takes the square of its length
 
@@ -86,7 +86,7 @@ def _explain(draft: Draft, error: ErrorDetails) -> Found | None:
     if any(path[:length] in draft.refused for length in range(len(path) + 1)):
         return None
     if kind == "string_unicode":
-        return Found(draft.value_spot(path), f"{found(given)} cannot be written as UTF-8")
+        return Found(draft.value_spot(path), f"{describe_value(given)} cannot be written as UTF-8")
     if field is None or kind == "extra_forbidden":
         return Found(draft.key_spot(path), _unknown(draft, path, owner))
     if kind == "missing":
@@ -100,7 +100,7 @@ def _explain(draft: Draft, error: ErrorDetails) -> Found | None:
         return Found(draft.value_spot((*path, name)), _wrong(path, field, given[name]))
     if kind == "value_error":
         said = escaped(str(error["ctx"]["error"]))
-        return Found(draft.value_spot(path), f"{_name(path)}: {said}; found {found(given)}")
+        return Found(draft.value_spot(path), f"{_name(path)}: {said}; found {describe_value(given)}")
     return Found(draft.value_spot(path), _wrong(path, field, given))
 
 
@@ -114,7 +114,7 @@ def _wrong(path: KeyPath, field: FieldInfo, given: Any) -> str:
     elif isinstance(given, bool | int | float) and takes_text(field):
         end = "; quotes make it text"
     what = wanted(field, item=isinstance(path[-1], int))
-    return f"{_name(path)} must be {what}, not {found(given)}{end}"
+    return f"{_name(path)} must be {what}, not {describe_value(given)}{end}"
 
 
 def _missing(key: str, section: KeyPath, line: str) -> str:
@@ -125,7 +125,7 @@ def _missing(key: str, section: KeyPath, line: str) -> str:
 def _unknown(draft: Draft, path: KeyPath, owner: type[Settings]) -> str:
     key = str(path[-1])
     section = "".join(f"{part}." for part in path[:-1]) if draft.key_spot(path).in_override else ""
-    said = f"unknown key '{short(section + key)}'"
+    said = f"unknown key '{shortened(section + key)}'"
     if len(path) > 1 and not section:
         tag = tag_of(owner)
         said += f" in {_name(path[:-1])}{f' {tag}' if tag else ''}"

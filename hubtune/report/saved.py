@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from hubtune.data.images.decode import PictureError, decode
+from hubtune.data.images.decode import ImageError, decode
 from hubtune.errors import MachineError
 from hubtune.inference.model import Prediction
-from hubtune.report.pictures import MOST_CELLS, Cell, contact_sheet, label_picture
+from hubtune.report.contact_sheet import MOST_CELLS, Cell, contact_sheet, label_image
 
 CONTACT_SHEET = "contact_sheet.png"
 _THUMBNAIL = 256  # enough for any cell; whole photos of a hundred cells would fill gigabytes
@@ -46,17 +46,17 @@ def save_predictions(folder: Path, rows: Sequence[Prediction], labels: Sequence[
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for place, row in enumerate(rows, start=1):
-            picture = _read(row)
-            if picture is None or row.label is None or row.score is None:
+            image = _read(row)
+            if image is None or row.label is None or row.score is None:
                 cells.append(Cell(None, row.error or "cannot be read any more"))
                 continue
             score = f"{100 * row.score:.0f} %"
             caption, fallback = f"{row.label} {score}", f"class {number_of[row.label]}: {score}"
-            drawn = label_picture(picture, caption, fallback)
+            drawn = label_image(image, caption, fallback)
             drawn.image.save(folder / f"{place:05}-{_plain(Path(row.path).stem)}.jpg", quality=90)
             complete &= drawn.complete
-            picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
-            cells.append(Cell(picture if place <= MOST_CELLS else None, caption, fallback=fallback))
+            image.thumbnail((_THUMBNAIL, _THUMBNAIL))
+            cells.append(Cell(image if place <= MOST_CELLS else None, caption, fallback=fallback))
         sheet = contact_sheet(cells, columns=6 if len(cells) <= 30 else 10)
         sheet.image.save(folder / CONTACT_SHEET)
     except OSError as error:
@@ -69,7 +69,7 @@ def _read(row: Prediction) -> Image.Image | None:
         return None
     try:
         return decode(row.path)
-    except PictureError:
+    except ImageError:
         return None
 
 

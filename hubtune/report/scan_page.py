@@ -10,8 +10,8 @@ from importlib.resources import files
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from PIL import Image
 
-from hubtune.data.audit.issues import Finding, Item
-from hubtune.data.images.decode import PictureError, check_pixels
+from hubtune.data.audit.issues import Issue, Item
+from hubtune.data.images.decode import ImageError, check_pixels
 from hubtune.data.scan.scanner import Scan
 from hubtune.text import escaped
 
@@ -43,12 +43,12 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _Section:
-    finding: Finding
+    finding: Issue
     groups: list[list[_Shown]]
     more: int
 
 
-def scan_page(source: str, scan: Scan, findings: Sequence[Finding]) -> str:
+def scan_page(source: str, scan: Scan, findings: Sequence[Issue]) -> str:
     """Make the page.
 
     Thumbnails are drawn anew, so that nothing else of the files is in it, such as where a photo was taken.
@@ -80,7 +80,7 @@ def scan_page(source: str, scan: Scan, findings: Sequence[Finding]) -> str:
     )
 
 
-def _section(finding: Finding) -> _Section:
+def _section(finding: Issue) -> _Section:
     room = MOST_SHOWN
     groups = []
     for group in finding.groups:
@@ -97,10 +97,10 @@ def _show(item: Item) -> _Shown:
 
 def _thumbnail(item: Item) -> str | None:
     try:
-        picture = check_pixels(item.path, side=_SIDE).small
-    except PictureError:
+        image = check_pixels(item.path, side=_SIDE).small
+    except ImageError:
         return None
-    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    image.thumbnail((_SIDE, _SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=_QUALITY)
+    image.save(out, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()

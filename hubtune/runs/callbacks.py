@@ -7,7 +7,7 @@ from typing import Any
 from hubtune.evaluation.metrics import Metrics
 
 
-class Observer:
+class Callback:
     """Watches a run; every method may be overridden, none has to be.
 
     A run calls the methods between its own work, so the time they take is added to its own. It goes by no
@@ -19,7 +19,7 @@ class Observer:
     saves a checkpoint and ends with ``StoppedError``, as after Ctrl-C.
 
     Example:
-        >>> class Losses(Observer):
+        >>> class Losses(Callback):
         ...     def stepped(self, step, total, *, loss, accuracy, rate):
         ...         print(f"{step} of {total}: {loss}")
         >>> task.finetune_and_eval(observer=Losses())
@@ -34,7 +34,7 @@ class Observer:
     def start(self, what: str, total: int, done: int = 0) -> None:
         """A part of the run begins: ``total`` pictures are ahead, of which ``done`` are done."""
 
-    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         """Pictures are done; while training, with the mean loss and accuracy since the latest log line."""
 
     def stepped(
@@ -76,14 +76,14 @@ class Observer:
         """
 
 
-class Observers(Observer):
+class CallbackList(Callback):
     """Several observers as one: each is told everything, in order.
 
     What one of them raises ends the run; those behind it are not told of that event any more. One that may
     ask for a stop therefore belongs at the end.
     """
 
-    def __init__(self, observers: Sequence[Observer]) -> None:
+    def __init__(self, observers: Sequence[Callback]) -> None:
         """Join observers.
 
         Args:
@@ -99,9 +99,9 @@ class Observers(Observer):
         for observer in self._observers:
             observer.start(what, total, done)
 
-    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
         for observer in self._observers:
-            observer.advance(pictures, loss=loss, accuracy=accuracy)
+            observer.advance(images, loss=loss, accuracy=accuracy)
 
     def stepped(
         self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float

@@ -23,7 +23,7 @@ from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically
-from hubtune.storage.checked_folder import find
+from hubtune.storage.checked_folder import find_checked
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -77,13 +77,13 @@ def latest_in_series(folder: Path) -> Path:
     return found
 
 
-def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path) -> None:
+def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -> None:
     """Refuse a run folder inside the pictures or the cache.
 
     Args:
         folder: where the run is to be.
         base: the base folder of the lists.
-        pictures: all pictures in the lists.
+        images: all pictures in the lists.
         cache: hubtune's cache.
 
     Raises:
@@ -92,7 +92,7 @@ def check_place(folder: Path, base: Path, pictures: Iterable[Path], cache: Path)
     place, start = folder.resolve(), base.resolve()
     if place.is_relative_to(cache.resolve()):
         raise UsageError(f"The run folder {folder} is inside hubtune's cache: name another, -o run=runs/NAME")
-    holders = {path.parent for path in pictures}
+    holders = {path.parent for path in images}
     taken = {holder.resolve() for holder in holders}
     # Besides the class folders themselves, the folder they all lie in, unless the lists lie there, too.
     parents = {holder.parent for holder in taken} | _common(taken)
@@ -183,9 +183,9 @@ class RunFolder:
             raise ModelError(f"{file} is damaged: remove it, and resume the run")
         return result
 
-    def write_range_test(self, found: Mapping[str, Any], picture: bytes) -> None:
+    def write_range_test(self, found: Mapping[str, Any], image: bytes) -> None:
         """Write ``learning_rate.json`` and ``.png``: what a test of learning rates has found."""
-        write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), picture)
+        write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), image)
         write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
 
     def read_range_test(self) -> dict[str, Any] | None:
@@ -310,7 +310,7 @@ def check_unlocked(folder: Path) -> None:
 def _is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing that anyone could miss: nothing, or a run that ended before it began."""
     if is_run(folder):
-        return not (find(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
+        return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
     beginnings = {_LOCK, _OWNER, _LOG, LISTS, MANIFEST_FILE}
     return folder.is_dir() and all(

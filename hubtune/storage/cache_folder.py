@@ -14,7 +14,7 @@ from hubtune.log import logger
 from hubtune.storage.atomic import sync_folder
 
 
-def home() -> Path:
+def cache_root() -> Path:
     """Return the folder that hubtune keeps its files in: ``$HUBTUNE_HOME`` or ``~/.cache/hubtune``.
 
     Raises:
@@ -29,7 +29,7 @@ def home() -> Path:
 
 def data_folder() -> Path:
     """Return the folder of the cache that pictures are in."""
-    return home() / "data"
+    return cache_root() / "data"
 
 
 def place_of(kind: str, name: str, identity: str) -> Path:
@@ -45,7 +45,7 @@ def place_of(kind: str, name: str, identity: str) -> Path:
     return data_folder() / kind / f"{readable or 'source'}-{mark}"
 
 
-class Turn:
+class exclusive_lock:
     """The lock of a folder of the cache, held while a block runs; freed by the system if the process dies."""
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +64,7 @@ class Turn:
         self._lock.release()
 
 
-def kept(folder: Path, make: Callable[[Path], None]) -> Path:
+def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """Return a folder of the cache, after making it where it is missing.
 
     Processes that want the same folder take turns. What a process leaves behind that is killed is removed by
@@ -81,7 +81,7 @@ def kept(folder: Path, make: Callable[[Path], None]) -> Path:
         return folder
     unfinished = folder.with_name(folder.name + ".part")
     try:
-        with Turn(folder):
+        with exclusive_lock(folder):
             if folder.is_dir():
                 return folder
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -17,7 +17,7 @@ from hubtune.storage.atomic import sha256_of, sync_folder
 MANIFEST = "manifest.json"
 
 
-def seal(folder: Path, files: Mapping[str, bytes]) -> None:
+def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
     """Write a sealed folder, in place of an older one if there is one.
 
     Args:
@@ -33,7 +33,7 @@ def seal(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, content in files.items()
     }
     try:
-        settle(folder)
+        recover(folder)
         new.mkdir(parents=True)
         for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
             with (new / name).open("xb") as file:
@@ -56,28 +56,30 @@ def seal(folder: Path, files: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def settle(folder: Path) -> None:
-    """Remove what a killed :func:`seal` left beside a folder, after completing what it had written whole."""
+def recover(folder: Path) -> None:
+    """Remove what a killed :func:`write_checked` left beside a folder, after completing what it had written
+    whole."""
     new, old = _beside(folder, "new"), _beside(folder, "old")
     if not folder.exists():
-        found = find(folder)
+        found = find_checked(folder)
         if found != folder:
             found.rename(folder)
     shutil.rmtree(new, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def find(folder: Path) -> Path:
-    """Where a sealed folder is: at its place, or, where ``seal`` was killed at its end, still beside it."""
+def find_checked(folder: Path) -> Path:
+    """Where a sealed folder is: at its place, or, where ``write_checked`` was killed at its end, still
+    beside it."""
     if folder.exists():
         return folder
     for other in (_beside(folder, "new"), _beside(folder, "old")):
-        if other.exists() and damage(other) is None:
+        if other.exists() and integrity_error(other) is None:
             return other
     return folder
 
 
-def damage(folder: Path) -> str | None:
+def integrity_error(folder: Path) -> str | None:
     """What is wrong with a sealed folder, in a few words; ``None`` if all is as it was written."""
     try:
         if not (folder / MANIFEST).is_file():
@@ -100,7 +102,7 @@ def damage(folder: Path) -> str | None:
     return None
 
 
-def open_sealed(folder: Path, *names: str) -> Path:
+def open_checked(folder: Path, *names: str) -> Path:
     """Check a sealed folder and return where it is.
 
     Args:
@@ -110,8 +112,8 @@ def open_sealed(folder: Path, *names: str) -> Path:
     Raises:
         ModelError: if it is missing, damaged, or lacks one of the files.
     """
-    found = find(folder)
-    reason = damage(found) if found.is_dir() else "there is no such folder"
+    found = find_checked(folder)
+    reason = integrity_error(found) if found.is_dir() else "there is no such folder"
     if reason is None:
         listed = json.loads((found / MANIFEST).read_bytes())
         reason = next((f"{MANIFEST} does not list {name}" for name in names if name not in listed), None)

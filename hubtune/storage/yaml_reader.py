@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from hubtune.errors import RecipeError
-from hubtune.text import escaped, short
+from hubtune.text import escaped, shortened
 
 KeyPath = tuple[str | int, ...]
 """Where a value stands: the keys, and the indices in lists, that lead to it."""
@@ -225,7 +225,7 @@ class _Reader:
             self._take_node(event, position)
 
     def _check_properties(self, event: yaml.NodeEvent, position: Position) -> None:
-        name = short(event.anchor or "")
+        name = shortened(event.anchor or "")
         if isinstance(event, yaml.AliasEvent):
             self.refuse(
                 position,
@@ -237,7 +237,7 @@ class _Reader:
             self.refuse(position, f"anchors (&{name}) are not allowed here: remove it")
         if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.tag is not None:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
-            self.refuse(position, f"tags ({short(tag)}) are not allowed here: remove it")
+            self.refuse(position, f"tags ({shortened(tag)}) are not allowed here: remove it")
 
     def _take_node(self, event: yaml.NodeEvent, position: Position) -> None:
         parent = self._open[-1] if self._open else None
@@ -276,7 +276,7 @@ class _Reader:
             elif name in parent.content:
                 first = self.document.keys.get((*parent.path, name)) if parent.path is not None else None
                 line = f" (first on line {first.line})" if first else ""
-                self.refuse(position, f"the key '{short(name)}' is given twice{line}: keep one")
+                self.refuse(position, f"the key '{shortened(name)}' is given twice{line}: keep one")
             else:
                 parent.key, parent.keep = name, True
                 if parent.path is not None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from hubtune.storage.checked_folder import damage, seal
+from hubtune.storage.checked_folder import integrity_error, write_checked
 from hubtune.train.averaging import mean_of_states
 
 _MODEL, _FIGURE = "model.safetensors", "figure.json"
 
 
-class Candidates:
+class BestWeights:
     """A folder with the weights of the best evaluations so far; it outlives the process."""
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -30,7 +30,9 @@ class Candidates:
         better = [entry for entry in self._best() if entry[0] > accuracy]
         if len(better) < self._count:
             figure = json.dumps({"accuracy": accuracy}) + "\n"
-            seal(self._folder / f"step-{step}", {_MODEL: save(dict(state)), _FIGURE: figure.encode()})
+            write_checked(
+                self._folder / f"step-{step}", {_MODEL: save(dict(state)), _FIGURE: figure.encode()}
+            )
         for _, _, folder in self._best()[self._count :]:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -43,7 +45,7 @@ class Candidates:
         """Accuracy, step and folder of those that are whole, the best first."""
         found = []
         for folder in self._folder.glob("step-*"):
-            if damage(folder) is None:
+            if integrity_error(folder) is None:
                 accuracy = json.loads((folder / _FIGURE).read_bytes())["accuracy"]
                 found.append((accuracy, int(folder.name[5:]), folder))
         return sorted(found, reverse=True)

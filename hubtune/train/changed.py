@@ -19,7 +19,7 @@ _MOST_NAMES = 3
 _GONE = (-1, 0)
 
 
-class Changed:
+class ChangedFiles:
     """Holds the sizes and times of a run's files against those at its beginning.
 
     A picture is always used as it is when it is read. One that has changed is named in ``changed.csv``, with

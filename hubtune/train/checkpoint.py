@@ -15,9 +15,9 @@ from safetensors.numpy import load_file, save
 from hubtune.errors import ModelError
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
-from hubtune.storage.checked_folder import damage, open_sealed, seal
+from hubtune.storage.checked_folder import integrity_error, open_checked, write_checked
 from hubtune.train.averaging import MovingAverage
-from hubtune.train.optimizer import Precision, Update
+from hubtune.train.optimizer import Optimizer, Precision
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
@@ -60,7 +60,7 @@ class Checkpoints:
         self,
         state: TrainState,
         classifier: Classifier,
-        update: Update,
+        update: Optimizer,
         average: MovingAverage | None = None,
     ) -> None:
         """Write a checkpoint, and remove all but the two newest.
@@ -77,11 +77,11 @@ class Checkpoints:
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
-        seal(self.folder / f"step-{state.step}", files)
+        write_checked(self.folder / f"step-{state.step}", files)
         self.prune(_KEPT)
 
     def restore(
-        self, classifier: Classifier, update: Update, average: MovingAverage | None = None
+        self, classifier: Classifier, update: Optimizer, average: MovingAverage | None = None
     ) -> TrainState | None:
         """Bring all to the newest checkpoint that is whole; ``None`` without any.
 
@@ -90,12 +90,12 @@ class Checkpoints:
         """
         folders = self._folders()
         for folder in folders:
-            reason = damage(folder)
+            reason = integrity_error(folder)
             if reason is not None:
                 logger.warning("%s is passed over: %s", folder, reason)
                 continue
             try:
-                open_sealed(folder, _MODEL, _OPTIMIZER, _STATE)
+                open_checked(folder, _MODEL, _OPTIMIZER, _STATE)
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
                 entries = json.loads((folder / _STATE).read_bytes())
@@ -107,7 +107,7 @@ class Checkpoints:
                     tensor.set_value(tensors[name])
                 _restore_optimizer(update.optimizer, classifier, moments)
                 if average is not None:
-                    average.restore(load_file(open_sealed(folder, _AVERAGE) / _AVERAGE))
+                    average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, KeyError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
             return state

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from hubtune.errors import MachineError, UsageError, suggest
 from hubtune.evaluation.metrics import Metrics
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.storage.atomic import write_atomically
 
 FOLDER = "visualization"  # PaddleHub 1.x's name
@@ -22,7 +22,7 @@ FOLDER = "visualization"  # PaddleHub 1.x's name
 _LENGTH, _SUM = struct.Struct("<Q"), struct.Struct("<I")
 
 
-class CurveWriter(Observer):
+class CurveWriter(Callback):
     """Writes a run's figures into ``visualization/`` in its folder, where a viewer shows them as curves.
 
     The tags are ``train/loss``, ``train/accuracy`` and ``train/learning_rate`` for each step,

@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubtune.hub.entry import entered
+from hubtune.hub.entry import preprocessing_for
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategies import Rule
 from hubtune.report.plots import draw_plot
-from hubtune.train.plan import Method, method_of
-from hubtune.train.rules import Named, is_frozen
-from hubtune.train.schedules import Span
+from hubtune.train.plan import TrainingPlan, plan_training
+from hubtune.train.rules import NamedParameter, is_frozen
+from hubtune.train.schedules import RunLength
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,8 +52,8 @@ class Explanation:
         is_auto: whether a test will decide about the rate; these are for the strategy's own.
     """
 
-    method: Method
-    span: Span
+    method: TrainingPlan
+    span: RunLength
     parameters: list[Explained]
     rates: list[float]
     is_auto: bool
@@ -92,12 +92,12 @@ class Explanation:
         return [*found.values()]
 
 
-def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
+def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
     """Work out how each parameter of a recipe's network is trained; no weights are read.
 
     Args:
         recipe: one that trains by gradients.
-        pictures: in the training list.
+        images: in the training list.
         classes: how many there are.
 
     Raises:
@@ -107,11 +107,11 @@ def explain(recipe: Recipe, pictures: int, classes: int) -> Explanation:
     config = recipe.config()
     module = Module(recipe.module.name, weights=None, trust_code=recipe.module.trust_code)
     classifier = Classifier(module.backbone, classes, hidden_units=config.hidden_units)
-    view = entered(module.name, module.preprocessing, module.backbone, config)
+    view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
     classifier.take_channels(view.channels, view.grey_in_colours)
-    named = [Named(*entry) for entry in classifier.trained_parameters()]
-    method = method_of(config, named, config.rate)
-    span = Span(config.epochs, pictures, config.pictures_per_step)
+    named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
+    method = plan_training(config, named, config.rate)
+    span = RunLength(config.epochs, images, config.images_per_step)
     rate_of = method.rates(span)
     numbers = {id(rule): number for number, rule in enumerate(method.rules, 1)}
     steps = span.steps_per_epoch

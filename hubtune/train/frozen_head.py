@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hubtune.data.dedup.components import component_of
-from hubtune.data.images.decode import PictureError, read_content
+from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.data.list_files import Example
 from hubtune.errors import DataError, ModelError
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Pace, Trunk
-from hubtune.inference.predict import Output, mean_of
+from hubtune.inference.frozen_backbone import FrozenBackbone, Pace
+from hubtune.inference.predict import BackboneOutput, mean_of
 from hubtune.log import logger
 from hubtune.recipe.strategies import HeadSettings
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 if TYPE_CHECKING:
     from hubtune.data.splits.kfold import Fold
@@ -39,7 +39,7 @@ _START_SECONDS = 1.0
 # the smaller of them, a 4:3 picture has as many pixels as the centre alone.
 _WIDER, _EQUAL = 9 / 7, 8 / 7
 
-Watch = Callable[[str, Iterator[Output], int], Iterator[Output]]
+Watch = Callable[[str, Iterator[BackboneOutput], int], Iterator[BackboneOutput]]
 """Passes on what the trunk makes of training pictures; told what is done, in a word or two, and how many."""
 
 
@@ -72,7 +72,7 @@ class HeadSolver:
 
     def __init__(
         self,
-        trunk: Trunk,
+        trunk: FrozenBackbone,
         cache: FeatureCache,
         examples: Sequence[Example],
         groups: Mapping[Path, int],
@@ -119,7 +119,7 @@ class HeadSolver:
             self._check()
             try:
                 sums.append(hashlib.sha256(read_content(example.path)).hexdigest())
-            except PictureError:
+            except ImageError:
                 sums.append(f"unreadable {len(sums)}")  # it is named where its features are asked for
         own_of = dict(zip((example.path for example in self._examples), sums, strict=True))
         # Copies of a picture, and pictures of one group, hang together, also through one another.
@@ -186,7 +186,7 @@ class HeadSolver:
     def _tell_bad(self, bad: Mapping[int, str]) -> None:
         """Let the pictures be seen that could not be read when the head was solved."""
         paths = {self._examples[index].path: reason for index, reason in bad.items()}
-        outputs = (Output(path, None, PictureError(path, reason)) for path, reason in paths.items())
+        outputs = (BackboneOutput(path, None, ImageError(path, reason)) for path, reason in paths.items())
         for _ in self._watch("features", outputs, len(paths)):
             pass
 
@@ -225,21 +225,21 @@ class HeadSolver:
 
     def _search(self, own: Preprocessing, wider: Preprocessing | None) -> Solution:
         # Here, as SciPy takes a third of a second to import, and a head from the cache needs none.
-        from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate, fit_head
+        from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate_head, fit_head
 
         views, known = [own], None
         if self._settings.views == 2:
             views = [own, mirrored(own)]
         elif self._settings.views == "auto":
             views, known = self._choose_views(own, wider)
-        logger.info("views: %s", ", ".join(view.in_words for view in views))
+        logger.info("views: %s", ", ".join(view.description for view in views))
         table = self._features(views, self._examples, known)
         logger.info("solving the head on %d × %d features", *table.rows.shape)
         few = table.some(_CHOOSE_STRENGTH_ON, self._seed)
         folds = few.folds(self._settings.folds, self._seed)
         strength, accuracy = DEFAULT_STRENGTH, None
         if folds:
-            found = cross_validate(few.rows, few.labels, folds, balance=self._balance, check=self._check)
+            found = cross_validate_head(few.rows, few.labels, folds, balance=self._balance, check=self._check)
             strength, accuracy = found.strength, found.accuracy
         else:
             logger.info("too few training pictures to choose the regularisation by cross-validation")
@@ -262,7 +262,7 @@ class HeadSolver:
             The views, and the features in them of the pictures that they were chosen on: without a cache,
             they would have to be computed again.
         """
-        from hubtune.inference.linear_head import cross_validate
+        from hubtune.inference.linear_head import cross_validate_head
 
         labels = np.array([example.label for example in self._examples])
         examples = [self._examples[i] for i in _some(labels, _CHOOSE_VIEWS_ON, self._seed)]
@@ -272,7 +272,9 @@ class HeadSolver:
             return [own], table
 
         def loss(table: _Table) -> float:
-            found = cross_validate(table.rows, table.labels, folds, balance=self._balance, check=self._check)
+            found = cross_validate_head(
+                table.rows, table.labels, folds, balance=self._balance, check=self._check
+            )
             return found.loss
 
         chosen, least = own, loss(table)
@@ -309,7 +311,7 @@ class HeadSolver:
         asked = [example.path for example in examples if example.path not in row_of]
         rows = np.empty((0, 0), np.float32)
         kept: list[Example] = []
-        outputs: Iterator[Output] = iter(())
+        outputs: Iterator[BackboneOutput] = iter(())
         if asked:
             outputs = self._watch("features", self._trunk.outputs(views, asked, **self._sizes), len(asked))
         for number, example in enumerate(examples):
@@ -370,7 +372,7 @@ def _some(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Indices of about ``count`` rows at most, of each class the same share, but two if it has them."""
     if len(labels) <= count:
         return np.arange(len(labels))
-    order = generator(seed, "some").permutation(len(labels))
+    order = rng_for(seed, "some").permutation(len(labels))
     taken = []
     for label in np.unique(labels):
         own = order[labels[order] == label]

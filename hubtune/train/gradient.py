@@ -12,27 +12,28 @@ from hubtune.data.list_files import Example
 from hubtune.data.loader import Batch, load_batches
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, threads, use_threads
-from hubtune.log import duration, logger
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import LastStageStrategy
-from hubtune.rng import generator
-from hubtune.runs.callbacks import Observer
+from hubtune.rng import rng_for
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import CANDIDATES, RunFolder
 from hubtune.runs.signals import Stop
+from hubtune.text import format_duration
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.batch_size import fitting_batch
-from hubtune.train.candidates import Candidates
+from hubtune.train.candidates import BestWeights
 from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.loop import Plan, fit
+from hubtune.train.loop import LoopSettings, fit
 from hubtune.train.loss import Loss, class_weights, one_hot
 from hubtune.train.lr_finder import RATES, STEPS, RangeTest, draw_range_test, test_range
-from hubtune.train.optimizer import Update, precision_of
-from hubtune.train.plan import Method, method_of
-from hubtune.train.rules import Named
-from hubtune.train.schedules import Span
-from hubtune.train.skipped import Skipped
+from hubtune.train.optimizer import Optimizer, precision_of
+from hubtune.train.plan import TrainingPlan, plan_training
+from hubtune.train.rules import NamedParameter
+from hubtune.train.schedules import RunLength
+from hubtune.train.skipped import BadImages
 
 Prepare = Callable[[int, int], np.ndarray]
 """Epoch and index of a training picture → what the network is given of it."""
@@ -50,9 +51,9 @@ class Training:
         examples: Sequence[Example],
         num_classes: int,
         run: RunFolder,
-        skipped: Skipped,
+        skipped: BadImages,
         stop: Stop,
-        observer: Observer,
+        observer: Callback,
         *,
         keep_statistics: bool,
         forward: Callable[[paddle.Tensor], paddle.Tensor],
@@ -81,16 +82,16 @@ class Training:
         self._keep_statistics, self._forward = keep_statistics, forward
         self._prepare, self._mixing = prepare, mixing
         # Before anything is frozen: what is, is no longer among those that can be trained.
-        self._parameters = [Named(*entry) for entry in classifier.trained_parameters()]
+        self._parameters = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         self._precision = precision_of(config.amp, config.loss_scale)
         self._labels = np.array([example.label for example in examples], dtype=np.int64)
         self._balance = balance_of(config.balance, self._labels)
-        self._span = Span(config.epochs, len(examples), config.pictures_per_step)
+        self._span = RunLength(config.epochs, len(examples), config.images_per_step)
         weights = class_weights(self._labels, num_classes) if self._balance == "weights" else None
         self._loss = Loss(config.loss, weights)
-        self._candidates: Candidates | None = None
+        self._candidates: BestWeights | None = None
         if config.average_best is not None:
-            self._candidates = Candidates(run.path / CANDIDATES, config.average_best)
+            self._candidates = BestWeights(run.path / CANDIDATES, config.average_best)
 
     def fit(
         self,
@@ -132,7 +133,7 @@ class Training:
         if restored or state.best_accuracy is None:
             self._run.history.keep_through((restored or state).evaluated)
         state = restored or state
-        plan = Plan(
+        plan = LoopSettings(
             steps_per_epoch=span.steps_per_epoch,
             total_steps=span.total,
             eval_interval=config.eval_interval,
@@ -147,7 +148,7 @@ class Training:
         )
         update.begin(state.step)  # what is frozen costs no gradients, and makes steps quicker
         self._settle_pace(plan, state.step, module, shape, evaluated)
-        done = span.pictures_before(state.step)
+        done = span.images_before(state.step)
         self._observer.start("training", len(self._examples) * config.epochs, done)
         fit(
             self._classifier,
@@ -196,11 +197,11 @@ class Training:
                     state.best_accuracy, state.best_step = metrics.accuracy, state.step
                     keep_best(metrics, state.step)
 
-    def _method(self, rate: float) -> Method:
-        return method_of(self._config, self._parameters, rate)
+    def _method(self, rate: float) -> TrainingPlan:
+        return plan_training(self._config, self._parameters, rate)
 
-    def _update(self, method: Method) -> Update:
-        return Update(method, self._span.steps_per_epoch, replace(self._precision))
+    def _update(self, method: TrainingPlan) -> Optimizer:
+        return Optimizer(method, self._span.steps_per_epoch, replace(self._precision))
 
     def _micro_batch(self) -> int | None:
         if self._config.micro_batch is not None or self._config.batch_size != "auto":
@@ -234,9 +235,9 @@ class Training:
                 break
         self._observer.start("learning rate", len(RATES) * sum(len(targets) for _, targets in batches))
 
-        def advance(pictures: int) -> None:
+        def advance(images: int) -> None:
             self._stop.check()
-            self._observer.advance(pictures)
+            self._observer.advance(images)
 
         method = self._method(1.0)
         return test_range(
@@ -251,7 +252,7 @@ class Training:
         )
 
     def _settle_pace(
-        self, plan: Plan, step: int, module: str, shape: tuple[int, int], evaluated: int
+        self, plan: LoopSettings, step: int, module: str, shape: tuple[int, int], evaluated: int
     ) -> None:
         """Choose the number of threads for a run that begins, and say how long training will take."""
         left = (plan.total_steps - step) * self._span.batch_size
@@ -260,7 +261,7 @@ class Training:
             module,
             shape,
             self._span.batch_size,
-            pictures=left,
+            images=left,
             keep_statistics=plan.keep_statistics,
         )
         if step == 0 and pace.threads != threads():
@@ -269,10 +270,10 @@ class Training:
         if isinstance(self._config.strategy, LastStageStrategy):
             pace = from_last_stage(pace)
         evaluations = sum(map(plan.evaluates_after, range(step + 1, plan.total_steps + 1)))
-        seconds = estimate_seconds(pace, pictures=left, epochs=1, evaluated=evaluations * evaluated)
+        seconds = estimate_seconds(pace, images=left, epochs=1, evaluated=evaluations * evaluated)
         logger.info(
             "training will take about %s, at %.1f pictures/s",
-            *(duration(seconds), 1 / pace.seconds_per_picture),
+            *(format_duration(seconds), 1 / pace.seconds_per_image),
         )
 
     def _batches(
@@ -282,7 +283,7 @@ class Training:
         config, steps, size = self._config, self._span.steps_per_epoch, self._span.batch_size
         paths = [example.path for example in self._examples]
         for epoch in range(first_step // steps, epochs or config.epochs):
-            random = generator(config.seed, "order", epoch)
+            random = rng_for(config.seed, "order", epoch)
             if self._balance == "sampler":
                 order = balanced_order(self._labels, random)
             else:
@@ -298,7 +299,7 @@ class Training:
                 if not self._mixing.mixes or not batch.arrays:
                     yield batch, one_hot(labels, self._num_classes)
                     continue
-                random = generator(config.seed, "mix", step)
+                random = rng_for(config.seed, "mix", step)
                 arrays, targets = mix_batch(batch.arrays, labels, self._num_classes, self._mixing, random)
                 yield replace(batch, arrays=arrays), targets
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Trunk
+from hubtune.inference.frozen_backbone import FrozenBackbone
 
 
 def check_room(
-    trunk: Trunk,
+    trunk: FrozenBackbone,
     cache: FeatureCache,
     views: Sequence[Preprocessing],
     paths: Sequence[Path],

@@ -16,21 +16,21 @@ from hubtune.errors import NumericError, StoppedError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger
 from hubtune.models.classifier import Classifier, run_by_shape
-from hubtune.rng import seed_of
-from hubtune.runs.callbacks import Observer
+from hubtune.rng import seed_for
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop, StopRequested
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.loss import Loss
-from hubtune.train.optimizer import Update
+from hubtune.train.optimizer import Optimizer
 
 _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 _MUCH_WAITING = 0.2  # share of the time above which something should be done
 
 
 @dataclass(frozen=True)
-class Plan:
+class LoopSettings:
     """What is done at which step.
 
     Attributes:
@@ -79,11 +79,11 @@ class Plan:
 def fit(
     classifier: Classifier,
     forward: Callable[[paddle.Tensor], paddle.Tensor],
-    update: Update,
+    update: Optimizer,
     loss: Loss,
     batches: Iterable[tuple[Batch, np.ndarray]],
     paths: Sequence[Path],
-    plan: Plan,
+    plan: LoopSettings,
     state: TrainState,
     *,
     evaluate: Callable[[], Metrics | None],
@@ -92,7 +92,7 @@ def fit(
     average: MovingAverage | None = None,
     run: RunFolder,
     stop: Stop,
-    observer: Observer,
+    observer: Callback,
 ) -> None:
     """Train from ``state`` to the last step of the plan, keeping the best model on the way.
 
@@ -168,7 +168,7 @@ def fit(
                 classifier.start_training(keep_statistics=plan.keep_statistics)
             mean, correct = 0.0, 0
             if batch.arrays:
-                paddle.seed(seed_of(plan.seed, "step", state.step))  # the same dropout whenever it is run
+                paddle.seed(seed_for(plan.seed, "step", state.step))  # the same dropout whenever it is run
                 shown = [str(paths[index]) for index in batch.indices]
                 for cost, right in costs(forward, update, loss, batch.arrays, targets, plan.micro_batch):
                     value = float(cost)
@@ -224,7 +224,7 @@ def fit(
 
 def costs(
     forward: Callable[[paddle.Tensor], paddle.Tensor],
-    update: Update,
+    update: Optimizer,
     loss: Loss,
     arrays: Sequence[np.ndarray],
     targets: np.ndarray,
@@ -249,12 +249,14 @@ def costs(
         yield loss(logits, part), int(right.sum())
 
 
-def _check_finite(value: float, what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> None:
+def _check_finite(
+    value: float, what: str, step: int, run: RunFolder, plan: LoopSettings, batch: list[str]
+) -> None:
     if not math.isfinite(value):
         _stop_at(what, step, run, plan, batch)
 
 
-def _stop_at(what: str, step: int, run: RunFolder, plan: Plan, batch: list[str]) -> NoReturn:
+def _stop_at(what: str, step: int, run: RunFolder, plan: LoopSettings, batch: list[str]) -> NoReturn:
     rate = plan.rate(step - 1)
     file = run.write_nan_report({"step": step, "learning_rate": rate, "batch": batch})
     raise NumericError(

@@ -17,7 +17,7 @@ from hubtune.models.classifier import Classifier
 from hubtune.report.plots import draw_plot
 from hubtune.train.loop import costs
 from hubtune.train.loss import Loss
-from hubtune.train.optimizer import Update
+from hubtune.train.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,13 +60,13 @@ class RangeTest:
 def test_range(
     classifier: Classifier,
     forward: Callable[[paddle.Tensor], paddle.Tensor],
-    make_update: Callable[[], Update],
+    make_update: Callable[[], Optimizer],
     loss: Loss,
     batches: Sequence[tuple[Sequence[np.ndarray], np.ndarray]],
     *,
     micro_batch: int | None = None,
     keep_statistics: bool,
-    advance: Callable[[int], None] = lambda pictures: None,
+    advance: Callable[[int], None] = lambda images: None,
 ) -> RangeTest:
     """Train for a few steps at each rate, and put everything back.
 

@@ -9,7 +9,7 @@ import paddle
 from hubtune.errors import UsageError
 from hubtune.log import logger
 from hubtune.recipe.training import ClipSettings, OptimizerSettings
-from hubtune.train.plan import Method
+from hubtune.train.plan import TrainingPlan
 from hubtune.train.rules import is_frozen, optimizer_groups
 
 _FIRST_SCALE = 2.0**15
@@ -71,7 +71,7 @@ def precision_of(amp: str, loss_scale: float | str) -> Precision:
     return Precision("float16", float(loss_scale))
 
 
-class Update:
+class Optimizer:
     """Changes a network's parameters by their gradients.
 
     Attributes:
@@ -79,7 +79,9 @@ class Update:
         precision: what the network is computed in.
     """
 
-    def __init__(self, method: Method, steps_per_epoch: int, precision: Precision | None = None) -> None:
+    def __init__(
+        self, method: TrainingPlan, steps_per_epoch: int, precision: Precision | None = None
+    ) -> None:
         """Build the optimiser; L2-SP holds parameters to the values that they have now.
 
         Args:
@@ -161,7 +163,7 @@ def _shrink(gradients: Iterable[paddle.Tensor], norm: paddle.Tensor, most: float
         gradient.multiply_(factor.astype(gradient.dtype))
 
 
-def _build(method: Method, *, decoupled: bool) -> paddle.optimizer.Optimizer:
+def _build(method: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer:
     settings = method.optimizer
     kind, given = paddle.optimizer.Adam, _adam(settings)
     if settings.name == "sgd":
@@ -179,7 +181,7 @@ def _adam(settings: OptimizerSettings) -> dict[str, float]:
     return {"beta1": settings.beta1, "beta2": settings.beta2, "epsilon": settings.epsilon}
 
 
-def _layer_wise(method: Method) -> paddle.optimizer.Optimizer:
+def _layer_wise(method: TrainingPlan) -> paddle.optimizer.Optimizer:
     """Lamb and LARS, which decay within the step that they fit to each layer's norm."""
     settings, trained = method.optimizer, [entry for entry in method.matched if not entry[1].frozen]
     decays = {rule.weight_decay for _, rule in trained if rule.weight_decay}

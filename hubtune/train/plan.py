@@ -8,12 +8,12 @@ from hubtune.recipe.schedule import AnySchedule, AutoSchedule
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import GradientStrategy, Rule, RulesStrategy, SolvedStrategy
 from hubtune.recipe.training import ClipSettings, OptimizerSettings
-from hubtune.train.rules import Named, is_frozen, match_rules
-from hubtune.train.schedules import Span, rate_at
+from hubtune.train.rules import NamedParameter, is_frozen, match_rules
+from hubtune.train.schedules import RunLength, rate_at
 
 
 @dataclass(frozen=True)
-class Method:
+class TrainingPlan:
     """How a network is trained.
 
     Attributes:
@@ -26,18 +26,18 @@ class Method:
     """
 
     rules: Sequence[Rule]
-    matched: Sequence[tuple[Named, Rule]]
+    matched: Sequence[tuple[NamedParameter, Rule]]
     optimizer: OptimizerSettings
     schedule: AnySchedule
     clip: ClipSettings
     rate: float
 
-    def rates(self, span: Span) -> Callable[[int], float]:
+    def rates(self, span: RunLength) -> Callable[[int], float]:
         """Steps done → rate of the next step, before the rules' factors."""
         return lambda step: rate_at(self.schedule, step, span, self.rate)
 
 
-def method_of(config: RunConfig, parameters: Iterable[Named], rate: float) -> Method:
+def plan_training(config: RunConfig, parameters: Iterable[NamedParameter], rate: float) -> TrainingPlan:
     """Bring together what the recipe says and what the strategy has for the rest.
 
     Args:
@@ -64,4 +64,4 @@ def method_of(config: RunConfig, parameters: Iterable[Named], rate: float) -> Me
         optimizer = optimizer.model_copy(update={"name": strategy.optimizer()})
     if isinstance(schedule, AutoSchedule):
         schedule = strategy.schedule()
-    return Method(rules, matched, optimizer, schedule, config.clip or strategy.clip(), rate)
+    return TrainingPlan(rules, matched, optimizer, schedule, config.clip or strategy.clip(), rate)

@@ -12,7 +12,7 @@ from hubtune.recipe.strategies import Rule
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedParameter:
     """A parameter with the names that rules know it by.
 
     Attributes:
@@ -33,8 +33,8 @@ class Named:
 
 
 def match_rules(
-    rules: Sequence[Rule], parameters: Iterable[Named], *, idle: bool = False
-) -> list[tuple[Named, Rule]]:
+    rules: Sequence[Rule], parameters: Iterable[NamedParameter], *, idle: bool = False
+) -> list[tuple[NamedParameter, Rule]]:
     """Find the rule of each parameter: the first that matches its stage, or ``<stage>/<name>``.
 
     Args:
@@ -77,7 +77,7 @@ def is_frozen(rule: Rule, step: int, steps_per_epoch: int) -> bool:
 
 
 def optimizer_groups(
-    matched: Iterable[tuple[Named, Rule]], *, decoupled: bool = False
+    matched: Iterable[tuple[NamedParameter, Rule]], *, decoupled: bool = False
 ) -> list[dict[str, Any]]:
     """Paddle's parameter groups for the parameters that are ever trained.
 

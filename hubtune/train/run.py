@@ -12,23 +12,23 @@ import paddle
 from paddle import nn
 
 from hubtune.data.dataset import LIST_NAMES
-from hubtune.data.images.augment import augmented, read_picture
+from hubtune.data.images.augment import augmented, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import Example
-from hubtune.data.ram_cache import DecodedPictures
+from hubtune.data.ram_cache import DecodedImages
 from hubtune.errors import DataError, ModelError, StoppedError
 from hubtune.evaluation.metrics import Metrics, measure
-from hubtune.hub.entry import entered
+from hubtune.hub.entry import preprocessing_for
 from hubtune.hub.module import Module
 from hubtune.hub.module_code import CODE_FILE
 from hubtune.inference.engine import start_engine
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Trunk
+from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model import load_model
 from hubtune.inference.model_folder import ModelCard, read_card, write_model
-from hubtune.inference.predict import Outcome, Output, mean_of, predict_scores, sample_of, softmax
+from hubtune.inference.predict import BackboneOutput, ImageScores, mean_of, predict_scores, sample_of, softmax
 from hubtune.inference.program import Part
-from hubtune.log import EVAL, duration, logger
+from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.schema import RunConfig
@@ -39,21 +39,22 @@ from hubtune.recipe.strategies import (
     ScratchStrategy,
     SolvedStrategy,
 )
-from hubtune.rng import generator, seed_of
-from hubtune.runs.callbacks import Observer
+from hubtune.rng import rng_for, seed_for
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop, StopRequested
-from hubtune.train.changed import Changed
+from hubtune.text import format_duration
+from hubtune.train.changed import ChangedFiles
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.frozen_head import HeadSolver, Solution, first_views
 from hubtune.train.gradient import Prepare, Training, balance_of
 from hubtune.train.last_stage import check_room
 from hubtune.train.loop import log_evaluation, log_waiting
-from hubtune.train.plan import method_of
-from hubtune.train.rules import Named
-from hubtune.train.skipped import Skipped
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
+from hubtune.train.skipped import BadImages
 
-_Seen = TypeVar("_Seen", Outcome, Output)
+_Seen = TypeVar("_Seen", ImageScores, BackboneOutput)
 
 # Of the time that a frozen trunk takes, if that is no moment, the share that is worth a word.
 _LONG_SECONDS, _MUCH_WAITING = 2.0, 0.4
@@ -72,7 +73,7 @@ class Session:
         examples: dict[str, list[Example]],
         groups: Mapping[Path, int],
         stop: Stop,
-        observer: Observer,
+        observer: Callback,
     ) -> None:
         """Build the network.
 
@@ -98,21 +99,21 @@ class Session:
         self.groups = groups
         self.stop = stop
         self.observer = observer
-        self.views = [entered(module.name, module.preprocessing, module.backbone, config)]
+        self.views = [preprocessing_for(module.name, module.preprocessing, module.backbone, config)]
         self._cross_validated: float | None = None
         self.classifier = self._build()
         self.metrics: dict[str, dict[str, Any]] = {}
-        self._sizes = {"batch_size": config.pictures_per_step, "workers": config.workers}
-        self._score: Callable[[Sequence[Path]], Iterator[Outcome]] = self._score_network
+        self._sizes = {"batch_size": config.images_per_step, "workers": config.workers}
+        self._score: Callable[[Sequence[Path]], Iterator[ImageScores]] = self._score_network
         self._cache = FeatureCache()
         # Of one epoch, nothing is decoded twice.
-        self._decoded = DecodedPictures(len(examples["train"]), 0 if config.epochs == 1 else None)
+        self._decoded = DecodedImages(len(examples["train"]), 0 if config.epochs == 1 else None)
 
     def train(self) -> dict[str, Any]:
         """Do what is left of the run; returns the content of ``result.json``."""
         self._announce()
-        self.skipped = Skipped(self.run, self.examples, self.config)
-        self._changed = Changed(self.run.path, self.examples, self.config.workers + 2)
+        self.skipped = BadImages(self.run, self.examples, self.config)
+        self._changed = ChangedFiles(self.run.path, self.examples, self.config.workers + 2)
         try:
             self._changed.check(self.stop.check)
             self.skipped.check_headers(self.stop.check)
@@ -125,12 +126,12 @@ class Session:
             return self._fit_from_frozen(strategy)
         if isinstance(strategy, HeadSettings):
             return self._solve(strategy)
-        self._fit(self.classifier, self._prepare_picture, TrainState())
+        self._fit(self.classifier, self._prepare_image, TrainState())
         return self._finish_fit()
 
     def _build(self) -> Classifier:
         config = self.config
-        paddle.seed(seed_of(config.seed, "init"))  # for a trunk that starts from random values
+        paddle.seed(seed_for(config.seed, "init"))  # for a trunk that starts from random values
         classifier = Classifier(
             self.module.backbone,
             len(self.labels),
@@ -168,10 +169,10 @@ class Session:
                 logger.warning("without a validation list, early_stopping and average_best do nothing")
         if self.module.weights is None and not isinstance(self.config.strategy, ScratchStrategy):
             logger.warning("the module has random weights: this is no fine-tuning, and needs many epochs")
-        if self.config.pictures_per_step > len(self.examples["train"]):
+        if self.config.images_per_step > len(self.examples["train"]):
             logger.warning(
                 "batch_size %d is more than the %d training pictures: an epoch is a single step",
-                *(self.config.pictures_per_step, len(self.examples["train"])),
+                *(self.config.images_per_step, len(self.examples["train"])),
             )
 
     def _leaves_fourth_channel(self) -> bool:
@@ -181,8 +182,8 @@ class Session:
             return False
         if isinstance(strategy, HeadSettings):
             return not isinstance(strategy, FromFrozenStrategy)
-        named = [Named(*entry) for entry in self.classifier.trained_parameters()]
-        matched = method_of(self.config, named, self.config.rate).matched
+        named = [NamedParameter(*entry) for entry in self.classifier.trained_parameters()]
+        matched = plan_training(self.config, named, self.config.rate).matched
         return any(rule.frozen for parameter, rule in matched if parameter.name == self.classifier.adapted)
 
     def _solve(self, strategy: HeadSettings) -> dict[str, Any]:
@@ -275,12 +276,12 @@ class Session:
         except StopRequested:
             raise self._stopped_before_training() from None
         self._score = self._score_network
-        best_step = self._fit(self.classifier, self._prepare_picture, state)
+        best_step = self._fit(self.classifier, self._prepare_image, state)
         return self._finish_from_frozen(best_step, "all parameters")
 
     def _drawn_view(self, epoch: int, index: int) -> int:
         """The view in which a training picture is seen in an epoch."""
-        return int(generator(self.config.seed, "view", epoch, index).integers(len(self.views)))
+        return int(rng_for(self.config.seed, "view", epoch, index).integers(len(self.views)))
 
     def _stopped_before_training(self) -> StoppedError:
         return StoppedError("Stopped before training began", self.stop.exit_code, self.run.path)
@@ -293,34 +294,34 @@ class Session:
             )
         return self._finish_fit()
 
-    def _check_room(self, trunk: Trunk, views: Sequence[Preprocessing], solved: Path | None) -> None:
+    def _check_room(self, trunk: FrozenBackbone, views: Sequence[Preprocessing], solved: Path | None) -> None:
         count = len(self.examples["train"]) + len(self.examples["validate"])
         check_room(trunk, self._cache, views, self._paths("train"), count, solved=solved)
 
-    def _tell_activations(self, trunk: Trunk) -> None:
+    def _tell_activations(self, trunk: FrozenBackbone) -> None:
         """Say how long the activations will take, where they are not kept already."""
         paths = self._paths("train")
         pace = trunk.measure(self.views[0], paths, workers=self.config.workers, check=self.stop.check)
         if pace is not None:
             count = len(paths) + len(self.examples["validate"])
             seconds = count * pace.seconds_for(len(self.views))
-            logger.info("%s computes the activations: about %s", trunk.name, duration(seconds))
+            logger.info("%s computes the activations: about %s", trunk.name, format_duration(seconds))
 
-    def _tell_waiting(self, trunk: Trunk) -> None:
+    def _tell_waiting(self, trunk: FrozenBackbone) -> None:
         """Say how long the engine was without work, where that is much of the time."""
         if trunk.seconds > _LONG_SECONDS and trunk.waited > _MUCH_WAITING * trunk.seconds:
             log_waiting(trunk.waited / trunk.seconds)
 
-    def _score_activations(self, trunk: Trunk, paths: Sequence[Path]) -> Iterator[Outcome]:
+    def _score_activations(self, trunk: FrozenBackbone, paths: Sequence[Path]) -> Iterator[ImageScores]:
         """Score pictures by the last stage and the head as they are now, from kept activations."""
         tail = start_engine(Part(self.classifier, self.classifier.from_last_stage), [], wanted="paddle")
         outputs = trunk.outputs(self.views, paths, **self._sizes)
-        while some := [*islice(outputs, self.config.pictures_per_step)]:
+        while some := [*islice(outputs, self.config.images_per_step)]:
             rows = [row.astype(np.float32) for output in some for row in output.rows or ()]
             logits = iter(tail.begin(rows)() if rows else [])
             for output in some:
                 scores = [*islice(logits, len(output.rows or ()))]
-                yield Outcome(output.path, softmax(mean_of(scores)) if scores else None, output.error)
+                yield ImageScores(output.path, softmax(mean_of(scores)) if scores else None, output.error)
 
     def _paths(self, name: str) -> list[Path]:
         return [example.path for example in self.examples[name]]
@@ -332,8 +333,8 @@ class Session:
         tensors: Mapping[str, paddle.Tensor],
         *,
         half: bool = False,
-    ) -> Trunk:
-        return Trunk(
+    ) -> FrozenBackbone:
+        return FrozenBackbone(
             Part(self.classifier, forward, self.views[0]),
             tensors,
             module=self.module.backbone.name,
@@ -348,7 +349,7 @@ class Session:
         fixed, size_multiple = self.config.fit is not None, self.module.backbone.size_multiple
         return first_views(self.views[0], strategy, fixed=fixed, size_multiple=size_multiple)
 
-    def _solution(self, strategy: HeadSettings, trunk: Trunk) -> Solution:
+    def _solution(self, strategy: HeadSettings, trunk: FrozenBackbone) -> Solution:
         labels = np.array([example.label for example in self.examples["train"]])
         solver = HeadSolver(
             trunk,
@@ -367,7 +368,9 @@ class Session:
         others = len(self.examples["validate"]) + len(self.examples["test"])
         seconds = solver.estimate(own, wider, others)
         if seconds is not None:
-            logger.info("%s computes the features, to the result: about %s", trunk.name, duration(seconds))
+            logger.info(
+                "%s computes the features, to the result: about %s", trunk.name, format_duration(seconds)
+            )
         solution = solver.solve(own, wider)
         self._tell_waiting(trunk)
         self._cross_validated = solution.accuracy
@@ -403,7 +406,7 @@ class Session:
             keep_statistics=self._keeps_statistics(),
             forward=forward,
             prepare=prepare,
-            mixing=self.config.augment if prepare == self._prepare_picture else AugmentSettings(),
+            mixing=self.config.augment if prepare == self._prepare_image else AugmentSettings(),
         )
         [pixels] = sample_of(self.views[:1], self._paths("train")) or [np.zeros((224, 224, 3))]
         try:
@@ -438,15 +441,15 @@ class Session:
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
 
-    def _prepare_picture(self, epoch: int, index: int) -> np.ndarray:
+    def _prepare_image(self, epoch: int, index: int) -> np.ndarray:
         view, settings, path = self.views[0], self.config.augment, self.examples["train"][index].path
-        image = self._decoded.get(index, lambda: read_picture(path, view, settings))
-        pixels = augmented(image, view, settings, generator(self.config.seed, "augment", epoch, index))
+        image = self._decoded.get(index, lambda: read_image(path, view, settings))
+        pixels = augmented(image, view, settings, rng_for(self.config.seed, "augment", epoch, index))
         # Views beside the first are its mirror images.
         seen = self.views[self._drawn_view(epoch, index)]
         return view.normalise(pixels if seen.mirror == view.mirror else pixels[:, ::-1])
 
-    def _score_network(self, paths: Sequence[Path]) -> Iterator[Outcome]:
+    def _score_network(self, paths: Sequence[Path]) -> Iterator[ImageScores]:
         """Score pictures by the network as it is now; it changes too often to bring it into other engines."""
         part = Part(self.classifier, self.classifier, self.views[0])
         engine = start_engine(part, [], wanted="paddle")
@@ -532,7 +535,7 @@ class Session:
             "validate": None,
             "test": None,
             **self.metrics,
-            "views": [view.in_words for view in self.views],
+            "views": [view.description for view in self.views],
             "cross_validated": self._cross_validated,
             "skipped": self.skipped.counts(),
             "changed": self._changed.count,
@@ -545,9 +548,9 @@ class Session:
 
 
 def _solved_outcomes(
-    trunk: Trunk, solution: Solution, paths: Sequence[Path], sizes: Mapping[str, int]
-) -> Iterator[Outcome]:
+    trunk: FrozenBackbone, solution: Solution, paths: Sequence[Path], sizes: Mapping[str, int]
+) -> Iterator[ImageScores]:
     """Score pictures by a solved head, their features from the cache where they are there."""
     for output in trunk.outputs(solution.views, paths, **sizes):
         scores = None if output.rows is None else softmax(solution.logits(output.rows))
-        yield Outcome(output.path, scores, output.error)
+        yield ImageScores(output.path, scores, output.error)

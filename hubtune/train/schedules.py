@@ -25,36 +25,36 @@ from hubtune.recipe.schedule import (
 
 
 @dataclass(frozen=True)
-class Span:
+class RunLength:
     """How long a run is.
 
     Attributes:
         epochs: passes over the training list.
-        pictures: in the training list.
+        images: in the training list.
         batch_size: pictures a step; the last step of an epoch may have fewer.
     """
 
     epochs: int
-    pictures: int
+    images: int
     batch_size: int
 
     @property
     def steps_per_epoch(self) -> int:
         """Steps in an epoch."""
-        return -(-self.pictures // self.batch_size)
+        return -(-self.images // self.batch_size)
 
     @property
     def total(self) -> int:
         """Steps in the run."""
         return self.epochs * self.steps_per_epoch
 
-    def pictures_before(self, step: int) -> int:
+    def images_before(self, step: int) -> int:
         """How many training pictures the steps before this one have seen."""
         epochs, steps = divmod(step, self.steps_per_epoch)
-        return epochs * self.pictures + steps * self.batch_size
+        return epochs * self.images + steps * self.batch_size
 
 
-def rate_at(schedule: AnySchedule, step: int, span: Span, rate: float) -> float:
+def rate_at(schedule: AnySchedule, step: int, span: RunLength, rate: float) -> float:
     """The rate of the step after ``step`` steps.
 
     Args:
@@ -88,7 +88,7 @@ def rate_at(schedule: AnySchedule, step: int, span: Span, rate: float) -> float:
             boundaries = [_in_steps(each, schedule.unit, span) for each in schedule.boundaries]
             return piecewise(step, boundaries, [rate * factor for factor in schedule.factors])
         case ExponentialSchedule():
-            return exponential(span.pictures_before(step), rate, schedule.a, schedule.b)
+            return exponential(span.images_before(step), rate, schedule.a, schedule.b)
 
 
 def warmup_steps(value: Warmup, total: int) -> int:
@@ -145,9 +145,9 @@ def piecewise(step: int, boundaries: Sequence[int], rates: Sequence[float]) -> f
     return rates[sum(step >= boundary for boundary in boundaries)]
 
 
-def exponential(pictures: int, rate: float, a: float, b: int) -> float:
+def exponential(images: int, rate: float, a: float, b: int) -> float:
     """rate·a^⌊n/b⌋ after n pictures (the PaddlePaddle book's ``discexp``)."""
-    return rate * a ** (pictures // b)
+    return rate * a ** (images // b)
 
 
 def one_cycle(
@@ -164,5 +164,5 @@ def one_cycle(
     return cosine(step - top, total - top, rate, last)
 
 
-def _in_steps(count: int, unit: str, span: Span) -> int:
+def _in_steps(count: int, unit: str, span: RunLength) -> int:
     return count * span.steps_per_epoch if unit == "epochs" else count

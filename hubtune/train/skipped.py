@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hubtune.data.images.decode import PictureError, check_ends
+from hubtune.data.images.decode import ImageError, check_ends
 from hubtune.data.list_files import Example
 from hubtune.data.loader import load_batches
 from hubtune.data.splits.files import read_unreadable
@@ -28,7 +28,7 @@ _IN_A_ROW = 128
 T = TypeVar("T")
 
 
-class Skipped:
+class BadImages:
     """The pictures that could not be read: named, counted, and held against the limit."""
 
     def __init__(self, run: RunFolder, examples: dict[str, list[Example]], config: RunConfig) -> None:
@@ -44,7 +44,7 @@ class Skipped:
         self._config = config
         # Where the run has made its own lists, what it has left out of them is skipped as well.
         self._unlisted = [
-            (UNLISTED, PictureError(entry.path, entry.reason)) for entry in read_unreadable(run.path / LISTS)
+            (UNLISTED, ImageError(entry.path, entry.reason)) for entry in read_unreadable(run.path / LISTS)
         ]
         self._total = sum(map(len, examples.values())) + len(self._unlisted)
         # A resumed run goes on with what it has found before, but for one that is to stop at each of them.
@@ -80,7 +80,7 @@ class Skipped:
             )
         self._check_limit()
 
-    def add(self, name: str, error: PictureError) -> None:
+    def add(self, name: str, error: ImageError) -> None:
         """Note a picture that could not be read.
 
         Raises:
@@ -159,17 +159,17 @@ def in_rows(paths: Sequence[Path], look: Callable[[Path], T], threads: int) -> I
             yield from found
 
 
-def _error_of(path: Path) -> PictureError | None:
+def _error_of(path: Path) -> ImageError | None:
     try:
         check_ends(path)
-    except PictureError as error:
+    except ImageError as error:
         return error
     return None
 
 
-def _tell(bad: Sequence[tuple[str, PictureError]]) -> None:
+def _tell(bad: Sequence[tuple[str, ImageError]]) -> None:
     """Log what is wrong, the commonest reason first."""
-    by_reason: dict[str, list[tuple[str, PictureError]]] = defaultdict(list)
+    by_reason: dict[str, list[tuple[str, ImageError]]] = defaultdict(list)
     for name, error in bad:
         by_reason[error.reason].append((name, error))
     reasons = sorted(by_reason, key=lambda reason: -len(by_reason[reason]))

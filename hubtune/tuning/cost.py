@@ -9,7 +9,7 @@ import paddle
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.throughput import estimate_seconds, from_last_stage, rough_pace
-from hubtune.hub.entry import entered
+from hubtune.hub.entry import preprocessing_for
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card
@@ -29,7 +29,7 @@ _TRYING, _LONG_ENOUGH = 0.05, 20.0
 
 
 @dataclass(frozen=True)
-class Offer:
+class CostEstimate:
     """A strategy that could follow.
 
     Attributes:
@@ -42,7 +42,7 @@ class Offer:
     seconds: float | None
 
 
-def offers(task: ImageClassifierTask, run: Run, seconds: float) -> list[Offer]:
+def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[CostEstimate]:
     """What could follow a run of strategy ``frozen``.
 
     ``last_stage`` is only offered where it can be used: there is a validation list, the network has stages,
@@ -55,7 +55,7 @@ def offers(task: ImageClassifierTask, run: Run, seconds: float) -> list[Offer]:
     """
     config, module = task.config, task.module
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate", "test")}
-    own = entered(module.name, module.preprocessing, module.backbone, config)
+    own = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(own.channels, own.grey_in_colours)
     views = read_card(run.best_model).views
@@ -70,13 +70,13 @@ def offers(task: ImageClassifierTask, run: Run, seconds: float) -> list[Offer]:
             return None
         pace = from_last_stage(pace) if last_stage else pace
         training = estimate_seconds(
-            pace, pictures=counts["train"], epochs=config.epochs, evaluated=evaluated * config.epochs
+            pace, images=counts["train"], epochs=config.epochs, evaluated=evaluated * config.epochs
         )
         trying = _TRYING * training if training > _LONG_ENOUGH else 0.0
         return training + trying + _START_SECONDS
 
     everything = cost(own, evaluated=counts["validate"], last_stage=False)
-    found = [Offer("default_finetune", everything)]
+    found = [CostEstimate("default_finetune", everything)]
     if run.validate is None or len(module.stages) < 3:
         return found
     for stage, _, tensor in [*classifier.trained_parameters()]:
@@ -89,7 +89,7 @@ def offers(task: ImageClassifierTask, run: Run, seconds: float) -> list[Offer]:
     last = cost(views[0], evaluated=counts["validate"] * len(views), last_stage=True)
     if last is not None and look is not None:
         last += look.seconds_for(len(views)) * (kept + counts["test"])
-    return [Offer("last_stage", last), *found]
+    return [CostEstimate("last_stage", last), *found]
 
 
 def _look(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Pace | None:

@@ -14,10 +14,10 @@ from hubtune.errors import DataError, MachineError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics, wilson_interval
 from hubtune.log import logger
 from hubtune.recipe.schema import Recipe
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder, is_run
 from hubtune.storage.atomic import write_atomically
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 from hubtune.task import ImageClassifierTask, Run, dataset_of
 
 RECORD = "folds.json"
@@ -83,7 +83,7 @@ def cross_validate(
     folder: Path,
     *,
     resume: bool = False,
-    observer: Observer | None = None,
+    observer: Callback | None = None,
 ) -> CrossValidation:
     """Train on each fold as a recipe says, and test on what it holds out.
 
@@ -103,9 +103,9 @@ def cross_validate(
             recipe.
         HubtuneError: as :meth:`~hubtune.task.ImageClassifierTask.finetune_and_eval`.
     """
-    observer = observer or Observer()
-    pictures = [picture.path for name in ("train", "validate") for picture, _ in folds[0].lists[name]]
-    check_place(folder, Path(recipe.data.base), pictures, home())
+    observer = observer or Callback()
+    images = [image.path for name in ("train", "validate") for image, _ in folds[0].lists[name]]
+    check_place(folder, Path(recipe.data.base), images, cache_root())
     _begin(folder, recipe, folds, resume=resume)
     runs: list[Run] = []
     task: ImageClassifierTask | None = None
@@ -182,7 +182,7 @@ def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
     }
     for key in ("device", "engine"):
         del said["train"][key]
-    parted = [[(picture.name, label) for picture, label in fold.lists["validate"]] for fold in folds]
+    parted = [[(image.name, label) for image, label in fold.lists["validate"]] for fold in folds]
     return {**said, "pictures": hashlib.sha256(json.dumps(parted).encode()).hexdigest()}
 
 
@@ -207,10 +207,10 @@ def _pooled(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValid
     if len(tests) < len(runs):
         raise DataError("None of the pictures that a fold holds out can be read: see skipped.csv in its run")
     count = sum(test.count for test in tests)
-    group_of = {picture.path: n for n, group in enumerate(folds[0].groups) for picture in group}
+    group_of = {image.path: n for n, group in enumerate(folds[0].groups) for image in group}
     sizes: Counter[object] = Counter()
     for fold in folds:
-        sizes.update(group_of.get(picture.path, picture.path) for picture, _ in fold.lists["validate"])
+        sizes.update(group_of.get(image.path, image.path) for image, _ in fold.lists["validate"])
     share = sizes.total() / sum(size**2 for size in sizes.values())  # independent pictures a picture
     return CrossValidation(
         folder,

@@ -14,7 +14,7 @@ import numpy as np
 import paddle
 
 from hubtune.data.dataset import BaseCVDataset
-from hubtune.data.images.decode import PictureError, read_content
+from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.list_files import TRAIN_LIST, Example
 from hubtune.data.splits.files import read_groups
 from hubtune.data.splits.kfold import make_folds
@@ -22,19 +22,20 @@ from hubtune.errors import DataError, NumericError, StoppedError, UsageError
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import threads
 from hubtune.inference.engine import check_engine
-from hubtune.log import duration, logger
+from hubtune.log import logger
 from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder, check_place, describe_machine, free_folder, open_run
 from hubtune.runs.signals import Stop, StopRequested, stop_on_signals
 from hubtune.storage.atomic import sha256_of, write_atomically
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 from hubtune.task import ImageClassifierTask, dataset_of
+from hubtune.text import format_duration
 from hubtune.train.run import Session
-from hubtune.train.skipped import Skipped
-from hubtune.tuning.search_space import WITHOUT_AUGMENT, Choice, Space, recipe_of, space_of
+from hubtune.train.skipped import BadImages
+from hubtune.tuning.search_space import WITHOUT_AUGMENT, Choice, SearchSpace, recipe_of, space_of
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 STUDY = "study.json"
@@ -49,7 +50,7 @@ Lists = dict[str, list[Example]]
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """What a search has found.
 
     Attributes:
@@ -100,8 +101,8 @@ def tune(
     folds: int = 3,
     strategies: Sequence[str] | None = None,
     resume: bool = False,
-    observer: Observer | None = None,
-) -> Found:
+    observer: Callback | None = None,
+) -> SearchResult:
     """Search for the strategy, learning rate and augmentation that suit the data best.
 
     A trial's score is its accuracy by cross-validation on the training list. The folds are stratified;
@@ -142,10 +143,10 @@ def tune(
     device = select_device(recipe.train.device)
     check_engine(recipe.train.engine)
     examples = task.dataset.examples("train")
-    check_place(folder, task.dataset.base_path, [example.path for example in examples], home())
+    check_place(folder, task.dataset.base_path, [example.path for example in examples], cache_root())
     if not (folder / STUDY).is_file() and free_folder(folder) != folder:
         raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
-    observer = observer or Observer()
+    observer = observer or Callback()
     paddle.disable_signal_handler()  # it would print a C++ traceback at SIGTERM
     with open_run(folder) as run, stop_on_signals(observer.notice) as signals:
         facts = _facts(recipe, task, space, folds)
@@ -158,20 +159,20 @@ def tune(
                 search.go(trials)
         except (StopRequested, StoppedError):
             if signals.signal is None:
-                logger.info("the time (%s) is over; --resume goes on", duration(seconds))
+                logger.info("the time (%s) is over; --resume goes on", format_duration(seconds))
         _write_best(study, recipe, task, folder / BEST)
         stopped = None if signals.signal is None else signals.exit_code
         return _found(folder, study, space.first[0], stopped)
 
 
-def _announce(search: "_Search", trials: int, folds: int, seconds: float, space: Space) -> None:
+def _announce(search: "_Search", trials: int, folds: int, seconds: float, space: SearchSpace) -> None:
     """Say what is ahead, and how long it takes as far as that is quick to know."""
     logger.info(
         "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume goes on",
-        *(trials, duration(seconds), folds),
+        *(trials, format_duration(seconds), folds),
     )
     if {choice.strategy for choice in space.first}.union(space.strategies) - {*WITHOUT_AUGMENT}:
-        logger.info("a trial that trains all parameters takes about %s", duration(search.estimate()))
+        logger.info("a trial that trains all parameters takes about %s", format_duration(search.estimate()))
 
 
 def _task(recipe: Recipe, listed: BaseCVDataset) -> ImageClassifierTask:
@@ -189,7 +190,7 @@ def _task(recipe: Recipe, listed: BaseCVDataset) -> ImageClassifierTask:
     return ImageClassifierTask.from_recipe(plain, complete=True)
 
 
-def _facts(recipe: Recipe, task: ImageClassifierTask, space: Space, folds: int) -> dict[str, Any]:
+def _facts(recipe: Recipe, task: ImageClassifierTask, space: SearchSpace, folds: int) -> dict[str, Any]:
     """What a study that is resumed must share with the one that was begun."""
     said = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
     for section, key in (("train", "device"), ("train", "engine"), ("data", "workers")):
@@ -219,17 +220,17 @@ class _TimeLimit(Stop):
             raise StopRequested
 
 
-class _Inside(Observer):
+class _Inside(Callback):
     """Passes on how far a fold is, under its trial's name, and nothing else."""
 
-    def __init__(self, observer: Observer, name: str) -> None:
+    def __init__(self, observer: Callback, name: str) -> None:
         self._observer, self._name = observer, name
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         self._observer.start(f"{self._name} {what}", total, done)
 
-    def advance(self, pictures: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
-        self._observer.advance(pictures, loss=loss, accuracy=accuracy)
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+        self._observer.advance(images, loss=loss, accuracy=accuracy)
 
 
 class _Search:
@@ -242,7 +243,7 @@ class _Search:
         study: Study,
         run: RunFolder,
         stop: Stop,
-        observer: Observer,
+        observer: Callback,
         device: str,
         *,
         folds: int,
@@ -304,10 +305,10 @@ class _Search:
         self._study.save()
         logger.info(
             "trial %d of %d: %s: %s",
-            *(trial.number, trials, trial.choice.in_words, self._outcome(trial)),
+            *(trial.number, trials, trial.choice.description, self._outcome(trial)),
         )
 
-    def _run_fold(self, recipe: Recipe, lists: Lists, observer: Observer) -> tuple[int, int]:
+    def _run_fold(self, recipe: Recipe, lists: Lists, observer: Callback) -> tuple[int, int]:
         """Train on a fold; returns how many held-out pictures are right, and of how many."""
         folder = self._run.path / _FOLD
         if folder.exists():  # of a process that was killed
@@ -338,7 +339,7 @@ class _Search:
 
     def _outcome(self, trial: Trial) -> str:
         """What a trial has come to, in words."""
-        took = duration(trial.seconds)
+        took = format_duration(trial.seconds)
         if trial.state == "failed":
             return "failed, training diverged"
         if trial.state == "pruned":
@@ -370,7 +371,7 @@ def _write_best(study: Study, recipe: Recipe, task: ImageClassifierTask, file: P
 def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Example]:
     """The training pictures, without those that are known to be bad, which are named in ``skipped.csv``."""
     examples = task.dataset.examples("train")
-    Skipped(run, {"train": examples}, task.config).check_headers(stop.check)
+    BadImages(run, {"train": examples}, task.config).check_headers(stop.check)
     bad = {path for _, path, _ in run.read_skipped()}
     return [example for example in examples if str(example.path) not in bad]
 
@@ -382,7 +383,7 @@ def _group_of(examples: Sequence[Example], groups: Mapping[Path, int], stop: Sto
         stop.check()
         try:
             own = hashlib.sha256(read_content(example.path)).hexdigest()
-        except PictureError:
+        except ImageError:
             own = str(example.path)  # it is named where it is looked at
         found.append(groups.get(example.path, own))
     return found
@@ -430,10 +431,10 @@ def _quiet() -> Iterator[None]:
         logger.removeFilter(demote)
 
 
-def _found(folder: Path, study: Study, own: Choice, stopped: int | None) -> Found:
+def _found(folder: Path, study: Study, own: Choice, stopped: int | None) -> SearchResult:
     ranked = study.ranked()
     if ranked and ranked[0].state == "done":
-        return Found(folder, own, ranked, folder / BEST, stopped)
+        return SearchResult(folder, own, ranked, folder / BEST, stopped)
     if stopped is None and (study.is_interrupted or not study.trials):
         raise UsageError(
             "The time was over before a trial was done: go on by --resume with a longer --timeout, or take "
@@ -441,4 +442,4 @@ def _found(folder: Path, study: Study, own: Choice, stopped: int | None) -> Foun
         )
     if stopped is None and ranked:
         raise NumericError(f"All {len(ranked)} trials have diverged: look at the pictures and the recipe")
-    return Found(folder, own, ranked, None, stopped)
+    return SearchResult(folder, own, ranked, None, stopped)

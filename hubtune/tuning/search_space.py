@@ -60,14 +60,14 @@ class Choice:
     augment: str | None = None
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """The choice for people, on one line."""
         rate = [] if self.learning_rate is None else [f"rate {rate_in_words(self.learning_rate)}"]
         return ", ".join([self.strategy, *rate, *([] if self.augment is None else [self.augment])])
 
 
 @dataclass(frozen=True)
-class Space:
+class SearchSpace:
     """What may be tried.
 
     Attributes:
@@ -91,7 +91,7 @@ def space_of(
     pretrained: bool,
     stages: int,
     has_validation: bool,
-) -> Space:
+) -> SearchSpace:
     """What may be tried for a recipe.
 
     Args:
@@ -140,7 +140,7 @@ def space_of(
         given = [choice.learning_rate for choice in first if isinstance(choice.learning_rate, float)]
         rates = min([least, *given]), max([largest, *given])
     augments = [choice.augment for choice in first if choice.augment is not None]
-    return Space(
+    return SearchSpace(
         first=list(dict.fromkeys(first)),
         strategies=strategies,
         rates=rates,

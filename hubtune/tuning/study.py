@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any, Literal
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.rng import seed_of
+from hubtune.rng import seed_for
 from hubtune.storage.atomic import write_atomically
-from hubtune.tuning.search_space import WITHOUT_AUGMENT, Choice, Space
+from hubtune.tuning.search_space import WITHOUT_AUGMENT, Choice, SearchSpace
 
 _ATTEMPTS = 100  # at a choice that has not been tried; after so many in vain, there is none
 
@@ -66,7 +66,7 @@ class Study:
     """The trials of a search, in a file."""
 
     def __init__(
-        self, file: Path, space: Space, facts: Mapping[str, Any], seed: int, *, resume: bool
+        self, file: Path, space: SearchSpace, facts: Mapping[str, Any], seed: int, *, resume: bool
     ) -> None:
         """Read the study, or begin it.
 
@@ -137,7 +137,7 @@ class Study:
         for attempt in range(_ATTEMPTS):
             # The same choice would give the same score, and where there are few, optuna repeats the best.
             kind = samplers.RandomSampler if attempt else samplers.TPESampler
-            sampler = kind(seed=seed_of(self._seed, "tune", number, attempt))
+            sampler = kind(seed=seed_for(self._seed, "tune", number, attempt))
             choice = self._draw(self._told(sampler).ask())
             if choice not in tried:
                 return choice

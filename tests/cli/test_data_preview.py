@@ -16,17 +16,17 @@ from PIL import Image
 from hubtune.cli.data import command
 from hubtune.cli.data_preview import AUGMENT_PRESETS
 from hubtune.data.dataset import ListDataset
-from hubtune.data.images.augment import augmented, read_picture
+from hubtune.data.images.augment import augmented, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import labels_text, list_text
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import HubtuneError
 from hubtune.recipe.augment import PRESETS, AugmentSettings
-from hubtune.report import pictures
-from hubtune.rng import generator
+from hubtune.report import contact_sheet
+from hubtune.rng import rng_for
 
 
 @pytest.fixture
@@ -39,13 +39,13 @@ def pics(tmp_path, draw_photos, monkeypatch):
 def drawn(monkeypatch):
     """What is put on the sheet."""
     seen = SimpleNamespace(cells=[], columns=0, title="")
-    real = pictures.contact_sheet
+    real = contact_sheet.contact_sheet
 
-    def contact_sheet(cells, *, columns, side, title):
+    def draw(cells, *, columns, side, title):
         seen.cells, seen.columns, seen.title = list(cells), columns, title
         return real(cells[:1], side=16)
 
-    monkeypatch.setattr(pictures, "contact_sheet", contact_sheet)
+    monkeypatch.setattr(contact_sheet, "contact_sheet", draw)
     return seen
 
 
@@ -67,7 +67,7 @@ def rows_of(drawn):
 
 
 def lists_of(pics, base):
-    write_split(make_split(scan_classes(pics), validate=Amount(2)), base, {"seed": 0})
+    write_split(make_split(scan_classes(pics), validate=SplitSize(2)), base, {"seed": 0})
     return ListDataset(".").examples("train")
 
 
@@ -88,7 +88,7 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
     if with_lists:
         paths = [example.path for example in lists_of(pics, tmp_path)]
     else:  # as `hubtune finetune` would divide them
-        split = make_split(scan_classes(pics), validate=Amount.parse("10%"), test=Amount.parse("20%"))
+        split = make_split(scan_classes(pics), validate=SplitSize.parse("10%"), test=SplitSize.parse("20%"))
         paths = [picture.path.relative_to(tmp_path) for picture, _ in split.lists["train"]]
     shown = json.loads(preview("pics", "--augment", "crop", "--epochs", "3", "--seed", "7", "--json").stdout)
     view, settings = Preprocessing(), AugmentSettings(**PRESETS["crop"])
@@ -99,9 +99,9 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
         assert [cell.caption for cell in row] == [picture["label"], "epoch 1", "epoch 2", "epoch 3"]
         plain, *changed = (np.asarray(cell.picture) for cell in row)
         assert (plain == np.asarray(view.read(paths[index]))).all()
-        image = read_picture(paths[index], view, settings)
+        image = read_image(paths[index], view, settings)
         for epoch, pixels in enumerate(changed):
-            assert (pixels == augmented(image, view, settings, generator(7, "augment", epoch, index))).all()
+            assert (pixels == augmented(image, view, settings, rng_for(7, "augment", epoch, index))).all()
 
 
 @pytest.mark.parametrize("form", ["zip", "csv", "parts"])

@@ -48,8 +48,8 @@ def test_the_table_names_stages_rules_and_what_is_frozen(recipe, run_here):
 def test_the_rates_are_drawn(recipe, run_here, tmp_path):
     done = run_here("recipe", "explain", recipe, "--pictures", "100", "--plot", tmp_path / "rates.png")
     assert done.returncode == 0
-    with Image.open(tmp_path / "rates.png") as picture:
-        assert picture.format == "PNG" and picture.width > 600
+    with Image.open(tmp_path / "rates.png") as image:
+        assert image.format == "PNG" and image.width > 600
 
 
 def test_a_short_form_keeps_its_meaning_beside_an_override(recipe, run_here):

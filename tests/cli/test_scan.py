@@ -22,8 +22,8 @@ def pics(tmp_path):
             for _ in range(12):
                 top, left = random.integers(0, 50), random.integers(0, 70)
                 pixels[top : top + 15, left : left + 15] = random.integers(0, 256, 3)
-            picture = Image.fromarray(pixels.astype(np.uint8))
-            picture.save(tmp_path / "pics" / name / f"{number}.png")
+            image = Image.fromarray(pixels.astype(np.uint8))
+            image.save(tmp_path / "pics" / name / f"{number}.png")
     return tmp_path / "pics"
 
 

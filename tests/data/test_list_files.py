@@ -171,13 +171,13 @@ def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
 def test_relative_paths_lead_to_the_same_file_through_links(tmp_path):
-    picture = tmp_path / "pics" / "1.jpg"
-    picture.parent.mkdir()
-    picture.touch()
+    image = tmp_path / "pics" / "1.jpg"
+    image.parent.mkdir()
+    image.touch()
     (tmp_path / "far" / "away").mkdir(parents=True)
     (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
     for folder in (tmp_path / "link", tmp_path / "link" / "..", tmp_path / "far" / ".." / "link"):
-        assert (folder / relative_to(picture, folder)).samefile(picture)
+        assert (folder / relative_to(image, folder)).samefile(image)
     (tmp_path / "shown").symlink_to(tmp_path / "pics")
     assert relative_to(tmp_path / "shown" / "1.jpg", tmp_path) == "shown/1.jpg"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hubtune.data import loader
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.decode import ImageError
 from hubtune.data.loader import load_batches
 from hubtune.errors import MachineError
 
@@ -55,7 +55,7 @@ def test_batches_come_in_order_whatever_the_workers(workers):
 def test_a_bad_picture_is_named_and_never_replaced():
     def prepare(index):
         if index in (1, 0):
-            raise PictureError(PATHS[index], "empty file (0 bytes)")
+            raise ImageError(PATHS[index], "empty file (0 bytes)")
         return numbered(index)
 
     got = list(load_batches(PATHS, BATCHES, prepare, workers=2))

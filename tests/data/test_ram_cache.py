@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtune.data.images.decode import PictureError
-from hubtune.data.ram_cache import DecodedPictures, spare_memory
+from hubtune.data.images.decode import ImageError
+from hubtune.data.ram_cache import DecodedImages, spare_memory
 
 
 class Decoder:
@@ -21,22 +21,22 @@ class Decoder:
         return Image.new("RGB", (10, 10), (number % 256, 2, 3))
 
 
-def ask(pictures, decoder, numbers):
-    return [np.asarray(pictures.get(n, lambda n=n: decoder(n)))[0, 0, 0] for n in numbers]
+def ask(images, decoder, numbers):
+    return [np.asarray(images.get(n, lambda n=n: decoder(n)))[0, 0, 0] for n in numbers]
 
 
 def test_pictures_that_fit_are_decoded_once():
     decoder = Decoder()
-    pictures = DecodedPictures(5, limit=5 * 300)
+    images = DecodedImages(5, limit=5 * 300)
     for _ in range(3):
-        assert ask(pictures, decoder, [3, 1, 4, 0, 2]) == [3, 1, 4, 0, 2]
+        assert ask(images, decoder, [3, 1, 4, 0, 2]) == [3, 1, 4, 0, 2]
     assert decoder.asked == [3, 1, 4, 0, 2]
 
 
 def test_what_is_done_to_a_picture_does_not_change_the_kept_one():
-    pictures = DecodedPictures(1, limit=300)
+    images = DecodedImages(1, limit=300)
     for _ in range(3):
-        image = pictures.get("a", lambda: Image.new("RGB", (10, 10), "white"))
+        image = images.get("a", lambda: Image.new("RGB", (10, 10), "white"))
         assert image.getpixel((0, 0)) == (255, 255, 255)
         image.paste((0, 0, 0), (0, 0, 10, 10))
 
@@ -44,43 +44,43 @@ def test_what_is_done_to_a_picture_does_not_change_the_kept_one():
 @pytest.mark.parametrize("limit", [0, 5 * 300 - 1])
 def test_pictures_that_do_not_fit_are_decoded_each_time(limit):
     decoder = Decoder()
-    pictures = DecodedPictures(5, limit=limit)
+    images = DecodedImages(5, limit=limit)
     for _ in range(2):
-        assert ask(pictures, decoder, range(5)) == [0, 1, 2, 3, 4]
-    assert ask(pictures, decoder, range(5)) == [0, 1, 2, 3, 4]
+        assert ask(images, decoder, range(5)) == [0, 1, 2, 3, 4]
+    assert ask(images, decoder, range(5)) == [0, 1, 2, 3, 4]
     assert decoder.asked[5:] == [0, 1, 2, 3, 4] * 2
 
 
 def test_what_will_not_fit_is_seen_before_the_memory_is_full():
     decoder = Decoder()
-    pictures = DecodedPictures(1000, limit=999 * 300)
-    ask(pictures, decoder, range(99))
-    ask(pictures, decoder, range(99))
+    images = DecodedImages(1000, limit=999 * 300)
+    ask(images, decoder, range(99))
+    ask(images, decoder, range(99))
     assert len(decoder.asked) == 99
-    ask(pictures, decoder, range(100))
-    ask(pictures, decoder, range(100))
+    ask(images, decoder, range(100))
+    ask(images, decoder, range(100))
     assert len(decoder.asked) == 200
 
 
 def test_an_error_is_passed_on_each_time():
     def fail():
-        raise PictureError("a.jpg", "empty file (0 bytes)")
+        raise ImageError("a.jpg", "empty file (0 bytes)")
 
-    pictures = DecodedPictures(2, limit=600)
+    images = DecodedImages(2, limit=600)
     for _ in range(2):
-        with pytest.raises(PictureError):
-            pictures.get(0, fail)
-    assert ask(pictures, Decoder(), [0]) == [0]
+        with pytest.raises(ImageError):
+            images.get(0, fail)
+    assert ask(images, Decoder(), [0]) == [0]
 
 
 def test_threads_get_the_right_pictures():
     decoder = Decoder()
-    pictures = DecodedPictures(50, limit=50 * 300)
+    images = DecodedImages(50, limit=50 * 300)
     with ThreadPoolExecutor(8) as pool:
-        rounds = [pool.submit(ask, pictures, decoder, range(50)) for _ in range(8)]
+        rounds = [pool.submit(ask, images, decoder, range(50)) for _ in range(8)]
     assert [each.result() for each in rounds] == [list(range(50))] * 8
     count = len(decoder.asked)
-    ask(pictures, decoder, range(50))
+    ask(images, decoder, range(50))
     assert len(decoder.asked) == count
 
 

@@ -51,8 +51,8 @@ def _classifier():
     return Classifier(find("smallnet").backbone, 3)
 
 
-def _measure(classifier=None, pictures=10_000, **options):
-    return measure_step(classifier or _classifier(), "smallnet", (32, 32), 8, pictures=pictures, **options)
+def _measure(classifier=None, images=10_000, **options):
+    return measure_step(classifier or _classifier(), "smallnet", (32, 32), 8, images=images, **options)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_was_measured_holds_for_the_same_only(timed, monkeypatch, change):
     if change == "mkl":
         monkeypatch.setenv(cpu.MKL_TYPE, "4")
     name, shape = ("other" if change == "name" else "smallnet"), ((40, 32) if change == "shape" else (32, 32))
-    measure_step(classifier, name, shape, 8, pictures=10_000, keep_statistics=change == "statistics")
+    measure_step(classifier, name, shape, 8, images=10_000, keep_statistics=change == "statistics")
     assert len(timed.threads) > count
 
 
@@ -110,8 +110,8 @@ def test_a_damaged_entry_is_measured_anew(timed, kept):
 def test_a_short_run_is_not_held_up(timed):
     use_threads(2)
     timed.seconds = {2: 1.0}
-    assert _measure(pictures=19).threads == 2  # shorter than 20 s
-    assert _measure(pictures=159).threads == 2  # measuring eight steps would take more than a twentieth
+    assert _measure(images=19).threads == 2  # shorter than 20 s
+    assert _measure(images=159).threads == 2  # measuring eight steps would take more than a twentieth
     assert not cpu._file().exists()
 
 
@@ -156,8 +156,8 @@ def test_measuring_leaves_no_trace(monkeypatch):
     paddle.seed(7)
     expected = paddle.rand([3]).numpy()
     paddle.seed(7)
-    measured = _measure(classifier, pictures=10**9)
-    assert measured.seconds_per_picture > measured.forward_seconds_per_picture > 0
+    measured = _measure(classifier, images=10**9)
+    assert measured.seconds_per_image > measured.forward_seconds_per_image > 0
     assert (paddle.rand([3]).numpy() == expected).all()
     for name, tensor in classifier.state_dict().items():
         assert np.array_equal(tensor.numpy(), state[name]), name
@@ -172,7 +172,7 @@ def _trained(measure):
     classifier = _classifier()
     classifier.load_trunk(_constant(find("smallnet").backbone.build(num_classes=1)))
     if measure:
-        _measure(classifier, pictures=10**9)
+        _measure(classifier, images=10**9)
     optimizer = paddle.optimizer.Adam(1e-2, parameters=classifier.parameters())
     classifier.start_training(keep_statistics=False)
     random = np.random.default_rng(0)
@@ -213,7 +213,7 @@ def test_an_error_in_the_network_leaves_no_trace_either(monkeypatch):
 
 
 def test_an_estimate_counts_training_and_evaluation():
-    assert estimate_seconds(StepPace(0.5, 0.1, 1), pictures=100, epochs=3, evaluated=50) == pytest.approx(155)
+    assert estimate_seconds(StepPace(0.5, 0.1, 1), images=100, epochs=3, evaluated=50) == pytest.approx(155)
 
 
 def _roughly(classifier=None, *, affordable=True):

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
-from hubtune.hub.registry import resolve
+from hubtune.hub.registry import resolve_module
 from hubtune.models.catalog import BACKBONES
 
 
@@ -23,7 +23,7 @@ def write(file: Path, name: str, num_classes: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("name", ["alexnet_imagenet", "googlenet_imagenet"])
 def test_networks_of_paddle_vision_under_two_names_are_recognised(tmp_path: Path, name: str) -> None:
     write(tmp_path / "w.safetensors", name, 7)
-    assert resolve(str(tmp_path / "w.safetensors")).pretrained.name == name
+    assert resolve_module(str(tmp_path / "w.safetensors")).pretrained.name == name
 
 
 @pytest.mark.parametrize("num_classes", [1000, 7])
@@ -63,7 +63,7 @@ def test_swin_is_recognised_though_its_file_holds_indices_and_other_indices_are_
 ) -> None:
     file = tmp_path / "w.safetensors"
     tensors = write(file, "swin_tiny_patch4_window7_224_imagenet", 5)
-    assert resolve(str(file)).pretrained.name == "swin_tiny_patch4_window7_224_imagenet"
+    assert resolve_module(str(file)).pretrained.name == "swin_tiny_patch4_window7_224_imagenet"
     key = next(key for key in tensors if key.endswith("relative_position_index"))
     save_file({**tensors, key: tensors[key] + 1000}, file)
     with pytest.raises(ModelError, match=f"values: '{key}' holds other whole numbers"):

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from hubtune.errors import MachineError
 from hubtune.hub import weights_cache
 from hubtune.hub.module import Module
-from hubtune.hub.weights import kept, pull, resolve
+from hubtune.hub.weights import kept, pull_weights, resolve_weights
 from hubtune.models.backbone import PublishedWeights
 from hubtune.models.catalog import BY_NAME, Pretrained, find
 
@@ -48,29 +48,29 @@ def test_a_file_in_another_programs_cache_is_used_and_its_sum_recorded(folder: s
     file = put(Path.home() / folder / "Net_pretrained.pdparams", weights())
     before = sorted(file.parent.iterdir())
     assert kept(SHUFFLENET) == file
-    assert resolve("official", SHUFFLENET) == file
+    assert resolve_weights("official", SHUFFLENET) == file
     assert sorted(file.parent.iterdir()) == before
 
     file.write_bytes(weights(seed=1))  # no longer what was first used
     with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
-        resolve("official", SHUFFLENET)
+        resolve_weights("official", SHUFFLENET)
 
 
 @pytest.mark.parametrize("content", [weights()[:-10], weights(num_classes=7), b"{}", save({"x": np.ones(3)})])
 def test_what_is_not_these_weights_is_passed_over_and_never_recorded(content: bytes) -> None:
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", content)
     with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
-        resolve("official", SHUFFLENET)
+        resolve_weights("official", SHUFFLENET)
     file.write_bytes(weights())
-    assert resolve("official", SHUFFLENET) == file
+    assert resolve_weights("official", SHUFFLENET) == file
 
 
 def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixture) -> None:
     content = weights()
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", content)
-    assert resolve("official", with_sums(md5=hashlib.md5(content).hexdigest())) == file
+    assert resolve_weights("official", with_sums(md5=hashlib.md5(content).hexdigest())) == file
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
-        resolve("official", with_sums(sha256="0" * 64))
+        resolve_weights("official", with_sums(sha256="0" * 64))
     assert "left alone" in caplog.text
     assert file.read_bytes() == content
 
@@ -78,25 +78,25 @@ def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixt
 def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
     other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
     own = put(weights_cache.cached(URL), weights())
-    assert resolve("official", SHUFFLENET) == own
+    assert resolve_weights("official", SHUFFLENET) == own
     own.write_bytes(b"damaged")
-    assert resolve("official", SHUFFLENET) == other
+    assert resolve_weights("official", SHUFFLENET) == other
 
 
 def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
     own = put(weights_cache.cached(URL), weights())
-    assert resolve("official", SHUFFLENET) == own
+    assert resolve_weights("official", SHUFFLENET) == own
     own.unlink()
     put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
     with pytest.raises(MachineError, match="HUBTUNE_OFFLINE"):
-        resolve("official", SHUFFLENET)
+        resolve_weights("official", SHUFFLENET)
 
 
 def test_pull_brings_a_copy_into_hubtunes_own_cache() -> None:
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
-    assert pull(SHUFFLENET) == weights_cache.cached(URL)
+    assert pull_weights(SHUFFLENET) == weights_cache.cached(URL)
     file.unlink()
-    assert resolve("official", SHUFFLENET) == weights_cache.cached(URL)
+    assert resolve_weights("official", SHUFFLENET) == weights_cache.cached(URL)
 
 
 def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
@@ -104,11 +104,13 @@ def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
 ) -> None:
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
     file = put(tmp_path / "modules" / SHUFFLENET.name / "model.pdparams", weights())
-    assert resolve("official", with_sums(sha256="0" * 64)) == file  # the sum is of another form of the file
+    assert (
+        resolve_weights("official", with_sums(sha256="0" * 64)) == file
+    )  # the sum is of another form of the file
     other = replace(SHUFFLENET, backbone=find("smallnet").backbone)
     weights_cache.record_of(weights_cache.cached(file.as_uri())).unlink()
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
-        resolve("official", other)
+        resolve_weights("official", other)
     assert "does not hold the tensors of smallnet: left alone" in caplog.text
 
 

@@ -12,7 +12,7 @@ from hubtune.hub import weights_cache
 
 paddle = pytest.importorskip("paddle")
 
-from hubtune.hub.weights import load_into, resolve  # noqa: E402 (needs Paddle)
+from hubtune.hub.weights import load_into, resolve_weights  # noqa: E402 (needs Paddle)
 from hubtune.models.backbone import PublishedWeights  # noqa: E402
 from hubtune.models.catalog import find  # noqa: E402
 
@@ -117,31 +117,31 @@ def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.Monkey
         calls.append((url, known.sha256, known.md5))
         return Path("x")
 
-    monkeypatch.setattr(weights_cache, "fetch", fetch)
+    monkeypatch.setattr(weights_cache, "fetch_file", fetch)
     published = PublishedWeights("https://example.com/w.pdparams", sha256="a", md5="b")
-    assert resolve("official", replace(RESNET50, weights=published)) == Path("x")
+    assert resolve_weights("official", replace(RESNET50, weights=published)) == Path("x")
     assert calls == [("https://example.com/w.pdparams", "a", "b")]
 
 
 def test_a_backbone_without_official_weights_says_so() -> None:
     with pytest.raises(ModelError, match="No official weights are published for smallnet"):
-        resolve("official", find("smallnet"))
+        resolve_weights("official", find("smallnet"))
 
 
 def test_a_path_is_taken_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "w.pdparams").write_bytes(b"x")
-    assert resolve(tmp_path / "w.pdparams", RESNET50) == tmp_path / "w.pdparams"
-    assert resolve(str(tmp_path / "w.pdparams"), RESNET50) == tmp_path / "w.pdparams"
+    assert resolve_weights(tmp_path / "w.pdparams", RESNET50) == tmp_path / "w.pdparams"
+    assert resolve_weights(str(tmp_path / "w.pdparams"), RESNET50) == tmp_path / "w.pdparams"
 
 
 def test_a_wrong_path_names_the_nearest_file(tmp_path: Path) -> None:
     (tmp_path / "ResNet50_pretrained.pdparams").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"not there\. Did you mean 'ResNet50_pretrained\.pdparams'"):
-        resolve(tmp_path / "Resnet50_pretrained.pdparam", RESNET50)
+        resolve_weights(tmp_path / "Resnet50_pretrained.pdparam", RESNET50)
     with pytest.raises(ModelError, match="is a folder; name a file"):
-        resolve(tmp_path, RESNET50)
+        resolve_weights(tmp_path, RESNET50)
     with pytest.raises(ModelError, match=r"not there\. Check the path"):
-        resolve(tmp_path / "no" / "w.pdparams", RESNET50)
+        resolve_weights(tmp_path / "no" / "w.pdparams", RESNET50)
 
 
 def test_many_unexpected_names_of_one_array_are_refused_quickly() -> None:

@@ -11,10 +11,10 @@ import pytest
 from paddle import nn
 
 import hubtune
-from hubtune.data.images.preprocessing import Preprocessing, look
+from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError
 from hubtune.inference import engine as engines
@@ -22,7 +22,7 @@ from hubtune.inference.engine import TOLERANCES, LazyEngine, start_engine
 from hubtune.inference.program import Part
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 
 VIEW = Preprocessing()
 """Of which only mean and std matter here."""
@@ -45,7 +45,7 @@ def network():
     return nn.Conv2D(3, 4, 3)
 
 
-def _pictures(*sides):
+def _images(*sides):
     random = np.random.default_rng(0)
     return [random.integers(0, 256, (*side, 3), np.uint8) for side in sides]
 
@@ -77,7 +77,7 @@ def _sides(record, *, quick):
 def _agrees_with_paddle(record, monkeypatch, *, quick):
     paddle.seed(0)
     network = Classifier(record, 2)
-    pictures = _pictures(*_sides(record, quick=quick))
+    pictures = _images(*_sides(record, quick=quick))
     network.eval()
     expected = start_engine(Part(network, network.features, VIEW), [], wanted="paddle").begin(pictures)()
     engine = start_engine(Part(network, network.features, VIEW), pictures[:1], wanted="openvino")
@@ -97,7 +97,7 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
         outputs = network(images).mean([2, 3])
         return outputs if images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
 
-    large, small = _pictures((32, 32), (16, 16))
+    large, small = _images((32, 32), (16, 16))
     engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
     expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin([small, large, small])()
     assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
@@ -106,7 +106,7 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
 
 
 def test_a_shape_that_openvino_cannot_run_is_left_to_paddle(network, told, monkeypatch):
-    large, small = _pictures((32, 32), (16, 16))
+    large, small = _images((32, 32), (16, 16))
     forward = lambda images: network(images).mean([2, 3])  # noqa: E731
     engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
     begin = engines._Ring.begin
@@ -156,7 +156,7 @@ def _bound_to_a_shape(network, images):
 
 
 def _many_shapes():
-    return _pictures((16, 16), (16, 24), (16, 16), (40, 16), (16, 24), (16, 16), (40, 16))
+    return _images((16, 16), (16, 24), (16, 16), (40, 16), (16, 24), (16, 16), (40, 16))
 
 
 def _count_programs(monkeypatch):
@@ -176,19 +176,19 @@ def _run_in_order(network, forward, pictures):
     assert engine.name == "openvino"
     expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin(pictures)()
     assert _distance(engine.begin(pictures)(), expected) < 1e-5
-    for picture, row in zip(pictures, expected, strict=True):
-        assert _distance(engine.begin([picture])(), [row]) < 1e-5
+    for image, row in zip(pictures, expected, strict=True):
+        assert _distance(engine.begin([image])(), [row]) < 1e-5
     assert engine.begin([])() == []
     return engine
 
 
 @pytest.mark.parametrize("wanted", ["openvino", "paddle"])
 def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wanted):
-    first, second, third = _pictures(*[(16, 16), (16, 24)] * 5), _pictures(*[(24, 16)] * 3), []
+    first, second, third = _images(*[(16, 16), (16, 24)] * 5), _images(*[(24, 16)] * 3), []
     engine = start_engine(
-        Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)), wanted=wanted
+        Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted=wanted
     )
-    alone = [[engine.begin([picture])()[0] for picture in some] for some in (first, second)]
+    alone = [[engine.begin([image])()[0] for image in some] for some in (first, second)]
     begun = [engine.begin(some) for some in (first, second, third)]
     for rows, expected in [(begun[1], alone[1]), (begun[2], []), (begun[0], alone[0]), (begun[0], alone[0])]:
         found = rows()
@@ -199,9 +199,9 @@ def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wa
 def test_an_engine_that_is_dropped_with_pictures_begun_does_not_hang(network):
     for _ in range(20):
         engine = start_engine(
-            Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)), wanted="openvino"
+            Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted="openvino"
         )
-        engine.begin(_pictures(*[(160, 160)] * 5))
+        engine.begin(_images(*[(160, 160)] * 5))
         del engine
 
 
@@ -232,7 +232,7 @@ def test_ctrl_c_is_handled_after_engines_have_come_and_gone():
 
 def test_a_part_normalises_pictures_as_the_preprocessing_does_to_the_bit():
     view = Preprocessing(mean=(0.1, 0.45, 0.4), std=(0.3, 0.224, 2.5))
-    pictures = np.stack(_pictures((40, 30), (40, 30)))
+    pictures = np.stack(_images((40, 30), (40, 30)))
     part = Part(nn.Identity(), lambda images: images, view)
     assert np.array_equal(
         part(paddle.to_tensor(pictures)).numpy(), np.stack([*map(view.normalise, pictures)])
@@ -240,7 +240,7 @@ def test_a_part_normalises_pictures_as_the_preprocessing_does_to_the_bit():
 
 
 def test_a_program_can_be_dropped_at_once_and_does_not_hang(network):
-    [*pictures] = _pictures(*[(16, 16)] * 5)
+    [*pictures] = _images(*[(16, 16)] * 5)
     for _ in range(20):
         engine = start_engine(
             Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures[:1], wanted="openvino"
@@ -253,14 +253,14 @@ def test_the_mode_of_the_network_does_not_matter():
     paddle.seed(0)
     network = nn.Sequential(nn.Conv2D(3, 8, 3), nn.Dropout(0.5), nn.AdaptiveAvgPool2D(1), nn.Flatten())
     network.train()
-    pictures = _pictures((16, 16), (16, 16))
+    pictures = _images((16, 16), (16, 16))
     engine = start_engine(Part(network, network, VIEW), pictures, wanted="openvino")
     assert engine.name == "openvino"
     assert np.array_equal(engine.begin(pictures)()[0], engine.begin(pictures)()[0])
 
 
 def test_what_cannot_be_traced_is_run_by_paddle_with_a_word(network, told):
-    pictures = _pictures((16, 16))
+    pictures = _images((16, 16))
     engine = start_engine(Part(network, _untraceable, VIEW), pictures)
     assert engine.name == "paddle"
     assert engine.begin(pictures)()[0].shape == (3,)
@@ -272,7 +272,7 @@ def test_what_cannot_be_traced_is_refused_where_openvino_was_asked_for(network):
         MachineError,
         match=r"(?s)^This network cannot be run by openvino \(.*\): use --engine auto or paddle$",
     ):
-        start_engine(Part(network, _untraceable, VIEW), _pictures((16, 16)), wanted="openvino")
+        start_engine(Part(network, _untraceable, VIEW), _images((16, 16)), wanted="openvino")
     assert MachineError.exit_code == 5
 
 
@@ -282,7 +282,7 @@ def _untraceable(images):
 
 def test_without_openvino_paddle_is_taken_unless_it_was_asked_for(network, monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    pictures = _pictures((16, 16))
+    pictures = _images((16, 16))
     assert start_engine(Part(network, network, VIEW), pictures).name == "paddle"
     for wanted in ("openvino", "openvino-bf16"):
         with pytest.raises(MachineError, match=r"openvino is not installed: pip install .*--engine paddle"):
@@ -301,7 +301,7 @@ def _change_openvino(monkeypatch, change):
 
 def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
     _change_openvino(monkeypatch, lambda row: row * 1.01)
-    pictures = _pictures((16, 16))
+    pictures = _images((16, 16))
     for wanted in ("auto", "openvino"):
         told.clear()
         engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted=wanted)
@@ -316,14 +316,14 @@ def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_engine_whose_values_are_no_numbers_is_not_used(network, monkeypatch, told, value):
     _change_openvino(monkeypatch, lambda row: row + value)
-    engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), _pictures((16, 16)))
+    engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)))
     assert engine.name == "paddle"
     assert "openvino is not used" in told.text
 
 
 def test_mixed_precision_on_a_cpu_is_refused(network):
     with pytest.raises(MachineError, match="Mixed precision needs a GPU"):
-        start_engine(Part(network, network, VIEW), _pictures((16, 16)), wanted="paddle-amp")
+        start_engine(Part(network, network, VIEW), _images((16, 16)), wanted="paddle-amp")
 
 
 def _has_bf16():
@@ -340,13 +340,13 @@ def test_bfloat16_is_refused_where_the_processor_has_none(network, monkeypatch):
     with pytest.raises(
         MachineError, match="This processor has no bfloat16 arithmetic: use --engine openvino"
     ):
-        start_engine(Part(network, network, VIEW), _pictures((16, 16)), wanted="openvino-bf16")
+        start_engine(Part(network, network, VIEW), _images((16, 16)), wanted="openvino-bf16")
 
 
 @pytest.mark.skipif(not _has_bf16(), reason="this processor has no bfloat16 arithmetic")
 def test_bfloat16_beyond_its_tolerance_gives_way_to_float32(network, monkeypatch, told):
     monkeypatch.setitem(TOLERANCES, "openvino-bf16", 1e-6)
-    pictures = _pictures((32, 32), (32, 32))
+    pictures = _images((32, 32), (32, 32))
     engine = start_engine(
         Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted="openvino-bf16"
     )
@@ -360,7 +360,7 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
     weights = material / "weights" / "mobilenetv2_1.0_imagenet.safetensors"
     module = hubtune.Module("paddle.vision:mobilenet_v2", weights=weights)
     photos = sorted((material / "trashnet").glob("*/*.jpg"))[::40][:8]
-    pictures = [array for photo in photos for array in look(photo, [module.preprocessing])]
+    pictures = [array for photo in photos for array in preprocess_views(photo, [module.preprocessing])]
     part = Part(module.network, module.features, module.preprocessing)
     expected = start_engine(part, [], wanted="paddle").begin(pictures)()
 
@@ -381,7 +381,7 @@ def test_a_lazy_engine_starts_with_its_first_pictures(network, told):
     engine = LazyEngine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), "auto")
     assert engine.name == "auto"
     assert not told.records
-    assert len(engine.begin(_pictures((16, 16), (16, 24)))()) == 2
+    assert len(engine.begin(_images((16, 16), (16, 24)))()) == 2
     assert engine.name == "openvino"
     assert "engine: openvino" in told.text
 
@@ -394,7 +394,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     pics = draw_tree(folder / "data" / "pics", {"a": 10, "b": 10, "c": 10}, noise=120.0)
     write_split(
-        make_split(scan_classes(pics), validate=Amount(2), test=Amount(4)),
+        make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(4)),
         pics.parent,
         {"seed": 0},
         force=True,
@@ -408,7 +408,7 @@ def run(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HUBTUNE_HOME", str(folder / "home"))
         patch.chdir(folder)
-        return task.finetune_and_eval(observer=Observer())
+        return task.finetune_and_eval(observer=Callback())
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from PIL import Image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Pace, Trunk
+from hubtune.inference.frozen_backbone import FrozenBackbone, Pace
 from hubtune.inference.program import Part
 from hubtune.train.frozen_head import mirrored
 
@@ -41,7 +41,7 @@ class _Counted:
         self.network = nn.Conv2D(3, 5, 3)
         self.count = 0
         given = {"module": "small", "layer": "features", "wanted": "paddle", **options}
-        self.trunk = Trunk(
+        self.trunk = FrozenBackbone(
             Part(self.network, self.forward, VIEW),
             self.network.state_dict(),
             cache=FeatureCache(folder, limit),
@@ -94,8 +94,8 @@ def test_outputs_are_what_the_network_says(paths, folder):
         for output, path in zip(counted.rows(paths, [VIEW, WIDE]), paths, strict=True):
             for row, view in zip(output.rows, [VIEW, WIDE], strict=True):
                 with paddle.no_grad():
-                    picture = paddle.to_tensor(view(Image.open(path).convert("RGB"))[None])
-                    assert row == pytest.approx(counted.forward(picture)[0].numpy(), abs=1e-6)
+                    image = paddle.to_tensor(view(Image.open(path).convert("RGB"))[None])
+                    assert row == pytest.approx(counted.forward(image)[0].numpy(), abs=1e-6)
 
 
 def test_openvino_computes_nothing_twice_either(paths, folder):
@@ -195,7 +195,7 @@ def test_an_engine_that_was_asked_for_is_not_replaced_by_what_was_noted_of_auto(
 
     def trunk(wanted):
         network = nn.Conv2D(3, 5, 3)
-        return Trunk(
+        return FrozenBackbone(
             Part(network, untraceable, VIEW),
             {},
             module="m",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hubtune.errors import DataError
-from hubtune.inference.label_errors import find_suspects
+from hubtune.inference.label_errors import find_label_errors
 
 
 def clusters(seed=0, rows=60, classes=3):
@@ -24,7 +24,7 @@ def test_planted_errors_are_found_with_the_right_class():
     labels = truth.copy()
     wrong = [3, 50, 70, 100, 130, 179]
     labels[wrong] = (truth[wrong] + 1) % 3
-    doubts = find_suspects(rows, labels, list(range(len(labels))))
+    doubts = find_label_errors(rows, labels, list(range(len(labels))))
     assert sorted(places(doubts)) == wrong
     assert all(suspect.other == truth[suspect.place] for suspect in doubts.suspects)
     own = [suspect.own for suspect in doubts.suspects]
@@ -34,7 +34,7 @@ def test_planted_errors_are_found_with_the_right_class():
 
 def test_right_labels_are_not_suspected():
     rows, labels = clusters()
-    assert places(find_suspects(rows, labels, list(range(len(labels))))) == []
+    assert places(find_label_errors(rows, labels, list(range(len(labels))))) == []
 
 
 def test_copies_do_not_vouch_for_one_another():
@@ -42,7 +42,7 @@ def test_copies_do_not_vouch_for_one_another():
     # One wrong picture, thirty times: apart, each would find its like among those that the head is fitted on.
     labels = np.append(truth, [1] * 30)
     rows = np.vstack([rows, np.repeat(rows[:1], 30, axis=0)])
-    together = find_suspects(rows, labels, [*range(len(truth)), *["copies"] * 30])
+    together = find_label_errors(rows, labels, [*range(len(truth)), *["copies"] * 30])
     assert set(places(together)) == set(range(len(truth), len(labels)))
 
 
@@ -50,22 +50,22 @@ def test_pictures_without_features_are_not_asked_about():
     rows, labels = clusters()
     labels[5] = 2
     rows[5] = np.nan
-    assert places(find_suspects(rows, labels, list(range(len(labels))))) == []
+    assert places(find_label_errors(rows, labels, list(range(len(labels))))) == []
 
 
 def test_a_class_of_one_picture_is_not_asked_about():
     rows, labels = clusters()
     rows, labels = np.vstack([rows, rows[:1]]), np.append(labels, 3)
-    assert places(find_suspects(rows, labels, list(range(len(labels))))) == []
+    assert places(find_label_errors(rows, labels, list(range(len(labels))))) == []
 
 
 def test_classes_that_are_too_small_are_refused():
     rows, labels = clusters(rows=1)
     with pytest.raises(DataError, match="too small to find wrong labels"):
-        find_suspects(rows, labels, list(range(len(labels))))
+        find_label_errors(rows, labels, list(range(len(labels))))
 
 
 def test_the_answer_is_the_same_every_time():
     rows, labels = clusters()
     labels[[3, 70]] = 2
-    assert find_suspects(rows, labels, range(180)) == find_suspects(rows, labels, range(180))
+    assert find_label_errors(rows, labels, range(180)) == find_label_errors(rows, labels, range(180))

@@ -7,7 +7,7 @@ import pytest
 
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
-from hubtune.inference.linear_head import STRENGTHS, cross_validate, fit_head
+from hubtune.inference.linear_head import STRENGTHS, cross_validate_head, fit_head
 
 
 def _features(count=60, width=20, classes=3, distance=3.0, seed=0):
@@ -22,7 +22,7 @@ def _folds(labels, groups=None, *, folds=5, seed=0):
 
 
 def _validate(features, labels, groups=None, *, seed=0, **options):
-    return cross_validate(features, labels, _folds(labels, groups, seed=seed), **options)
+    return cross_validate_head(features, labels, _folds(labels, groups, seed=seed), **options)
 
 
 def _answers(solved, features):
@@ -73,7 +73,7 @@ def test_the_strength_with_the_least_loss_is_found():
 
     features, labels = _features(distance=0.3, width=30)
     folds = _folds(labels)
-    found = cross_validate(features, labels, folds)
+    found = cross_validate_head(features, labels, folds)
     scaled = (features - features.mean(axis=0)) / features.std(axis=0)
 
     def loss(strength):
@@ -135,7 +135,7 @@ def test_a_class_with_one_picture_is_fitted_and_never_tested():
     folds = _folds(labels)
     tested = np.concatenate([tested for _, tested in folds])
     assert sorted(tested) == list(range(1, 20))
-    assert cross_validate(features, labels, folds).accuracy > 0.9
+    assert cross_validate_head(features, labels, folds).accuracy > 0.9
 
 
 def test_a_class_whose_pictures_are_all_copies_is_never_tested():
@@ -143,7 +143,7 @@ def test_a_class_whose_pictures_are_all_copies_is_never_tested():
     groups = [0 if label == 2 else number for number, label in enumerate(labels, 1)]
     folds = _folds(labels, groups)
     assert not any((labels[tested] == 2).any() for _, tested in folds)
-    assert cross_validate(features, labels, folds).accuracy > 0.9
+    assert cross_validate_head(features, labels, folds).accuracy > 0.9
 
 
 def test_a_small_class_does_not_cost_the_others_their_folds():

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import numpy as np
 import paddle
-from deterministic import picture, weights
+from deterministic import image, weights
 from paddleclas.ppcls.arch import backbone
 
 ANY_SIZE = ((224, 224), (193, 193), (256, 256))
@@ -52,7 +52,7 @@ def answers(name: str) -> dict[str, np.ndarray]:
     found |= {f"{name} url": np.array(urls[name]), f"{name} source": np.array(source)}
     network.set_state_dict(weights({key: shapes[key] for key in state if types[key] == "float32"}))
     for height, width in CLASSES[name]:
-        scores = network(paddle.to_tensor(picture(height, width)))
+        scores = network(paddle.to_tensor(image(height, width)))
         found[f"{name} {height}x{width}"] = scores.numpy()[0]
     return found
 

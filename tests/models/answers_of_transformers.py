@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from deterministic import picture, weights
+from deterministic import image, weights
 from safetensors.numpy import save_file
 from transformers import Dinov2Config, Dinov2Model, SwinConfig, SwinForImageClassification
 
@@ -143,12 +143,12 @@ def main(folder: Path) -> None:
     keys = {key: ["float32", *shape] for key, shape in dinov2_shapes().items()}
     found["dinov2_vits14 keys"] = np.array(json.dumps(keys))
     for height, width in DINOV2_SIZES:
-        tokens = network(torch.from_numpy(picture(height, width))).last_hidden_state
+        tokens = network(torch.from_numpy(image(height, width))).last_hidden_state
         found[f"dinov2_vits14 {height}x{width}"] = tokens[0, 0].numpy()
 
     tensors = published(swin_shapes(), SWIN_NAMES)
     network = read_by(SwinForImageClassification, SwinConfig(num_labels=1000), tensors, folder / "swin")
-    found[f"{SWIN} 224x224"] = network(torch.from_numpy(picture(224, 224))).logits[0].numpy()
+    found[f"{SWIN} 224x224"] = network(torch.from_numpy(image(224, 224))).logits[0].numpy()
     np.savez(folder / "answers.npz", **found)
 
 

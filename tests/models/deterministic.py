@@ -41,7 +41,7 @@ def _values(key: str, shape: Sequence[int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def picture(height: int, width: int) -> np.ndarray:
+def image(height: int, width: int) -> np.ndarray:
     """Return one normalised picture of coloured patches with some noise, ``[1, 3, height, width]``."""
     random = np.random.default_rng([height, width])
     patches = np.kron(random.standard_normal((3, 8, 8)), np.ones((-(-height // 8), -(-width // 8))))

@@ -17,7 +17,7 @@ import numpy as np
 import paddle
 import pytest
 from environments import python_with
-from models.deterministic import picture, weights
+from models.deterministic import image, weights
 from paddle import nn
 
 from hubtune import Module
@@ -93,7 +93,7 @@ def made(record: Backbone, keys: Mapping[str, list]) -> nn.Layer:
 def scores(record: Backbone, network: nn.Layer, size: str) -> np.ndarray:
     """What the answers are of: class scores, or the pooled features where the original has no head."""
     height, width = map(int, size.split("x"))
-    images = paddle.to_tensor(picture(height, width))
+    images = paddle.to_tensor(image(height, width))
     if record.name == DINOV2:
         return features(record.stages(network), images).numpy()[0]
     return network(images).numpy()[0]
@@ -123,7 +123,7 @@ def test_keys_and_answers_equal_those_on_record(name: str) -> None:
 def test_answers_on_record_depend_on_the_picture(name: str) -> None:
     record = find(name).backbone
     network = made(record, on_record(name)["keys"])
-    images = picture(96, 96)
+    images = image(96, 96)
     upright, turned = network(paddle.to_tensor(np.concatenate([images, images[:, :, ::-1]]))).numpy()
     assert np.abs(upright - turned).max() > 1000 * TOLERANCE * np.abs(upright).max()
 

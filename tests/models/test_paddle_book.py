@@ -12,7 +12,7 @@ from hubtune.models.catalog import BACKBONES, find, nearest_name
 from hubtune.models.paddle_book import DEPTHS
 
 
-def pictures(count: int = 2) -> paddle.Tensor:
+def images(count: int = 2) -> paddle.Tensor:
     return paddle.to_tensor(np.random.default_rng(0).random((count, 3, 32, 32), np.float32))
 
 
@@ -57,7 +57,7 @@ class Book:
 def test_vgg_bn_drop_is_the_books() -> None:
     network = trained("vgg_bn_drop")
     book = Book(network)
-    x = pictures()
+    x = images()
     for dropouts in ([0.3, 0], [0.4, 0], [0.4, 0.4, 0], [0.4, 0.4, 0], [0.4, 0.4, 0]):
         for rate in dropouts:
             x = F.relu(book.conv_bn(x, 1, 1)) * (1 - rate)
@@ -66,14 +66,14 @@ def test_vgg_bn_drop_is_the_books() -> None:
     x = F.relu(book.bn(x)) * 0.5
     x = book.fc(book.fc(x))
     assert next(book.layers, None) is None
-    np.testing.assert_allclose(network(pictures()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(network(images()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @paddle.no_grad()
 def test_resnet_cifar10_is_the_books() -> None:
     network = trained("resnet_cifar10_20")
     book = Book(network)
-    x = F.relu(book.conv_bn(pictures(), 1, 1))
+    x = F.relu(book.conv_bn(images(), 1, 1))
     channels = 16
     for outputs, stride in ((16, 1), (32, 2), (64, 2)):
         for block in range(3):
@@ -84,7 +84,7 @@ def test_resnet_cifar10_is_the_books() -> None:
             x = F.relu(y + short)
     x = book.fc(F.avg_pool2d(x, 8, 1).flatten(1))
     assert next(book.layers, None) is None
-    np.testing.assert_allclose(network(pictures()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(network(images()).numpy(), x.numpy(), rtol=1e-4, atol=1e-4)
 
 
 @paddle.no_grad()
@@ -100,7 +100,7 @@ def test_dropout_leaves_out_in_training_only_and_does_not_scale_there() -> None:
             rates.append(round(1 - float(kept.mean()), 1))
             layer.eval()
     assert rates == [0.3, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.4, 0.5, 0.5]
-    np.testing.assert_array_equal(network(pictures()).numpy(), network(pictures()).numpy())
+    np.testing.assert_array_equal(network(images()).numpy(), network(images()).numpy())
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.audit.issues import Finding, Item
+from hubtune.data.audit.issues import Issue, Item
 from hubtune.data.scan.scanner import Scan
 from hubtune.report.scan_page import MOST_SHOWN, scan_page
 
@@ -49,7 +49,7 @@ def page_of(findings, classes=("cat",), source="pics"):
 
 
 def finding(*groups, kind="blurred", title="1 picture is blurred", advice="Look."):
-    return Finding(kind, title, advice, [list(group) for group in groups])
+    return Issue(kind, title, advice, [list(group) for group in groups])
 
 
 def test_hostile_words_stay_words(photo):

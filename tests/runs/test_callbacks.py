@@ -10,16 +10,16 @@ import pytest
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError
-from hubtune.runs.callbacks import Observer, Observers
+from hubtune.runs.callbacks import Callback, CallbackList
 from hubtune.runs.signals import StopRequested
 
-_METHODS = [name for name, _ in inspect.getmembers(Observer, inspect.isfunction) if name[0] != "_"]
+_METHODS = [name for name, _ in inspect.getmembers(Callback, inspect.isfunction) if name[0] != "_"]
 
 
-class Recorder(Observer):
+class Recorder(Callback):
     """Notes each call: who, what, with what."""
 
     def __init__(self, calls=None, name=""):
@@ -31,7 +31,7 @@ class Recorder(Observer):
         return lambda *given, **named: self.calls.append((self.name, method, given, named))
 
 
-class Raising(Observer):
+class Raising(Callback):
     def __init__(self, step, error):
         self.step, self.error = step, error
 
@@ -44,7 +44,7 @@ class Raising(Observer):
 def task(tmp_path, draw_photos):
     """Six steps of four pictures; evaluations after steps 2, 3, 4 and 6."""
     scan = scan_classes(draw_photos(tmp_path / "pics", {"a": 10, "b": 10}))
-    write_split(make_split(scan, validate=Amount(2), test=Amount(2)), tmp_path, {"seed": 0})
+    write_split(make_split(scan, validate=SplitSize(2), test=SplitSize(2)), tmp_path, {"seed": 0})
     config = RunConfig(
         num_epoch=2,
         batch_size=4,
@@ -60,22 +60,22 @@ def task(tmp_path, draw_photos):
 def test_several_are_told_everything_in_order(method):
     given = [
         name
-        for name, parameter in inspect.signature(getattr(Observer, method)).parameters.items()
+        for name, parameter in inspect.signature(getattr(Callback, method)).parameters.items()
         if name != "self" and parameter.kind is not parameter.KEYWORD_ONLY
     ]
     named = {
         name: object()
-        for name, parameter in inspect.signature(getattr(Observer, method)).parameters.items()
+        for name, parameter in inspect.signature(getattr(Callback, method)).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
     }
     calls = []
-    getattr(Observers([Recorder(calls, "first"), Recorder(calls, "second")]), method)(*given, **named)
+    getattr(CallbackList([Recorder(calls, "first"), Recorder(calls, "second")]), method)(*given, **named)
     assert calls == [("first", method, tuple(given), named), ("second", method, tuple(given), named)]
 
 
 def test_what_one_raises_comes_out_and_those_behind_are_not_told():
     calls = []
-    observers = Observers(
+    observers = CallbackList(
         [Recorder(calls, "first"), Raising(3, ValueError("broken")), Recorder(calls, "last")]
     )
     with pytest.raises(ValueError, match="broken"):

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hubtune.errors import MachineError, ModelError
-from hubtune.storage.checked_folder import damage, find, open_sealed, seal, settle
+from hubtune.storage.checked_folder import find_checked, integrity_error, open_checked, recover, write_checked
 
 # Replaces the same sealed folder for ever; every version says of itself which it is, twice.
 _PROGRAM = """
@@ -28,7 +28,7 @@ while True:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path):
     folder = tmp_path / "model"
-    seal(folder, {"one": b"0" * 20_000, "two": b"0"})
+    write_checked(folder, {"one": b"0" * 20_000, "two": b"0"})
     written = 0
     draw = random.Random(0)
     for _ in range(30):
@@ -39,13 +39,13 @@ def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path):
         time.sleep(draw.uniform(0, 0.02))
         process.kill()
         done = [int(line) for line in process.communicate()[0].split()]
-        found = find(folder)
-        assert damage(found) is None
+        found = find_checked(folder)
+        assert integrity_error(found) is None
         number = int((found / "two").read_bytes())
         assert (found / "one").read_bytes() == str(number).encode() * 20_000
         assert number >= max([written, *done])
         written = number
-    settle(folder)
+    recover(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert process.returncode == -signal.SIGKILL
 
@@ -67,23 +67,23 @@ def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path):
 )
 def test_damage_is_named(tmp_path, spoil, reason):
     folder = tmp_path / "model"
-    seal(folder, {"one": b"54321"})
-    assert open_sealed(folder, "one") == folder
+    write_checked(folder, {"one": b"54321"})
+    assert open_checked(folder, "one") == folder
     spoil(folder)
     with pytest.raises(ModelError) as caught:
-        open_sealed(folder, "one")
+        open_checked(folder, "one")
     assert str(caught.value) == f"{folder} cannot be used: {reason}"
 
 
 def test_a_full_disk_leaves_the_older_folder(tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    seal(folder, {"one": b"old"})
+    write_checked(folder, {"one": b"old"})
     monkeypatch.setattr("os.fsync", _full)
     with pytest.raises(MachineError, match="No space left on device"):
-        seal(folder, {"one": b"new"})
+        write_checked(folder, {"one": b"new"})
     monkeypatch.undo()
     assert (folder / "one").read_bytes() == b"old"
-    assert damage(folder) is None
+    assert integrity_error(folder) is None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -92,7 +92,7 @@ def _full(_handle):
 
 
 def test_the_manifest_has_size_and_sum_of_each_file(tmp_path):
-    seal(tmp_path / "model", {"one": b"abc"})
+    write_checked(tmp_path / "model", {"one": b"abc"})
     assert json.loads((tmp_path / "model" / "manifest.json").read_text()) == {
         "one": {"size": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
     }

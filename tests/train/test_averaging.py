@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from hubtune.train.averaging import MovingAverage, mean_of_states
-from hubtune.train.candidates import Candidates
+from hubtune.train.candidates import BestWeights
 
 
 def test_a_moving_average_follows_its_formula_and_is_lent_to_the_network_only():
@@ -41,11 +41,11 @@ def test_a_mean_of_states_leaves_counters_alone():
 
 
 def test_only_the_best_candidates_are_kept_and_of_equals_the_later(tmp_path):
-    candidates = Candidates(tmp_path / "candidates", 2)
+    candidates = BestWeights(tmp_path / "candidates", 2)
     assert candidates.mean() is None
     for step, accuracy in enumerate((0.5, 0.9, 0.7, 0.9, 0.6), 1):
         candidates.add(step, accuracy, {"w": np.array([step], np.float32)})
     assert candidates.mean()["w"].tolist() == [3]  # of steps 2 and 4
     assert len(list((tmp_path / "candidates").iterdir())) == 2
     candidates.add(9, 0.9, {"w": np.array([9], np.float32)})
-    assert Candidates(tmp_path / "candidates", 2).mean()["w"].tolist() == [6.5]  # 4 and 9; another process
+    assert BestWeights(tmp_path / "candidates", 2).mean()["w"].tolist() == [6.5]  # 4 and 9; another process

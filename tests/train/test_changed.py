@@ -9,9 +9,9 @@ import pytest
 
 import hubtune
 from hubtune.data.list_files import Example
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
-from hubtune.train.changed import CHANGED_FILE, RECORD, Changed
+from hubtune.train.changed import CHANGED_FILE, RECORD, ChangedFiles
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def rows(run):
 
 def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, told):
     run = tmp_path / "run"
-    Changed(run, listed, 2).check(nothing)
+    ChangedFiles(run, listed, 2).check(nothing)
     assert sorted(path.name for path in run.iterdir()) == [RECORD]
-    resumed = Changed(run, listed, 2)
+    resumed = ChangedFiles(run, listed, 2)
     resumed.check(nothing)
     assert (resumed.count, told.messages) == (0, [])
 
@@ -47,7 +47,7 @@ def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, 
     size.write_bytes(b"other")
     gone.unlink()
     os.utime(time, ns=(1, 1))
-    resumed = Changed(run, listed, 2)
+    resumed = ChangedFiles(run, listed, 2)
     resumed.check(nothing)
     assert told.messages == [
         "3 files have another size or time than when the run began, and are used as they are now; "
@@ -68,11 +68,11 @@ def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, 
 def test_names_are_few_and_harmless(tmp_path, listed, told):
     listed["train"][0] = Example(tmp_path / "\x1b[2J.png", 0)
     run = tmp_path / "run"
-    Changed(run, listed, 2).check(nothing)
+    ChangedFiles(run, listed, 2).check(nothing)
     for examples in listed.values():
         for example in examples:
             example.path.write_bytes(b"changed")
-    Changed(run, listed, 2).check(nothing)
+    ChangedFiles(run, listed, 2).check(nothing)
     assert "\\x1b[2J.png" in told.messages[0]
     assert told.messages[0].endswith(" and 3 more")
 
@@ -81,7 +81,7 @@ def test_a_damaged_record_is_made_anew(tmp_path, listed, told):
     run = tmp_path / "run"
     for content in (b"", b"rubbish", b"\x93NUMPY\x01\x00"):
         (run / RECORD).write_bytes(content)
-        Changed(run, listed, 2).check(nothing)
+        ChangedFiles(run, listed, 2).check(nothing)
         assert np.load(run / RECORD).shape == (6, 2)
     assert told.messages == []
 
@@ -91,11 +91,11 @@ def test_checking_can_be_stopped(tmp_path, listed):
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        Changed(tmp_path / "run", listed, 2).check(stop)
+        ChangedFiles(tmp_path / "run", listed, 2).check(stop)
     assert not (tmp_path / "run" / RECORD).exists()
 
 
-class Meddling(Observer):
+class Meddling(Callback):
     """Does something to the files after a step."""
 
     def __init__(self, step, act):
@@ -154,9 +154,9 @@ def test_a_resumed_run_tells_what_has_changed_since_it_was_stopped(tmp_path, dra
         task.finetune_and_eval(observer=Meddling(1, stop))
     one, other = (dataset.examples("train")[index].path for index in (3, 4))
     one.write_bytes(other.read_bytes())
-    run = task.finetune_and_eval(resume=True, observer=Observer())
+    run = task.finetune_and_eval(resume=True, observer=Callback())
     assert run.changed == 1
     assert (run.path / "train.log").read_text().count("have another size or time") == 1
     assert rows(run.path) == [["train", str(one), hashlib.sha256(other.read_bytes()).hexdigest()]]
     # Another run begins with the pictures as they are.
-    assert task.finetune_and_eval(observer=Observer()).changed == 0
+    assert task.finetune_and_eval(observer=Callback()).changed == 0

@@ -14,12 +14,12 @@ import hubtune
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError
 from hubtune.inference import engine as engines
 from hubtune.models.catalog import BACKBONES
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.train import frozen_head
 from hubtune.train.frozen_head import HeadSolver, mirrored, whole_view
 
@@ -43,7 +43,7 @@ def module():
 
 
 def _split(pics, validate=4, test=4):
-    split = make_split(scan_classes(pics), validate=Amount(validate), test=Amount(test))
+    split = make_split(scan_classes(pics), validate=SplitSize(validate), test=SplitSize(test))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -67,7 +67,7 @@ def _run(module, data, tmp_path, *, name="run", resume=False, observer=None, str
         **{"batch_size": 8, **options},
     )
     task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config)
-    return task.finetune_and_eval(observer=observer or Observer(), resume=resume)
+    return task.finetune_and_eval(observer=observer or Callback(), resume=resume)
 
 
 def _views(run):
@@ -144,12 +144,12 @@ def test_other_settings_are_solved_anew(module, data, tmp_path):
 
 def _solver(module, examples, groups, monkeypatch, cache, **settings):
     from hubtune.inference.feature_cache import FeatureCache
-    from hubtune.inference.frozen_backbone import Trunk
+    from hubtune.inference.frozen_backbone import FrozenBackbone
     from hubtune.inference.program import Part
     from hubtune.recipe.strategies import FrozenStrategy
 
     found = FeatureCache(cache, 10**8)
-    trunk = Trunk(
+    trunk = FrozenBackbone(
         Part(module.network, module.features, module.preprocessing),
         {},
         module="m",
@@ -330,7 +330,7 @@ def test_so_many_views_are_taken_as_were_asked_for(module, data, tmp_path, views
 def test_without_a_cache_no_picture_is_computed_twice_in_a_view(module, data, tmp_path, monkeypatch, few):
     monkeypatch.setattr(frozen_head, "_CHOOSE_VIEWS_ON", few)
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
-    monkeypatch.setattr("hubtune.inference.frozen_backbone.Trunk.measure", lambda *_, **__: None)
+    monkeypatch.setattr("hubtune.inference.frozen_backbone.FrozenBackbone.measure", lambda *_, **__: None)
     computed = []
     begin = engines._Paddle.begin
     monkeypatch.setattr(
@@ -393,8 +393,8 @@ def test_the_whole_view_of_a_record_gives_pictures_of_sides_that_it_takes(name):
     record = BACKBONES[name]
     own = Preprocessing(size=record.input_size, resize=record.resize)
     wider = whole_view(own, record.size_multiple)
-    picture = Image.new("RGB", (400, 300))
-    _, height, width = wider(picture).shape
+    image = Image.new("RGB", (400, 300))
+    _, height, width = wider(image).shape
     if record.size_multiple is None:
         assert (height, width) == (record.input_size, record.input_size)
     else:
@@ -443,7 +443,7 @@ def test_unreadable_training_pictures_are_named_in_cold_and_warm_runs(module, da
         assert list(csv.DictReader((run.path / "skipped.csv").open())) == expected, name
 
 
-class _Impatient(Observer):
+class _Impatient(Callback):
     """Asks for a stop, as Ctrl-C does, after so many training pictures."""
 
     def __init__(self, count):

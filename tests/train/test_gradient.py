@@ -12,23 +12,23 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError, UsageError
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.train.gradient import balance_of, balanced_order
-from hubtune.train.optimizer import Update
-from hubtune.train.plan import method_of
-from hubtune.train.rules import Named
+from hubtune.train.optimizer import Optimizer
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     pics = draw_tree(tmp_path_factory.mktemp("training") / "pics", {"a": 14, "b": 10, "c": 6})
-    split = make_split(scan_classes(pics), validate=Amount(2), test=Amount(0))
+    split = make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(0))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return hubtune.ListDataset(pics.parent)
 
@@ -39,7 +39,7 @@ def module():
     return hubtune.Module("smallnet", weights=None)
 
 
-class _Steps(Observer):
+class _Steps(Callback):
     def __init__(self):
         self.accuracies, self.notices = [], []
 
@@ -203,10 +203,10 @@ def _stays_frozen(name):
     record = BACKBONES[name]
     paddle.seed(0)
     classifier = Classifier(record, 2)
-    named = [Named(*entry) for entry in classifier.trained_parameters()]
+    named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
     rules = [{"match": "head"}, {"match": "*", "frozen": True}]
     config = RunConfig(strategy={"name": "rules", "list": rules}, optimizer="adamw")
-    update = Update(method_of(config, named, 0.1), 1)
+    update = Optimizer(plan_training(config, named, 0.1), 1)
     update.begin(0)
     classifier.start_training(keep_statistics=False)
     before = {key: tensor.numpy().copy() for key, tensor in classifier.state().items()}

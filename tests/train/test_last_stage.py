@@ -11,14 +11,14 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, StoppedError, UsageError
 from hubtune.inference.engine import _OpenVINO
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Trunk
+from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.space import Space
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.train.frozen_head import HeadSolver
 from hubtune.train.run import Session
 
@@ -44,7 +44,7 @@ def module():
 
 
 def _split(pics, validate):
-    split = make_split(scan_classes(pics), validate=Amount(validate), test=Amount(4))
+    split = make_split(scan_classes(pics), validate=SplitSize(validate), test=SplitSize(4))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -54,14 +54,14 @@ def _run(module, data, folder, *, strategy=None, observer=None, resume=False, **
         strategy=strategy or hubtune.LastStageStrategy(), checkpoint_dir=folder, **{**OPTIONS, **options}
     )
     task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config)
-    return task.finetune_and_eval(observer=observer or Observer(), resume=resume)
+    return task.finetune_and_eval(observer=observer or Callback(), resume=resume)
 
 
 def _weights(run):
     return load_file(run.best_model / "model.safetensors")
 
 
-class _Noticing(Observer):
+class _Noticing(Callback):
     def __init__(self):
         self.notices = []
 
@@ -69,13 +69,13 @@ class _Noticing(Observer):
         self.notices.append(text)
 
 
-class _Impatient(Observer):
+class _Impatient(Callback):
     """Presses Ctrl-C in the middle of training."""
 
     def __init__(self, steps):
         self.left = steps
 
-    def advance(self, pictures, *, loss=None, accuracy=None):
+    def advance(self, images, *, loss=None, accuracy=None):
         if loss is not None:
             self.left -= 1
             if self.left == 0:
@@ -175,12 +175,12 @@ def test_activations_from_the_cache_train_the_same_weights_as_computed_ones(
 @pytest.mark.slow
 def test_half_precision_costs_no_accuracy(module, data, tmp_path, monkeypatch):
     half = _run(module, data, tmp_path / "half")
-    made = Trunk.__init__
+    made = FrozenBackbone.__init__
 
     def full(self, *args, half=False, **options):
         made(self, *args, half=False, **options)
 
-    monkeypatch.setattr(Trunk, "__init__", full)
+    monkeypatch.setattr(FrozenBackbone, "__init__", full)
     exact = _run(module, data, tmp_path / "exact")
     assert abs(half.test.accuracy - exact.test.accuracy) <= 1 / half.test.count
     assert abs(half.validate.accuracy - exact.validate.accuracy) <= 1 / half.validate.count
@@ -297,7 +297,7 @@ def test_from_frozen_trains_the_trunk_and_keeps_the_views(module, data, tmp_path
     ]
     assert any(not name.startswith("head.") for name in moved)
     model = hubtune.load_model(trained.path)
-    assert [view.in_words for view in model.card.views] == trained.views
+    assert [view.description for view in model.card.views] == trained.views
 
 
 def test_from_frozen_stopped_ends_as_one_that_was_not(module, data, tmp_path, better):
@@ -313,14 +313,14 @@ def test_from_frozen_stopped_ends_as_one_that_was_not(module, data, tmp_path, be
 
 def test_from_frozen_with_a_mirrored_view_sees_pictures_both_ways(module, data, tmp_path, monkeypatch):
     seen = {}
-    prepare = Session._prepare_picture
+    prepare = Session._prepare_image
 
     def noted(run, epoch, index):
         array = prepare(run, epoch, index)
         seen.setdefault(index, []).append(array)
         return array
 
-    monkeypatch.setattr(Session, "_prepare_picture", noted)
+    monkeypatch.setattr(Session, "_prepare_image", noted)
     _from_frozen(module, data, tmp_path / "run", num_epoch=8, settings={"views": 2})
     first, *others = seen[0]
     mirrored = [np.array_equal(other, first[:, :, ::-1]) for other in others]

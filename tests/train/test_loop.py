@@ -10,15 +10,15 @@ from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.training import LossSettings
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop
 from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.loop import Plan, fit
+from hubtune.train.loop import LoopSettings, fit
 from hubtune.train.loss import Loss, one_hot
-from hubtune.train.optimizer import Update
-from hubtune.train.plan import method_of
-from hubtune.train.rules import Named
+from hubtune.train.optimizer import Optimizer
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
 
 
 def _plan(**options):
@@ -33,7 +33,7 @@ def _plan(**options):
         "base_rate": 1e-3,
         "seed": 0,
     }
-    return Plan(**{**given, **options})
+    return LoopSettings(**{**given, **options})
 
 
 def _batches(count):
@@ -44,8 +44,8 @@ def _batches(count):
 
 
 def update_of(classifier, **config):
-    named = [Named(*entry) for entry in classifier.trained_parameters()]
-    return Update(method_of(RunConfig(**config), named, 1e-3), 4)
+    named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
+    return Optimizer(plan_training(RunConfig(**config), named, 1e-3), 4)
 
 
 def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
@@ -70,7 +70,7 @@ def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
         keep_best=lambda metrics: kept.append((state.step, metrics and metrics.accuracy)),
         run=RunFolder(tmp_path / "run"),
         stop=stop or Stop(),
-        observer=Observer(),
+        observer=Callback(),
     )
     return state, kept
 

@@ -7,9 +7,9 @@ import pytest
 from hubtune.errors import UsageError
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.training import ClipSettings
-from hubtune.train.optimizer import Precision, Update, limit, precision_of
-from hubtune.train.plan import method_of
-from hubtune.train.rules import Named
+from hubtune.train.optimizer import Optimizer, Precision, limit, precision_of
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
 
 RATE = 0.1
 
@@ -21,7 +21,9 @@ class _Net:
         paddle.seed(1)
         self.layers = paddle.nn.Sequential(paddle.nn.Linear(3, 4), paddle.nn.Linear(4, 2))
         stages = {"0": "stem", "1": "head"}
-        self.named = [Named(stages[name[0]], name, each) for name, each in self.layers.named_parameters()]
+        self.named = [
+            NamedParameter(stages[name[0]], name, each) for name, each in self.layers.named_parameters()
+        ]
         random = np.random.default_rng(0)
         self.gradients = {each.name: random.standard_normal(each.tensor.shape) for each in self.named}
 
@@ -35,8 +37,8 @@ class _Net:
                 (each.tensor * wanted * factor).sum().backward()
 
     def update(self, strategy, **config):
-        method = method_of(RunConfig(strategy=strategy, **config), self.named, RATE)
-        return Update(method, steps_per_epoch=2)
+        method = plan_training(RunConfig(strategy=strategy, **config), self.named, RATE)
+        return Optimizer(method, steps_per_epoch=2)
 
 
 def _rules(*rules):

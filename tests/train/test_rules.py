@@ -5,7 +5,7 @@ import pytest
 
 from hubtune.errors import UsageError
 from hubtune.recipe.strategies import Rule
-from hubtune.train.rules import Named, is_frozen, match_rules
+from hubtune.train.rules import NamedParameter, is_frozen, match_rules
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def parameters():
     paddle.seed(0)
     net = paddle.nn.Sequential(paddle.nn.Linear(3, 4), paddle.nn.Linear(4, 2))
     stages = {"0": "stem", "1": "head"}
-    return [Named(stages[name[0]], name, tensor) for name, tensor in net.named_parameters()]
+    return [NamedParameter(stages[name[0]], name, tensor) for name, tensor in net.named_parameters()]
 
 
 def test_the_first_rule_that_matches_decides(parameters):

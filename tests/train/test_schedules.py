@@ -6,11 +6,11 @@ import pytest
 from pydantic import TypeAdapter
 
 from hubtune.recipe.schedule import AnySchedule, named
-from hubtune.train.schedules import Span, rate_at
+from hubtune.train.schedules import RunLength, rate_at
 
 RATE = 0.02
 # 5 epochs of 25 pictures in batches of 4: 7 steps an epoch, the last of one picture.
-SPAN = Span(epochs=5, pictures=25, batch_size=4)
+SPAN = RunLength(epochs=5, images=25, batch_size=4)
 TOTAL = 35
 
 
@@ -31,7 +31,7 @@ def _between(first, last, share):
     return last + (first - last) * (1 + math.cos(math.pi * share)) / 2
 
 
-def _pictures_before(s):
+def _images_before(s):
     return 25 * (s // 7) + 4 * (s % 7)
 
 
@@ -84,7 +84,7 @@ TABLES = {
     # The last batch of an epoch has one picture, not four.
     "exponential": (
         {"name": "exponential", "a": 0.5, "b": 30},
-        [RATE * 0.5 ** (_pictures_before(s) // 30) for s in range(TOTAL)],
+        [RATE * 0.5 ** (_images_before(s) // 30) for s in range(TOTAL)],
     ),
     "one cycle": (
         {"name": "one_cycle", "rise": 0.2},
@@ -103,7 +103,7 @@ def test_rates_follow_the_formula(name):
 
 
 def test_a_run_of_one_step_has_a_rate_with_every_schedule():
-    span = Span(epochs=1, pictures=3, batch_size=8)
+    span = RunLength(epochs=1, images=3, batch_size=8)
     for schedule, _ in TABLES.values():
         settings = TypeAdapter(AnySchedule).validate_python(named(schedule))
         assert 0 <= rate_at(settings, 0, span, RATE) <= RATE

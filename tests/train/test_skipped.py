@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.decode import ImageError
 from hubtune.data.list_files import Example
 from hubtune.errors import DataError
 from hubtune.train import skipped
-from hubtune.train.skipped import Skipped
+from hubtune.train.skipped import BadImages
 
 
 class Stopped(Exception):
@@ -40,7 +40,7 @@ def start(listed, before=(), **config):
         path=Path("run"), read_skipped=lambda: list(before), write_skipped=lambda rows: written.extend(rows)
     )
     config = SimpleNamespace(**{"workers": 2, "bad_pictures": "skip", "max_bad": "50%", **config})
-    return Skipped(run, listed, config), written
+    return BadImages(run, listed, config), written
 
 
 def nothing():
@@ -48,21 +48,21 @@ def nothing():
 
 
 def test_bad_files_are_noted_with_their_list(listed):
-    pictures, written = start(listed)
-    pictures.check_headers(nothing)
+    images, written = start(listed)
+    images.check_headers(nothing)
     assert [(name, path[-6:], reason) for name, path, reason in written] == [
         *(("train", f"{number:02}.png", "empty file (0 bytes)") for number in (0, 4, 5, 10)),
         ("validate", "11.png", "empty file (0 bytes)"),
     ]
-    assert pictures.counts() == {"train": 4, "validate": 1}
+    assert images.counts() == {"train": 4, "validate": 1}
 
 
 def test_a_reason_is_one_line_however_many_pictures_it_has(listed, told):
     listed["train"][1].path.unlink()
     whole = listed["train"][2].path.read_bytes()
     listed["train"][2].path.write_bytes(whole[:-25])
-    pictures, _ = start(listed)
-    pictures.check_headers(nothing)
+    images, _ = start(listed)
+    images.check_headers(nothing)
     first = listed["train"][0].path
     assert told.messages == [
         f"cannot be read (4 train, 1 validate): empty file (0 bytes): {first}, {first.with_name('04.png')}, "
@@ -74,45 +74,45 @@ def test_a_reason_is_one_line_however_many_pictures_it_has(listed, told):
 
 def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
     paths = [tmp_path / f"{number}\x1b[2J.jpg" for number in range(20)]
-    errors = {path: PictureError(path, f"reason {path.name[:2]}") for path in paths}
+    errors = {path: ImageError(path, f"reason {path.name[:2]}") for path in paths}
 
     def check(path):
         raise errors[path]
 
     monkeypatch.setattr(skipped, "check_ends", check)
-    pictures, _ = start({"train": [Example(path, 0) for path in paths]}, max_bad="100%")
-    pictures.check_headers(nothing)
+    images, _ = start({"train": [Example(path, 0) for path in paths]}, max_bad="100%")
+    images.check_headers(nothing)
     assert len(told.messages) == 9
     assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv has them all"
     assert all("\x1b" not in line for line in told.messages)
 
 
 def test_the_first_bad_file_is_named_where_the_recipe_says_to_stop(listed):
-    pictures, written = start(listed, bad_pictures="stop")
+    images, written = start(listed, bad_pictures="stop")
     with pytest.raises(DataError, match=r"^5 of 14 pictures cannot be read, first .*00\.png: empty file"):
-        pictures.check_headers(nothing)
+        images.check_headers(nothing)
     assert len(written) == 5
     # Resumed, it stops again: nobody has said to go on.
-    pictures, _ = start(listed, before=written, bad_pictures="stop")
+    images, _ = start(listed, before=written, bad_pictures="stop")
     with pytest.raises(DataError, match=r"^5 of 14"):
-        pictures.check_headers(nothing)
+        images.check_headers(nothing)
 
 
 def test_what_a_resumed_run_knows_is_not_told_again(listed, told):
-    pictures, written = start(listed)
-    pictures.check_headers(nothing)
+    images, written = start(listed)
+    images.check_headers(nothing)
     told.clear()
     again, _ = start(listed, before=written)
     again.check_headers(nothing)
-    again.add("train", PictureError(listed["train"][0].path, "empty file (0 bytes)"))
+    again.add("train", ImageError(listed["train"][0].path, "empty file (0 bytes)"))
     assert told.messages == []
     assert again.counts() == {"train": 4, "validate": 1}
 
 
 def test_more_than_the_share_is_too_many(listed):
-    pictures, _ = start(listed, max_bad="35%")
+    images, _ = start(listed, max_bad="35%")
     with pytest.raises(DataError) as caught:
-        pictures.check_headers(nothing)
+        images.check_headers(nothing)
     first = listed["train"][0].path
     assert str(caught.value) == (
         f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than training goes on "
@@ -124,34 +124,34 @@ def test_more_than_the_share_is_too_many(listed):
 
 def test_more_than_fifty_are_too_many_of_any_number(tmp_path):
     examples = [Example(tmp_path / f"{number}.png", 0) for number in range(5_200)]
-    pictures, _ = start({"train": examples}, max_bad="1%")
+    images, _ = start({"train": examples}, max_bad="1%")
     for example in examples[:50]:
-        pictures.add("train", PictureError(example.path, "empty file (0 bytes)"))
+        images.add("train", ImageError(example.path, "empty file (0 bytes)"))
     with pytest.raises(
         DataError, match=r"^51 of 5200 .*max_bad=1% and at most 50\).* by -o data\.max_bad=2%,"
     ):
-        pictures.add("train", PictureError(examples[50].path, "empty file (0 bytes)"))
+        images.add("train", ImageError(examples[50].path, "empty file (0 bytes)"))
 
 
 def test_where_no_picture_is_there_the_lists_are_asked_about(listed):
     for examples in listed.values():
         for example in examples:
             example.path.unlink()
-    pictures, _ = start(listed)
+    images, _ = start(listed)
     with pytest.raises(DataError, match=r"^14 of 14 .*no such file\): have the pictures been moved\? "):
-        pictures.check_headers(nothing)
+        images.check_headers(nothing)
 
 
 def test_checking_stops_within_a_few_rows(listed, monkeypatch):
     looked = []
     monkeypatch.setattr(skipped, "check_ends", looked.append)
-    pictures, _ = start(listed)
+    images, _ = start(listed)
 
     def stop():
         raise Stopped
 
     with pytest.raises(Stopped):
-        pictures.check_headers(stop)
+        images.check_headers(stop)
     assert len(looked) <= 6  # of three rows, which are loaded ahead
 
 

@@ -15,12 +15,12 @@ from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.list_files import list_text
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, LockedError, MachineError, NumericError, UsageError
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe, make_recipe
-from hubtune.runs.callbacks import Observer
+from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import open_run
 from hubtune.task import ImageClassifierTask
 from hubtune.train.run import Session
@@ -36,7 +36,7 @@ def data(tmp_path, draw_photos):
 
 
 def _split(pics):
-    split = make_split(scan_classes(pics), validate=Amount(3), test=Amount(3))
+    split = make_split(scan_classes(pics), validate=SplitSize(3), test=SplitSize(3))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -218,7 +218,7 @@ def test_a_signal_stops_it_with_what_was_found_and_resume_goes_on(data, tmp_path
     scripted.before = staticmethod(lambda number: number == 5 and signal.raise_signal(signal.SIGINT))
     notices = []
 
-    class Noting(Observer):
+    class Noting(Callback):
         def notice(self, text):
             notices.append(text)
 
@@ -481,5 +481,5 @@ def test_scores_are_those_that_training_on_each_fold_gives(data, tmp_path, monke
             BaseCVDataset(data, label_list_file="label_list.txt", **lists),
             recipe.config().model_copy(update={"checkpoint_dir": str(tmp_path / "run")}),
         )
-        assert round(task.finetune_and_eval(observer=Observer()).test.accuracy * 15) == right
+        assert round(task.finetune_and_eval(observer=Callback()).test.accuracy * 15) == right
     assert sum(trial.right) > (25 if strategy == "frozen" else 10)  # the classes differ in colour

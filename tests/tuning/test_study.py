@@ -8,12 +8,12 @@ import pytest
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
-from hubtune.tuning.search_space import Choice, Space, rate_in_words, recipe_of, space_of
+from hubtune.tuning.search_space import Choice, SearchSpace, rate_in_words, recipe_of, space_of
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 pytest.importorskip("optuna")
 
-SPACE = Space(
+SPACE = SearchSpace(
     first=[Choice("default_finetune", 1e-4, "none"), Choice("frozen")],
     strategies=["default_finetune", "from_frozen", "last_stage"],
     rates=(1e-5, 1e-2),

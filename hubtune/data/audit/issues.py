@@ -5,29 +5,30 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from hubtune.data.dedup.duplicates import Group
+from hubtune.data.dedup.duplicates import DuplicateGroup
 from hubtune.data.listing import known_as
-from hubtune.data.scan.inspect import Facts
-from hubtune.data.scan.scanner import Scan, counted, some
+from hubtune.data.scan.inspect import ImageInfo
+from hubtune.data.scan.scanner import Scan
+from hubtune.text import first_few, plural
 
 TINY = 32
 """A picture whose short side has fewer pixels is tiny."""
 
 BLANK = 0.01
-"""A picture is blank whose luma deviates by no more (:attr:`~hubtune.data.scan.inspect.Facts.contrast`), nor by
-more than a tenth of its mean: what is dark may still show something."""
+"""A picture is blank whose luma deviates by no more (:attr:`~hubtune.data.scan.inspect.ImageInfo.contrast`),
+nor by more than a tenth of its mean: what is dark may still show something."""
 
 DARK = 0.15
 """A picture is dark where 95 % of its pixels have less luma
-(:attr:`~hubtune.data.scan.inspect.Facts.brightest`)."""
+(:attr:`~hubtune.data.scan.inspect.ImageInfo.brightest`)."""
 
 BRIGHT = 0.9
 """A picture is bright where 95 % of its pixels have more
-(:attr:`~hubtune.data.scan.inspect.Facts.darkest`)."""
+(:attr:`~hubtune.data.scan.inspect.ImageInfo.darkest`)."""
 
 BLURRED = 0.5
-"""A picture is blurred that is less sharp (:func:`~hubtune.data.scan.inspect.sharpness_of`). Of 600 good photos
-none was, and each of them once it was blurred with a radius of 4 at 320 pixels."""
+"""A picture is blurred that is less sharp (:func:`~hubtune.data.scan.inspect.sharpness_of`). Of 600 good
+photos none was, and each of them once it was blurred with a radius of 4 at 320 pixels."""
 
 UNBALANCED = 10.0
 """Classes are out of balance where the largest has so many times the pictures of the smallest."""
@@ -54,7 +55,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Issue:
     """Something to be seen to.
 
     Attributes:
@@ -78,7 +79,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LabelIssue:
     """A label that is probably wrong.
 
     Attributes:
@@ -94,9 +95,13 @@ class Doubt:
     probability: float
 
 
-def find(
-    scan: Scan, groups: Sequence[Group], doubts: Sequence[Doubt] = (), *, accuracy: float | None = None
-) -> list[Finding]:
+def find_issues(
+    scan: Scan,
+    groups: Sequence[DuplicateGroup],
+    doubts: Sequence[LabelIssue] = (),
+    *,
+    accuracy: float | None = None,
+) -> list[Issue]:
     """Find what is to be seen to.
 
     Args:
@@ -109,7 +114,7 @@ def find(
         What was found, the most important first; nothing of a kind that there is none of.
     """
     items = [Item(own.path, own.name, label) for label, all_ in scan.classes.items() for own in all_]
-    facts = [picture.facts for own in scan.classes.values() for picture in own]
+    facts = [image.facts for own in scan.classes.values() for image in own]
     copies = [(group, [items[place] for place in group.members]) for group in groups]
     several = [(group, own) for group, own in copies if len({item.label for item in own}) > 1]
     alike = [(group, own) for group, own in copies if len({item.label for item in own}) == 1]
@@ -135,40 +140,40 @@ def _alone(items: Iterable[Item]) -> list[list[Item]]:
     return [[item] for item in items]
 
 
-def _unreadable(scan: Scan) -> Finding | None:
+def _unreadable(scan: Scan) -> Issue | None:
     if not scan.left_out:
         return None
-    return Finding(
+    return Issue(
         "unreadable",
-        f"{counted(len(scan.left_out), 'file')} cannot be used",
+        f"{plural(len(scan.left_out), 'file')} cannot be used",
         "What cannot be used stays out of all lists: fetch it anew from where it came, convert or remove it.",
         _alone(_named(scan, entry.path, entry.reason) for entry in scan.left_out),
         suspect=True,
     )
 
 
-def _contradictory(groups: list[list[Item]]) -> Finding | None:
+def _contradictory(groups: list[list[Item]]) -> Issue | None:
     if not groups:
         return None
     verb = "lies" if len(groups) == 1 else "lie"
-    return Finding(
+    return Issue(
         "contradictory",
-        f"{counted(len(groups), 'picture')} {verb} in more than one class",
+        f"{plural(len(groups), 'picture')} {verb} in more than one class",
         "One of the labels must be wrong: keep the copy in the right class.",
         groups,
         suspect=True,
     )
 
 
-def _mislabelled(items: list[Item], doubts: Sequence[Doubt], accuracy: float | None) -> Finding | None:
+def _mislabelled(items: list[Item], doubts: Sequence[LabelIssue], accuracy: float | None) -> Issue | None:
     if not doubts:
         return None
     right = (
         "" if accuracy is None else f" It names {_percent(accuracy)} of all pictures as they are labelled."
     )
-    return Finding(
+    return Issue(
         "mislabelled",
-        f"{counted(len(doubts), 'label')} may be wrong",
+        f"{plural(len(doubts), 'label')} may be wrong",
         f"A classifier that has not seen them is sure of another class.{right} Look at them, the first ones "
         "above all; some are only hard to tell.",
         [
@@ -190,26 +195,26 @@ def _percent(share: float) -> str:
     return "under 1 %" if 0 <= share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _small_classes(scan: Scan) -> Finding | None:
+def _small_classes(scan: Scan) -> Issue | None:
     small = [(label, len(own)) for label, own in scan.classes.items() if len(own) < FEW]
     if not small:
         return None
     many = "class has" if len(small) == 1 else "classes have"
-    return Finding(
+    return Issue(
         "small_classes",
         f"{len(small):,} {many} fewer than {FEW} pictures: "
-        + some([f"{label} ({number})" for label, number in small]),
+        + first_few([f"{label} ({number})" for label, number in small]),
         "Add pictures: what is measured on a handful says little.",
         [],
     )
 
 
-def _unbalanced(scan: Scan) -> Finding | None:
+def _unbalanced(scan: Scan) -> Issue | None:
     sizes = {label: len(own) for label, own in scan.classes.items()}
     most, least = max(sizes, key=sizes.__getitem__, default=""), min(sizes, key=sizes.__getitem__, default="")
     if not sizes or not sizes[least] or sizes[most] < UNBALANCED * sizes[least]:
         return None
-    return Finding(
+    return Issue(
         "unbalanced",
         f"Class {most} has {sizes[most] / sizes[least]:.0f} times the pictures of class {least} "
         f"({sizes[most]:,} and {sizes[least]:,})",
@@ -220,7 +225,7 @@ def _unbalanced(scan: Scan) -> Finding | None:
 
 # Kind, what the facts must be, words for one and for many, advice. A picture is in the first only that
 # fits: one that is black is not blurred as well.
-_LOOKS: tuple[tuple[str, Callable[[Facts], bool], tuple[str, str], str], ...] = (
+_LOOKS: tuple[tuple[str, Callable[[ImageInfo], bool], tuple[str, str], str], ...] = (
     (
         "blank",
         lambda facts: facts.contrast <= min(BLANK, facts.brightness / 10),
@@ -254,16 +259,16 @@ _LOOKS: tuple[tuple[str, Callable[[Facts], bool], tuple[str, str], str], ...] = 
 )
 
 
-def _by_facts(items: list[Item], facts: list[Facts | None]) -> list[Finding]:
+def _by_facts(items: list[Item], facts: list[ImageInfo | None]) -> list[Issue]:
     fitting: dict[str, list[Item]] = {kind: [] for kind, *_ in _LOOKS}
     for item, own in zip(items, facts, strict=True):
         kind = next((kind for kind, fits, *_ in _LOOKS if own is not None and fits(own)), None)
         if kind is not None:
             fitting[kind].append(item)
     return [
-        Finding(
+        Issue(
             kind,
-            f"{counted(len(fitting[kind]), 'picture')} {words[len(fitting[kind]) > 1]}",
+            f"{plural(len(fitting[kind]), 'picture')} {words[len(fitting[kind]) > 1]}",
             advice,
             _alone(fitting[kind]),
             suspect=True,
@@ -273,39 +278,39 @@ def _by_facts(items: list[Item], facts: list[Facts | None]) -> list[Finding]:
     ]
 
 
-def _near(groups: list[list[Item]]) -> Finding | None:
+def _near(groups: list[list[Item]]) -> Issue | None:
     if not groups:
         return None
-    return Finding(
+    return Issue(
         "near_copies",
-        f"{counted(sum(map(len, groups)), 'picture')} are changed copies of one another "
-        f"({counted(len(groups), 'group')})",
+        f"{plural(sum(map(len, groups)), 'picture')} are changed copies of one another "
+        f"({plural(len(groups), 'group')})",
         "Resized, saved again, mirrored, cropped … `hubtune split` keeps each group in one list: a test "
         "picture whose copy was trained on proves nothing.",
         groups,
     )
 
 
-def _equal(groups: list[list[Item]]) -> Finding | None:
+def _equal(groups: list[list[Item]]) -> Issue | None:
     if not groups:
         return None
     more = sum(len(group) - 1 for group in groups)
-    return Finding(
+    return Issue(
         "equal_copies",
-        f"{counted(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
-        f"({counted(len(groups), 'group')})",
+        f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
+        f"({plural(len(groups), 'group')})",
         "They teach nothing new. `hubtune split` keeps each group in one list.",
         groups,
     )
 
 
-def _by_format(scan: Scan) -> list[Finding]:
+def _by_format(scan: Scan) -> list[Issue]:
     renamed = set(scan.renamed)
     formats = {
-        picture.path: picture.facts.format
+        image.path: image.facts.format
         for own in scan.classes.values()
-        for picture in own
-        if picture.path in renamed and picture.facts is not None
+        for image in own
+        if image.path in renamed and image.facts is not None
     }
     kinds = (
         (
@@ -320,12 +325,12 @@ def _by_format(scan: Scan) -> list[Finding]:
             ("has several frames", "have several frames"),
             "Only the first is used.",
         ),
-        ("strays", scan.strays, ("is no picture", "are no pictures"), "They are passed over."),
+        ("strays", scan.non_images, ("is no picture", "are no pictures"), "They are passed over."),
     )
     return [
-        Finding(
+        Issue(
             kind,
-            f"{counted(len(paths), 'file')} {words[len(paths) > 1]}",
+            f"{plural(len(paths), 'file')} {words[len(paths) > 1]}",
             advice,
             _alone(_named(scan, path, formats.get(path, "")) for path in paths),
         )

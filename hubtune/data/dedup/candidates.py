@@ -34,7 +34,7 @@ _ASPECT_STEPS = 8
 _ALL_WITH_ALL = 4000
 _PER_CELL = 250
 _CELLS_TRIED = 4
-_PICTURES_AT_ONCE = 64
+_IMAGES_AT_ONCE = 64
 
 FLIPS = 8
 """Turns and mirrorings of a square: bit 2 swaps rows and columns; then bit 0 mirrors left and right, bit 1
@@ -88,17 +88,17 @@ def _windows() -> list[Window]:
 WINDOWS = _windows()
 
 
-class Candidates(NamedTuple):
+class CandidatePairs(NamedTuple):
     """Pairs that may be copies of one another; each attribute is an array ``[M]``.
 
     Attributes:
-        picture: place of the picture whose window it is.
+        image: place of the picture whose window it is.
         copy: place of the picture that may show this window.
         window: place in :data:`WINDOWS`.
         flip: how ``copy`` shows it turned, see :data:`FLIPS`.
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     copy: np.ndarray
     window: np.ndarray
     flip: np.ndarray
@@ -110,7 +110,7 @@ def grid(side: int) -> np.ndarray:
     return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
 
 
-def find_candidates(prints: Fingerprints) -> Candidates:
+def find_candidates(prints: Fingerprints) -> CandidatePairs:
     """Find the pairs that are worth a closer look, at most :data:`PLACES` of each picture.
 
     Up to 4,000 pictures all are compared with all; of more, only those whose descriptors fall into the same
@@ -123,10 +123,10 @@ def find_candidates(prints: Fingerprints) -> Candidates:
     )
     index = _Index(whole)
     found = [
-        index.search(rows, _describe(prints.take(rows))) for rows in _portions(len(prints), _PICTURES_AT_ONCE)
+        index.search(rows, _describe(prints.take(rows))) for rows in _portions(len(prints), _IMAGES_AT_ONCE)
     ]
     columns = zip(*found, strict=True) if found else [[np.empty(0, np.int64)]] * 4
-    return Candidates(*(np.concatenate(column) for column in columns))
+    return CandidatePairs(*(np.concatenate(column) for column in columns))
 
 
 def _portions(number: int, size: int) -> list[np.ndarray]:
@@ -159,7 +159,7 @@ class _Index:
             described: their windows' descriptors ``[n, windows, D]``.
 
         Returns:
-            The arrays of :class:`Candidates`.
+            The arrays of :class:`CandidatePairs`.
         """
         queries, window, flip = _flipped(described)
         count = queries.shape[1]
@@ -233,11 +233,11 @@ def _flipped(described: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 def _describe(prints: Prints, windows: int | None = None) -> np.ndarray:
     """Descriptors of windows of pictures, ``[n, windows, D]``, float32, of length 1 (0 if blank)."""
-    pictures = len(prints.grey)
-    pooled = prints.grey.reshape(pictures, _SAMPLES, SIDE // _SAMPLES, _SAMPLES, SIDE // _SAMPLES)
-    small = pooled.mean(axis=(2, 4), dtype=np.float32).reshape(pictures, -1)
+    images = len(prints.grey)
+    pooled = prints.grey.reshape(images, _SAMPLES, SIDE // _SAMPLES, _SAMPLES, SIDE // _SAMPLES)
+    small = pooled.mean(axis=(2, 4), dtype=np.float32).reshape(images, -1)
     count = len(WINDOWS) if windows is None else windows
-    described = np.empty((pictures, count, len(_FREQUENCIES)), np.float32)
+    described = np.empty((images, count, len(_FREQUENCIES)), np.float32)
     steps = np.rint(np.log2(prints.aspects) * _ASPECT_STEPS).clip(-32, 32).astype(int)
     for step in np.unique(steps):
         matrix = _transformations(int(step))[:count].reshape(-1, _SAMPLES**2)

@@ -15,14 +15,14 @@ from typing import Literal
 import numpy as np
 import PIL
 
-from hubtune.data.dedup.candidates import Candidates, find_candidates
+from hubtune.data.dedup.candidates import CandidatePairs, find_candidates
 from hubtune.data.dedup.components import component_of
 from hubtune.data.dedup.registration import likeness
 from hubtune.data.scan import fingerprint
 from hubtune.data.scan.fingerprint import Fingerprints
-from hubtune.data.scan.inspect import Facts
+from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scan_cache import ScanCache
-from hubtune.data.scan.scanner import Picture
+from hubtune.data.scan.scanner import ImageEntry
 
 VERSION = 2
 """Raised when other pairs come to be copies."""
@@ -53,7 +53,7 @@ _COLOUR = 12.0  # brightness that blows out half of a picture changes its colour
 
 
 @dataclass(frozen=True)
-class Group:
+class DuplicateGroup:
     """Pictures that must stay on one side of a split.
 
     Attributes:
@@ -66,32 +66,32 @@ class Group:
     kind: Literal["equal", "near", "burst", "given"]
 
 
-def find_groups(pictures: Sequence[Picture]) -> list[Group]:
+def find_groups(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
     """Find the groups of copies; every picture is in at most one.
 
     What the search finds is kept beside what scans have noted, and the same pictures are not searched again.
 
     Args:
-        pictures: those without facts take part with their sums only.
+        images: those without facts take part with their sums only.
 
     Returns:
         Groups of at least two, in the order of their first members; ``equal`` where all have the same bytes.
     """
     copies: dict[str, list[int]] = defaultdict(list)
-    for place, picture in enumerate(pictures):
-        copies[picture.sha256].append(place)
-    facts = {picture.sha256: picture.facts for picture in pictures if picture.facts is not None}
+    for place, image in enumerate(images):
+        copies[image.sha256].append(place)
+    facts = {image.sha256: image.facts for image in images if image.facts is not None}
     groups: dict[str, list[list[int]]] = defaultdict(list)
     for own, first in component_of([*zip(copies), *_near(facts)]).items():
         groups[first].append(copies[own])
     found = [
-        Group(tuple(sorted(chain.from_iterable(parts))), "equal" if len(parts) == 1 else "near")
+        DuplicateGroup(tuple(sorted(chain.from_iterable(parts))), "equal" if len(parts) == 1 else "near")
         for parts in groups.values()
     ]
     return sorted((group for group in found if len(group.members) > 1), key=lambda group: group.members)
 
 
-def find_bursts(features: np.ndarray) -> list[Group]:
+def find_bursts(features: np.ndarray) -> list[DuplicateGroup]:
     """Find pictures of the same thing, by what a pretrained network sees in them; copies are among them.
 
     Args:
@@ -114,10 +114,10 @@ def find_bursts(features: np.ndarray) -> list[Group]:
     groups: dict[int, list[int]] = defaultdict(list)
     for place, first in component_of(np.concatenate(found).tolist()).items():
         groups[first].append(int(known[place]))
-    return [Group(tuple(places), "burst") for places in groups.values()]
+    return [DuplicateGroup(tuple(places), "burst") for places in groups.values()]
 
 
-def _near(facts: Mapping[str, Facts]) -> list[tuple[str, str]]:
+def _near(facts: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:
     """The pairs of pictures that are copies of one another, by their sums; kept for the next time."""
     sums = sorted(facts)
     key = hashlib.sha256(repr((VERSION, fingerprint.VERSION, PIL.__version__, sums)).encode()).digest()
@@ -130,17 +130,17 @@ def _near(facts: Mapping[str, Facts]) -> list[tuple[str, str]]:
     return [(sums[one], sums[other]) for one, other in pairs]
 
 
-def _search(facts: Sequence[Facts]) -> list[tuple[int, int]]:
+def _search(facts: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     """The pairs of pictures that are copies of one another, by their places."""
     prints = Fingerprints([each.fingerprint for each in facts])
     sides = np.array([min(each.width, each.height) for each in facts], int)
     found = find_candidates(prints)
-    telling = np.maximum(sides[found.picture], sides[found.copy]) >= _TELLING
-    pairs = Candidates(*(column[telling] for column in found))
-    if not len(pairs.picture):
+    telling = np.maximum(sides[found.image], sides[found.copy]) >= _TELLING
+    pairs = CandidatePairs(*(column[telling] for column in found))
+    if not len(pairs.image):
         return []
     like = likeness(prints, pairs)
-    small = np.minimum(sides[pairs.picture], sides[pairs.copy]) < _SMALL
+    small = np.minimum(sides[pairs.image], sides[pairs.copy]) < _SMALL
     least = np.where(small, _STRUCTURE_OF_SMALL, _STRUCTURE)
     bent = like.bend > _BEND
     least = np.where(bent, _STRUCTURE_OF_BENT, least)
@@ -149,4 +149,4 @@ def _search(facts: Sequence[Facts]) -> list[tuple[int, int]]:
         like.gradient & (like.bend > _BEND_OF_GRADIENTS)
     )
     same = (like.structure > least) & (like.colour < _COLOUR) & ~chance
-    return list(zip(pairs.picture[same].tolist(), pairs.copy[same].tolist(), strict=True))
+    return list(zip(pairs.image[same].tolist(), pairs.copy[same].tolist(), strict=True))

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from hubtune.data.dedup.components import component_of
-from hubtune.data.dedup.duplicates import Group
+from hubtune.data.dedup.duplicates import DuplicateGroup
 from hubtune.errors import UsageError
 
 COPIES = ("equal", "near")
@@ -14,7 +14,7 @@ KINDS = (*COPIES, "burst", "given")
 """Of groups, from the closest tie to the loosest."""
 
 
-def given_groups(keys: Sequence[str | None]) -> list[Group]:
+def given_groups(keys: Sequence[str | None]) -> list[DuplicateGroup]:
     """The groups of pictures that have a key in common.
 
     Args:
@@ -24,7 +24,7 @@ def given_groups(keys: Sequence[str | None]) -> list[Group]:
     for place, key in enumerate(keys):
         if key is not None:
             members[key].append(place)
-    return [Group(tuple(places), "given") for places in members.values() if len(places) > 1]
+    return [DuplicateGroup(tuple(places), "given") for places in members.values() if len(places) > 1]
 
 
 def keys_by_pattern(names: Sequence[str], pattern: str) -> list[str | None]:
@@ -77,7 +77,7 @@ def check_keys(keys: Sequence[str | None], what: str, names: Sequence[str]) -> N
         raise UsageError(f"{what} makes no group: no two pictures have the same key{like}")
 
 
-def joined(groups: Iterable[Group]) -> list[Group]:
+def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
     """Join groups that have a member in common.
 
     Returns:
@@ -89,12 +89,12 @@ def joined(groups: Iterable[Group]) -> list[Group]:
     members = defaultdict(list)
     for place, first in first_of.items():
         members[first].append(place)
-    loosest: dict[int, Group] = {}
+    loosest: dict[int, DuplicateGroup] = {}
     for group in groups:
         first = first_of[group.members[0]]
         if KINDS.index(group.kind) >= KINDS.index(loosest.setdefault(first, group).kind):
             loosest[first] = group
-    return [Group(tuple(members[first]), loosest[first].kind) for first in sorted(members)]
+    return [DuplicateGroup(tuple(members[first]), loosest[first].kind) for first in sorted(members)]
 
 
 def expected_leaks(

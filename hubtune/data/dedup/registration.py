@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from hubtune.data.dedup.candidates import WINDOWS, Candidates, grid
+from hubtune.data.dedup.candidates import WINDOWS, CandidatePairs, grid
 from hubtune.data.scan.fingerprint import COLOUR_SIDE, SIDE, Fingerprints
 
 _AT_ONCE = 256  # pairs
@@ -64,11 +64,11 @@ class Likeness(NamedTuple):
     telling: np.ndarray
 
 
-def likeness(prints: Fingerprints, pairs: Candidates) -> Likeness:
+def likeness(prints: Fingerprints, pairs: CandidatePairs) -> Likeness:
     """Lay each pair onto each other, and compare; there is one at least."""
     parts = [
-        Candidates(*(column[start : start + _AT_ONCE] for column in pairs))
-        for start in range(0, len(pairs.picture), _AT_ONCE)
+        CandidatePairs(*(column[start : start + _AT_ONCE] for column in pairs))
+        for start in range(0, len(pairs.image), _AT_ONCE)
     ]
     # NumPy computes without holding Python's lock.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -76,13 +76,13 @@ def likeness(prints: Fingerprints, pairs: Candidates) -> Likeness:
     return Likeness(*(np.concatenate(column) for column in zip(*compared, strict=True)))
 
 
-def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
-    picture, copy = prints.take(pairs.picture), prints.take(pairs.copy)
-    aspects = np.where(pairs.flip & 4, 1 / picture.aspects, picture.aspects)
+def _compare(prints: Fingerprints, pairs: CandidatePairs) -> Likeness:
+    image, copy = prints.take(pairs.image), prints.take(pairs.copy)
+    aspects = np.where(pairs.flip & 4, 1 / image.aspects, image.aspects)
     matrices, offsets = _starts(aspects, pairs)
     moving, fixed = (
         ndimage.gaussian_filter(each.astype(np.float32), (0, 0.6, 0.6))
-        for each in (_turned(picture.grey, pairs.flip), copy.grey)
+        for each in (_turned(image.grey, pairs.flip), copy.grey)
     )
     structure, bend, telling = np.zeros((3, len(moving)), np.float32)
     colour = np.full(len(moving), np.inf, np.float32)
@@ -101,11 +101,11 @@ def _compare(prints: Fingerprints, pairs: Candidates) -> Likeness:
         near = near[structure[near] > least]
         if not len(near):
             return Likeness(structure, colour, bend, smooth, gradient, telling)
-    colours = _turned(picture.colours[near], pairs.flip[near])
+    colours = _turned(image.colours[near], pairs.flip[near])
     colour[near] = _colour_difference(colours, copy.colours[near], matrices[near], offsets[near])
     bend[near] = _bend(matrices[near], aspects[near], copy.aspects[near])
-    for pictures in (moving[near], fixed[near]):
-        detail, variance = _detail(pictures)
+    for images in (moving[near], fixed[near]):
+        detail, variance = _detail(images)
         smooth[near] |= (detail < _LITTLE_DETAIL) & (variance > _HIGH_CONTRAST**2)
         gradient[near] |= detail < _GRADIENT
     places, inside = _places(matrices[near], offsets[near], _points(SIDE))
@@ -123,9 +123,9 @@ def _bend(matrices: np.ndarray, aspects: np.ndarray, copy_aspects: np.ndarray) -
     return np.maximum(np.abs((right * down).sum(axis=1)) / (widths * heights), np.minimum(*stretches))
 
 
-def _detail(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _detail(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The share of the variance that blurring takes, and the variance: ``[M]`` each."""
-    centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    centred = images - images.mean(axis=(1, 2), keepdims=True)
     lost = centred - ndimage.gaussian_filter(centred, (0, 2, 2))
     variance = (centred**2).mean(axis=(1, 2))
     return (lost**2).mean(axis=(1, 2)) / np.maximum(variance, 1), variance
@@ -144,9 +144,9 @@ def _plausible(matrices: np.ndarray, offsets: np.ndarray, aspects: np.ndarray) -
     )
 
 
-def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
+def _turned(images: np.ndarray, flips: np.ndarray) -> np.ndarray:
     """Pictures ``[M, …, side, side]``, each in its flip."""
-    turned = pictures.copy()
+    turned = images.copy()
     swap = (flips & 4) > 0
     turned[swap] = turned[swap].swapaxes(-1, -2)
     upside_down = (flips & 2) > 0
@@ -156,7 +156,7 @@ def _turned(pictures: np.ndarray, flips: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndarray]:
+def _starts(aspects: np.ndarray, pairs: CandidatePairs) -> tuple[np.ndarray, np.ndarray]:
     """The maps that windows of turned pictures of such aspects stand for: ``[M, 2, 2]`` and ``[M, 2]``."""
     maps = [
         WINDOWS[window].flipped(flip).affine(aspect)
@@ -166,9 +166,9 @@ def _starts(aspects: np.ndarray, pairs: Candidates) -> tuple[np.ndarray, np.ndar
     return np.array(matrices, np.float32), np.array(offsets, np.float32)
 
 
-def _reduced(pictures: np.ndarray, side: int) -> np.ndarray:
-    factor = pictures.shape[1] // side
-    return pictures.reshape(len(pictures), side, factor, side, factor).mean(axis=(2, 4))
+def _reduced(images: np.ndarray, side: int) -> np.ndarray:
+    factor = images.shape[1] // side
+    return images.reshape(len(images), side, factor, side, factor).mean(axis=(2, 4))
 
 
 def _lay(
@@ -264,15 +264,15 @@ def _places(matrices: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> tu
     return places, ((places > 0) & (places < 1)).all(axis=1)
 
 
-def _sample(pictures: np.ndarray, places: np.ndarray) -> np.ndarray:
+def _sample(images: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Bilinear interpolation of pictures ``[M, side, side]`` at places ``[M, 2, P]``: ``[M, P]``."""
-    count, side, _ = pictures.shape
+    count, side, _ = images.shape
     where = (places * side - 0.5).clip(0, side - 1.001)
     corner = where.astype(np.int32)
     right, down = (where - corner).swapaxes(0, 1)
     start = np.arange(count, dtype=np.int32)[:, None] * side**2 + corner[:, 1] * side + corner[:, 0]
     weights = ((1 - right) * (1 - down), right * (1 - down), (1 - right) * down, right * down)
-    flat = np.ascontiguousarray(pictures).reshape(-1)
+    flat = np.ascontiguousarray(images).reshape(-1)
     return sum(
         flat[start + step] * weight for step, weight in zip((0, 1, side, side + 1), weights, strict=True)
     )
@@ -305,8 +305,8 @@ def _structure(
     values = values.reshape(fixed.shape)
     share = _local_mean(valid) + 1e-6
 
-    def mean(pictures: np.ndarray) -> np.ndarray:
-        return _local_mean(pictures * valid) / share
+    def mean(images: np.ndarray) -> np.ndarray:
+        return _local_mean(images * valid) / share
 
     mean_moving, mean_fixed = mean(values), mean(fixed)
     variance_moving = np.maximum(mean(values**2) - mean_moving**2, 0)
@@ -329,8 +329,8 @@ def _structure(
     return (means[0] + means[1]) / 2
 
 
-def _local_mean(pictures: np.ndarray) -> np.ndarray:
-    return ndimage.uniform_filter(pictures, (0, _NEIGHBOURHOOD, _NEIGHBOURHOOD), mode="constant")
+def _local_mean(images: np.ndarray) -> np.ndarray:
+    return ndimage.uniform_filter(images, (0, _NEIGHBOURHOOD, _NEIGHBOURHOOD), mode="constant")
 
 
 def _colour_difference(

@@ -28,7 +28,7 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.
 _RGB = np.linalg.inv(_YIQ)
 
 
-def read_picture(path: str | Path, view: Preprocessing, settings: AugmentSettings) -> Image.Image:
+def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings) -> Image.Image:
     """Read a picture as :func:`augmented` needs it, the same for every epoch, so that it can be kept.
 
     Without a random crop it is arranged by the view already. With one it is the whole picture; a JPEG is
@@ -73,7 +73,7 @@ def augmented(
     2017), with noise.
 
     Args:
-        image: the picture as :func:`read_picture` returns it; it is not changed.
+        image: the picture as :func:`read_image` returns it; it is not changed.
         view: how the network sees pictures.
         settings: what to do.
         random: the source of all draws.

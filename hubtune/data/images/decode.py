@@ -17,7 +17,7 @@ from hubtune.errors import DataError
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on foreign files."""
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
     " .ppm .pgm .pbm .pnm .pcx .tga .heic .heif .hif .jxl .svg .eps .psd .raw .cr2 .cr3 .nef .arw .dng .raf"
     " .orf .rw2".split()
@@ -81,7 +81,7 @@ _ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
 
-class PictureError(DataError):
+class ImageError(DataError):
     """A picture that cannot be read.
 
     Attributes:
@@ -126,7 +126,8 @@ def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3)
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read a picture file as it is, for :func:`hubtune.data.images.preprocessing.look` and for its sum.
+    """Read a picture file as it is, for :func:`hubtune.data.images.preprocessing.preprocess_views` and for
+    its sum.
 
     Raises:
         PictureError: if it cannot be read, or is too large to be a picture.
@@ -134,10 +135,10 @@ def read_content(path: str | Path) -> bytes:
     path = Path(path)
     try:
         if _file_size(path) > MAX_BYTES:
-            raise PictureError(path, f"too large (over {MAX_BYTES >> 20:,} MiB)")
+            raise ImageError(path, f"too large (over {MAX_BYTES >> 20:,} MiB)")
         return path.read_bytes()
     except OSError as error:
-        raise PictureError(path, _reason(path, None, error)) from error
+        raise ImageError(path, _reason(path, None, error)) from error
 
 
 class Decoded(NamedTuple):
@@ -200,21 +201,21 @@ def check_ends(path: str | Path) -> None:
     check_pixels(path)
 
 
-def is_picture(path: str | Path) -> bool:
+def is_image(path: str | Path) -> bool:
     """Whether a file promises to be a picture, readable here or not: by its name, or by its first bytes.
 
     It is opened only where the name promises nothing. What cannot be opened may be one, and counts as one.
     """
-    if Path(path).suffix.lower() in PICTURE_SUFFIXES:
+    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:
         with _opened(path):
             return True
-    except PictureError as error:
+    except ImageError as error:
         return not error.reason.startswith(("not a picture", "not a regular file", "empty file"))
 
 
-class Checked(NamedTuple):
+class CheckedImage(NamedTuple):
     """A picture that was read to its last byte.
 
     Attributes:
@@ -237,7 +238,7 @@ class Checked(NamedTuple):
     small: Image.Image
 
 
-def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> Checked:
+def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
     """Read a picture to its last byte, as cheaply as that can be done.
 
     Args:
@@ -257,43 +258,43 @@ def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 
         if orientation in _TURNED:
             width, height = height, width
         frames = getattr(image, "n_frames", 1)
-        return Checked(str(image.format), mode, width, height, orientation, frames, small)
+        return CheckedImage(str(image.format), mode, width, height, orientation, frames, small)
 
 
 @contextmanager
 def _opened(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture file, or its bytes, not yet decoded, and hold it against the limits.
 
-    What goes wrong with the picture, here or inside the block, becomes a :class:`PictureError`.
+    What goes wrong with the picture, here or inside the block, becomes a :class:`ImageError`.
     """
     path = Path(path)
     try:
         if (_file_size(path) if content is None else len(content)) == 0:
-            raise PictureError(path, "empty file (0 bytes)")
+            raise ImageError(path, "empty file (0 bytes)")
         Image.init()  # all plug-ins; Pillow loads only the commonest by itself
         # The file is opened here, as Pillow leaves files open that it refuses.
         opened = path.open("rb") if content is None else io.BytesIO(content)
         with opened as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise PictureError(
+                raise ImageError(
                     path, f"too large ({width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read)"
                 )
             # NewSubfileType (TIFF 6.0, tag 254): 1 is a smaller version of another picture in the file.
             if getattr(image, "tag_v2", {}).get(254) == 1:
-                raise PictureError(
+                raise ImageError(
                     path, "a camera's raw file, of which only a preview can be read: convert it to JPEG"
                 )
             yield image
     except _DECODING_ERRORS as error:
-        raise PictureError(path, _reason(path, content, error)) from error
+        raise ImageError(path, _reason(path, content, error)) from error
 
 
 def _file_size(path: Path) -> int:
     status = path.stat()
     # Opening a named pipe would wait for ever.
     if not stat.S_ISREG(status.st_mode):
-        raise PictureError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+        raise ImageError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     return status.st_size
 
 

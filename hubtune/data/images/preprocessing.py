@@ -1,7 +1,7 @@
 """From a picture to the network's input: one preprocessing object for everything.
 
-Training, evaluation, prediction and export all go through :func:`look` and :class:`Preprocessing`, so that
-they cannot see a picture differently.
+Training, evaluation, prediction and export all go through :func:`preprocess_views` and
+:class:`Preprocessing`, so that they cannot see a picture differently.
 """
 
 import math
@@ -113,7 +113,7 @@ class Preprocessing(BaseModel):
             raise UsageError(f"{told} does not go with {module}: {error.errors()[0]['msg']}") from error
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """What a picture is seen as, such as ``whole 288 mirrored``; sides in pixels."""
         side = self.resize if self.fit == "whole" else self.size
         channels = {1: " grey", 3: "", 4: " with opacity"}[self.channels]
@@ -146,7 +146,7 @@ class Preprocessing(BaseModel):
         return self.normalise(self.arrange(image))
 
     def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
-        """Read a picture and arrange it: what :func:`look` makes the network's input of.
+        """Read a picture and arrange it: what :func:`preprocess_views` makes the network's input of.
 
         Raises:
             PictureError: as :func:`decode`.
@@ -264,10 +264,10 @@ class Preprocessing(BaseModel):
 
         # What is cut off here is what OpenCV cuts off (VResizeLinear in its resize.cpp), to the last bit.
         above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
-        return picture_of(((above + below + 2) >> 2).astype(np.uint8))
+        return image_of(((above + below + 2) >> 2).astype(np.uint8))
 
 
-def look(
+def preprocess_views(
     picture: str | Path | Image.Image, views: Sequence[Preprocessing], content: bytes | None = None
 ) -> list[np.ndarray]:
     """See one picture in several views, as the network gets them before normalisation.
@@ -308,7 +308,7 @@ def pixels_of(image: Image.Image) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def picture_of(pixels: np.ndarray) -> Image.Image:
+def image_of(pixels: np.ndarray) -> Image.Image:
     """The picture of what :func:`pixels_of` gives."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 

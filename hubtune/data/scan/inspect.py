@@ -27,7 +27,7 @@ _ENDS = (0.05, 0.95)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ImageInfo:
     """What one look at a picture tells.
 
     Attributes:
@@ -61,7 +61,7 @@ class Facts:
     fingerprint: SupportsBytes
 
 
-def look_at(path: Path) -> Facts:
+def inspect_image(path: Path) -> ImageInfo:
     """Read a picture's file, once and to its last byte.
 
     Raises:
@@ -78,7 +78,7 @@ def look_at(path: Path) -> Facts:
     luma = np.arange(256) / 255
     brightness = float(shares @ luma)
     darkest, brightest = np.searchsorted(np.cumsum(shares), _ENDS) / 255
-    return Facts(
+    return ImageInfo(
         hashlib.sha256(content).hexdigest(),
         checked.format,
         checked.mode,

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from hubtune.data.images.decode import PictureError
-from hubtune.data.scan.inspect import look_at
+from hubtune.data.images.decode import ImageError
+from hubtune.data.scan.inspect import inspect_image
 from hubtune.data.scan.scan_cache import Look, ScanCache, Stamp, stamp_of
 
 # Files that are given to the threads at once: a million of them would fill the memory.
@@ -50,8 +50,8 @@ def _look(path: Path) -> _Made:
     if "\n" in str(path) or "\r" in str(path):
         return _Made("the name has a line break, which a list file cannot hold", lasting=False)
     try:
-        return _Made(look_at(path), lasting=True)
-    except PictureError as error:
+        return _Made(inspect_image(path), lasting=True)
+    except ImageError as error:
         cause = error.__cause__
         of_machine = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and bool(cause.errno))
         return _Made(error.reason, lasting=not of_machine)

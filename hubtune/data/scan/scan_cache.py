@@ -21,10 +21,10 @@ from typing import NamedTuple
 import PIL
 
 from hubtune.data.scan import fingerprint, inspect
-from hubtune.data.scan.inspect import Facts
+from hubtune.data.scan.inspect import ImageInfo
 from hubtune.errors import MachineError
 from hubtune.log import logger
-from hubtune.storage.cache_folder import home
+from hubtune.storage.cache_folder import cache_root
 
 MOST_LOOKS = 1_000_000
 """So many looks are kept, about 5 kB each; of more, those that came first go."""
@@ -44,7 +44,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 # What a look depends on, beside the file.
 _VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__)
 
-Look = Facts | str
+Look = ImageInfo | str
 """The facts of a picture, or the reason why it cannot be used."""
 
 
@@ -80,10 +80,10 @@ def cache_file() -> Path:
     Raises:
         MachineError: this user has no home folder.
     """
-    return home() / "scan.sqlite"
+    return cache_root() / "scan.sqlite"
 
 
-def discard() -> int:
+def delete_scan_cache() -> int:
     """Remove the file; returns the bytes that were freed.
 
     Raises:
@@ -239,4 +239,4 @@ def _unpack(packed: bytes) -> Look:
     if isinstance(values, str):
         return values
     values[1:3] = map(sys.intern, values[1:3])  # format and mode, of which there are few
-    return Facts(*[*values, mark])
+    return ImageInfo(*[*values, mark])

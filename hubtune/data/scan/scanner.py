@@ -9,12 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from hubtune.data.images.decode import PICTURE_SUFFIXES, is_picture
-from hubtune.data.listing import LeftOut, Listed, Listing, known_as
+from hubtune.data.images.decode import IMAGE_SUFFIXES, is_image
+from hubtune.data.listing import Excluded, Listing, SourceFile, known_as
 from hubtune.data.scan.fingerprint import Spool
-from hubtune.data.scan.inspect import Facts
+from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.looks import looks_at
 from hubtune.errors import DataError
+from hubtune.text import first_few, plural
 
 # What operating systems leave in folders; never a picture, and never worth a word.
 _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
@@ -28,7 +29,7 @@ Advance = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageEntry:
     """A picture that can be read.
 
     Attributes:
@@ -45,7 +46,7 @@ class Picture:
     sha256: str
     group: str | None = None
     part: str | None = None
-    facts: Facts | None = None
+    facts: ImageInfo | None = None
 
 
 @dataclass
@@ -63,9 +64,9 @@ class Scan:
     """
 
     root: Path
-    classes: dict[str, list[Picture]] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
-    strays: list[Path] = field(default_factory=list)
+    classes: dict[str, list[ImageEntry]] = field(default_factory=dict)
+    left_out: list[Excluded] = field(default_factory=list)
+    non_images: list[Path] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     renamed: list[Path] = field(default_factory=list)
     animated: list[Path] = field(default_factory=list)
@@ -73,7 +74,7 @@ class Scan:
     def remarks(self) -> list[str]:
         """What a person should know of the files, one sentence each."""
         found = (
-            (self.strays, "is no picture", "are no pictures", "passed over"),
+            (self.non_images, "is no picture", "are no pictures", "passed over"),
             (
                 self.renamed,
                 "has another format than its name says",
@@ -83,11 +84,11 @@ class Scan:
             (self.animated, "has several frames", "have several frames", "the first is used"),
         )
         said = list(self.said)
-        for paths, singular, plural, then in found:
+        for paths, one, many, then in found:
             if paths:
-                names = some([known_as(path, self.root) for path in paths])
-                verb = singular if len(paths) == 1 else plural
-                said.append(f"{counted(len(paths), 'file')} {verb} ({then}): {names}.")
+                names = first_few([known_as(path, self.root) for path in paths])
+                verb = one if len(paths) == 1 else many
+                said.append(f"{plural(len(paths), 'file')} {verb} ({then}): {names}.")
         return said
 
 
@@ -113,7 +114,7 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
             if walk.may_enter(path):
                 label = class_name(path)
                 listing.labels.append(label)
-                listing.files += (Listed(file, _name(file, root), label) for file in walk.files(path))
+                listing.files += (SourceFile(file, _name(file, root), label) for file in walk.files(path))
         else:
             walk.note_loose(path)
     _check_layout(listing)
@@ -130,15 +131,15 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
     """Look at every file that a source names, as :func:`scan_listing`; classes may come out empty."""
     scan = Scan(listing.root, {label: [] for label in listing.labels})
     scan.left_out += listing.left_out
-    scan.strays += listing.strays
+    scan.non_images += listing.non_images
     scan.said += listing.remarks
     suffixes = Image.registered_extensions()
     spool = Spool()
     outcomes = looks_at([file.path for file in listing.files])
     for done, (file, outcome) in enumerate(zip(listing.files, outcomes, strict=True), start=1):
         path, suffix = file.path, file.path.suffix.lower()
-        promises = suffix in PICTURE_SUFFIXES
-        if isinstance(outcome, Facts):
+        promises = suffix in IMAGE_SUFFIXES
+        if isinstance(outcome, ImageInfo):
             expected = suffixes.get(suffix, outcome.format)
             if promises and _KIN.get(expected, expected) != _KIN.get(outcome.format, outcome.format):
                 scan.renamed.append(path)
@@ -146,12 +147,12 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
                 scan.animated.append(path)
             facts = replace(outcome, fingerprint=spool.add(bytes(outcome.fingerprint)))
             scan.classes[file.label].append(
-                Picture(path, file.name, facts.sha256, file.group, file.part, facts)
+                ImageEntry(path, file.name, facts.sha256, file.group, file.part, facts)
             )
         elif promises or not outcome.startswith("not a picture"):
-            scan.left_out.append(LeftOut(path, outcome, unreadable=True))
+            scan.left_out.append(Excluded(path, outcome, unreadable=True))
         else:
-            scan.strays.append(path)
+            scan.non_images.append(path)
         if advance is not None:
             advance(done, len(listing.files))
     return scan
@@ -168,7 +169,7 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         DataError: if a class has no picture that can be used.
     """
     scan = survey(listing, advance=advance)
-    empty = [label for label, pictures in scan.classes.items() if not pictures]
+    empty = [label for label, images in scan.classes.items() if not images]
     if not empty:
         return scan
     folder = listing.root / empty[0]
@@ -179,12 +180,12 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         if entry.path in named or entry.path == folder or folder in entry.path.parents
     ]
     why = (
-        f" ({counted(len(refused), 'file')} left out, first {known_as(refused[0].path, folder)}: "
+        f" ({plural(len(refused), 'file')} left out, first {known_as(refused[0].path, folder)}: "
         f"{refused[0].reason})"
         if refused
         else ""
     )
-    others = f" The same holds for {some(empty[1:])}." if len(empty) > 1 else ""
+    others = f" The same holds for {first_few(empty[1:])}." if len(empty) > 1 else ""
     if os.path.isdir(folder):  # noqa: PTH112  # a table may name classes as no folder can be
         raise DataError(
             f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
@@ -209,11 +210,11 @@ def scan_files(root: Path) -> Scan:
     """
     walk = Walk(root)
     walk.listing.labels = [""]
-    walk.listing.files += (Listed(path, _name(path, root), "") for path in walk.files(root))
+    walk.listing.files += (SourceFile(path, _name(path, root), "") for path in walk.files(root))
     return survey(walk.listing)
 
 
-def walk_pictures(folder: Path) -> Listing:
+def walk_images(folder: Path) -> Listing:
     """List the pictures below a folder, whatever its folders are called; they all go to class ``""``.
 
     Only files are opened whose names promise nothing, for their first bytes.
@@ -225,27 +226,16 @@ def walk_pictures(folder: Path) -> Listing:
     listing = walk.listing
     listing.labels = [""]
     for path in walk.files(folder):
-        if is_picture(path):
-            listing.files.append(Listed(path, _name(path, folder), ""))
+        if is_image(path):
+            listing.files.append(SourceFile(path, _name(path, folder), ""))
         else:
-            listing.strays.append(path)
+            listing.non_images.append(path)
     return listing
 
 
 def name_key(name: str) -> tuple[str, str]:
     """What names are sorted by: the same on macOS, which stores another Unicode form than Linux."""
     return unicodedata.normalize("NFC", name), name
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: ``1 file``, ``1,200 files``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
-def some(names: list[str], most: int = 3) -> str:
-    """The first few of many names, and how many more there are."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
 
 
 class Walk:
@@ -275,7 +265,7 @@ class Walk:
         except OSError as error:
             if folder == self.listing.root:
                 raise DataError(f"{folder} cannot be opened ({error.strerror}): allow reading it") from error
-            self.listing.left_out.append(LeftOut(folder, f"folder cannot be opened ({error.strerror})"))
+            self.listing.left_out.append(Excluded(folder, f"folder cannot be opened ({error.strerror})"))
             return []
         return sorted(entries, key=lambda entry: name_key(entry.name))
 
@@ -298,10 +288,10 @@ class Walk:
 
     def note_loose(self, file: Path) -> None:
         """Note a file that lies where class folders are."""
-        if is_picture(file):
-            self.listing.left_out.append(LeftOut(file, "lies in no class folder"))
+        if is_image(file):
+            self.listing.left_out.append(Excluded(file, "lies in no class folder"))
         else:
-            self.listing.strays.append(file)
+            self.listing.non_images.append(file)
 
     def may_enter(self, folder: Path) -> bool:
         """Whether a folder is one to look at: not the skipped one, and not seen under another name."""
@@ -326,13 +316,13 @@ class Walk:
             return False
         target = path.resolve()
         if target in self._real_root.parents:
-            self.listing.left_out.append(LeftOut(path, "link to a folder that this one is in"))
+            self.listing.left_out.append(Excluded(path, "link to a folder that this one is in"))
             return True
         if not target.is_relative_to(self._real_root):
             return False
         if any(map(_is_hidden, target.relative_to(self._real_root).parts)):
             return False
-        self.listing.left_out.append(LeftOut(path, "link to a place in the same tree"))
+        self.listing.left_out.append(Excluded(path, "link to a place in the same tree"))
         return True
 
 
@@ -372,7 +362,7 @@ def _check_layout(listing: Listing) -> None:
     names, root = listing.labels, listing.root
     if not names:
         loose = len(listing.left_out)
-        what = f"{counted(loose, 'loose picture')}, but no class folder" if loose else "no class folder"
+        what = f"{plural(loose, 'loose picture')}, but no class folder" if loose else "no class folder"
         raise DataError(f"{root} has {what}: put the pictures of each class into a folder of its own")
     ready_made = {name.lower(): name for name in names if name.lower() in _READY_MADE}
     training = [name for lower, name in ready_made.items() if lower.startswith("train")]

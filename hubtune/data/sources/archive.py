@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.data.images.decode import MAX_BYTES
-from hubtune.data.listing import LeftOut
+from hubtune.data.listing import Excluded
 from hubtune.data.sources.packed import TarStream, count_zip_entries, packing
 from hubtune.errors import DataError, MachineError
-from hubtune.storage.cache_folder import kept, place_of
+from hubtune.storage.cache_folder import build_once, place_of
 
 MOST_FILES = 500_000
 """An archive of more files is not unpacked."""
@@ -50,7 +50,7 @@ _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
 @dataclass(frozen=True)
-class Unpacked:
+class ExtractedArchive:
     """An archive's content.
 
     Attributes:
@@ -60,7 +60,7 @@ class Unpacked:
     """
 
     folder: Path
-    left_out: list[LeftOut]
+    left_out: list[Excluded]
     remarks: list[str]
 
 
@@ -83,7 +83,7 @@ class _Member:
     oddity: str | None = None
 
 
-def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) -> Unpacked:
+def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) -> ExtractedArchive:
     """Unpack an archive into the cache, once; it is unpacked anew when its size or time changes.
 
     Links to what is not in the archive, devices, files too large for a picture, and names that the file
@@ -113,11 +113,11 @@ def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) 
         about = {"archive": str(archive), "left_out": unpacking.left_out, "remarks": unpacking.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
-    folder = kept(place_of("unpacked", archive.stem, identity), make)
+    folder = build_once(place_of("unpacked", archive.stem, identity), make)
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
-        left_out = [LeftOut(folder / _FILES / name, reason) for name, reason in about["left_out"]]
-        return Unpacked(folder / _FILES, left_out, about["remarks"])
+        left_out = [Excluded(folder / _FILES / name, reason) for name, reason in about["left_out"]]
+        return ExtractedArchive(folder / _FILES, left_out, about["remarks"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MachineError(f"The cache is damaged: delete {folder}, and run the command again") from error
 

@@ -25,11 +25,12 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from hubtune.data.scan.scanner import Picture, Scan, counted, name_key
+from hubtune.data.scan.scanner import ImageEntry, Scan, name_key
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import Amount
+from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.text import plural
 
 Read = Callable[[BinaryIO, int], dict[str, object]]
 """Returns the dictionary in a pickle (file, length in bytes) without running it; raises ``ValueError``."""
@@ -137,7 +138,7 @@ def convert(
         UsageError: if the folder holds something already, or ``validate`` is no amount.
         MachineError: if the folder cannot be written to.
     """
-    Amount.parse(validate)
+    SplitSize.parse(validate)
     folder = folder.resolve()
     _check_free(folder)
     kind, classes = _look(source, read)
@@ -217,23 +218,23 @@ def _write(
         if file.name not in kind.batches:
             continue
         scan = test if file.name == kind.test else train
-        for name, picture in _save_batch(file, kind, classes, scan.root, read):
-            scan.classes[name if scan is train else ""].append(picture)
+        for name, image in _save_batch(file, kind, classes, scan.root, read):
+            scan.classes[name if scan is train else ""].append(image)
         done += 1
         if advance is not None:
             advance(done, len(kind.batches))
-    for name, pictures in train.classes.items():
-        if not pictures:
+    for name, images in train.classes.items():
+        if not images:
             raise DataError(f"{source} holds no training picture of class {name!r}; {_ADVICE}")
-    for pictures in (*train.classes.values(), *test.classes.values()):
-        pictures.sort(key=lambda picture: name_key(picture.name))  # not as the archive has its files
-    split = make_split(train, validate=Amount.parse(validate), seed=seed, test_scan=test)
+    for images in (*train.classes.values(), *test.classes.values()):
+        images.sort(key=lambda image: name_key(image.name))  # not as the archive has its files
+    split = make_split(train, validate=SplitSize.parse(validate), seed=seed, test_scan=test)
     options = {"source": str(source), "validate": validate, "seed": seed}
     write_split(split, folder, options)
     return Converted(
         kind.name,
         tuple(classes),
-        {name: len(pictures) for name, pictures in split.lists.items()},
+        {name: len(images) for name, images in split.lists.items()},
         len(split.left_out),
         tuple(split.remarks),
     )
@@ -241,16 +242,16 @@ def _write(
 
 def _save_batch(
     file: _File, kind: _Kind, classes: list[str], root: Path, read: Read
-) -> list[tuple[str, Picture]]:
+) -> list[tuple[str, ImageEntry]]:
     """Write a batch's pictures; returns each with its class."""
-    pixels, labels = _pictures(file.where, _content(file, read), kind, classes)
+    pixels, labels = _images(file.where, _content(file, read), kind, classes)
     return [
         (classes[label], _save(values, root, f"{classes[label]}/{file.name}_{row:05}.png"))
         for row, (values, label) in enumerate(zip(pixels, labels, strict=True))
     ]
 
 
-def _pictures(
+def _images(
     where: Path, content: dict[str, object], kind: _Kind, classes: list[str]
 ) -> tuple[np.ndarray, list[int]]:
     """The pictures ``[N, 3, 32, 32]`` of a batch, and their labels."""
@@ -265,7 +266,7 @@ def _pictures(
         )
     if len(labels) != len(pixels):
         raise DataError(
-            f"{where} has {counted(len(pixels), 'picture')}, but {len(labels):,} labels; {_ADVICE}"
+            f"{where} has {plural(len(pixels), 'picture')}, but {len(labels):,} labels; {_ADVICE}"
         )
     for row, label in enumerate(labels):
         if type(label) is not int or not 0 <= label < len(classes):
@@ -275,13 +276,13 @@ def _pictures(
     return pixels.reshape(-1, *_SHAPE), labels
 
 
-def _save(values: np.ndarray, root: Path, name: str) -> Picture:
+def _save(values: np.ndarray, root: Path, name: str) -> ImageEntry:
     png = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(values.transpose(1, 2, 0))).save(png, "PNG")
     content = png.getvalue()
     path = root / name
     path.write_bytes(content)
-    return Picture(path, name, hashlib.sha256(content).hexdigest())
+    return ImageEntry(path, name, hashlib.sha256(content).hexdigest())
 
 
 def _content(file: _File, read: Read) -> dict[str, object]:

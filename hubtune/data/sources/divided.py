@@ -4,10 +4,11 @@ import os
 import unicodedata
 from pathlib import Path
 
-from hubtune.data.listing import PARTS, Listed, Listing
-from hubtune.data.scan.scanner import Walk, class_name, counted, is_folder, name_key, some
+from hubtune.data.listing import PARTS, Listing, SourceFile
+from hubtune.data.scan.scanner import Walk, class_name, is_folder, name_key
 from hubtune.data.sources.table import PART_WORDS
 from hubtune.errors import DataError, suggest
+from hubtune.text import first_few, plural
 
 
 def is_divided(folder: Path) -> bool:
@@ -59,7 +60,9 @@ def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
             others.append(entry.name)
     if others:
         said = ", ".join(parts[part][0] for part in PARTS if part in parts)
-        listing.remarks.append(f"{root} is divided into {said}; passed over beside them: {some(others)}.")
+        listing.remarks.append(
+            f"{root} is divided into {said}; passed over beside them: {first_few(others)}."
+        )
     known: dict[str, str] = {}
     for part in PARTS:
         for name in parts.get(part, []):
@@ -92,11 +95,11 @@ def _walk_part(walk: Walk, folder: Path, part: str, known: dict[str, str]) -> No
                 unknown.append(label)
                 continue
             listing.files += (
-                Listed(file, file.relative_to(listing.root).as_posix(), known[form], part=part)
+                SourceFile(file, file.relative_to(listing.root).as_posix(), known[form], part=part)
                 for file in walk.files(path)
             )
     if unknown:
-        more = f" The same holds for {some(unknown[1:])}." if unknown[1:] else ""
+        more = f" The same holds for {first_few(unknown[1:])}." if unknown[1:] else ""
         raise DataError(
             f"{folder / unknown[0]} is of no class of the training folder: rename it, or add training "
             f"pictures of it.{suggest(unknown[0], known.values())}{more}"
@@ -104,6 +107,6 @@ def _walk_part(walk: Walk, folder: Path, part: str, known: dict[str, str]) -> No
     loose = len(listing.left_out) - before
     if loose and len(listing.files) == files_before:
         listing.remarks.append(
-            f"{folder} has no class folders, so nobody knows what its {counted(loose, 'picture')} should be; "
+            f"{folder} has no class folders, so nobody knows what its {plural(loose, 'picture')} should be; "
             f"if they are called after their classes: --test-dir {folder}."
         )

@@ -22,14 +22,14 @@ from typing import TextIO
 from urllib.parse import quote
 
 from hubtune.data.images.decode import MAX_BYTES
-from hubtune.data.scan.scanner import counted
 from hubtune.data.sources.archive import inside
 from hubtune.data.sources.remote import Object, Remote, reach
 from hubtune.errors import DataError, MachineError
 from hubtune.log import logger
 from hubtune.storage.atomic import write_atomically
-from hubtune.storage.cache_folder import Turn, cannot_keep, place_of
+from hubtune.storage.cache_folder import cannot_keep, exclusive_lock, place_of
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, Lost, beside, is_offline
+from hubtune.text import plural
 
 THREADS = 16
 """Files that are fetched at once: most of the time goes into waiting for the server's answer."""
@@ -40,7 +40,7 @@ _PORTION = 4 * THREADS
 
 
 @dataclass(frozen=True)
-class Fetched:
+class MirroredSource:
     """What lies in the cache of a source.
 
     Attributes:
@@ -128,12 +128,12 @@ class _Cache:
                     here.rmdir()
 
 
-def fetch(
+def mirror_source(
     address: str,
     names: Collection[str] | None = None,
     *,
     advance: Callable[[str, int, int], None] | None = None,
-) -> Fetched:
+) -> MirroredSource:
     """Bring a file, or all files of a folder, into the cache.
 
     The source is listed at each call. Files that were fetched before, and have the same size and the same
@@ -158,7 +158,7 @@ def fetch(
         if is_offline():
             cache.load()
             return _as_cached(address, cache, names)
-        with Turn(folder):
+        with exclusive_lock(folder):
             (folder / _FILES).mkdir(parents=True, exist_ok=True)
             (folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
@@ -172,7 +172,7 @@ def fetch(
         raise cannot_keep(folder, error) from error
 
 
-def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Fetched:
+def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> MirroredSource:
     try:
         listing = json.loads((cache.folder / _LISTING).read_text(encoding="utf-8"))
         wanted, single, left_out = listing["names"], listing["single"], listing["left_out"]
@@ -183,11 +183,11 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Fe
     missing = [name for name in {*wanted, *(names or ())} if name not in left_out and not cache.has(name)]
     if missing:
         raise MachineError(
-            f"The cache lacks {counted(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
+            f"The cache lacks {plural(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
             "HUBTUNE_OFFLINE forbids to fetch them: unset it once"
         )
     root = cache.folder / _FILES
-    return Fetched(root, root / single if single else None, left_out)
+    return MirroredSource(root, root / single if single else None, left_out)
 
 
 def _fetch(
@@ -196,7 +196,7 @@ def _fetch(
     cache: _Cache,
     names: Collection[str] | None,
     advance: Callable[[str, int, int], None] | None,
-) -> Fetched:
+) -> MirroredSource:
     if advance is not None:
         advance("listing", 0, 0)
     objects, single = remote.objects(names)
@@ -228,7 +228,7 @@ def _fetch(
     write_atomically(cache.folder / _LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
     root = cache.folder / _FILES
-    return Fetched(root, root / single if single else None, told)
+    return MirroredSource(root, root / single if single else None, told)
 
 
 def _misfits(objects: dict[str, Object], root: Path) -> dict[str, str]:
@@ -349,7 +349,7 @@ def _bring(
 
 def _unreached(address: str, reason: str, cache: _Cache) -> str:
     have = sum(map(cache.has, cache.records))
-    kept = f" {counted(have, 'file')} of it are in the cache and will not be fetched again." if have else ""
+    kept = f" {plural(have, 'file')} of it are in the cache and will not be fetched again." if have else ""
     offline = ""
     if (cache.folder / _LISTING).exists():
         offline = " To go on with what was fetched before, set HUBTUNE_OFFLINE=1."

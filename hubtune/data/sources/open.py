@@ -10,14 +10,14 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.images.decode import PICTURE_SUFFIXES
+from hubtune.data.images.decode import IMAGE_SUFFIXES
 from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_classes
-from hubtune.data.listing import LeftOut, Listing
-from hubtune.data.scan.scanner import counted, name_key, some, walk_classes
+from hubtune.data.listing import Excluded, Listing
+from hubtune.data.scan.scanner import name_key, walk_classes
 from hubtune.data.sources.archive import unpack
 from hubtune.data.sources.cifar import convert
 from hubtune.data.sources.divided import is_divided, walk_divided
-from hubtune.data.sources.mirror import fetch
+from hubtune.data.sources.mirror import mirror_source
 from hubtune.data.sources.packed import packing
 from hubtune.data.sources.remote import is_address
 from hubtune.data.sources.table import (
@@ -30,8 +30,9 @@ from hubtune.data.sources.table import (
     read_table,
 )
 from hubtune.errors import DataError
-from hubtune.storage.cache_folder import data_folder, kept, place_of
+from hubtune.storage.cache_folder import build_once, data_folder, place_of
 from hubtune.storage.safe_load import read_plain_pickle
+from hubtune.text import first_few, plural
 
 Advance = Callable[[str, int, int], None]
 """Called with what is being done, in a word or two for a bar (``unpacking``, ``fetching``, ``fetching, MB``),
@@ -122,14 +123,14 @@ def is_cached(path: Path) -> bool:
 
 
 def _open_address(address: str, request: _Request) -> Listing:
-    fetched = fetch(address, advance=request.advance)
+    fetched = mirror_source(address, advance=request.advance)
     if fetched.file is None:
         return _open_inside(fetched.folder, request, fetched.left_out)
     file = fetched.file
     if file.suffix.lower() in TABLE_SUFFIXES:
         # Those that lead out of its folder are told of when it is read.
         names = [name for name in named_files(file) if not re.match(r"/|\.\.(/|$)|[A-Za-z]:", name)]
-        fetched = fetch(address, names, advance=request.advance)
+        fetched = mirror_source(address, names, advance=request.advance)
         return read_table(file, closed=True, absent=fetched.left_out, group_column=request.group_column)
     if packing(file) is None:
         raise DataError(f"{address} is no archive and no table: give one, or a folder of a bucket")
@@ -146,7 +147,7 @@ def _open_file(file: Path, request: _Request) -> Listing:
             start = opened.read(4096)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror})") from error
-    if b"\0" in start or file.suffix.lower() in PICTURE_SUFFIXES:
+    if b"\0" in start or file.suffix.lower() in IMAGE_SUFFIXES:
         raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
     request.expect_no_column(file)
     labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
@@ -175,7 +176,7 @@ def _open_inside(folder: Path, request: _Request, absent: Mapping[str, str]) -> 
     inner = {name.removeprefix(start): why for name, why in absent.items() if name.startswith(start)}
     listing = _open_folder(folder, None, request, closed=True, absent=inner)
     known = {entry.path for entry in listing.left_out}
-    listing.left_out += [LeftOut(top / name, why) for name, why in absent.items() if top / name not in known]
+    listing.left_out += [Excluded(top / name, why) for name, why in absent.items() if top / name not in known]
     return listing
 
 
@@ -240,10 +241,10 @@ def _open_folder(
     if divided:
         return walk_divided(folder, skip=skip)
     if tables:
-        names_of = some([table.name for table in tables])
-        raise DataError(f"{folder} holds {counted(len(tables), 'table')} ({names_of}): give one of them")
+        names_of = first_few([table.name for table in tables])
+        raise DataError(f"{folder} holds {plural(len(tables), 'table')} ({names_of}): give one of them")
     if not folders and closed and (packed := [file for file in files if _is_packed(file)]):
-        names_of = some([file.name for file in packed])
+        names_of = first_few([file.name for file in packed])
         raise DataError(f"{folder} holds no pictures, but archives ({names_of}): give one of them")
     return walk_classes(folder, skip=skip)
 
@@ -293,5 +294,5 @@ def _open_cifar(folder: Path, request: _Request) -> Listing:
     def make(target: Path) -> None:
         convert(folder, target / "files", read=read, validate="0", advance=tell)
 
-    pictures = kept(place_of("cifar", folder.name, identity), make) / "files"
-    return _open_folder(pictures, None, request, closed=True)
+    images = build_once(place_of("cifar", folder.name, identity), make) / "files"
+    return _open_folder(images, None, request, closed=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from hubtune.data.listing import LeftOut, Listed, Listing
-from hubtune.data.scan.scanner import counted, name_key, some
+from hubtune.data.listing import Excluded, Listing, SourceFile
+from hubtune.data.scan.scanner import name_key
 from hubtune.errors import DataError, suggest
+from hubtune.text import first_few, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -108,7 +109,7 @@ def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, d
         where = f"{file}:{place}"
         if len(record) != len(header):
             raise DataError(
-                f"{where}: {counted(len(record), 'field')}, but the first line names {len(header)}: "
+                f"{where}: {plural(len(record), 'field')}, but the first line names {len(header)}: "
                 "quote fields that hold the separator"
             )
         cells = {name: record[number].strip(" \t") for name, number in columns.items()}
@@ -170,7 +171,7 @@ def _find_column(file: Path, header: list[str], asked: str) -> int:
     exact = [number for number, name in enumerate(header) if name == asked]
     fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(asked)]
     if not fitting:
-        known = some([repr(name) for name in header], 10)
+        known = first_few([repr(name) for name in header], 10)
         raise ColumnError(f"{file} has no column {asked!r}, but {known}.{suggest(asked, header)}")
     if len(fitting) > 1:
         raise DataError(f"{file} has {len(fitting)} columns {asked!r}: call them differently")
@@ -193,7 +194,7 @@ def _part(where: str, word: str) -> str:
 @dataclass(slots=True)
 class _Row:
     where: str
-    file: Listed
+    file: SourceFile
 
 
 @dataclass
@@ -239,7 +240,7 @@ class Rows:
             if name not in self.absent:
                 self._missing.append((where, path))
             return
-        row = _Row(where, Listed(self.base / name, name, label, group, part))
+        row = _Row(where, SourceFile(self.base / name, name, label, group, part))
         self._check_same(row, self._first.setdefault(name, row))
         if self._seen.setdefault((name, part), row) is not row:
             self._repeated += 1
@@ -262,10 +263,10 @@ class Rows:
                 two classes.
         """
         if self._missing:
-            places = some([f"{path!a} ({where.rpartition('/')[2]})" for where, path in self._missing])
+            places = first_few([f"{path!a} ({where.rpartition('/')[2]})" for where, path in self._missing])
             verb = "is" if len(self._missing) == 1 else "are"
             raise DataError(
-                f"{source}: {counted(len(self._missing), 'file')} that it names {verb} not there: {places}; "
+                f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: {places}; "
                 f"paths start from {self.base}"
             )
         files = [row.file for row in self._seen.values()]
@@ -278,8 +279,8 @@ class Rows:
             raise DataError(f"{source} names {what}; a classifier needs two classes")
         numbers = {label: number for number, label in enumerate(labels)}
         files.sort(key=lambda file: (numbers[file.label], name_key(file.name)))
-        repeated = f"{counted(self._repeated, 'line')} of {source.name} repeated, and counted once."
-        left_out = [LeftOut(self.base / name, reason) for name, reason in self.absent.items()]
+        repeated = f"{plural(self._repeated, 'line')} of {source.name} repeated, and counted once."
+        left_out = [Excluded(self.base / name, reason) for name, reason in self.absent.items()]
         return Listing(self.base, labels, files, left_out, remarks=[repeated] if self._repeated else [])
 
 

@@ -26,7 +26,7 @@ Dealt = list[int | None]
 """For each group, the number of the list that it goes to, or ``None``."""
 
 
-def deal_class(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
+def allocate_class(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
     """Deal the groups of one class.
 
     Args:
@@ -126,7 +126,7 @@ def _best_sums(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
     return dealt
 
 
-def deal_spanning(
+def allocate_spanning(
     groups: Sequence[Mapping[int, int]], rooms: Sequence[Mapping[int, int]], others: Mapping[int, int]
 ) -> Dealt:
     """Deal groups that span classes; what they leave to fill is for the groups inside classes.

@@ -4,17 +4,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hubtune.data.dedup.duplicates import Group
+from hubtune.data.dedup.duplicates import DuplicateGroup
 from hubtune.data.dedup.groups import COPIES
-from hubtune.data.splits.allocate import deal_class, deal_spanning
+from hubtune.data.splits.allocate import allocate_class, allocate_spanning
 from hubtune.data.splits.nearest import give_each_a_group
-from hubtune.data.splits.quota import Wish
+from hubtune.data.splits.quota import SplitRequest
 
 Unit = tuple[int, ...]
 """The places of pictures that go to the same list."""
 
 
-class Placing:
+class Assignment:
     """The label and the list of each picture, by its place.
 
     Attributes:
@@ -61,7 +61,9 @@ class Placing:
         self.put(free, "train")
         self.bound += self.counts(free)
 
-    def deal(self, together: Sequence[Group], lot: Callable[[Unit], Any], wish: Wish) -> list[Unit]:
+    def deal(
+        self, together: Sequence[DuplicateGroup], lot: Callable[[Unit], Any], wish: SplitRequest
+    ) -> list[Unit]:
         """Deal the pictures that are free to the lists.
 
         Args:
@@ -83,7 +85,7 @@ class Placing:
         if spanning:
             by_list = [{label: rooms[label][name] for label in spread} for name in names]
             counts = [self.counts(unit) for unit in spanning]
-            dealt = deal_spanning(counts, by_list, {label: alone[label] for label in spread})
+            dealt = allocate_spanning(counts, by_list, {label: alone[label] for label in spread})
             for unit, own, number in zip(spanning, counts, dealt, strict=True):
                 if number is not None:
                     self.put(unit, names[number])
@@ -100,7 +102,7 @@ class Placing:
         return everything
 
     def _deal_class(self, units: Sequence[Unit], rooms: Mapping[str, int]) -> None:
-        names, dealt = [*rooms], deal_class([*map(len, units)], [*rooms.values()])
+        names, dealt = [*rooms], allocate_class([*map(len, units)], [*rooms.values()])
         for unit, number in zip(units, dealt, strict=True):
             if number is not None:
                 self.put(unit, names[number])
@@ -158,7 +160,7 @@ class Placing:
             # What no group is trained on needs a picture, too.
             self._deal_class(loose[label][not trained[label] :], left)
 
-    def _deal_rest(self, rest: list[Unit], wish: Wish) -> None:
+    def _deal_rest(self, rest: list[Unit], wish: SplitRequest) -> None:
         """Put what no other list took into training, or count it as left over."""
         if wish.train is None:
             for unit in rest:
@@ -175,7 +177,7 @@ class Placing:
             self.got[label]["left over"] = count
 
     def _units(
-        self, together: Sequence[Group], lot: Callable[[Unit], Any]
+        self, together: Sequence[DuplicateGroup], lot: Callable[[Unit], Any]
     ) -> tuple[list[list[Unit]], list[Unit], dict[Unit, None]]:
         """The free groups, in their order.
 

@@ -27,8 +27,8 @@ def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str]
         for fold in (str, str.casefold)
     ]
 
-    def label_of(picture: str) -> int | None:
-        top, _, below = picture.partition("/")
+    def label_of(image: str) -> int | None:
+        top, _, below = image.partition("/")
         word = unicodedata.normalize("NFC", top if below else Path(top).stem)
         numbered = None if below else re.fullmatch(r"(.*?)[\s_.()-]*\d+[\s_.()-]*", word, re.DOTALL)
         for candidate in (word, numbered[1] if numbered else word):

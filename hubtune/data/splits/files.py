@@ -19,8 +19,8 @@ from hubtune.data.list_files import (
     list_text,
     relative_to,
 )
-from hubtune.data.listing import PARTS, LeftOut
-from hubtune.data.scan.scanner import Picture
+from hubtune.data.listing import PARTS, Excluded
+from hubtune.data.scan.scanner import ImageEntry
 from hubtune.data.splits.leakage import Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
@@ -52,21 +52,23 @@ class Split:
 
     folders: list[str]
     labels: list[str]
-    lists: dict[str, list[tuple[Picture, int]]] = field(default_factory=lambda: {name: [] for name in PARTS})
+    lists: dict[str, list[tuple[ImageEntry, int]]] = field(
+        default_factory=lambda: {name: [] for name in PARTS}
+    )
     left_over: dict[str, int] = field(default_factory=dict)
-    groups: list[list[Picture]] = field(default_factory=list)
+    groups: list[list[ImageEntry]] = field(default_factory=list)
     group_kinds: list[str] = field(default_factory=list)
-    conflicts: list[list[Picture]] = field(default_factory=list)
+    conflicts: list[list[ImageEntry]] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
     random_leaks: dict[str, float] = field(default_factory=dict)
-    left_out: list[LeftOut] = field(default_factory=list)
+    left_out: list[Excluded] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Class folder → number of pictures in each list, and left over."""
         table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
-        for name, pictures in self.lists.items():
-            for _, label in pictures:
+        for name, images in self.lists.items():
+            for _, label in images:
                 table[self.folders[label]][name] += 1
         for folder, number in self.left_over.items():
             table[folder]["left_over"] = number
@@ -128,7 +130,7 @@ def read_groups(folder: Path) -> dict[Path, int]:
         return {}
 
 
-def read_unreadable(folder: Path) -> list[LeftOut]:
+def read_unreadable(folder: Path) -> list[Excluded]:
     """Read which pictures were left out as they cannot be read, from the ``split.json`` in a folder.
 
     Returns:
@@ -137,7 +139,7 @@ def read_unreadable(folder: Path) -> list[LeftOut]:
     try:
         entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
         return [
-            LeftOut(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
+            Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
             for entry in entries
             if entry.get("unreadable")
         ]
@@ -184,11 +186,9 @@ def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict
     """The files of a split with their content, and those of them that are there with another one."""
     written = _relative_to(folder)
     files = {
-        folder / LIST_FILES[name]: encode(
-            list_text((written(picture.path), label) for picture, label in pictures)
-        )
-        for name, pictures in split.lists.items()
-        if pictures or name == "train"
+        folder / LIST_FILES[name]: encode(list_text((written(image.path), label) for image, label in images))
+        for name, images in split.lists.items()
+        if images or name == "train"
     }
     files[folder / LABEL_LIST] = encode(labels_text(split.labels))
     other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
@@ -229,9 +229,9 @@ def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
         "options": {name: value for name, value in options.items() if name != "seed"},
         "classes": dict(zip(split.folders, split.labels, strict=True)),
         "counts": split.counts(),
-        "groups": [[written(picture.path) for picture in group] for group in split.groups],
+        "groups": [[written(image.path) for image in group] for group in split.groups],
         "group_kinds": split.group_kinds,
-        "conflicts": [[written(picture.path) for picture in group] for group in split.conflicts],
+        "conflicts": [[written(image.path) for image in group] for group in split.conflicts],
         "random_split_leaks": {name: round(number, 2) for name, number in split.random_leaks.items()},
         "left_out": [
             {"path": written(entry.path), "reason": entry.reason}

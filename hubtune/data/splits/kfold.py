@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from hubtune.data.scan.scanner import Picture, counted
+from hubtune.data.scan.scanner import ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.errors import DataError
-from hubtune.rng import generator
+from hubtune.rng import rng_for
+from hubtune.text import plural
 
 Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the rows to fit, and of those to test."""
@@ -34,7 +35,7 @@ def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed
     if (counts > 1).sum() < 2:
         return []
     members: dict[object, list[int]] = {}
-    for row in generator(seed, "folds").permutation(len(labels)).tolist():
+    for row in rng_for(seed, "folds").permutation(len(labels)).tolist():
         members.setdefault(groups[row], []).append(row)
     fold_of = np.empty(len(labels), dtype=np.int64)
     filled: list[Counter[int]] = [Counter() for _ in range(min(folds, int(counts.max())))]
@@ -71,8 +72,8 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
     """
     entries = split.lists["train"]
     keys = _group_keys(split, entries)
-    doubted = {picture.path for group in split.conflicts for picture in group}
-    doubted_keys = {key for key, (picture, _) in zip(keys, entries, strict=True) if picture.path in doubted}
+    doubted = {image.path for group in split.conflicts for image in group}
+    doubted_keys = {key for key, (image, _) in zip(keys, entries, strict=True) if image.path in doubted}
     rows = np.array([row for row, key in enumerate(keys) if key not in doubted_keys], np.int64)
     labels = np.array([entries[row][1] for row in rows], np.int64)
     parts = make_folds(labels, [keys[row] for row in rows], folds=folds, seed=seed)
@@ -81,14 +82,14 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
         why = f" beside {bound:,} with a contradictory label (copies in different classes)" if bound else ""
         repair = "remove the copies that are in the wrong class, or add pictures" if bound else "add pictures"
         raise DataError(
-            f"{counted(len(rows), 'training picture')} of {len(np.unique(labels))} classes{why} are too few "
+            f"{plural(len(rows), 'training picture')} of {len(np.unique(labels))} classes{why} are too few "
             f"for {folds} folds: {repair}" + (", or take fewer folds" if folds > 2 else "")
         )
     made = [_with_lists(split, *_parted(entries, set(rows[tested].tolist()))) for _, tested in parts]
     always = len(entries) - sum(len(fold.lists["validate"]) for fold in made)
     if always:
         split.remarks.append(
-            f"{counted(always, 'picture')} {'is' if always == 1 else 'are'} in training in every fold: "
+            f"{plural(always, 'picture')} {'is' if always == 1 else 'are'} in training in every fold: "
             "the label is contradictory, or the class is a single group."
         )
     return made
@@ -103,13 +104,13 @@ def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Sp
         folds: how many there are.
     """
     entries = split.lists["train"]
-    crossing = sum(len({fold_of.get(picture.name) for picture in group}) > 1 for group in split.groups)
+    crossing = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
     if crossing:
         split.remarks.append(
-            f"Pictures that belong together lie in several folds ({counted(crossing, 'group')}), which "
+            f"Pictures that belong together lie in several folds ({plural(crossing, 'group')}), which "
             "flatters: make the folds anew with hubtune split."
         )
-    held = [fold_of.get(picture.name) for picture, _ in entries]
+    held = [fold_of.get(image.name) for image, _ in entries]
     return [
         _with_lists(split, *_parted(entries, {row for row, own in enumerate(held) if own == fold}))
         for fold in range(folds)
@@ -135,19 +136,19 @@ def held_out(fold: Split, *, seed: int, validate: bool) -> Split:
         parts = make_folds(labels, _group_keys(fold, entries), folds=_VALIDATE_PARTS, seed=seed)
         if not parts:
             raise DataError(
-                f"{counted(len(entries), 'training picture')} in a fold are too few for a validation list"
+                f"{plural(len(entries), 'training picture')} in a fold are too few for a validation list"
             )
         train, chosen = _parted(entries, set(parts[0][1].tolist()))
     return replace(fold, lists={"train": train, "validate": chosen, "test": tested})
 
 
-def _group_keys(split: Split, entries: Sequence[tuple[Picture, int]]) -> list[object]:
+def _group_keys(split: Split, entries: Sequence[tuple[ImageEntry, int]]) -> list[object]:
     """What each picture shares with those of its group only."""
-    groups = {picture.path: number for number, group in enumerate(split.groups) for picture in group}
-    return [groups.get(picture.path, str(picture.path)) for picture, _ in entries]
+    groups = {image.path: number for number, group in enumerate(split.groups) for image in group}
+    return [groups.get(image.path, str(image.path)) for image, _ in entries]
 
 
-_Entries = list[tuple[Picture, int]]
+_Entries = list[tuple[ImageEntry, int]]
 
 
 def _parted(entries: _Entries, chosen: set[int]) -> tuple[_Entries, _Entries]:

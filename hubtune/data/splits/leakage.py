@@ -4,8 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.dedup.duplicates import Group
-from hubtune.data.scan.scanner import Picture, counted
+from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.scan.scanner import ImageEntry
+from hubtune.text import plural
 
 WORDS = {"train": "training", "validate": "validation", "test": "test"}
 KIND_WORDS = {
@@ -25,7 +26,7 @@ class Leak:
     """A picture that a list has, though lists that come before it have something of it.
 
     Attributes:
-        picture: which.
+        image: which.
         part: its list, ``validate`` or ``test``.
         beside: the list of the others: ``train``, or ``validate`` where the test list has a copy of a
             validation picture.
@@ -33,20 +34,20 @@ class Leak:
         kind: ``equal``, ``near``, ``burst`` or ``given``: the closest tie to one of them.
     """
 
-    picture: Picture
+    image: ImageEntry
     part: str
     beside: str
-    mates: tuple[Picture, ...]
+    mates: tuple[ImageEntry, ...]
     kind: str
 
 
 def find_leaks(
-    pictures: Sequence[Picture], parts: Sequence[str | None], groups: Iterable[Group]
+    images: Sequence[ImageEntry], parts: Sequence[str | None], groups: Iterable[DuplicateGroup]
 ) -> list[Leak]:
     """Find the leaks between lists.
 
     Args:
-        pictures: all pictures.
+        images: all pictures.
         parts: the list of each.
         groups: of the pictures, by their places.
 
@@ -59,13 +60,13 @@ def find_leaks(
         for place in group.members:
             members[parts[place]].append(place)
         for part, beside in ((part, beside) for part, before in _BEFORE.items() for beside in before):
-            mates = tuple(pictures[mate] for mate in members[beside])
+            mates = tuple(images[mate] for mate in members[beside])
             sums = {mate.sha256 for mate in mates}
             for place in members[part] if mates else ():
-                kind = "equal" if pictures[place].sha256 in sums else group.kind
+                kind = "equal" if images[place].sha256 in sums else group.kind
                 known = found.get((place, beside))
                 if known is None or _KINDS.index(kind) < _KINDS.index(known.kind):
-                    found[place, beside] = Leak(pictures[place], part, beside, mates, kind)
+                    found[place, beside] = Leak(images[place], part, beside, mates, kind)
     return [found[key] for key in sorted(found, key=lambda key: (parts[key[0]] == "test", *key))]
 
 
@@ -73,20 +74,20 @@ _KINDS = tuple(KIND_WORDS)
 
 
 def without_leaks(
-    lists: Mapping[str, Sequence[tuple[Picture, int]]], leaks: Iterable[Leak]
-) -> tuple[dict[str, list[tuple[Picture, int]]], list[Picture]]:
+    lists: Mapping[str, Sequence[tuple[ImageEntry, int]]], leaks: Iterable[Leak]
+) -> tuple[dict[str, list[tuple[ImageEntry, int]]], list[ImageEntry]]:
     """Take leaks out of lists: what was measured stays as it is, what came before it loses the copies.
 
     Returns:
         The lists, and the pictures that are in none of them any more.
     """
     gone = {(leak.beside, mate.path) for leak in leaks for mate in leak.mates}
-    kept: dict[str, list[tuple[Picture, int]]] = {}
+    kept: dict[str, list[tuple[ImageEntry, int]]] = {}
     lost = []
     for name, entries in lists.items():
         # A file that stands in both lists is lost by the one only.
         kept[name] = [entry for entry in entries if (name, entry[0].path) not in gone]
-        lost += [picture for picture, _ in entries if (name, picture.path) in gone]
+        lost += [image for image, _ in entries if (name, image.path) in gone]
     return kept, lost
 
 
@@ -108,7 +109,7 @@ def leaks_in_words(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str
                 verb = "has" if len(kinds) == 1 else "have"
                 what = "copies or group mates" if "given" in kinds else "copies"
                 said.append(
-                    f"{len(kinds):,} of {counted(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
+                    f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
                     f"the {WORDS[beside]} list ({parted})."
                 )
     return said

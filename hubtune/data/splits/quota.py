@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from hubtune.data.scan.scanner import counted
 from hubtune.data.splits.leakage import WORDS
 from hubtune.errors import UsageError
+from hubtune.text import plural
 
 
 @dataclass(frozen=True)
-class Amount:
+class SplitSize:
     """How many pictures of a class: a number, or a share of them."""
 
     count: int = 0
     share: Fraction | None = None
 
     @classmethod
-    def parse(cls, text: str) -> "Amount":
+    def parse(cls, text: str) -> "SplitSize":
         """Read ``20`` (pictures), ``0.2`` or ``20%`` (a share).
 
         Raises:
@@ -43,7 +43,7 @@ class Amount:
         return bool(self.count or self.share)
 
 
-NOTHING = Amount()
+NOTHING = SplitSize()
 
 
 # Why pictures are bound to training, and what helps.
@@ -52,7 +52,7 @@ _REPAIR = "Remove the copies that are in the wrong class, and split again."
 
 
 @dataclass(frozen=True)
-class Held:
+class ClassSize:
     """What keeps the pictures of a class from going to any list.
 
     Attributes:
@@ -69,7 +69,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Wish:
+class SplitRequest:
     """What is asked of every class.
 
     Attributes:
@@ -78,8 +78,8 @@ class Wish:
         train: training pictures; ``None`` for all the rest.
     """
 
-    validate: Amount
-    test: Amount
+    validate: SplitSize
+    test: SplitSize
     train: int | None
 
     def of(self, total: int) -> dict[str, int]:
@@ -106,7 +106,7 @@ class Wish:
         rooms = {"test": test, "validate": validate}
         return rooms if self.train is None else {**rooms, "train": max(0, self.train - bound)}
 
-    def shortage(self, folder: str, got: Mapping[str, int], held: Held) -> str | None:
+    def shortage(self, folder: str, got: Mapping[str, int], held: ClassSize) -> str | None:
         """Say what a class gives, if that is not what is asked.
 
         Args:
@@ -142,7 +142,7 @@ class Wish:
                 else f"The only picture of class {folder!r} is"
             )
             return f"{whole} bound to training, {_CONTRADICTED}: none is left for {lists}. {_REPAIR}"
-        has = f"Class {folder!r} has {counted(total, 'picture')}"
+        has = f"Class {folder!r} has {plural(total, 'picture')}"
         if held.bound and total - held.bound < asked["validate"] + asked["test"] < total:
             other = total - held.bound
             return (

@@ -10,17 +10,18 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from hubtune.data.dedup.duplicates import Group, find_groups
-from hubtune.data.dedup.groups import COPIES, expected_leaks, given_groups, joined
+from hubtune.data.dedup.duplicates import DuplicateGroup, find_groups
+from hubtune.data.dedup.groups import COPIES, expected_leaks, given_groups, merge_groups
 from hubtune.data.list_files import encode
-from hubtune.data.listing import PARTS, LeftOut
-from hubtune.data.scan.scanner import Picture, Scan, counted, name_key, some
-from hubtune.data.splits.assignment import Placing, Unit
+from hubtune.data.listing import PARTS, Excluded
+from hubtune.data.scan.scanner import ImageEntry, Scan, name_key
+from hubtune.data.splits.assignment import Assignment, Unit
 from hubtune.data.splits.class_names import class_namer
 from hubtune.data.splits.files import Split
 from hubtune.data.splits.leakage import WORDS, find_leaks, leaks_in_words
-from hubtune.data.splits.quota import NOTHING, Amount, Held, Wish
+from hubtune.data.splits.quota import NOTHING, ClassSize, SplitRequest, SplitSize
 from hubtune.errors import DataError
+from hubtune.text import first_few, plural
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
@@ -33,27 +34,27 @@ _TESTED = {
 }
 
 
-def pictures_of(scan: Scan, test_scan: Scan | None = None) -> list[Picture]:
+def images_of(scan: Scan, test_scan: Scan | None = None) -> list[ImageEntry]:
     """All pictures in the order that groups count them in: class after class, then the test folder's."""
     return [
-        picture
+        image
         for found in (scan, test_scan)
         if found is not None
-        for pictures in found.classes.values()
-        for picture in pictures
+        for images in found.classes.values()
+        for image in images
     ]
 
 
 def make_split(
     scan: Scan,
     *,
-    validate: Amount,
-    test: Amount = NOTHING,
+    validate: SplitSize,
+    test: SplitSize = NOTHING,
     train: int | None = None,
     seed: int = 0,
     labels: dict[str, str] | None = None,
     test_scan: Scan | None = None,
-    groups: Sequence[Group] | None = None,
+    groups: Sequence[DuplicateGroup] | None = None,
 ) -> Split:
     """Divide every class at random, by the seed, into training, validation and test pictures.
 
@@ -68,16 +69,16 @@ def make_split(
         seed: another seed gives another split.
         labels: class folder → display name, in the order of the labels.
         test_scan: a separate folder of test pictures, in place of ``test``.
-        groups: what belongs together, as places in :func:`pictures_of`; groups with a common member count as
+        groups: what belongs together, as places in :func:`images_of`; groups with a common member count as
             one. Default: the copies that are found, and what the source says.
 
     Raises:
         DataError: if no picture of the test folder belongs to a class, or a class has no training picture.
     """
-    pictures = pictures_of(scan, test_scan)
+    images = images_of(scan, test_scan)
     if groups is None:
-        groups = [*find_groups(pictures), *given_groups([picture.group for picture in pictures])]
-    table = _Table(scan, pictures, labels or {folder: folder for folder in scan.classes}, seed)
+        groups = [*find_groups(images), *given_groups([image.group for image in images])]
+    table = _Table(scan, images, labels or {folder: folder for folder in scan.classes}, seed)
     if test_scan is not None:
         table.place_test_folder(test_scan)
     has = table.place_parts()
@@ -87,7 +88,7 @@ def make_split(
     table.bind_conflicts(groups, together)
     table.deal(
         together,
-        Wish(NOTHING if "validate" in has else validate, NOTHING if "test" in has else test, train),
+        SplitRequest(NOTHING if "validate" in has else validate, NOTHING if "test" in has else test, train),
     )
     return table.finish(groups, together)
 
@@ -95,17 +96,17 @@ def make_split(
 class _Table:
     """All pictures on their way into lists, and what is to be said of it."""
 
-    def __init__(self, scan: Scan, pictures: list[Picture], names: dict[str, str], seed: int) -> None:
+    def __init__(self, scan: Scan, images: list[ImageEntry], names: dict[str, str], seed: int) -> None:
         self.split = Split(
             list(names), list(names.values()), left_out=list(scan.left_out), remarks=scan.remarks()
         )
         self._root, self._seed = scan.root, seed
-        self._pictures = pictures
+        self._images = images
         numbers = {folder: label for label, folder in enumerate(names)}
-        self._places = Placing(
+        self._places = Assignment(
             [numbers.get(folder) for folder, found in scan.classes.items() for _ in found], len(names)
         )
-        self._tests = range(len(self._places.labels), len(pictures))  # of the test folder
+        self._tests = range(len(self._places.labels), len(images))  # of the test folder
         self._pool: list[bool] = []  # what is to be divided here, when all others have their lists
         self._after_groups = 0  # the place among the remarks
 
@@ -116,10 +117,10 @@ class _Table:
         split.remarks += scan.remarks()
         label_of = class_namer(split.folders, split.labels)
         for place in self._tests:
-            label = label_of(self._pictures[place].name)
+            label = label_of(self._images[place].name)
             self._places.add(label, "test")
             if label is None:
-                split.left_out.append(LeftOut(self._pictures[place].path, "no class has this name"))
+                split.left_out.append(Excluded(self._images[place].path, "no class has this name"))
         if not any(self._places.lists[place] for place in self._tests):
             raise DataError(
                 f"No picture in {scan.root} can be told to belong to a class: name them after their class "
@@ -130,36 +131,36 @@ class _Table:
         """Put validation and test pictures where their source has them; returns which of these it has."""
         given = set()
         for place, free in enumerate(self._places.free):
-            part = self._pictures[place].part
+            part = self._images[place].part
             if free and part in PARTS[1:]:
                 self._places.lists[place], self._places.free[place] = part, False
                 given.add(part)
         return given
 
-    def join(self, groups: Sequence[Group]) -> list[Group]:
+    def join(self, groups: Sequence[DuplicateGroup]) -> list[DuplicateGroup]:
         """Groups without a common member, of pictures that have a class."""
         used = (
             tuple(place for place in group.members if self._places.labels[place] is not None)
             for group in groups
         )
-        return joined(
-            Group(members, group.kind)
+        return merge_groups(
+            DuplicateGroup(members, group.kind)
             for members, group in zip(used, groups, strict=True)
             if len(members) > 1
         )
 
-    def leave_out_tested(self, together: Sequence[Group]) -> None:
+    def leave_out_tested(self, together: Sequence[DuplicateGroup]) -> None:
         """Leave out pictures of the tree that belong to pictures of the test folder."""
         for group in together:
-            sums = {self._pictures[place].sha256 for place in group.members if place in self._tests}
+            sums = {self._images[place].sha256 for place in group.members if place in self._tests}
             if not sums:
                 continue
             for place in group.members:
                 if self._places.free[place]:
                     self._places.free[place] = False
-                    picture = self._pictures[place]
-                    what = "the same picture" if picture.sha256 in sums else _TESTED[group.kind]
-                    self.split.left_out.append(LeftOut(picture.path, f"{what} is in the test folder"))
+                    image = self._images[place]
+                    what = "the same picture" if image.sha256 in sums else _TESTED[group.kind]
+                    self.split.left_out.append(Excluded(image.path, f"{what} is in the test folder"))
         self._pool = list(self._places.free)
         present = {self._places.labels[place] for place, free in enumerate(self._places.free) if free}
         for label, folder in enumerate(self.split.folders):
@@ -174,7 +175,7 @@ class _Table:
                 f"Class {folder!r} has no training picture: nothing can be learned of it."
             )
 
-    def bind_conflicts(self, groups: Sequence[Group], together: Sequence[Group]) -> None:
+    def bind_conflicts(self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup]) -> None:
         """Put copies that lie in different classes, and all that belongs to them, into the training list.
 
         On different sides, these would be questions that no classifier can answer right twice.
@@ -186,7 +187,7 @@ class _Table:
             and len({self._places.labels[place] for place in group.members} - {None}) > 1
         ]
         self.split.conflicts = [
-            [self._pictures[place] for place in group.members if self._places.labels[place] is not None]
+            [self._images[place] for place in group.members if self._places.labels[place] is not None]
             for group in doubted
         ]
         touched = {place for group in doubted for place in group.members}
@@ -200,19 +201,21 @@ class _Table:
                 f"… and {len(said) - _MOST_REMARKS:,} more of these; split.json has all in `conflicts`."
             )
 
-    def _conflict(self, group: Group) -> str:
+    def _conflict(self, group: DuplicateGroup) -> str:
         members = [place for place in group.members if self._places.labels[place] is not None]
-        sums = {self._pictures[place].sha256 for place in members}
+        sums = {self._images[place].sha256 for place in members}
         what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
         where = [WORDS[name] for name in PARTS if any(self._places.lists[place] == name for place in members)]
         lists = f"the {' and '.join(where)} list{'s' * (len(where) > 1)}"
-        names = some([self._pictures[place].name for place in members])
+        names = first_few([self._images[place].name for place in members])
         return f"{what} in different classes: {names}. All are in {lists}; remove the wrong ones."
 
-    def note_groups(self, groups: Sequence[Group], together: Sequence[Group], *, divided: bool) -> None:
+    def note_groups(
+        self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup], *, divided: bool
+    ) -> None:
         """Note the groups, and say how many there are; whether the source has divided them itself."""
         split = self.split
-        split.groups = [[self._pictures[place] for place in group.members] for group in together]
+        split.groups = [[self._images[place] for place in group.members] for group in together]
         split.group_kinds = [group.kind for group in together]
         if not together:
             return
@@ -220,17 +223,17 @@ class _Table:
         parted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
         hold = "holds" if len(together) == 1 else "hold"
         said = (
-            f"{counted(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
-            f"{counted(sum(map(len, split.groups)), 'picture')}"
+            f"{plural(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
+            f"{plural(sum(map(len, split.groups)), 'picture')}"
         )
         copies = sum(group.kind in COPIES for group in groups)
         if kinds["given"] and copies:
-            said += f", {counted(copies, 'group')} of copies among them"
+            said += f", {plural(copies, 'group')} of copies among them"
         split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
         self._after_groups = len(split.remarks)
         self._note_ties(groups)
 
-    def _note_ties(self, groups: Sequence[Group]) -> None:
+    def _note_ties(self, groups: Sequence[DuplicateGroup]) -> None:
         """Say which copies make one group of several that were given apart, as of two patients."""
         given = {
             place: number
@@ -244,7 +247,7 @@ class _Table:
             if group.kind in COPIES and len({given[place] for place in group.members if place in given}) > 1
         ]
         for group in ties[:_MOST_REMARKS]:
-            names = some([self._pictures[place].name for place in group.members])
+            names = first_few([self._images[place].name for place in group.members])
             self.split.remarks.append(
                 f"Copies of one picture lie in groups that were given apart: {names}. These groups stay "
                 "together."
@@ -252,7 +255,7 @@ class _Table:
         if len(ties) > _MOST_REMARKS:
             self.split.remarks.append(f"… and {len(ties) - _MOST_REMARKS:,} more of these.")
 
-    def deal(self, together: Sequence[Group], wish: Wish) -> None:
+    def deal(self, together: Sequence[DuplicateGroup], wish: SplitRequest) -> None:
         """Deal the pictures that are free to the lists, and say where they do not suffice."""
         units = self._places.deal(together, self._lot, wish)
         left_over = sorted(self._places.left_over.items())
@@ -261,13 +264,13 @@ class _Table:
 
     def _lot(self, unit: Unit) -> tuple[bytes, str]:
         """A group's lot is that of its first picture. Unicode forms of one name are one (macOS's differ)."""
-        first = min(unit, key=lambda place: name_key(self._pictures[place].name))
-        label, name = self._places.labels[first], self._pictures[first].name
+        first = min(unit, key=lambda place: name_key(self._images[place].name))
+        label, name = self._places.labels[first], self._images[first].name
         assert label is not None  # what is free has a class
         text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
         return hashlib.sha256(encode(text)).digest(), name
 
-    def _say_shortages(self, units: Sequence[Unit], wish: Wish) -> None:
+    def _say_shortages(self, units: Sequence[Unit], wish: SplitRequest) -> None:
         largest, across = Counter[int](), set[int]()
         for unit in units:
             counts = self._places.counts(unit) if len(unit) > 1 else {}
@@ -277,7 +280,7 @@ class _Table:
                 across |= {*counts}
         small = {}
         for label, (folder, got) in enumerate(zip(self.split.folders, self._places.got, strict=True)):
-            held = Held(got.total(), self._places.bound[label], largest[label], label in across)
+            held = ClassSize(got.total(), self._places.bound[label], largest[label], label in across)
             if sentence := wish.shortage(folder, got, held):
                 small[folder] = sentence
         self.split.remarks += list(small.values())[:_MOST_REMARKS]
@@ -285,22 +288,22 @@ class _Table:
             names = ", ".join(map(repr, list(small)[_MOST_REMARKS:]))
             self.split.remarks.append(f"Fewer than asked, likewise: {names}.")
 
-    def finish(self, groups: Sequence[Group], together: Sequence[Group]) -> Split:
+    def finish(self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup]) -> Split:
         """Fill the lists, and say what leaks, or what would have."""
         split = self.split
         for place, (name, label) in enumerate(zip(self._places.lists, self._places.labels, strict=True)):
             if name is not None and label is not None:
-                split.lists[name].append((self._pictures[place], label))
+                split.lists[name].append((self._images[place], label))
         for entries in split.lists.values():
             entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
-        split.leaks = find_leaks(self._pictures, self._places.lists, groups)
+        split.leaks = find_leaks(self._images, self._places.lists, groups)
         counts = {name: len(entries) for name, entries in split.lists.items()}
         split.remarks += leaks_in_words(split.leaks, counts)
         if not split.leaks:
             self._expect_leaks(together)
         return split
 
-    def _expect_leaks(self, together: Sequence[Group]) -> None:
+    def _expect_leaks(self, together: Sequence[DuplicateGroup]) -> None:
         """Reckon what a random split of the same sizes would have leaked, and say it after the groups."""
         split = self.split
         lists: dict[str, Counter[int]] = {name: Counter() for name in PARTS}

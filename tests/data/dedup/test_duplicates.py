@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 
 from hubtune.data.dedup.duplicates import find_bursts, find_groups
 from hubtune.data.scan import scan_cache
-from hubtune.data.scan.inspect import look_at
-from hubtune.data.scan.scanner import Picture
+from hubtune.data.scan.inspect import inspect_image
+from hubtune.data.scan.scanner import ImageEntry
 
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -73,8 +73,8 @@ def folder(tmp_path_factory):
 
 def saved(image, path):
     image.save(path)
-    facts = look_at(path)
-    return Picture(path, path.name, facts.sha256, facts=facts)
+    facts = inspect_image(path)
+    return ImageEntry(path, path.name, facts.sha256, facts=facts)
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +82,8 @@ def originals(folder):
     return [saved(drawn(seed), folder / f"{seed}.png") for seed in range(12)]
 
 
-def groups_of(pictures):
-    return [(group.kind, group.members) for group in find_groups(pictures)]
+def groups_of(images):
+    return [(group.kind, group.members) for group in find_groups(images)]
 
 
 def test_different_pictures_make_no_group(originals):
@@ -110,8 +110,8 @@ def test_like_pictures_that_are_no_copies_are_let_go_at_any_step(kept, folder, m
         for place, (side, steps, _) in enumerate(registration._LEVELS)
     ]
     monkeypatch.setattr(registration, "_LEVELS", levels)
-    pictures = [saved(drawn(seed), folder / f"{seed} at step {kept}.png") for seed in range(3)]
-    assert find_groups(pictures) == []
+    images = [saved(drawn(seed), folder / f"{seed} at step {kept}.png") for seed in range(3)]
+    assert find_groups(images) == []
 
 
 def test_equal_bytes_are_a_kind_of_their_own(originals, folder):
@@ -165,8 +165,8 @@ def test_written_digits_are_not_copies_of_one_another(side, folder):
         Image.fromarray((digits.images[place] * 15).astype(np.uint8)).resize((side, side), LANCZOS)
         for place in range(120)
     ]
-    pictures = [saved(image, folder / f"digit {place} {side}.png") for place, image in enumerate(written)]
-    assert find_groups(pictures) == []
+    images = [saved(image, folder / f"digit {place} {side}.png") for place, image in enumerate(written)]
+    assert find_groups(images) == []
 
 
 def test_copies_of_enlarged_digits_are_found(folder):
@@ -176,10 +176,10 @@ def test_copies_of_enlarged_digits_are_found(folder):
         for place in range(20)
     ]
     copies = [jpeg(written[place].convert("RGB").rotate(5 + place), 60) for place in range(4)]
-    pictures = [
+    images = [
         saved(image, folder / f"large digit {place}.png") for place, image in enumerate([*written, *copies])
     ]
-    assert groups_of(pictures) == [("near", (place, 20 + place)) for place in range(4)]
+    assert groups_of(images) == [("near", (place, 20 + place)) for place in range(4)]
 
 
 def test_what_was_found_is_kept_until_a_picture_comes_or_the_search_changes(originals, folder, monkeypatch):
@@ -211,8 +211,8 @@ def test_noise_of_its_own_makes_no_copy(folder):
 
 
 def test_pictures_that_were_not_looked_at_are_compared_by_their_sums(folder):
-    pictures = [Picture(folder / name, name, sum_) for name, sum_ in (("a", "1"), ("b", "2"), ("c", "1"))]
-    assert groups_of(pictures) == [("equal", (0, 2))]
+    images = [ImageEntry(folder / name, name, sum_) for name, sum_ in (("a", "1"), ("b", "2"), ("c", "1"))]
+    assert groups_of(images) == [("equal", (0, 2))]
 
 
 def test_pictures_of_one_thing_are_a_burst():
@@ -242,7 +242,7 @@ def test_the_search_through_cells_finds_what_comparing_all_finds(originals, fold
     ]
     members = [*originals, *copies]
     expected = groups_of(members)
-    scan_cache.discard()
+    scan_cache.delete_scan_cache()
     monkeypatch.setattr(candidates, "_ALL_WITH_ALL", 10)
     monkeypatch.setattr(candidates, "_PER_CELL", 3)
     assert groups_of(members) == expected == [("near", (seed, 12 + seed)) for seed in range(8)]

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubtune.data.dedup.duplicates import Group
-from hubtune.data.dedup.groups import given_groups, joined, keys_by_pattern
+from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import given_groups, keys_by_pattern, merge_groups
 from hubtune.errors import UsageError
 
 NAMES = ["cat/tom_1.jpg", "cat/tom_2.jpg", "dog/rex_1.jpg", "dog/x.jpg"]
@@ -48,12 +48,12 @@ def test_patterns_that_make_no_groups_are_refused(pattern, message):
 
 
 def test_pictures_of_one_key_are_a_group():
-    assert given_groups(["a", None, "b", "a", None]) == [Group((0, 3), "given")]
+    assert given_groups(["a", None, "b", "a", None]) == [DuplicateGroup((0, 3), "given")]
 
 
 @given(st.lists(st.lists(st.integers(0, 40), min_size=2, max_size=3, unique=True), max_size=40))
 def test_groups_hang_together_through_any_chain(members):
-    found = joined(Group(tuple(sorted(places)), "near") for places in members)
+    found = merge_groups(DuplicateGroup(tuple(sorted(places)), "near") for places in members)
     # The slow way: join two sets with a common member until there are none.
     sets = [set(places) for places in members]
     again = True
@@ -72,8 +72,13 @@ def test_groups_hang_together_through_any_chain(members):
 
 
 def test_the_loosest_tie_names_the_kind():
-    groups = [Group((0, 1), "equal"), Group((1, 2), "given"), Group((2, 3), "near"), Group((5, 6), "near")]
-    assert [(group.members, group.kind) for group in joined(groups)] == [
+    groups = [
+        DuplicateGroup((0, 1), "equal"),
+        DuplicateGroup((1, 2), "given"),
+        DuplicateGroup((2, 3), "near"),
+        DuplicateGroup((5, 6), "near"),
+    ]
+    assert [(group.members, group.kind) for group in merge_groups(groups)] == [
         ((0, 1, 2, 3), "given"),
         ((5, 6), "near"),
     ]

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hubtune.data.images.augment import OPERATIONS, augmented, read_picture
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.augment import OPERATIONS, augmented, read_image
+from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.recipe.augment import PRESETS, AugmentSettings
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 GREY = (128, 128, 128)
 VIEW = Preprocessing(size=48, resize=48, fit="stretch", mean=(0.5, 0.5, 0.5))
@@ -35,8 +35,8 @@ STRONGEST = AugmentSettings(
 )
 
 
-def change(picture, *seed, view=VIEW, **settings):
-    return augmented(picture, view, AugmentSettings(**settings), generator(*seed))
+def change(image, *seed, view=VIEW, **settings):
+    return augmented(image, view, AugmentSettings(**settings), rng_for(*seed))
 
 
 def flat(*colour):
@@ -177,9 +177,9 @@ def test_erasing_happens_as_often_as_asked():
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("strength", [-1.0, -0.3, 0.3, 1.0])
 def test_each_operation_of_randaugment_keeps_the_size(operation, strength):
-    for picture in (PLACES, NOISE, flat(0, 0, 0), Image.new("RGB", (1, 3), "white")):
-        changed = operation(picture, strength, GREY)
-        assert (changed.size, changed.mode) == (picture.size, "RGB")
+    for image in (PLACES, NOISE, flat(0, 0, 0), Image.new("RGB", (1, 3), "white")):
+        changed = operation(image, strength, GREY)
+        assert (changed.size, changed.mode) == (image.size, "RGB")
 
 
 def test_operations_grow_with_their_strength_from_nothing():
@@ -227,8 +227,8 @@ def test_the_draw_decides_alone(preset):
 def test_a_kept_picture_is_not_changed():
     kept = np.asarray(PLACES).copy()
     for seed in range(30):
-        augmented(Image.fromarray(kept), VIEW, STRONGEST, generator(seed))
-        augmented(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), generator(seed))
+        augmented(Image.fromarray(kept), VIEW, STRONGEST, rng_for(seed))
+        augmented(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), rng_for(seed))
     assert (kept == np.asarray(PLACES)).all()
 
 
@@ -237,7 +237,7 @@ def test_a_kept_picture_is_not_changed():
 def test_pictures_of_one_line_do_no_harm(fit, size):
     view = Preprocessing(size=32, resize=32, fit=fit)
     for seed in range(20):
-        got = augmented(Image.new("RGB", size), view, STRONGEST, generator(seed))
+        got = augmented(Image.new("RGB", size), view, STRONGEST, rng_for(seed))
         assert got.dtype == np.uint8 and got.ndim == 3 and got.shape[2] == 3
 
 
@@ -253,37 +253,37 @@ def photo(tmp_path):
 
 
 def test_without_a_crop_a_picture_is_read_as_the_view_arranges_it(photo):
-    image = read_picture(photo, VIEW, AugmentSettings(flip=0.5, rotate=10.0))
+    image = read_image(photo, VIEW, AugmentSettings(flip=0.5, rotate=10.0))
     assert (np.asarray(image) == np.asarray(VIEW.read(photo))).all()
 
 
 @pytest.mark.parametrize(("least", "size"), [(1.0, (150, 187)), (0.35, (300, 375)), (0.02, (1203, 1501))])
 def test_with_a_crop_a_picture_is_read_as_small_as_its_parts_allow(photo, least, size):
-    image = read_picture(photo, VIEW, AugmentSettings(crop=[least, 1.0]))
+    image = read_image(photo, VIEW, AugmentSettings(crop=[least, 1.0]))
     assert image.size == size  # upright
 
 
 def test_a_part_of_a_reduced_picture_is_the_part_of_the_full_one(photo):
     settings = AugmentSettings(crop=[0.35, 1.0], flip=0.5)
-    full = read_picture(photo, VIEW, AugmentSettings(crop=[0.02, 1.0]))
-    reduced = read_picture(photo, VIEW, settings)
+    full = read_image(photo, VIEW, AugmentSettings(crop=[0.02, 1.0]))
+    reduced = read_image(photo, VIEW, settings)
     for seed in range(10):
-        one, other = (augmented(image, VIEW, settings, generator(seed)) for image in (full, reduced))
+        one, other = (augmented(image, VIEW, settings, rng_for(seed)) for image in (full, reduced))
         assert abs(one.astype(int) - other).max() <= 3
 
 
 def test_a_view_without_antialias_reads_pictures_in_full(photo):
     view = VIEW.model_copy(update={"antialias": False})
-    assert read_picture(photo, view, AugmentSettings(crop=[1.0, 1.0])).size == (1203, 1501)
+    assert read_image(photo, view, AugmentSettings(crop=[1.0, 1.0])).size == (1203, 1501)
 
 
 def test_a_long_strip_is_not_reduced_away(tmp_path):
     Image.new("RGB", (6000, 100)).save(tmp_path / "a.jpg")
-    assert read_picture(tmp_path / "a.jpg", VIEW, AugmentSettings(crop=[0.5, 1.0])).size == (6000, 100)
+    assert read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(crop=[0.5, 1.0])).size == (6000, 100)
 
 
 @pytest.mark.parametrize("preset", ["none", "standard"])
 def test_what_is_no_picture_is_refused(tmp_path, preset):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
-    with pytest.raises(PictureError, match="not a picture"):
-        read_picture(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))
+    with pytest.raises(ImageError, match="not a picture"):
+        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtune.data.images.augment import OPERATIONS, augmented, read_picture
+from hubtune.data.images.augment import OPERATIONS, augmented, read_image
 from hubtune.data.images.decode import decode
-from hubtune.data.images.preprocessing import Preprocessing, look, pixels_of
+from hubtune.data.images.preprocessing import Preprocessing, pixels_of, preprocess_views
 from hubtune.errors import UsageError
 from hubtune.recipe.augment import PRESETS, AugmentSettings
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 VIEWS = [
     {"fit": "crop"},
@@ -84,10 +84,10 @@ def test_channels_do_not_see_one_another_on_the_way(tmp_path, noise, given):
     saved(tmp_path / "four.png", noise)
     saved(tmp_path / "colours.png", noise[..., :3])
     saved(tmp_path / "fourth.png", noise[..., 3])
-    [four] = look(tmp_path / "four.png", [view(4, **given)])
-    [colours] = look(tmp_path / "colours.png", [view(3, **given)])
+    [four] = preprocess_views(tmp_path / "four.png", [view(4, **given)])
+    [colours] = preprocess_views(tmp_path / "colours.png", [view(3, **given)])
     # What `pad` fills up with is opaque, and white of this mean.
-    [fourth] = look(tmp_path / "fourth.png", [view(1, **given, mean=(1, 1, 1))])
+    [fourth] = preprocess_views(tmp_path / "fourth.png", [view(1, **given, mean=(1, 1, 1))])
     assert (four[..., :3] == colours).all()
     assert (four[..., 3:] == fourth).all()
 
@@ -96,23 +96,23 @@ def test_channels_do_not_see_one_another_on_the_way(tmp_path, noise, given):
 def test_grey_equals_each_of_three_equal_channels(tmp_path, noise, given):
     file = saved(tmp_path / "grey.png", noise[..., 0])
     alike = {**given, "mean": (0.4, 0.4, 0.4)}  # for the border of `pad`
-    [grey], [colours] = look(file, [view(1, **alike)]), look(file, [view(3, **alike)])
+    [grey], [colours] = preprocess_views(file, [view(1, **alike)]), preprocess_views(file, [view(3, **alike)])
     assert grey.shape == (*colours.shape[:2], 1)
     assert (grey == colours).all()
 
 
 def test_normalised_grey_becomes_that_of_each_colour(noise):
     grey, colours = view(1), view(3)
-    picture = Image.fromarray(noise[..., 0])
+    image = Image.fromarray(noise[..., 0])
     factors, terms = grey.grey_in_colours
-    there = factors[:, None, None] * grey(picture) + terms[:, None, None]
-    np.testing.assert_allclose(there, colours(picture.convert("RGB")), atol=1e-5)
+    there = factors[:, None, None] * grey(image) + terms[:, None, None]
+    np.testing.assert_allclose(there, colours(image.convert("RGB")), atol=1e-5)
 
 
 def test_what_is_filled_up_becomes_zero_in_every_channel():
     wide = Image.new("RGBA", (90, 30), (250, 250, 250, 250))
     for channels in (1, 3, 4):
-        [pixels] = look(wide, [view(channels, fit="pad")])
+        [pixels] = preprocess_views(wide, [view(channels, fit="pad")])
         border = view(channels).normalise(pixels)[:, 0]
         assert border.shape == (channels, 32)
         assert np.abs(border).max() < 0.5 / 255 / 0.2
@@ -127,7 +127,7 @@ def test_what_is_opaque_is_zero_in_the_fourth_channel_and_the_rest_far_from_it()
 def test_a_picture_in_any_mode_is_taken(noise):
     grey = Image.fromarray(noise[..., 0])
     for channels in (1, 3, 4):
-        [pixels] = look(grey, [view(channels)])
+        [pixels] = preprocess_views(grey, [view(channels)])
         assert pixels.shape == (32, 32, channels)
 
 
@@ -135,9 +135,9 @@ def test_a_picture_in_any_mode_is_taken(noise):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_augmentation_keeps_the_channels(tmp_path, noise, channels, preset):
     file, settings = saved(tmp_path / "four.png", noise), AugmentSettings(**PRESETS[preset])
-    image = read_picture(file, view(channels), settings)
+    image = read_image(file, view(channels), settings)
     for epoch in range(8):
-        pixels = augmented(image, view(channels), settings, generator(0, epoch))
+        pixels = augmented(image, view(channels), settings, rng_for(0, epoch))
         assert (pixels.shape, pixels.dtype) == ((32, 32, channels), np.uint8)
 
 
@@ -155,8 +155,8 @@ def test_operations_move_opacity_with_the_colours_or_leave_it(noise, number):
 def test_colour_jitter_changes_grey_as_it_changes_equal_colours(noise):
     settings = AugmentSettings(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
     grey = Image.fromarray(noise[:32, :32, 0])
-    one = augmented(grey, view(1), settings, generator(0))
-    three = augmented(grey.convert("RGB"), view(3), settings, generator(0))
+    one = augmented(grey, view(1), settings, rng_for(0))
+    three = augmented(grey.convert("RGB"), view(3), settings, rng_for(0))
     assert np.abs(one.astype(int) - three).max() <= 1
     assert (one[..., 0] != noise[:32, :32, 0]).any()
 

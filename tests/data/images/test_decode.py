@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, TiffImagePlugin
 from pydantic import ValidationError
 
-from hubtune.data.images.decode import MAX_PIXELS, PictureError, check_ends, check_pixels, decode
-from hubtune.data.images.preprocessing import Preprocessing, look
+from hubtune.data.images.decode import MAX_PIXELS, ImageError, check_ends, check_pixels, decode
+from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 
 
 def pixels(path):
@@ -30,7 +30,7 @@ def noise(height, width, channels=3, seed=0):
 
 
 def refusal(path, check=decode):
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         check(path)
     assert caught.value.path == str(path)
     assert str(caught.value) == f"{path}: {caught.value.reason}"
@@ -39,12 +39,12 @@ def refusal(path, check=decode):
 
 def quarters(width=48, height=32):
     """Red and green above blue and white: no two orientations look the same."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    picture[: height // 2, : width // 2, 0] = 255
-    picture[: height // 2, width // 2 :, 1] = 255
-    picture[height // 2 :, : width // 2, 2] = 255
-    picture[height // 2 :, width // 2 :] = 255
-    return picture
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 0] = 255
+    image[: height // 2, width // 2 :, 1] = 255
+    image[height // 2 :, : width // 2, 2] = 255
+    image[height // 2 :, width // 2 :] = 255
+    return image
 
 
 # Orientation → how the stored pixels come from the upright ones (EXIF 2.32, tag 0x0112).
@@ -94,25 +94,25 @@ def test_cmyk_becomes_rgb(tmp_path):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_laid_on_white(tmp_path, mode):
     clear, half, full = ((0,) * (len(mode) - 1) + (alpha,) for alpha in (0, 128, 255))
-    picture = Image.new(mode, (3, 1))
+    image = Image.new(mode, (3, 1))
     for x, colour in enumerate((clear, half, full)):
-        picture.putpixel((x, 0), colour)
-    picture.save(tmp_path / "a.png")
+        image.putpixel((x, 0), colour)
+    image.save(tmp_path / "a.png")
     assert np.abs(pixels(tmp_path / "a.png")[0, :, 0].astype(int) - [255, 127, 0]).max() <= 1
 
 
 def test_a_transparent_palette_colour_is_white(tmp_path):
-    picture = Image.new("P", (2, 1))
-    picture.putpalette([255, 0, 0, 0, 0, 255])
-    picture.putpixel((1, 0), 1)
-    picture.save(tmp_path / "a.png", transparency=0)
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "a.png", transparency=0)
     assert pixels(tmp_path / "a.png").tolist() == [[[255, 255, 255], [0, 0, 255]]]
 
 
 def test_one_bit_becomes_black_and_white(tmp_path):
-    picture = Image.new("1", (2, 1))
-    picture.putpixel((1, 0), 1)
-    picture.save(tmp_path / "a.png")
+    image = Image.new("1", (2, 1))
+    image.putpixel((1, 0), 1)
+    image.save(tmp_path / "a.png")
     assert pixels(tmp_path / "a.png").tolist() == [[[0, 0, 0], [255, 255, 255]]]
 
 
@@ -221,7 +221,7 @@ assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
 def test_what_is_no_picture_is_named(tmp_path, content, reason, check):
     (tmp_path / "a.jpg").write_bytes(content)
     assert refusal(tmp_path / "a.jpg", check) == reason
-    with pytest.raises(PictureError) as caught:
+    with pytest.raises(ImageError) as caught:
         from_content(tmp_path / "a.jpg")
     assert str(caught.value) == f"{tmp_path / 'gone.jpg'}: {reason}"
 
@@ -232,8 +232,10 @@ def test_a_picture_is_read_from_its_bytes_alone(tmp_path):
     gone = tmp_path / "gone.jpg"
     assert (np.asarray(decode(gone, content)) == pixels(tmp_path / "a.jpg")).all()
     view = Preprocessing(size=8, resize=8)
-    assert (look(gone, [view], content)[0] == look(tmp_path / "a.jpg", [view])[0]).all()
-    with pytest.raises(PictureError) as caught:
+    assert (
+        preprocess_views(gone, [view], content)[0] == preprocess_views(tmp_path / "a.jpg", [view])[0]
+    ).all()
+    with pytest.raises(ImageError) as caught:
         decode(gone, content[:-100])
     assert str(caught.value) == f"{gone}: damaged picture (the file ends too early)"
 
@@ -495,15 +497,15 @@ def test_what_promises_exact_values_is_not_decoded_at_reduced_size(tmp_path, suf
     exif[0x0112] = 6  # a TIFF's sides change when it is decoded
     Image.fromarray(detailed(600, 500)).save(path, exif=exif)
     view = Preprocessing(size=32, resize=32, fit="stretch", antialias=suffix != ".jpg")
-    assert (view.normalise(look(path, [view])[0]) == view(decode(path))).all()
+    assert (view.normalise(preprocess_views(path, [view])[0]) == view(decode(path))).all()
 
 
 def test_of_a_camera_file_with_a_preview_the_picture_is_looked_at(tmp_path):
-    picture = Image.fromarray(detailed(600, 500))
-    picture.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
+    image = Image.fromarray(detailed(600, 500))
+    image.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
     view = Preprocessing(size=32, resize=32)
     seen = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
-    assert np.abs(seen - np.asarray(view.arrange(picture)).astype(int)).mean() < 2
+    assert np.abs(seen - np.asarray(view.arrange(image)).astype(int)).mean() < 2
 
 
 def test_a_view_does_not_depend_on_the_others(tmp_path, monkeypatch):
@@ -511,10 +513,10 @@ def test_a_view_does_not_depend_on_the_others(tmp_path, monkeypatch):
     small = Preprocessing(size=48, resize=56)
     views = [small, small.model_copy(update={"mirror": True}), Preprocessing(size=224), small]
     views += [Preprocessing(size=224, mirror=True), Preprocessing(fit="whole", resize=60, mirror=True)]
-    alone = [look(tmp_path / "a.jpg", [view])[0] for view in views]
+    alone = [preprocess_views(tmp_path / "a.jpg", [view])[0] for view in views]
     opened = []
     monkeypatch.setattr(Image, "open", lambda *a, _open=Image.open, **k: opened.append(a) or _open(*a, **k))
-    together = look(tmp_path / "a.jpg", views)
+    together = preprocess_views(tmp_path / "a.jpg", views)
     assert [view.reduction(640, 480) for view in views] == [4, 4, 1, 4, 1, 4]
     assert len(opened) == 2
     assert all((one == other).all() for one, other in zip(alone, together, strict=True))
@@ -526,7 +528,7 @@ def test_a_mirrored_view_is_the_plain_one_turned_round(fit):
     plain = Preprocessing(size=24, resize=32, fit=fit)
     mirrored = plain.model_copy(update={"mirror": True})
     assert (np.asarray(mirrored.arrange(image)) == np.asarray(plain.arrange(image))[:, ::-1]).all()
-    first, second = look(image, [mirrored, plain])
+    first, second = preprocess_views(image, [mirrored, plain])
     assert first.dtype == np.uint8 and first.flags.c_contiguous
     assert (first == second[:, ::-1]).all() and (plain.normalise(second) == plain(image)).all()
     assert (mirrored(image) == mirrored.normalise(first)).all()
@@ -535,4 +537,6 @@ def test_a_mirrored_view_is_the_plain_one_turned_round(fit):
 def test_what_is_read_is_what_is_looked_at(tmp_path):
     Image.fromarray(detailed(400, 300)).save(tmp_path / "a.jpg")
     view = Preprocessing(size=64, resize=72, mirror=True)
-    assert (np.asarray(view.read(tmp_path / "a.jpg")) == look(tmp_path / "a.jpg", [view])[0]).all()
+    assert (
+        np.asarray(view.read(tmp_path / "a.jpg")) == preprocess_views(tmp_path / "a.jpg", [view])[0]
+    ).all()

@@ -5,7 +5,7 @@ import pytest
 
 from hubtune.data.images.mixup import mix_batch
 from hubtune.recipe.augment import AugmentSettings
-from hubtune.rng import generator
+from hubtune.rng import rng_for
 
 CLASSES = 5
 
@@ -19,7 +19,7 @@ def batch(*shapes):
 
 
 def mix(arrays, labels, *seed, **settings):
-    return mix_batch(arrays, labels, CLASSES, AugmentSettings(**settings), generator(*seed))
+    return mix_batch(arrays, labels, CLASSES, AugmentSettings(**settings), rng_for(*seed))
 
 
 def test_without_mixing_arrays_come_back_as_they_are():

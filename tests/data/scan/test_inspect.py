@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from hubtune.data.images.decode import MAX_PIXELS, PictureError
-from hubtune.data.scan.inspect import SIDE, look_at, sharpness_of
+from hubtune.data.images.decode import MAX_PIXELS, ImageError
+from hubtune.data.scan.inspect import SIDE, inspect_image, sharpness_of
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def photo():
 def test_facts_of_a_photo(photo, tmp_path):
     file = tmp_path / "a.jpg"
     photo.save(file, quality=95)
-    facts = look_at(file)
+    facts = inspect_image(file)
     luma = np.asarray(photo.convert("L")) / 255
     assert facts.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
     assert (facts.format, facts.mode, facts.width, facts.height) == ("JPEG", "RGB", 320, 240)
@@ -43,7 +43,7 @@ def test_width_and_height_are_those_of_the_upright_picture(tmp_path, orientation
     exif = Image.Exif()
     exif[0x0112] = orientation
     Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg", exif=exif)
-    facts = look_at(tmp_path / "a.jpg")
+    facts = inspect_image(tmp_path / "a.jpg")
     assert (facts.orientation, (facts.width, facts.height)) == (orientation, size)
 
 
@@ -52,7 +52,7 @@ def test_the_mode_is_that_of_the_file_and_frames_are_counted(tmp_path):
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     Image.new("CMYK", (8, 8)).save(tmp_path / "a.jpg")
     Image.new("I;16", (8, 8)).save(tmp_path / "a.png")
-    found = [look_at(tmp_path / f"a.{kind}") for kind in ("gif", "jpg", "png")]
+    found = [inspect_image(tmp_path / f"a.{kind}") for kind in ("gif", "jpg", "png")]
     assert [(facts.mode, facts.frames) for facts in found] == [("P", 3), ("CMYK", 1), ("I;16", 1)]
 
 
@@ -68,7 +68,7 @@ def test_fingerprints_are_made_of_pictures_of_one_size_and_never_of_enlarged_one
         "hubtune.data.scan.inspect.fingerprint", lambda image: seen.append((image.mode, image.size)) or b""
     )
     Image.new("CMYK" if kind == "jpg" else "RGBA", size).save(tmp_path / f"a.{kind}")
-    look_at(tmp_path / f"a.{kind}")
+    inspect_image(tmp_path / f"a.{kind}")
     assert seen == [("RGB", expected)]
     assert max(expected) <= SIDE
 
@@ -86,9 +86,9 @@ def test_blurred_pictures_are_told_from_sharp_ones_of_low_contrast(photo, tmp_pa
         "enlarged": photo.resize((40, 30)).resize((320, 240), Image.Resampling.BICUBIC),
     }
     sharpness = {}
-    for name, picture in changed.items():
-        picture.save(tmp_path / f"{name}.jpg", quality=85)
-        sharpness[name] = look_at(tmp_path / f"{name}.jpg").sharpness
+    for name, image in changed.items():
+        image.save(tmp_path / f"{name}.jpg", quality=85)
+        sharpness[name] = inspect_image(tmp_path / f"{name}.jpg").sharpness
     assert min(sharpness[name] for name in ("sharp", "pale", "noisy")) > 0.6
     assert max(sharpness[name] for name in ("blurred", "enlarged")) < 0.45
 
@@ -108,8 +108,8 @@ def test_what_cannot_be_read_is_refused_with_the_reason(tmp_path, photo):
     Image.new("1", (12_000, MAX_PIXELS // 12_000 + 1)).save(tmp_path / "bomb.png")
     reasons = {}
     for name in ("cut.jpg", "empty.jpg", "bomb.png", "gone.jpg"):
-        with pytest.raises(PictureError) as caught:
-            look_at(tmp_path / name)
+        with pytest.raises(ImageError) as caught:
+            inspect_image(tmp_path / name)
         reasons[name] = caught.value.reason.partition("(")[0].strip()
     assert reasons == {
         "cut.jpg": "damaged picture",
@@ -125,12 +125,12 @@ def test_a_large_file_that_is_no_picture_is_not_read(tmp_path, monkeypatch):
         file.write(b"\0\0\0\x18ftypisom")
         file.truncate(3 * 2**30)  # sparse
     monkeypatch.setattr("hubtune.data.scan.inspect.read_content", pytest.fail)
-    with pytest.raises(PictureError, match="not a picture, but a film"):
-        look_at(film)
+    with pytest.raises(ImageError, match="not a picture, but a film"):
+        inspect_image(film)
 
 
 def test_facts_do_not_depend_on_where_the_file_lies(photo, tmp_path):
     (tmp_path / "other").mkdir()
     for folder in (tmp_path, tmp_path / "other"):
         photo.save(folder / "a.png")
-    assert look_at(tmp_path / "a.png") == look_at(tmp_path / "other" / "a.png")
+    assert inspect_image(tmp_path / "a.png") == inspect_image(tmp_path / "other" / "a.png")

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from hubtune.data.images.decode import PictureError
+from hubtune.data.images.decode import ImageError
 from hubtune.data.scan import looks, scan_cache
-from hubtune.data.scan.scan_cache import ScanCache, cache_file, discard, stamp_of
+from hubtune.data.scan.scan_cache import ScanCache, cache_file, delete_scan_cache, stamp_of
 from hubtune.data.scan.scanner import scan_classes
 
 OLD = time.time() - 3600
@@ -95,7 +95,7 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(pics, opened, monkeypat
     def failing(path):
         opened.append(path.name)
         if path.name == "002.png":
-            raise PictureError(path, "cannot be read") from cause
+            raise ImageError(path, "cannot be read") from cause
         return look_at(path)
 
     look_at = looks.look_at
@@ -231,10 +231,10 @@ def test_several_processes_use_it_at_once(pics):
 
 
 def test_it_can_be_removed(pics, opened):
-    assert discard() == 0
+    assert delete_scan_cache() == 0
     scanned(pics, opened)
     size = cache_file().stat().st_size
-    assert discard() == size > 0
+    assert delete_scan_cache() == size > 0
     assert len(scanned(pics, opened)[1]) == 5
 
 

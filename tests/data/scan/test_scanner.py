@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.scan.scanner import scan_classes, scan_files, walk_pictures
+from hubtune.data.scan.scanner import scan_classes, scan_files, walk_images
 from hubtune.errors import DataError
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
@@ -22,7 +22,7 @@ def pics(tmp_path, draw_photos):
 
 
 def names(scan):
-    return {name: [picture.name for picture in pictures] for name, pictures in scan.classes.items()}
+    return {name: [image.name for image in images] for name, images in scan.classes.items()}
 
 
 def left_out(scan):
@@ -41,7 +41,7 @@ def test_a_tree_becomes_classes(pics):
         "cat": ["cat/000.png", "cat/001.png", "cat/002.png"],
         "dog": ["dog/000.png", "dog/001.png"],
     }
-    assert scan.left_out == scan.strays == scan.renamed == scan.animated == scan.remarks() == []
+    assert scan.left_out == scan.non_images == scan.renamed == scan.animated == scan.remarks() == []
 
 
 def test_the_order_of_the_file_system_does_not_matter(pics, monkeypatch):
@@ -116,8 +116,8 @@ def test_what_systems_leave_behind_is_passed_over(pics):
     shutil.copytree(pics / "cat", pics / "__MACOSX")
     shutil.copytree(pics / "cat", pics / "dog" / ".thumbnails")
     scan = scan_classes(pics)
-    assert {name: len(pictures) for name, pictures in scan.classes.items()} == {"cat": 3, "dog": 2}
-    assert scan.left_out == scan.strays == []
+    assert {name: len(images) for name, images in scan.classes.items()} == {"cat": 3, "dog": 2}
+    assert scan.left_out == scan.non_images == []
 
 
 def test_pictures_in_nested_folders_belong_to_the_class(pics):
@@ -153,7 +153,7 @@ def test_a_loose_picture_without_extension_is_left_out_and_no_stray(pics):
     (pics / "README").write_text("notes")
     scan = scan_classes(pics)
     assert left_out(scan) == {"IMG_0001": "lies in no class folder"}
-    assert scan.strays == [pics / "README"]
+    assert scan.non_images == [pics / "README"]
 
 
 def test_pictures_in_no_class_folder_are_left_out_by_name(pics):
@@ -161,7 +161,7 @@ def test_pictures_in_no_class_folder_are_left_out_by_name(pics):
     (pics / "readme.md").write_text("x")
     scan = scan_classes(pics)
     assert left_out(scan) == {"loose.png": "lies in no class folder"}
-    assert scan.strays == [pics / "readme.md"]
+    assert scan.non_images == [pics / "readme.md"]
 
 
 def test_wrong_extensions_and_animations_are_used_and_told(pics):
@@ -193,7 +193,7 @@ def test_links_within_the_tree_are_left_out_and_circles_do_no_harm(pics):
     (pics / "dog" / "same.png").symlink_to(pics / "cat" / "000.png")
     (pics / "dog" / "gone.png").symlink_to("nowhere")
     scan = scan_classes(pics)
-    assert {name: len(pictures) for name, pictures in scan.classes.items()} == {"cat": 3, "dog": 2}
+    assert {name: len(images) for name, images in scan.classes.items()} == {"cat": 3, "dog": 2}
     assert left_out(scan) == {
         "alias": "link to a place in the same tree",
         "cat/circle": "link to a place in the same tree",
@@ -308,7 +308,7 @@ def test_progress_counts_up_to_all_files(pics):
 
 def test_a_flat_folder_is_scanned_whatever_its_folders_mean(pics):
     scan = scan_files(pics)
-    assert [picture.name for picture in scan.classes[""]] == [
+    assert [image.name for image in scan.classes[""]] == [
         "cat/000.png",
         "cat/001.png",
         "cat/002.png",
@@ -322,7 +322,7 @@ def test_of_what_names_promise_to_be_a_picture_no_file_is_opened(pics, monkeypat
     (pics / ".hidden.jpg").touch()
     monkeypatch.setattr("hubtune.data.images.decode._opened", None)
     expected = ["cat/000.png", "cat/001.png", "cat/002.png", "cat/empty.JPG", "dog/000.png", "dog/001.png"]
-    assert [file.name for file in walk_pictures(pics).files] == expected
+    assert [file.name for file in walk_images(pics).files] == expected
 
 
 def test_pictures_are_known_by_their_first_bytes_where_names_promise_nothing(pics):
@@ -338,12 +338,12 @@ def test_pictures_are_known_by_their_first_bytes_where_names_promise_nothing(pic
         "all.zip": b"PK\3\4",
     }.items():
         (pics / "dog" / name).write_bytes(content)
-    listing = walk_pictures(pics)
+    listing = walk_images(pics)
     expected = ["cat/002.png", "cat/IMG_0001", "cat/photo.png_large"]
     expected += ["dog/000.png", "dog/001.png", "dog/cut", "dog/live"]
     assert [file.name for file in listing.files] == expected
     strays = ["all.zip", "clip.mp4", "empty", "notes.txt", "table.csv"]
-    assert [path.name for path in listing.strays] == strays
+    assert [path.name for path in listing.non_images] == strays
 
 
 def test_files_of_one_name_in_many_folders_are_told_apart(pics):

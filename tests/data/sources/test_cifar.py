@@ -59,9 +59,9 @@ def test_every_value_of_every_picture_is_kept(tmp_path, files, form):
             assert example.label == files[batch]["labels"][int(row)]
             assert example.path.parent.name == NAMES[example.label]
             planes = files[batch]["data"][int(row)].reshape(3, 32, 32)
-            with Image.open(example.path) as picture:
-                assert picture.format == "PNG"
-                np.testing.assert_array_equal(np.asarray(picture), planes.transpose(1, 2, 0))
+            with Image.open(example.path) as image:
+                assert image.format == "PNG"
+                np.testing.assert_array_equal(np.asarray(image), planes.transpose(1, 2, 0))
             seen += 1
     assert seen == 72
 

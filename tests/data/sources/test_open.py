@@ -118,7 +118,7 @@ def test_what_lies_beside_the_parts_is_told(divided: Path):
     assert said(listing) == DIVIDED
     assert listing.remarks == [f"{divided} is divided into train, val, test; passed over beside them: masks."]
     assert [entry.path.name for entry in listing.left_out] == ["loose.jpg", "loose.png"]
-    assert [path.name for path in listing.strays] == ["readme.txt"]
+    assert [path.name for path in listing.non_images] == ["readme.txt"]
 
 
 def test_test_pictures_without_class_folders_are_left_out_with_advice(divided: Path):

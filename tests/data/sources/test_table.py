@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.data.listing import Listed
+from hubtune.data.listing import SourceFile
 from hubtune.data.sources.table import ColumnError, named_files, read_table
 from hubtune.errors import DataError
 
@@ -30,9 +30,9 @@ def test_rows_become_files_with_label_group_and_part(folder: Path):
     )
     assert listing.labels == ["cat", "dog"]
     assert listing.files == [
-        Listed(folder / "a.jpg", "a.jpg", "cat", "p2", "test"),
-        Listed(folder / "b.jpg", "b.jpg", "cat", None, "train"),
-        Listed(folder / "sub/e.jpg", "sub/e.jpg", "dog", "p1", "validate"),
+        SourceFile(folder / "a.jpg", "a.jpg", "cat", "p2", "test"),
+        SourceFile(folder / "b.jpg", "b.jpg", "cat", None, "train"),
+        SourceFile(folder / "sub/e.jpg", "sub/e.jpg", "dog", "p1", "validate"),
     ]
     assert listing.root == folder
     assert not listing.remarks

@@ -6,7 +6,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubtune.data.splits.allocate import deal_class, deal_spanning
+from hubtune.data.splits.allocate import allocate_class, allocate_spanning
 
 
 def fullest(sizes, rooms):
@@ -37,7 +37,7 @@ def filled(sizes, dealt, lists):
 )
 def test_a_class_is_dealt_as_fully_as_any_way_could(sizes, rooms, times):
     sizes = [size * times for size in sizes]
-    found = filled(sizes, deal_class(sizes, rooms), len(rooms))
+    found = filled(sizes, allocate_class(sizes, rooms), len(rooms))
     assert all(count <= room for count, room in zip(found, rooms, strict=True))
     assert sum(found) == fullest(sizes, rooms)
 
@@ -45,12 +45,12 @@ def test_a_class_is_dealt_as_fully_as_any_way_could(sizes, rooms, times):
 def test_many_groups_are_dealt_exactly_and_at_once():
     sizes = [3 + 7 * number % 11 for number in range(30_000)]
     start = time.perf_counter()
-    assert filled(sizes, deal_class(sizes, [20_001, 40_003]), 2) == [20_001, 40_003]
+    assert filled(sizes, allocate_class(sizes, [20_001, 40_003]), 2) == [20_001, 40_003]
     assert time.perf_counter() - start < 2  # 0.03 s where nothing else runs
 
 
 def test_groups_of_one_go_as_their_lots_say():
-    assert deal_class([1] * 6, [2, 1]) == [0, 0, 1, None, None, None]
+    assert allocate_class([1] * 6, [2, 1]) == [0, 0, 1, None, None, None]
 
 
 @settings(max_examples=50, deadline=None)
@@ -65,7 +65,7 @@ def test_groups_that_span_classes_never_make_a_list_too_long(groups):
         totals.update(group)
     rooms = [{label: count // 5 for label, count in totals.items()} for _ in range(2)]
     sums = [Counter(), Counter()]
-    for group, number in zip(groups, deal_spanning(groups, rooms, {}), strict=True):
+    for group, number in zip(groups, allocate_spanning(groups, rooms, {}), strict=True):
         if number is not None:
             sums[number].update(group)
     assert all(sums[number][label] <= room[label] for number, room in enumerate(rooms) for label in room)
@@ -74,5 +74,5 @@ def test_groups_that_span_classes_never_make_a_list_too_long(groups):
 def test_groups_that_span_classes_are_exchanged_until_the_counts_fit():
     # In the order of the lots, the first group fits and nothing goes beside it.
     groups = [{0: 3, 1: 2}, {0: 2, 1: 3}, {0: 2, 1: 1}, {0: 3, 1: 6}, {0: 10, 1: 10}]
-    dealt = deal_spanning(groups, [{0: 4, 1: 4}], {})
+    dealt = allocate_spanning(groups, [{0: 4, 1: 4}], {})
     assert [number for number, to in enumerate(dealt) if to == 0] == [1, 2]

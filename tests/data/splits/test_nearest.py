@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hubtune.data.dedup.duplicates import Group
-from hubtune.data.scan.scanner import Picture, Scan
-from hubtune.data.splits.quota import NOTHING, Amount
+from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.scan.scanner import ImageEntry, Scan
+from hubtune.data.splits.quota import NOTHING, SplitSize
 from hubtune.data.splits.split import make_split
 
 ROOT = Path("pics")
-FIFTH = Amount.parse("20%")
+FIFTH = SplitSize.parse("20%")
 
 
 def patients(*groups, **loose):
@@ -25,11 +25,11 @@ def patients(*groups, **loose):
         for number, group in enumerate(groups):
             count = group.get(label, 0)
             of_group[number] += range(places + len(names), places + len(names) + count)
-            names += [f"{label}/p{number}_{picture:03}.jpg" for picture in range(count)]
-        names += [f"{label}/alone_{picture:03}.jpg" for picture in range(loose.get(label, 0))]
+            names += [f"{label}/p{number}_{image:03}.jpg" for image in range(count)]
+        names += [f"{label}/alone_{image:03}.jpg" for image in range(loose.get(label, 0))]
         places += len(names)
-        scan.classes[label] = [Picture(ROOT / name, name, name) for name in names]
-    return scan, [Group(tuple(own), "given") for own in of_group if len(own) > 1]
+        scan.classes[label] = [ImageEntry(ROOT / name, name, name) for name in names]
+    return scan, [DuplicateGroup(tuple(own), "given") for own in of_group if len(own) > 1]
 
 
 def counts(split, label="a"):
@@ -51,8 +51,8 @@ def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
 
 
 def test_the_group_that_comes_nearest_is_taken():
-    assert counts(dealt([90, 40, 50, 80], validate=Amount(30))) == {"train": 220, "validate": 40}
-    assert counts(dealt([90, 40, 50, 80], validate=Amount(30), test=Amount(30))) == {
+    assert counts(dealt([90, 40, 50, 80], validate=SplitSize(30))) == {"train": 220, "validate": 40}
+    assert counts(dealt([90, 40, 50, 80], validate=SplitSize(30), test=SplitSize(30))) == {
         "train": 170,
         "validate": 40,
         "test": 50,
@@ -79,24 +79,24 @@ def test_training_comes_first_then_validation_then_the_test(sizes, expected):
 
 
 def test_a_list_with_many_groups_gives_one_to_a_list_with_none():
-    split = dealt([10] * 3, validate=Amount(5), test=Amount(20))
+    split = dealt([10] * 3, validate=SplitSize(5), test=SplitSize(20))
     assert counts(split) == {"train": 10, "validate": 10, "test": 10}
 
 
 def test_pictures_that_stand_alone_give_way_to_the_group():
     assert counts(dealt([30] * 4, loose=2, validate=FIFTH)) == {"train": 92, "validate": 30}
     # Nearer than 30.
-    assert counts(dealt([30] * 4, loose=20, validate=Amount(20))) == {"train": 120, "validate": 20}
-    assert counts(dealt([30] * 4, loose=10, validate=Amount(35))) == {"train": 95, "validate": 35}
+    assert counts(dealt([30] * 4, loose=20, validate=SplitSize(20))) == {"train": 120, "validate": 20}
+    assert counts(dealt([30] * 4, loose=10, validate=SplitSize(35))) == {"train": 95, "validate": 35}
 
 
 def test_what_is_not_asked_for_gets_nothing():
     assert counts(dealt([30] * 4, validate=NOTHING)) == {"train": 120}
-    assert counts(dealt([30] * 4, validate=Amount(10))) == {"train": 90, "validate": 30}
+    assert counts(dealt([30] * 4, validate=SplitSize(10))) == {"train": 90, "validate": 30}
 
 
 def test_a_number_for_training_is_met_by_the_nearest_group_too():
-    split = dealt([30] * 4, validate=Amount(10), test=Amount(10), train=10)
+    split = dealt([30] * 4, validate=SplitSize(10), test=SplitSize(10), train=10)
     assert counts(split) == {"train": 30, "validate": 30, "test": 30, "left_over": 30}
     assert split.remarks[-2].endswith(
         "which do not come to 10 in the training list and 10 in the validation list and 10 in the test list: "
@@ -106,7 +106,9 @@ def test_a_number_for_training_is_met_by_the_nearest_group_too():
 
 def test_copies_alone_make_no_list_too_long():
     scan, groups = patients({"a": 6}, {"a": 6}, {"b": 3}, b=2)
-    split = make_split(scan, validate=Amount(2), groups=[Group(group.members, "near") for group in groups])
+    split = make_split(
+        scan, validate=SplitSize(2), groups=[DuplicateGroup(group.members, "near") for group in groups]
+    )
     assert counts(split) == {"train": 12}
 
 
@@ -130,11 +132,11 @@ def test_patients_of_other_classes_are_chosen_together():
     assert counts(split, "b") == {"train": 9, "validate": 9}
 
 
-SHARES = st.integers(1, 60).map(lambda percent: Amount(share=Fraction(percent, 100)))
+SHARES = st.integers(1, 60).map(lambda percent: SplitSize(share=Fraction(percent, 100)))
 WISHES = st.fixed_dictionaries(
     {
-        "validate": st.one_of(st.integers(1, 30).map(Amount), SHARES),
-        "test": st.one_of(st.integers(0, 30).map(Amount), SHARES),
+        "validate": st.one_of(st.integers(1, 30).map(SplitSize), SHARES),
+        "test": st.one_of(st.integers(0, 30).map(SplitSize), SHARES),
         "train": st.one_of(st.none(), st.integers(1, 40)),
         "seed": st.integers(0, 3),
     }
@@ -145,9 +147,9 @@ def found(split):
     """The patients of each list."""
     where = {}
     for name, entries in split.lists.items():
-        for picture, _ in entries:
-            if "/p" in picture.name:
-                where.setdefault(picture.name.split("/p")[1].split("_")[0], set()).add(name)
+        for image, _ in entries:
+            if "/p" in image.name:
+                where.setdefault(image.name.split("/p")[1].split("_")[0], set()).add(name)
     return where
 
 
@@ -209,5 +211,5 @@ def test_the_order_in_which_groups_are_told_changes_nothing(sizes, wish):
     one, other = (make_split(scan, groups=told, **wish) for told in (groups, groups[::-1]))
     assert one.lists == other.lists and one.remarks == other.remarks
     assert all(one.counts()[label]["train"] for label in one.folders)
-    placed = Counter(picture.name for entries in one.lists.values() for picture, _ in entries)
+    placed = Counter(image.name for entries in one.lists.values() for image, _ in entries)
     assert set(placed.values()) <= {1}

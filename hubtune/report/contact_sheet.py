@@ -40,23 +40,23 @@ class Cell:
     """One picture of a contact sheet.
 
     Attributes:
-        picture: an upright RGB picture; ``None`` for one that cannot be read.
+        image: an upright RGB picture; ``None`` for one that cannot be read.
         caption: the text below it; of an unreadable picture, the reason it cannot.
         right: whether the model is right, where that is known.
         fallback: what stands in place of a caption that no font on this machine can show.
     """
 
-    picture: Image.Image | None
+    image: Image.Image | None
     caption: str
     right: bool | None = None
     fallback: str = "?"
 
 
-def label_picture(picture: Image.Image, caption: str, fallback: str = "?") -> Drawn:
+def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawn:
     """Put a caption below a picture.
 
     Args:
-        picture: an upright RGB picture; large ones are made smaller, tiny ones larger.
+        image: an upright RGB picture; large ones are made smaller, tiny ones larger.
         caption: the text; shortened where it is too long.
         fallback: what stands there if no font on this machine has the caption's characters.
 
@@ -64,7 +64,7 @@ def label_picture(picture: Image.Image, caption: str, fallback: str = "?") -> Dr
         >>> drawn = label_picture(decode("a.jpg"), "虞书欣 91.8 %", fallback="class 2: 91.8 %")
         >>> drawn.image.save("labelled.png")
     """
-    shown = _scaled(picture, min(_LONGEST, max(_SHORTEST, *picture.size)))
+    shown = _scaled(image, min(_LONGEST, max(_SHORTEST, *image.size)))
     width, strip = max(_NARROWEST, shown.width), 2 * _TEXT
     sheet = Image.new("RGB", (width, shown.height + strip), _PAPER)
     sheet.paste(shown, ((width - shown.width) // 2, 0))
@@ -116,13 +116,13 @@ def _draw_cell(sheet: Image.Image, place: tuple[int, int], side: int, cell: Cell
     draw = ImageDraw.Draw(sheet)
     text, font, complete = _lettering(cell.caption, cell.fallback, _SMALL)
     draw.rectangle((left, top, left + side - 1, top + side - 1), _EMPTY)
-    if cell.picture is None:
+    if cell.image is None:
         lines = wrap(text, font, side - _GAP)[: side // (_SMALL + 4) - 1]
         centre = (left + side / 2, top + side / 2)
         draw.multiline_text(centre, "\n".join(lines), _FAINT, font, anchor="mm", align="center")
         return complete
-    picture = _scaled(cell.picture, side)
-    sheet.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
+    image = _scaled(cell.image, side)
+    sheet.paste(image, (left + (side - image.width) // 2, top + (side - image.height) // 2))
     colour, mark = _INK, 0
     if cell.right is not None:
         colour, mark = (_RIGHT if cell.right else _WRONG), _TEXT
@@ -173,10 +173,8 @@ def _lettering(
     return plain, font, False
 
 
-def _scaled(picture: Image.Image, longest: int) -> Image.Image:
+def _scaled(image: Image.Image, longest: int) -> Image.Image:
     """The picture with its longer side as given, its aspect kept."""
-    factor = longest / max(picture.size)
-    width, height = (max(1, round(side * factor)) for side in picture.size)
-    return picture.resize(
-        (width, height), Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC
-    )
+    factor = longest / max(image.size)
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)

@@ -7,7 +7,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
 
 from hubtune.report import fonts
-from hubtune.report.pictures import Cell, contact_sheet, label_picture, side_by_side
+from hubtune.report.contact_sheet import Cell, contact_sheet, label_image, side_by_side
 
 
 @pytest.fixture(autouse=True)
@@ -59,51 +59,49 @@ def _grey(width, height):
     [((2000, 1000), (640, 320)), ((20, 10), (160, 80)), ((300, 200), (300, 200)), ((10, 5000), (1, 640))],
 )
 def test_a_labelled_picture_is_of_a_useful_size(size, shown):
-    drawn = label_picture(_grey(*size), "cat")
+    drawn = label_image(_grey(*size), "cat")
     assert drawn.complete
     assert drawn.image.size == (max(240, shown[0]), shown[1] + 32)
 
 
 def test_a_caption_stays_inside_however_long():
-    image = label_picture(
-        _grey(200, 100), "a very long name of a class, longer than any picture is wide"
-    ).image
+    image = label_image(_grey(200, 100), "a very long name of a class, longer than any picture is wide").image
     strip = image.crop((0, 100, *image.size))
     left, top, right, bottom = _ink(strip)
     assert left > 0 and top > 0 and right < strip.width - 1 and bottom < strip.height - 1
 
 
 def test_line_breaks_in_a_caption_become_spaces():
-    assert label_picture(_grey(200, 99), "a\nb").image == label_picture(_grey(200, 99), "a b").image
+    assert label_image(_grey(200, 99), "a\nb").image == label_image(_grey(200, 99), "a b").image
 
 
 def test_a_system_font_is_used_where_our_own_lacks_a_character(only_font):
     only_font("虞书欣")
-    drawn = label_picture(_grey(200, 100), "虞书欣", fallback="class 2")
+    drawn = label_image(_grey(200, 100), "虞书欣", fallback="class 2")
     assert drawn.complete
-    assert drawn.image != label_picture(_grey(200, 100), "class 2").image
+    assert drawn.image != label_image(_grey(200, 100), "class 2").image
 
 
 def test_the_fallback_stands_in_where_no_font_has_the_characters(only_font):
     only_font("虞书")
-    drawn = label_picture(_grey(200, 100), "虞书欣", fallback="class 2")
+    drawn = label_image(_grey(200, 100), "虞书欣", fallback="class 2")
     assert not drawn.complete
-    assert drawn.image == label_picture(_grey(200, 100), "class 2").image
+    assert drawn.image == label_image(_grey(200, 100), "class 2").image
 
 
 def test_fonts_that_show_every_character_as_a_box_are_not_used(only_font):
     only_font("虞书欣", name="Last Resort.ttf")
-    assert not label_picture(_grey(200, 100), "虞书欣").complete
+    assert not label_image(_grey(200, 100), "虞书欣").complete
 
 
 def test_a_damaged_font_is_passed_over(monkeypatch, tmp_path):
     (tmp_path / "broken.ttf").write_bytes(b"not a font")
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(tmp_path / "broken.ttf")])
-    assert not label_picture(_grey(200, 100), "虞书欣").complete
+    assert not label_image(_grey(200, 100), "虞书欣").complete
 
 
 def test_broken_file_names_do_not_break_a_caption():
-    drawn = label_picture(_grey(200, 100), "caf\udce9.jpg", fallback="caf\udce9.jpg")
+    drawn = label_image(_grey(200, 100), "caf\udce9.jpg", fallback="caf\udce9.jpg")
     assert not drawn.complete
 
 
