@@ -46,7 +46,7 @@ from hubtune.hardware.cpu import prepare
 prepare()
 from pathlib import Path
 from hubtune.cli.answers import Answers
-from hubtune.data.images.preprocessing import look
+from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
 from hubtune.inference.model import load_model
 paths = Path(sys.argv[2]).read_text("utf-8").splitlines()
@@ -58,7 +58,7 @@ batches = [range(first, min(first + 32, len(files))) for first in range(0, len(f
 decoded = []
 def decode():
     decoded.clear()
-    for batch in load_batches(files, batches, lambda index: look(files[index], views), workers=2):
+    for batch in load_batches(files, batches, lambda index: preprocess_views(files[index], views), workers=2):
         decoded.append([array for arrays in batch.arrays for array in arrays])
 def engine():
     for arrays in decoded:

@@ -23,7 +23,8 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 from hubtune.data.dedup.duplicates import find_groups
-from hubtune.data.scan.scanner import ImageEntry, scan_files
+from hubtune.data.listing import ImageEntry
+from hubtune.data.scan.scanner import scan_files
 
 Random = np.random.Generator
 BILINEAR, LANCZOS = Image.Resampling.BILINEAR, Image.Resampling.LANCZOS

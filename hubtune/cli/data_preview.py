@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hubtune.data.images.preprocessing import Preprocessing
-    from hubtune.data.list_files import Example
+    from hubtune.data.listing import ImageEntry
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.contact_sheet import Cell
@@ -46,7 +46,7 @@ class _Source:
         seed: the run's.
     """
 
-    examples: "list[Example]"
+    examples: "list[ImageEntry]"
     labels: list[str]
     view: "Preprocessing"
     settings: "AugmentSettings"
@@ -64,7 +64,7 @@ class _Row:
         augmented: in each epoch, from the first.
     """
 
-    example: "Example"
+    example: "ImageEntry"
     plain: "np.ndarray"
     augmented: "list[np.ndarray]"
 
@@ -219,7 +219,7 @@ def _from_images(source: str, augment: str, seed: int, module: str | None, trust
     from hubtune.cli.lists import lists_of, split_source
     from hubtune.data.dataset import ListDataset
     from hubtune.data.images.preprocessing import Preprocessing
-    from hubtune.data.list_files import Example
+    from hubtune.data.listing import ImageEntry
     from hubtune.recipe.augment import PRESETS, AugmentSettings
     from hubtune.recipe.schema import ImageSettings
 
@@ -229,7 +229,7 @@ def _from_images(source: str, augment: str, seed: int, module: str | None, trust
         examples, labels = dataset.examples("train"), dataset.label_list
     else:
         split = split_source(source)
-        examples = [Example(image.path, label) for image, label in split.lists["train"]]
+        examples = [ImageEntry(image.path, label) for image, label in split.lists["train"]]
         labels = split.labels
     # Without a module, as most take pictures; and without Paddle.
     view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())

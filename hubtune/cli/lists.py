@@ -11,9 +11,9 @@ from hubtune.cli.seen import features_among
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
 from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts, find_groups
 from hubtune.data.dedup.groups import check_keys, given_groups, keys_by_pattern
-from hubtune.data.list_files import TRAIN_LIST, Example, read_paths, relative_to
-from hubtune.data.listing import Listing, SourceFile
-from hubtune.data.scan.scanner import ImageEntry, Scan, scan_listing
+from hubtune.data.list_files import TRAIN_LIST, read_paths, relative_to
+from hubtune.data.listing import ImageEntry, Listing, SourceFile
+from hubtune.data.scan.scanner import Scan, scan_listing
 from hubtune.data.sources.open import is_cached, open_source
 from hubtune.data.sources.table import ColumnError
 from hubtune.data.splits.files import Split
@@ -213,7 +213,7 @@ def listing_of(dataset: BaseCVDataset, names: tuple[str, ...] = LIST_NAMES) -> L
         names: which of them.
     """
     labels, base = dataset.label_list, dataset.base_path
-    examples: list[tuple[str, Example]] = [
+    examples: list[tuple[str, ImageEntry]] = [
         (name, example) for name in names for example in dataset.examples(name)
     ]
     examples.sort(key=lambda entry: entry[1].label)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from hubtune.data.audit.issues import Issue, Item, LabelIssue
     from hubtune.data.dedup.duplicates import DuplicateGroup
-    from hubtune.data.listing import Listing
-    from hubtune.data.scan.scanner import ImageEntry, Scan
+    from hubtune.data.listing import ImageEntry, Listing
+    from hubtune.data.scan.scanner import Scan
 
 _MOST_CLASSES = 40  # that the table shows
 _MOST_NAMES = 3  # of files, or groups of files, that a finding shows
@@ -229,7 +229,7 @@ def _item_as_dict(item: "Item") -> dict[str, Any]:
 def _files_as_dicts(scan: "Scan") -> Iterator[dict[str, Any]]:
     for label, own in scan.classes.items():
         for image in own:
-            facts = image.facts
+            facts = image.info
             if facts is not None:
                 known = {name: getattr(facts, name) for name in facts.__slots__ if name != "fingerprint"}
                 yield {"name": image.name, "path": str(image.path), "label": label, **known}
@@ -245,7 +245,7 @@ def _print_table(scan: "Scan", images: "Sequence[ImageEntry]") -> None:
     if more:
         lines[_MOST_CLASSES:] = [(f"and {plural(len(more), 'class')[:-1]}es more", "")]
     print_table([("class", "pictures"), *lines, ("total", f"{len(images):,}")], total=True)
-    facts = [image.facts for image in images if image.facts is not None]
+    facts = [image.info for image in images if image.info is not None]
     if not facts:
         return
     sizes = Counter((own.width, own.height) for own in facts)

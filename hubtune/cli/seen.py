@@ -9,7 +9,7 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.scan.scanner import ImageEntry
+    from hubtune.data.listing import ImageEntry
     from hubtune.hub.module import Module
 
 

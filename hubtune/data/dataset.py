@@ -11,12 +11,12 @@ from hubtune.data.list_files import (
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
-    Example,
     count_classes,
     read_labels,
     read_list,
     read_paths,
 )
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
 LIST_NAMES = ("train", "validate", "test")
@@ -103,7 +103,7 @@ class BaseCVDataset:
         """Class id → name, as PaddleHub has it."""
         return dict(enumerate(self.label_list))
 
-    def examples(self, name: str) -> list[Example]:
+    def examples(self, name: str) -> list[ImageEntry]:
         """The pictures of list ``train``, ``validate`` or ``test``; empty where there is no such list.
 
         Raises:
@@ -112,15 +112,15 @@ class BaseCVDataset:
         file = self.list_files[name]
         return [] if file is None else read_list(file, self.base_path, self.label_list)
 
-    def get_train_examples(self) -> list[Example]:
+    def get_train_examples(self) -> list[ImageEntry]:
         """PaddleHub's name for ``examples("train")``."""
         return self.examples("train")
 
-    def get_dev_examples(self) -> list[Example]:
+    def get_dev_examples(self) -> list[ImageEntry]:
         """PaddleHub's name for ``examples("validate")``."""
         return self.examples("validate")
 
-    def get_test_examples(self) -> list[Example]:
+    def get_test_examples(self) -> list[ImageEntry]:
         """PaddleHub's name for ``examples("test")``."""
         return self.examples("test")
 

@@ -7,10 +7,10 @@ not valid UTF-8 travel through Python's ``surrogateescape``.
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from os.path import lexists  # Path.exists() raises where a name with its label is longer than names may be
 from pathlib import Path
 
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError, suggest
 
 TRAIN_LIST = "train_list.txt"
@@ -20,20 +20,7 @@ TEST_LIST = "test_list.txt"
 LABEL_LIST = "label_list.txt"
 
 
-@dataclass(frozen=True)
-class Example:
-    """A picture and the number of its class.
-
-    Attributes:
-        path: where the picture is; absolute, or relative to the current folder.
-        label: the class's place in the label list, from 0.
-    """
-
-    path: Path
-    label: int
-
-
-def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[Example]:
+def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]:
     """Read a list file.
 
     Args:
@@ -58,7 +45,7 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[Example]:
             raise DataError(
                 f"{file}:{place}: label {number}, but the {len(labels)} classes are 0 to {len(labels) - 1}"
             )
-        examples.append(Example(_locate(path, base), number))
+        examples.append(ImageEntry(_locate(path, base), number))
     return examples
 
 

@@ -3,8 +3,13 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hubtune.data.scan.inspect import ImageInfo
+
 PARTS = ("train", "validate", "test")
 """The lists that a data set may be divided into."""
+
+NO_CLASS = -1
+"""Label of an image whose class is not known."""
 
 
 def known_as(path: Path, root: Path) -> str:
@@ -44,6 +49,29 @@ class SourceFile:
     label: str
     group: str | None = None
     part: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEntry:
+    """One image on its way from a source, through the lists, into training.
+
+    Attributes:
+        path: the file; absolute, or relative to the current folder.
+        label: the place of its class among the class names, from 0; :data:`NO_CLASS` if not known yet.
+        name: its path inside the source, with ``/``, or as its source calls it.
+        sha256: of the file's bytes, in hexadecimal; empty until they are read.
+        group: the group of images that its source assigns it to; these stay in one list.
+        part: the list that its source assigns it to, one of :data:`PARTS`.
+        info: the result of inspecting the file; ``None`` if it was not inspected.
+    """
+
+    path: Path
+    label: int
+    name: str = ""
+    sha256: str = ""
+    group: str | None = None
+    part: str | None = None
+    info: ImageInfo | None = None
 
 
 @dataclass

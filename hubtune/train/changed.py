@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.log import logger
 from hubtune.storage.atomic import replacing, sha256_of
 from hubtune.text import escaped
@@ -26,7 +26,7 @@ class ChangedFiles:
     the SHA-256 that it has now, and in the log.
     """
 
-    def __init__(self, run: Path, examples: Mapping[str, Sequence[Example]], threads: int) -> None:
+    def __init__(self, run: Path, examples: Mapping[str, Sequence[ImageEntry]], threads: int) -> None:
         """Take the lists; nothing is read yet.
 
         Args:

@@ -13,7 +13,7 @@ import numpy as np
 from hubtune.data.dedup.components import component_of
 from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError, ModelError
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone, Pace
@@ -74,7 +74,7 @@ class HeadSolver:
         self,
         trunk: FrozenBackbone,
         cache: FeatureCache,
-        examples: Sequence[Example],
+        examples: Sequence[ImageEntry],
         groups: Mapping[Path, int],
         settings: HeadSettings,
         *,
@@ -298,7 +298,7 @@ class HeadSolver:
         return wanted <= max(self._settings.budget, 1.5 * once)
 
     def _features(
-        self, views: Sequence[Preprocessing], examples: Sequence[Example], known: "_Table | None" = None
+        self, views: Sequence[Preprocessing], examples: Sequence[ImageEntry], known: "_Table | None" = None
     ) -> "_Table":
         """The features of the pictures that can be read, averaged over the views.
 
@@ -310,7 +310,7 @@ class HeadSolver:
         row_of = {} if known is None else dict(zip(known.paths, known.rows, strict=True))
         asked = [example.path for example in examples if example.path not in row_of]
         rows = np.empty((0, 0), np.float32)
-        kept: list[Example] = []
+        kept: list[ImageEntry] = []
         outputs: Iterator[BackboneOutput] = iter(())
         if asked:
             outputs = self._watch("features", self._trunk.outputs(views, asked, **self._sizes), len(asked))

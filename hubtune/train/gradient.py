@@ -8,7 +8,7 @@ import numpy as np
 import paddle
 
 from hubtune.data.images.mixup import mix_batch
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import Batch, load_batches
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, threads, use_threads
@@ -48,7 +48,7 @@ class Training:
         self,
         classifier: Classifier,
         config: RunConfig,
-        examples: Sequence[Example],
+        examples: Sequence[ImageEntry],
         num_classes: int,
         run: RunFolder,
         skipped: BadImages,

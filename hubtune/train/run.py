@@ -14,7 +14,7 @@ from paddle import nn
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.images.augment import augmented, read_image
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.data.ram_cache import DecodedImages
 from hubtune.errors import DataError, ModelError, StoppedError
 from hubtune.evaluation.metrics import Metrics, measure
@@ -70,7 +70,7 @@ class Session:
         labels: list[str],
         config: RunConfig,
         run: RunFolder,
-        examples: dict[str, list[Example]],
+        examples: dict[str, list[ImageEntry]],
         groups: Mapping[Path, int],
         stop: Stop,
         observer: Callback,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hubtune.data.images.decode import ImageError, check_ends
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import load_batches
 from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
@@ -31,7 +31,7 @@ T = TypeVar("T")
 class BadImages:
     """The pictures that could not be read: named, counted, and held against the limit."""
 
-    def __init__(self, run: RunFolder, examples: dict[str, list[Example]], config: RunConfig) -> None:
+    def __init__(self, run: RunFolder, examples: dict[str, list[ImageEntry]], config: RunConfig) -> None:
         """Start a count.
 
         Args:

@@ -15,7 +15,8 @@ import paddle
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.decode import ImageError, read_content
-from hubtune.data.list_files import TRAIN_LIST, Example
+from hubtune.data.list_files import TRAIN_LIST
+from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.files import read_groups
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError, NumericError, StoppedError, UsageError
@@ -45,7 +46,7 @@ _VALIDATE_PARTS = 10  # one of so many parts of a fold's training pictures is it
 _FOLD = "fold"  # the run folder of the fold that is at work
 _NEVER = 10**9  # steps between checkpoints, which nothing would go on from
 
-Lists = dict[str, list[Example]]
+Lists = dict[str, list[ImageEntry]]
 """A fold's training, validation and test list."""
 
 
@@ -368,7 +369,7 @@ def _write_best(study: Study, recipe: Recipe, task: ImageClassifierTask, file: P
     write_atomically(file, f"{command}\n{said}\n{rest}")
 
 
-def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Example]:
+def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[ImageEntry]:
     """The training pictures, without those that are known to be bad, which are named in ``skipped.csv``."""
     examples = task.dataset.examples("train")
     BadImages(run, {"train": examples}, task.config).check_headers(stop.check)
@@ -376,7 +377,7 @@ def _readable(task: ImageClassifierTask, run: RunFolder, stop: Stop) -> list[Exa
     return [example for example in examples if str(example.path) not in bad]
 
 
-def _group_of(examples: Sequence[Example], groups: Mapping[Path, int], stop: Stop) -> list[object]:
+def _group_of(examples: Sequence[ImageEntry], groups: Mapping[Path, int], stop: Stop) -> list[object]:
     """For each picture, what it has in common with those that belong to it: a group's number, or its sum."""
     found: list[object] = []
     for example in examples:
@@ -389,7 +390,9 @@ def _group_of(examples: Sequence[Example], groups: Mapping[Path, int], stop: Sto
     return found
 
 
-def _divide(examples: Sequence[Example], groups: Sequence[object], *, folds: int, seed: int) -> list[Lists]:
+def _divide(
+    examples: Sequence[ImageEntry], groups: Sequence[object], *, folds: int, seed: int
+) -> list[Lists]:
     """Divide the training list for cross-validation, each fold with a validation list of its own.
 
     Raises:
@@ -397,7 +400,7 @@ def _divide(examples: Sequence[Example], groups: Sequence[object], *, folds: int
     """
     labels = np.array([example.label for example in examples], dtype=np.int64)
 
-    def chosen(rows: np.ndarray) -> list[Example]:
+    def chosen(rows: np.ndarray) -> list[ImageEntry]:
         return [examples[row] for row in rows]
 
     divided: list[Lists] = []

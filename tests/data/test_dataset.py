@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.data.dataset import BaseCVDataset, ListDataset
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
 
@@ -37,11 +37,11 @@ def test_a_subclass_with_only_init_gives_all_a_task_needs(base):
     assert idols.num_labels == 2
     assert idols.label_dict() == {0: "虞书欣", 1: "b"}
     assert idols.get_train_examples() == [
-        Example(base / "pics/a/1.jpg", 0),
-        Example(base / "pics/b/1.jpg", 1),
+        ImageEntry(base / "pics/a/1.jpg", 0),
+        ImageEntry(base / "pics/b/1.jpg", 1),
     ]
-    assert idols.get_dev_examples() == [Example(base / "pics/a/2.jpg", 0)]
-    assert idols.get_test_examples() == [Example(base / "pics/b/3.jpg", 1)]
+    assert idols.get_dev_examples() == [ImageEntry(base / "pics/a/2.jpg", 0)]
+    assert idols.get_test_examples() == [ImageEntry(base / "pics/b/3.jpg", 1)]
     assert idols.get_predict_examples() == [base / "pics/b/3.jpg"]
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.list_files import (
-    Example,
     count_classes,
     encode,
     labels_text,
@@ -17,6 +16,7 @@ from hubtune.data.list_files import (
     read_paths,
     relative_to,
 )
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
 NAMES = [
@@ -54,15 +54,15 @@ def refusal(call, *arguments):
 def test_every_name_survives_a_list(write, tmp_path):
     file = write(list_text((f"pics/a b/{name}", 1) for name in NAMES))
     assert read_list(file, tmp_path, ["a", "b"]) == [
-        Example(tmp_path / "pics/a b" / name, 1) for name in NAMES
+        ImageEntry(tmp_path / "pics/a b" / name, 1) for name in NAMES
     ]
 
 
 def test_byte_order_mark_windows_line_ends_and_blank_lines_do_no_harm(write, tmp_path):
     file = write(b"\xef\xbb\xbfa.jpg 0\r\n\r\n \t\nb c.jpg\t1 \r\n")
     assert read_list(file, tmp_path, ["x", "y"]) == [
-        Example(tmp_path / "a.jpg", 0),
-        Example(tmp_path / "b c.jpg", 1),
+        ImageEntry(tmp_path / "a.jpg", 0),
+        ImageEntry(tmp_path / "b c.jpg", 1),
     ]
 
 

@@ -279,10 +279,10 @@ def test_the_product_is_timed_in_a_process_of_its_own():
 def test_preparing_needs_neither_paddle_nor_time():
     program = (
         "import sys; sys.modules['numpy'] = None\n"
-        "from hubtune import machine; machine.prepare()\n"
+        "from hubtune.hardware import cpu; cpu.prepare()\n"
         "assert 'paddle' not in sys.modules\n"
-        "import time; machine.prepare.cache_clear(); machine.processor.cache_clear()\n"
-        "start = time.perf_counter(); machine.prepare(); print(time.perf_counter() - start)"
+        "import time; cpu.prepare.cache_clear(); cpu.processor.cache_clear()\n"
+        "start = time.perf_counter(); cpu.prepare(); print(time.perf_counter() - start)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 0.05

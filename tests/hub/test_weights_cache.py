@@ -412,7 +412,10 @@ def test_a_whole_part_that_was_never_renamed_does_no_harm(server: Server) -> Non
 
 
 def start_fetching(url: str) -> "subprocess.Popen[bytes]":
-    code = "import sys; from hubtune.hub import cache; print(cache.fetch(sys.argv[1], cache.Known()))"
+    code = (
+        "import sys; from hubtune.hub import weights_cache as cache; "
+        "print(cache.fetch_file(sys.argv[1], cache.Known()))"
+    )
     return subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdout=subprocess.PIPE)
 
 

@@ -16,11 +16,11 @@ from hubtune.storage.checked_folder import find_checked, integrity_error, open_c
 _PROGRAM = """
 import sys
 from pathlib import Path
-from hubtune.storage.checked_folder import seal
+from hubtune.storage.checked_folder import write_checked
 number = int(sys.argv[2])
 while True:
     number += 1
-    seal(Path(sys.argv[1]), {"one": str(number).encode() * 20_000, "two": str(number).encode()})
+    write_checked(Path(sys.argv[1]), {"one": str(number).encode() * 20_000, "two": str(number).encode()})
     print(number, flush=True)
 """
 

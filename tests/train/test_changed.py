@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hubtune
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
 from hubtune.train.changed import CHANGED_FILE, RECORD, ChangedFiles
@@ -21,8 +21,8 @@ def listed(tmp_path):
         path.write_bytes(path.name.encode())
     (tmp_path / "run").mkdir()
     return {
-        "train": [Example(path, 0) for path in paths[:4]],
-        "test": [Example(path, 0) for path in paths[4:]],
+        "train": [ImageEntry(path, 0) for path in paths[:4]],
+        "test": [ImageEntry(path, 0) for path in paths[4:]],
     }
 
 
@@ -66,7 +66,7 @@ def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, 
 
 
 def test_names_are_few_and_harmless(tmp_path, listed, told):
-    listed["train"][0] = Example(tmp_path / "\x1b[2J.png", 0)
+    listed["train"][0] = ImageEntry(tmp_path / "\x1b[2J.png", 0)
     run = tmp_path / "run"
     ChangedFiles(run, listed, 2).check(nothing)
     for examples in listed.values():

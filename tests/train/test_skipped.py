@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from hubtune.data.images.decode import ImageError
-from hubtune.data.list_files import Example
+from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 from hubtune.train import skipped
 from hubtune.train.skipped import BadImages
@@ -29,8 +29,8 @@ def listed(tmp_path, monkeypatch):
     for bad in (0, 4, 5, 10, 11):
         paths[bad].write_bytes(b"")
     return {
-        "train": [Example(path, 0) for path in paths[:11]],
-        "validate": [Example(path, 0) for path in paths[11:]],
+        "train": [ImageEntry(path, 0) for path in paths[:11]],
+        "validate": [ImageEntry(path, 0) for path in paths[11:]],
     }
 
 
@@ -80,7 +80,7 @@ def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
         raise errors[path]
 
     monkeypatch.setattr(skipped, "check_ends", check)
-    images, _ = start({"train": [Example(path, 0) for path in paths]}, max_bad="100%")
+    images, _ = start({"train": [ImageEntry(path, 0) for path in paths]}, max_bad="100%")
     images.check_headers(nothing)
     assert len(told.messages) == 9
     assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv has them all"
@@ -123,7 +123,7 @@ def test_more_than_the_share_is_too_many(listed):
 
 
 def test_more_than_fifty_are_too_many_of_any_number(tmp_path):
-    examples = [Example(tmp_path / f"{number}.png", 0) for number in range(5_200)]
+    examples = [ImageEntry(tmp_path / f"{number}.png", 0) for number in range(5_200)]
     images, _ = start({"train": examples}, max_bad="1%")
     for example in examples[:50]:
         images.add("train", ImageError(example.path, "empty file (0 bytes)"))

@@ -114,7 +114,7 @@ def find_issues(
         What was found, the most important first; nothing of a kind that there is none of.
     """
     items = [Item(own.path, own.name, label) for label, all_ in scan.classes.items() for own in all_]
-    facts = [image.facts for own in scan.classes.values() for image in own]
+    facts = [image.info for own in scan.classes.values() for image in own]
     copies = [(group, [items[place] for place in group.members]) for group in groups]
     several = [(group, own) for group, own in copies if len({item.label for item in own}) > 1]
     alike = [(group, own) for group, own in copies if len({item.label for item in own}) == 1]
@@ -307,10 +307,10 @@ def _equal(groups: list[list[Item]]) -> Issue | None:
 def _by_format(scan: Scan) -> list[Issue]:
     renamed = set(scan.renamed)
     formats = {
-        image.path: image.facts.format
+        image.path: image.info.format
         for own in scan.classes.values()
         for image in own
-        if image.path in renamed and image.facts is not None
+        if image.path in renamed and image.info is not None
     }
     kinds = (
         (

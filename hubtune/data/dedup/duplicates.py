@@ -18,11 +18,11 @@ import PIL
 from hubtune.data.dedup.candidates import CandidatePairs, find_candidates
 from hubtune.data.dedup.components import component_of
 from hubtune.data.dedup.registration import likeness
+from hubtune.data.listing import ImageEntry
 from hubtune.data.scan import fingerprint
 from hubtune.data.scan.fingerprint import Fingerprints
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scan_cache import ScanCache
-from hubtune.data.scan.scanner import ImageEntry
 
 VERSION = 2
 """Raised when other pairs come to be copies."""
@@ -80,7 +80,7 @@ def find_groups(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
     copies: dict[str, list[int]] = defaultdict(list)
     for place, image in enumerate(images):
         copies[image.sha256].append(place)
-    facts = {image.sha256: image.facts for image in images if image.facts is not None}
+    facts = {image.sha256: image.info for image in images if image.info is not None}
     groups: dict[str, list[list[int]]] = defaultdict(list)
     for own, first in component_of([*zip(copies), *_near(facts)]).items():
         groups[first].append(copies[own])

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from hubtune.data.images.decode import IMAGE_SUFFIXES, is_image
-from hubtune.data.listing import Excluded, Listing, SourceFile, known_as
+from hubtune.data.listing import Excluded, ImageEntry, Listing, SourceFile, known_as
 from hubtune.data.scan.fingerprint import Spool
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.looks import looks_at
@@ -26,27 +26,6 @@ _KIN = {"MPO": "JPEG", "DIB": "BMP"}
 
 Advance = Callable[[int, int], None]
 """Told the number of files done, and of all files."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntry:
-    """A picture that can be read.
-
-    Attributes:
-        path: the file.
-        name: its path inside the scanned folder, with ``/``; or as its source calls it.
-        sha256: of its bytes.
-        group: what its source says it belongs to.
-        part: the list that its source puts it into.
-        facts: what a look at it told; ``None`` where it was not looked at.
-    """
-
-    path: Path
-    name: str
-    sha256: str
-    group: str | None = None
-    part: str | None = None
-    facts: ImageInfo | None = None
 
 
 @dataclass
@@ -135,6 +114,7 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
     scan.said += listing.remarks
     suffixes = Image.registered_extensions()
     spool = Spool()
+    numbers = {label: number for number, label in enumerate(listing.labels)}
     outcomes = looks_at([file.path for file in listing.files])
     for done, (file, outcome) in enumerate(zip(listing.files, outcomes, strict=True), start=1):
         path, suffix = file.path, file.path.suffix.lower()
@@ -147,7 +127,7 @@ def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
                 scan.animated.append(path)
             facts = replace(outcome, fingerprint=spool.add(bytes(outcome.fingerprint)))
             scan.classes[file.label].append(
-                ImageEntry(path, file.name, facts.sha256, file.group, file.part, facts)
+                ImageEntry(path, numbers[file.label], file.name, facts.sha256, file.group, file.part, facts)
             )
         elif promises or not outcome.startswith("not a picture"):
             scan.left_out.append(Excluded(path, outcome, unreadable=True))

@@ -25,7 +25,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from hubtune.data.scan.scanner import ImageEntry, Scan, name_key
+from hubtune.data.listing import NO_CLASS, ImageEntry
+from hubtune.data.scan.scanner import Scan, name_key
 from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
@@ -282,7 +283,7 @@ def _save(values: np.ndarray, root: Path, name: str) -> ImageEntry:
     content = png.getvalue()
     path = root / name
     path.write_bytes(content)
-    return ImageEntry(path, name, hashlib.sha256(content).hexdigest())
+    return ImageEntry(path, NO_CLASS, name, hashlib.sha256(content).hexdigest())
 
 
 def _content(file: _File, read: Read) -> dict[str, object]:

@@ -19,8 +19,7 @@ from hubtune.data.list_files import (
     list_text,
     relative_to,
 )
-from hubtune.data.listing import PARTS, Excluded
-from hubtune.data.scan.scanner import ImageEntry
+from hubtune.data.listing import PARTS, Excluded, ImageEntry
 from hubtune.data.splits.leakage import Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hubtune.data.scan.scanner import ImageEntry
+from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.errors import DataError
 from hubtune.rng import rng_for

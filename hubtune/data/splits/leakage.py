@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.scan.scanner import ImageEntry
+from hubtune.data.listing import ImageEntry
 from hubtune.text import plural
 
 WORDS = {"train": "training", "validate": "validation", "test": "test"}

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from hubtune.data.dedup.duplicates import DuplicateGroup, find_groups
 from hubtune.data.dedup.groups import COPIES, expected_leaks, given_groups, merge_groups
 from hubtune.data.list_files import encode
-from hubtune.data.listing import PARTS, Excluded
-from hubtune.data.scan.scanner import ImageEntry, Scan, name_key
+from hubtune.data.listing import PARTS, Excluded, ImageEntry
+from hubtune.data.scan.scanner import Scan, name_key
 from hubtune.data.splits.assignment import Assignment, Unit
 from hubtune.data.splits.class_names import class_namer
 from hubtune.data.splits.files import Split

@@ -8,9 +8,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from sklearn.datasets import load_digits
 
 from hubtune.data.dedup.duplicates import find_bursts, find_groups
+from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan import scan_cache
 from hubtune.data.scan.inspect import inspect_image
-from hubtune.data.scan.scanner import ImageEntry
 
 LANCZOS = Image.Resampling.LANCZOS
 
@@ -74,7 +74,7 @@ def folder(tmp_path_factory):
 def saved(image, path):
     image.save(path)
     facts = inspect_image(path)
-    return ImageEntry(path, path.name, facts.sha256, facts=facts)
+    return ImageEntry(path, NO_CLASS, path.name, facts.sha256, info=facts)
 
 
 @pytest.fixture(scope="module")
@@ -211,7 +211,8 @@ def test_noise_of_its_own_makes_no_copy(folder):
 
 
 def test_pictures_that_were_not_looked_at_are_compared_by_their_sums(folder):
-    images = [ImageEntry(folder / name, name, sum_) for name, sum_ in (("a", "1"), ("b", "2"), ("c", "1"))]
+    triples = (("a", "1"), ("b", "2"), ("c", "1"))
+    images = [ImageEntry(folder / name, NO_CLASS, name, sum_) for name, sum_ in triples]
     assert groups_of(images) == [("equal", (0, 2))]
 
 

@@ -190,7 +190,7 @@ def assert_refused_at_no_cost(paths):
     program = """
 import json, resource, sys, time, warnings
 warnings.simplefilter("ignore")
-from hubtune.data.images.decode import Image, PictureError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import Image, ImageError, check_ends, check_pixels, decode
 Image.init()
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -201,7 +201,7 @@ for path in sys.argv[1:]:
         start = time.perf_counter()
         try:
             check(path)
-        except PictureError:
+        except ImageError:
             refused += 1
         times.append(time.perf_counter() - start)
     found.append([refused, min(times), peak() - before])

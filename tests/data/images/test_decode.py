@@ -175,14 +175,14 @@ def test_a_bomb_is_refused_by_its_header_at_no_cost(tmp_path):
     program = f"""
 import resource, time, warnings
 warnings.simplefilter("ignore")
-from hubtune.data.images.decode import Image, PictureError, check_pixels, decode
+from hubtune.data.images.decode import Image, ImageError, check_pixels, decode
 Image.init()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for check in (decode, check_pixels):
     start = time.perf_counter()
     try:
         check({str(tmp_path / "bomb.png")!r})
-    except PictureError as error:
+    except ImageError as error:
         print(error.reason)
     assert time.perf_counter() - start < 0.5
 assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
@@ -293,12 +293,12 @@ def test_no_file_stays_open(tmp_path):
     Image.fromarray(noise(8, 8)).save(good)
     bad.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     program = f"""
-from hubtune.data.images.decode import PictureError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import ImageError, check_ends, check_pixels, decode
 for check in (decode, check_ends, check_pixels):
     check({str(good)!r})
     try:
         check({str(bad)!r})
-    except PictureError:
+    except ImageError:
         pass
 """
     command = [sys.executable, "-W", "always::ResourceWarning", "-c", program]

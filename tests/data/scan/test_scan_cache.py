@@ -32,13 +32,13 @@ def pics(tmp_path, draw_photos):
 def opened(monkeypatch):
     """The files that are looked at."""
     names = []
-    look_at = looks.look_at
+    inspect = looks.inspect_image
 
     def noted(path):
         names.append(path.name)
-        return look_at(path)
+        return inspect(path)
 
-    monkeypatch.setattr(looks, "look_at", noted)
+    monkeypatch.setattr(looks, "inspect_image", noted)
     return names
 
 
@@ -96,10 +96,10 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(pics, opened, monkeypat
         opened.append(path.name)
         if path.name == "002.png":
             raise ImageError(path, "cannot be read") from cause
-        return look_at(path)
+        return inspect(path)
 
-    look_at = looks.look_at
-    monkeypatch.setattr(looks, "look_at", failing)
+    inspect = looks.inspect_image
+    monkeypatch.setattr(looks, "inspect_image", failing)
     scanned(pics, opened)
     assert scanned(pics, opened)[1] == ["002.png"]
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.scan.scanner import ImageEntry, Scan
+from hubtune.data.listing import NO_CLASS, ImageEntry
+from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.quota import NOTHING, SplitSize
 from hubtune.data.splits.split import make_split
 
@@ -28,7 +29,7 @@ def patients(*groups, **loose):
             names += [f"{label}/p{number}_{image:03}.jpg" for image in range(count)]
         names += [f"{label}/alone_{image:03}.jpg" for image in range(loose.get(label, 0))]
         places += len(names)
-        scan.classes[label] = [ImageEntry(ROOT / name, name, name) for name in names]
+        scan.classes[label] = [ImageEntry(ROOT / name, NO_CLASS, name, name) for name in names]
     return scan, [DuplicateGroup(tuple(own), "given") for own in of_group if len(own) > 1]
 
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.listing import Excluded
-from hubtune.data.scan.scanner import ImageEntry, Scan, scan_classes, scan_files
+from hubtune.data.listing import NO_CLASS, Excluded, ImageEntry
+from hubtune.data.scan.scanner import Scan, scan_classes, scan_files
 from hubtune.data.splits.files import read_groups, write_split
 from hubtune.data.splits.quota import NOTHING, SplitSize
 from hubtune.data.splits.split import images_of, make_split
@@ -32,7 +32,7 @@ def imagined(classes):
     for name, sums in classes.items():
         sums = [f"{name}{number}" for number in range(sums)] if isinstance(sums, int) else sums
         scan.classes[name] = [
-            ImageEntry(ROOT / name / f"{number:03}.jpg", f"{name}/{number:03}.jpg", str(sum_))
+            ImageEntry(ROOT / name / f"{number:03}.jpg", NO_CLASS, f"{name}/{number:03}.jpg", str(sum_))
             for number, sum_ in enumerate(sums)
         ]
     return scan
@@ -518,7 +518,7 @@ def test_conflicts_are_not_blamed_for_what_they_do_not_hinder():
 
 def loose_files(*files):
     scan = Scan(Path("test"))
-    scan.classes[""] = [ImageEntry(Path("test") / name, name, sum_) for name, sum_ in files]
+    scan.classes[""] = [ImageEntry(Path("test") / name, NO_CLASS, name, sum_) for name, sum_ in files]
     return scan
 
 
