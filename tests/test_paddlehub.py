@@ -18,8 +18,8 @@ from types import ModuleType
 import numpy as np
 import paddle
 import pytest
-from environments import paddlehub_python
 from PIL import Image
+from support.environments import paddlehub_python
 
 import hubtune
 from hubtune.data.images.decode import decode

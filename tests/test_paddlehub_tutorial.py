@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_tree
 from PIL import Image
+from support.images import draw_tree
 
 import hubtune
 import hubtune.paddlehub as hub

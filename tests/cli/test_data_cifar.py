@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from cifar_files import cifar10, write_archive, write_folder
 from click.testing import CliRunner
+from support.cifar_files import cifar10, write_archive, write_folder
 
 from hubtune.cli.data_cifar import command
 from hubtune.errors import DataError, UsageError

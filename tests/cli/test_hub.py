@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from download_server import Server, page, serving, whole
 from safetensors.numpy import save
+from support.download_server import Server, page, serving, whole
 
 from hubtune.hub import other_caches, weights_cache
 from hubtune.models import catalog

@@ -14,7 +14,7 @@ import numpy as np
 import paddle
 import pytest
 from click.testing import CliRunner
-from environments import paddlehub_python
+from support.environments import paddlehub_python
 
 from hubtune.cli.import_ import command
 from hubtune.compat.checkpoint import import_paddleclas, import_paddlehub

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from download_server import (
+from support.download_server import (
     CONTENT,
     MD5,
     NAME,

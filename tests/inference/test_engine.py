@@ -389,7 +389,7 @@ def test_a_lazy_engine_starts_with_its_first_pictures(network, told):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A run of pictures of many shapes, which the model sees whole."""
-    from conftest import draw_tree
+    from support.images import draw_tree
 
     folder = tmp_path_factory.mktemp("engines")
     pics = draw_tree(folder / "data" / "pics", {"a": 10, "b": 10, "c": 10}, noise=120.0)

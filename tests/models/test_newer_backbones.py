@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from environments import python_with
 from models.deterministic import image, weights
 from paddle import nn
+from support.environments import python_with
 
 from hubtune import Module
 from hubtune.errors import ModelError

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cifar_files import python_2
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save as to_safetensors
+from support.cifar_files import python_2
 
 from hubtune.errors import ModelError
 from hubtune.storage.safe_load import read_plain_pickle, read_weights

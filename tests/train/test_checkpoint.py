@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import draw_tree
+from support.images import draw_tree
 
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import paddle
 import pytest
-from conftest import draw_tree
 from safetensors.numpy import load_file
+from support.images import draw_tree
 
 import hubtune
 from hubtune.data.scan.scanner import scan_classes

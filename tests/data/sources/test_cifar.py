@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cifar_files import NAMES, cifar10, cifar100, pixels, python_2, write_archive, write_folder
 from PIL import Image
+from support.cifar_files import NAMES, cifar10, cifar100, pixels, python_2, write_archive, write_folder
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.sources import cifar

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from conftest import draw_tree
-from download_server import Server, serving, status, whole
+from support.download_server import Server, serving, status, whole
+from support.images import draw_tree
 
 from hubtune.data.sources import mirror, remote
 from hubtune.data.sources.open import open_source
@@ -194,7 +194,7 @@ def test_what_was_fetched_before_the_network_failed_is_kept(
 def test_a_large_file_goes_on_where_it_stopped(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    from test_sources import zipped
+    from support.archives import zipped
 
     monkeypatch.setattr(remote, "_PIECE", 1_000)
     draw_tree(tmp_path / "pics", {"cat": 2, "dog": 2})
@@ -421,7 +421,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def test_an_archive_on_a_web_server_is_fetched_once_and_again_when_it_changes(server: Server, photos: Path):
-    from test_sources import zipped
+    from support.archives import zipped
 
     server.plan = [whole(zipped(photos).read_bytes(), '"1"')]
     where = f"{server.base}/download/pics.zip?raw=true"
@@ -436,7 +436,7 @@ def test_an_archive_on_a_web_server_is_fetched_once_and_again_when_it_changes(se
 
 
 def test_a_broken_download_goes_on_where_it_stopped(server: Server, photos: Path):
-    from test_sources import zipped
+    from support.archives import zipped
 
     archive = zipped(photos).read_bytes()
     server.plan = [whole(archive, end=600), whole(archive)]

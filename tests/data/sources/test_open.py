@@ -7,8 +7,9 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-import cifar_files
 import pytest
+from support import cifar_files
+from support.archives import tarred, zipped
 
 from hubtune.data.listing import Listing
 from hubtune.data.sources.open import is_cached, open_source
@@ -46,21 +47,6 @@ def pics(tmp_path: Path) -> Path:
 @pytest.fixture
 def divided(tmp_path: Path) -> Path:
     return tree(tmp_path / "parts", "train/cat/1.jpg train/dog/1.jpg val/cat/2.jpg test/dog/3.jpg")
-
-
-def zipped(folder: Path, top: str = "") -> Path:
-    path = folder.with_suffix(".zip")
-    with zipfile.ZipFile(path, "w") as file:
-        for entry in sorted(folder.rglob("*")):
-            file.write(entry, top + entry.relative_to(folder).as_posix())
-    return path
-
-
-def tarred(folder: Path, top: str = ".") -> Path:
-    path = folder.with_name(folder.name + ".tar.gz")
-    with tarfile.open(path, "w:gz") as file:
-        file.add(folder, top)
-    return path
 
 
 def test_a_folder_a_class(pics: Path):

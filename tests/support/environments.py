@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-_PROJECT = Path(__file__).parent.parent / "pyproject.toml"
+_PROJECT = Path(__file__).parents[2] / "pyproject.toml"
 # Read now: the tests have a home of their own.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hubtune-tests"
 

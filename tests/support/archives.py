@@ -1,0 +1,22 @@
+"""Archives of image folders."""
+
+import tarfile
+import zipfile
+from pathlib import Path
+
+
+def zipped(folder: Path, top: str = "") -> Path:
+    """Pack a folder into a ZIP file beside it."""
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as file:
+        for entry in sorted(folder.rglob("*")):
+            file.write(entry, top + entry.relative_to(folder).as_posix())
+    return path
+
+
+def tarred(folder: Path, top: str = ".") -> Path:
+    """Pack a folder into a tar.gz file beside it."""
+    path = folder.with_name(folder.name + ".tar.gz")
+    with tarfile.open(path, "w:gz") as file:
+        file.add(folder, top)
+    return path
