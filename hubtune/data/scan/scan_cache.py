@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
 import sys
 import time
 import zlib
@@ -23,24 +22,22 @@ import PIL
 from hubtune.data.scan import fingerprint, inspect
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.errors import MachineError
-from hubtune.log import logger
 from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.sqlite import CacheDatabase, remove_database
 
 MOST_LOOKS = 1_000_000
 """So many looks are kept, about 5 kB each; of more, those that came first go."""
 
 # A file that was changed so short a time ago may change again and keep its time: FAT counts by two seconds.
 _RACY_SECONDS = 2
-_WAIT_SECONDS = 10.0  # for another process that is writing
 # Of so many sets of pictures, their copies are kept.
 _MOST_SETS = 100
 # Raised with the tables' columns.
 _SCHEMA_VERSION = 2
-_SCHEMA = {
-    "looks": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB",
-    "copies": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB",
-}
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_TABLES = (
+    "CREATE TABLE looks (place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB)",
+    "CREATE TABLE copies (place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB)",
+)
 # What a look depends on, beside the file.
 _VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__)
 
@@ -90,10 +87,7 @@ def delete_scan_cache() -> int:
         MachineError: this user has no home folder.
         OSError: it cannot be removed.
     """
-    file = cache_file()
-    freed = file.stat().st_size if file.exists() else 0
-    _remove(file)
-    return freed
+    return remove_database(cache_file())
 
 
 class ScanCache:
@@ -104,11 +98,10 @@ class ScanCache:
     """
 
     def __init__(self) -> None:
-        """Open the file; it is made if it is not there."""
-        self._database: sqlite3.Connection | None = None
-        self._writable = True
-        self._begun_anew = False
-        self._start()
+        """Take the file; it is made when the first look is kept."""
+        self._database: CacheDatabase | None = None
+        with contextlib.suppress(MachineError):  # this user has no home folder
+            self._database = CacheDatabase(cache_file(), _TABLES, _SCHEMA_VERSION)
 
     def __enter__(self) -> "ScanCache":
         return self
@@ -154,72 +147,12 @@ class ScanCache:
 
     def _ask(self, question: str, values: tuple[bytes | None, ...]) -> bytes | None:
         """The only row of a checksum and a content that answers, if it is there and whole."""
-        if self._database is None:
-            return None
-        try:
-            row = self._database.execute(question, values).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._stop(error)
-            return None
-        return row[1] if row is not None and zlib.crc32(row[1]) == row[0] else None
+        rows = [] if self._database is None else self._database.read(question, values)
+        return rows[0][1] if rows and zlib.crc32(rows[0][1]) == rows[0][0] else None
 
     def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if self._database is None or not self._writable or not rows:
-            return
-        try:
-            with self._database:  # a transaction
-                self._database.executemany(statement, rows)
-        except sqlite3.DatabaseError as error:
-            if _is_damage(error):
-                self._stop(error)
-            self._writable = False  # what cannot be written can be read all the same
-
-    def _start(self) -> None:
-        with contextlib.suppress(OSError, MachineError):
-            cache_file().parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._database = _open(cache_file())
-            except sqlite3.DatabaseError as error:
-                self._stop(error)
-
-    def _stop(self, error: sqlite3.DatabaseError) -> None:
-        """Go on without the file; after damage, with a new one."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-        if _is_damage(error) and not self._begun_anew:
-            self._begun_anew = True
-            logger.warning("%s is damaged, and begun anew", cache_file())
-            with contextlib.suppress(OSError):
-                _remove(cache_file())
-                self._start()
-
-
-def _open(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=_WAIT_SECONDS)
-    try:
-        [version] = database.execute("PRAGMA user_version").fetchone()
-        if version != _SCHEMA_VERSION:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                for table, columns in _SCHEMA.items():
-                    database.execute(f"DROP TABLE IF EXISTS {table}")
-                    database.execute(f"CREATE TABLE {table} ({columns})")
-                database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE  # the rest of the bits are details
-
-
-def _remove(file: Path) -> None:
-    # The journal first: SQLite would undo with it what another file of this name holds.
-    file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
-    file.unlink(missing_ok=True)
+        if self._database is not None and rows:
+            self._database.write(lambda database: database.executemany(statement, rows))
 
 
 def _sum_of(text: str) -> bytes:
