@@ -17,10 +17,9 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hardware import cpu
 from hubtune.inference.engine import SAMPLE, Engine, Rows, expected_engine, start_engine
-from hubtune.inference.feature_cache import FeatureCache
+from hubtune.inference.feature_cache import FeatureCache, Space
 from hubtune.inference.predict import BackboneOutput, run_images, sample_of
 from hubtune.inference.program import Part
-from hubtune.inference.space import Space
 
 # Raised when the same picture, view and weights come to mean other values.
 _VERSION = 2
@@ -229,7 +228,7 @@ class FrozenBackbone:
         if self.engine is None:
             self.engine = self._started.name
             if sample:  # without, nothing was checked
-                self._cache.keep_note(self._decision, {"engine": self.engine})
+                self._cache.put_note(self._decision, {"engine": self.engine})
 
 
 class KeptOutputs:

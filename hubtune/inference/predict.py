@@ -12,7 +12,7 @@ from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
 from hubtune.inference.engine import Engine, Rows
-from hubtune.inference.space import Space
+from hubtune.inference.feature_cache import Space
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Folders of the cache that hold what was made of a source: each is made once, whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -30,6 +31,18 @@ def cache_root() -> Path:
 def data_folder() -> Path:
     """Return the folder of the cache that pictures are in."""
     return cache_root() / "data"
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    files = (
+        [path] if path.is_file() else (Path(top, name) for top, _, names in os.walk(path) for name in names)
+    )
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):  # another process may be removing it
+            total += file.lstat().st_size
+    return total
 
 
 def place_of(kind: str, name: str, identity: str) -> Path:
@@ -109,3 +122,24 @@ def cannot_keep(folder: Path, error: Exception) -> MachineError:
         f"The cache cannot keep {folder}: {reason}. "
         "Free some space or set HUBTUNE_HOME to a folder that can be written."
     )
+
+
+def remove_data() -> int:
+    """Remove all pictures that were unpacked or fetched, a source at a time; returns their bytes.
+
+    Raises:
+        OSError: one of them cannot be removed.
+    """
+    freed = 0
+    # What a killed process has left unfinished is removed with its source.
+    folders = filter(Path.is_dir, data_folder().glob("*/*"))
+    for folder in sorted({path.with_name(path.name.removesuffix(".part")) for path in folders}):
+        unfinished = folder.with_name(f"{folder.name}.part")
+        freed += size_on_disk(folder) + size_on_disk(unfinished)
+        with exclusive_lock(folder):
+            if unfinished.exists():
+                shutil.rmtree(unfinished)
+            # Under this name, half of a source can never be taken for all of it.
+            if folder.exists():
+                shutil.rmtree(folder.rename(unfinished))
+    return freed

@@ -27,25 +27,22 @@ class CacheDatabase:
 
     Attributes:
         file: the file.
-        write_error: why the file cannot be written; ``None`` while that is not known to fail.
+        error: why the file cannot be read or written; ``None`` while nothing has failed.
         replaced: whether the file was damaged, and an empty one has taken its place.
     """
 
-    def __init__(
-        self, file: Path, tables: Sequence[str], version: int, *, pragmas: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, file: Path, tables: Sequence[str], version: int) -> None:
         """Describe the file; it is opened when it is first used, and made when it is first written.
 
         Args:
             file: the file.
             tables: the ``CREATE`` statements of its tables and indices.
             version: changes with the tables; a file of another version is emptied.
-            pragmas: settings of each connection, such as ``secure_delete = OFF``.
         """
         self.file = file
-        self.write_error: str | None = None
+        self.error: str | None = None
         self.replaced = False
-        self._tables, self._version, self._pragmas = tables, version, pragmas
+        self._tables, self._version = tables, version
         self._readable = True
         self._database: sqlite3.Connection | None = None
         self._lock = threading.Lock()
@@ -74,6 +71,14 @@ class CacheDatabase:
 
         return self._run(transaction, writes=True)
 
+    def shrink(self) -> None:
+        """Give the space of removed rows back to the disk: the last pages of the file take their place."""
+        # Not by execute(), which ends after the first page.
+        self._run(lambda database: database.executescript("PRAGMA incremental_vacuum"), writes=True)
+
+    def __del__(self) -> None:
+        self._close()
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         with self._lock:
@@ -82,7 +87,7 @@ class CacheDatabase:
     def _run(self, work: Callable[[sqlite3.Connection], T], *, writes: bool) -> T | None:
         with self._lock:
             for _ in range(2):  # once more after damage, with an empty file
-                if not self._readable or (writes and self.write_error is not None):
+                if not self._readable or (writes and self.error is not None):
                     return None
                 try:
                     database = self._open(create=writes)
@@ -90,11 +95,11 @@ class CacheDatabase:
                 except sqlite3.DatabaseError as error:
                     if not self._replace_damaged(error):
                         # What cannot be written can mostly be read.
-                        self.write_error = str(error)
+                        self.error = str(error)
                         self._readable = writes
                         return None
                 except OSError as error:
-                    self.write_error = error.strerror or str(error)
+                    self.error = error.strerror or str(error)
                     return None
         return None
 
@@ -118,10 +123,10 @@ class CacheDatabase:
 
     def _prepare(self, database: sqlite3.Connection) -> None:
         database.text_factory = bytes  # damaged text need not be valid UTF-8
-        for pragma in self._pragmas:
-            database.execute(f"PRAGMA {pragma}")
+        database.execute("PRAGMA secure_delete = OFF")  # removed rows need not be overwritten by zeros
         if self._has_version(database):
             return
+        database.execute("PRAGMA auto_vacuum = INCREMENTAL")  # so that a new file can shrink
         database.execute("BEGIN IMMEDIATE")
         if not self._has_version(database):  # or another process was quicker
             names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"

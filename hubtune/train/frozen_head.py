@@ -172,7 +172,7 @@ class HeadSolver:
                 return Solution(views, solved[:-1], solved[-1], noted["strength"], noted["accuracy"])
             solution = self._search(own, wider)
             heads.put(key, np.vstack([solution.weight, solution.bias]))
-        self._cache.keep_note(
+        self._cache.put_note(
             asked,
             {
                 "views": [view.model_dump() for view in solution.views],

@@ -63,4 +63,4 @@ def can_be_written(cache: FeatureCache) -> bool:
     folder = cache.folder
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return cache.keeps and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return cache.writable and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -17,7 +17,7 @@ from hubtune.errors import MachineError, StoppedError, UsageError
 from hubtune.inference.engine import _OpenVINO
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
-from hubtune.inference.space import Space
+from hubtune.inference.feature_cache import Space
 from hubtune.runs.callbacks import Callback
 from hubtune.train.frozen_head import HeadSolver
 from hubtune.train.run import Session
@@ -243,7 +243,7 @@ def test_where_only_the_chosen_views_are_too_large_the_model_of_frozen_is_named(
     run = _run(module, data, tmp_path / "first", strategy=hubtune.LastStageStrategy(**settings))
     assert len(run.views) == 2
     [one] = [
-        entry.bytes for entry in FeatureCache().kept() if "before" in entry.description.get("layer", "")
+        entry.bytes for entry in FeatureCache().spaces() if "before" in entry.description.get("layer", "")
     ][:1]
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", str(round(1.6 * one)))

@@ -131,7 +131,7 @@ def test_a_damaged_file_is_thrown_away_and_told_once(pics, opened, told, damage)
     again, names = scanned(pics, opened)
     assert again == first
     assert len(names) == (1 if damage == "row" else 5)
-    assert told.messages.count(f"{file} is damaged, and begun anew") == (damage != "row")
+    assert told.messages.count(f"{file} is damaged and is replaced by an empty file") == (damage != "row")
     assert scanned(pics, opened) == (first, [])
 
 
