@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import percent, print_json, say, shown
+from hubtune.cli.console import percent, print_json, say, shown
 from hubtune.errors import CheckFailedError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import ENGINES, overrides_option, trust_option
-from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:

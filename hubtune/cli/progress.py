@@ -23,7 +23,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from hubtune.cli.output import figures, on_terminal, percent, say, shown
+from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.runs.callbacks import Callback

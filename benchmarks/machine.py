@@ -1,12 +1,19 @@
-"""How fast this machine is with a network: each part of the work, beside Paddle itself and the limits.
+"""Measure this machine with one network: each part of the work, beside Paddle and the machine's limits.
 
-All parts take turns within a round, so that whatever else the machine does falls on all of them; ratios are
-made within a round, and medians over the rounds are reported.
+    python benchmarks/machine.py
+    python benchmarks/machine.py --data pics/ --module resnet50_imagenet --json
+
+All parts take turns within a round, so that other load on the machine falls on all of them. Ratios are
+computed within a round; medians over the rounds are reported. Run it on a quiet machine: other programs slow
+down everything. What each row means: docs/speed.md.
 """
 
+import argparse
+import json
 import logging
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,22 +24,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
+
+from hubtune.hardware import cpu
+
+if __name__ == "__main__":
+    cpu.prepare()  # sets MKL's path, which has no effect once Paddle is imported
+
 import paddle
 from paddle import nn
 from paddle.nn import functional
-from PIL import Image
 
+from hubtune.cli.answers import ENGINES, expand, named_weights
+from hubtune.cli.progress import counting_bar
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import Batch, load_batches
-from hubtune.errors import DataError, MachineError
-from hubtune.hardware import cpu
+from hubtune.errors import DataError, HubtuneError, MachineError
+from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import measure_step, threads, use_threads
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
-from hubtune.log import logger
+from hubtune.log import logger, show_on_stderr
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
@@ -40,6 +55,7 @@ from hubtune.recipe.training import LossSettings
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop
+from hubtune.text import escaped
 from hubtune.train.checkpoint import TrainState
 from hubtune.train.loop import LoopSettings, fit
 from hubtune.train.loss import Loss, one_hot
@@ -48,7 +64,7 @@ from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 
 ROUNDS = 5
-"""How often each part is timed, if there is time."""
+"""Number of rounds, if there is time."""
 
 RATIOS = {
     "pipeline": "of the slower of decoding and the engine",
@@ -58,27 +74,38 @@ RATIOS = {
     "engine_arithmetic": "of the matrix product, in the engine's convolutions and fully connected layers",
     "step_arithmetic": "of the matrix product, in those of a training step",
 }
-"""What each ratio of a :class:`Benchmark` is, in words."""
+"""Name of each ratio → its meaning."""
 
+_MODULE = "paddle.vision:mobilenet_v2"
+_ROWS = {
+    "decode": ("decoding, to input", ""),
+    "engine": ("engine, to features", "× Paddle"),
+    "paddle": ("  by Paddle itself", ""),
+    "pipeline": ("both together", "of the slower"),
+    "cached": ("features from the cache", "× both"),
+    "step": ("training all parameters", "× bare loop"),
+    "bare_step": ("  a bare Paddle loop", ""),
+    "product": ("matrix product (Paddle)", ""),
+}
 _BATCH = 16
-_CPU_STEP, _GPU_STEP = 8, 32  # pictures in a training step
+_CPU_STEP, _GPU_STEP = 8, 32  # images in a training step
 _CLASSES = 10
 _MOST_IMAGES = 64
 _DRAWN, _DRAWN_SIZE = 16, (1600, 1200)
 _MATRIX = 2048
 _RATE = 1e-5
 _NEVER = 10**9  # steps
-# So long the threads of Paddle's OpenMP spin after a product (KMP_BLOCKTIME), and slow down what follows.
-_SPINNING = 0.25
+# Threads of Paddle's OpenMP spin this long after a product (KMP_BLOCKTIME) and slow down what follows.
+_SPINNING_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a part is.
+    """The speed of one part.
 
     Attributes:
-        unit: what ``rounds`` counts.
-        rounds: how much of it was done a second, in each round.
+        unit: of ``rounds``, such as ``pictures/s``.
+        rounds: the speed in each round.
     """
 
     unit: str
@@ -92,16 +119,16 @@ class Speed:
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured on this machine.
+    """The measurements on this machine.
 
     Attributes:
         speeds: ``decode`` (JPEG to the network's input), ``engine`` (inputs to features), ``pipeline`` (JPEG
             to features), ``cached`` (JPEG to features from the cache), ``paddle`` (inputs to logits by Paddle
             itself), ``product`` (Paddle's product of two matrices, float32), ``step`` (hubtune's training
             loop on inputs) and ``bare_step`` (the same work in a bare Paddle loop).
-        gflop: arithmetic of a picture's forward pass, convolutions and fully connected layers only.
-        start_seconds: until the engine was ready, its comparison with Paddle included.
-        facts: what the figures depend on: engine, device, threads and so on.
+        gflop: arithmetic of one image's forward pass, convolutions and fully connected layers only.
+        start_seconds: time until the engine was ready, including its comparison with Paddle.
+        facts: the conditions: engine, device, threads and so on.
     """
 
     speeds: dict[str, Speed]
@@ -111,30 +138,27 @@ class Benchmark:
 
     @property
     def limit(self) -> str:
-        """What the pipeline waits for: ``decode`` or ``engine``."""
+        """The slower part of the pipeline: ``decode`` or ``engine``."""
         return min(("decode", "engine"), key=lambda name: self.speeds[name].median)
 
     def ratios(self) -> dict[str, list[float]]:
         """Each of :data:`RATIOS`, round by round."""
-
-        def of(name: str) -> np.ndarray:
-            return np.array(self.speeds[name].rounds)
-
-        found = {
-            "pipeline": of("pipeline") / np.minimum(of("decode"), of("engine")),
-            "engine": of("engine") / of("paddle"),
-            "cached": of("cached") / of("pipeline"),
-            "step": of("step") / of("bare_step"),
-            "engine_arithmetic": self.gflop * of("engine") / of("product"),
+        of = {name: np.array(speed.rounds) for name, speed in self.speeds.items()}
+        ratios = {
+            "pipeline": of["pipeline"] / np.minimum(of["decode"], of["engine"]),
+            "engine": of["engine"] / of["paddle"],
+            "cached": of["cached"] / of["pipeline"],
+            "step": of["step"] / of["bare_step"],
+            "engine_arithmetic": self.gflop * of["engine"] / of["product"],
             # The backward pass takes two products for each of the forward pass.
-            "step_arithmetic": 3 * self.gflop * of("step") / of("product"),
+            "step_arithmetic": 3 * self.gflop * of["step"] / of["product"],
         }
-        return {name: found[name].tolist() for name in RATIOS}
+        return {name: ratios[name].tolist() for name in RATIOS}
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON has it."""
-        ratios = self.ratios().items()
+        """The result for JSON."""
         return {
+            "schema_version": 1,
             **self.facts,
             "gflop_a_picture": self.gflop,
             "engine_start_seconds": self.start_seconds,
@@ -143,7 +167,7 @@ class Benchmark:
             },
             "ratios": {
                 name: {"median": statistics.median(rounds), "rounds": rounds, "meaning": RATIOS[name]}
-                for name, rounds in ratios
+                for name, rounds in self.ratios().items()
             },
             "limit": self.limit,
         }
@@ -159,19 +183,18 @@ def run_benchmark(
 ) -> Benchmark:
     """Time every part of the work with a module on the device that Paddle is set to.
 
-    On a CPU, Paddle has the number of threads that training is fastest with.
+    On a CPU, Paddle uses the number of threads with which training is fastest.
 
     Args:
         module: the network; speed does not depend on its weights.
-        images: what to read, of which some are taken throughout the list; ``None`` for drawn photos.
+        images: the files to read, of which an even sample is taken; ``None`` for drawn photos.
         engine: see :func:`hubtune.inference.engine.start_engine`.
-        seconds: about how long all of it takes. Each part is run at least twice, once to warm up and once in
-            a round, however long that takes.
-        advance: told how many measurements are done, and of how many.
+        seconds: approximate duration. Each part runs at least twice, once to warm up and once in a round.
+        advance: called with the number of finished measurements and the total.
 
     Raises:
-        DataError: none of the pictures can be read.
-        MachineError: the engine is not to be had, or nothing can be written to the temporary folder.
+        DataError: if none of the images can be read.
+        MachineError: if the engine is not available or the temporary folder cannot be written.
     """
     end = time.monotonic() + seconds
     with ExitStack() as stack:
@@ -183,7 +206,7 @@ def run_benchmark(
         except OSError as error:
             raise MachineError(
                 f"Temporary files cannot be written ({error.strerror or error}): set TMPDIR to a folder "
-                "with some room"
+                "with free space"
             ) from error
         paths = drawn if images is None else _readable(images, module)
         pixels = _pixels(paths, module)
@@ -197,9 +220,8 @@ def run_benchmark(
         workers = RunConfig().workers
         reading = _Reading(module, running, paths, workers, FeatureCache(folder / "features", _NEVER))
         load = _load()
-        speeds = _take_turns(
-            {**reading.parts(), **_computing(part, running, pixels), **training.parts()}, end, advance
-        )
+        parts = {**reading.parts(), **_computing(part, running, pixels), **training.parts()}
+        speeds = time_in_turns(parts, end, advance)
         facts = {
             "module": module.name,
             "device": paddle.device.get_device(),
@@ -219,13 +241,13 @@ def run_benchmark(
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Work to be timed.
+class Timed:
+    """A part of the work to be timed.
 
     Attributes:
-        unit: what ``amount`` counts.
-        amount: how much there is to do at once.
-        run: does it so many times in a row, and returns when it is done, on a GPU too.
+        unit: of ``amount``.
+        amount: work done in one call of ``run(1)``.
+        run: does the work the given number of times, and returns when it is done, on a GPU too.
     """
 
     unit: str
@@ -233,15 +255,15 @@ class _Part:
     run: Callable[[int], None]
 
 
-def _take_turns(
-    parts: Mapping[str, _Part], end: float, advance: Callable[[int, int], None]
+def time_in_turns(
+    parts: Mapping[str, Timed], end: float, advance: Callable[[int, int], None]
 ) -> dict[str, Speed]:
-    """Time all parts, one after the other, in rounds until about a time; at least in one."""
+    """Time all parts in turn, in at least one round, until about ``end`` (``time.monotonic``)."""
     done, total = 0, (1 + ROUNDS) * len(parts)
     once, middle = {}, (time.monotonic() + end) / 2
     for name, part in parts.items():
         once[name] = _seconds(part, 1)  # memory is allocated, kernels are chosen
-        if time.monotonic() < middle:  # else this is near enough
+        if time.monotonic() < middle:  # else the first figure is near enough
             once[name] = _seconds(part, 1)
         advance(done := done + 1, total)
     share = (end - time.monotonic()) / ROUNDS / len(parts)
@@ -249,24 +271,24 @@ def _take_turns(
     speeds = {name: Speed(f"{part.unit}/s", []) for name, part in parts.items()}
     for _ in range(ROUNDS):
         start = time.monotonic()
-        time.sleep(_SPINNING)
+        time.sleep(_SPINNING_SECONDS)
         for name, part in parts.items():
             speeds[name].rounds.append(times[name] * part.amount / _seconds(part, times[name]))
             advance(done := done + 1, total)
         now = time.monotonic()
-        if now + (now - start) / 2 > end:  # another one would end further from it
+        if now + (now - start) / 2 > end:  # another round would end further from it
             break
     return speeds
 
 
-def _seconds(part: _Part, times: int) -> float:
+def _seconds(part: Timed, times: int) -> float:
     start = time.perf_counter()
     part.run(times)
     return time.perf_counter() - start
 
 
 class _Reading:
-    """From files to inputs and features, as prediction and `frozen` go."""
+    """From files to inputs and features, as in prediction and `frozen`."""
 
     def __init__(
         self, module: Module, engine: Engine, paths: Sequence[Path], workers: int, cache: FeatureCache
@@ -274,16 +296,16 @@ class _Reading:
         self._view, self._engine, self._cache = module.preprocessing, engine, cache
         self._paths, self._workers = paths, workers
 
-    def parts(self) -> dict[str, _Part]:
+    def parts(self) -> dict[str, Timed]:
         self._cached(-(-len(self._paths) // _BATCH))  # fills the cache
         return {
-            "decode": _Part("pictures", _BATCH, self._decode),
-            "pipeline": _Part("pictures", _BATCH, self._run),
-            "cached": _Part("pictures", _BATCH, self._cached),
+            "decode": Timed("pictures", _BATCH, self._decode),
+            "pipeline": Timed("pictures", _BATCH, self._run),
+            "cached": Timed("pictures", _BATCH, self._cached),
         }
 
     def _decode(self, times: int) -> None:
-        paths = self._some(times)
+        paths = self._sample(times)
         batches = [range(start, start + _BATCH) for start in range(0, len(paths), _BATCH)]
         for _ in load_batches(
             paths, batches, lambda index: preprocess_views(paths[index], [self._view]), workers=self._workers
@@ -292,19 +314,19 @@ class _Reading:
 
     def _run(self, times: int, spaces: Sequence[Any] = ()) -> None:
         sizes = {"batch_size": _BATCH, "workers": self._workers}
-        for _ in run_images(self._engine, [self._view], self._some(times), **sizes, spaces=spaces):
+        for _ in run_images(self._engine, [self._view], self._sample(times), **sizes, spaces=spaces):
             pass
 
     def _cached(self, times: int) -> None:
         with self._cache.space({"what": "benchmark"}) as space:
             self._run(times, [space])
 
-    def _some(self, times: int) -> list[Path]:
+    def _sample(self, times: int) -> list[Path]:
         return [*islice(cycle(self._paths), times * _BATCH)]
 
 
-def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict[str, _Part]:
-    """The network on pictures in memory, by the engine and by Paddle itself; and a product of matrices."""
+def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict[str, Timed]:
+    """The network on images in memory, by the engine and by Paddle itself; and a product of matrices."""
     batch = [*islice(cycle(pixels), _BATCH)]
     left, right = paddle.rand([_MATRIX, _MATRIX]), paddle.rand([_MATRIX, _MATRIX])
 
@@ -324,14 +346,14 @@ def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict
         float(product[0, 0])  # waits for a GPU
 
     return {
-        "engine": _Part("pictures", _BATCH, run_engine),
-        "paddle": _Part("pictures", _BATCH, run_paddle),
-        "product": _Part("GFLOP", 2e-9 * _MATRIX**3, multiply),
+        "engine": Timed("pictures", _BATCH, run_engine),
+        "paddle": Timed("pictures", _BATCH, run_paddle),
+        "product": Timed("GFLOP", 2e-9 * _MATRIX**3, multiply),
     }
 
 
 class _Training:
-    """Steps of training all parameters, in hubtune's loop and in a bare one."""
+    """Steps that train all parameters, in hubtune's loop and in a bare one."""
 
     def __init__(self, module: Module, batch: list[np.ndarray], run: RunFolder) -> None:
         self._batch, self._run = batch, run
@@ -343,24 +365,24 @@ class _Training:
             use_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in self._classifier.trained_parameters()]
-        method = plan_training(config, named, _RATE)
-        self._update = Optimizer(method, _NEVER)
+        plan = plan_training(config, named, _RATE)
+        self._optimizer = Optimizer(plan, _NEVER)
         self._network = module.backbone.build(num_classes=_CLASSES)
         self._network.train()
         parameters = self._network.parameters()
         self._bare_optimizer = paddle.optimizer.Adam(
-            _RATE, parameters=parameters, weight_decay=method.matched[0][1].weight_decay
+            _RATE, parameters=parameters, weight_decay=plan.matched[0][1].weight_decay
         )
 
-    def parts(self) -> dict[str, _Part]:
+    def parts(self) -> dict[str, Timed]:
         return {
-            "step": _Part("pictures", len(self._batch), self._fit),
-            "bare_step": _Part("pictures", len(self._batch), self._run_bare),
+            "step": Timed("pictures", len(self._batch), self._fit),
+            "bare_step": Timed("pictures", len(self._batch), self._run_bare),
         }
 
     def _fit(self, times: int) -> None:
         # Nothing is evaluated, logged or saved at these steps.
-        plan = LoopSettings(
+        settings = LoopSettings(
             *(_NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
             keep_statistics=False,
             rate=lambda step: _RATE,
@@ -370,12 +392,12 @@ class _Training:
         batch = Batch([*range(len(self._batch))], self._batch, {})
         targets = one_hot(self._labels, _CLASSES)
         level = logger.level
-        logger.setLevel(logging.WARNING)  # how long was waited for pictures means nothing here
+        logger.setLevel(logging.WARNING)  # the share of time spent waiting for images has no meaning here
         try:
             fit(
-                *(self._classifier, self._classifier, self._update, Loss(LossSettings())),
+                *(self._classifier, self._classifier, self._optimizer, Loss(LossSettings())),
                 ((batch, targets) for _ in range(times)),
-                *([Path()] * len(self._batch), plan, TrainState()),
+                *([Path()] * len(self._batch), settings, TrainState()),
                 evaluate=lambda: None,
                 keep_best=lambda metrics: None,
                 run=self._run,
@@ -396,7 +418,7 @@ class _Training:
 
 
 def _draw(folder: Path) -> list[Path]:
-    """Write photos: soft shapes with some noise, about as many bytes a pixel as a camera's."""
+    """Write photos: soft shapes with some noise, about as many bytes per pixel as a camera's."""
     random = np.random.default_rng(0)
     paths = []
     for number in range(_DRAWN):
@@ -409,30 +431,30 @@ def _draw(folder: Path) -> list[Path]:
 
 
 def _readable(images: Sequence[Path], module: Module) -> list[Path]:
-    """Some of the pictures, from throughout the list, that can be read."""
-    some = [*images[:: max(1, len(images) // _MOST_IMAGES)]][:_MOST_IMAGES]
+    """The readable images of an even sample of the list."""
+    sample = [*images[:: max(1, len(images) // _MOST_IMAGES)]][:_MOST_IMAGES]
 
     def prepare(index: int) -> None:
-        preprocess_views(some[index], [module.preprocessing])
+        preprocess_views(sample[index], [module.preprocessing])
 
-    [batch] = load_batches(some, [range(len(some))], prepare, workers=RunConfig().workers)
+    [batch] = load_batches(sample, [range(len(sample))], prepare, workers=RunConfig().workers)
     if not batch.indices:
         raise DataError(f"None of the pictures can be read, the first: {batch.bad[0]}. Name others by --data")
-    return [some[index] for index in batch.indices]
+    return [sample[index] for index in batch.indices]
 
 
 def _pixels(paths: Sequence[Path], module: Module) -> list[np.ndarray]:
-    """A batch of pictures as the network is to see them, all of one shape."""
+    """A batch of images as the network gets them, all of one shape."""
     arrays = [array for path in paths[:_BATCH] for array in preprocess_views(path, [module.preprocessing])]
     return [array for array in arrays if array.shape == arrays[0].shape]
 
 
 def count_gflop(network: nn.Layer, array: np.ndarray) -> float:
-    """Arithmetic of the convolutions and fully connected layers, in 10⁹ products and sums.
+    """Count the arithmetic of the convolutions and fully connected layers, in 10⁹ products and sums.
 
     Args:
         network: the network.
-        array: the input of one picture, float32 ``[3, h, w]``.
+        array: the input of one image, float32 ``[3, h, w]``.
     """
     counts: list[float] = []
 
@@ -450,5 +472,123 @@ def count_gflop(network: nn.Layer, array: np.ndarray) -> float:
 
 
 def _load() -> float | None:
-    """How many processes have wanted to compute in the last minute; ``None`` where that is not known."""
+    """The load average of the last minute; ``None`` where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+
+
+def print_benchmark(benchmark: Benchmark) -> None:
+    """Print the conditions, the table, and what it means."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    facts = benchmark.facts
+    photos = f"{facts['pictures']} {'drawn ' if facts['drawn'] else ''}pictures"
+    size = "×".join(map(str, facts["input"][1:]))
+    print(
+        f"{escaped(facts['module'])} at {size}, {photos}\n"
+        f"{facts['device']}, {facts['cores']} cores; engine {facts['engine']}, ready in "
+        f"{benchmark.start_seconds:.1f} s; threads of Paddle: {facts['paddle_threads']}"
+    )
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    rounds = len(benchmark.speeds["decode"].rounds)
+    table.add_column("")
+    table.add_column("speed", justify="right")
+    if rounds > 1:
+        table.add_column(f"in {rounds} rounds", justify="right")
+    table.add_column("beside")
+    ratios = {name: statistics.median(rounds) for name, rounds in benchmark.ratios().items()}
+    for name, (description, other) in _ROWS.items():
+        speed = benchmark.speeds[name]
+        beside = f"{ratios[name]:.2f} {other}" if other else ""
+        span = [f"{_figure(min(speed.rounds))}–{_figure(max(speed.rounds))}"] if rounds > 1 else []
+        table.add_row(description, f"{_figure(speed.median)} {speed.unit}", *span, beside)
+    Console().print(table)
+    print("\n".join(_meaning(benchmark, ratios)))
+    if (load := facts["load"][0]) is not None and load > facts["cores"] / 2:
+        print(
+            f"Other programs were computing (load average {load:.1f}): on a quiet machine all is faster.",
+            file=sys.stderr,
+        )
+
+
+def _meaning(benchmark: Benchmark, ratios: dict[str, float]) -> list[str]:
+    speeds = {name: speed.median for name, speed in benchmark.speeds.items()}
+    if benchmark.limit == "decode":
+        limit = "Decoding is the limit: a faster engine would gain little, smaller image files would."
+    else:
+        limit = "The engine is the limit: decoding is faster, so a smaller network would gain most."
+    noisy = (
+        "Both together cannot be faster than the slower of them: a ratio above 1 is noise from other "
+        "programs. A longer measurement (--seconds) has less of it."
+    )
+    return [
+        *([noisy] if ratios["pipeline"] > 1 else []),
+        limit,
+        f"A thousand pictures take {_time(1000 / speeds['pipeline'])} with a frozen network, "
+        f"{_time(1000 / speeds['cached'])} from the cache, and {_time(1000 / speeds['step'])} in each epoch "
+        "of training all parameters.",
+        f"The network's arithmetic ({_figure(benchmark.gflop)} GFLOP per picture) runs at "
+        f"{ratios['engine_arithmetic']:.2f} of the speed of Paddle's matrix product in the engine, and at "
+        f"{ratios['step_arithmetic']:.2f} in training.",
+    ]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{_figure(seconds)} s"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print the figures, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--module", default=_MODULE, metavar="NAME", help="the network; default: %(default)s")
+    parser.add_argument(
+        "--weights", default="none", metavar="FILE", help="its weights, or official; default: random values"
+    )
+    parser.add_argument("--data", metavar="FOLDER|LIST", help="images to read; default: 16 drawn photos")
+    parser.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:0")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what runs the network")
+    parser.add_argument(
+        "--seconds",
+        type=_duration,
+        default=40.0,
+        metavar="N",
+        help="approximate duration, 1 to 3600; default: 40",
+    )
+    parser.add_argument("--trust-code", action="store_true", help="run the code of a user's own architecture")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    given = parser.parse_args(arguments)
+    show_on_stderr()
+    try:
+        images = None if given.data is None else [Path(image) for image in expand((given.data,))]
+        if images is not None and images == [Path(given.data)] and not images[0].exists():
+            raise DataError(f"There is no {given.data}: give a folder of images, a list of them or a pattern")
+        select_device(given.device)
+        module = Module(given.module, named_weights(given.weights), trust_code=given.trust_code)
+        with counting_bar("measuring") as advance:
+            benchmark = run_benchmark(
+                module, images, engine=given.engine, seconds=given.seconds, advance=advance
+            )
+    except HubtuneError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    if given.json:
+        print(json.dumps(benchmark.as_dict()))
+    else:
+        print_benchmark(benchmark)
+    return 0
+
+
+def _duration(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 3600 seconds")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())
