@@ -93,12 +93,12 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.lists import is_source
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
 
     start = time.monotonic()
-    with watching() as observer:
+    with run_progress() as observer:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         run = task.finetune_and_eval(resume=run_folder or False, observer=CallbackList([observer, *writers]))
     if as_json:
@@ -136,13 +136,13 @@ def _cross_validate(
     print_found(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
-        with watching() as observer:
+        with run_progress() as observer:
             found = cross_validate(
                 recipe,
                 folds,

@@ -11,26 +11,24 @@ from hubtune.errors import UsageError
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are named in sections; each is ``command`` in a module of its own."""
+    """A group whose commands are named in sections; each is ``command`` in a module of its own.
+
+    Args:
+        sections: heading of the help → command's name → its line in the help.
+        prefix: start of the modules' names, before the command's name.
+        moved: former command → the script that has replaced it.
+        options: passed to click's group.
+    """
 
     def __init__(
         self,
-        *arguments: Any,
+        *,
         sections: Mapping[str, Mapping[str, str]],
         prefix: str,
         moved: Mapping[str, str] | None = None,
         **options: Any,
     ) -> None:
-        """Create the group.
-
-        Args:
-            arguments: passed to click's group.
-            sections: heading of the help → command's name → its line in the help.
-            prefix: start of the modules' names, before the command's name.
-            moved: former command → the script that has replaced it.
-            options: passed to click's group.
-        """
-        super().__init__(*arguments, **options)
+        super().__init__(**options)
         self._sections, self._prefix, self._moved = sections, prefix, moved or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -86,10 +86,10 @@ def command(
     recipe = _on_lists(what, [*overrides]) if is_source(what) else recipe_from_file(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.tuning.search import tune
 
-    with watching() as observer:
+    with run_progress() as observer:
         found = tune(
             recipe,
             Path(f"{recipe.run}-tune"),
