@@ -10,7 +10,6 @@ down everything. What each row means: docs/speed.md.
 
 import argparse
 import json
-import logging
 import os
 import statistics
 import sys
@@ -38,7 +37,7 @@ from paddle.nn import functional
 from hubtune.cli.answers import ENGINES, expand, named_weights
 from hubtune.cli.progress import counting_bar
 from hubtune.data.images.preprocessing import preprocess_views
-from hubtune.data.loader import Batch, load_batches
+from hubtune.data.loader import load_batches
 from hubtune.errors import DataError, HubtuneError, MachineError
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import measure_step, threads, use_threads
@@ -47,21 +46,18 @@ from hubtune.inference.engine import Engine, start_engine
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
-from hubtune.log import logger, show_on_stderr
+from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
 from hubtune.recipe.training import LossSettings
-from hubtune.runs.callbacks import Callback
-from hubtune.runs.folder import RunFolder
-from hubtune.runs.signals import Stop
 from hubtune.text import escaped
-from hubtune.train.checkpoint import TrainState
-from hubtune.train.loop import LoopSettings, fit
+from hubtune.train.batches import TrainBatch
 from hubtune.train.loss import Loss, one_hot
 from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
+from hubtune.train.step import TrainStep
 
 ROUNDS = 5
 """Number of rounds, if there is time."""
@@ -124,8 +120,8 @@ class Benchmark:
     Attributes:
         speeds: ``decode`` (JPEG to the network's input), ``engine`` (inputs to features), ``pipeline`` (JPEG
             to features), ``cached`` (JPEG to features from the cache), ``paddle`` (inputs to logits by Paddle
-            itself), ``product`` (Paddle's product of two matrices, float32), ``step`` (hubtune's training
-            loop on inputs) and ``bare_step`` (the same work in a bare Paddle loop).
+            itself), ``product`` (Paddle's product of two matrices, float32), ``step`` (hubtune's
+            training steps on inputs) and ``bare_step`` (the same work in a bare Paddle loop).
         gflop: arithmetic of one image's forward pass, convolutions and fully connected layers only.
         start_seconds: time until the engine was ready, including its comparison with Paddle.
         facts: the conditions: engine, device, threads and so on.
@@ -216,7 +212,7 @@ def run_benchmark(
         running = start_engine(part, pixels, wanted=engine)
         start_seconds = time.perf_counter() - started
         batch = _GPU_STEP if paddle.device.get_device().startswith("gpu") else _CPU_STEP
-        training = _Training(module, [*islice(cycle(inputs), batch)], RunFolder(folder))
+        training = _Training(module, [*islice(cycle(inputs), batch)])
         workers = RunConfig().workers
         reading = _Reading(module, running, paths, workers, FeatureCache(folder / "features", _NEVER))
         load = _load()
@@ -353,20 +349,24 @@ def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict
 
 
 class _Training:
-    """Steps that train all parameters, in hubtune's loop and in a bare one."""
+    """Steps that train all parameters, by hubtune and by a bare loop."""
 
-    def __init__(self, module: Module, batch: list[np.ndarray], run: RunFolder) -> None:
-        self._batch, self._run = batch, run
-        self._labels = np.arange(len(batch), dtype=np.int64) % _CLASSES
-        self._classifier = Classifier(module.backbone, _CLASSES)
-        shape = batch[0].shape[1], batch[0].shape[2]
-        pace = measure_step(self._classifier, module.name, shape, len(batch), images=_NEVER)
+    def __init__(self, module: Module, arrays: list[np.ndarray]) -> None:
+        count = len(arrays)
+        self._labels = np.arange(count, dtype=np.int64) % _CLASSES
+        self._batch = TrainBatch(
+            arrays, one_hot(self._labels, _CLASSES), [Path()] * count, size=count, waited=0.0
+        )
+        classifier = Classifier(module.backbone, _CLASSES)
+        shape = arrays[0].shape[1], arrays[0].shape[2]
+        pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
             use_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
-        named = [NamedParameter(*entry) for entry in self._classifier.trained_parameters()]
+        named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)
-        self._optimizer = Optimizer(plan, _NEVER)
+        optimizer = Optimizer(plan, _NEVER)
+        self._step = TrainStep(classifier, classifier, optimizer, Loss(LossSettings()), keep_statistics=False)
         self._network = module.backbone.build(num_classes=_CLASSES)
         self._network.train()
         parameters = self._network.parameters()
@@ -376,41 +376,18 @@ class _Training:
 
     def parts(self) -> dict[str, Timed]:
         return {
-            "step": Timed("pictures", len(self._batch), self._fit),
-            "bare_step": Timed("pictures", len(self._batch), self._run_bare),
+            "step": Timed("pictures", self._batch.size, self._run_steps),
+            "bare_step": Timed("pictures", self._batch.size, self._run_bare),
         }
 
-    def _fit(self, times: int) -> None:
-        # Nothing is evaluated, logged or saved at these steps.
-        settings = LoopSettings(
-            *(_NEVER, _NEVER, _NEVER, _NEVER, _NEVER),
-            keep_statistics=False,
-            rate=lambda step: _RATE,
-            base_rate=_RATE,
-            seed=0,
-        )
-        batch = Batch([*range(len(self._batch))], self._batch, {})
-        targets = one_hot(self._labels, _CLASSES)
-        level = logger.level
-        logger.setLevel(logging.WARNING)  # the share of time spent waiting for images has no meaning here
-        try:
-            fit(
-                *(self._classifier, self._classifier, self._optimizer, Loss(LossSettings())),
-                ((batch, targets) for _ in range(times)),
-                *([Path()] * len(self._batch), settings, TrainState()),
-                evaluate=lambda: None,
-                keep_best=lambda metrics: None,
-                run=self._run,
-                stop=Stop(),
-                observer=Callback(),
-            )
-        finally:
-            logger.setLevel(level)
-        float(next(iter(self._classifier.parameters())).sum())  # waits for a GPU
+    def _run_steps(self, times: int) -> None:
+        for number in range(times):
+            self._step.run(self._batch, number, _RATE)
+        float(next(iter(self._step.classifier.parameters())).sum())  # waits for a GPU
 
     def _run_bare(self, times: int) -> None:
         for _ in range(times):
-            images, labels = paddle.to_tensor(np.stack(self._batch)), paddle.to_tensor(self._labels)
+            images, labels = paddle.to_tensor(np.stack(self._batch.arrays)), paddle.to_tensor(self._labels)
             functional.cross_entropy(self._network(images), labels).backward()
             self._bare_optimizer.step()
             self._bare_optimizer.clear_grad()

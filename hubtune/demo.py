@@ -34,7 +34,8 @@ from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
 from hubtune.report.contact_sheet import Cell, contact_sheet, side_by_side
 from hubtune.rng import rng_for
 from hubtune.runs.callbacks import Callback
-from hubtune.task import ImageClassifierTask, Run
+from hubtune.runs.result import Run
+from hubtune.task import ImageClassifierTask
 
 SEEDS = (0, 1, 2)
 EPOCHS = 5
@@ -111,7 +112,7 @@ def run_demo(
     *,
     seeds: Sequence[int] = SEEDS,
     long_epochs: int = LONG_EPOCHS,
-    observer: Callback | None = None,
+    callback: Callback | None = None,
 ) -> DemoResult:
     """Write the digits, train and measure all networks, and draw predictions.
 
@@ -119,29 +120,29 @@ def run_demo(
         folder: output folder; the files of an earlier demo there are replaced.
         seeds: one comparison each.
         long_epochs: epochs of the longer training from scratch.
-        observer: receives progress notices.
+        callback: receives progress notices.
 
     Raises:
         UsageError: if the folder exists and is not a demo's.
         MachineError: if it cannot be written.
         StoppedError: if Ctrl-C or SIGTERM stopped it.
     """
-    observer = observer or Callback()
+    callback = callback or Callback()
     target = folder.absolute()
     _clear(target)
-    observer.notice("Writing scikit-learn's 1,797 handwritten digits")
+    callback.notice("Writing scikit-learn's 1,797 handwritten digits")
     write_digits(target / "digits")
     scan = scan_classes(target / "digits")
     finetuned, scratch, scratch_long = [], [], []
     # Every task writes runs/latest below the current folder, where the user's own must stay as it is.
     with chdir(target):
         for number, seed in enumerate(seeds, start=1):
-            observer.notice(f"Fine-tuning, and training from scratch ({number} of {len(seeds)})")
+            callback.notice(f"Fine-tuning, and training from scratch ({number} of {len(seeds)})")
             data, runs = _make_lists(scan, target / "lists" / f"seed-{seed}", seed), target / "runs"
-            scratch.append(_train(data, seed, EPOCHS, runs / f"scratch-{seed}", observer))
-            scratch_long.append(_train(data, seed, long_epochs, runs / f"scratch-long-{seed}", observer))
+            scratch.append(_train(data, seed, EPOCHS, runs / f"scratch-{seed}", callback))
+            scratch_long.append(_train(data, seed, long_epochs, runs / f"scratch-long-{seed}", callback))
             finetuned.append(
-                _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", observer, pretrained=True)
+                _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", callback, pretrained=True)
             )
     image = _draw(ListDataset(target / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
     with _writing(target):
@@ -220,7 +221,7 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
 
 
 def _train(
-    data: ListDataset, seed: int, epochs: int, folder: Path, observer: Callback, *, pretrained: bool = False
+    data: ListDataset, seed: int, epochs: int, folder: Path, callback: Callback, *, pretrained: bool = False
 ) -> Run:
     config = RunConfig(
         epochs=epochs,
@@ -235,7 +236,7 @@ def _train(
         checkpoint_dir=str(folder),
     )
     module = Module("digitnet", weights="official" if pretrained else None)
-    return ImageClassifierTask(module, data, config).finetune_and_eval(observer=observer)
+    return ImageClassifierTask(module, data, config).finetune_and_eval(callback=callback)
 
 
 def _tested(runs: Sequence[Run]) -> list[Metrics]:

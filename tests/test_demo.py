@@ -134,7 +134,7 @@ def _invoke(monkeypatch, result, *arguments):
 
     from hubtune.cli.demo import command
 
-    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, observer: result)
+    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, callback: result)
     return CliRunner().invoke(command, arguments)
 
 

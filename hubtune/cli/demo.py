@@ -47,7 +47,7 @@ def command(out: Path, as_json: bool) -> None:
     # Each of the nine runs has its log in its folder; on the terminal they would be too much.
     propagate, logger.propagate = logger.propagate, False
     try:
-        result = run_demo(out, observer=Notices())
+        result = run_demo(out, callback=Notices())
     finally:
         logger.propagate = propagate
     if as_json:
