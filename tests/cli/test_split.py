@@ -280,9 +280,9 @@ def test_other_lists_are_replaced_only_by_force(pics, tmp_path):
     assert (tmp_path / "train_list.txt").read_bytes() != before
 
 
-def test_errors_reach_the_shell_as_one_sentence_and_a_code(pics, tmp_path, run_hubtune):
+def test_errors_reach_the_shell_as_one_sentence_and_a_code(pics, tmp_path, run_here):
     shutil.rmtree(pics / "cat")
-    process = run_hubtune("split", "pics", "--json", cwd=tmp_path)
+    process = run_here("split", "pics", "--json", cwd=tmp_path)
     message = "pics has only one class folder, 'yushuxin'; a classifier needs two"
     assert process.returncode == 3
     assert process.stderr == f"Error: {message}\n"
