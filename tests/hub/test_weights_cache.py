@@ -26,10 +26,12 @@ from support.download_server import (
     silence,
     stall,
     status,
+    time_out_when_stalled,
     whole,
     without_length,
     wrong_part,
 )
+from support.waiting import HANG_SECONDS, wait_for
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub import weights_cache
@@ -45,7 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("hubtune.hub.weights_cache.PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(download, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(download, "READ_SECONDS", HANG_SECONDS)
     with serving() as running:
         yield running
 
@@ -132,7 +134,7 @@ def test_a_file_that_became_shorter_is_fetched_anew(server: Server) -> None:
 def test_a_stalled_server_is_given_up_and_asked_again(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
+    time_out_when_stalled(monkeypatch, server)
     server.plan = [stall, whole()]
     assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
     assert ranges(server) == [None, "bytes=300000-"]
@@ -141,7 +143,7 @@ def test_a_stalled_server_is_given_up_and_asked_again(
 def test_a_server_that_never_answers_gives_a_machine_error(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
+    time_out_when_stalled(monkeypatch, server)
     server.plan = [silence]
     with pytest.raises(MachineError, match="the server does not answer in time"):
         weights_cache.fetch_file(server.url, weights_cache.Known())
@@ -149,9 +151,11 @@ def test_a_server_that_never_answers_gives_a_machine_error(
 
 
 def test_a_slow_server_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
-    server.plan = [whole(pause=0.04)]  # longer than the limit in all, but never silent for as long
+    hours = iter(range(0, 10**9, 3600))
+    monkeypatch.setattr(time, "monotonic", lambda: next(hours))  # much longer than the limit in all
+    server.plan = [whole(pause=0.01)]
     assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
+    assert len(server.requests) == 1
     assert len(server.requests) == 1
 
 
@@ -422,7 +426,7 @@ def start_fetching(url: str) -> "subprocess.Popen[bytes]":
 def test_two_processes_at_once_download_once(server: Server) -> None:
     server.plan = [whole(pause=0.05)]
     processes = [start_fetching(server.url) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = [process.communicate(timeout=HANG_SECONDS)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert outputs[0] == outputs[1]
     assert len(server.requests) == 1
@@ -433,11 +437,9 @@ def test_a_killed_download_is_resumed_by_another_process(server: Server) -> None
     server.plan = [stall, whole()]
     process = start_fetching(server.url)
     part = weights_cache.cached(server.url).with_name(weights_cache.cached(server.url).name + ".part")
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANG_SECONDS)
     assert not weights_cache.cached(server.url).exists()
     assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
     assert str(ranges(server)[1]).startswith("bytes=")

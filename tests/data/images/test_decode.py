@@ -4,12 +4,12 @@ import hashlib
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 from pydantic import ValidationError
+from support.waiting import hang_guard
 
 from hubtune.data.images.decode import MAX_PIXELS, ImageError, check_ends, check_pixels, decode
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
@@ -173,18 +173,18 @@ def test_a_raw_file_whose_preview_alone_can_be_read_is_refused(tmp_path):
 def test_a_bomb_is_refused_by_its_header_at_no_cost(tmp_path):
     Image.new("1", (11_000, 11_000)).save(tmp_path / "bomb.png")
     program = f"""
-import resource, time, warnings
+import resource, warnings
 warnings.simplefilter("ignore")
+from PIL import ImageFile
 from hubtune.data.images.decode import Image, ImageError, check_pixels, decode
 Image.init()
+ImageFile.ImageFile.load = None  # no pixel is decoded
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for check in (decode, check_pixels):
-    start = time.perf_counter()
     try:
         check({str(tmp_path / "bomb.png")!r})
     except ImageError as error:
         print(error.reason)
-    assert time.perf_counter() - start < 0.5
 assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20 * 1024
 """
     if sys.platform != "linux":
@@ -275,9 +275,8 @@ def test_what_is_not_a_file_is_refused(tmp_path, check):
 @pytest.mark.parametrize("check", [decode, check_ends, check_pixels])
 def test_a_named_pipe_is_refused_without_waiting(tmp_path, check):
     os.mkfifo(tmp_path / "a.jpg")
-    start = time.monotonic()
-    assert refusal(tmp_path / "a.jpg", check) == "not a regular file"
-    assert time.monotonic() - start < 5
+    with hang_guard():
+        assert refusal(tmp_path / "a.jpg", check) == "not a regular file"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
@@ -326,11 +325,17 @@ def test_crop_equals_resizing_first_and_cropping_then(size, interpolation):
 @pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch", "stretch_crop"])
 @pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (4000, 2), (1, 1)])
 @pytest.mark.parametrize("antialias", [True, False])
-def test_extreme_shapes_are_arranged_in_no_time(fit, size, antialias):
-    start = time.monotonic()
+def test_extreme_shapes_are_arranged_without_swelling(fit, size, antialias, monkeypatch):
+    resize, areas = Image.Image.resize, []
+
+    def noted(image, sides, *given, **options):
+        areas.append(sides[0] * sides[1])
+        return resize(image, sides, *given, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
     how = {"size": 224, "resize": 256, "fit": fit, "antialias": antialias}
     got = place(Image.new("RGB", size, (10, 200, 30)), **how)
-    assert time.monotonic() - start < 2
+    assert max(areas, default=0) <= 224 * 20_000
     whole = {(1, 1): (256, 256), (1, 20_000): (256, 64), (20_000, 1): (64, 256), (4000, 2): (64, 256)}
     assert got.shape == (*(whole[size] if fit == "whole" else (224, 224)), 3)
     assert (got[(got.shape[0] - 1) // 2, (got.shape[1] - 1) // 2] == [10, 200, 30]).all()
