@@ -34,9 +34,9 @@ from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
-from hubtune.recipe.training import LossSettings
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from hubtune.hub.entry import preprocessing_for
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.rule import Rule
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategies import Rule
 from hubtune.report.plots import draw_plot
 from hubtune.train.plan import TrainingPlan, plan_training
 from hubtune.train.rules import NamedParameter, is_frozen

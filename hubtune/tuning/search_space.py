@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from hubtune.errors import UsageError, suggest
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategies import (
     AdamWeightDecayStrategy,
@@ -176,7 +177,7 @@ def _own_choice(recipe: Recipe) -> Choice:
     rate: float | Literal["auto"] = "auto"
     if recipe.train.learning_rate != "auto":
         rate = recipe.config().rate
-    presets = [name for name, keys in PRESETS.items() if AugmentSettings(**keys) == settings]
+    presets = [name for name, keys in AUGMENT_PRESETS.items() if AugmentSettings(**keys) == settings]
     return Choice(strategy, rate, None if strategy in WITHOUT_AUGMENT else next(iter(presets), _OWN_AUGMENT))
 
 
@@ -195,8 +196,8 @@ def recipe_of(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
     if isinstance(choice.learning_rate, float):
         train["learning_rate"] = choice.learning_rate
         strategy = strategy.model_copy(update={"learning_rate": None})  # it is said once
-    if choice.augment in PRESETS:
-        train["augment"] = AugmentSettings(**PRESETS[choice.augment])
+    if choice.augment in AUGMENT_PRESETS:
+        train["augment"] = AugmentSettings(**AUGMENT_PRESETS[choice.augment])
     changed: dict[str, Any] = {"strategy": strategy, "train": recipe.train.model_copy(update=train)}
     if not pretrained:  # what `scratch` implies, others have to be told
         changed["module"] = recipe.module.model_copy(update={"weights": "none"})

@@ -8,8 +8,8 @@ from hubtune.data.loader import Batch
 from hubtune.evaluation.metrics import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.training import LossSettings
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop
