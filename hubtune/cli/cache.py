@@ -157,7 +157,9 @@ def _discard_looks(*, dry_run: bool) -> int:
 
 def _discard_data(*, dry_run: bool) -> int:
     """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
-    from hubtune.storage.cache_folder import data_folder, exclusive_lock
+    from hubtune.storage.atomic import with_ending
+    from hubtune.storage.cache_folder import data_folder
+    from hubtune.storage.lock import exclusive_lock
 
     freed = 0
     # Those that somebody left unfinished are removed with the source.
@@ -169,7 +171,7 @@ def _discard_data(*, dry_run: bool) -> int:
         if dry_run:
             continue
         try:
-            with exclusive_lock(folder):
+            with exclusive_lock(with_ending(folder, ".lock")):
                 if unfinished.exists():
                     shutil.rmtree(unfinished)
                 # Under a name that says so, half of a source can never be taken for all of it.
