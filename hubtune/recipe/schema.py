@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
     AliasChoices,
@@ -36,7 +36,6 @@ from hubtune.recipe.optimization import (
 from hubtune.recipe.strategies import (
     DefaultFinetuneStrategy,
     GradientStrategy,
-    ScratchStrategy,
     SolvedStrategy,
     Strategy,
 )
@@ -245,8 +244,8 @@ class RunConfig(TrainSection, ImageSettings):
         if isinstance(self.learning_rate, float):
             return self.learning_rate
         # `frozen` has no rate, and no caller needs one there.
-        assert isinstance(self.strategy, GradientStrategy | SolvedStrategy)
-        return self.strategy.learning_rate or self.strategy.default_rate
+        strategy = cast(GradientStrategy | SolvedStrategy, self.strategy)
+        return strategy.learning_rate or strategy.default_rate
 
 
 def _describe_error(error: ErrorDetails, known: list[str]) -> str:
@@ -295,10 +294,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _check_combination(self) -> "Recipe":
-        if isinstance(self.strategy, ScratchStrategy) and self.module.weights not in ("official", "none"):
+        if self.strategy.from_random and self.module.weights not in ("official", "none"):
             raise _impossible(
                 "module.weights",
-                "strategy scratch starts from random values, but module.weights names a file: "
+                f"strategy {self.strategy.name} starts from random values, but module.weights names a file: "
                 "remove module.weights, or take strategy default_finetune",
             )
         _check_one_rate(self.train, self.strategy)

@@ -28,6 +28,10 @@ class _Strategy(Settings):
     name: str
     """Each has its own."""
 
+    # Whether training starts from random values, without pretrained weights.
+    from_random: ClassVar[bool] = False
+    # Whether a rule that matches no parameter is a mistake, as in a list that a person wrote.
+    each_rule_matches: ClassVar[bool] = False
     # Keys of the recipe's train section that the strategy uses; None: all of them.
     train_keys: ClassVar[frozenset[str] | None] = None
 
@@ -199,6 +203,7 @@ class ScratchStrategy(_Trained):
     """L2 coefficient on all parameters."""
 
     default_rate: ClassVar[float] = 1e-3
+    from_random: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         """Return one rule for everything."""
@@ -211,6 +216,8 @@ class RulesStrategy(_Trained):
     name: Literal["rules"] = "rules"
     list_: list[Rule] = Field(alias="list", min_length=1, examples=[[{"match": "head"}]])
     """The rules in order; the first that matches a parameter decides."""
+
+    each_rule_matches: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         """Return the user's rules."""
