@@ -8,7 +8,6 @@ from PIL import Image
 
 import hubtune
 from hubtune.errors import StoppedError
-from hubtune.hub import entry
 from hubtune.recipe.load import make_recipe
 from hubtune.runs.callbacks import Callback
 
@@ -202,7 +201,7 @@ def test_it_is_refused_before_weights_are_fetched(data):
 
 def test_a_size_that_works_is_not_refused(module):
     for size in (16, 24, 32, 500):
-        entry.check_size(module, size)
+        module.check_size(size)
 
 
 def test_a_module_of_other_channels_is_refused(tmp_path):

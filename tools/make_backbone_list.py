@@ -15,8 +15,8 @@ _INTRODUCTION = """\
 <!-- Written by `python tools/make_backbone_list.py` from the records in hubtune/models. -->
 
 Every hub name that hubtune knows: {names} names for {backbones} architectures. `hubtune hub list` prints \
-the same table, `hubtune hub show NAME` shows more about one, and [modules.md](modules.md) explains how to use \
-and how to add one.
+the same table, `hubtune hub show NAME` shows more about one, and [modules.md](modules.md) explains how to \
+use and how to add one.
 
 *Also* lists aliases. *Input* is the side of the square picture, *sizes* the other sides that work. *Top-1* \
 and *top-5* are the published ImageNet accuracies of the weights in percent, not measured here. *Sum* is the \

@@ -314,6 +314,6 @@ def _size(text: str) -> int:
 
 
 def _weights_size() -> int:
-    from hubtune.hub.weights_cache import contents
+    from hubtune.hub.weights_cache import cached_files
 
-    return sum(map(bytes_in, itertools.chain.from_iterable(contents().values())))
+    return sum(map(bytes_in, itertools.chain.from_iterable(cached_files().values())))

@@ -236,11 +236,9 @@ def _from_images(source: str, augment: str, seed: int, module: str | None, trust
 
 def _view(module: str, trust_code: bool, asked: "ImageSettings") -> "Preprocessing":
     """How evaluation sees a picture under a module."""
-    from hubtune.hub.entry import preprocessing_for
     from hubtune.hub.registry import resolve_module
 
-    found = resolve_module(module, trust_code=trust_code)
-    return preprocessing_for(module, found.preprocessing, found.pretrained.backbone, asked)
+    return resolve_module(module, trust_code=trust_code).preprocessing_for(module, asked)
 
 
 def _in_words(settings: "AugmentSettings") -> str:

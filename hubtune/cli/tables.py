@@ -21,3 +21,19 @@ def print_table(lines: Sequence[Sequence[str]], *, total: bool = False) -> None:
             click.echo(rule)
         name += " " * (widths[0] - cell_len(name))
         click.echo("  ".join([name, *map(str.rjust, cells, widths[1:])]))
+
+
+def print_columns(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """Print rows in columns without rules.
+
+    Args:
+        rows: cells as they may go to a terminal.
+        right: numbers of the columns that are aligned to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if number in right else cell.ljust(width)
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())

@@ -58,7 +58,7 @@ def recover(folder: Path) -> None:
 
 
 def find_checked(folder: Path) -> Path:
-    """Return where a checked folder is: in its place, or, after a kill during the exchange, still beside it."""
+    """Return where a checked folder is: in its place or, after a kill during the exchange, beside it."""
     if folder.exists():
         return folder
     for kind in ("new", "old"):

@@ -1,8 +1,8 @@
-"""Follows the opcodes of a pickle without running anything: the machine of :mod:`hubtune.storage.pickle_reader`.
+"""Follows the opcodes of a pickle without running anything.
 
 ``pickletools`` splits the file into opcodes, and the machine follows the few that arrays need. It knows five
-names (numpy's array and type, and what fills them), each of which stands for a few checked lines in this file;
-it cannot import, call or set an attribute of anything else. That is stricter than a ``pickle.Unpickler`` with
+names (numpy's array and type, and what fills them), each of which stands for a few checked lines here; it
+cannot import, call or set an attribute of anything else. That is stricter than a ``pickle.Unpickler`` with
 an allow-list: the standard one also lets a short file claim gigabytes (a memo index, a length), hash a tuple
 nested deep enough to overflow the stack, or change the objects that it was allowed to see.
 """

@@ -1,7 +1,7 @@
 """Reads arrays and plain values from pickles without running anything that is in the file.
 
-Unpickling runs what the file says. Here :class:`~hubtune.storage.pickle_machine.PickleMachine` follows the file
-instead. It reads weights and also data sets that were published as pickles of arrays, such as CIFAR's.
+Unpickling runs what the file says; :class:`~hubtune.storage.pickle_machine.PickleMachine` does not. Besides
+weights it reads data sets that were published as pickles of arrays, such as CIFAR's.
 """
 
 import pickletools
@@ -66,7 +66,7 @@ def read_tensor_pickle(
 
 
 def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
-    """Return the content of a pickled dictionary of arrays, texts, numbers and lists, without running anything.
+    """Return the content of a pickled dictionary of arrays, texts, numbers and lists.
 
     Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1.
 
@@ -89,7 +89,9 @@ def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[s
         raise ValueError(f"is refused ({reason})" if refused else f"is damaged ({reason})") from None
     if not isinstance(content, dict):
         raise ValueError(f"holds {describe_kind(content)} instead of a dictionary")
-    return {name: value.filled if isinstance(value, PickledArray) else value for name, value in content.items()}
+    return {
+        name: value.filled if isinstance(value, PickledArray) else value for name, value in content.items()
+    }
 
 
 def _run(file: BinaryIO, size: int, most_opcodes: int) -> object:

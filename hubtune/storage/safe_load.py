@@ -55,9 +55,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
             if start[4:9] == b"\0\0\0\0{":
                 state = _read_safetensors(path, start, size)
             else:
-                state = read_tensor_pickle(
-                    file, size, most_opcodes=_MOST_OPCODES, most_tensors=_MOST_TENSORS
-                )
+                state = read_tensor_pickle(file, size, most_opcodes=_MOST_OPCODES, most_tensors=_MOST_TENSORS)
     except OSError as error:
         raise ModelError(f"The weights file {path} cannot be read: {error.strerror or error}.") from error
     except RefusedError as error:

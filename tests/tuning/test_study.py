@@ -26,7 +26,9 @@ def recipe(*overrides, **sections):
 
 
 def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
-    return make_search_space(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
+    return make_search_space(
+        given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation
+    )
 
 
 OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]

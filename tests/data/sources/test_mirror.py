@@ -179,7 +179,9 @@ def test_what_was_fetched_before_the_network_failed_is_kept(
 ):
     bucket.upload(photos, "pics/")
     with monkeypatch.context() as patch:
-        failing(patch, lambda path, _: remote.DownloadError("the connection broke") if "dog/001" in path else None)
+        failing(
+            patch, lambda path, _: remote.DownloadError("the connection broke") if "dog/001" in path else None
+        )
         with pytest.raises(
             MachineError,
             match=r"cannot be fetched \(the connection broke\): check the network, and try again\. "
