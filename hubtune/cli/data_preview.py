@@ -12,6 +12,7 @@ import click
 from hubtune.cli.answers import check_target, trust_option
 from hubtune.cli.console import print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.recipe.choices import AUGMENT_PRESETS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.contact_sheet import Cell
-
-AUGMENT_PRESETS = ("none", "flip", "crop", "standard", "strong")
-"""Those of :data:`hubtune.recipe.augment.PRESETS`, whose module is too much for a help text."""
 
 _SIDE = 224  # of a picture on the sheet, pixels: most networks' input as it is
 _MOST_NAMED = 10  # of the pictures that cannot be read
@@ -82,7 +80,7 @@ class _Row:
 )
 @click.option(
     "--augment",
-    type=click.Choice(AUGMENT_PRESETS),
+    type=click.Choice(tuple(AUGMENT_PRESETS)),
     help="A preset; default: the recipe's, or standard for pictures.",
 )
 @click.option("--count", type=click.IntRange(1, 12), default=6, show_default=True, help="How many pictures.")
@@ -194,7 +192,7 @@ def _from_recipe(
     file: Path, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> _Source:
     from hubtune.data.dataset import ListDataset
-    from hubtune.recipe.augment import AugmentSettings, long_augment
+    from hubtune.recipe.augment import AugmentSettings, expand_preset
     from hubtune.recipe.load import load_recipe
     from hubtune.runs.folder import RECIPE_FILE
 
@@ -209,7 +207,7 @@ def _from_recipe(
         dataset.examples("train"),
         dataset.label_list,
         _view(module or recipe.module.name, trust_code, recipe.data),
-        AugmentSettings.model_validate(long_augment(augment or recipe.train.augment)),
+        AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
     )
@@ -220,7 +218,7 @@ def _from_images(source: str, augment: str, seed: int, module: str | None, trust
     from hubtune.data.dataset import ListDataset
     from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.data.listing import ImageEntry
-    from hubtune.recipe.augment import PRESETS, AugmentSettings
+    from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
 
     base = lists_of(source)
@@ -233,16 +231,14 @@ def _from_images(source: str, augment: str, seed: int, module: str | None, trust
         labels = split.labels
     # Without a module, as most take pictures; and without Paddle.
     view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
-    return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
+    return _Source(examples, labels, view, AugmentSettings(**AUGMENT_PRESETS[augment]), augment, seed)
 
 
 def _view(module: str, trust_code: bool, asked: "ImageSettings") -> "Preprocessing":
     """How evaluation sees a picture under a module."""
-    from hubtune.hub.entry import preprocessing_for
     from hubtune.hub.registry import resolve_module
 
-    found = resolve_module(module, trust_code=trust_code)
-    return preprocessing_for(module, found.preprocessing, found.pretrained.backbone, asked)
+    return resolve_module(module, trust_code=trust_code).preprocessing_for(module, asked)
 
 
 def _in_words(settings: "AugmentSettings") -> str:

@@ -7,7 +7,8 @@ from PIL import Image, ImageOps
 from hubtune.data.images.augment import OPERATIONS, augmented, read_image
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 GREY = (128, 128, 128)
@@ -215,9 +216,9 @@ def test_randaugment_takes_as_many_operations_as_asked():
     assert len(two) > 3 * len(one)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+@pytest.mark.parametrize("preset", [name for name in AUGMENT_PRESETS if name != "none"])
 def test_the_draw_decides_alone(preset):
-    settings = PRESETS[preset]
+    settings = AUGMENT_PRESETS[preset]
     assert (
         change(PLACES, 1, "augment", 2, 3, **settings) == change(PLACES, 1, "augment", 2, 3, **settings)
     ).all()
@@ -286,4 +287,4 @@ def test_a_long_strip_is_not_reduced_away(tmp_path):
 def test_what_is_no_picture_is_refused(tmp_path, preset):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
     with pytest.raises(ImageError, match="not a picture"):
-        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))
+        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**AUGMENT_PRESETS[preset]))

@@ -8,7 +8,8 @@ from hubtune.data.images.augment import OPERATIONS, augmented, read_image
 from hubtune.data.images.decode import decode
 from hubtune.data.images.preprocessing import Preprocessing, pixels_of, preprocess_views
 from hubtune.errors import UsageError
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 VIEWS = [
@@ -132,9 +133,9 @@ def test_a_picture_in_any_mode_is_taken(noise):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", AUGMENT_PRESETS)
 def test_augmentation_keeps_the_channels(tmp_path, noise, channels, preset):
-    file, settings = saved(tmp_path / "four.png", noise), AugmentSettings(**PRESETS[preset])
+    file, settings = saved(tmp_path / "four.png", noise), AugmentSettings(**AUGMENT_PRESETS[preset])
     image = read_image(file, view(channels), settings)
     for epoch in range(8):
         pixels = augmented(image, view(channels), settings, rng_for(0, epoch))
