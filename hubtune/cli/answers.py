@@ -301,9 +301,9 @@ def cell(text: str) -> str:
 
 
 def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
-    from hubtune.report.saved import save_predictions
+    from hubtune.report.saved import save_labelled_images
 
-    saved = save_predictions(folder, rows, labels)
+    saved = save_labelled_images(folder, rows, labels)
     say(f"Labelled pictures and {saved.sheet.name} written to {shown(str(folder))}")
     if not saved.complete:
         say(

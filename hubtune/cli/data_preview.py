@@ -255,7 +255,7 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     """The first pictures that can be read of a random order in which classes take turns."""
     from hubtune.data.images.augment import augmented, read_image
     from hubtune.data.images.decode import ImageError
-    from hubtune.data.images.preprocessing import pixels_of
+    from hubtune.data.images.preprocessing import image_to_array
     from hubtune.rng import rng_for
 
     rows: dict[int, _Row] = {}
@@ -263,7 +263,7 @@ def _rows(source: _Source, count: int, epochs: int) -> list[_Row]:
     for index in _in_turns([example.label for example in source.examples], source.seed):
         example = source.examples[index]
         try:
-            plain = pixels_of(source.view.read(example.path))
+            plain = image_to_array(source.view.read(example.path))
             image = read_image(example.path, source.view, source.settings)
         except ImageError as error:
             unreadable += 1
@@ -307,9 +307,9 @@ def _cells(source: _Source, row: _Row) -> "Iterator[Cell]":
 def _shown(pixels: "np.ndarray") -> "Image.Image":
     """What the network sees, as people can see it: transparency on white."""
     from hubtune.data.images.decode import with_channels
-    from hubtune.data.images.preprocessing import image_of
+    from hubtune.data.images.preprocessing import array_to_image
 
-    return with_channels(image_of(pixels), 3)
+    return with_channels(array_to_image(pixels), 3)
 
 
 def _mixed(source: _Source, rows: Sequence[_Row], kind: str, count: int) -> "Iterator[Cell]":

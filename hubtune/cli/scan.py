@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hubtune.data.audit.issues import Issue, Item, LabelIssue
-    from hubtune.data.dedup.duplicates import DuplicateGroup
+    from hubtune.data.dedup.groups import DuplicateGroup
     from hubtune.data.listing import ImageEntry, Listing
     from hubtune.data.scan.scanner import Scan
 
@@ -75,7 +75,7 @@ def command(
     from hubtune.cli.lists import copies_among, opened
     from hubtune.cli.progress import counting_bar
     from hubtune.data.audit.issues import find_issues
-    from hubtune.data.scan.scanner import survey
+    from hubtune.data.scan.scanner import inspect_listing
 
     show_on_stderr()
     check_target(page, "--page")
@@ -83,7 +83,7 @@ def command(
     listing = opened(source)
     _check_places(source, listing, page, quarantine)
     with counting_bar("reading pictures") as advance:
-        scan = survey(listing, advance=advance)
+        scan = inspect_listing(listing, advance=advance)
     images = [image for own in scan.classes.values() for image in own]
     groups = copies_among(images)
     doubts: list[LabelIssue] = []
@@ -99,7 +99,7 @@ def command(
     else:
         _print_table(scan, images)
         _print_findings(findings)
-        for remark in scan.said:
+        for remark in scan.notes:
             say(f"• {shown(remark)}")
     if quarantine is not None:
         say(f"{copied:,} files copied to {quoted(quarantine)}")
@@ -211,7 +211,7 @@ def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Issue]") -> No
             }
             for finding in findings
         ],
-        "remarks": scan.said,
+        "remarks": scan.notes,
     }
     # Of a million files, line by line.
     click.echo(json.dumps(document)[:-1] + ', "files": [', nl=False)

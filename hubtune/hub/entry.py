@@ -43,7 +43,7 @@ def preprocessing_for(
             near = " or ".join(str(side) for side in (below, below + multiple) if side)
             wanted = f"takes sizes that are multiples of {multiple}: take {near}"
         raise UsageError(f"size: {size} does not go with {name}, which {wanted}")
-    return own.fitted(name, fit=asked.fit, size=asked.size, channels=asked.channels)
+    return own.override(name, fit=asked.fit, size=asked.size, channels=asked.channels)
 
 
 def check_size(module: Module, size: int) -> None:

@@ -43,7 +43,7 @@ class LabelError:
     probability: float
 
 
-def features_of(
+def compute_features(
     module: Module, paths: Sequence[Path], *, advance: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
     """Compute the pooled features of pictures, or take them from the cache that fine-tuning uses, too.

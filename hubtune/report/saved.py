@@ -30,7 +30,7 @@ class Saved:
     complete: bool
 
 
-def save_predictions(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> Saved:
+def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> Saved:
     """Write each picture with its label below it, ``00001-<name>.jpg`` and so on, and a contact sheet.
 
     Args:

@@ -11,7 +11,8 @@ from jinja2 import BaseLoader, Environment, StrictUndefined
 from PIL import Image
 
 from hubtune.data.audit.issues import Issue, Item
-from hubtune.data.images.decode import ImageError, check_pixels
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.verify import check_pixels
 from hubtune.data.scan.scanner import Scan
 from hubtune.text import escaped
 
@@ -76,7 +77,7 @@ def scan_page(source: str, scan: Scan, findings: Sequence[Issue]) -> str:
         largest=max(sizes.values(), default=0),
         total=sum(sizes.values()),
         sections=[_section(finding) for finding in findings],
-        remarks=scan.said,
+        remarks=scan.notes,
     )
 
 

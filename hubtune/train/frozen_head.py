@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hubtune.data.dedup.components import component_of
+from hubtune.data.dedup.groups import connected_components
 from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.data.listing import ImageEntry
@@ -127,7 +127,7 @@ class HeadSolver:
         for path, number in groups.items():
             if path in own_of:
                 mates[number].append(own_of[path])
-        first_of = component_of([*zip(sums), *mates.values()])
+        first_of = connected_components([*zip(sums), *mates.values()])
         self._group_of = {path: first_of[own] for path, own in own_of.items()}
         lines = [
             f"{own} {example.label} {self._group_of[example.path]}"

@@ -12,7 +12,7 @@ import paddle
 from paddle import nn
 
 from hubtune.data.dataset import LIST_NAMES
-from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
 from hubtune.data.ram_cache import DecodedImages
@@ -444,7 +444,7 @@ class Session:
     def _prepare_image(self, epoch: int, index: int) -> np.ndarray:
         view, settings, path = self.views[0], self.config.augment, self.examples["train"][index].path
         image = self._decoded.get(index, lambda: read_image(path, view, settings))
-        pixels = augmented(image, view, settings, rng_for(self.config.seed, "augment", epoch, index))
+        pixels = augment_image(image, view, settings, rng_for(self.config.seed, "augment", epoch, index))
         # Views beside the first are its mirror images.
         seen = self.views[self._drawn_view(epoch, index)]
         return view.normalise(pixels if seen.mirror == view.mirror else pixels[:, ::-1])

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from hubtune.data.images.decode import ImageError, check_ends
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.verify import check_ends
 from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import load_batches
 from hubtune.data.splits.files import read_unreadable

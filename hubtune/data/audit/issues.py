@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import known_as
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import Scan
@@ -27,7 +27,7 @@ BRIGHT = 0.9
 (:attr:`~hubtune.data.scan.inspect.ImageInfo.darkest`)."""
 
 BLURRED = 0.5
-"""A picture is blurred that is less sharp (:func:`~hubtune.data.scan.inspect.sharpness_of`). Of 600 good
+"""A picture is blurred that is less sharp (:func:`~hubtune.data.scan.inspect.measure_sharpness`). Of 600 good
 photos none was, and each of them once it was blurred with a radius of 4 at 320 pixels."""
 
 UNBALANCED = 10.0
