@@ -5,7 +5,7 @@ from PIL import Image
 
 from hubtune.errors import MachineError
 from hubtune.inference.model import Prediction
-from hubtune.report.saved import save_labelled_images
+from hubtune.report.labelled_images import save_labelled_images
 
 
 def _row(path, label="cat", score=0.9):
@@ -21,7 +21,7 @@ def test_every_readable_picture_is_written_and_the_sheet_shows_all(tmp_path, dra
         *("00001-000.jpg", "00003-001.jpg", "00004-002.jpg", "contact_sheet.png"),
     ]
     assert saved.complete
-    with Image.open(saved.sheet) as sheet:
+    with Image.open(saved.path) as sheet:
         assert sheet.width > 4 * 100
 
 
