@@ -128,7 +128,7 @@ def find_candidates(fingerprints: Fingerprints) -> CandidatePairs:
         for rows in _batches(len(fingerprints), _WHOLE_IMAGES_PER_BATCH)
     ]
     index = _Index(np.concatenate(whole))
-    found = [(np.empty(0, np.int64),) * 4]
+    found: list[tuple[np.ndarray, ...]] = [(np.empty(0, np.int64),) * 4]
     found += [
         index.search(rows, _compute_descriptors(fingerprints.take(rows)))
         for rows in _batches(len(fingerprints), _IMAGES_PER_BATCH)
