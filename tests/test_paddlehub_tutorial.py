@@ -422,7 +422,7 @@ def test_a_run_that_was_stopped_goes_on_where_that_is_asked_for(module, data, to
         _task(module, data, config=config).task.finetune_and_eval(observer=Stops())
     other = _task(module, data, config=config).finetune_and_eval()
     assert other.path.name == "ckpt-2"
-    assert "ckpt has not finished: finetune_and_eval(resume=True) goes on with it" in told.messages
+    assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     other.path.rename("other")
     run = _task(module, data, config=config).finetune_and_eval(resume=True)
     assert run.path.name == "ckpt"
@@ -452,13 +452,13 @@ def test_other_parts_of_paddlehub_are_refused_in_a_sentence(place, name):
         ({"image_height": 64}, "image_width 32 and image_height 64 differ"),
         (
             {"image_width": 0, "image_height": 0},
-            "image_width is to be a whole number of pixels from 1 to 4096",
+            "image_width must be a whole number of pixels from 1 to 4096",
         ),
         ({"channel_order": "BGR"}, "channel_order is 'BGR'"),
-        ({"images_mean": [0.5, 0.5]}, r"images_mean is to be three numbers, of values 0–1, not \[0.5, 0.5\]"),
-        ({"images_mean": 0.5}, "images_mean is to be three numbers"),
-        ({"images_std": [0.2, 0.2, 0]}, "images_std is to be three numbers above 0"),
-        ({"images_std": np.full(3, np.nan)}, "images_std is to be three numbers above 0"),
+        ({"images_mean": [0.5, 0.5]}, r"images_mean must be three numbers, of values 0–1, not \[0.5, 0.5\]"),
+        ({"images_mean": 0.5}, "images_mean must be three numbers"),
+        ({"images_std": [0.2, 0.2, 0]}, "images_std must be three numbers above 0"),
+        ({"images_std": np.full(3, np.nan)}, "images_std must be three numbers above 0"),
     ],
 )
 def test_readers_that_cannot_be_are_refused(module, data, options, message):
@@ -469,14 +469,14 @@ def test_readers_that_cannot_be_are_refused(module, data, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"feature": "feature_map"}, "feature is to be a Variable, not a str"),
-        ({"feed_list": ["label"]}, r"feed_list is to be \[input_dict\['image'\].name\], not \['label'\]"),
+        ({"feature": "feature_map"}, "feature must be a Variable, not a str"),
+        ({"feed_list": ["label"]}, r"feed_list must be \[input_dict\['image'\].name\], not \['label'\]"),
         ({"num_classes": 1000}, "num_classes is 1000, and the data set has 3 classes"),
         ({"metrics_choices": ["f1"]}, r"metrics_choices is \['f1'\], and hubtune chooses the best model by"),
-        ({"data_reader": None}, "data_reader is to be a ImageClassificationReader, not a NoneType"),
-        ({"config": {"num_epoch": 5}}, "config is to be a RunConfig, not a dict"),
+        ({"data_reader": None}, "data_reader must be a ImageClassificationReader, not a NoneType"),
+        ({"config": {"num_epoch": 5}}, "config must be a RunConfig, not a dict"),
         ({"hidden_units": [0]}, "hidden_units"),
-        ({"reader": {"dataset": None}}, "dataset is to be a BaseCVDataset, not a NoneType"),
+        ({"reader": {"dataset": None}}, "dataset (is to|must) be a BaseCVDataset, not a NoneType"),
     ],
 )
 def test_tasks_that_cannot_be_are_refused(module, data, options, message):
@@ -486,7 +486,7 @@ def test_tasks_that_cannot_be_are_refused(module, data, options, message):
 
 def test_the_pretraining_head_is_no_feature(module, data):
     outputs = module.context()[1]
-    with pytest.raises(UsageError, match=r"feature is to be output_dict\['feature_map'\], on which the new"):
+    with pytest.raises(UsageError, match=r"feature must be output_dict\['feature_map'\], the new head"):
         _task(module, data, feature=outputs["classification"])
 
 
@@ -494,9 +494,7 @@ def test_the_pretraining_head_is_no_feature(module, data):
     "strategy", [hubtune.LastStageStrategy(), hubtune.RulesStrategy(list=[{"match": "*"}])]
 )
 def test_a_strategy_that_says_what_is_trained_does_not_go_without_trainable(module, data, strategy):
-    with pytest.raises(
-        UsageError, match=r"context\(trainable=False\) keeps the module as it is, and strategy"
-    ):
+    with pytest.raises(UsageError, match=r"context\(trainable=False\) freezes the module, and strategy"):
         _task(module, data, trainable=False, config=_config(strategy=strategy))
 
 
@@ -519,9 +517,9 @@ def test_a_size_that_the_module_does_not_take_is_refused(data, multiple, others)
         (
             lambda task: task.predict("a.jpg"),
             UsageError,
-            r"Give a list of pictures, even for one: data=\['a.jpg'",
+            r"Give a list of images, even for one: data=\['a.jpg'",
         ),
-        (lambda task: task.predict(), UsageError, r"Give predict\(\) the pictures"),
+        (lambda task: task.predict(), UsageError, r"Give predict\(\) the images"),
         (lambda task: task.predict(["a.jpg"]), ModelError, "There is no trained model in ckpt yet"),
         (lambda task: task.eval(), ModelError, "There is no trained model in ckpt yet"),
     ],

@@ -21,7 +21,7 @@ BANDS = (
     ("report", "compat", "export"),
     ("train",),
     ("task",),
-    ("tuning", "demo", "paddlehub", "bench"),
+    ("tuning", "demo", "paddlehub"),
     ("cli",),
     ("__main__",),
 )

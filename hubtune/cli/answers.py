@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import percent, print_json, say, shown
+from hubtune.cli.console import percent, print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import check_target, trust_option
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, say, shown
 from hubtune.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 
 if TYPE_CHECKING:
     from hubtune.data.splits.files import Split

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -63,13 +63,7 @@ def list_modules(pattern: str, as_json: bool) -> None:
             )
         )
     rows += [(name, "", "", "", "", "come with hubtune") for name in shipped]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in (2, 3, 4) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    print_table(rows, sides="<<>>><", rule=False)
 
 
 @command.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import overrides_option, trust_option
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
@@ -111,9 +111,7 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
         name = f"{first.stage}/{first.name}" if each else f"{first.stage} ({len(group)})"
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
         rows.append([name, f"{first.number}: {_said(first)}", *shown_rates])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print_table(rows, sides="<<", rule=False)
     click.echo("Rates are those of an epoch's first step.")
 
 

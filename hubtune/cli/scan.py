@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.cli.answers import check_target, trust_option, weights_option
+from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
 from hubtune.cli.found import quoted
-from hubtune.cli.output import SCHEMA_VERSION, say, shown
 from hubtune.cli.seen import features_among, network_of
-from hubtune.cli.tables import print_table
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.log import show_on_stderr
 
