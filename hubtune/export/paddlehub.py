@@ -133,7 +133,8 @@ def _save_network(model: Model, path: Path) -> None:
         raise
     except Exception as error:  # a network of foreign code can fail in any way
         raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program ({describe_exception(error)})"
+            f"The network {model.card.architecture} cannot be saved as a Paddle program "
+            f"({describe_exception(error)})"
         ) from error
 
 
