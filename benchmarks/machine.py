@@ -48,9 +48,9 @@ from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
 from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
-from hubtune.recipe.training import LossSettings
 from hubtune.text import escaped
 from hubtune.train.batches import TrainBatch
 from hubtune.train.loss import Loss, one_hot

@@ -12,7 +12,7 @@ from pathlib import Path
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.hub.user_code import in_short
+from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
@@ -133,7 +133,7 @@ def _save_network(model: Model, path: Path) -> None:
         raise
     except Exception as error:  # a network of foreign code can fail in any way
         raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program ({in_short(error)})"
+            f"The network {model.card.architecture} cannot be saved as a Paddle program ({describe_exception(error)})"
         ) from error
 
 

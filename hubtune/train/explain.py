@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hubtune.hub.entry import preprocessing_for
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.rule import Rule
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategies import Rule
 from hubtune.report.plots import draw_plot
 from hubtune.train.plan import TrainingPlan, plan_training
 from hubtune.train.rules import NamedParameter, is_frozen
@@ -107,7 +106,7 @@ def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
     config = recipe.config()
     module = Module(recipe.module.name, weights=None, trust_code=recipe.module.trust_code)
     classifier = Classifier(module.backbone, classes, hidden_units=config.hidden_units)
-    view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    view = module.preprocessing_for(config)
     classifier.take_channels(view.channels, view.grey_in_colours)
     named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
     method = plan_training(config, named, config.rate)

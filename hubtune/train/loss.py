@@ -6,7 +6,7 @@ import numpy as np
 import paddle
 from paddle.nn import functional
 
-from hubtune.recipe.training import LossSettings
+from hubtune.recipe.optimization import LossSettings
 
 
 class Loss:

@@ -8,7 +8,7 @@ import paddle
 
 from hubtune.errors import UsageError
 from hubtune.log import logger
-from hubtune.recipe.training import ClipSettings, OptimizerSettings
+from hubtune.recipe.optimization import ClipSettings, OptimizerSettings
 from hubtune.train.plan import TrainingPlan
 from hubtune.train.rules import is_frozen, optimizer_groups
 

@@ -8,7 +8,7 @@ from typing import Any
 import paddle
 
 from hubtune.errors import UsageError, suggest
-from hubtune.recipe.strategies import Rule
+from hubtune.recipe.rule import Rule
 
 
 @dataclass(frozen=True)

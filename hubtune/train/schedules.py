@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hubtune.recipe.schedule import (
+from hubtune.recipe.optimization import (
     AnySchedule,
     ConstantSchedule,
     CosineSchedule,

@@ -10,7 +10,6 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, rough_pace
-from hubtune.hub.entry import preprocessing_for
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card
@@ -57,7 +56,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     """
     config, module = task.config, task.module
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate", "test")}
-    own = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    own = module.preprocessing_for(config)
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(own.channels, own.grey_in_colours)
     views = read_card(run.best_model).views
@@ -132,7 +131,7 @@ def estimate_training(task: ImageClassifierTask) -> float:
     config, module = task.config, task.module
     select_device(config.device)
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate")}
-    view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    view = module.preprocessing_for(config)
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(view.channels, view.grey_in_colours)
     pace = measure_step(

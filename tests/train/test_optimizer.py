@@ -5,8 +5,8 @@ import paddle
 import pytest
 
 from hubtune.errors import UsageError
+from hubtune.recipe.optimization import ClipSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.training import ClipSettings
 from hubtune.train.optimizer import Optimizer, Precision, limit, precision_of
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
