@@ -5,6 +5,7 @@ import json
 import keyword
 import re
 import secrets
+import shlex
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -16,6 +17,9 @@ from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
+
+PRODUCT = "PaddleHub module"
+"""What the export writes, in messages."""
 
 # Source files of hubtune that go into the folder → their names there. They import each other only.
 _SOURCES = {
@@ -103,6 +107,12 @@ def check_target(folder: Path, name: str) -> None:
         raise UsageError(f"{folder} is a file: name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
+
+
+def usage(folder: str, name: str) -> str:
+    """Return the commands that use the exported module."""
+    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"
 
 
 def _is_package(name: str) -> bool:
