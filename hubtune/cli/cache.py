@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 from hubtune.storage.cache_folder import data_folder, remove_data, size_on_disk
 from hubtune.text import format_bytes, parse_bytes
@@ -39,11 +39,11 @@ def command() -> None:
 def list_cache(as_json: bool) -> None:
     """List the stored features, the last used first, and the size of everything else."""
     from hubtune.data.scan.scan_cache import cache_file
-    from hubtune.hub.weights_cache import contents, weights_folder
+    from hubtune.hub.weights_cache import cached_files, weights_folder
 
     cache = _usable_cache()
     spaces, size = cache.spaces(), cache.size()
-    weights_size = sum(map(size_on_disk, itertools.chain.from_iterable(contents().values())))
+    weights_size = sum(map(size_on_disk, itertools.chain.from_iterable(cached_files().values())))
     sizes = {
         "looks": ("file", cache_file(), size_on_disk(cache_file())),
         "data": ("folder", data_folder(), size_on_disk(data_folder())),
@@ -72,7 +72,7 @@ def list_cache(as_json: bool) -> None:
         for space in spaces:
             age = _format_age(time.time() - space.used)
             table.append((*_labels(space.description), f"{space.images:,}", format_bytes(space.bytes), age))
-        _print_columns(table)
+        print_table(table, sides="<<<<>><", rule=False)
     else:
         say("No features are stored yet: the first run with a frozen network computes them")
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
@@ -196,16 +196,6 @@ def _usable_cache() -> "FeatureCache":
             f"{cache.folder} cannot be used ({reason}): set HUBTUNE_HOME to a folder that can be written"
         )
     return cache
-
-
-def _print_columns(table: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for row in table:
-        cells = [
-            cell.rjust(width) if column in (4, 5) else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
 
 
 def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:

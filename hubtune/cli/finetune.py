@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import ENGINES, overrides_option, trust_option
-from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.cli.answers import overrides_option, trust_option
+from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import UsageError
+from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
     from hubtune.runs.callbacks import Callback
-    from hubtune.task import ImageClassifierTask, Run
+    from hubtune.runs.result import Run
+    from hubtune.task import ImageClassifierTask
 
 
 @click.command()
@@ -93,19 +95,20 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.lists import is_source
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
+    from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
-    with watching() as observer:
+    with run_progress() as callback:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
-        run = task.finetune_and_eval(resume=run_folder or False, observer=CallbackList([observer, *writers]))
+        run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
         print_json(run.as_dict())
     else:
         _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
-        if recipe.strategy.name == "frozen" and own is None and is_source(what):
+        if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
 
 
@@ -136,19 +139,19 @@ def _cross_validate(
     print_found(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
-        with watching() as observer:
+        with run_progress() as callback:
             found = cross_validate(
                 recipe,
                 folds,
                 Path(f"{recipe.run}-folds"),
                 resume=resume,
-                observer=CallbackList([observer, *writers]),
+                callback=CallbackList([callback, *writers]),
             )
     except StoppedError as error:
         say("Stopped. Go on with the same command and --resume")
@@ -242,20 +245,21 @@ def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> No
 
 
 def _print_result(run: "Run", strategy: str, trust: str) -> None:
-    from hubtune.train.skipped import in_list
+    from hubtune.train.data_checks import list_title
+    from hubtune.train.strategies import TRAINERS
 
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
-        if run.best_step or strategy in ("last_stage", "from_frozen"):
+        if TRAINERS[strategy].chosen_on_validation:
             click.echo("            a little flattered, as the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
     if run.validate is None and run.test is None:
         click.echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:
-        click.echo(f"Looks:      {', '.join(run.views)}")
+        click.echo(f"Views:      {', '.join(run.views)}")
     if any(run.skipped.values()):
-        lists = ", ".join(f"{count:,} {in_list(name)}" for name, count in run.skipped.items() if count)
+        lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
         click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} says why")
     if run.changed:
         click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")

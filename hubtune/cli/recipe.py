@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import overrides_option, trust_option
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.train.explain import Explained, Explanation
+    from hubtune.train.explain import ExplainedParameter, Explanation
 
 _MOST_COLUMNS = 8  # epochs shown in the table; of more, some
 
@@ -54,14 +54,14 @@ def explain_command(
     hubtune recipe explain my.yaml -o strategy=ulmfit --pictures 500
     """
     from hubtune.recipe.load import load_recipe
-    from hubtune.recipe.strategies import FrozenStrategy
+    from hubtune.train.strategies import TRAINERS
 
     overrides = (*overrides, "module.trust_code=true") if trust_code else overrides
     loaded = load_recipe(recipe, list(overrides))
-    if isinstance(loaded.strategy, FrozenStrategy):
+    if not TRAINERS[loaded.strategy.name].by_gradients:
         raise UsageError(
-            "Strategy frozen solves its head at once: it has no learning rates. Explain another one by "
-            "-o strategy=default_finetune, for example"
+            f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
+            "Explain another one by -o strategy=default_finetune, for example"
         )
     count, classes = _counts(loaded, pictures)
 
@@ -91,35 +91,31 @@ def _counts(recipe: "Recipe", pictures: int | None) -> tuple[int, int]:
 
 
 def _print(explanation: "Explanation", *, each: bool) -> None:
-    method, span = explanation.method, explanation.span
-    clip = ", ".join(f"{key} {value:g}" for key, value in method.clip.model_dump().items() if value)
+    plan, length = explanation.plan, explanation.length
+    clip = ", ".join(f"{key} {value:g}" for key, value in plan.clip.model_dump().items() if value)
     auto = " (in place of auto, which a test decides)" if explanation.is_auto else ""
+    click.echo(f"optimiser {plan.optimizer.name}, rate {plan.rate:g}{auto}, schedule {plan.schedule.name}")
     click.echo(
-        f"optimiser {method.optimizer.name}, rate {method.rate:g}{auto}, schedule {method.schedule.name}"
-    )
-    click.echo(
-        f"{span.epochs} epochs of {span.steps_per_epoch} steps of {span.batch_size} pictures; "
+        f"{length.epochs} epochs of {length.steps_per_epoch} steps of {length.batch_size} pictures; "
         f"gradients {'limited: ' + clip if clip else 'not limited'}"
     )
-    epochs = [*range(span.epochs)]
-    if span.epochs > _MOST_COLUMNS:
-        epochs = sorted({round(n * (span.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
+    epochs = [*range(length.epochs)]
+    if length.epochs > _MOST_COLUMNS:
+        epochs = sorted({round(n * (length.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
     rows = [["parameters", "rule", *(f"epoch {epoch + 1}" for epoch in epochs)]]
     groups = [[one] for one in explanation.parameters] if each else explanation.groups()
     for group in groups:
         first = group[0]
         name = f"{first.stage}/{first.name}" if each else f"{first.stage} ({len(group)})"
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
-        rows.append([name, f"{first.number}: {_said(first)}", *shown_rates])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        rows.append([name, f"{first.number}: {_describe_rule(first)}", *shown_rates])
+    print_table(rows, sides="<<", rule=False)
     click.echo("Rates are those of an epoch's first step.")
 
 
-def _said(one: "Explained") -> str:
-    """A rule, without what is as it is without saying."""
-    said = one.rule.model_dump(exclude_defaults=True)
-    pattern = said.pop("match")
-    words = [key if value is True else f"{key} {value:.3g}" for key, value in said.items()]
-    return ", ".join([pattern, *words])
+def _describe_rule(parameter: "ExplainedParameter") -> str:
+    """Describe a rule by its pattern and the settings that differ from the defaults."""
+    settings = parameter.rule.model_dump(exclude_defaults=True)
+    pattern = settings.pop("match")
+    texts = [key if value is True else f"{key} {value:.3g}" for key, value in settings.items()]
+    return ", ".join([pattern, *texts])

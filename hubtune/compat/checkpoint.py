@@ -15,8 +15,8 @@ from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import distinct_names, read_repeated_labels
 from hubtune.errors import ModelError, UsageError
-from hubtune.hub.identify import classes_of, identify_backbone
-from hubtune.hub.registry import preprocessing_of
+from hubtune.hub.identify import count_classes, identify_backbone
+from hubtune.hub.registry import backbone_preprocessing
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
 from hubtune.inference.model_folder import ModelCard, write_model
@@ -82,7 +82,7 @@ def import_paddleclas(
     backbone = _backbone(file, tensors, architecture or said.architecture)
     names = distinct_names(read_repeated_labels(_labels_file(file, labels, said.labels_file)))
     # PaddleClas resizes with OpenCV, but for the networks that were trained with Pillow's bicubic.
-    usual = preprocessing_of(backbone)
+    usual = backbone_preprocessing(backbone)
     usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
     return _write(target, file, backbone, tensors, names, said.preprocessing or usual, "paddleclas")
 
@@ -123,7 +123,7 @@ def import_paddlehub(
     file = _weights_file(Path(checkpoint))
     tensors = read_weights(file)
     # ResNet50_vc has tensors of the same names and shapes, but PaddleHub never had it.
-    if architecture is None and classes_of(find(_USUAL).backbone, tensors) is not None:
+    if architecture is None and count_classes(find(_USUAL).backbone, tensors) is not None:
         architecture = _USUAL
     backbone = _backbone(file, tensors, architecture)
     names = distinct_names(read_repeated_labels(_labels_file(file, labels, None)))

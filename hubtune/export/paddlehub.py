@@ -5,6 +5,7 @@ import json
 import keyword
 import re
 import secrets
+import shlex
 import shutil
 from importlib import resources
 from pathlib import Path
@@ -12,10 +13,13 @@ from pathlib import Path
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.hub.user_code import in_short
+from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
+
+PRODUCT = "PaddleHub module"
+"""What the export writes, in messages."""
 
 # Source files of hubtune that go into the folder → their names there. They import each other only.
 _SOURCES = {
@@ -105,6 +109,12 @@ def check_target(folder: Path, name: str) -> None:
         raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
 
 
+def usage(folder: str, name: str) -> str:
+    """Return the commands that use the exported module."""
+    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"
+
+
 def _is_package(name: str) -> bool:
     if name in _OF_PADDLEHUB:
         return True
@@ -133,7 +143,8 @@ def _save_network(model: Model, path: Path) -> None:
         raise
     except Exception as error:  # a network of foreign code can fail in any way
         raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program ({in_short(error)})"
+            f"The network {model.card.architecture} cannot be saved as a Paddle program "
+            f"({describe_exception(error)})"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A SQLite file of the cache folder may be lost at any time: no error leaves it, and nothing wrong is read."""
+"""A SQLite file of the cache folder may be lost at any time: no error, and nothing wrong is read."""
 
 import shutil
 import sqlite3
@@ -142,7 +142,8 @@ def test_several_processes_make_it_at_once(tmp_path):
         "import sys; from pathlib import Path; from hubtune.storage.sqlite import CacheDatabase\n"
         f"file = CacheDatabase(Path(sys.argv[1]), {TABLES!r}, 1)\n"
         "for number in range(20):\n"
-        "    assert file.write(lambda it: it.execute('INSERT INTO numbers VALUES (?, 1)', (number,))), file.error"
+        "    statement = f'INSERT INTO numbers VALUES ({number}, 1)'\n"
+        "    assert file.write(lambda database: database.execute(statement)), file.error"
     )
     command = [sys.executable, "-c", program, str(opened(tmp_path).file)]
     processes = [subprocess.Popen(command) for _ in range(4)]

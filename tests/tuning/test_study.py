@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
-from hubtune.tuning.search_space import Choice, SearchSpace, rate_in_words, recipe_of, space_of
+from hubtune.tuning.search_space import Choice, SearchSpace, apply_choice, format_rate, make_search_space
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 pytest.importorskip("optuna")
@@ -26,7 +26,9 @@ def recipe(*overrides, **sections):
 
 
 def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
-    return space_of(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
+    return make_search_space(
+        given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation
+    )
 
 
 OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
@@ -66,7 +68,7 @@ def test_rates_suit_the_optimiser_and_include_the_recipes_own():
 def test_an_augmentation_that_is_no_preset_can_be_kept():
     given = recipe(train={"augment": {"rotate": 20}})
     assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"
-    kept = recipe_of(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
+    kept = apply_choice(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
     assert kept.train.augment == given.train.augment
 
 
@@ -81,7 +83,7 @@ def test_an_augmentation_that_is_no_preset_can_be_kept():
             "from_frozen",
             "it solves a linear head, and there are hidden_units",
         ),
-        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is held"),
+        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is compared"),
         ([], {"stages": 2}, "last_stage", "the module has a single stage"),
         (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
         ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
@@ -115,7 +117,7 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         "train.epochs=7", strategy={"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
     )
     for choice in (*SPACE.first, Choice("l2sp", 3e-4, "strong"), Choice("last_stage", 1e-5)):
-        found = recipe_of(given, choice, pretrained=True)
+        found = apply_choice(given, choice, pretrained=True)
         file = tmp_path / "best.yaml"
         file.write_text(dump_recipe(found), encoding="utf-8")
         assert load_recipe(file) == found
@@ -123,18 +125,18 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         assert (found.train.epochs, found.data) == (7, given.data)
         if choice.strategy != "frozen":
             assert space(found).first[0] == choice
-    same = recipe_of(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
+    same = apply_choice(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
     assert same.strategy.regularization_coeff == 0.5
 
 
 def test_what_starts_from_random_values_goes_on_doing_so():
     given = recipe(strategy="scratch")
-    found = recipe_of(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
+    found = apply_choice(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
     assert found.module.weights == "none"
 
 
 def test_rates_are_shown_in_two_digits():
-    assert [rate_in_words(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
+    assert [format_rate(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
 
 
 def open_study(file, given=SPACE, *, seed=0, resume=True, **facts):
@@ -282,7 +284,7 @@ def test_a_study_with_trials_is_only_gone_on_with_when_that_is_asked(tmp_path):
     with pytest.raises(UsageError) as error:
         open_study(file, resume=False)
     assert str(error.value) == (
-        f"{file.parent} has a search of 2 trials: go on with it by --resume, or name another folder, "
+        f"{file.parent} has a search of 2 trials: continue it by --resume, or name another folder, "
         "-o run=runs/NAME"
     )
 
@@ -303,7 +305,7 @@ def test_a_damaged_study_is_named(tmp_path, content):
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ModelError) as error:
         open_study(file)
-    assert str(error.value) == f"{file} is damaged: remove it, and start the search anew"
+    assert str(error.value) == f"{file} is damaged: remove it, and start a new search"
 
 
 def test_the_file_is_json_that_people_can_read(tmp_path):
