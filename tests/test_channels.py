@@ -166,7 +166,7 @@ def test_the_size_is_that_of_the_input_and_of_all_views(module, data, tmp_path):
             "alexnet_imagenet",
             160,
             "size: 160 does not go with alexnet_imagenet, which takes pictures of 224×224 only: "
-            "leave size away",
+            "remove size",
         ),
         (
             "dinov2_vits14",

@@ -39,13 +39,13 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub run idol5_classifier --input_path photo.jpg
     """
     # Paddle comes with these, and takes seconds.
-    from hubtune.export.paddlehub import check_target, export_paddlehub
+    from hubtune.export.paddlehub import check_module_folder, export_paddlehub
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
     from hubtune.runs.folder import newest_run
 
     name = output.resolve().name if name is None else name
-    check_target(output, name)
+    check_module_folder(output, name)
     if run is None:
         run = newest_run()
         say(f"Newest run: {shown(str(run))}")

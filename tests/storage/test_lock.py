@@ -34,7 +34,10 @@ def holder(tmp_path):
 
 def test_another_process_waits_and_is_told_so(holder, tmp_path, caplog):
     file = tmp_path / "sub" / "w.lock"
-    with pytest.raises(LockedError, match="^w is in use by another process$"), exclusive_lock(file, wait=False):
+    with (
+        pytest.raises(LockedError, match="^w is in use by another process$"),
+        exclusive_lock(file, wait=False),
+    ):
         pass
     with caplog.at_level(logging.INFO, "hubtune"):
         threading.Timer(0.1, holder.stdin.close).start()
