@@ -8,23 +8,15 @@ import click
 from hubtune.cli.answers import trust_option
 from hubtune.cli.output import say, shown
 
+_FORMAT_HELP = "paddlehub: a module folder for PaddleHub 2.x."
+_OUTPUT_HELP = "The folder to write; new or empty."
+
 
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(["paddlehub"]), required=True, help=_FORMAT_HELP)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["paddlehub"]),
-    required=True,
-    help="paddlehub: a module folder for PaddleHub 2.x.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The folder to write; new or empty.",
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help=_OUTPUT_HELP
 )
 @click.option("--name", metavar="NAME", help="The module's name in PaddleHub; default: the folder's name.")
 @trust_option
@@ -38,7 +30,7 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub install exported/idol5_classifier
     hub run idol5_classifier --input_path photo.jpg
     """
-    # Paddle comes with these, and takes seconds.
+    # These import Paddle, which takes seconds.
     from hubtune.export.paddlehub import check_module_folder, export_paddlehub
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
@@ -52,6 +44,6 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     select_device("cpu")
     export_paddlehub(load_model(run, trust_code=trust_code), output, name)
     click.echo(f"PaddleHub module {name} written to {shown(str(output))}")
-    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    # `hub run NAME` fails beside a folder of that name, which it mistakes for the module.
     place = shlex.quote(shown(str(output)))
     say(f"Use it: hub install {place}; then, elsewhere: hub run {name} --input_path PHOTO")

@@ -1,7 +1,7 @@
 """Turns checkpoints of PaddleClas and PaddleHub 2.x into model folders with the same classes and scores.
 
-Only the weights of a checkpoint are read, by hubtune's own reader, which runs nothing; the optimizer states and
-pickled figures beside them are never opened.
+Only the weights of a checkpoint are read, by hubtune's own reader, which runs nothing; the optimizer states
+and pickled figures beside them are never opened.
 """
 
 import os

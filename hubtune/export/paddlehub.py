@@ -81,7 +81,7 @@ def check_module_folder(folder: Path, name: str) -> None:
             f"PaddleHub cannot use the name {name!r}: it needs letters, digits and _ alone, no digit first, "
             f"such as {proposal!r}"
         )
-    # PaddleHub imports a module by its folder's name, which is the module's own once it is installed.
+    # PaddleHub imports a module by its folder's name, which is its own once it is installed.
     for imported in dict.fromkeys((name, folder.resolve().name)):
         if "." in imported:
             raise UsageError(
@@ -110,7 +110,7 @@ def _is_package(name: str) -> bool:
 
 
 def _save_network(model: Model, path: Path) -> None:
-    """Write the program from images ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
+    """Write the program: images ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
     classifier, views = model.classifier, model.card.views
     # Some networks take only one size; `whole` gives images of any size.
     sides = {None if view.fit == "whole" else view.size for view in views}
@@ -125,9 +125,8 @@ def _save_network(model: Model, path: Path) -> None:
     except OSError:
         raise
     except Exception as error:  # foreign code can fail in any way
-        raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program ({describe_exception(error)})"
-        ) from error
+        name, reason = model.card.architecture, describe_exception(error)
+        raise ModelError(f"The network {name} cannot be saved as a Paddle program ({reason})") from error
 
 
 def _adapt_source(source: str, name: str) -> str:

@@ -49,7 +49,7 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         self.network = paddle.jit.load(str(folder / "network"))
 
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Map preprocessed pictures ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
+        """Return logits ``[N, classes]`` and features ``[N, width]`` of pictures ``[N, C, h, w]``."""
         logits, features = self.network(images)
         return logits, features
 

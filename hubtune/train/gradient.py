@@ -16,8 +16,8 @@ from hubtune.hardware.throughput import (
     estimate_seconds,
     from_last_stage,
     measure_step,
-    threads,
-    use_threads,
+    thread_count,
+    set_threads,
 )
 from hubtune.inference.engine import start_engine
 from hubtune.inference.model import load_model
@@ -284,8 +284,8 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keeps_statistics(),
         )
-        if step == 0 and pace.threads != threads():
-            use_threads(pace.threads)
+        if step == 0 and pace.threads != thread_count():
+            set_threads(pace.threads)
             context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
             pace = from_last_stage(pace)

@@ -1,7 +1,7 @@
 """PaddleHub 2.4 itself, in an environment of its own, and pictures to compare with it.
 
-That is the Python that ``HUBTUNE_PADDLEHUB_PYTHON`` names, or one that is made (about 2 GB, once) in the user's
-cache folder.
+That is the Python that ``HUBTUNE_PADDLEHUB_PYTHON`` names, or one that is made (about 2 GB, once) in the
+user's cache folder.
 """
 
 import json
