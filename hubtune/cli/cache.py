@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -81,13 +81,7 @@ def list_spaces(as_json: bool) -> None:
             )
             for space in kept
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            cells = [
-                cell.rjust(width) if column in (4, 5) else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            click.echo("  ".join(cells).rstrip())
+        print_table(rows, sides="<<<<>><", rule=False)
     else:
         say("No features are kept yet: the first run with a frozen network computes them")
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hubtune.cli.console import say, shown
 from hubtune.cli.found import print_found, quoted, say_how_to_repair
-from hubtune.cli.output import say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, say, shown
 
 # The largest batch, CIFAR-100's, has 200,000.
 _MOST_OPCODES = 1_000_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from hubtune.cli.answers import trust_option
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 
 _FORMAT_HELP = "paddlehub: a module folder for PaddleHub 2.x."
 _OUTPUT_HELP = "The folder to write; new or empty."

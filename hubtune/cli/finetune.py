@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import overrides_option, trust_option
-from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 
@@ -95,13 +95,13 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.lists import is_source
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
     from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
-    with watching() as callback:
+    with run_progress() as callback:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
@@ -139,13 +139,13 @@ def _cross_validate(
     print_found(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
-        with watching() as callback:
+        with run_progress() as callback:
             found = cross_validate(
                 recipe,
                 folds,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import figures, percent, say, shown
+from hubtune.cli.console import figures, percent, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
-from hubtune.cli.tables import print_columns
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ def list_modules(pattern: str, as_json: bool) -> None:
             )
         )
     rows += [(name, "", "", "", "", "come with hubtune") for name in shipped]
-    print_columns(rows, right=(2, 3, 4))
+    print_table(rows, sides="<<>>><", rule=False)
 
 
 @command.command("show")

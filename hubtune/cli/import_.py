@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 
 if TYPE_CHECKING:
     from hubtune.inference.model import Model

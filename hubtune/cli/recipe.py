@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import overrides_option, trust_option
-from hubtune.cli.output import print_json, say, shown
-from hubtune.cli.tables import print_columns
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
@@ -104,7 +103,7 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
         name = f"{first.stage}/{first.name}" if each else f"{first.stage} ({len(group)})"
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
         rows.append([name, f"{first.number}: {_describe_rule(first)}", *shown_rates])
-    print_columns(rows)
+    print_table(rows, sides="<<", rule=False)
     click.echo("Rates are those of an epoch's first step.")
 
 

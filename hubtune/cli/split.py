@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.cli.answers import trust_option, weights_option
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.cli.found import found_as_dict, print_found, quoted, say_how_to_repair
-from hubtune.cli.output import print_json, say, shown
 from hubtune.cli.seen import network_of
-from hubtune.cli.tables import print_table
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.cli.found import found_as_dict, print_found, quoted, say_how_to_repair
-from hubtune.cli.output import print_json, say, shown
-from hubtune.cli.tables import print_table
 from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:

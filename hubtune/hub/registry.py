@@ -206,7 +206,7 @@ def adapt_preprocessing(
             near = " or ".join(str(side) for side in (below, below + multiple) if side)
             limit = f"takes sizes that are multiples of {multiple}: take {near}"
         raise UsageError(f"size: {size} does not go with {name}, which {limit}")
-    return own.fitted(name, fit=settings.fit, size=settings.size, channels=settings.channels)
+    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels)
 
 
 def _read_file(file: Path) -> ResolvedModule:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
 from hubtune.hardware.throughput import (
@@ -93,7 +93,7 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
 
     def prepare(epoch: int, index: int) -> np.ndarray:
         image = decoded.get(index, lambda: read_image(paths[index], view, settings))
-        pixels = augmented(image, view, settings, rng_for(context.config.seed, "augment", epoch, index))
+        pixels = augment_image(image, view, settings, rng_for(context.config.seed, "augment", epoch, index))
         mirror = views[drawn_view(context, len(views), epoch, index)].mirror
         return view.normalise(pixels if mirror == view.mirror else pixels[:, ::-1])
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hubtune.cli.data import command
 from hubtune.data.dataset import ListDataset
-from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import labels_text, list_text
 from hubtune.data.scan.scanner import scan_classes
@@ -101,7 +101,7 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
         assert (plain == np.asarray(view.read(paths[index]))).all()
         image = read_image(paths[index], view, settings)
         for epoch, pixels in enumerate(changed):
-            assert (pixels == augmented(image, view, settings, rng_for(7, "augment", epoch, index))).all()
+            assert (pixels == augment_image(image, view, settings, rng_for(7, "augment", epoch, index))).all()
 
 
 @pytest.mark.parametrize("form", ["zip", "csv", "parts"])

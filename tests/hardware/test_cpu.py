@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.waiting import HANG_SECONDS
 
 import hubtune
 from hubtune.hardware import cpu
@@ -262,7 +263,8 @@ def test_public_names_prepare_where_they_need_paddle(probed):
     assert os.environ[cpu.MKL_TYPE] == "7"
 
 
-def test_the_product_is_timed_run_product_of_its_own():
+def test_the_product_is_timed_run_product_of_its_own(monkeypatch):
+    monkeypatch.setattr(cpu, "_PROBE_SECONDS", HANG_SECONDS)
     libraries = cpu._mkl_libraries()
     if libraries is None:
         pytest.skip("this Paddle has no MKL")
@@ -276,11 +278,16 @@ def test_the_product_is_timed_run_product_of_its_own():
     assert cpu._run_product([*libraries, libraries[0].with_name("missing.so")], dict(os.environ)) is None
 
 
-def test_preparing_imports_no_packages_and_measures_once():
+def test_preparing_again_starts_no_process_and_needs_no_paddle():
     program = (
         "import sys; sys.modules['numpy'] = None\n"
         "from hubtune.hardware import cpu; cpu.prepare()\n"
         "assert 'paddle' not in sys.modules\n"
-        "cpu.prepare.cache_clear(); cpu._run_product = None; cpu.prepare()"
+        "cpu.prepare.cache_clear(); cpu.processor.cache_clear()\n"
+        "events = []; sys.addaudithook(lambda event, arguments: events.append(event))\n"
+        "cpu.prepare(); print(*events)"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    events = done.stdout.split()
+    assert "subprocess.Popen" not in events
+    assert events.count("open") < 10

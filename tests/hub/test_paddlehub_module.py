@@ -1,26 +1,26 @@
-"""A module folder of PaddleHub 2.x gives here what it gives in PaddleHub 2.4, or is refused."""
+"""PaddleHub 2.x's modules as hubtune reads them.
+
+The slow tests compare with PaddleHub itself, in an environment of its own; see ``support.environments``.
+"""
 
 import sys
-from pathlib import Path
 
 import pytest
-from support.paddlehub import draw_varied_images, json_answer, paddlehub_runner
+from support.paddlehub import draw_odd_images, last_json, named, run_paddlehub
 
 from hubtune.errors import MachineError, ModelError
 from hubtune.hub.module_code import load_backbone
 from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 
-ROOT = Path(__file__).parents[2]
 
-
-def test_a_paddlehub_module_without_paddlehub_says_what_to_install(tmp_path, monkeypatch):
+def test_a_missing_paddlehub_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "paddlehub", None)
     (tmp_path / "module.py").write_text("from paddlehub.module.module import moduleinfo\n")
     with pytest.raises(MachineError, match=r'is not installed: pip install "hubtune\[paddlehub\]"'):
         load_backbone(tmp_path, trust_code=True)
 
 
-def test_the_weights_and_labels_of_a_paddlehub_module(tmp_path):
+def test_weights_and_labels_are_found_in_the_folder(tmp_path):
     assert paddlehub_weights(tmp_path) is None
     assert paddlehub_labels(tmp_path) == ()
     (tmp_path / "label_list.txt").write_text("crane\n安崎\ncrane\n", encoding="utf-8")
@@ -30,16 +30,6 @@ def test_the_weights_and_labels_of_a_paddlehub_module(tmp_path):
     (tmp_path / "other.pdparams").write_bytes(b"")
     with pytest.raises(ModelError, match=r"several weights files \(model.pdparams, other.pdparams\)"):
         paddlehub_weights(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    return draw_varied_images(tmp_path_factory.mktemp("pictures"))
-
-
-@pytest.fixture
-def run(tmp_path):
-    return paddlehub_runner(tmp_path)
 
 
 # In PaddleHub's manner: fixed parameter names, a linear layer before the head, a second output that is not
@@ -117,9 +107,8 @@ with contextlib.redirect_stdout(printed):
     files = sorted(path.name for path in folder.iterdir())
     network = record.build(num_classes=4)
     stages = record.stages(network)
-    tensors = read_weights(paddlehub_weights(folder))
-    load_into(network, tensors, head=head_keys(network, stages), source="tiny")
-    network.eval()
+    load_into(network, read_weights(paddlehub_weights(folder)), head=head_keys(network, stages),
+    source="tiny") network.eval()
     module = hubtune.Module(folder, trust_code=True)
     classifier = Classifier(module.backbone, 3)
     classifier.load_trunk(module.network)
@@ -154,13 +143,14 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-def test_a_paddlehub_module_gives_what_paddlehub_gives(images, tmp_path, run):
+def test_a_paddlehub_module_gives_what_paddlehub_gives(tmp_path):
+    (tmp_path / "images").mkdir()
+    plain = named(draw_odd_images(tmp_path / "images"), "plain.png")
     folder = tmp_path / "tiny"
     folder.mkdir()
     (folder / "module.py").write_text(TINY_MODULE)
     (folder / "label_list.txt").write_text("a\nb\nc\nd\n")
-    plain = next(path for path in images if path.endswith("plain.png"))
-    answer = json_answer(run("-c", COMPARE, folder, plain, PYTHONPATH=str(ROOT)))
+    answer = last_json(run_paddlehub(tmp_path, "-c", COMPARE, folder, plain, with_hubtune=True))
     assert answer["printed"] == ""
     assert answer["files"] == ["label_list.txt", "module.py", "tiny.pdparams"]  # nothing fetched or compiled
     assert all(difference <= 1e-5 * answer["largest"] for difference in answer["differences"].values())
@@ -188,7 +178,7 @@ print(json.dumps(messages))
 
 
 @pytest.mark.slow
-def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_path, run):
+def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_path):
     codes = {
         "old": TINY_MODULE.replace("import os", "import paddle.fluid as fluid"),
         # A fine-tuned model keeps module.py alone, so that this would fail at the very end.
@@ -202,9 +192,9 @@ def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_pat
         (tmp_path / name).mkdir()
         (tmp_path / name / "module.py").write_text(code)
         (tmp_path / name / "other.py").write_text("x = 1\n")
-    old, siblings, ends, other, convolution, bgr = json_answer(
-        run("-c", REFUSED, *(tmp_path / name for name in codes), PYTHONPATH=str(ROOT))
-    )
+    folders = [tmp_path / name for name in codes]
+    done = run_paddlehub(tmp_path, "-c", REFUSED, *folders, with_hubtune=True)
+    old, siblings, ends, other, convolution, bgr = last_json(done)
     fails = "ModelError: DIR/module.py failed in line 2 "
     assert old.startswith(
         fails + "(ModuleNotFoundError: No module named 'paddle.fluid'): it must be one file"

@@ -37,7 +37,7 @@ def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
     four.set_state_dict(grey.state_dict())
 
     def features(classifier: Classifier, channels: int, seen: np.ndarray) -> np.ndarray:
-        view = own.fitted("m", channels=channels)
+        view = own.override("m", channels=channels)
         classifier.eval()
         classifier.take_channels(channels, view.grey_in_colours)
         return classifier.features(paddle.to_tensor(view.normalise(seen)[None])).numpy()
@@ -59,7 +59,7 @@ def test_the_sums_alone_would_be_wrong_at_means_that_differ() -> None:
     """What the test above would not show if all means were alike."""
     paddle.seed(0)
     classifier = Classifier(find("smallnet").backbone, 2)
-    view = backbone_preprocessing(find("resnet18_imagenet").backbone).fitted("m", channels=1)
+    view = backbone_preprocessing(find("resnet18_imagenet").backbone).override("m", channels=1)
     classifier.take_channels(1, view.grey_in_colours)
     level = classifier.state()[classifier.adapted.replace("weight", "level")]
     assert float(level.abs().max()) > 0.01

@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
-from hubtune.tuning.search_space import Choice, SearchSpace, format_rate, apply_choice, make_search_space
+from hubtune.tuning.search_space import Choice, SearchSpace, apply_choice, format_rate, make_search_space
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 pytest.importorskip("optuna")
@@ -83,7 +83,7 @@ def test_an_augmentation_that_is_no_preset_can_be_kept():
             "from_frozen",
             "it solves a linear head, and there are hidden_units",
         ),
-        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is held"),
+        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is compared"),
         ([], {"stages": 2}, "last_stage", "the module has a single stage"),
         (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
         ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
