@@ -57,7 +57,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
     """
     folder = Path(folder)
-    check_module_folder(folder, name)
+    check_target(folder, name)
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
     try:
