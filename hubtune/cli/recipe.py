@@ -1,4 +1,4 @@
-"""``hubtune recipe``: what a recipe comes to."""
+"""``hubtune recipe``: explains how a recipe trains each parameter."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +11,14 @@ from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from hubtune.recipe.schema import Recipe
     from hubtune.train.explain import ExplainedParameter, Explanation
 
-_MOST_COLUMNS = 8  # epochs shown in the table; of more, some
+_MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
 
 
 @click.group()
 def command() -> None:
-    """Recipes: what they come to.
+    """Recipes: how they train each parameter.
 
     \b
     hubtune recipe explain recipes/idol5.yaml
@@ -32,9 +31,9 @@ def command() -> None:
 @click.option(
     "--pictures",
     type=click.IntRange(1),
-    help="Training pictures to reckon with, where the recipe's lists are not here.",
+    help="Number of training pictures to assume if the recipe's lists are not here.",
 )
-@click.option("--all", "each", is_flag=True, help="A line for each parameter, not for each stage and rule.")
+@click.option("--all", "each", is_flag=True, help="A line per parameter, not per stage and rule.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates to this PNG file.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the rate of each step.")
@@ -47,7 +46,7 @@ def explain_command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Show for each parameter the rule it is trained by, and its rate in each epoch.
+    """Show the rule that trains each parameter, and its learning rate in each epoch.
 
     \b
     hubtune recipe explain recipes/idol5.yaml --plot rates.png
@@ -63,10 +62,13 @@ def explain_command(
             f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
             "Explain another one by -o strategy=default_finetune, for example"
         )
-    count, classes = _counts(loaded, pictures)
-
+    from hubtune.task import dataset_of
     from hubtune.train.explain import draw_rates, explain
 
+    count, classes = pictures, 2
+    if count is None:
+        dataset = dataset_of(loaded, complete=False)
+        count, classes = len(dataset.examples("train")), len(dataset.label_list)
     explanation = explain(loaded, count, classes)
     if plot is not None:
         try:
@@ -78,16 +80,6 @@ def explain_command(
         print_json(explanation.as_dict())
     else:
         _print(explanation, each=each)
-
-
-def _counts(recipe: "Recipe", pictures: int | None) -> tuple[int, int]:
-    """Training pictures and classes."""
-    if pictures is not None:
-        return pictures, 2
-    from hubtune.task import dataset_of
-
-    dataset = dataset_of(recipe, complete=False)
-    return len(dataset.examples("train")), len(dataset.label_list)
 
 
 def _print(explanation: "Explanation", *, each: bool) -> None:

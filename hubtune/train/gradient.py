@@ -16,8 +16,8 @@ from hubtune.hardware.throughput import (
     estimate_seconds,
     from_last_stage,
     measure_step,
-    threads,
-    use_threads,
+    set_threads,
+    thread_count,
 )
 from hubtune.inference.engine import start_engine
 from hubtune.inference.model import load_model
@@ -284,9 +284,9 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keeps_statistics(),
         )
-        if step == 0 and pace.threads != threads():
-            use_threads(pace.threads)
-            context.folder.record_threads(pace.threads)
+        if step == 0 and pace.thread_count != thread_count():
+            set_threads(pace.thread_count)
+            context.folder.record_threads(pace.thread_count)
         if self._part.last_stage_only:
             pace = from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))
