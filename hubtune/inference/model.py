@@ -16,7 +16,7 @@ from hubtune.hub.module import Module
 from hubtune.inference.engine import LazyEngine
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.inference.predict import ImageScores, predict_scores
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import find_checked
@@ -63,7 +63,7 @@ class Model:
         """
         self.classifier = classifier
         self.card = card
-        self._engine = LazyEngine(Part(classifier, classifier, card.preprocessing), engine)
+        self._engine = LazyEngine(Subnetwork(classifier, classifier, card.preprocessing), engine)
 
     @property
     def labels(self) -> list[str]:

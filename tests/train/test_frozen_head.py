@@ -146,7 +146,7 @@ def test_other_settings_are_solved_anew(module, data, tmp_path):
 
 def _solver(module, examples, groups, monkeypatch, cache, **settings):
     from hubtune.inference.frozen_backbone import FrozenBackbone
-    from hubtune.inference.program import Part
+    from hubtune.inference.program import Subnetwork
     from hubtune.runs.signals import Stop
 
     monkeypatch.setenv("HUBTUNE_HOME", str(cache))
@@ -155,7 +155,7 @@ def _solver(module, examples, groups, monkeypatch, cache, **settings):
     data = RunData(labels, {"train": examples}, groups)
     context = RunContext(config, module, data, None, Stop(), Callback(), None)
     backbone = FrozenBackbone(
-        Part(module.network, module.features, module.preprocessing),
+        Subnetwork(module.network, module.features, module.preprocessing),
         {},
         module="m",
         layer="features",
