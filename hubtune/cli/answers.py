@@ -15,6 +15,7 @@ import click
 
 from hubtune.cli.console import percent, print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
@@ -166,8 +167,6 @@ def answer_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any
 
     return decorate
 
-
-ENGINES = ("auto", "openvino", "openvino-bf16", "paddle", "paddle-amp")
 
 batch_size_option = click.option(
     "--batch-size",

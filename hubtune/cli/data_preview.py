@@ -9,15 +9,13 @@ import click
 from hubtune.cli.answers import check_target, trust_option
 from hubtune.cli.console import print_json, say, shown
 from hubtune.errors import DataError, UsageError
+from hubtune.recipe.choices import AUGMENT_PRESETS
 
 if TYPE_CHECKING:
     from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
-
-AUGMENT_PRESETS = ("none", "flip", "crop", "standard", "strong")
-"""Those of :data:`hubtune.recipe.augment.PRESETS`, which is slow to import for a help text."""
 
 _MAX_UNREADABLE = 10  # files that are named
 
@@ -35,7 +33,7 @@ _MAX_UNREADABLE = 10  # files that are named
 )
 @click.option(
     "--augment",
-    type=click.Choice(AUGMENT_PRESETS),
+    type=click.Choice(tuple(AUGMENT_PRESETS)),
     help="A preset; default: the recipe's, or standard for pictures.",
 )
 @click.option("--count", type=click.IntRange(1, 12), default=6, show_default=True, help="Number of pictures.")
@@ -144,7 +142,7 @@ def _from_recipe(
     file: Path, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> "PreviewSource":
     from hubtune.data.dataset import ListDataset
-    from hubtune.recipe.augment import AugmentSettings, long_augment
+    from hubtune.recipe.augment import AugmentSettings, expand_preset
     from hubtune.recipe.load import load_recipe
     from hubtune.report.augmentation_preview import PreviewSource
     from hubtune.runs.folder import RECIPE_FILE
@@ -160,7 +158,7 @@ def _from_recipe(
         dataset.examples("train"),
         dataset.label_list,
         _view(module or recipe.module.name, trust_code, recipe.data),
-        AugmentSettings.model_validate(long_augment(augment or recipe.train.augment)),
+        AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
     )
@@ -173,7 +171,7 @@ def _from_images(
     from hubtune.data.dataset import ListDataset
     from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.data.listing import ImageEntry
-    from hubtune.recipe.augment import PRESETS, AugmentSettings
+    from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
 
@@ -187,16 +185,14 @@ def _from_images(
         labels = split.labels
     # The default preprocessing needs no Paddle.
     view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
-    return PreviewSource(entries, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)
+    return PreviewSource(entries, labels, view, AugmentSettings(**AUGMENT_PRESETS[augment]), augment, seed)
 
 
 def _view(module: str, trust_code: bool, settings: "ImageSettings") -> "Preprocessing":
     """A module's preprocessing in evaluation."""
-    from hubtune.hub.entry import preprocessing_for
     from hubtune.hub.registry import resolve_module
 
-    found = resolve_module(module, trust_code=trust_code)
-    return preprocessing_for(module, found.preprocessing, found.pretrained.backbone, settings)
+    return resolve_module(module, trust_code=trust_code).preprocessing_for(module, settings)
 
 
 def _describe(settings: "AugmentSettings") -> str:

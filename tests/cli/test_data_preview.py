@@ -11,10 +11,11 @@ from PIL import Image
 from support.commands import output_of, refusal
 from support.split_folder import write_lists
 
-from hubtune.cli.data_preview import AUGMENT_PRESETS, command
+from hubtune.cli.data_preview import command
 from hubtune.data.dataset import ListDataset
 from hubtune.data.list_files import labels_text, list_text
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 
 
 @pytest.fixture
@@ -72,10 +73,6 @@ def test_any_source_of_pictures_can_be_previewed(pics, tmp_path, form):
         assert {Path(picture["path"]) for picture in shown["pictures"]} <= train
 
 
-def test_the_presets_are_those_of_recipes():
-    assert tuple(PRESETS) == AUGMENT_PRESETS
-
-
 def test_a_recipe_decides_what_is_drawn(pics):
     file = write_recipe(pics, "augment: flip, seed: 3", data=", fit: pad, channels: 4, size: 24")
     shown = preview(file)
@@ -91,7 +88,7 @@ def test_a_run_folder_is_drawn_by_its_recipe(pics, tmp_path):
     (tmp_path / "runs").mkdir()
     write_recipe(pics, "augment: crop, seed: 5").rename(tmp_path / "runs" / "recipe.yaml")
     shown = preview(tmp_path / "runs")
-    assert (shown["seed"], shown["augment"]["crop"]) == (5, PRESETS["crop"]["crop"])
+    assert (shown["seed"], shown["augment"]["crop"]) == (5, AUGMENT_PRESETS["crop"]["crop"])
 
 
 def test_a_strategy_that_does_not_augment_is_mentioned(pics):

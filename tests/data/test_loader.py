@@ -4,11 +4,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.waiting import HANG_SECONDS, wait_for
+from support.waiting import HANG_SECONDS, hang_guard, wait_for
 
 from hubtune.data import loader
 from hubtune.data.images.decode import ImageError
@@ -23,15 +25,16 @@ def numbered(index):
     return np.full((3, 1, 1), index, np.float32)
 
 
-def decoders():
-    return {thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")}
-
-
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
-    before = decoders()  # of failed tests, whose errors pytest keeps
+    # Those of other tests, whose errors pytest keeps with all that they refer to, are none of ours.
+    before = set(threading.enumerate())
     yield
     wait_for(lambda: not decoders() - before)
+
+
+def decoders():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")}
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -85,9 +88,22 @@ def test_only_a_few_batches_are_loaded_ahead():
 
 
 def test_a_batch_reports_how_long_its_consumer_waited(monkeypatch):
-    clock = iter(range(0, 100, 7))
-    monkeypatch.setattr(loader.time, "perf_counter", lambda: next(clock))
-    assert [batch.waited for batch in load_batches(PATHS, BATCHES, numbered, workers=1)] == [7] * 4
+    clock = [0.0]
+    monkeypatch.setattr(loader, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
+    class Slow(Future):
+        """Takes a second if the consumer has to wait for it."""
+
+        def result(self, timeout=None):
+            clock[0] += 1
+            return super().result(HANG_SECONDS)
+
+    monkeypatch.setattr(loader, "Future", Slow)
+    waited = []
+    for batch in load_batches(PATHS, [[0, 1], [2], [3, 4, 5]], numbered, workers=1):
+        waited.append(batch.waited)
+        clock[0] += 100  # the consumer's own work
+    assert waited == [2, 1, 3]
 
 
 def test_images_may_be_prepared_as_anything():
@@ -100,18 +116,17 @@ def test_stopping_early_does_not_wait_for_images_ahead():
 
     def prepare(index):
         if index != 0:
-            release.wait(HANG_SECONDS)
+            assert release.wait(HANG_SECONDS)
         return numbered(index)
 
     loading = load_batches(PATHS, [[0], [1, 2, 3], [4, 5, 6]], prepare, workers=1)
-    assert next(loading).indices == [0]
-    loading.close()
-    assert not release.is_set()
+    with hang_guard():
+        assert next(loading).indices == [0]
+        loading.close()
     release.set()
 
 
 def test_an_image_that_stalls_is_named(monkeypatch):
-    monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
     release = threading.Event()
 
     def prepare(index):
@@ -121,6 +136,7 @@ def test_an_image_that_stalls_is_named(monkeypatch):
 
     loading = load_batches(PATHS, BATCHES, prepare, workers=2)
     assert [next(loading).indices, next(loading).indices] == BATCHES[:2]
+    monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
     with pytest.raises(MachineError) as caught:
         next(loading)
     assert str(caught.value) == (
@@ -132,7 +148,6 @@ def test_an_image_that_stalls_is_named(monkeypatch):
 def test_the_program_ends_although_an_image_still_stalls():
     program = """
 import threading
-import time
 from pathlib import Path
 from hubtune.data import loader
 from hubtune.errors import MachineError

@@ -9,7 +9,8 @@ from PIL import Image
 from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.report import augmentation_preview
 from hubtune.report.augmentation_preview import (
     PreviewSource,
@@ -35,7 +36,7 @@ def source(tmp_path, draw_photos):
 
     def make(preset="standard", *, seed=0, **view):
         view = Preprocessing(**{"size": 32, "resize": 32, **view})
-        return PreviewSource(entries, CLASSES, view, AugmentSettings(**PRESETS[preset]), preset, seed)
+        return PreviewSource(entries, CLASSES, view, AugmentSettings(**AUGMENT_PRESETS[preset]), preset, seed)
 
     return make
 

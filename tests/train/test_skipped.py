@@ -115,9 +115,9 @@ def test_more_than_the_share_is_too_many(listed):
         images.check_headers(nothing)
     first = listed["train"][0].path
     assert str(caught.value) == (
-        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than training goes on "
-        f"without (data.max_bad=35%); {Path('run', 'skipped.csv')} has them all. Repair or remove them, go "
-        "on without them by -o data.max_bad=36%, or make lists without them by hubtune split"
+        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than the limit "
+        f"(data.max_bad=35%); {Path('run', 'skipped.csv')} lists them all. Repair or remove them, continue "
+        "without them by -o data.max_bad=36%, or make lists without them by hubtune split"
     )
     start(listed, max_bad="36%")[0].check_headers(nothing)
 

@@ -9,7 +9,8 @@ from support.orientation import save_oriented
 from hubtune.data.images.augment import OPERATIONS, augment_image, read_image
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing, image_to_array
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 GREY = (128, 128, 128)
@@ -212,9 +213,9 @@ def test_randaugment_draws_operations_and_signs():
     assert len(two) > 3 * len(one)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+@pytest.mark.parametrize("preset", [name for name in AUGMENT_PRESETS if name != "none"])
 def test_the_result_depends_on_the_random_draws_alone(preset):
-    settings = PRESETS[preset]
+    settings = AUGMENT_PRESETS[preset]
     one, again = (change(PLACES, 1, "augment", 2, 3, **settings) for _ in range(2))
     assert (one == again).all()
     assert len({change(PLACES, 1, "augment", 2, index, **settings).tobytes() for index in range(20)}) > 1
@@ -277,14 +278,17 @@ def test_what_must_not_be_reduced_is_read_in_full(photo, tmp_path):
 def test_a_file_that_is_not_an_image_is_refused(tmp_path, preset):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
     with pytest.raises(ImageError, match="not a picture"):
-        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))
+        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**AUGMENT_PRESETS[preset]))
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", AUGMENT_PRESETS)
 def test_augmentation_keeps_the_channels(tmp_path, channels, preset):
     noise_image(90, 60, mode="RGBA").save(tmp_path / "a.png")
-    view, settings = VIEW.model_copy(update={"channels": channels}), AugmentSettings(**PRESETS[preset])
+    view, settings = (
+        VIEW.model_copy(update={"channels": channels}),
+        AugmentSettings(**AUGMENT_PRESETS[preset]),
+    )
     image = read_image(tmp_path / "a.png", view, settings)
     for epoch in range(8):
         pixels = augment_image(image, view, settings, rng_for(0, epoch))

@@ -49,11 +49,19 @@ def test_crop_equals_resizing_first_and_cropping_then(size, interpolation):
 @pytest.mark.parametrize("how", FITS)
 @pytest.mark.parametrize("size", [(1, 20_000), (20_000, 1), (4000, 2), (1, 1)])
 @pytest.mark.parametrize("antialias", [True, False])
-def test_extreme_shapes_keep_their_colour(how, size, antialias):
+def test_extreme_shapes_keep_their_colour_without_swelling(how, size, antialias, monkeypatch):
+    resize, areas = Image.Image.resize, []
+
+    def record(image, sides, *rest, **options):
+        areas.append(sides[0] * sides[1])
+        return resize(image, sides, *rest, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", record)
     got = fit(Image.new("RGB", size, (10, 200, 30)), size=224, resize=256, fit=how, antialias=antialias)
     whole = {(1, 1): (256, 256), (1, 20_000): (256, 64), (20_000, 1): (64, 256), (4000, 2): (64, 256)}
     assert got.shape == (*(whole[size] if how == "whole" else (224, 224)), 3)
     assert (got[(got.shape[0] - 1) // 2, (got.shape[1] - 1) // 2] == [10, 200, 30]).all()
+    assert max(areas, default=0) <= 224 * 20_000
 
 
 def test_a_crop_of_any_size_stays_inside_the_image():

@@ -1,4 +1,4 @@
-"""The module that comes with hubtune: is it what it says it is, and did it really never see a 7, 8 or 9?"""
+"""The module that comes with hubtune: what it holds, and that it never saw a 7, 8 or 9."""
 
 import importlib.util
 import subprocess
@@ -17,7 +17,7 @@ from hubtune.demo import write_digits
 from hubtune.hub.registry import resolve_module
 from hubtune.storage.atomic import sha256_of
 
-SCRIPT = Path(__file__).parents[1] / "tools" / "make_digitnet.py"
+SCRIPT = Path(__file__).parents[2] / "tools" / "make_digitnet.py"
 SHIPPED = Path(str(files("hubtune.hub") / "modules" / "digitnet"))
 
 # Runs the script on data in which every 7, 8 and 9 is a blank sheet: nothing can be learned from them.
@@ -74,7 +74,7 @@ def test_it_is_right_on_digits_that_it_was_not_trained_on(script, tmp_path):
     assert _accuracy(hubtune.Module("digitnet"), test) > 0.97
 
 
-def test_its_training_pictures_are_none_of_the_demo(script, tmp_path):
+def test_it_was_not_trained_on_images_of_the_demo(script, tmp_path):
     dataset = script.make_lists(tmp_path / "pretraining")
     write_digits(tmp_path / "demo", [7, 8, 9])
     assert dataset.label_list == ["0", "1", "2", "3", "4", "5", "6"]
@@ -83,11 +83,9 @@ def test_its_training_pictures_are_none_of_the_demo(script, tmp_path):
 
 
 @pytest.mark.slow
-def test_made_again_without_any_7_8_or_9_it_is_the_same(script, tmp_path):
+def test_training_it_without_any_7_8_or_9_gives_the_same_network(script, tmp_path):
     made = tmp_path / "made"
-    subprocess.run(
-        [sys.executable, "-c", BLANKED, SCRIPT, made], check=True, capture_output=True, timeout=600
-    )
+    subprocess.run([sys.executable, "-c", BLANKED, SCRIPT, made], check=True, capture_output=True)
     if sha256_of(made / "digitnet.safetensors") == sha256_of(SHIPPED / "digitnet.safetensors"):
         assert (made / "module.yaml").read_bytes() == (SHIPPED / "module.yaml").read_bytes()
         return

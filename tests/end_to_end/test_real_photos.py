@@ -4,13 +4,10 @@ import random
 import shutil
 
 import pytest
+from support.split_folder import write_lists
+from support.tiny_task import train
 
 import hubtune
-from hubtune.data.scan.scanner import scan_classes
-from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
-from hubtune.data.splits.split import make_split
-from hubtune.runs.callbacks import Callback
 
 pytestmark = pytest.mark.slow
 
@@ -22,9 +19,7 @@ def trashnet(material, tmp_path_factory):
     for folder in (material / "trashnet").iterdir():
         if folder.is_dir():
             shutil.copytree(folder, base / "pics" / folder.name)
-    split = make_split(scan_classes(base / "pics"), validate=SplitSize(10), test=SplitSize(20), train=20)
-    write_split(split, base, {"seed": 0})
-    return base
+    return write_lists(base / "pics", validate=10, test=20, train=20)
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +31,16 @@ def module(material):
 @pytest.fixture(scope="module")
 def run(trashnet, module, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "frozen"
-    config = hubtune.RunConfig(strategy=hubtune.FrozenStrategy(), checkpoint_dir=folder)
-    task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(trashnet), config)
-    return task.finetune_and_eval(observer=Callback())
+    return train(module, trashnet, folder, strategy=hubtune.FrozenStrategy())
 
 
-def test_a_frozen_trunk_knows_rubbish(run):
+def test_a_frozen_backbone_names_rubbish(run):
     # By hand 0.79 with 80 training photos a class; here are 20.
     assert run.test.count == 120
     assert run.test.accuracy > 0.55
 
 
-def test_awkward_files_score_the_same_in_any_company(run, material):
+def test_awkward_files_score_the_same_in_any_batch(run, material):
     model = hubtune.load_model(run.path)
     files = [str(path) for path in sorted((material / "awkward").rglob("*")) if path.is_file()]
     whole = {row.path: row for row in model.predict(files, batch_size=64)}
@@ -65,7 +58,7 @@ def test_awkward_files_score_the_same_in_any_company(run, material):
         assert row.scores == pytest.approx(whole[path].scores, abs=1e-6)
 
 
-def test_predicting_a_list_gives_what_evaluate_says_of_it(run, trashnet):
+def test_predicting_a_list_agrees_with_evaluate(run, trashnet):
     model = hubtune.load_model(run.path)
     dataset = hubtune.ListDataset(trashnet)
     examples = dataset.examples("test")
