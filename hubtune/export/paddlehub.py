@@ -89,7 +89,7 @@ def check_module_folder(folder: Path, name: str) -> None:
             )
         if _is_package(imported):
             raise UsageError(
-                f"{imported!r} is the name of a Python package, which PaddleHub would mix up with the module: "
+                f"{imported!r} is the name of a Python package, which PaddleHub would confuse with it: "
                 f"use {imported + '_model'!r}, for example"
             )
     if folder.exists() and not folder.is_dir():

@@ -16,8 +16,8 @@ from hubtune.hardware.throughput import (
     estimate_seconds,
     from_last_stage,
     measure_step,
-    thread_count,
     set_threads,
+    thread_count,
 )
 from hubtune.inference.engine import start_engine
 from hubtune.inference.model import load_model

@@ -9,7 +9,7 @@ import paddle
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, estimate_pace
+from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card

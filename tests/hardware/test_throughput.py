@@ -10,11 +10,11 @@ import pytest
 from hubtune.hardware import cpu, throughput
 from hubtune.hardware.throughput import (
     StepPace,
+    estimate_pace,
     estimate_seconds,
     measure_step,
-    estimate_pace,
-    thread_count,
     set_threads,
+    thread_count,
 )
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
