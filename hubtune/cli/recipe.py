@@ -11,7 +11,7 @@ from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from hubtune.train.explain import Explained, Explanation
+    from hubtune.train.explain import ExplainedParameter, Explanation
 
 _MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
 
@@ -83,19 +83,17 @@ def explain_command(
 
 
 def _print(explanation: "Explanation", *, each: bool) -> None:
-    method, span = explanation.method, explanation.span
-    clip = ", ".join(f"{key} {value:g}" for key, value in method.clip.model_dump().items() if value)
+    plan, length = explanation.plan, explanation.length
+    clip = ", ".join(f"{key} {value:g}" for key, value in plan.clip.model_dump().items() if value)
     auto = " (in place of auto, which a test decides)" if explanation.is_auto else ""
+    click.echo(f"optimiser {plan.optimizer.name}, rate {plan.rate:g}{auto}, schedule {plan.schedule.name}")
     click.echo(
-        f"optimiser {method.optimizer.name}, rate {method.rate:g}{auto}, schedule {method.schedule.name}"
-    )
-    click.echo(
-        f"{span.epochs} epochs of {span.steps_per_epoch} steps of {span.batch_size} pictures; "
+        f"{length.epochs} epochs of {length.steps_per_epoch} steps of {length.batch_size} pictures; "
         f"gradients {'limited: ' + clip if clip else 'not limited'}"
     )
-    epochs = [*range(span.epochs)]
-    if span.epochs > _MOST_COLUMNS:
-        epochs = sorted({round(n * (span.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
+    epochs = [*range(length.epochs)]
+    if length.epochs > _MOST_COLUMNS:
+        epochs = sorted({round(n * (length.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
     rows = [["parameters", "rule", *(f"epoch {epoch + 1}" for epoch in epochs)]]
     groups = [[one] for one in explanation.parameters] if each else explanation.groups()
     for group in groups:
@@ -107,10 +105,9 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
     click.echo("Rates are those of an epoch's first step.")
 
 
-def _describe_rule(one: "Explained") -> str:
-    """Return a rule's pattern and the settings that differ from the defaults."""
-    settings = one.rule.model_dump(exclude_defaults=True)
+def _describe_rule(parameter: "ExplainedParameter") -> str:
+    """Describe a rule by its pattern and the settings that differ from the defaults."""
+    settings = parameter.rule.model_dump(exclude_defaults=True)
     pattern = settings.pop("match")
-    return ", ".join(
-        [pattern, *(key if value is True else f"{key} {value:.3g}" for key, value in settings.items())]
-    )
+    texts = [key if value is True else f"{key} {value:.3g}" for key, value in settings.items()]
+    return ", ".join([pattern, *texts])

@@ -5,6 +5,7 @@ import json
 import keyword
 import re
 import secrets
+import shlex
 from importlib import resources
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from hubtune.inference.model import Model
 from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
 from hubtune.storage.atomic import replacing_folder
+
+PRODUCT = "PaddleHub module"
+"""What the export writes, in messages."""
 
 # Source files of hubtune that are copied into the folder → their names there. They import only each other.
 _SOURCES = {
@@ -53,7 +57,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
     """
     folder = Path(folder)
-    check_module_folder(folder, name)
+    check_target(folder, name)
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
     try:
@@ -67,7 +71,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
 
 
-def check_module_folder(folder: Path, name: str) -> None:
+def check_target(folder: Path, name: str) -> None:
     """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
 
     Raises:
@@ -89,13 +93,19 @@ def check_module_folder(folder: Path, name: str) -> None:
             )
         if _is_package(imported):
             raise UsageError(
-                f"{imported!r} is the name of a Python package, which PaddleHub would confuse with it: "
-                f"use {imported + '_model'!r}, for example"
+                f"{imported!r} is the name of a Python package, which PaddleHub would confuse with the "
+                f"module: use {imported + '_model'!r}, for example"
             )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
+
+
+def usage(folder: str, name: str) -> str:
+    """Return the commands that use the exported module."""
+    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"
 
 
 def _is_package(name: str) -> bool:

@@ -1,7 +1,7 @@
 """Settings that make Paddle fast on this processor: measured once, then read from ``machine.json``.
 
 Paddle's CPU build multiplies matrices by a copy of Intel's MKL. On processors of other vendors that copy
-takes its slowest code path, unless the variable ``MKL_DEBUG_CPU_TYPE`` selects another one before the first
+takes its slowest code path, unless the variable ``MKL_DEBUG_CPU_TYPE`` selects another before the first
 product.
 """
 
