@@ -8,8 +8,8 @@ import click
 from hubtune.cli.answers import trust_option
 from hubtune.cli.console import say, shown
 
-# A format is a module of hubtune/export/ without an underscore in its name. It is imported late, as it imports
-# Paddle, which takes seconds.
+# A format is a module of hubtune/export/ without an underscore in its name. It is imported only by the command,
+# as it imports Paddle, which takes seconds.
 FORMATS = sorted(
     path.stem for path in (Path(__file__).parents[1] / "export").glob("*.py") if "_" not in path.stem
 )

@@ -120,6 +120,6 @@ def test_the_docs_show_the_presets_as_they_are():
 
 def test_the_docs_explain_each_key_in_the_order_in_which_they_act():
     keys = [
-        key for row in table("The keys, in the order in which they act")[2:] for key in row[0].split(", ")
+        key for row in table("The keys, in the order of their application")[2:] for key in row[0].split(", ")
     ]
     assert [key.strip("`") for key in keys] == list(AugmentSettings.model_fields)
