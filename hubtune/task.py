@@ -11,7 +11,7 @@ from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.cpu import cores, prepare
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import use_threads
+from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
@@ -275,4 +275,4 @@ def _use_recorded_threads(folder: RunFolder) -> None:
     """Continue with as many threads as before, because other numbers round differently."""
     count = folder.read_manifest().get("machine", {}).get("paddle_threads")
     if prepare().own_threads is None and isinstance(count, int) and 0 < count <= cores():
-        use_threads(count)
+        set_threads(count)

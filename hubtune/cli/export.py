@@ -8,29 +8,20 @@ import click
 from hubtune.cli.answers import trust_option
 from hubtune.cli.console import say, shown
 
-# A format is a module of hubtune/export/ without an underscore in its name. It is imported only by the command,
-# as it imports Paddle, which takes seconds.
+# A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
+# because it imports Paddle, which takes seconds.
 FORMATS = sorted(
     path.stem for path in (Path(__file__).parents[1] / "export").glob("*.py") if "_" not in path.stem
 )
+_FORMAT_HELP = "paddlehub: a module folder for PaddleHub 2.x."
+_OUTPUT_HELP = "The folder to write; new or empty."
 
 
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help=_FORMAT_HELP)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(FORMATS),
-    required=True,
-    help="paddlehub: a module folder for PaddleHub 2.x.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The folder to write; new or empty.",
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help=_OUTPUT_HELP
 )
 @click.option("--name", metavar="NAME", help="The module's name in PaddleHub; default: the folder's name.")
 @trust_option

@@ -9,7 +9,7 @@ import paddle
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, rough_pace
+from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card
@@ -66,7 +66,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     )
 
     def cost(view: Preprocessing, *, evaluated: int, last_stage: bool) -> float | None:
-        step = rough_pace(classifier, module.name, _shape(task, view), affordable=affordable)
+        step = estimate_pace(classifier, module.name, _shape(task, view), affordable=affordable)
         if step is None:
             return None
         step = from_last_stage(step) if last_stage else step
@@ -114,7 +114,7 @@ def _activation_bytes(
 ) -> int | None:
     """Bytes that the cache stores for an image in a view, in half precision; ``None`` if unknown."""
     key = f"values before the last stage of {name}, {shape[0]}×{shape[1]}"
-    count = cpu.recall(key)
+    count = cpu.load_measurement(key)
     if not isinstance(count, int):
         if not affordable:
             return None
@@ -122,7 +122,7 @@ def _activation_bytes(
         with paddle.no_grad():
             values = classifier.before_last_stage(paddle.zeros([1, classifier.channels, *shape]))
         count = math.prod(values.shape)
-        cpu.remember(key, count)
+        cpu.save_measurement(key, count)
     return 2 * count
 
 

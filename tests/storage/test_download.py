@@ -101,7 +101,7 @@ def test_failures_are_named_and_only_passing_ones_are_tried_again(fetch, server,
 
 def test_a_silent_server_is_given_up_and_a_stalled_one_resumed(fetch, monkeypatch):
     monkeypatch.setattr(module, "READ_SECONDS", 0.2)
-    with pytest.raises(DownloadError, match="^the server does not answer in time$"):
+    with pytest.raises(DownloadError, match=r"^the server does not answer in time$"):
         fetch(silence)
     monkeypatch.setattr(module, "READ_SECONDS", 1.0)
     content, ranges = fetch(stall, whole(), checked=True)
@@ -139,7 +139,7 @@ def test_an_unknown_host_is_named(fetch, monkeypatch):
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(DownloadError, match="^Name or service not known$"):
+    with pytest.raises(DownloadError, match=r"^Name or service not known$"):
         fetch(whole(), url="https://nowhere.invalid/w.pdparams")
 
 

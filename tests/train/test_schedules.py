@@ -112,7 +112,7 @@ def test_a_run_of_one_step_has_a_rate_with_every_schedule():
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ({"name": "piecewise", "boundaries": [3, 2], "factors": [1, 1, 1]}, "boundaries are to rise"),
+        ({"name": "piecewise", "boundaries": [3, 2], "factors": [1, 1, 1]}, "boundaries must increase"),
         ({"name": "piecewise", "boundaries": [3], "factors": [1]}, "1 boundaries make 2 parts"),
         ({"name": "slanted_triangle", "warmup": 0.1}, "warmup"),
         ({"name": "cosin"}, "cosin"),
