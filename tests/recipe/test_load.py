@@ -1,5 +1,6 @@
 """Recipes from files and from Python: what they become, and every sentence about their mistakes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.strategies import STRATEGY_NAMES
 
 from hubtune.errors import RecipeError
+from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.introspect import usual_keys
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe, unused_keys
 from hubtune.recipe.rule import Rule
@@ -102,9 +105,8 @@ run: 2024
         "r.yaml:5:12: data.workers must be a whole number from 1 to 64, not the number 0",
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
-        "r.yaml:8:11: strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, "
-        "combined, scratch, rules, frozen, last_stage, from_frozen, not the "
-        "text 'defalt_finetune'. Did you mean 'default_finetune'?",
+        f"r.yaml:8:11: strategy must be one of {STRATEGY_NAMES}, not the text 'defalt_finetune'. "
+        "Did you mean 'default_finetune'?",
         "r.yaml:10:3: unknown key 'learnig_rate' in train. Did you mean 'learning_rate'?",
         "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536 or auto, not the number 4.5",
         "r.yaml:12:18: train.learning_rate must be a number above 0 and at most 10 or auto or null, "
@@ -337,7 +339,10 @@ def test_a_dump_is_complete_and_pleasant() -> None:
     recipe = make_recipe(
         {"data": {"base": "pics"}, "module": "m", "strategy": [{"match": "*"}], "run": "1e-3"}
     )
-    assert dump_recipe(recipe, "hubtune finetune r.yaml -o 'run=a\nb'") == (
+    dump = dump_recipe(recipe, "hubtune finetune r.yaml -o 'run=a\nb'")
+    keys = re.compile(r"(?<=  augment:\n)(?:    .*\n)+")
+    assert all(f"    {key}:" in keys.search(dump)[0] for key in AugmentSettings.model_fields)
+    assert keys.sub("", dump) == (
         """\
 # command: hubtune finetune r.yaml -o 'run=a\\nb'
 data:
@@ -401,21 +406,6 @@ train:
   save_ckpt_interval: null
   batch_norm: auto
   augment:
-    crop: null
-    aspect:
-    - 0.75
-    - 1.3333333333333333
-    flip: 0.0
-    brightness: 0.0
-    contrast: 0.0
-    saturation: 0.0
-    hue: 0.0
-    rotate: 0.0
-    randaugment: 0
-    magnitude: 5.0
-    erase: 0.0
-    mixup: 0.0
-    cutmix: 0.0
   hidden_units: []
   seed: 0
   device: auto
