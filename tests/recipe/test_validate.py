@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.strategies import STRATEGY_NAMES
 
 from hubtune.errors import RecipeError
 from hubtune.recipe.introspect import usual_keys
@@ -60,9 +61,8 @@ run: 2024
         "r.yaml:5:12: data.workers must be a whole number from 1 to 64, not the number 0",
         "r.yaml:6:3: the key 'base' is given twice (first on line 2): keep one",
         "r.yaml:7:9: module must be a name or a section of keys, not the number 5",
-        "r.yaml:8:11: strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, "
-        "combined, scratch, rules, frozen, last_stage, from_frozen, not the "
-        "text 'defalt_finetune'. Did you mean 'default_finetune'?",
+        f"r.yaml:8:11: strategy must be one of {STRATEGY_NAMES}, not the text 'defalt_finetune'. "
+        "Did you mean 'default_finetune'?",
         "r.yaml:10:3: unknown key 'learnig_rate' in train. Did you mean 'learning_rate'?",
         "r.yaml:11:15: train.batch_size must be a whole number from 1 to 65536 or auto, not the number 4.5",
         "r.yaml:12:18: train.learning_rate must be a number above 0 and at most 10 or auto or null, "
