@@ -40,7 +40,7 @@ from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
 from hubtune.errors import DataError, HubtuneError, MachineError
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import measure_step, threads, use_threads
+from hubtune.hardware.throughput import measure_step, set_threads, thread_count
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
 from hubtune.inference.feature_cache import FeatureCache
@@ -48,9 +48,9 @@ from hubtune.inference.predict import run_images
 from hubtune.inference.program import Part
 from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
-from hubtune.recipe.training import LossSettings
 from hubtune.text import escaped
 from hubtune.train.batches import TrainBatch
 from hubtune.train.loss import Loss, one_hot
@@ -195,7 +195,7 @@ def run_benchmark(
     end = time.monotonic() + seconds
     with ExitStack() as stack:
         if paddle.device.get_device() == "cpu":
-            stack.callback(use_threads, threads())
+            stack.callback(set_threads, thread_count())
         try:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hubtune-bench-")))
             drawn = _draw(folder) if images is None else []
@@ -223,7 +223,7 @@ def run_benchmark(
             "device": paddle.device.get_device(),
             "processor": cpu.processor().identity,
             "cores": cpu.cores(),
-            "paddle_threads": threads(),
+            "paddle_threads": thread_count(),
             "decoding_threads": workers,
             "engine": running.name,
             "input": [*inputs[0].shape],
@@ -361,7 +361,7 @@ class _Training:
         shape = arrays[0].shape[1], arrays[0].shape[2]
         pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
-            use_threads(pace.threads)
+            set_threads(pace.thread_count)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)

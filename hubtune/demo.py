@@ -31,7 +31,7 @@ from hubtune.hub.module import Module
 from hubtune.inference.model import load_model
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
-from hubtune.report.contact_sheet import Cell, contact_sheet, side_by_side
+from hubtune.report.contact_sheet import SheetCell, draw_contact_sheet, join_sheets
 from hubtune.rng import rng_for
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.result import Run
@@ -264,11 +264,11 @@ def _draw(data: ListDataset, scratch: Sequence[Run], finetuned: Sequence[Run]) -
             truth = data.label_list[example.label]
             right = row.label == truth
             caption = truth if right else f"{row.label}, is {truth}"
-            cells.append(Cell(decode(example.path), caption, right))
+            cells.append(SheetCell(decode(example.path), caption, right))
         accuracy = _tested(runs)[0].accuracy
-        sheet = contact_sheet(cells, columns=6, side=96, title=f"{title}: {100 * accuracy:.0f} % right")
+        sheet = draw_contact_sheet(cells, columns=6, side=96, title=f"{title}: {100 * accuracy:.0f} % right")
         sheets.append(sheet.image)
-    return side_by_side(
+    return join_sheets(
         sheets,
         title=f"Digits 7, 8 and 9, learned from {AMOUNTS['train']} pictures of each in {EPOCHS} epochs",
         note=f"{_SHOWN} of the {len(examples)} test pictures, drawn at random, for the first of {len(runs)} "

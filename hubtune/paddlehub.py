@@ -41,8 +41,8 @@ from hubtune import (
 )
 from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
-from hubtune.recipe.schedule import AutoSchedule
-from hubtune.recipe.strategies import Rule
+from hubtune.recipe.optimization import AutoSchedule
+from hubtune.recipe.rule import Rule
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS

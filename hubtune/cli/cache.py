@@ -151,7 +151,9 @@ def _discard_looks(*, dry_run: bool) -> int:
 
 def _discard_data(*, dry_run: bool) -> int:
     """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
-    from hubtune.storage.cache_folder import data_folder, exclusive_lock
+    from hubtune.storage.atomic import with_ending
+    from hubtune.storage.cache_folder import data_folder
+    from hubtune.storage.lock import exclusive_lock
 
     freed = 0
     # Those that somebody left unfinished are removed with the source.
@@ -163,7 +165,7 @@ def _discard_data(*, dry_run: bool) -> int:
         if dry_run:
             continue
         try:
-            with exclusive_lock(folder):
+            with exclusive_lock(with_ending(folder, ".lock")):
                 if unfinished.exists():
                     shutil.rmtree(unfinished)
                 # Under a name that says so, half of a source can never be taken for all of it.
@@ -306,6 +308,6 @@ def _size(text: str) -> int:
 
 
 def _weights_size() -> int:
-    from hubtune.hub.weights_cache import contents
+    from hubtune.hub.weights_cache import cached_files
 
-    return sum(map(bytes_in, itertools.chain.from_iterable(contents().values())))
+    return sum(map(bytes_in, itertools.chain.from_iterable(cached_files().values())))

@@ -48,7 +48,7 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
     """
     from hubtune.cli.progress import counting_bar
     from hubtune.data.sources.cifar import convert
-    from hubtune.storage.safe_load import read_plain_pickle
+    from hubtune.storage.pickle_reader import read_plain_pickle
     from hubtune.text import plural
 
     read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)

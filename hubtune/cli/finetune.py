@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import ENGINES, overrides_option, trust_option
+from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import UsageError
+from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe

@@ -53,12 +53,12 @@ def say_how_to_repair(folder: Path) -> None:
 
 def found_as_dict(split: "Split") -> dict[str, Any]:
     """Groups, contradictory labels and leaks as JSON has them."""
-    from hubtune.data.dedup.groups import KINDS
+    from hubtune.data.dedup.groups import GROUP_KINDS
 
     kinds = Counter(split.group_kinds)
     return {
         "groups": {
-            **{kind: kinds[kind] for kind in KINDS},
+            **{kind: kinds[kind] for kind in GROUP_KINDS},
             "pictures": sum(map(len, split.groups)),
         },
         "conflicts": [[str(image.path) for image in group] for group in split.conflicts],

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from hubtune.cli.progress import counting_bar, working_bar
 from hubtune.cli.seen import features_among
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts, find_groups
-from hubtune.data.dedup.groups import check_keys, given_groups, keys_by_pattern
+from hubtune.data.dedup.duplicates import find_bursts, find_groups
+from hubtune.data.dedup.groups import DuplicateGroup, check_keys, extract_keys, groups_by_key
 from hubtune.data.list_files import TRAIN_LIST, read_paths, relative_to
 from hubtune.data.listing import ImageEntry, Listing, SourceFile
 from hubtune.data.scan.scanner import Scan, scan_listing
@@ -129,7 +129,7 @@ def opened_in_groups(text: str, group_by: str, *, skip: Path | None = None) -> t
     except ColumnError as error:
         listing = opened(text, skip=skip)
         try:
-            keys_by_pattern([file.name for file in listing.files], group_by)
+            extract_keys([file.name for file in listing.files], group_by)
         except UsageError as reason:
             raise UsageError(f"{reason}. {error}") from reason
         return listing, group_by
@@ -182,17 +182,17 @@ def groups_of(
         UsageError: if the pattern makes no groups.
     """
     images = images_of(scan, test_scan)
-    groups = [*copies_among(images), *given_groups([image.group for image in images])]
+    groups = [*copies_among(images), *groups_by_key([image.group for image in images])]
     if network is not None:
         groups += find_bursts(features_among(images, network))
     if pattern is not None:
-        keys = keys_by_pattern([image.name for image in images], pattern)
-        groups += given_groups(keys)
+        keys = extract_keys([image.name for image in images], pattern)
+        groups += groups_by_key(keys)
         alone = keys.count(None)
         if alone:
             stands = "does not match it and stands for itself"
             stand = "do not match it and stand for themselves"
-            scan.said.append(
+            scan.notes.append(
                 f"--group-by '{pattern}': {alone:,} of {plural(len(keys), 'picture')} "
                 f"{stands if alone == 1 else stand}."
             )

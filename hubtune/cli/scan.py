@@ -19,8 +19,8 @@ from hubtune.log import show_on_stderr
 if TYPE_CHECKING:
     import numpy as np
 
-    from hubtune.data.audit.issues import Issue, Item, LabelIssue
-    from hubtune.data.dedup.duplicates import DuplicateGroup
+    from hubtune.data.audit.issues import Issue, IssueFile, LabelCheck
+    from hubtune.data.dedup.groups import DuplicateGroup
     from hubtune.data.listing import ImageEntry, Listing
     from hubtune.data.scan.scanner import Scan
 
@@ -60,7 +60,7 @@ def command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Look at every picture of SOURCE, and say what is to be seen to, most important first.
+    """Look at every picture of SOURCE, and list its issues, most severe first.
 
     SOURCE is what `hubtune split` takes: a folder with a folder of pictures for each class, and others. Each
     file is read to its last byte; the next scan opens only files that are new or changed. Nothing is ever
@@ -74,7 +74,7 @@ def command(
     from hubtune.cli.lists import copies_among, opened
     from hubtune.cli.progress import counting_bar
     from hubtune.data.audit.issues import find_issues
-    from hubtune.data.scan.scanner import survey
+    from hubtune.data.scan.scanner import inspect_listing
 
     show_on_stderr()
     check_target(page, "--page")
@@ -82,14 +82,13 @@ def command(
     listing = opened(source)
     _check_places(source, listing, page, quarantine)
     with counting_bar("reading pictures") as advance:
-        scan = survey(listing, advance=advance)
+        scan = inspect_listing(listing, advance=advance)
     images = [image for own in scan.classes.values() for image in own]
     groups = copies_among(images)
-    doubts: list[LabelIssue] = []
-    accuracy = None
+    labels = None
     if network is not None and images:
-        doubts, accuracy = _doubts(scan, groups, features_among(images, network))
-    findings = find_issues(scan, groups, doubts, accuracy=accuracy)
+        labels = _check_labels(scan, groups, features_among(images, network))
+    findings = find_issues(scan, groups, labels)
     if page is not None:
         _write_page(page, source, scan, findings)
     copied = 0 if quarantine is None else _copy(findings, quarantine)
@@ -98,7 +97,7 @@ def command(
     else:
         _print_table(scan, images)
         _print_findings(findings)
-        for remark in scan.said:
+        for remark in scan.notes:
             say(f"• {shown(remark)}")
     if quarantine is not None:
         say(f"{copied:,} files copied to {quoted(quarantine)}")
@@ -127,38 +126,29 @@ def _check_places(source: str, listing: "Listing", page: Path | None, quarantine
         raise UsageError(f"There is no folder {quarantine.parent} to write into: make it first")
 
 
-def _doubts(
-    scan: "Scan", groups: "Sequence[DuplicateGroup]", rows: "np.ndarray"
-) -> "tuple[list[LabelIssue], float]":
-    """Labels that are probably wrong, and how many the classifier behind it names as they are."""
+def _check_labels(scan: "Scan", groups: "Sequence[DuplicateGroup]", features: "np.ndarray") -> "LabelCheck":
+    """Find labels that are probably wrong."""
     import numpy as np
 
-    from hubtune.data.audit.issues import LabelIssue
     from hubtune.data.dedup.duplicates import find_bursts
     from hubtune.data.dedup.groups import merge_groups
     from hubtune.inference.label_errors import find_label_errors
 
-    labels = [label for label, own in scan.classes.items() for _ in own]
-    # A picture that is in no group stands for itself.
+    labels = np.array([image.label for own in scan.classes.values() for image in own])
+    # An image in no group is a group of its own.
     group_of = list(range(len(labels)))
-    for group in merge_groups([*groups, *find_bursts(rows)]):
-        for place in group.members:
-            group_of[place] = group.members[0]
-    names = list(scan.classes)
-    numbers = {name: number for number, name in enumerate(names)}
-    found = find_label_errors(rows, np.array([numbers[label] for label in labels]), group_of)
-    return [
-        LabelIssue(suspect.place, suspect.own, names[suspect.other], suspect.probability)
-        for suspect in found.suspects
-    ], found.accuracy
+    for group in merge_groups([*groups, *find_bursts(features)]):
+        for index in group.members:
+            group_of[index] = group.members[0]
+    return find_label_errors(features, labels, group_of)
 
 
 def _write_page(page: Path, source: str, scan: "Scan", findings: "Sequence[Issue]") -> None:
-    from hubtune.report.scan_page import scan_page
+    from hubtune.report.scan_page import render_scan_page
     from hubtune.storage.atomic import write_atomically
 
     try:
-        write_atomically(page, scan_page(source, scan, findings))
+        write_atomically(page, render_scan_page(source, scan, findings))
     except OSError as error:
         raise MachineError(f"{page} cannot be written: {error.strerror or error}") from error
 
@@ -170,7 +160,7 @@ def _copy(findings: "Iterable[Issue]", folder: Path) -> int:
         for finding in findings:
             if not finding.suspect:
                 continue
-            for item in finding.items:
+            for item in finding.files:
                 if not item.path.is_file():  # a link that leads nowhere, a folder, a pipe
                     continue
                 target = folder / finding.kind / _inside(item.name)
@@ -210,7 +200,7 @@ def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Issue]") -> No
             }
             for finding in findings
         ],
-        "remarks": scan.said,
+        "remarks": scan.notes,
     }
     # Of a million files, line by line.
     click.echo(json.dumps(document)[:-1] + ', "files": [', nl=False)
@@ -221,7 +211,7 @@ def _print_as_json(source: str, scan: "Scan", findings: "Sequence[Issue]") -> No
     click.echo("]}")
 
 
-def _item_as_dict(item: "Item") -> dict[str, Any]:
+def _item_as_dict(item: "IssueFile") -> dict[str, Any]:
     return {"name": item.name, "path": str(item.path), "label": item.label, "note": item.note}
 
 
@@ -273,10 +263,10 @@ def _counts(words: Iterable[str]) -> str:
 
 def _print_findings(findings: "Sequence[Issue]") -> None:
     if not findings:
-        click.echo("\nNothing to be seen to.")
+        click.echo("\nNo issues found.")
         return
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    click.echo("\nTo be seen to, most important first:")
+    click.echo("\nIssues, most severe first:")
     for finding in findings:
         click.echo(f"\n{shown(finding.title)}")
         for group in finding.groups[:_MOST_NAMES]:

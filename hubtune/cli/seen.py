@@ -37,7 +37,7 @@ def network_of(module: str | None, weights: str, trust_code: bool) -> "Module | 
 def features_among(images: "Sequence[ImageEntry]", network: "Module") -> "np.ndarray":
     """The pooled features of pictures, ``[N, width]``; a bar shows how far that is."""
     from hubtune.cli.progress import counting_bar
-    from hubtune.inference.label_errors import features_of
+    from hubtune.inference.label_errors import compute_features
 
     with counting_bar("computing features") as advance:
-        return features_of(network, [image.path for image in images], advance=advance)
+        return compute_features(network, [image.path for image in images], advance=advance)

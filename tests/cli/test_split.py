@@ -252,7 +252,7 @@ def test_pictures_of_one_thing_stay_together_by_what_a_module_sees(pics, draw_ph
     rows[7] = rows[2] + 0.01
     seen = []
     monkeypatch.setattr(
-        "hubtune.inference.label_errors.features_of",
+        "hubtune.inference.label_errors.compute_features",
         lambda module, paths, advance: seen.append(len(paths)) or rows,
     )
     for seed in range(6):

@@ -10,7 +10,6 @@ from support.tiny_task import smallnet, train, weight_bytes
 
 import hubtune
 from hubtune.errors import StoppedError
-from hubtune.hub import entry
 from hubtune.recipe.load import make_recipe
 
 STRATEGIES = ("frozen", "last_stage", "from_frozen", "default_finetune", "scratch")
@@ -177,7 +176,7 @@ def test_a_size_is_refused_before_weights_are_fetched(data):
 
 def test_a_size_that_works_is_not_refused(module):
     for size in (16, 24, 32, 500):
-        entry.check_size(module, size)
+        module.check_size(size)
 
 
 def test_a_module_of_other_channels_is_refused(tmp_path):

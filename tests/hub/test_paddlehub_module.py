@@ -9,27 +9,27 @@ import pytest
 from support.paddlehub import draw_odd_images, last_json, named, run_paddlehub
 
 from hubtune.errors import MachineError, ModelError
-from hubtune.hub.module_code import backbone_in
-from hubtune.hub.paddlehub_module import labels_of, weights_of
+from hubtune.hub.module_code import load_backbone
+from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 
 
 def test_a_missing_paddlehub_is_named_with_the_command_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "paddlehub", None)
     (tmp_path / "module.py").write_text("from paddlehub.module.module import moduleinfo\n")
     with pytest.raises(MachineError, match=r'is not installed: pip install "hubtune\[paddlehub\]"'):
-        backbone_in(tmp_path, trust_code=True)
+        load_backbone(tmp_path, trust_code=True)
 
 
 def test_weights_and_labels_are_found_in_the_folder(tmp_path):
-    assert weights_of(tmp_path) is None
-    assert labels_of(tmp_path) == ()
+    assert paddlehub_weights(tmp_path) is None
+    assert paddlehub_labels(tmp_path) == ()
     (tmp_path / "label_list.txt").write_text("crane\n安崎\ncrane\n", encoding="utf-8")
     (tmp_path / "model.pdparams").write_bytes(b"")
-    assert labels_of(tmp_path) == ("crane", "安崎", "crane (2)")
-    assert weights_of(tmp_path) == tmp_path / "model.pdparams"
+    assert paddlehub_labels(tmp_path) == ("crane", "安崎", "crane (2)")
+    assert paddlehub_weights(tmp_path) == tmp_path / "model.pdparams"
     (tmp_path / "other.pdparams").write_bytes(b"")
     with pytest.raises(ModelError, match=r"several weights files \(model.pdparams, other.pdparams\)"):
-        weights_of(tmp_path)
+        paddlehub_weights(tmp_path)
 
 
 # In PaddleHub's manner: fixed parameter names, a linear layer before the head, a second output that is not
@@ -87,8 +87,8 @@ import numpy as np
 import paddle
 import hubtune
 from hubtune.data.images.decode import decode
-from hubtune.hub.module_code import backbone_in
-from hubtune.hub.paddlehub_module import preprocessing_of, weights_of
+from hubtune.hub.module_code import load_backbone
+from hubtune.hub.paddlehub_module import paddlehub_preprocessing, paddlehub_weights
 from hubtune.storage.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import features, head_keys
@@ -98,7 +98,7 @@ folder, picture = Path(sys.argv[1]), sys.argv[2]
 random = np.random.default_rng(0)
 printed = io.StringIO()
 with contextlib.redirect_stdout(printed):
-    record, _ = backbone_in(folder, trust_code=True)
+    record, _ = load_backbone(folder, trust_code=True)
     network = record.build(num_classes=4)
     for tensor in network.state_dict().values():
         tensor.set_value(random.uniform(-1, 1, tensor.shape).astype("float32"))
@@ -107,8 +107,8 @@ with contextlib.redirect_stdout(printed):
     files = sorted(path.name for path in folder.iterdir())
     network = record.build(num_classes=4)
     stages = record.stages(network)
-    load_into(network, read_weights(weights_of(folder)), head=head_keys(network, stages), source="tiny")
-    network.eval()
+    load_into(network, read_weights(paddlehub_weights(folder)), head=head_keys(network, stages),
+    source="tiny") network.eval()
     module = hubtune.Module(folder, trust_code=True)
     classifier = Classifier(module.backbone, 3)
     classifier.load_trunk(module.network)
@@ -128,7 +128,7 @@ with paddle.no_grad():
         "features": (module.features(images), seen[0]),
         "features of a classifier": (classifier.features(images), seen[0]),
     }
-pixels = preprocessing_of(record)(decode(picture)) - real.transforms(cv2.imread(picture))
+pixels = paddlehub_preprocessing(record)(decode(picture)) - real.transforms(cv2.imread(picture))
 print(json.dumps({
     "printed": printed.getvalue(),
     "files": files,
@@ -165,12 +165,12 @@ REFUSED = """
 import json, sys
 from pathlib import Path
 from hubtune.errors import HubtuneError
-from hubtune.hub.module_code import backbone_in
+from hubtune.hub.module_code import load_backbone
 
 messages = []
 for folder in map(Path, sys.argv[1:]):
     try:
-        backbone_in(folder, trust_code=True)
+        load_backbone(folder, trust_code=True)
     except HubtuneError as error:
         messages.append(type(error).__name__ + ": " + str(error).replace(str(folder), "DIR"))
 print(json.dumps(messages))

@@ -112,7 +112,7 @@ def test_no_weights_at_all_are_refused() -> None:
 def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(url: str, known: weights_cache.Known, *, progress: object) -> Path:
+    def fetch(url: str, known: weights_cache.ExpectedFile, *, progress: object) -> Path:
         calls.append((url, known.sha256, known.md5))
         return Path("x")
 

@@ -19,7 +19,8 @@ from support.cifar_files import python_2
 from support.waiting import CallCount
 
 from hubtune.errors import ModelError
-from hubtune.storage.safe_load import read_plain_pickle, read_weights
+from hubtune.storage.pickle_reader import read_plain_pickle
+from hubtune.storage.safe_load import read_weights
 
 STATE = {
     "conv.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 2, 2) - 7,

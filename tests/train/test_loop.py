@@ -9,8 +9,8 @@ import pytest
 from hubtune.evaluation.metrics import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.training import LossSettings
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop

@@ -274,7 +274,7 @@ def test_a_second_search_in_the_same_folder_is_refused(data, tmp_path, scripted)
     with open_run(tmp_path / "x-tune"), pytest.raises(LockedError, match="is in use by process"):
         tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
-    with pytest.raises(UsageError, match="has a search of 1 trials: go on with it by --resume"):
+    with pytest.raises(UsageError, match="has a search of 1 trials: continue it by --resume"):
         tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     with pytest.raises(UsageError, match=r"begun with other settings \(train.epochs, --folds\)"):
         tune(_recipe(data, "train.epochs=2"), tmp_path / "x-tune", trials=1, folds=3, resume=True)
@@ -376,7 +376,7 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     assert lines[best + 2].endswith("is flattered. A test list, which was not looked at, will tell:")
     refused = run_here("tune", recipe_file, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "go on with it by --resume" in refused.stderr
+    assert "continue it by --resume" in refused.stderr
     document = json.loads(
         run_here("tune", recipe_file, "--trials", 4, "--folds", 2, "--resume", "--json").stdout
     )

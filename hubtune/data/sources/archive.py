@@ -26,7 +26,7 @@ from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded
 from hubtune.data.sources.packed import TarStream, count_zip_entries, packing
 from hubtune.errors import DataError, MachineError
-from hubtune.storage.cache_folder import build_once, place_of
+from hubtune.storage.cache_folder import build_once, source_folder
 
 MOST_FILES = 500_000
 """An archive of more files is not unpacked."""
@@ -113,7 +113,7 @@ def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) 
         about = {"archive": str(archive), "left_out": unpacking.left_out, "remarks": unpacking.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
-    folder = build_once(place_of("unpacked", archive.stem, identity), make)
+    folder = build_once(source_folder("unpacked", archive.stem, identity), make)
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         left_out = [Excluded(folder / _FILES / name, reason) for name, reason in about["left_out"]]

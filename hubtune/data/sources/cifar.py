@@ -12,7 +12,6 @@ import hashlib
 import io
 import re
 import secrets
-import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.storage.atomic import replacing_folder
 from hubtune.text import plural
 
 Read = Callable[[BinaryIO, int], dict[str, object]]
@@ -145,18 +145,12 @@ def convert(
     kind, classes = _look(source, read)
     unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.new"
     try:
-        unfinished.mkdir(parents=True)
-        converted = _write(source, unfinished, kind, classes, read, validate, seed, advance)
-        if folder.exists():
-            folder.rmdir()  # empty; Windows renames onto nothing
-        unfinished.rename(folder)
+        with replacing_folder(folder, unfinished):
+            return _write(source, unfinished, kind, classes, read, validate, seed, advance)
     except OSError as error:
         raise MachineError(
             f"{folder} cannot be written ({error.strerror or error}): free some space, or choose another one"
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return converted
 
 
 def _check_free(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.images.decode import IMAGE_SUFFIXES
+from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_classes
 from hubtune.data.listing import Excluded, Listing
 from hubtune.data.scan.scanner import name_key, walk_classes
@@ -30,8 +30,8 @@ from hubtune.data.sources.table import (
     read_table,
 )
 from hubtune.errors import DataError
-from hubtune.storage.cache_folder import build_once, data_folder, place_of
-from hubtune.storage.safe_load import read_plain_pickle
+from hubtune.storage.cache_folder import build_once, data_folder, source_folder
+from hubtune.storage.pickle_reader import read_plain_pickle
 from hubtune.text import first_few, plural
 
 Advance = Callable[[str, int, int], None]
@@ -294,5 +294,5 @@ def _open_cifar(folder: Path, request: _Request) -> Listing:
     def make(target: Path) -> None:
         convert(folder, target / "files", read=read, validate="0", advance=tell)
 
-    images = build_once(place_of("cifar", folder.name, identity), make) / "files"
+    images = build_once(source_folder("cifar", folder.name, identity), make) / "files"
     return _open_folder(images, None, request, closed=True)

@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from hubtune.errors import DataError, MachineError, UsageError, suggest
-from hubtune.storage.atomic import write_atomically
-from hubtune.storage.download import CONNECT_SECONDS, Lost, beside, is_web_address, receive, words
+from hubtune.storage.atomic import with_ending, write_atomically
+from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 
 Tell = Callable[[int, int | None], None]
 
@@ -52,7 +52,7 @@ class Object:
     small: bool = True
 
 
-class _Missing(Lost):
+class _Missing(DownloadError):
     """There is no such thing at a source."""
 
 
@@ -70,14 +70,14 @@ class Remote(Protocol):
         """Whether a file is still the one that was fetched with that token to that path.
 
         Raises:
-            Lost: the source does not tell.
+            DownloadError: the source does not tell.
         """
 
     def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
         """Make a partial file whole, and check it; returns its token.
 
         Raises:
-            Lost: it is not whole.
+            DownloadError: it is not whole.
         """
 
 
@@ -147,18 +147,18 @@ class _Web:
         except urllib.error.HTTPError as error:
             error.close()
             gone = error.code in (404, 410)
-            raise Lost(f"the server answers {error.code} {error.reason}", final=gone) from error
+            raise DownloadError(f"the server answers {error.code} {error.reason}", final=gone) from error
         except OSError as error:
-            raise Lost(words(getattr(error, "reason", error))) from error
+            raise DownloadError(error_reason(getattr(error, "reason", error))) from error
         now = tag if tag and not tag.startswith("W/") else date
         if now and token:
             return bool(now == token)
         return bool(size == str(path.stat().st_size))
 
     def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
-        receive(item.where, part, tell, checked=False)
+        download(item.where, part, tell, checked=False)
         try:
-            validator = json.loads(beside(part, ".json").read_text(encoding="utf-8"))["validator"]
+            validator = json.loads(with_ending(part, ".json").read_text(encoding="utf-8"))["validator"]
         except (OSError, ValueError, KeyError):
             return None
         return str(validator) if validator else None
@@ -217,13 +217,13 @@ class _Bucket:
         if self._receive(item, part, tell) is None:
             if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
                 part.unlink()
-                raise Lost("it changes while it is being fetched")
+                raise DownloadError("it changes while it is being fetched")
             self._sums = False
         return item.token
 
     def _receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
         """Fetch what is missing; returns what checked it, ``None`` where the ETag looks like another sum."""
-        about = beside(part, ".json")
+        about = with_ending(part, ".json")
         size = item.size or 0
         try:
             known = json.loads(about.read_text(encoding="utf-8")) == [item.token, size]
@@ -239,7 +239,7 @@ class _Bucket:
             while have < size:
                 piece = self._ask("cat_file", item.where, start=have, end=min(size, have + _PIECE))
                 if not piece or have + len(piece) > size:
-                    raise Lost(f"the source sent {len(piece):,} bytes of {size - have:,}")
+                    raise DownloadError(f"the source sent {len(piece):,} bytes of {size - have:,}")
                 file.write(piece)
                 have += len(piece)
                 if tell is not None:
@@ -251,7 +251,7 @@ class _Bucket:
             return tag if _md5_of(part) == tag else None
         if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
             part.unlink()
-            raise Lost("it changed while it was being fetched")
+            raise DownloadError("it changed while it was being fetched")
         return "size"
 
     def _object(self, name: str, info: dict[str, Any], *, small: bool) -> Object:
@@ -261,7 +261,7 @@ class _Bucket:
         """Call the file system.
 
         Raises:
-            Lost: it is not to be had.
+            DownloadError: it is not to be had.
             MachineError: it may not be looked at.
         """
         try:
@@ -273,13 +273,13 @@ class _Bucket:
                 f"may not be read: set {_KEYS.get(self._scheme, 'the keys of the service')} to keys that may"
             )
             if what == "cat_file":
-                raise Lost(reason, final=True) from error
+                raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error
         except Exception as error:  # each of fsspec's systems raises what its libraries raise
             if type(error).__name__ == "NoCredentialsError" and not self._system.storage_options.get("anon"):
                 self._system = _file_system(self._scheme, anon=True)  # the bucket may be open to all
                 return self._ask(what, path, **options)
-            raise Lost(_without_secrets(words(error))) from error
+            raise DownloadError(_without_secrets(error_reason(error))) from error
 
 
 def _token(info: dict[str, Any]) -> str | None:
@@ -325,7 +325,7 @@ def _file_system(scheme: str, **options: Any) -> Any:
         near = suggest(scheme, fsspec.available_protocols())
         raise UsageError(f"Addresses of the kind {scheme}:// are not known.{near}") from error
     except Exception as error:  # as above
-        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(words(error))}") from error
+        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(error_reason(error))}") from error
 
 
 def _oss(config: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_groups
-from hubtune.data.dedup.groups import COPIES, expected_leaks, given_groups, merge_groups
+from hubtune.data.dedup.duplicates import find_groups
+from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup, expected_leaks, groups_by_key, merge_groups
 from hubtune.data.list_files import encode
 from hubtune.data.listing import PARTS, Excluded, ImageEntry
 from hubtune.data.scan.scanner import Scan, name_key
@@ -77,7 +77,7 @@ def make_split(
     """
     images = images_of(scan, test_scan)
     if groups is None:
-        groups = [*find_groups(images), *given_groups([image.group for image in images])]
+        groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
     table = _Table(scan, images, labels or {folder: folder for folder in scan.classes}, seed)
     if test_scan is not None:
         table.place_test_folder(test_scan)
@@ -183,7 +183,7 @@ class _Table:
         doubted = [
             group
             for group in groups
-            if group.kind in COPIES
+            if group.kind in COPY_KINDS
             and len({self._places.labels[place] for place in group.members} - {None}) > 1
         ]
         self.split.conflicts = [
@@ -226,7 +226,7 @@ class _Table:
             f"{plural(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
             f"{plural(sum(map(len, split.groups)), 'picture')}"
         )
-        copies = sum(group.kind in COPIES for group in groups)
+        copies = sum(group.kind in COPY_KINDS for group in groups)
         if kinds["given"] and copies:
             said += f", {plural(copies, 'group')} of copies among them"
         split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
@@ -244,7 +244,8 @@ class _Table:
         ties = [
             group
             for group in groups
-            if group.kind in COPIES and len({given[place] for place in group.members if place in given}) > 1
+            if group.kind in COPY_KINDS
+            and len({given[place] for place in group.members if place in given}) > 1
         ]
         for group in ties[:_MOST_REMARKS]:
             names = first_few([self._images[place].name for place in group.members])
@@ -328,7 +329,7 @@ class _Table:
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
-        what = "copies" if set(split.group_kinds) <= {*COPIES} else "copies or group mates"
+        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or group mates"
         split.remarks.insert(
             self._after_groups,
             f"A random split of these sizes would have put {what} of {parted} pictures into training, "

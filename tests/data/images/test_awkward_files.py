@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from hubtune.data.images.decode import MAX_PIXELS, ImageError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode
+from hubtune.data.images.verify import check_ends, check_pixels
 
 BOMBS = {
     "decompression_bomb.gif": f"too large (over {MAX_PIXELS:,} pixels)",
@@ -191,7 +192,8 @@ def assert_refused_at_no_cost(paths):
 import json, resource, sys, warnings
 from support.waiting import CallCount
 warnings.simplefilter("ignore")
-from hubtune.data.images.decode import Image, ImageError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import Image, ImageError, decode
+from hubtune.data.images.verify import check_ends, check_pixels
 Image.init()
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

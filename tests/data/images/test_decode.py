@@ -11,8 +11,9 @@ from PIL import Image, TiffImagePlugin
 from pydantic import ValidationError
 from support.waiting import hang_guard
 
-from hubtune.data.images.decode import MAX_PIXELS, ImageError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
+from hubtune.data.images.verify import check_ends, check_pixels
 
 
 def pixels(path):
@@ -176,7 +177,8 @@ def test_a_bomb_is_refused_by_its_header_at_no_cost(tmp_path):
 import resource, warnings
 warnings.simplefilter("ignore")
 from PIL import ImageFile
-from hubtune.data.images.decode import Image, ImageError, check_pixels, decode
+from hubtune.data.images.decode import Image, ImageError, decode
+from hubtune.data.images.verify import check_pixels
 Image.init()
 ImageFile.ImageFile.load = None  # no pixel is decoded
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -255,7 +257,7 @@ def test_a_file_that_ends_too_early_is_known_by_its_end(tmp_path, suffix, monkey
     Image.fromarray(noise(64, 64)).save(path)
     whole = path.read_bytes()
     with monkeypatch.context() as patched:
-        patched.delattr("hubtune.data.images.decode.check_pixels")  # a whole file is not decoded
+        patched.delattr("hubtune.data.images.verify.check_pixels")  # a whole file is not decoded
         check_ends(path)
     path.write_bytes(whole[: len(whole) // 2])
     assert "damaged picture" in refusal(path, check_ends)
@@ -292,7 +294,8 @@ def test_no_file_stays_open(tmp_path):
     Image.fromarray(noise(8, 8)).save(good)
     bad.write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     program = f"""
-from hubtune.data.images.decode import ImageError, check_ends, check_pixels, decode
+from hubtune.data.images.decode import ImageError, decode
+from hubtune.data.images.verify import check_ends, check_pixels
 for check in (decode, check_ends, check_pixels):
     check({str(good)!r})
     try:
@@ -305,7 +308,7 @@ for check in (decode, check_ends, check_pixels):
 
 
 def place(image, **how):
-    return np.asarray(Preprocessing(**how).arrange(image)).astype(int)
+    return np.asarray(Preprocessing(**how).fit_image(image)).astype(int)
 
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300), (64, 64), (17, 93), (49, 50)])
@@ -438,7 +441,7 @@ def test_pixels_do_not_depend_on_the_order_in_which_pillow_resizes():
     random = np.random.default_rng(0)
     pixels = [random.integers(0, 256, (*shape, 3), np.uint8) for shape in ((320, 240), (240, 320))]
     sums = [
-        hashlib.sha256(np.asarray(Preprocessing().arrange(Image.fromarray(each)))).hexdigest()[:8]
+        hashlib.sha256(np.asarray(Preprocessing().fit_image(Image.fromarray(each)))).hexdigest()[:8]
         for each in pixels
     ]
     assert sums == ["4866106e", "c7fbd19c"]
@@ -490,7 +493,7 @@ def test_decoding_at_reduced_size_changes_next_to_nothing(tmp_path, orientation)
         view = Preprocessing(**{"size": 64, **how})
         assert view.reduction(537, 521) == 4
         seen = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
-        full = np.asarray(view.arrange(decode(tmp_path / "a.jpg"))).astype(int)
+        full = np.asarray(view.fit_image(decode(tmp_path / "a.jpg"))).astype(int)
         assert seen.shape == full.shape
         assert 0 < np.abs(seen - full).mean() < 1
 
@@ -510,7 +513,7 @@ def test_of_a_camera_file_with_a_preview_the_picture_is_looked_at(tmp_path):
     image.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
     view = Preprocessing(size=32, resize=32)
     seen = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
-    assert np.abs(seen - np.asarray(view.arrange(image)).astype(int)).mean() < 2
+    assert np.abs(seen - np.asarray(view.fit_image(image)).astype(int)).mean() < 2
 
 
 def test_a_view_does_not_depend_on_the_others(tmp_path, monkeypatch):
@@ -532,7 +535,7 @@ def test_a_mirrored_view_is_the_plain_one_turned_round(fit):
     image = Image.fromarray(noise(61, 90))
     plain = Preprocessing(size=24, resize=32, fit=fit)
     mirrored = plain.model_copy(update={"mirror": True})
-    assert (np.asarray(mirrored.arrange(image)) == np.asarray(plain.arrange(image))[:, ::-1]).all()
+    assert (np.asarray(mirrored.fit_image(image)) == np.asarray(plain.fit_image(image))[:, ::-1]).all()
     first, second = preprocess_views(image, [mirrored, plain])
     assert first.dtype == np.uint8 and first.flags.c_contiguous
     assert (first == second[:, ::-1]).all() and (plain.normalise(second) == plain(image)).all()

@@ -319,7 +319,7 @@ def test_a_flat_folder_is_scanned_whatever_its_folders_mean(pics):
 def test_of_what_names_promise_to_be_a_picture_no_file_is_opened(pics, monkeypatch):
     (pics / "cat" / "empty.JPG").touch()
     (pics / ".hidden.jpg").touch()
-    monkeypatch.setattr("hubtune.data.images.decode._opened", None)
+    monkeypatch.setattr("hubtune.data.images.verify.open_image", None)
     expected = ["cat/000.png", "cat/001.png", "cat/002.png", "cat/empty.JPG", "dog/000.png", "dog/001.png"]
     assert [file.name for file in walk_images(pics).files] == expected
 

@@ -18,7 +18,7 @@ from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.sources import cifar
 from hubtune.data.sources.cifar import convert
 from hubtune.errors import DataError, MachineError, UsageError
-from hubtune.storage.safe_load import read_plain_pickle
+from hubtune.storage.pickle_reader import read_plain_pickle
 
 read = partial(read_plain_pickle, most_opcodes=10_000)
 

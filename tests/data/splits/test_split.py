@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, Excluded, ImageEntry
 from hubtune.data.scan.scanner import Scan, scan_classes, scan_files
 from hubtune.data.splits.files import read_groups, write_split

@@ -1,29 +1,34 @@
-"""The page of all backbones, from their records: ``python -m hubtune.hub.reference docs/backbones.md``."""
+"""Write ``docs/backbones.md``, the list of all backbones, from the records in ``hubtune/models``.
 
-import sys
+command: python tools/make_backbone_list.py
+"""
+
 from pathlib import Path
 
 from hubtune.models.catalog import BACKBONES, PRETRAINED, Pretrained
 
+PAGE = Path(__file__).parents[1] / "docs" / "backbones.md"
+
 _INTRODUCTION = """\
 # Backbones
 
-<!-- Written by `python -m hubtune.hub.reference docs/backbones.md` from the records in hubtune/models. -->
+<!-- Written by `python tools/make_backbone_list.py` from the records in hubtune/models. -->
 
-Every hub name that hubtune knows: {names} names for {backbones} architectures. `hubtune hub list` shows the \
-same table, `hubtune hub show NAME` more of one, and [modules.md](modules.md) how to use and to add one.
+Every hub name that hubtune knows: {names} names for {backbones} architectures. `hubtune hub list` prints \
+the same table, `hubtune hub show NAME` shows more about one, and [modules.md](modules.md) explains how to \
+use and how to add one.
 
-*Also* are other names for the same. *Input* is the side of the square picture, *sizes* which other sides \
-work. *Top-1* and *top-5* are ImageNet accuracies in percent as they were published for the weights, not \
-measured here. *Sum* says whether a sum of the weights file is published; where none is, the weights are \
-**not verified**: the sum of the first file is recorded, and holds from then on.
+*Also* lists aliases. *Input* is the side of the square picture, *sizes* the other sides that work. *Top-1* \
+and *top-5* are the published ImageNet accuracies of the weights in percent, not measured here. *Sum* is the \
+kind of checksum that is published for the weights file; where there is none, the weights are **not \
+verified**: the checksum of the first file is recorded, and later files must match it.
 
 | name | also | parameters | features | input | sizes | top-1 | top-5 | weights | licence | sum |
 |-|-|-|-|-|-|-|-|-|-|-|
 """
 
 
-def page() -> str:
+def backbone_page() -> str:
     """Return the page's text."""
     introduction = _INTRODUCTION.format(names=len(PRETRAINED), backbones=len(BACKBONES))
     return introduction + "".join(f"| {' | '.join(_row(entry))} |\n" for entry in PRETRAINED)
@@ -49,4 +54,4 @@ def _row(entry: Pretrained) -> list[str]:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(page(), encoding="utf-8", newline="\n")
+    PAGE.write_text(backbone_page(), encoding="utf-8", newline="\n")
