@@ -1,11 +1,13 @@
 """Cross-validation: pictures divided into folds, each of which is held out once."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
+from hubtune.data.dedup.components import component_of
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.errors import DataError
@@ -16,6 +18,34 @@ Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the rows to fit, and of those to test."""
 
 _VALIDATE_PARTS = 10  # one of so many parts of a fold's training pictures is its validation list
+
+
+def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list[str]:
+    """Return one key per image, such that images with different keys may be separated.
+
+    Byte-equal images, and images of one group, have the same key. The relation is transitive: if a copy of an
+    image belongs to another group, both groups have one key.
+
+    Args:
+        images: in any order. An image without ``sha256`` is not equal to any other one.
+        groups: path → number of its group. Paths that are not among the images have no effect.
+
+    Returns:
+        A key for each image: the least SHA-256 among all images that are connected with it. An image without
+        ``sha256`` counts by its path. The keys do not depend on the order of the images.
+
+    Example:
+        >>> a, b, c = (ImageEntry(Path(name), 0, sha256=name[0]) for name in ("1.png", "2.png", "1_copy.png"))
+        >>> split_keys([a, b, c], {Path("2.png"): 7, Path("1_copy.png"): 7})
+        ['1', '1', '1']
+    """
+    own = [image.sha256 or str(image.path) for image in images]
+    members = defaultdict(list)
+    for image, key in zip(images, own, strict=True):
+        if image.path in groups:
+            members[groups[image.path]].append(key)
+    least = component_of([*zip(own), *members.values()])
+    return [least[key] for key in own]
 
 
 def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed: int) -> list[Fold]:
