@@ -1,15 +1,25 @@
-"""Drawn images: a folder for each class."""
+"""Drawn images: noise that differs from class to class, a folder for each class."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 
+def noise_image(
+    width: int = 48, height: int = 32, *, seed: int | np.random.Generator = 0, mode: str = "RGB"
+) -> Image.Image:
+    """Return an image of random pixels."""
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
+
+
 def draw_tree(
     root: Path, classes: dict[str, int], *, size: int = 40, noise: float = 60.0, seed: int = 0
 ) -> Path:
-    """Draw ``classes[name]`` PNG pictures in each folder ``root/name``."""
+    """Draw ``classes[name]`` PNG images in each folder ``root/name``; the classes differ in colour."""
     random = np.random.default_rng(seed)
     for number, (name, count) in enumerate(classes.items()):
         folder = root / name
@@ -21,4 +31,27 @@ def draw_tree(
             height, width = size + int(random.integers(12)), size + int(random.integers(12))
             pixels = colour + noise * random.standard_normal((height, width, 3))
             Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(folder / f"{index:03}.png")
+    return root
+
+
+def draw_marked_tree(
+    root: Path,
+    classes: dict[str, int],
+    mark: Callable[[np.ndarray, str], None],
+    *,
+    width: int = 48,
+    height: int = 32,
+    seed: int = 0,
+) -> Path:
+    """Draw ``classes[name]`` PNG images of noise, on which ``mark(pixels, name)`` marks the class in place.
+
+    ``pixels`` has the shape ``[height, width, 3]`` and leaves room for changes of up to 60 on both sides.
+    """
+    random = np.random.default_rng(seed)
+    for name, count in classes.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(60, 196, (height, width, 3))
+            mark(pixels, name)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number:03}.png")
     return root

@@ -1,0 +1,167 @@
+"""Runs, models, recipes, lists and caches of an earlier version are read as that version meant them."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from drawn_images import draw_odd
+from recorded import EXPECTED, FIXTURES, assert_close, bring
+
+import hubtune
+
+RUNS = ("frozen", "rules", "last_stage")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A working folder with the recorded files."""
+    monkeypatch.chdir(tmp_path)
+    return bring(tmp_path)
+
+
+@pytest.fixture
+def answer(run_here):
+    """What a command prints as JSON."""
+
+    def call(*arguments):
+        done = run_here(*arguments, "--json")
+        assert done.returncode in (0, 8), done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_models_of_runs_predict_as_recorded(name, place, answer):
+    rows = answer("predict", "data/pics", "--model", f"runs/{name}", "--scores", "--trust-code")
+    assert_close(rows, EXPECTED[name]["predict"], tolerance=1e-5)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_runs_are_evaluated_as_recorded(name, place, answer):
+    figures = answer("evaluate", f"runs/{name}", "--on", "test", "--trust-code")
+    assert_close(figures, EXPECTED[name]["evaluate"], tolerance=1e-5)
+
+
+def test_a_model_folder_alone_predicts_as_recorded(place):
+    recorded = EXPECTED["grey"]["predict"]["rows"]
+    model = hubtune.load_model("model", trust_code=True)
+    rows = list(model.predict([row["path"] for row in recorded]))
+    assert [row.label for row in rows] == [row["label"] for row in recorded]
+    for row, expected in zip(rows, recorded, strict=True):
+        assert_close(row.scores, expected["scores"], tolerance=1e-5)
+
+
+def test_a_model_with_code_of_its_own_is_refused_without_the_word(place):
+    with pytest.raises(hubtune.ModelError):
+        hubtune.load_model("model")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_finished_runs_are_not_trained_again(name, place, answer):
+    before = (place / "runs" / name / "metrics.jsonl").read_bytes()
+    result = answer("finetune", f"runs/{name}", "--resume", "--trust-code")
+    assert_close(result, EXPECTED[name]["finetune"], tolerance=1e-9)
+    assert (place / "runs" / name / "metrics.jsonl").read_bytes() == before
+
+
+def test_an_interrupted_run_goes_on_to_the_recorded_end(place, answer):
+    expected = EXPECTED["interrupted"]
+    result = answer("finetune", "runs/interrupted", "--resume", "--trust-code")
+    assert_close(result, expected["finetune"], tolerance=1e-3)
+    lines = (place / "runs" / "interrupted" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines]
+    assert_close(found, expected["metrics"], tolerance=1e-3, skip=("seconds", "time"))
+    rows = answer("predict", "data/pics", "--model", "runs/interrupted", "--scores", "--trust-code")
+    assert_close(rows, expected["predict"], tolerance=1e-3)
+
+
+def test_a_run_is_not_resumed_with_other_lists(place, run_here):
+    file = place / "data" / "train_list.txt"
+    file.write_text(file.read_text().replace("ant/000.png", "ant/011.png"))
+    done = run_here("finetune", "runs/interrupted", "--resume", "--trust-code")
+    assert done.returncode == hubtune.ModelError.exit_code
+    assert "lists" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED["recipes"]))
+def test_recipes_come_to_the_recorded_settings(name):
+    recipe = hubtune.load_recipe(FIXTURES / "recipes" / f"{name}.yaml")
+    found = json.loads(recipe.model_dump_json(by_alias=True))
+    assert_close(found, EXPECTED["recipes"][name], tolerance=0.0)
+
+
+@pytest.mark.parametrize("name", [*RUNS, "interrupted"])
+def test_complete_recipes_of_runs_are_read(name):
+    recipe = hubtune.load_recipe(FIXTURES / "runs" / name / "recipe.yaml")
+    found = json.loads(recipe.model_dump_json(by_alias=True))
+    expected = EXPECTED["recipes"][name]
+    for section in ("strategy", "train", "module"):
+        assert_close(found[section], expected[section], tolerance=0.0, skip=("learning_rate",))
+
+
+def test_recorded_lists_are_read(tmp_path, monkeypatch, answer):
+    monkeypatch.chdir(tmp_path)
+    draw_odd(tmp_path / "odd")
+    shutil.copytree(FIXTURES / "split", tmp_path / "split")
+    dataset = hubtune.ListDataset("split")
+    counts = EXPECTED["split"]["counts"]
+    for part in ("train", "validate", "test"):
+        examples = dataset.examples(part)
+        assert len(examples) == sum(row[part] for row in counts.values())
+        assert all(example.path.is_file() for example in examples)
+    assert dataset.label_list == list(counts)
+    assert_close(answer("split", "--from", "split"), EXPECTED["check"], tolerance=1e-9)
+
+
+@pytest.mark.parametrize("name", ["split", "split_groups"])
+def test_recorded_lists_are_not_replaced_by_the_same(name, tmp_path, monkeypatch, answer):
+    monkeypatch.chdir(tmp_path)
+    draw_odd(tmp_path / "odd")
+    shutil.copytree(FIXTURES / name, tmp_path / name)
+    options = {
+        "split": ("--val", "3", "--test", "2"),
+        "split_groups": ("--group-by", r"(series\d+)", "--seed", "2", "--val", "20%", "--test", "20%"),
+    }
+    answer("split", "odd", *options[name], "--out", name)
+    for file in (FIXTURES / name).iterdir():
+        if file.suffix == ".txt":
+            assert (tmp_path / name / file.name).read_bytes() == file.read_bytes()
+
+
+def test_recorded_caches_change_no_result(place, monkeypatch, answer):
+    draw_odd(place / "odd")
+    shutil.copytree(FIXTURES / "home", place / "home")
+    monkeypatch.setenv("HUBTUNE_HOME", str(place / "home"))
+    result = answer("finetune", "recipes/frozen.yaml", "-o", "run=runs/again")
+    assert_close(result, EXPECTED["frozen"]["finetune"], tolerance=1e-4, skip=("run", "best_model"))
+    assert_close(answer("scan", "odd"), EXPECTED["scan"], tolerance=1e-6)
+    answer("cache", "ls")
+    answer("cache", "verify")
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_in_a_process_of_its_own(place):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "hubtune",
+            "finetune",
+            "runs/interrupted",
+            "--resume",
+            "--trust-code",
+            "--json",
+        ],
+        cwd=place,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert_close(json.loads(done.stdout), EXPECTED["interrupted"]["finetune"], tolerance=1e-3)

@@ -1,0 +1,92 @@
+"""Callbacks that record a run, stop it, or act in the middle of it."""
+
+import inspect
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hubtune.runs.callbacks import Callback
+from hubtune.runs.signals import StopRequested
+
+METHODS = [name for name, _ in inspect.getmembers(Callback, inspect.isfunction) if name[0] != "_"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a callback's method."""
+
+    method: str
+    positional: tuple[Any, ...] = ()
+    named: dict[str, Any] = field(default_factory=dict)
+    recorder: str = ""
+
+
+class Recorder(Callback):
+    """Records every call, in order; several recorders may share a list."""
+
+    def __init__(self, calls: list[Call] | None = None, name: str = "") -> None:
+        self.calls: list[Call] = [] if calls is None else calls
+        self.name = name
+
+    def __getattribute__(self, method: str) -> Any:
+        if method not in METHODS:
+            return super().__getattribute__(method)
+        return lambda *positional, **named: self.calls.append(Call(method, positional, named, self.name))
+
+    def of(self, method: str) -> list[Call]:
+        """Return the calls of one method."""
+        return [call for call in self.calls if call.method == method]
+
+    @property
+    def notices(self) -> list[str]:
+        """The notices of the run."""
+        return [call.positional[0] for call in self.of("notice")]
+
+    @property
+    def accuracies(self) -> list[float]:
+        """The accuracy of each evaluation."""
+        return [call.positional[1].accuracy for call in self.of("evaluated")]
+
+
+class AtStep(Callback):
+    """Acts after a training step, and again at the same step of a resumed run."""
+
+    def __init__(self, step: int, action: Callable[[], None]) -> None:
+        self.step, self.action = step, action
+
+    def stepped(self, step: int, total: int, **figures: Any) -> None:
+        if step == self.step:
+            self.action()
+
+
+class AtAdvance(Callback):
+    """Acts at the n-th progress of a kind of work: on batches that train, on all others, or on both."""
+
+    def __init__(self, count: int, action: Callable[[], None], *, training: bool | None = None) -> None:
+        self.left, self.action, self.training = count, action, training
+
+    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+        if self.training in (None, loss is not None):
+            self.left -= 1
+            if self.left == 0:
+                self.action()
+
+
+def raise_error(error: BaseException) -> Callable[[], None]:
+    """Return an action that raises ``error``."""
+
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def request_stop() -> None:
+    """Ask the run to stop, as a callback may."""
+    raise StopRequested
+
+
+def press_ctrl_c() -> None:
+    """Send this process what Ctrl-C sends."""
+    signal.raise_signal(signal.SIGINT)

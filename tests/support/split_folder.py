@@ -1,0 +1,42 @@
+"""Folders of drawn images with their lists, ready to train on."""
+
+from pathlib import Path
+
+from hubtune.data.scan.scanner import scan_classes
+from hubtune.data.splits.files import write_split
+from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.split import make_split
+from support.images import draw_tree
+
+
+def write_lists(
+    pics: Path, *, validate: int | str = 4, test: int | str = 4, train: int | None = None, seed: int = 0
+) -> Path:
+    """Split a folder of classes, write its lists beside it, and return the folder of the lists.
+
+    ``validate`` and ``test`` are images per class (4) or shares ("20%"). Lists that exist are replaced.
+    """
+    split = make_split(
+        scan_classes(pics),
+        validate=SplitSize.parse(str(validate)),
+        test=SplitSize.parse(str(test)),
+        train=train,
+        seed=seed,
+    )
+    write_split(split, pics.parent, {"seed": seed}, force=True)
+    return pics.parent
+
+
+def draw_split(
+    base: Path,
+    classes: dict[str, int],
+    *,
+    validate: int | str = 4,
+    test: int | str = 4,
+    size: int = 40,
+    noise: float = 60.0,
+) -> Path:
+    """Draw classes in ``base/pics``, write their lists in ``base``, and return ``base``."""
+    return write_lists(
+        draw_tree(base / "pics", classes, size=size, noise=noise), validate=validate, test=test
+    )
