@@ -20,7 +20,8 @@ from pathlib import Path
 _SCAN = """
 import sys
 from pathlib import Path
-from hubtune.data.scan.scanner import survey, walk_classes
+from hubtune.data.scan.scanner import survey
+from hubtune.data.sources.folder import walk_classes
 scan = survey(walk_classes(Path(sys.argv[1])))
 assert not scan.left_out
 """

@@ -179,7 +179,7 @@ def _check_output(output: Path, force: bool) -> None:
 
 def _recipe_file(data: str) -> Path | None:
     """The recipe that is meant, a run's own among them; ``None`` for pictures or lists."""
-    from hubtune.cli.lists import is_source
+    from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import RECIPE_FILE, is_run
 
     path = Path(data)
@@ -216,21 +216,22 @@ def _from_recipe(
 
 
 def _from_images(source: str, augment: str, seed: int, module: str | None, trust_code: bool) -> _Source:
-    from hubtune.cli.lists import lists_of, split_source
+    from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
+    from hubtune.data.existing_lists import find_lists
     from hubtune.data.images.preprocessing import Preprocessing
-    from hubtune.data.listing import ImageEntry
+    from hubtune.data.prepare import split_source
     from hubtune.recipe.augment import PRESETS, AugmentSettings
     from hubtune.recipe.schema import ImageSettings
 
-    base = lists_of(source)
+    base = find_lists(source)
     if base is not None:
         dataset = ListDataset(base)
         examples, labels = dataset.examples("train"), dataset.label_list
     else:
-        split = split_source(source)
-        examples = [ImageEntry(image.path, label) for image, label in split.lists["train"]]
-        labels = split.labels
+        with working_bar("opening") as progress:
+            split = split_source(source, progress=progress)
+        examples, labels = split.lists["train"], split.labels
     # Without a module, as most take pictures; and without Paddle.
     view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
     return _Source(examples, labels, view, AugmentSettings(**PRESETS[augment]), augment, seed)

@@ -30,7 +30,7 @@ NO_CLASS = -1
 class Progress(Protocol):
     """Reports how far a longer task is; a bar of the command line, for example."""
 
-    def __call__(self, what: str, done: int, total: int) -> None:
+    def __call__(self, what: str, done: int, total: int, /) -> None:
         """Report progress.
 
         Args:

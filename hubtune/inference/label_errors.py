@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hubtune.data.audit.issues import LabelIssue
+from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts
+from hubtune.data.dedup.groups import merge_groups
+from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
 from hubtune.hub.module import Module
@@ -93,6 +97,44 @@ class LabelErrors:
 
     suspects: list[LabelError]
     accuracy: float
+
+
+def check_labels(
+    module: Module,
+    images: Sequence[ImageEntry],
+    classes: Sequence[str],
+    groups: Sequence[DuplicateGroup],
+    *,
+    advance: Callable[[int, int], None] | None = None,
+) -> tuple[list[LabelIssue], float]:
+    """Find probably wrong labels by the features of a module, for a report of issues.
+
+    Args:
+        module: the pretrained network.
+        images: with their labels.
+        classes: the class names, in the order of the labels.
+        groups: copies among the images, by their places; images of the same thing are added to them.
+        advance: called with the number of images done and of all.
+
+    Returns:
+        The labels, the most certain first, and the share of images whose label the classifier behind them
+        predicts.
+
+    Raises:
+        MachineError: as :func:`features_of`.
+        DataError: if the classes are too small.
+    """
+    rows = features_of(module, [image.path for image in images], advance=advance)
+    # An image in no group stands for itself.
+    group_of = list(range(len(images)))
+    for group in merge_groups([*groups, *find_bursts(rows)]):
+        for place in group.members:
+            group_of[place] = group.members[0]
+    errors = find_label_errors(rows, np.array([image.label for image in images]), group_of)
+    return [
+        LabelIssue(error.place, error.own, classes[error.other], error.probability)
+        for error in errors.suspects
+    ], errors.accuracy
 
 
 def find_label_errors(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelErrors:

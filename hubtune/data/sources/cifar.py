@@ -83,7 +83,7 @@ def is_cifar(names: Collection[str]) -> bool:
     return any(kind.meta in names and kind.train[0] in names for kind in _KINDS)
 
 
-def cifar_folder(source: Path) -> Path:
+def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
     """Return the folder with CIFAR's files; an archive is unpacked into the cache.
 
     Raises:
@@ -93,7 +93,7 @@ def cifar_folder(source: Path) -> Path:
         return source
     if not source.exists():
         raise DataError(f"There is no {source}: give CIFAR's folder, or its .tar.gz")
-    folder = unpack(source).folder
+    folder = unpack(source, progress).folder
     metas = {kind.meta for kind in _KINDS}
     return next((path.parent for path in sorted(folder.rglob("*")) if path.name in metas), folder)
 
