@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from hubtune.recipe.strategies import RulesStrategy as RulesStrategy
     from hubtune.recipe.strategies import ScratchStrategy as ScratchStrategy
     from hubtune.recipe.strategies import ULMFiTStrategy as ULMFiTStrategy
+    from hubtune.runs.result import Run as Run
     from hubtune.task import ImageClassifierTask as ImageClassifierTask
-    from hubtune.task import Run as Run
 
 _HOMES = {
     "hubtune.data.dataset": ("BaseCVDataset", "ListDataset"),
@@ -84,7 +84,8 @@ _HOMES = {
         "ScratchStrategy",
         "ULMFiTStrategy",
     ),
-    "hubtune.task": ("ImageClassifierTask", "Run"),
+    "hubtune.runs.result": ("Run",),
+    "hubtune.task": ("ImageClassifierTask",),
 }
 _WITHOUT_PADDLE = (
     "hubtune.data.images.preprocessing",

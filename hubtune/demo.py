@@ -34,7 +34,8 @@ from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
 from hubtune.report.contact_sheet import Cell, contact_sheet, side_by_side
 from hubtune.rng import rng_for
 from hubtune.runs.callbacks import Callback
-from hubtune.task import ImageClassifierTask, Run
+from hubtune.runs.result import Run
+from hubtune.task import ImageClassifierTask
 
 SEEDS = (0, 1, 2)
 EPOCHS = 5
@@ -239,7 +240,7 @@ def _train(
         checkpoint_dir=str(folder),
     )
     module = Module("digitnet", weights="official" if pretrained else None)
-    return ImageClassifierTask(module, data, config).finetune_and_eval(observer=observer)
+    return ImageClassifierTask(module, data, config).finetune_and_eval(callback=observer)
 
 
 def _tested(runs: Sequence[Run]) -> list[Metrics]:

@@ -30,7 +30,6 @@ from hubtune import (
     CombinedStrategy,
     DefaultFinetuneStrategy,
     DefaultStrategy,
-    FrozenStrategy,
     L2SPFinetuneStrategy,
     Metrics,
     Prediction,
@@ -45,7 +44,8 @@ from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schedule import AutoSchedule
 from hubtune.recipe.strategies import Rule
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
-from hubtune.train.loop import log_evaluation
+from hubtune.train.evaluator import log_evaluation
+from hubtune.train.strategies import TRAINERS
 
 __all__ = [
     "AdamWeightDecayStrategy",
@@ -447,7 +447,7 @@ def _joined(
     if reader.random_seed is not None:
         said["seed"] = reader.random_seed
     said = {name: value for name, value in said.items() if name not in config.model_fields_set}
-    if not feature.trainable and not isinstance(config.strategy, FrozenStrategy):
+    if not feature.trainable and TRAINERS[config.strategy.name].by_gradients:
         said |= _head_alone(config, [stage.name for stage in feature.module.stages])
     return hubtune.RunConfig(**{**dict(config), **said})
 

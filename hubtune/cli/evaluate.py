@@ -100,12 +100,15 @@ def command(
         return
     click.echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
     if name == "validate" and on in (None, "validate") and _was_chosen(model):
-        say("A little flattered: the best model was chosen on this list.")
+        say("Slightly optimistic: the best model was chosen on this list.")
 
 
 def _was_chosen(model: "Model") -> bool:
-    """Whether the validation list has chosen among models; `last_stage` holds its own against another."""
-    return bool(model.card.step) or model.card.strategy == "last_stage"
+    """Whether the model was chosen on the validation list; other programs' models were not."""
+    from hubtune.train.strategies import TRAINERS
+
+    trainer = TRAINERS.get(model.card.strategy)
+    return bool(model.card.step) or (trainer is not None and trainer.chosen_on_validation)
 
 
 def _list_for_module(module: str, run: Path | None, on: str | None) -> str:

@@ -13,7 +13,8 @@ from hubtune.errors import UsageError
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
     from hubtune.runs.callbacks import Callback
-    from hubtune.task import ImageClassifierTask, Run
+    from hubtune.runs.result import Run
+    from hubtune.task import ImageClassifierTask
 
 
 @click.command()
@@ -96,16 +97,17 @@ def command(
     from hubtune.data.sources.naming import is_source
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
+    from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
-    with watching() as observer:
+    with watching() as callback:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
-        run = task.finetune_and_eval(resume=run_folder or False, observer=CallbackList([observer, *writers]))
+        run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
         print_json(run.as_dict())
     else:
         _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
-        if recipe.strategy.name == "frozen" and own is None and is_source(what):
+        if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
 
 
@@ -147,13 +149,13 @@ def _cross_validate(
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
-        with watching() as observer:
+        with watching() as callback:
             found = cross_validate(
                 recipe,
                 folds,
                 Path(f"{recipe.run}-folds"),
                 resume=resume,
-                observer=CallbackList([observer, *writers]),
+                callback=CallbackList([callback, *writers]),
             )
     except StoppedError as error:
         say("Stopped. Go on with the same command and --resume")
@@ -248,20 +250,21 @@ def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> No
 
 
 def _print_result(run: "Run", strategy: str, trust: str) -> None:
-    from hubtune.train.skipped import in_list
+    from hubtune.train.data_checks import list_title
+    from hubtune.train.strategies import TRAINERS
 
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
-        if run.best_step or strategy in ("last_stage", "from_frozen"):
+        if TRAINERS[strategy].chosen_on_validation:
             click.echo("            a little flattered, as the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
     if run.validate is None and run.test is None:
         click.echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:
-        click.echo(f"Looks:      {', '.join(run.views)}")
+        click.echo(f"Views:      {', '.join(run.views)}")
     if any(run.skipped.values()):
-        lists = ", ".join(f"{count:,} {in_list(name)}" for name, count in run.skipped.items() if count)
+        lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
         click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} says why")
     if run.changed:
         click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")

@@ -54,14 +54,14 @@ def explain_command(
     hubtune recipe explain my.yaml -o strategy=ulmfit --pictures 500
     """
     from hubtune.recipe.load import load_recipe
-    from hubtune.recipe.strategies import FrozenStrategy
+    from hubtune.train.strategies import TRAINERS
 
     overrides = (*overrides, "module.trust_code=true") if trust_code else overrides
     loaded = load_recipe(recipe, list(overrides))
-    if isinstance(loaded.strategy, FrozenStrategy):
+    if not TRAINERS[loaded.strategy.name].by_gradients:
         raise UsageError(
-            "Strategy frozen solves its head at once: it has no learning rates. Explain another one by "
-            "-o strategy=default_finetune, for example"
+            f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
+            "Explain another one by -o strategy=default_finetune, for example"
         )
     count, classes = _counts(loaded, pictures)
 

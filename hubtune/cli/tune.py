@@ -89,7 +89,7 @@ def command(
     from hubtune.cli.progress import watching
     from hubtune.tuning.search import tune
 
-    with watching() as observer:
+    with watching() as callback:
         found = tune(
             recipe,
             Path(f"{recipe.run}-tune"),
@@ -98,7 +98,7 @@ def command(
             folds=folds,
             strategies=names,
             resume=resume,
-            observer=observer,
+            callback=callback,
         )
     if as_json:
         print_json(found.as_dict())
@@ -129,7 +129,7 @@ def _on_lists(source: str, overrides: list[str]) -> "Recipe":
 
 
 def _print(found: "SearchResult") -> None:
-    from hubtune.tuning.search_space import rate_in_words
+    from hubtune.tuning.search_space import format_rate
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
     for rank, trial in enumerate(found.trials, 1):
@@ -140,7 +140,7 @@ def _print(found: "SearchResult") -> None:
                 _score(trial),
                 f"{trial.seconds:,.0f}",
                 trial.choice.strategy,
-                "–" if rate is None else rate_in_words(rate),
+                "–" if rate is None else format_rate(rate),
                 trial.choice.augment or "–",
                 ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == found.recipe else [])]),
             )

@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
     AliasChoices,
@@ -26,7 +26,6 @@ from hubtune.recipe.schedule import AnySchedule, AutoSchedule, named
 from hubtune.recipe.strategies import (
     DefaultFinetuneStrategy,
     GradientStrategy,
-    ScratchStrategy,
     SolvedStrategy,
     Strategy,
 )
@@ -237,9 +236,9 @@ class RunConfig(TrainSection, ImageSettings):
         """The learning rate, every default applied; of ``auto``, the strategy's own."""
         if isinstance(self.learning_rate, float):
             return self.learning_rate
-        # `frozen` has no rate, and nothing asks it for one.
-        assert isinstance(self.strategy, GradientStrategy | SolvedStrategy)
-        return self.strategy.learning_rate or self.strategy.default_rate
+        # Only `frozen` has no rate, and it is never asked for one.
+        strategy = cast(GradientStrategy | SolvedStrategy, self.strategy)
+        return strategy.learning_rate or strategy.default_rate
 
 
 def _mistake(error: ErrorDetails, known: list[str]) -> str:
@@ -295,10 +294,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _possible(self) -> "Recipe":
-        if isinstance(self.strategy, ScratchStrategy) and self.module.weights not in ("official", "none"):
+        if self.strategy.from_random and self.module.weights not in ("official", "none"):
             raise _impossible(
                 "module.weights",
-                "strategy scratch starts from random values, but module.weights names a file: "
+                f"strategy {self.strategy.name} starts from random values, but module.weights names a file: "
                 "remove module.weights, or take strategy default_finetune",
             )
         _check_one_rate(self.train, self.strategy)

@@ -58,6 +58,9 @@ class _Strategy(Settings):
     name: str
     """Each has its own."""
 
+    from_random: ClassVar[bool] = False
+    """Whether training starts from random values, without pretrained weights."""
+
 
 class _Trained(_Strategy):
     """What strategies have in common that train by gradients."""
@@ -67,6 +70,8 @@ class _Trained(_Strategy):
 
     default_rate: ClassVar[float] = 1e-4
     train_keys: ClassVar[frozenset[str] | None] = None
+    each_rule_matches: ClassVar[bool] = False
+    """Whether a rule that matches no parameter is a mistake, as in a list that a person wrote."""
 
     def schedule(self) -> AnySchedule:
         """How the rate changes, where the recipe does not say."""
@@ -311,6 +316,7 @@ class ScratchStrategy(_Trained):
     """L2 coefficient on all parameters."""
 
     default_rate: ClassVar[float] = 1e-3
+    from_random: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         """One rule for everything."""
@@ -323,6 +329,8 @@ class RulesStrategy(_Trained):
     name: Literal["rules"] = "rules"
     list_: list[Rule] = Field(alias="list", min_length=1, examples=[[{"match": "head"}]])
     """The rules in order; the first that matches a parameter decides."""
+
+    each_rule_matches: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         """The rules as given."""

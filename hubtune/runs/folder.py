@@ -5,14 +5,11 @@ import io
 import json
 import logging
 import os
-import platform
 import shutil
 import socket
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +30,6 @@ LISTS = "lists"
 LATEST = Path("runs") / "latest"
 
 _LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
-_PACKAGES = (
-    "hubtune",
-    "paddlepaddle",
-    "paddlepaddle-gpu",
-    "openvino",
-    "numpy",
-    "scipy",
-    "pillow",
-    "safetensors",
-)
 
 
 def is_run(folder: Path) -> bool:
@@ -107,7 +94,7 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
 
 
 _RANGE_TEST = "learning_rate.json"
-CANDIDATES = "candidates"
+_CANDIDATES = "candidates"
 
 
 class RunFolder:
@@ -119,6 +106,7 @@ class RunFolder:
         self.history = History(path / "metrics.jsonl")
         self.best_model = path / BEST_MODEL
         self.checkpoints = path / "checkpoints"
+        self.candidates = path / _CANDIDATES
 
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
@@ -195,7 +183,7 @@ class RunFolder:
 
     def remove_candidates(self) -> None:
         """Remove the weights that were kept for their mean."""
-        shutil.rmtree(self.path / CANDIDATES, ignore_errors=True)
+        shutil.rmtree(self.candidates, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
         """Write ``nan_report.json`` and return where it is."""
@@ -265,29 +253,6 @@ def newest_run() -> Path:
     if not is_run(folder):
         raise ModelError(f"{LATEST} names {folder}, which is not there any more: name a run's folder")
     return folder
-
-
-def describe_machine(device: str, threads: int) -> dict[str, Any]:
-    """What a run's manifest says of the machine and the software."""
-    versions = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return {
-        "started": _now(),
-        "command": sys.argv,
-        "versions": versions,
-        "machine": {
-            "platform": platform.platform(),
-            "processor": platform.processor() or platform.machine(),
-            "cores": os.cpu_count(),
-            "device": device,
-            "paddle_threads": threads,
-            "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
-        },
-    }
 
 
 def _common(folders: set[Path]) -> set[Path]:

@@ -1,51 +1,59 @@
 """Averages of weights: over the steps of a run, and over its best evaluations."""
 
+import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import paddle
+from safetensors.numpy import load_file, save
+
+from hubtune.storage.checked_folder import integrity_error, write_checked
+
+_MODEL, _FIGURE = "model.safetensors", "figure.json"
 
 
 class MovingAverage:
     """An exponential moving average of a network's floating-point tensors, BatchNorm statistics included.
 
-    In the beginning it is shorter, min(decay, (1 + t)/(10 + t)) after t steps, as in TensorFlow's
-    ``ExponentialMovingAverage`` with ``num_updates``, so that it does not lean on the first weights.
+    The decay starts lower, min(decay, (1 + t)/(10 + t)) after t steps, as in TensorFlow's
+    ``ExponentialMovingAverage`` with ``num_updates``: otherwise the first weights would dominate for long.
 
     Attributes:
         values: name → average.
     """
 
     def __init__(self, state: Mapping[str, paddle.Tensor], decay: float) -> None:
-        """Begin with the values that the tensors have now."""
+        """Start from the current values of the tensors."""
         self._state = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
         self._decay = decay
         self.values = {name: tensor.detach().clone() for name, tensor in self._state.items()}
 
     def update(self, step: int) -> None:
-        """Take in the values after ``step`` steps."""
+        """Add the values after ``step`` steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, tensor in self._state.items():
-                # So written that what does not move is kept to the bit.
+                # In this form, a tensor that does not change keeps its bits.
                 self.values[name].add_((tensor - self.values[name]) * (1 - decay))
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Give the network the averages for a while."""
-        kept = {name: tensor.detach().clone() for name, tensor in self._state.items()}
+        """Let the network use the averages while the block runs."""
+        weights = {name: tensor.detach().clone() for name, tensor in self._state.items()}
         self._give(self.values)
         try:
             yield
         finally:
-            self._give(kept)
+            self._give(weights)
 
     def restore(self, values: Mapping[str, np.ndarray]) -> None:
-        """Go on with averages that were saved.
+        """Continue from saved averages.
 
         Raises:
-            KeyError: one of them is missing.
+            KeyError: if one of them is missing.
         """
         self.values = {name: paddle.to_tensor(values[name]) for name in self._state}
 
@@ -55,9 +63,9 @@ class MovingAverage:
 
 
 def mean_of_states(states: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The mean of each tensor (Izmailov et al., 2018; Wortsman et al., "Model soups", 2022).
+    """Return the mean of each tensor (Izmailov et al., 2018; Wortsman et al., "Model soups", 2022).
 
-    Whole numbers, such as counters, are the first state's.
+    Integers, such as counters, are taken from the first state.
     """
     return {
         name: np.mean([state[name] for state in states], axis=0, dtype=np.float64).astype(first.dtype)
@@ -65,3 +73,39 @@ def mean_of_states(states: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.n
         else first
         for name, first in states[0].items()
     }
+
+
+class BestWeights:
+    """The weights of the best evaluations so far, in a folder that outlives the process."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        """Keep the weights of at most ``count`` evaluations."""
+        self._folder, self._count = folder, count
+
+    def add(self, step: int, accuracy: float, weights: Mapping[str, np.ndarray]) -> None:
+        """Keep the weights of a step if they are among the best; of equals, later ones are kept.
+
+        Raises:
+            MachineError: if they cannot be written.
+        """
+        better = [entry for entry in self._ranked() if entry[0] > accuracy]
+        if len(better) < self._count:
+            figure = json.dumps({"accuracy": accuracy}) + "\n"
+            files = {_MODEL: save(dict(weights)), _FIGURE: figure.encode()}
+            write_checked(self._folder / f"step-{step}", files)
+        for _, _, folder in self._ranked()[self._count :]:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def mean(self) -> dict[str, np.ndarray] | None:
+        """Return the mean of the weights; ``None`` if there are fewer than two."""
+        folders = [folder for _, _, folder in self._ranked()]
+        return mean_of_states([load_file(each / _MODEL) for each in folders]) if len(folders) > 1 else None
+
+    def _ranked(self) -> list[tuple[float, int, Path]]:
+        """Accuracy, step and folder of the intact entries, best first."""
+        entries = []
+        for folder in self._folder.glob("step-*"):
+            if integrity_error(folder) is None:
+                accuracy = json.loads((folder / _FIGURE).read_bytes())["accuracy"]
+                entries.append((accuracy, int(folder.name[5:]), folder))
+        return sorted(entries, reverse=True)

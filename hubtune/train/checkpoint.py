@@ -1,7 +1,8 @@
-"""Checkpoints: everything that a run needs to go on as if it had never stopped."""
+"""Checkpoints: everything that a resumed run needs to continue as if it had never stopped."""
 
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,25 +18,27 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import integrity_error, open_checked, write_checked
 from hubtune.train.averaging import MovingAverage
+from hubtune.train.finite import FiniteCheck
 from hubtune.train.optimizer import Optimizer, Precision
+from hubtune.train.plan import LoopSettings
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
-_KEPT = 2  # the newest may be damaged
+_KEPT = 2  # the newest one may be damaged
 
 
 @dataclass
 class TrainState:
-    """How far a run has come; all that is not in the network or the optimizer.
+    """Progress of a run: everything that is not in the network or the optimizer.
 
     Attributes:
-        step: steps done.
+        step: steps made.
         evaluated: step of the latest evaluation.
         best_accuracy: highest validation accuracy so far.
         best_step: the step it was reached at.
-        loss_sum: of the losses since the latest log line.
-        correct: training pictures scored right since then.
-        count: training pictures since then.
+        loss_sum: sum of the losses since the latest log line.
+        correct: training images classified correctly since then.
+        count: training images since then.
         stale: evaluations since the best one.
     """
 
@@ -48,9 +51,26 @@ class TrainState:
     count: int = 0
     stale: int = 0
 
+    def add(self, loss: float, correct: int, count: int) -> None:
+        """Count a step: mean loss, correct and readable images of its batch."""
+        self.step += 1
+        self.loss_sum += loss * count
+        self.correct += correct
+        self.count += count
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean training loss since the latest log line."""
+        return self.loss_sum / max(1, self.count)
+
+    @property
+    def train_accuracy(self) -> float:
+        """Training accuracy since the latest log line."""
+        return self.correct / max(1, self.count)
+
 
 class Checkpoints:
-    """The folder ``checkpoints/`` of a run, one sealed folder ``step-N`` a checkpoint."""
+    """The folder ``checkpoints/`` of a run, with one checked folder ``step-N`` for each checkpoint."""
 
     def __init__(self, folder: Path) -> None:
         """Open the folder; it may not exist yet."""
@@ -60,19 +80,19 @@ class Checkpoints:
         self,
         state: TrainState,
         classifier: Classifier,
-        update: Optimizer,
+        optimizer: Optimizer,
         average: MovingAverage | None = None,
     ) -> None:
-        """Write a checkpoint, and remove all but the two newest.
+        """Write a checkpoint and remove all but the two newest.
 
         Raises:
             MachineError: if it cannot be written; older ones stay.
         """
         model = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-        precision = {"precision": vars(update.precision)}
+        precision = {"precision": vars(optimizer.precision)}
         files = {
             _MODEL: save(model),
-            _OPTIMIZER: save(_optimizer_state(update.optimizer, classifier)),
+            _OPTIMIZER: save(_optimizer_state(optimizer.optimizer, classifier)),
             _STATE: (json.dumps({**vars(state), **precision}, indent=1) + "\n").encode(),
         }
         if average is not None:
@@ -81,18 +101,18 @@ class Checkpoints:
         self.prune(_KEPT)
 
     def restore(
-        self, classifier: Classifier, update: Optimizer, average: MovingAverage | None = None
+        self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None = None
     ) -> TrainState | None:
-        """Bring all to the newest checkpoint that is whole; ``None`` without any.
+        """Restore the newest intact checkpoint; returns ``None`` if there is no checkpoint.
 
         Raises:
-            ModelError: if there are checkpoints, but none is whole.
+            ModelError: if there are checkpoints, but none is intact.
         """
         folders = self._folders()
         for folder in folders:
             reason = integrity_error(folder)
             if reason is not None:
-                logger.warning("%s is passed over: %s", folder, reason)
+                logger.warning("%s is skipped: %s", folder, reason)
                 continue
             try:
                 open_checked(folder, _MODEL, _OPTIMIZER, _STATE)
@@ -100,44 +120,85 @@ class Checkpoints:
                 moments = load_file(folder / _OPTIMIZER)
                 entries = json.loads((folder / _STATE).read_bytes())
                 precision = Precision(**entries.pop("precision", {}))
-                if precision.dtype == update.precision.dtype:  # else, this is another device
-                    update.precision = precision
+                if (
+                    precision.dtype == optimizer.precision.dtype
+                ):  # another device may compute in another precision
+                    optimizer.precision = precision
                 state = TrainState(**entries)
                 for name, tensor in classifier.state().items():
                     tensor.set_value(tensors[name])
-                _restore_optimizer(update.optimizer, classifier, moments)
+                _restore_optimizer(optimizer.optimizer, classifier, moments)
                 if average is not None:
                     average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, KeyError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
             return state
         if folders:
-            raise ModelError(f"No checkpoint in {self.folder} is whole: start the run anew")
+            raise ModelError(f"No checkpoint in {self.folder} is intact: start a new run")
         return None
 
-    def any(self) -> bool:
-        """Whether there is a checkpoint."""
+    def exist(self) -> bool:
+        """Whether there is any checkpoint."""
         return bool(self._folders())
 
-    def prune(self, kept: int) -> None:
-        """Remove all but the newest checkpoints, and what a killed save left."""
-        for folder in self._folders()[kept:]:
+    def prune(self, count: int) -> None:
+        """Remove all but the newest checkpoints, and the remains of a killed save."""
+        for folder in self._folders()[count:]:
             shutil.rmtree(folder, ignore_errors=True)
         for rest in self.folder.glob(".step-*"):
             shutil.rmtree(rest, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         """Newest first."""
-        found = [
+        folders = [
             (int(path.name[5:]), path) for path in self.folder.glob("step-*") if path.name[5:].isdecimal()
         ]
-        return [path for _, path in sorted(found, reverse=True)]
+        return [path for _, path in sorted(folders, reverse=True)]
+
+
+class Checkpointer:
+    """Saves checkpoints while a network is trained."""
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        settings: LoopSettings,
+        finite: FiniteCheck,
+        *,
+        average: MovingAverage | None = None,
+    ) -> None:
+        """Take everything that a checkpoint consists of, and the intervals between checkpoints."""
+        self._checkpoints, self._settings, self._finite = checkpoints, settings, finite
+        self._classifier, self._optimizer, self._average = classifier, optimizer, average
+        self._saved_at = time.monotonic()
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self._checkpoints.folder.parent
+
+    def is_due(self, step: int) -> bool:
+        """Whether a checkpoint is due after a step."""
+        return self._settings.saves_after(step, time.monotonic() - self._saved_at)
+
+    def save(self, state: TrainState) -> None:
+        """Save a checkpoint.
+
+        Raises:
+            NumericError: if a weight is not a finite number; a resumed run would have to start from it.
+            MachineError: if it cannot be written.
+        """
+        self._finite.check_weights(self._classifier, state.step)
+        self._checkpoints.save(state, self._classifier, self._optimizer, self._average)
+        self._saved_at = time.monotonic()
 
 
 def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:
-    """The optimizer's tensors under the names that parameters have in the state dict.
+    """Return the optimizer's tensors under the parameters' names in the state dict.
 
-    Paddle names them after counters of the process, which differ from one process to the next.
+    Paddle names them after counters of the process, which differ between processes.
     """
     names = {tensor.name: name for name, tensor in classifier.named_parameters()}
     return {
@@ -160,7 +221,7 @@ def _restore_optimizer(
 
 
 def _part(key: str, names: Mapping[str, Any]) -> tuple[str, str]:
-    """Part ``linear_0.w_0_moment1_0`` into the parameter's name and ``moment1_0``."""
+    """Divide ``linear_0.w_0_moment1_0`` into the parameter's name and ``moment1_0``."""
     cut = len(key)
     while (cut := key.rfind("_", 0, cut)) > 0:
         if key[:cut] in names:

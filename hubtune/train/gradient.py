@@ -1,330 +1,298 @@
-"""Training by gradients: from a recipe and a network to the step of the best model."""
+"""Training by gradients: from a network and a recipe to the best model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import paddle
 
-from hubtune.data.images.mixup import mix_batch
-from hubtune.data.listing import ImageEntry
-from hubtune.data.loader import Batch, load_batches
-from hubtune.evaluation.metrics import Metrics
-from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, threads, use_threads
+from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.ram_cache import DecodedImages
+from hubtune.hardware.throughput import (
+    estimate_seconds,
+    from_last_stage,
+    measure_step,
+    threads,
+    use_threads,
+)
+from hubtune.inference.engine import start_engine
+from hubtune.inference.model import load_model
+from hubtune.inference.predict import ImageScores, predict_scores, sample_of
+from hubtune.inference.program import Part
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
-from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategies import LastStageStrategy
 from hubtune.rng import rng_for
-from hubtune.runs.callbacks import Callback
-from hubtune.runs.folder import CANDIDATES, RunFolder
-from hubtune.runs.signals import Stop
 from hubtune.text import format_duration
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.batch_size import fitting_batch
-from hubtune.train.candidates import BestWeights
-from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.loop import LoopSettings, fit
-from hubtune.train.loss import Loss, class_weights, one_hot
-from hubtune.train.lr_finder import RATES, STEPS, RangeTest, draw_range_test, test_range
+from hubtune.train.batches import PrepareInput, TrainBatches
+from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
+from hubtune.train.context import RunContext
+from hubtune.train.evaluator import Evaluator, Scorer, TrainedModel
+from hubtune.train.finite import FiniteCheck
+from hubtune.train.loop import fit
+from hubtune.train.loss import Loss, class_weights
+from hubtune.train.lr_finder import RATES, STEPS, RangeTest, draw_range_test, find_learning_rate
 from hubtune.train.optimizer import Optimizer, precision_of
-from hubtune.train.plan import TrainingPlan, plan_training
+from hubtune.train.plan import LoopSettings, TrainingPlan, plan_training
 from hubtune.train.rules import NamedParameter
 from hubtune.train.schedules import RunLength
-from hubtune.train.skipped import BadImages
+from hubtune.train.step import TrainStep
 
-Prepare = Callable[[int, int], np.ndarray]
-"""Epoch and index of a training picture → what the network is given of it."""
-
-_IMBALANCE = 2.0  # times as many pictures in one class as in another, above which `balance: auto` acts
+_SMALL_DATA = 10_000  # training images below which pretrained BatchNorm statistics are kept
 
 
-class Training:
-    """A network that is trained by gradients, as a recipe says."""
+@dataclass(frozen=True)
+class TrainedPart:
+    """The part of a network that is trained, with its input.
+
+    Attributes:
+        forward: computes logits from what ``prepare`` returns.
+        prepare: computes the input of a training image.
+        mixing: how images of a batch are mixed with one another.
+        score: scores images by the network as it is when called.
+        last_stage_only: whether only the last stage and the head are run.
+    """
+
+    forward: Callable[[paddle.Tensor], paddle.Tensor]
+    prepare: PrepareInput
+    mixing: AugmentSettings
+    score: Scorer
+    last_stage_only: bool = False
+
+
+def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+    """Train as the strategy's rules say, from the module's weights or random values.
+
+    Raises:
+        UsageError: if the strategy does not fit the network.
+        NumericError: if training diverges.
+        StoppedError: if a stop was requested; the state is saved.
+    """
+    views = [context.view]
+    return train_part(context, classifier, whole_network(context, classifier, views), views, TrainState())
+
+
+def whole_network(context: RunContext, classifier: Classifier, views: Sequence[Preprocessing]) -> TrainedPart:
+    """Return the part that trains the whole network on augmented images.
+
+    Args:
+        context: of the run.
+        classifier: the network.
+        views: the views of the model; those after the first one are its mirror images.
+    """
+    view, settings = views[0], context.config.augment
+    paths = context.paths("train")
+    # With a single epoch, nothing is decoded twice.
+    decoded = DecodedImages(len(paths), 0 if context.config.epochs == 1 else None)
+
+    def prepare(epoch: int, index: int) -> np.ndarray:
+        image = decoded.get(index, lambda: read_image(paths[index], view, settings))
+        pixels = augmented(image, view, settings, rng_for(context.config.seed, "augment", epoch, index))
+        mirror = views[drawn_view(context, len(views), epoch, index)].mirror
+        return view.normalise(pixels if mirror == view.mirror else pixels[:, ::-1])
+
+    def score(paths: Sequence[Path]) -> Iterator[ImageScores]:
+        # Paddle itself: the network changes too often to compile it for other engines.
+        engine = start_engine(Part(classifier, classifier, view), [], wanted="paddle")
+        return predict_scores(engine, views, paths, **context.loading)
+
+    return TrainedPart(classifier, prepare, settings, score)
+
+
+def drawn_view(context: RunContext, count: int, epoch: int, index: int) -> int:
+    """Draw the view in which a training image is seen in an epoch."""
+    return int(rng_for(context.config.seed, "view", epoch, index).integers(count))
+
+
+def train_part(
+    context: RunContext,
+    classifier: Classifier,
+    part: TrainedPart,
+    views: Sequence[Preprocessing],
+    state: TrainState,
+) -> TrainedModel:
+    """Train a part of a network from the newest checkpoint, or from ``state``, and load the best model.
+
+    Args:
+        context: of the run.
+        classifier: the network.
+        part: what of it is trained, and on what.
+        views: the views of the model.
+        state: where training starts without a checkpoint.
+
+    Raises:
+        UsageError: if the strategy does not fit the network.
+        NumericError, StoppedError: as :func:`hubtune.train.loop.fit`.
+    """
+    training = _GradientTraining(context, classifier, part, views)
+    with context.stops_with("Stopped outside the steps of training; what was done is saved"):
+        training.fit(state)
+    logger.info("Load the best model from %s", context.folder.best_model)
+    best = load_model(
+        context.folder.best_model,
+        trust_code=context.module.code is not None,
+        engine=context.config.engine,
+    )
+    config = context.config
+    score = partial(best.score, batch_size=config.images_per_step, workers=config.workers)
+    return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
+
+
+class _GradientTraining:
+    """Builds everything that the loop needs, in the order in which a resumed run needs it."""
 
     def __init__(
         self,
+        context: RunContext,
         classifier: Classifier,
-        config: RunConfig,
-        examples: Sequence[ImageEntry],
-        num_classes: int,
-        run: RunFolder,
-        skipped: BadImages,
-        stop: Stop,
-        observer: Callback,
-        *,
-        keep_statistics: bool,
-        forward: Callable[[paddle.Tensor], paddle.Tensor],
-        prepare: Prepare,
-        mixing: AugmentSettings,
+        part: TrainedPart,
+        views: Sequence[Preprocessing],
     ) -> None:
-        """Take what training needs; nothing is done yet.
-
-        Args:
-            classifier: the network, with the weights that training starts from.
-            config: how to train.
-            examples: the training pictures.
-            num_classes: how many classes there are.
-            run: the run folder.
-            skipped: told about pictures that cannot be read.
-            stop: asked after each step.
-            observer: told about progress.
-            keep_statistics: BatchNorm layers keep their statistics.
-            forward: what logits are made with of what ``prepare`` gives.
-            prepare: makes the network's input; called in any thread.
-            mixing: how pictures of a batch are mixed with one another.
-        """
-        self._classifier, self._config, self._examples = classifier, config, examples
-        self._num_classes = num_classes
-        self._run, self._skipped, self._stop, self._observer = run, skipped, stop, observer
-        self._keep_statistics, self._forward = keep_statistics, forward
-        self._prepare, self._mixing = prepare, mixing
-        # Before anything is frozen: what is, is no longer among those that can be trained.
+        self._context, self._config = context, context.config
+        self._classifier, self._part, self._views = classifier, part, views
+        config = self._config
+        # Before anything is frozen: frozen parameters are no longer among the trainable ones.
         self._parameters = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         self._precision = precision_of(config.amp, config.loss_scale)
-        self._labels = np.array([example.label for example in examples], dtype=np.int64)
-        self._balance = balance_of(config.balance, self._labels)
-        self._span = RunLength(config.epochs, len(examples), config.images_per_step)
-        weights = class_weights(self._labels, num_classes) if self._balance == "weights" else None
+        self._length = RunLength(config.epochs, len(context.paths("train")), config.images_per_step)
+        self._batches = TrainBatches(context, self._length, part.prepare, part.mixing)
+        weights = None
+        if self._batches.balance == "weights":
+            weights = class_weights(self._batches.labels, len(context.data.labels))
         self._loss = Loss(config.loss, weights)
-        self._candidates: BestWeights | None = None
-        if config.average_best is not None:
-            self._candidates = BestWeights(run.path / CANDIDATES, config.average_best)
 
-    def fit(
-        self,
-        state: TrainState,
-        *,
-        module: str,
-        shape: tuple[int, int],
-        evaluated: int,
-        evaluate: Callable[[], Metrics | None],
-        keep_best: Callable[[Metrics | None, int], None],
-        adopt: Callable[[TrainState], None],
-    ) -> TrainState:
-        """Train from the newest checkpoint, or from ``state``.
-
-        Args:
-            state: where training starts if there is no checkpoint.
-            module: the module's name, for what is measured of its pace.
-            shape: height and width of the pictures, for the same.
-            evaluated: pictures that an evaluation runs, all views counted.
-            evaluate: measures the network on the validation list.
-            keep_best: saves the network as the best model, of a step.
-            adopt: brings the state of a checkpoint up to date with what was saved after it.
-
-        Returns:
-            The state at the end.
-
-        Raises:
-            UsageError: if the strategy does not fit the network.
-            NumericError, StoppedError: as :func:`hubtune.train.loop.fit`.
-        """
-        config, span = self._config, self._span
+    def fit(self, state: TrainState) -> None:
+        """Train from the newest checkpoint, or from ``state``."""
+        config, context, length = self._config, self._context, self._length
         micro_batch = self._micro_batch()
-        method = self._method(self._rate(micro_batch))
-        update = self._update(method)
-        average = None if config.ema is None else MovingAverage(self._classifier.state(), config.ema)
-        restored = Checkpoints(self._run.checkpoints).restore(self._classifier, update, average)
-        if restored:
-            adopt(restored)
-        if restored or state.best_accuracy is None:
-            self._run.history.keep_through((restored or state).evaluated)
-        state = restored or state
-        plan = LoopSettings(
-            steps_per_epoch=span.steps_per_epoch,
-            total_steps=span.total,
+        plan = self._plan(self._learning_rate(micro_batch))
+        settings = LoopSettings(
+            steps_per_epoch=length.steps_per_epoch,
+            total_steps=length.total,
             eval_interval=config.eval_interval,
             log_interval=config.log_interval,
             save_interval=config.save_ckpt_interval,
-            keep_statistics=self._keep_statistics,
-            rate=method.rates(span),
-            base_rate=method.rate,
-            seed=config.seed,
-            micro_batch=micro_batch,
-            early_stopping=config.early_stopping,
+            rate=plan.rates(length),
+            base_rate=plan.rate,
         )
-        update.begin(state.step)  # what is frozen costs no gradients, and makes steps quicker
-        self._settle_pace(plan, state.step, module, shape, evaluated)
-        done = span.images_before(state.step)
-        self._observer.start("training", len(self._examples) * config.epochs, done)
+        finite = FiniteCheck(context.folder, settings)
+        step = self._step(plan, micro_batch)
+        step.seed, step.finite = config.seed, finite
+        if config.ema is not None:
+            step.average = MovingAverage(self._classifier.state(), config.ema)
+        evaluator = Evaluator(
+            context, self._classifier, self._views, self._part.score, finite, average=step.average
+        )
+        checkpoints = Checkpoints(context.folder.checkpoints)
+        restored = checkpoints.restore(self._classifier, step.optimizer, step.average)
+        if restored:
+            evaluator.restore_best(restored)
+        if restored or state.best_accuracy is None:
+            context.folder.history.keep_through((restored or state).evaluated)
+        state = restored or state
+        step.optimizer.begin(state.step)  # frozen parameters cost no gradients, which shortens a step
+        self._choose_threads(settings, state.step)
+        done = length.images_before(state.step)
+        context.callback.start("training", len(context.paths("train")) * config.epochs, done)
         fit(
-            self._classifier,
-            self._forward,
-            update,
-            self._loss,
-            self._batches(state.step),
-            [example.path for example in self._examples],
-            plan,
+            step,
+            self._batches.after(state.step),
+            settings,
             state,
-            evaluate=evaluate,
-            keep_best=lambda metrics: keep_best(metrics, state.step),
-            consider=lambda metrics: self._consider(metrics, state.step),
-            average=average,
-            run=self._run,
-            stop=self._stop,
-            observer=self._observer,
+            evaluator=evaluator,
+            checkpointer=Checkpointer(
+                checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
+            ),
+            stop=context.stop,
+            callback=context.callback,
         )
-        self._average_best(state, evaluate, keep_best)
-        return state
+        evaluator.average_best(state)
 
-    def _consider(self, metrics: Metrics, step: int) -> None:
-        if self._candidates is not None:
-            state = {name: tensor.numpy() for name, tensor in self._classifier.state().items()}
-            self._candidates.add(step, metrics.accuracy, state)
-
-    def _average_best(
-        self,
-        state: TrainState,
-        evaluate: Callable[[], Metrics | None],
-        keep_best: Callable[[Metrics | None, int], None],
-    ) -> None:
-        """Hold the mean of the best evaluations' weights against the best of them."""
-        mean = None if self._candidates is None else self._candidates.mean()
-        if mean is not None:
-            for name, tensor in self._classifier.state().items():
-                tensor.set_value(mean[name])
-            metrics = evaluate()
-            if metrics is not None and state.best_accuracy is not None:
-                better = metrics.accuracy > state.best_accuracy
-                logger.info(
-                    "mean of the best weights: acc=%.5f%s",
-                    *(metrics.accuracy, "" if better else ", no better than the best model, which stays"),
-                )
-                if better:
-                    state.best_accuracy, state.best_step = metrics.accuracy, state.step
-                    keep_best(metrics, state.step)
-
-    def _method(self, rate: float) -> TrainingPlan:
+    def _plan(self, rate: float) -> TrainingPlan:
         return plan_training(self._config, self._parameters, rate)
 
-    def _update(self, method: TrainingPlan) -> Optimizer:
-        return Optimizer(method, self._span.steps_per_epoch, replace(self._precision))
+    def _step(self, plan: TrainingPlan, micro_batch: int | None) -> TrainStep:
+        optimizer = Optimizer(plan, self._length.steps_per_epoch, replace(self._precision))
+        return TrainStep(
+            self._classifier,
+            self._part.forward,
+            optimizer,
+            self._loss,
+            keep_statistics=self._keeps_statistics(),
+            micro_batch=micro_batch,
+        )
+
+    def _keeps_statistics(self) -> bool:
+        if self._config.batch_norm == "auto":
+            pretrained = self._context.module.weights is not None
+            return pretrained and len(self._context.paths("train")) < _SMALL_DATA
+        return self._config.batch_norm == "keep"
 
     def _micro_batch(self) -> int | None:
+        """The recipe's ``micro_batch``, or what fits into memory with ``batch_size: auto``."""
         if self._config.micro_batch is not None or self._config.batch_size != "auto":
             return self._config.micro_batch
-        array = next((batch.arrays[0] for batch, _ in self._batches(0, 1) if batch.arrays), None)
+        array = next((batch.arrays[0] for batch in self._batches.after(0, 1) if batch.arrays), None)
         if array is None:
             return None
-        part = fitting_batch(self._classifier, self._forward, array, self._span.batch_size)
-        logger.info("batch_size: %d, %d at once", self._span.batch_size, part)
-        return part
+        size = fitting_batch(self._classifier, self._part.forward, array, self._length.batch_size)
+        logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
+        return size
 
-    def _rate(self, micro_batch: int | None) -> float:
+    def _learning_rate(self, micro_batch: int | None) -> float:
         """The recipe's rate, or that of a range test, which a resumed run does not repeat."""
         if self._config.learning_rate != "auto":
             return self._config.rate
-        known = self._run.read_range_test()
-        if known is None:
-            found = self._test_range(micro_batch)
-            self._run.write_range_test(found.as_dict(), draw_range_test(found))
+        document = self._context.folder.read_range_test()
+        if document is None:
+            test = self._range_test(micro_batch)
+            self._context.folder.write_range_test(test.as_dict(), draw_range_test(test))
         else:
-            found = RangeTest.from_dict(known)
-        logger.info("learning rate %g, by a test of %d rates", found.chosen, len(found.rates))
-        return found.chosen
+            test = RangeTest.from_dict(document)
+        logger.info("learning rate %g, by a test of %d rates", test.chosen, len(test.rates))
+        return test.chosen
 
-    def _test_range(self, micro_batch: int | None) -> RangeTest:
-        batches = []
-        for batch, targets in self._batches(0, STEPS):
-            if batch.arrays:
-                batches.append((batch.arrays, targets))
-            if len(batches) == STEPS:
-                break
-        self._observer.start("learning rate", len(RATES) * sum(len(targets) for _, targets in batches))
+    def _range_test(self, micro_batch: int | None) -> RangeTest:
+        readable = (batch for batch in self._batches.after(0, STEPS) if batch.arrays)
+        batches = list(islice(readable, STEPS))
+        images = sum(len(batch.targets) for batch in batches)
+        self._context.callback.start("learning rate", len(RATES) * images)
 
         def advance(images: int) -> None:
-            self._stop.check()
-            self._observer.advance(images)
+            self._context.stop.check()
+            self._context.callback.advance(images)
 
-        method = self._method(1.0)
-        return test_range(
-            self._classifier,
-            self._forward,
-            lambda: self._update(method),
-            self._loss,
-            batches,
-            micro_batch=micro_batch,
-            keep_statistics=self._keep_statistics,
-            advance=advance,
-        )
+        plan = self._plan(1.0)
+        return find_learning_rate(lambda: self._step(plan, micro_batch), batches, advance=advance)
 
-    def _settle_pace(
-        self, plan: LoopSettings, step: int, module: str, shape: tuple[int, int], evaluated: int
-    ) -> None:
-        """Choose the number of threads for a run that begins, and say how long training will take."""
-        left = (plan.total_steps - step) * self._span.batch_size
+    def _choose_threads(self, settings: LoopSettings, step: int) -> None:
+        """Choose the number of threads for a run that begins, and log how long training will take."""
+        context, size = self._context, self._length.batch_size
+        remaining = (settings.total_steps - step) * size
+        [pixels] = sample_of(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
         pace = measure_step(
             self._classifier,
-            module,
-            shape,
-            self._span.batch_size,
-            images=left,
-            keep_statistics=plan.keep_statistics,
+            context.module.name,
+            (pixels.shape[0], pixels.shape[1]),
+            size,
+            images=remaining,
+            keep_statistics=self._keeps_statistics(),
         )
         if step == 0 and pace.threads != threads():
             use_threads(pace.threads)
-            self._run.record_threads(pace.threads)
-        if isinstance(self._config.strategy, LastStageStrategy):
+            context.folder.record_threads(pace.threads)
+        if self._part.last_stage_only:
             pace = from_last_stage(pace)
-        evaluations = sum(map(plan.evaluates_after, range(step + 1, plan.total_steps + 1)))
-        seconds = estimate_seconds(pace, images=left, epochs=1, evaluated=evaluations * evaluated)
+        evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))
+        evaluated = evaluations * len(context.paths("validate")) * len(self._views)
+        seconds = estimate_seconds(pace, images=remaining, epochs=1, evaluated=evaluated)
         logger.info(
             "training will take about %s, at %.1f pictures/s",
             *(format_duration(seconds), 1 / pace.seconds_per_image),
         )
-
-    def _batches(
-        self, first_step: int, epochs: int | None = None
-    ) -> Iterator[tuple[Batch[np.ndarray], np.ndarray]]:
-        """All batches from a step on, with targets; an epoch's order is drawn from (seed, epoch) alone."""
-        config, steps, size = self._config, self._span.steps_per_epoch, self._span.batch_size
-        paths = [example.path for example in self._examples]
-        for epoch in range(first_step // steps, epochs or config.epochs):
-            random = rng_for(config.seed, "order", epoch)
-            if self._balance == "sampler":
-                order = balanced_order(self._labels, random)
-            else:
-                order = random.permutation(len(paths)).tolist()
-            batches = [order[start : start + size] for start in range(0, len(order), size)]
-            if epoch == first_step // steps:
-                batches = batches[first_step % steps :]
-            loaded = load_batches(paths, batches, partial(self._prepare, epoch), workers=config.workers)
-            for step, batch in enumerate(loaded, (epoch + 1) * steps - len(batches)):
-                for error in batch.bad.values():
-                    self._skipped.add("train", error)
-                labels = self._labels[batch.indices]
-                if not self._mixing.mixes or not batch.arrays:
-                    yield batch, one_hot(labels, self._num_classes)
-                    continue
-                random = rng_for(config.seed, "mix", step)
-                arrays, targets = mix_batch(batch.arrays, labels, self._num_classes, self._mixing, random)
-                yield replace(batch, arrays=arrays), targets
-
-
-def balance_of(balance: str, labels: np.ndarray) -> str:
-    """What ``auto`` means for these labels: ``weights`` or ``none``."""
-    if balance != "auto":
-        return balance
-    counts = np.bincount(labels)
-    counts = counts[counts > 0]
-    return "weights" if len(counts) and counts.max() > _IMBALANCE * counts.min() else "none"
-
-
-def balanced_order(labels: np.ndarray, random: np.random.Generator) -> list[int]:
-    """As many indices as there are labels, each class equally often, in random order.
-
-    A class's pictures are all shown before any of them is shown again.
-    """
-    classes = np.unique(labels)
-    shares = np.full(len(classes), len(labels) // len(classes))
-    shares[random.permutation(len(classes))[: len(labels) % len(classes)]] += 1
-    chosen: list[int] = []
-    for label, share in zip(classes, shares, strict=True):
-        own = np.flatnonzero(labels == label)
-        rounds = -(-share // len(own))
-        chosen += np.concatenate([random.permutation(own) for _ in range(rounds)])[:share].tolist()
-    order: list[int] = random.permutation(chosen).tolist()
-    return order

@@ -1,40 +1,126 @@
-"""Whether the cache has room for activations, before time is spent on them."""
+"""Strategy `last_stage`: trains the last stage and the head on cached activations of the rest."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
+from hubtune.inference.engine import start_engine
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
+from hubtune.inference.predict import ImageScores, mean_of, softmax
+from hubtune.inference.program import Part
+from hubtune.log import logger
+from hubtune.models.classifier import Classifier
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.text import format_duration
+from hubtune.train.context import RunContext
+from hubtune.train.evaluator import TrainedModel
+from hubtune.train.from_frozen import train_from_frozen
+from hubtune.train.frozen_head import log_idle_engine, start_from_frozen, views_to_try
+from hubtune.train.gradient import TrainedPart, drawn_view
+
+
+def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+    """Train the last stage from the solution of `frozen`.
+
+    Raises:
+        MachineError: if the cache has no room for the activations.
+        DataError, NumericError, StoppedError: as the strategies `frozen` and `default_finetune`.
+    """
+    backbone = FrozenBackbone(
+        Part(classifier, classifier.before_last_stage, context.view),
+        classifier.state_before_last_stage(),
+        module=context.module.backbone.name,
+        layer=f"before {classifier.last_stage}",
+        wanted=context.config.engine,
+        cache=context.cache,
+        code=context.module.code,
+        half=True,
+    )
+    paths = context.paths("train")
+    with context.stops_with("Stopped before training began"):
+        check_room(context, backbone, views_to_try(context)[:1], solved=None)
+        head, state = start_from_frozen(context, classifier)
+        views = head.views
+        check_room(context, backbone, views, solved=context.folder.best_model)
+        backbone.start(views, paths)  # here, so that its seconds do not count as a training step's
+        _log_estimate(context, backbone, views)
+        activations = backbone.keep(views, paths, **context.loading)
+        for _ in context.watch("train", activations.compute(), progress="activations"):
+            pass
+        log_idle_engine(backbone)
+
+    def prepare(epoch: int, index: int) -> np.ndarray:
+        view = drawn_view(context, len(views), epoch, index)
+        return activations.row(index, view).astype(np.float32)
+
+    part = TrainedPart(
+        classifier.from_last_stage,
+        prepare,
+        AugmentSettings(),
+        partial(_score_activations, context, classifier, backbone, views),
+        last_stage_only=True,
+    )
+    return train_from_frozen(context, head, part, state, name="the last stage")
+
+
+def _score_activations(
+    context: RunContext,
+    classifier: Classifier,
+    backbone: FrozenBackbone,
+    views: Sequence[Preprocessing],
+    paths: Sequence[Path],
+) -> Iterator[ImageScores]:
+    """Score images by the last stage and the head as they are now, from cached activations."""
+    tail = start_engine(Part(classifier, classifier.from_last_stage), [], wanted="paddle")
+    outputs = backbone.outputs(views, paths, **context.loading)
+    while batch := [*islice(outputs, context.config.images_per_step)]:
+        rows = [row.astype(np.float32) for output in batch for row in output.rows or ()]
+        logits = iter(tail.begin(rows)() if rows else [])
+        for output in batch:
+            scores = [*islice(logits, len(output.rows or ()))]
+            yield ImageScores(output.path, softmax(mean_of(scores)) if scores else None, output.error)
+
+
+def _log_estimate(context: RunContext, backbone: FrozenBackbone, views: Sequence[Preprocessing]) -> None:
+    """Log how long the activations will take, unless they are cached already."""
+    paths, workers = context.paths("train"), context.config.workers
+    pace = backbone.measure(views[0], paths, workers=workers, check=context.stop.check)
+    if pace is not None:
+        count = len(paths) + len(context.paths("validate"))
+        seconds = count * pace.seconds_for(len(views))
+        logger.info("%s computes the activations: about %s", backbone.name, format_duration(seconds))
 
 
 def check_room(
-    trunk: FrozenBackbone,
-    cache: FeatureCache,
-    views: Sequence[Preprocessing],
-    paths: Sequence[Path],
-    count: int,
+    context: RunContext,
+    backbone: FrozenBackbone,
+    views: Sequence[Preprocessing | None],
     *,
     solved: Path | None,
 ) -> None:
-    """Refuse activations that the cache has no room for.
+    """Refuse activations that the cache has no room for, before time is spent on them.
 
     Args:
-        trunk: what computes them; of the first picture, it does.
-        cache: where they are to be kept.
-        views: those that will be computed; before the head is solved, one that takes as little as any.
-        paths: pictures.
-        count: of how many pictures they are to be kept.
-        solved: the model of strategy ``frozen``; ``None`` before the head is solved.
+        context: of the run.
+        backbone: computes the activations; those of the first readable image are computed here.
+        views: the views; before the head is solved, one that needs as little room as any.
+        solved: the model of strategy `frozen`; ``None`` before the head is solved.
 
     Raises:
-        MachineError: the limit is too small, or the cache cannot be written.
+        MachineError: if the limit is too small, or the cache cannot be written.
     """
+    cache, paths = context.cache, context.paths("train")
+    count = len(paths) + len(context.paths("validate"))
     size = 0
     for path in paths:
-        [output] = trunk.outputs(views, [path], batch_size=1, workers=1)
+        [output] = backbone.outputs([*filter(None, views)], [path], batch_size=1, workers=1)
         if output.rows is not None:
             size = sum(row.nbytes for row in output.rows)
             break
@@ -42,24 +128,24 @@ def check_room(
     about, instead, margin = "about", f"take the model of strategy frozen: {solved}", 1.1
     if solved is None:  # more and larger views may be chosen
         about, instead, margin = "at least", "take strategy frozen", 4.4
-    keeps = (
-        f"Strategy last_stage keeps {about} {needed / 1e6:,.1f} MB, activations of {count:,} pictures in "
+    problem = (
+        f"Strategy last_stage stores {about} {needed / 1e6:,.1f} MB, activations of {count:,} pictures in "
         f"{len(views)} view{'s' if len(views) > 1 else ''}"
     )
     if needed > cache.limit:
         raise MachineError(
-            f"{keeps}, and the cache may take {cache.limit / 1e6:,.1f} MB: set HUBTUNE_CACHE_SIZE="
+            f"{problem}, and the cache may take {cache.limit / 1e6:,.1f} MB: set HUBTUNE_CACHE_SIZE="
             f"{-(-round(needed * margin) // 10**9)}GB, or {instead}"
         )
-    if not can_be_written(cache):
+    if not is_writable(cache):
         raise MachineError(
-            f"{keeps}, and the cache cannot be written ({cache.folder}): set HUBTUNE_HOME to another folder, "
-            f"or {instead}"
+            f"{problem}, and the cache cannot be written ({cache.folder}): set HUBTUNE_HOME to another "
+            f"folder, or {instead}"
         )
 
 
-def can_be_written(cache: FeatureCache) -> bool:
-    """Whether the cache's folder, or what it would be made in, can be written; nothing is."""
+def is_writable(cache: FeatureCache) -> bool:
+    """Whether the cache's folder, or the folder it would be made in, can be written."""
     folder = cache.folder
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

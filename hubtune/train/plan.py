@@ -1,28 +1,31 @@
-"""What a strategy and a recipe come to for a network: its rules, optimiser, schedule and limits."""
+"""Training plans: the rules, optimizer and schedule for a network, and the intervals of the loop."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from hubtune.errors import UsageError
 from hubtune.recipe.schedule import AnySchedule, AutoSchedule
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategies import GradientStrategy, Rule, RulesStrategy, SolvedStrategy
+from hubtune.recipe.strategies import GradientStrategy, Rule, SolvedStrategy
 from hubtune.recipe.training import ClipSettings, OptimizerSettings
 from hubtune.train.rules import NamedParameter, is_frozen, match_rules
 from hubtune.train.schedules import RunLength, rate_at
 
+_SECONDS_BETWEEN_CHECKPOINTS = 300.0
+
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """How a network is trained.
+    """How the parameters of a network are trained.
 
     Attributes:
-        rules: in order.
-        matched: each parameter with the rule it is trained by.
-        optimizer: with a name that is not ``auto``.
-        schedule: of the rate.
+        rules: the rules, in order.
+        matched: each parameter with its rule.
+        optimizer: settings; the name is not ``auto``.
+        schedule: of the learning rate.
         clip: limits on gradients.
-        rate: the recipe's rate.
+        rate: learning rate of the recipe.
     """
 
     rules: Sequence[Rule]
@@ -32,36 +35,71 @@ class TrainingPlan:
     clip: ClipSettings
     rate: float
 
-    def rates(self, span: RunLength) -> Callable[[int], float]:
-        """Steps done → rate of the next step, before the rules' factors."""
-        return lambda step: rate_at(self.schedule, step, span, self.rate)
+    def rates(self, length: RunLength) -> Callable[[int], float]:
+        """Return the schedule: steps made → learning rate of the next step, before the rules' factors."""
+        return lambda step: rate_at(self.schedule, step, length, self.rate)
 
 
 def plan_training(config: RunConfig, parameters: Iterable[NamedParameter], rate: float) -> TrainingPlan:
-    """Bring together what the recipe says and what the strategy has for the rest.
+    """Combine the recipe with the strategy's defaults.
 
     Args:
         config: the recipe.
-        parameters: those of the network that can be trained, stem to head.
-        rate: the rate, which the recipe may have left to a test.
+        parameters: the trainable parameters of the network, stem to head.
+        rate: learning rate; the recipe may leave it to a range test.
 
     Raises:
-        UsageError: if the strategy's rules do not fit the network, or leave nothing to train.
+        UsageError: if the strategy's rules do not fit the network, or freeze everything.
     """
-    strategy = config.strategy
-    assert isinstance(strategy, GradientStrategy | SolvedStrategy)
+    strategy = cast(GradientStrategy | SolvedStrategy, config.strategy)
     parameters = list(parameters)
     stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
-    own = isinstance(strategy, RulesStrategy)
     rules = strategy.rules(stages)
-    matched = match_rules(rules, parameters, idle=not own)
+    matched = match_rules(rules, parameters, idle=not strategy.each_rule_matches)
     if all(is_frozen(rule, 0, 1) for _, rule in matched):
-        raise UsageError(
-            "The strategy's rules freeze everything at the start: leave at least the head to be trained"
-        )
+        raise UsageError("The strategy's rules freeze everything at the start: train at least the head")
     optimizer, schedule = config.optimizer, config.schedule
     if optimizer.name == "auto":
         optimizer = optimizer.model_copy(update={"name": strategy.optimizer()})
     if isinstance(schedule, AutoSchedule):
         schedule = strategy.schedule()
     return TrainingPlan(rules, matched, optimizer, schedule, config.clip or strategy.clip(), rate)
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """Length and intervals of the training loop.
+
+    Attributes:
+        steps_per_epoch: batches in an epoch.
+        total_steps: steps of the whole run.
+        eval_interval: steps between evaluations; each epoch also ends with one.
+        log_interval: steps between log lines.
+        save_interval: steps between checkpoints; ``None``: at the end of each epoch and every five minutes.
+        rate: steps made → learning rate of the next step.
+        base_rate: learning rate of the recipe.
+    """
+
+    steps_per_epoch: int
+    total_steps: int
+    eval_interval: int
+    log_interval: int
+    save_interval: int | None
+    rate: Callable[[int], float]
+    base_rate: float
+
+    def evaluates_after(self, step: int) -> bool:
+        """Whether the validation list is evaluated after a step."""
+        return step > 0 and (step % self.eval_interval == 0 or step % self.steps_per_epoch == 0)
+
+    def logs_after(self, step: int) -> bool:
+        """Whether a log line follows a step."""
+        return step % self.log_interval == 0 or step == self.total_steps
+
+    def saves_after(self, step: int, seconds: float) -> bool:
+        """Whether a checkpoint is due after a step, ``seconds`` after the latest one."""
+        if step == self.total_steps:
+            return True
+        if self.save_interval is not None:
+            return step % self.save_interval == 0
+        return step % self.steps_per_epoch == 0 or seconds > _SECONDS_BETWEEN_CHECKPOINTS

@@ -1,4 +1,4 @@
-"""What more training would cost after strategy `frozen`: an idea of it that costs next to nothing itself."""
+"""Cost of further training after strategy `frozen`, estimated in a fraction of the run's own time."""
 
 import math
 from dataclasses import dataclass
@@ -8,34 +8,36 @@ import paddle
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
-from hubtune.hardware.throughput import estimate_seconds, from_last_stage, rough_pace
+from hubtune.hardware.device import select_device
+from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, rough_pace
 from hubtune.hub.entry import preprocessing_for
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card
 from hubtune.inference.predict import sample_of
 from hubtune.models.classifier import Classifier
-from hubtune.recipe.strategies import HeadSettings
-from hubtune.task import ImageClassifierTask, Run
-from hubtune.train.frozen_head import area, first_views
-from hubtune.train.last_stage import can_be_written
+from hubtune.runs.result import Run
+from hubtune.task import ImageClassifierTask
+from hubtune.train.head_solver import head_settings
+from hubtune.train.last_stage import is_writable
+from hubtune.train.strategies import TRAINERS
+from hubtune.train.views import area, first_views
 
-_START_SECONDS = 5.0  # of a process, its engines, and the reading of the best model
-# What is measured here takes about as long as so many looks of the frozen trunk at most; it may take such a
-# share of the run's time, or so many seconds.
-_LOOKS, _SHARE, _LEAST_SECONDS = 100, 0.2, 1.0
-# Of training that is long enough to try numbers of threads; see `measure_step`.
+_START_SECONDS = 5.0  # for starting a process and its engines, and reading the best model
+# Measuring takes about as long as the frozen backbone takes for this many images. It is done if that is less
+# than this share of the run's time, or less than this many seconds.
+_MEASURED_IMAGES, _SHARE, _LEAST_SECONDS = 100, 0.2, 1.0
+# Share of the time for trying numbers of threads, in training that is longer than this; see `measure_step`.
 _TRYING, _LONG_ENOUGH = 0.05, 20.0
 
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """A strategy that could follow.
+    """Estimated time of a strategy.
 
     Attributes:
         strategy: its name.
-        seconds: about how long it would take, to the figure of the test list; ``None`` where that is not
-            known, and would take too long to measure.
+        seconds: up to the figures on the test list; ``None`` if unknown, and too slow to measure.
     """
 
     strategy: str
@@ -43,15 +45,15 @@ class CostEstimate:
 
 
 def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[CostEstimate]:
-    """What could follow a run of strategy ``frozen``.
+    """Estimate the strategies that could follow a run of strategy ``frozen``.
 
-    ``last_stage`` is only offered where it can be used: there is a validation list, the network has stages,
-    and the cache has room for the activations.
+    ``last_stage`` is listed only if it can be used: there is a validation list, the network has stages, and
+    the cache has room for the activations.
 
     Args:
         task: the task.
         run: its run.
-        seconds: how long that took.
+        seconds: duration of that run.
     """
     config, module = task.config, task.module
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate", "test")}
@@ -59,45 +61,44 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(own.channels, own.grey_in_colours)
     views = read_card(run.best_model).views
-    look = _look(task, own, views[0])
-    affordable = look is not None and (
-        _LOOKS * look.seconds * (1 - look.waiting) < max(_SHARE * seconds, _LEAST_SECONDS)
+    pace = _backbone_pace(task, own, views[0])
+    affordable = pace is not None and (
+        _MEASURED_IMAGES * pace.seconds * (1 - pace.waiting) < max(_SHARE * seconds, _LEAST_SECONDS)
     )
 
     def cost(view: Preprocessing, *, evaluated: int, last_stage: bool) -> float | None:
-        pace = rough_pace(classifier, module.name, _shape(task, view), affordable=affordable)
-        if pace is None:
+        step = rough_pace(classifier, module.name, _shape(task, view), affordable=affordable)
+        if step is None:
             return None
-        pace = from_last_stage(pace) if last_stage else pace
+        step = from_last_stage(step) if last_stage else step
         training = estimate_seconds(
-            pace, images=counts["train"], epochs=config.epochs, evaluated=evaluated * config.epochs
+            step, images=counts["train"], epochs=config.epochs, evaluated=evaluated * config.epochs
         )
         trying = _TRYING * training if training > _LONG_ENOUGH else 0.0
         return training + trying + _START_SECONDS
 
     everything = cost(own, evaluated=counts["validate"], last_stage=False)
-    found = [CostEstimate("default_finetune", everything)]
-    if run.validate is None or len(module.stages) < 3:
-        return found
+    estimates = [CostEstimate("default_finetune", everything)]
+    if run.validate is None or len(module.stages) < TRAINERS["last_stage"].min_stages:
+        return estimates
     for stage, _, tensor in [*classifier.trained_parameters()]:
         tensor.stop_gradient = stage not in (classifier.last_stage, "head")
-    kept = counts["train"] + counts["validate"]
+    cached = counts["train"] + counts["validate"]
     size = _activation_bytes(classifier, module.name, _shape(task, views[0]), affordable=affordable)
     cache = FeatureCache()
-    if size is None or not can_be_written(cache) or size * kept * len(views) > cache.limit:
-        return found
+    if size is None or not is_writable(cache) or size * cached * len(views) > cache.limit:
+        return estimates
     last = cost(views[0], evaluated=counts["validate"] * len(views), last_stage=True)
-    if last is not None and look is not None:
-        last += look.seconds_for(len(views)) * (kept + counts["test"])
-    return [CostEstimate("last_stage", last), *found]
+    if last is not None and pace is not None:
+        last += pace.seconds_for(len(views)) * (cached + counts["test"])
+    return [CostEstimate("last_stage", last), *estimates]
 
 
-def _look(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Pace | None:
-    """How long the frozen trunk takes for a picture in a view."""
+def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Pace | None:
+    """Time of the frozen backbone for an image in a view."""
     config, backbone = task.config, task.module.backbone
-    assert isinstance(config.strategy, HeadSettings)
     first, _ = first_views(
-        own, config.strategy, fixed=config.fit is not None, size_multiple=backbone.size_multiple
+        own, head_settings(config), fixed=config.fit is not None, size_multiple=backbone.size_multiple
     )
     pace = known_pace(backbone.name, config.engine, first)
     return pace and Pace(pace.seconds_for(area(view) / area(first)), pace.waiting)
@@ -112,9 +113,9 @@ def _shape(task: ImageClassifierTask, view: Preprocessing) -> tuple[int, int]:
 def _activation_bytes(
     classifier: Classifier, name: str, shape: tuple[int, int], *, affordable: bool
 ) -> int | None:
-    """What the cache keeps of a picture in a view, in half precision; ``None`` where it is not known."""
-    what = f"values before the last stage of {name}, {shape[0]}×{shape[1]}"
-    count = cpu.recall(what)
+    """Bytes that the cache stores for an image in a view, in half precision; ``None`` if unknown."""
+    key = f"values before the last stage of {name}, {shape[0]}×{shape[1]}"
+    count = cpu.recall(key)
     if not isinstance(count, int):
         if not affordable:
             return None
@@ -122,5 +123,29 @@ def _activation_bytes(
         with paddle.no_grad():
             values = classifier.before_last_stage(paddle.zeros([1, classifier.channels, *shape]))
         count = math.prod(values.shape)
-        cpu.remember(what, count)
+        cpu.remember(key, count)
     return 2 * count
+
+
+def estimate_training(task: ImageClassifierTask) -> float:
+    """Measure on this machine about how many seconds training of the whole network would take."""
+    config, module = task.config, task.module
+    select_device(config.device)
+    counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate")}
+    view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    classifier = Classifier(module.backbone, len(task.dataset.label_list))
+    classifier.take_channels(view.channels, view.grey_in_colours)
+    pace = measure_step(
+        classifier,
+        module.name,
+        (view.size, view.size),
+        config.images_per_step,
+        images=counts["train"] * config.epochs,
+        keep_statistics=True,
+    )
+    return estimate_seconds(
+        pace,
+        images=counts["train"],
+        epochs=config.epochs,
+        evaluated=counts["validate"] * config.epochs,
+    )

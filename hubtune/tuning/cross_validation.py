@@ -16,9 +16,11 @@ from hubtune.log import logger
 from hubtune.recipe.schema import Recipe
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder, is_run
+from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
-from hubtune.task import ImageClassifierTask, Run, dataset_of
+from hubtune.task import ImageClassifierTask, dataset_of
+from hubtune.train.strategies import TRAINERS
 
 RECORD = "folds.json"
 
@@ -83,7 +85,7 @@ def cross_validate(
     folder: Path,
     *,
     resume: bool = False,
-    observer: Callback | None = None,
+    callback: Callback | None = None,
 ) -> CrossValidation:
     """Train on each fold as a recipe says, and test on what it holds out.
 
@@ -96,14 +98,15 @@ def cross_validate(
         folds: as :func:`~hubtune.data.splits.kfold.fold_splits` gives them.
         folder: gets a run a fold, ``fold-1``, ``fold-2``, …, and ``folds.json``.
         resume: go on with what is there, in the fold where it stopped.
-        observer: told about each run.
+        callback: told about each run.
 
     Raises:
         UsageError: if the folder has something else, or what is resumed was begun with other folds or another
             recipe.
         HubtuneError: as :meth:`~hubtune.task.ImageClassifierTask.finetune_and_eval`.
     """
-    observer = observer or Callback()
+    callback = callback or Callback()
+    trainer = TRAINERS[recipe.strategy.name]
     images = [image.path for name in ("train", "validate") for image in folds[0].lists[name]]
     check_place(folder, Path(recipe.data.base), images, cache_root())
     _begin(folder, recipe, folds, resume=resume)
@@ -112,7 +115,7 @@ def cross_validate(
     for number, fold in enumerate(folds, 1):
         logger.info("fold %d of %d", number, len(folds))
         place = folder / fold_name(number)
-        lists = held_out(fold, seed=recipe.train.seed, validate=recipe.strategy.name != "frozen")
+        lists = held_out(fold, seed=recipe.train.seed, validate=trainer.chosen_on_validation)
         begun = _has_trained(place)
         if not begun:
             check_unlocked(place)
@@ -123,7 +126,7 @@ def cross_validate(
         else:
             # The module is not changed by training, and loading it takes seconds.
             task = ImageClassifierTask(task.module, dataset_of(own, complete=False), own.config())
-        runs.append(task.finetune_and_eval(resume=place if begun else False, observer=observer))
+        runs.append(task.finetune_and_eval(resume=place if begun else False, callback=callback))
     found = _pooled(folder, runs, folds)
     _record(folder, _facts(recipe, folds), found.as_dict())
     return found

@@ -1,58 +1,35 @@
-"""What a search for settings may try for a recipe: strategies, learning rates and augmentations."""
+"""The search space for a recipe: strategies, learning rates and augmentations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from hubtune.errors import UsageError, suggest
 from hubtune.recipe.augment import PRESETS, AugmentSettings
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.strategies import (
-    AdamWeightDecayStrategy,
-    DefaultFinetuneStrategy,
-    FromFrozenStrategy,
-    FrozenStrategy,
-    HeadSettings,
-    L2SPFinetuneStrategy,
-    LastStageStrategy,
-    ScratchStrategy,
-    Strategy,
-    ULMFiTStrategy,
-)
+from hubtune.recipe.strategies import Strategy
+from hubtune.train.strategies import TRAINERS
 
-WITHOUT_AUGMENT = ("frozen", "last_stage")
-"""Strategies that see the pictures as they are."""
-
-_STRATEGIES: dict[str, Any] = {
-    kind.model_fields["name"].default: kind
-    for kind in (
-        FrozenStrategy,
-        FromFrozenStrategy,
-        DefaultFinetuneStrategy,
-        LastStageStrategy,
-        L2SPFinetuneStrategy,
-        ULMFiTStrategy,
-        AdamWeightDecayStrategy,
-        ScratchStrategy,
-    )
+_KIND_OF: dict[str, Any] = {
+    kind.model_fields["name"].default: kind for kind in get_args(get_args(Strategy)[0])
 }
-_FROM_RANDOM = ("adam_weight_decay", "scratch")  # what makes sense without pretrained weights
+_STRATEGIES = {name: _KIND_OF[name] for name, trainer in TRAINERS.items() if trainer.searchable}
 
 _AUGMENTS = ("none", "flip", "standard", "strong")
-_OWN_AUGMENT = "the recipe's"  # one that is no preset
+_OWN_AUGMENT = "the recipe's"  # an augmentation that is not a preset
 
-_RATES = (1e-5, 1e-2)  # for Adam and its kin
+_RATES = (1e-5, 1e-2)  # for Adam and similar optimizers
 _RATES_WITHOUT_ADAM = (1e-4, 1.0)  # the others do not divide by the size of the gradients
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What a trial tries.
+    """Settings of a trial.
 
     Attributes:
         strategy: its name.
-        learning_rate: ``auto`` where a test of rates finds it; ``None`` where there is none.
-        augment: the name of an augmentation; ``None`` where pictures are not augmented.
+        learning_rate: ``auto`` if a range test finds it; ``None`` if there is none.
+        augment: name of an augmentation; ``None`` if images are not augmented.
     """
 
     strategy: str
@@ -61,20 +38,20 @@ class Choice:
 
     @property
     def description(self) -> str:
-        """The choice for people, on one line."""
-        rate = [] if self.learning_rate is None else [f"rate {rate_in_words(self.learning_rate)}"]
+        """The choice on one line."""
+        rate = [] if self.learning_rate is None else [f"rate {format_rate(self.learning_rate)}"]
         return ", ".join([self.strategy, *rate, *([] if self.augment is None else [self.augment])])
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What may be tried.
+    """What a search may try.
 
     Attributes:
-        first: what is tried first: the recipe itself, ``frozen``, and the recipe with each other strategy.
+        first: the first trials: the recipe itself, ``frozen``, and the recipe with each other strategy.
             optuna learns from those that it could have drawn.
-        strategies: those that optuna may draw.
-        rates: least and largest learning rate; ``None`` where there is nothing to draw.
+        strategies: strategies that optuna may draw.
+        rates: lowest and highest learning rate; ``None`` if there is nothing to draw.
         augments: names of augmentations.
     """
 
@@ -84,49 +61,50 @@ class SearchSpace:
     augments: Sequence[str]
 
 
-def space_of(
+def make_search_space(
     recipe: Recipe,
-    wanted: Sequence[str] | None,
+    names: Sequence[str] | None,
     *,
     pretrained: bool,
     stages: int,
     has_validation: bool,
 ) -> SearchSpace:
-    """What may be tried for a recipe.
+    """Determine what may be tried for a recipe.
 
     Args:
         recipe: the recipe.
-        wanted: names of strategies; ``None`` for all that go with it.
+        names: strategies to try; ``None`` for all that fit it.
         pretrained: whether the module has weights.
-        stages: how many stages it has.
+        stages: number of the module's stages.
         has_validation: whether the data have a validation list.
 
     Raises:
-        UsageError: if a strategy that is wanted, or the recipe's own, does not.
+        UsageError: if a named strategy, or the recipe's own, does not fit.
     """
     own = _own_choice(recipe)
-    known = list(dict.fromkeys([*_STRATEGIES, own.strategy]))
+    available = list(dict.fromkeys([*_STRATEGIES, own.strategy]))
     misfits = {}
-    for name, kind in _STRATEGIES.items():
-        reason = _misfit(kind, recipe, stages, has_validation)
+    for name in _STRATEGIES:
+        reason = _misfit(name, recipe, stages, has_validation)
         if reason is None and name != own.strategy:
             reason = _wrong_start(name, pretrained)
         if reason is not None:
             misfits[name] = reason
-    for name in [own.strategy, *(wanted or ())]:
-        if name not in known:
+    for name in [own.strategy, *(names or ())]:
+        if name not in available:
             raise UsageError(
-                f"There is no strategy {name!r} to try: {', '.join(known)}.{suggest(name, known)}"
+                f"There is no strategy {name!r} to try: {', '.join(available)}.{suggest(name, available)}"
             )
         if name in misfits:
             raise UsageError(f"Strategy {name} does not go with this recipe: {misfits[name]}")
-    # `frozen` has nothing to draw: once is enough.
+    # A strategy without learning rate has nothing to draw: it is tried once.
+    once = [name for name in _STRATEGIES if not TRAINERS[name].by_gradients]
     strategies = [
         name
-        for name in known
-        if name != "frozen" and name not in misfits and (wanted is None or name in wanted)
+        for name in available
+        if name not in once and name not in misfits and (names is None or name in names)
     ]
-    first = [own, *([] if "frozen" in misfits else [Choice("frozen")])]
+    first = [own, *(Choice(name) for name in once if name not in misfits)]
     # Defaults are better than what is drawn before anything is known.
     first += [
         _own_choice(recipe.model_copy(update={"strategy": _STRATEGIES[name]()}))
@@ -134,11 +112,11 @@ def space_of(
         if name != own.strategy
     ]
     rates = None
-    if recipe.train.learning_rate != "auto":  # where it is, a test of rates takes the place of the search
+    if recipe.train.learning_rate != "auto":  # else a range test takes the place of the search
         adam = recipe.train.optimizer.name in ("auto", "adam", "adamw", "lamb")
         least, largest = _RATES if adam else _RATES_WITHOUT_ADAM
-        given = [choice.learning_rate for choice in first if isinstance(choice.learning_rate, float)]
-        rates = min([least, *given]), max([largest, *given])
+        tried = [choice.learning_rate for choice in first if isinstance(choice.learning_rate, float)]
+        rates = min([least, *tried]), max([largest, *tried])
     augments = [choice.augment for choice in first if choice.augment is not None]
     return SearchSpace(
         first=list(dict.fromkeys(first)),
@@ -149,43 +127,49 @@ def space_of(
 
 
 def _wrong_start(name: str, pretrained: bool) -> str | None:
-    """Why a strategy does not go with the module's values; ``None`` if it does."""
-    if not pretrained and name not in _FROM_RANDOM:
+    """Reason why a strategy does not fit the module's weights; ``None`` if it fits."""
+    start = TRAINERS[name].start
+    if not pretrained and start not in ("random", "either"):
         return "it needs pretrained weights"
-    if pretrained and name == "scratch":
+    if pretrained and start == "random":
         return "it needs module.weights=none"
     return None
 
 
-def _misfit(kind: type[Any], recipe: Recipe, stages: int, has_validation: bool) -> str | None:
-    """Why a strategy cannot work with a recipe; ``None`` if it can."""
-    if issubclass(kind, HeadSettings) and recipe.train.hidden_units:
+def _misfit(name: str, recipe: Recipe, stages: int, has_validation: bool) -> str | None:
+    """Reason why a strategy does not fit a recipe; ``None`` if it fits."""
+    trainer = TRAINERS[name]
+    if trainer.start == "solved_head" and recipe.train.hidden_units:
         return "it solves a linear head, and there are hidden_units"
-    if kind in (LastStageStrategy, FromFrozenStrategy) and not has_validation:
-        return "it needs a validation list, on which it is held against frozen (hubtune split --val 20)"
-    if kind is LastStageStrategy and stages < 3:
+    if trainer.needs_validation and not has_validation:
+        return "it needs a validation list, on which it is compared with frozen (hubtune split --val 20)"
+    if stages < trainer.min_stages:
         return "the module has a single stage"
     return None
 
 
 def _own_choice(recipe: Recipe) -> Choice:
-    """The recipe itself."""
-    strategy, settings = recipe.strategy.name, recipe.train.augment
-    if strategy == "frozen":
-        return Choice(strategy)
+    """Return the choice that leaves the recipe as it is."""
+    name, settings = recipe.strategy.name, recipe.train.augment
+    trainer = TRAINERS[name]
+    if not trainer.by_gradients:
+        return Choice(name)
     rate: float | Literal["auto"] = "auto"
     if recipe.train.learning_rate != "auto":
         rate = recipe.config().rate
-    presets = [name for name, keys in PRESETS.items() if AugmentSettings(**keys) == settings]
-    return Choice(strategy, rate, None if strategy in WITHOUT_AUGMENT else next(iter(presets), _OWN_AUGMENT))
+    augment = None
+    if trainer.sees_augmented:
+        presets = (preset for preset, keys in PRESETS.items() if AugmentSettings(**keys) == settings)
+        augment = next(presets, _OWN_AUGMENT)
+    return Choice(name, rate, augment)
 
 
-def recipe_of(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
-    """The recipe with a choice put in.
+def apply_choice(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
+    """Return the recipe with a choice applied.
 
     Args:
         recipe: the recipe.
-        choice: what is to change.
+        choice: the changes.
         pretrained: whether the module has weights.
     """
     strategy: Strategy = recipe.strategy
@@ -194,20 +178,20 @@ def recipe_of(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
     train: dict[str, Any] = {}
     if isinstance(choice.learning_rate, float):
         train["learning_rate"] = choice.learning_rate
-        strategy = strategy.model_copy(update={"learning_rate": None})  # it is said once
+        strategy = strategy.model_copy(update={"learning_rate": None})  # given in one place only
     if choice.augment in PRESETS:
         train["augment"] = AugmentSettings(**PRESETS[choice.augment])
     changed: dict[str, Any] = {"strategy": strategy, "train": recipe.train.model_copy(update=train)}
-    if not pretrained:  # what `scratch` implies, others have to be told
+    if not pretrained:  # `scratch` implies it, others do not
         changed["module"] = recipe.module.model_copy(update={"weights": "none"})
     return recipe.model_copy(update=changed)
 
 
-def rate_in_words(rate: float | str) -> str:
-    """A learning rate in two digits.
+def format_rate(rate: float | str) -> str:
+    """Format a learning rate with two digits.
 
     Example:
-        >>> rate_in_words(0.000123)
+        >>> format_rate(0.000123)
         '0.00012'
     """
     return rate if isinstance(rate, str) else f"{rate:.2g}"

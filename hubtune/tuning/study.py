@@ -19,7 +19,8 @@ from typing import Any, Literal
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.rng import seed_for
 from hubtune.storage.atomic import write_atomically
-from hubtune.tuning.search_space import WITHOUT_AUGMENT, Choice, SearchSpace
+from hubtune.train.strategies import TRAINERS
+from hubtune.tuning.search_space import Choice, SearchSpace
 
 _ATTEMPTS = 100  # at a choice that has not been tried; after so many in vain, there is none
 
@@ -147,7 +148,7 @@ class Study:
         space = self._space
         strategy = asked.suggest_categorical("strategy", space.strategies)
         rate = None if space.rates is None else asked.suggest_float("learning_rate", *space.rates, log=True)
-        if strategy in WITHOUT_AUGMENT:
+        if not TRAINERS[strategy].sees_augmented:
             return Choice(strategy, rate or "auto")
         return Choice(strategy, rate or "auto", asked.suggest_categorical("augment", space.augments))
 

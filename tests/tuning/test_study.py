@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
-from hubtune.tuning.search_space import Choice, SearchSpace, rate_in_words, recipe_of, space_of
+from hubtune.tuning.search_space import Choice, SearchSpace, format_rate, apply_choice, make_search_space
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 pytest.importorskip("optuna")
@@ -26,7 +26,7 @@ def recipe(*overrides, **sections):
 
 
 def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
-    return space_of(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
+    return make_search_space(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
 
 
 OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
@@ -66,7 +66,7 @@ def test_rates_suit_the_optimiser_and_include_the_recipes_own():
 def test_an_augmentation_that_is_no_preset_can_be_kept():
     given = recipe(train={"augment": {"rotate": 20}})
     assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"
-    kept = recipe_of(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
+    kept = apply_choice(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
     assert kept.train.augment == given.train.augment
 
 
@@ -115,7 +115,7 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         "train.epochs=7", strategy={"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
     )
     for choice in (*SPACE.first, Choice("l2sp", 3e-4, "strong"), Choice("last_stage", 1e-5)):
-        found = recipe_of(given, choice, pretrained=True)
+        found = apply_choice(given, choice, pretrained=True)
         file = tmp_path / "best.yaml"
         file.write_text(dump_recipe(found), encoding="utf-8")
         assert load_recipe(file) == found
@@ -123,18 +123,18 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         assert (found.train.epochs, found.data) == (7, given.data)
         if choice.strategy != "frozen":
             assert space(found).first[0] == choice
-    same = recipe_of(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
+    same = apply_choice(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
     assert same.strategy.regularization_coeff == 0.5
 
 
 def test_what_starts_from_random_values_goes_on_doing_so():
     given = recipe(strategy="scratch")
-    found = recipe_of(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
+    found = apply_choice(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
     assert found.module.weights == "none"
 
 
 def test_rates_are_shown_in_two_digits():
-    assert [rate_in_words(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
+    assert [format_rate(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
 
 
 def open_study(file, given=SPACE, *, seed=0, resume=True, **facts):

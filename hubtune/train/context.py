@@ -1,0 +1,139 @@
+"""The context of a run: what every trainer works with."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import paddle
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.listing import ImageEntry
+from hubtune.errors import StoppedError
+from hubtune.hub.entry import preprocessing_for
+from hubtune.hub.module import Module
+from hubtune.inference.feature_cache import FeatureCache
+from hubtune.inference.predict import BackboneOutput, ImageScores
+from hubtune.models.classifier import Classifier
+from hubtune.recipe.schema import RunConfig
+from hubtune.rng import seed_for
+from hubtune.runs.callbacks import Callback
+from hubtune.runs.folder import RunFolder
+from hubtune.runs.signals import Stop, StopRequested
+from hubtune.train.data_checks import BadImages
+
+_Result = TypeVar("_Result", ImageScores, BackboneOutput)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images of a run.
+
+    Attributes:
+        labels: class names.
+        examples: the images of each list: ``train``, ``validate`` and ``test``.
+        groups: path → number of the image's group, for images that ``split.json`` groups.
+    """
+
+    labels: list[str]
+    examples: dict[str, list[ImageEntry]]
+    groups: Mapping[Path, int]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What every trainer works with.
+
+    Attributes:
+        config: how to train.
+        module: the pretrained module; it is not changed.
+        data: the images.
+        folder: the run folder, locked by this process.
+        stop: checked wherever the run can stop.
+        callback: receives the events of the run.
+        bad_images: records images that cannot be read.
+    """
+
+    config: RunConfig
+    module: Module
+    data: RunData
+    folder: RunFolder
+    stop: Stop
+    callback: Callback
+    bad_images: BadImages
+
+    @cached_property
+    def view(self) -> Preprocessing:
+        """The module's preprocessing, with the recipe's ``fit``, ``size`` and ``channels``.
+
+        Raises:
+            UsageError: if the module cannot take such images.
+        """
+        return preprocessing_for(
+            self.module.name, self.module.preprocessing, self.module.backbone, self.config
+        )
+
+    @cached_property
+    def cache(self) -> FeatureCache:
+        """The feature cache."""
+        return FeatureCache()
+
+    @property
+    def loading(self) -> dict[str, int]:
+        """``batch_size`` and ``workers``, for everything that runs images through a network."""
+        return {"batch_size": self.config.images_per_step, "workers": self.config.workers}
+
+    def paths(self, name: str) -> list[Path]:
+        """The files of a list."""
+        return [example.path for example in self.data.examples[name]]
+
+    def build_classifier(self) -> Classifier:
+        """Build the network with the module's weights and a new head.
+
+        Raises:
+            ModelError: if the network cannot be adapted to the number of channels.
+        """
+        config = self.config
+        paddle.seed(seed_for(config.seed, "init"))  # for a backbone that starts from random values
+        classifier = Classifier(
+            self.module.backbone,
+            len(self.data.labels),
+            hidden_units=config.hidden_units,
+            seed=config.seed,
+            dropout=config.dropout,
+        )
+        if self.module.weights is not None:
+            classifier.load_trunk(self.module.network)
+        classifier.take_channels(config.channels, self.view.grey_in_colours)
+        return classifier
+
+    def watch(
+        self, name: str, results: Iterator[_Result], *, progress: str | None = None, count: int | None = None
+    ) -> Iterator[_Result]:
+        """Pass results on, recording unreadable images and stopping on request.
+
+        Args:
+            name: the list that the images are in.
+            results: one for each image.
+            progress: name of this part of the run for the callback; ``None`` reports no progress.
+            count: number of images; default: all of the list.
+        """
+        if progress:
+            self.callback.start(progress, len(self.data.examples[name]) if count is None else count)
+        for result in results:
+            self.stop.check()
+            if result.error is not None:
+                self.bad_images.add(name, result.error)
+            if progress:
+                self.callback.advance(1)
+            yield result
+
+    @contextmanager
+    def stops_with(self, message: str) -> Iterator[None]:
+        """Turn a requested stop inside the block into a ``StoppedError`` with this message."""
+        try:
+            yield
+        except StopRequested:
+            raise StoppedError(message, self.stop.exit_code, self.folder.path) from None

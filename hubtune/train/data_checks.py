@@ -1,0 +1,304 @@
+"""Checks of a run's image files: which cannot be read, and which change while the run goes on."""
+
+import csv
+import hashlib
+import io
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from hubtune.data.images.decode import ImageError, check_ends, read_content
+from hubtune.data.listing import ImageEntry
+from hubtune.data.loader import load_batches
+from hubtune.data.splits.files import read_unreadable
+from hubtune.errors import DataError
+from hubtune.log import logger
+from hubtune.recipe.schema import RunConfig, parse_share
+from hubtune.runs.folder import LISTS, RunFolder
+from hubtune.storage.atomic import replacing, sha256_of
+from hubtune.text import escaped, first_few
+
+UNLISTED = "no list"
+"""The list's name in ``skipped.csv`` for an image that was unreadable before there were lists."""
+STAT_RECORD, CHANGED_FILE = ".pictures.npy", "changed.csv"
+
+# However large a share of a long list is allowed: above 50, something is wrong with the data.
+_MANY_BAD, _SMALL_SHARE = 50, 0.01
+# Log lines about unreadable images, and file names in a line: skipped.csv has them all.
+_MOST_REASONS, _MOST_NAMES = 8, 3
+# A check takes 45 µs, nearly all of it under Python's lock. Threads hide the delay of a network share, but
+# if they get one file at a time, the checks take three times as long as without threads.
+_FILES_PER_TASK = 128
+_MISSING = (-1, 0)
+
+T = TypeVar("T")
+
+
+class BadImages:
+    """The images of a run that cannot be read: recorded, counted and compared with the limit."""
+
+    def __init__(self, run: RunFolder, examples: dict[str, list[ImageEntry]], config: RunConfig) -> None:
+        """Start with what earlier processes of the run recorded.
+
+        Args:
+            run: the run folder, which gets ``skipped.csv``.
+            examples: the images of each list.
+            config: what to do with unreadable images, and how many are allowed.
+        """
+        self._run, self._examples, self._config = run, examples, config
+        # If the run made its own lists, files that were left out of them count as skipped.
+        self._unlisted = [
+            (UNLISTED, ImageError(entry.path, entry.reason)) for entry in read_unreadable(run.path / LISTS)
+        ]
+        self._total = sum(map(len, examples.values())) + len(self._unlisted)
+        # A run that stops at each bad image has to find them again.
+        before = [] if config.bad_pictures == "stop" else run.read_skipped()
+        self._entries = {(name, path): reason for name, path, reason in before}
+
+    def check_headers(self, check: Callable[[], None]) -> None:
+        """Check both ends of every listed file, which finds nearly all bad ones before the first step.
+
+        Each reason is logged in one line.
+
+        Args:
+            check: called between files; may raise to stop.
+
+        Raises:
+            DataError: if the recipe says to stop, or too many images are bad.
+        """
+        listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
+        errors = check_files([path for _, path in listed], _header_error, self._config.workers + 2)
+        bad = [(name, error) for name, error in self._unlisted if (name, error.path) not in self._entries]
+        for (name, _), error in zip(listed, errors, strict=True):
+            check()
+            if error and (name, error.path) not in self._entries:
+                bad.append((name, error))
+        self._entries |= {(name, error.path): error.reason for name, error in bad}
+        self._save()
+        _log_by_reason(bad)
+        if bad and self._config.bad_pictures == "stop":
+            raise DataError(
+                f"{len(bad)} of {self._total} pictures cannot be read, first {bad[0][1]}: repair or remove "
+                "them, continue without them by -o data.bad_pictures=skip, or make lists without them by "
+                "hubtune split"
+            )
+        self._check_limit()
+
+    def add(self, name: str, error: ImageError) -> None:
+        """Record an image of a list that cannot be read.
+
+        Raises:
+            DataError: if the recipe says to stop, or too many images are bad.
+        """
+        if (name, error.path) in self._entries:
+            return
+        self._entries[name, error.path] = error.reason
+        logger.warning("left out of %s: %s", name, escaped(str(error)))
+        self._save()
+        if self._config.bad_pictures == "stop":
+            raise DataError(
+                f"{error}: repair or remove it, or continue without it: -o data.bad_pictures=skip"
+            )
+        self._check_limit()
+
+    def counts(self) -> dict[str, int]:
+        """Number of unreadable images in each list so far."""
+        number = Counter(name for name, _ in self._entries)
+        return {
+            name: number[name]
+            for name in (*self._examples, UNLISTED)
+            if name in self._examples or number[name]
+        }
+
+    def _save(self) -> None:
+        # Sorted, because the order in which they are found depends on where a run was interrupted.
+        self._run.write_skipped(
+            sorted((name, path, reason) for (name, path), reason in self._entries.items())
+        )
+
+    def _check_limit(self) -> None:
+        bad, share = len(self._entries), parse_share(self._config.max_bad)
+        if not (bad > share * self._total or (bad > _MANY_BAD and share <= _SMALL_SHARE)):
+            return
+        (_, path), reason = next(iter(self._entries.items()))
+        problem = f"{bad} of {self._total} pictures cannot be read (first: {path}: {reason})"
+        if bad == self._total and set(self._entries.values()) == {"no such file"}:
+            raise DataError(
+                f"{problem}: have the pictures been moved? Paths in lists start at the lists' folder; move "
+                "them back, or run hubtune split again"
+            )
+        enough = max(2, -(-bad * 100 // self._total))  # at 1 %, more than 50 are still too many
+        limit = f"data.max_bad={self._config.max_bad}"
+        if bad <= share * self._total:
+            limit += f" and at most {_MANY_BAD}"
+        raise DataError(
+            f"{problem}, more than the limit ({limit}); {self._run.path / 'skipped.csv'} lists them all. "
+            f"Repair or remove them, continue without them by -o data.max_bad={enough}%, or make lists "
+            "without them by hubtune split"
+        )
+
+
+class ChangedFiles:
+    """Compares the size and time of a run's files with those at its beginning.
+
+    An image is always used as it is when it is read. A changed one is named in the log and in
+    ``changed.csv``, with its current SHA-256.
+    """
+
+    def __init__(self, run: Path, examples: Mapping[str, Sequence[ImageEntry]], threads: int) -> None:
+        """Take the lists; no file is read yet.
+
+        Args:
+            run: the run folder.
+            examples: the images of each list.
+            threads: number of threads; they hide the delay of a network share.
+        """
+        self._run, self._threads = run, threads
+        self._listed = [(name, example.path) for name, images in examples.items() for example in images]
+        self._changed: set[tuple[str, Path]] = set()
+
+    @property
+    def count(self) -> int:
+        """Number of changed images at the latest :meth:`check`."""
+        return len(self._changed)
+
+    def check(self, stop: Callable[[], None]) -> None:
+        """Record the files at the beginning of a run; later, report those that differ from the record.
+
+        Args:
+            stop: called between files; may raise to stop.
+
+        Raises:
+            OSError: if the run folder cannot be written.
+        """
+        now = np.fromiter(self._stat_files(stop), np.dtype((np.int64, 2)), len(self._listed))
+        before = self._read_record()
+        if before is None or before.shape != now.shape:
+            with replacing(self._run / STAT_RECORD) as file:
+                np.save(file, now)
+            return
+        changed = [self._listed[index] for index in np.flatnonzero((now != before).any(axis=1))]
+        new = [entry for entry in changed if entry not in self._changed]
+        if not new:
+            return
+        self._changed.update(new)
+        self._write(sorted(self._changed))
+        logger.warning(
+            "%d files have another size or time than when the run began, and are used as they are now; "
+            "%s lists all: %s",
+            *(len(new), CHANGED_FILE, escaped(first_few([str(path) for _, path in new], _MOST_NAMES))),
+        )
+
+    def _stat_files(self, stop: Callable[[], None]) -> Iterator[tuple[int, int]]:
+        for size_and_time in check_files([path for _, path in self._listed], _size_and_time, self._threads):
+            stop()
+            yield size_and_time
+
+    def _read_record(self) -> np.ndarray | None:
+        try:
+            record: np.ndarray = np.load(self._run / STAT_RECORD, allow_pickle=False)
+        except (OSError, ValueError, EOFError):  # the run begins, or its record is damaged
+            return None
+        return record
+
+    def _write(self, changed: Sequence[tuple[str, Path]]) -> None:
+        with replacing(self._run / CHANGED_FILE) as out:
+            text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(("list", "path", "sha256"))
+            writer.writerows((name, str(path), _current_sha256(path)) for name, path in changed)
+            text.flush()
+            text.detach()  # closing it would close the file, which has to be synced to the disk first
+
+
+def hash_images(images: Sequence[ImageEntry], check: Callable[[], None]) -> list[ImageEntry]:
+    """Set the SHA-256 of all images that do not have it yet; those that cannot be read stay without.
+
+    Args:
+        images: the images.
+        check: called between files; may raise to stop.
+    """
+    hashed = []
+    for image in images:
+        check()
+        if not image.sha256:
+            with suppress(ImageError):  # reported where the image is decoded
+                image = replace(image, sha256=hashlib.sha256(read_content(image.path)).hexdigest())
+        hashed.append(image)
+    return hashed
+
+
+def list_title(name: str) -> str:
+    """Name a list for people: ``train``, …, or ``in no list``."""
+    return "in no list" if name == UNLISTED else name
+
+
+def check_files(paths: Sequence[Path], check: Callable[[Path], T], threads: int) -> Iterator[T]:
+    """Run a quick check on many files in threads; the results come in order.
+
+    Args:
+        paths: the files.
+        check: called in any thread; must not raise.
+        threads: number of threads.
+
+    Raises:
+        MachineError: if a file's disk or network share does not answer.
+    """
+    rows = [paths[start : start + _FILES_PER_TASK] for start in range(0, len(paths), _FILES_PER_TASK)]
+    # The loader gives up on a file that never answers.
+    loaded = load_batches(
+        [row[0] for row in rows],
+        [[index] for index in range(len(rows))],
+        lambda index: [check(path) for path in rows[index]],
+        workers=threads,
+    )
+    for batch in loaded:
+        for results in batch.arrays:
+            yield from results
+
+
+def _header_error(path: Path) -> ImageError | None:
+    try:
+        check_ends(path)
+    except ImageError as error:
+        return error
+    return None
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    """Size in bytes, and time of the last change in nanoseconds."""
+    try:
+        status = path.stat()
+    except OSError:
+        return _MISSING
+    return status.st_size, status.st_mtime_ns
+
+
+def _current_sha256(path: Path) -> str:
+    """The file's SHA-256; empty if it cannot be read."""
+    try:
+        # Opening a named pipe would block for ever.
+        return sha256_of(path) if path.is_file() else ""
+    except OSError:
+        return ""
+
+
+def _log_by_reason(bad: Sequence[tuple[str, ImageError]]) -> None:
+    """Log what is wrong, the most frequent reason first."""
+    by_reason: dict[str, list[tuple[str, ImageError]]] = defaultdict(list)
+    for name, error in bad:
+        by_reason[error.reason].append((name, error))
+    reasons = sorted(by_reason, key=lambda reason: -len(by_reason[reason]))
+    for reason in reasons[:_MOST_REASONS]:
+        entries = by_reason[reason]
+        counts = Counter(name for name, _ in entries)
+        lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in counts.items())
+        names = first_few([str(error.path) for _, error in entries], _MOST_NAMES)
+        logger.warning("cannot be read (%s): %s: %s", lists, escaped(reason), escaped(names))
+    if rest := sum(len(by_reason[reason]) for reason in reasons[_MOST_REASONS:]):
+        logger.warning("cannot be read for other reasons: %d; skipped.csv lists them all", rest)

@@ -1,0 +1,213 @@
+"""Evaluation during training: measure the model, keep the best one, notice when it no longer improves."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.errors import ModelError
+from hubtune.evaluation.metrics import Metrics, measure
+from hubtune.hub.module_code import CODE_FILE
+from hubtune.inference.model_folder import ModelCard, read_card, write_model
+from hubtune.inference.predict import ImageScores
+from hubtune.log import EVAL, logger
+from hubtune.models.classifier import Classifier
+from hubtune.train.averaging import BestWeights, MovingAverage
+from hubtune.train.checkpoint import TrainState
+from hubtune.train.context import RunContext
+from hubtune.train.finite import FiniteCheck
+
+Scorer = Callable[[Sequence[Path]], Iterator[ImageScores]]
+"""Image files → the scores of each, in order."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The classifier that a trainer returns.
+
+    Attributes:
+        classifier: the network.
+        views: the ways in which it looks at each image.
+        score: scores images with it.
+        step: training steps it was reached after; 0 for a head that was solved in closed form.
+        metrics: figures by list, as the model folder has them.
+        cross_validated: accuracy on the training list by cross-validation; ``None`` if there was none.
+    """
+
+    classifier: Classifier
+    views: list[Preprocessing]
+    score: Scorer
+    step: int
+    metrics: dict[str, dict[str, Any]]
+    cross_validated: float | None = None
+
+
+def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | None:
+    """Measure a model on a list; ``None`` if the list is empty or none of its images can be read."""
+    examples = context.data.examples[name]
+    if not examples:
+        return None
+    results = context.watch(name, score(context.paths(name)))
+    metrics = measure((result.values for result in results), [example.label for example in examples])
+    if not metrics.count:
+        logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
+        return None
+    return metrics
+
+
+def save_model(
+    context: RunContext,
+    classifier: Classifier,
+    views: Sequence[Preprocessing],
+    *,
+    step: int,
+    metrics: dict[str, dict[str, Any]],
+) -> None:
+    """Write the run's best model.
+
+    Raises:
+        MachineError: if it cannot be written; the one before stays.
+    """
+    module = context.module
+    card = ModelCard(
+        architecture=module.backbone.name if module.code is None else CODE_FILE,
+        hidden_units=context.config.hidden_units,
+        labels=context.data.labels,
+        preprocessing=views[0],
+        further_views=list(views[1:]),
+        module=module.name,
+        module_sha256=module.weights_sha256,
+        strategy=context.config.strategy.name,
+        step=step,
+        metrics=metrics,
+    )
+    write_model(context.folder.best_model, classifier, card, code=module.code)
+
+
+def keep_best_model(
+    context: RunContext,
+    classifier: Classifier,
+    views: Sequence[Preprocessing],
+    metrics: Metrics | None,
+    step: int,
+) -> None:
+    """Write the run's best model with its figures on the validation list, and log them."""
+    figures = {} if metrics is None else {"validate": metrics.as_dict()}
+    save_model(context, classifier, views, step=step, metrics=figures)
+    suffix = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
+    logger.log(EVAL, "best model saved to %s%s", context.folder.best_model, suffix)
+
+
+def log_evaluation(name: str, metrics: Metrics) -> None:
+    """Write PaddleHub's line for an evaluation; ``name`` is ``dev``, ``test`` or ``train``."""
+    line = "[%s dataset evaluation result] loss=%.5f acc=%.5f"
+    logger.log(EVAL, line, name, metrics.loss, metrics.accuracy)
+
+
+def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
+    """Log an evaluation, append it to the run's history, and report it to the callback."""
+    log_evaluation("dev" if name == "validate" else name, metrics)
+    context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
+    context.callback.evaluated(name, metrics, step=step, best=best)
+
+
+class Evaluator:
+    """Evaluates a network while it is trained by gradients."""
+
+    def __init__(
+        self,
+        context: RunContext,
+        classifier: Classifier,
+        views: Sequence[Preprocessing],
+        score: Scorer,
+        finite: FiniteCheck,
+        *,
+        average: MovingAverage | None = None,
+    ) -> None:
+        """Set up the evaluation on the validation list.
+
+        Args:
+            context: of the run.
+            classifier: the network, which changes between evaluations.
+            views: the ways in which it looks at each image.
+            score: scores images by the network as it is then.
+            finite: ends the run if a figure or a weight is not finite.
+            average: of the weights; evaluated and kept in their place.
+        """
+        self._context, self._classifier, self._views = context, classifier, views
+        self._score, self._finite, self._average = score, finite, average
+        self._patience = context.config.early_stopping
+        self._best_weights: BestWeights | None = None
+        if context.config.average_best is not None:
+            self._best_weights = BestWeights(context.folder.candidates, context.config.average_best)
+
+    def evaluate(self, state: TrainState) -> None:
+        """Evaluate the network, and keep it if it is the best so far; ``state`` is updated.
+
+        Raises:
+            NumericError: if the loss or a weight is not a finite number.
+        """
+        with nullcontext() if self._average is None else self._average.in_place():
+            metrics = evaluate_list(self._context, "validate", self._score)
+            # Without a figure the newest model is kept, unless one with a figure is there.
+            best = state.best_accuracy is None or (
+                metrics is not None and metrics.accuracy > state.best_accuracy
+            )
+            if metrics is not None:
+                self._finite.check(metrics.loss, "the validation loss", state.step)
+                again = state.best_step == state.step > 0
+                record_evaluation(self._context, "validate", metrics, step=state.step, best=best or again)
+                self._add_candidate(metrics, state.step)
+            if best:
+                state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
+                self._finite.check_weights(self._classifier, state.step)
+                self._keep(metrics, state.step)
+        # A resumed run repeats evaluations whose best model was saved after the checkpoint.
+        state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
+        state.evaluated = state.step
+
+    def has_stalled(self, state: TrainState) -> bool:
+        """Whether early stopping ends the run: too many evaluations without a better one."""
+        return self._patience is not None and state.stale >= self._patience
+
+    def average_best(self, state: TrainState) -> None:
+        """Keep the average of the best checkpoints if it beats the best single one.
+
+        Raises:
+            StopRequested: if a stop was requested.
+        """
+        mean = None if self._best_weights is None else self._best_weights.mean()
+        if mean is None:
+            return
+        for name, tensor in self._classifier.state().items():
+            tensor.set_value(mean[name])
+        metrics = evaluate_list(self._context, "validate", self._score)
+        if metrics is None or state.best_accuracy is None:
+            return
+        better = metrics.accuracy > state.best_accuracy
+        logger.info(
+            "mean of the best weights: acc=%.5f%s",
+            *(metrics.accuracy, "" if better else ", not better than the best model, which stays"),
+        )
+        if better:
+            state.best_accuracy, state.best_step = metrics.accuracy, state.step
+            self._keep(metrics, state.step)
+
+    def restore_best(self, state: TrainState) -> None:
+        """Update a checkpoint's state with a best model that this run saved after it."""
+        try:
+            card = read_card(self._context.folder.best_model)
+        except ModelError:
+            return  # missing or damaged: the next evaluations write it again
+        if card.step > state.step and "validate" in card.metrics:
+            state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
+
+    def _add_candidate(self, metrics: Metrics, step: int) -> None:
+        if self._best_weights is not None:
+            weights = {name: tensor.numpy() for name, tensor in self._classifier.state().items()}
+            self._best_weights.add(step, metrics.accuracy, weights)
+
+    def _keep(self, metrics: Metrics | None, step: int) -> None:
+        keep_best_model(self._context, self._classifier, self._views, metrics, step)

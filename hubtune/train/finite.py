@@ -1,0 +1,56 @@
+"""Detects divergence: a loss or weight that is not a finite number ends the run."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import paddle
+
+from hubtune.errors import NumericError
+from hubtune.models.classifier import Classifier
+from hubtune.runs.folder import RunFolder
+from hubtune.train.plan import LoopSettings
+
+
+class FiniteCheck:
+    """Ends a run that has diverged, with a report in its folder."""
+
+    def __init__(self, folder: RunFolder, settings: LoopSettings) -> None:
+        """Take the run folder for the report, and the learning rates for the advice."""
+        self._folder, self._settings = folder, settings
+
+    def check(self, value: float, name: str, step: int, images: Sequence[Path] = ()) -> None:
+        """Check a figure.
+
+        Args:
+            value: the figure.
+            name: what it is, for the message.
+            step: number of the step, from 1.
+            images: the images of the batch, for the report.
+
+        Raises:
+            NumericError: if it is not a finite number.
+        """
+        if not math.isfinite(value):
+            self._fail(name, step, images)
+
+    def check_weights(self, classifier: Classifier, step: int) -> None:
+        """Check all weights: a gradient may be infinite although the loss is finite.
+
+        Raises:
+            NumericError: if one is not a finite number.
+        """
+        for name, tensor in classifier.state().items():
+            if not paddle.isfinite(tensor).all():
+                self._fail(f"the weight {name}", step, ())
+
+    def _fail(self, name: str, step: int, images: Sequence[Path]) -> NoReturn:
+        rate = self._settings.rate(step - 1)
+        report = {"step": step, "learning_rate": rate, "batch": [str(path) for path in images]}
+        file = self._folder.write_nan_report(report)
+        raise NumericError(
+            f"{name.capitalize()} is not a finite number at step {step} (learning rate {rate:g}); {file} has "
+            "the details. Try a tenth of the rate: -o train.learning_rate="
+            f"{self._settings.base_rate / 10:.3g}"
+        )

@@ -1,0 +1,43 @@
+"""Strategy `from_frozen`: trains all parameters, from the solution of `frozen`."""
+
+from dataclasses import replace
+
+from hubtune.models.classifier import Classifier
+from hubtune.train.checkpoint import TrainState
+from hubtune.train.context import RunContext
+from hubtune.train.evaluator import TrainedModel
+from hubtune.train.frozen_head import start_from_frozen
+from hubtune.train.gradient import TrainedPart, train_part, whole_network
+
+
+def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+    """Train the whole network from the solution of `frozen`.
+
+    Raises:
+        DataError, NumericError, StoppedError: as the strategies `frozen` and `default_finetune`.
+    """
+    with context.stops_with("Stopped before training began"):
+        head, state = start_from_frozen(context, classifier)
+    part = whole_network(context, classifier, head.views)
+    return train_from_frozen(context, head, part, state, name="all parameters")
+
+
+def train_from_frozen(
+    context: RunContext, head: TrainedModel, part: TrainedPart, state: TrainState, *, name: str
+) -> TrainedModel:
+    """Train a part from the solution of `frozen`, and say if that did not help.
+
+    Args:
+        context: of the run.
+        head: the solution of `frozen`.
+        part: what is trained.
+        state: where training starts without a checkpoint.
+        name: what is trained, for people.
+    """
+    trained = train_part(context, head.classifier, part, head.views, state)
+    if trained.step == 0:
+        context.callback.notice(
+            f"Training {name} did not help on the validation list by more than chance: the model is that of "
+            "strategy frozen."
+        )
+    return replace(trained, cross_validated=head.cross_validated)

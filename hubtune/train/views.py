@@ -1,0 +1,63 @@
+"""Views: the ways in which a model with a frozen backbone looks at each image."""
+
+from typing import Any
+
+from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
+from hubtune.recipe.strategies import HeadSettings
+
+# Side of the whole image's view, relative to the centre crop's side. A whole image shows more than its
+# centre, so it may have more pixels; with the smaller factor, a 4:3 image has as many as the centre alone.
+_LARGER, _EQUAL = 9 / 7, 8 / 7
+
+
+def mirrored(view: Preprocessing) -> Preprocessing:
+    """Return the view, mirrored."""
+    return view.model_copy(update={"mirror": True})
+
+
+def whole_view(
+    view: Preprocessing, size_multiple: int | None, *, larger: bool = True
+) -> Preprocessing | None:
+    """Return a view of the whole image.
+
+    Args:
+        view: the module's own view.
+        size_multiple: of the backbone's record.
+        larger: whether it has somewhat more pixels than the own view, or about as many.
+
+    Returns:
+        ``whole`` if the network takes images of any shape, else ``stretch``; ``None`` if the own view shows
+        the whole image already.
+    """
+    if view.fit not in ("crop", "stretch_crop"):
+        return None
+    side = view.size * (_LARGER if larger else _EQUAL)
+    if size_multiple is None:
+        changes: dict[str, Any] = {"fit": "stretch"}
+    elif WHOLE_STEP % size_multiple:
+        changes = {"fit": "stretch", "size": round(side / size_multiple) * size_multiple}
+    else:
+        changes = {"fit": "whole", "resize": round(side / WHOLE_STEP) * WHOLE_STEP}
+    return view.model_copy(update=changes)
+
+
+def first_views(
+    view: Preprocessing, settings: HeadSettings, *, fixed: bool, size_multiple: int | None
+) -> tuple[Preprocessing, Preprocessing | None]:
+    """Return the view to start from, and the view that ``views: auto`` tries in its place.
+
+    Args:
+        view: the module's own view, or the one that the recipe asks for.
+        settings: of the strategy.
+        fixed: whether the recipe asks for it.
+        size_multiple: of the backbone's record.
+    """
+    if fixed:
+        return view, None
+    whole = whole_view(view, size_multiple, larger=settings.views != 1)
+    return (view, whole) if whole is None or settings.views == "auto" else (whole, None)
+
+
+def area(view: Preprocessing) -> float:
+    """Return the pixels of an input; for ``whole``, of a 4:3 image, as most photos are."""
+    return 0.75 * view.resize**2 if view.fit == "whole" else float(view.size**2)
