@@ -8,7 +8,7 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.runs.callbacks import Callback
 
@@ -22,7 +22,9 @@ def trashnet(material, tmp_path_factory):
     for folder in (material / "trashnet").iterdir():
         if folder.is_dir():
             shutil.copytree(folder, base / "pics" / folder.name)
-    split = make_split(scan_classes(base / "pics"), validate=SplitSize(10), test=SplitSize(20), train=20)
+    split = make_split(
+        scan_classes(base / "pics"), SplitRequest(validate=SplitSize(10), test=SplitSize(20), train=20)
+    )
     write_split(split, base, {"seed": 0})
     return base
 

@@ -21,7 +21,7 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import labels_text, list_text
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import HubtuneError
 from hubtune.recipe.augment import PRESETS, AugmentSettings
@@ -67,7 +67,7 @@ def rows_of(drawn):
 
 
 def lists_of(pics, base):
-    write_split(make_split(scan_classes(pics), validate=SplitSize(2)), base, {"seed": 0})
+    write_split(make_split(scan_classes(pics), SplitRequest(validate=SplitSize(2))), base, {"seed": 0})
     return ListDataset(".").examples("train")
 
 
@@ -88,8 +88,10 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
     if with_lists:
         paths = [example.path for example in lists_of(pics, tmp_path)]
     else:  # as `hubtune finetune` would divide them
-        split = make_split(scan_classes(pics), validate=SplitSize.parse("10%"), test=SplitSize.parse("20%"))
-        paths = [picture.path.relative_to(tmp_path) for picture, _ in split.lists["train"]]
+        split = make_split(
+            scan_classes(pics), SplitRequest(validate=SplitSize.parse("10%"), test=SplitSize.parse("20%"))
+        )
+        paths = [picture.path.relative_to(tmp_path) for picture in split.lists["train"]]
     shown = json.loads(preview("pics", "--augment", "crop", "--epochs", "3", "--seed", "7", "--json").stdout)
     view, settings = Preprocessing(), AugmentSettings(**PRESETS["crop"])
     assert len(shown["pictures"]) == len(rows_of(drawn)) == 6

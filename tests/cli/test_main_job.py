@@ -198,7 +198,7 @@ def test_mistakes_get_a_sentence_and_their_exit_code(pics, tmp_path, run_hubtune
 def test_a_module_is_refused_before_pictures_are_read(
     pics, tmp_path, run_here, monkeypatch, overrides, code, message
 ):
-    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    monkeypatch.setattr("hubtune.data.prepare.scan_listing", None)
     options = [option for override in overrides for option in ("-o", override)]
     for command in (["finetune", "pics"], ["finetune", "pics", "--folds", 2], ["tune", "pics"]):
         done = run_here(*command, *options, cwd=tmp_path)

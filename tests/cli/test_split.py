@@ -213,7 +213,7 @@ def test_what_is_no_column_is_a_pattern(pics):
 
 def test_what_is_neither_column_nor_pattern_is_refused_before_any_picture_is_read(pics, monkeypatch):
     table_of(pics)
-    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    monkeypatch.setattr("hubtune.data.prepare.scan_listing", None)
     assert refusal(2, "table.csv", "--group-by", "bottel") == (
         "--group-by 'bottel' fits none of the 18 names; a name is 'pics/cat/000.png'. "
         "table.csv has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"

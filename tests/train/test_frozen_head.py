@@ -14,7 +14,7 @@ import hubtune
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError
 from hubtune.inference import engine as engines
@@ -43,7 +43,7 @@ def module():
 
 
 def _split(pics, validate=4, test=4):
-    split = make_split(scan_classes(pics), validate=SplitSize(validate), test=SplitSize(test))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(validate), test=SplitSize(test)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 

@@ -12,7 +12,7 @@ from support.images import draw_tree
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError, UsageError
 from hubtune.models.catalog import BACKBONES
@@ -28,7 +28,7 @@ from hubtune.train.rules import NamedParameter
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     pics = draw_tree(tmp_path_factory.mktemp("training") / "pics", {"a": 14, "b": 10, "c": 6})
-    split = make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(0))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(2), test=SplitSize(0)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return hubtune.ListDataset(pics.parent)
 

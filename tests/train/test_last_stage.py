@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, StoppedError, UsageError
 from hubtune.inference.engine import _OpenVINO
@@ -44,7 +44,7 @@ def module():
 
 
 def _split(pics, validate):
-    split = make_split(scan_classes(pics), validate=SplitSize(validate), test=SplitSize(4))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(validate), test=SplitSize(4)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 

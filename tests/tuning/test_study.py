@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
-from hubtune.tuning.search_space import Choice, SearchSpace, format_rate, apply_choice, make_search_space
+from hubtune.tuning.search_space import Choice, SearchSpace, apply_choice, format_rate, make_search_space
 from hubtune.tuning.study import Study, Trial, load_optuna
 
 pytest.importorskip("optuna")
@@ -26,7 +26,9 @@ def recipe(*overrides, **sections):
 
 
 def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
-    return make_search_space(given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation)
+    return make_search_space(
+        given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation
+    )
 
 
 OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]

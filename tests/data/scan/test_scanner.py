@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.scan.scanner import scan_classes, scan_files, walk_images
+from hubtune.data.scan.scanner import scan_classes, scan_files
+from hubtune.data.sources.folder import walk_images
 from hubtune.errors import DataError
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")

@@ -197,7 +197,7 @@ def test_an_archive_has_the_names_of_the_folder_in_it(
     pics: Path, divided: Path, pack: Callable[[Path], Path]
 ):
     seen: list[tuple[str, int, int]] = []
-    listing = open_source(pack(pics), advance=lambda *what: seen.append(what))
+    listing = open_source(pack(pics), progress=lambda *what: seen.append(what))
     assert said(listing) == PLAIN
     assert is_cached(listing.root)
     assert seen[-1][:2] == ("unpacking", 3)

@@ -2,19 +2,17 @@
 
 from collections import Counter
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scans import ROOT, split_scan
 
 from hubtune.data.dedup.duplicates import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.quota import NOTHING, SplitSize
-from hubtune.data.splits.split import make_split
 
-ROOT = Path("pics")
 FIFTH = SplitSize.parse("20%")
 
 
@@ -39,7 +37,7 @@ def counts(split, label="a"):
 
 def dealt(sizes, *, loose=0, **wish):
     scan, groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
-    return make_split(scan, groups=groups, **wish)
+    return split_scan(scan, groups=groups, **wish)
 
 
 def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
@@ -107,7 +105,7 @@ def test_a_number_for_training_is_met_by_the_nearest_group_too():
 
 def test_copies_alone_make_no_list_too_long():
     scan, groups = patients({"a": 6}, {"a": 6}, {"b": 3}, b=2)
-    split = make_split(
+    split = split_scan(
         scan, validate=SplitSize(2), groups=[DuplicateGroup(group.members, "near") for group in groups]
     )
     assert counts(split) == {"train": 12}
@@ -115,7 +113,7 @@ def test_copies_alone_make_no_list_too_long():
 
 def test_patients_with_pictures_in_every_class_are_in_every_list():
     scan, groups = patients(*[{"a": 30, "b": 20, "c": 10}] * 4)
-    split = make_split(scan, groups=groups, validate=FIFTH, test=FIFTH)
+    split = split_scan(scan, groups=groups, validate=FIFTH, test=FIFTH)
     for label, size in (("a", 30), ("b", 20), ("c", 10)):
         assert counts(split, label) == {"train": 2 * size, "validate": size, "test": size}
     assert split.remarks[2] == (
@@ -128,7 +126,7 @@ def test_patients_with_pictures_in_every_class_are_in_every_list():
 def test_patients_of_other_classes_are_chosen_together():
     # Of b only two patients have pictures: one must be trained on, and the other is for validation.
     scan, groups = patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9})
-    split = make_split(scan, groups=groups, validate=FIFTH)
+    split = split_scan(scan, groups=groups, validate=FIFTH)
     assert counts(split, "a") == {"train": 27, "validate": 9}
     assert counts(split, "b") == {"train": 9, "validate": 9}
 
@@ -148,7 +146,7 @@ def found(split):
     """The patients of each list."""
     where = {}
     for name, entries in split.lists.items():
-        for image, _ in entries:
+        for image in entries:
             if "/p" in image.name:
                 where.setdefault(image.name.split("/p")[1].split("_")[0], set()).add(name)
     return where
@@ -190,7 +188,7 @@ def test_every_list_gets_a_group_where_there_are_enough_and_none_would_come_near
 )
 def test_patients_in_all_classes_leave_no_list_of_any_class_empty(sizes, wish):
     scan, groups = patients(*({"a": one, "b": other} for one, other in sizes))
-    split = make_split(scan, groups=groups, **wish)
+    split = split_scan(scan, groups=groups, **wish)
     assert all(len(lists) == 1 for lists in found(split).values())
     for label, size in (("a", sum(one for one, _ in sizes)), ("b", sum(other for _, other in sizes))):
         got = split.counts()[label]
@@ -209,8 +207,8 @@ def test_patients_in_all_classes_leave_no_list_of_any_class_empty(sizes, wish):
 )
 def test_the_order_in_which_groups_are_told_changes_nothing(sizes, wish):
     scan, groups = patients(*sizes, a=1, b=1)
-    one, other = (make_split(scan, groups=told, **wish) for told in (groups, groups[::-1]))
+    one, other = (split_scan(scan, groups=told, **wish) for told in (groups, groups[::-1]))
     assert one.lists == other.lists and one.remarks == other.remarks
     assert all(one.counts()[label]["train"] for label in one.folders)
-    placed = Counter(image.name for entries in one.lists.values() for image, _ in entries)
+    placed = Counter(image.name for entries in one.lists.values() for image in entries)
     assert set(placed.values()) <= {1}

@@ -13,37 +13,17 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scans import ROOT, fake_scan, fake_test_folder, names_in, near, part_of, split_scan
+from support.scans import given as given_group
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.listing import NO_CLASS, Excluded, ImageEntry
-from hubtune.data.scan.scanner import Scan, scan_classes, scan_files
+from hubtune.data.listing import Excluded
+from hubtune.data.scan.scanner import scan_classes, scan_files
 from hubtune.data.splits.files import read_groups, write_split
 from hubtune.data.splits.quota import NOTHING, SplitSize
-from hubtune.data.splits.split import images_of, make_split
+from hubtune.data.splits.split import images_of
 from hubtune.errors import DataError, MachineError, UsageError
-
-ROOT = Path("pics")
-
-
-def imagined(classes):
-    """A scan of pictures that are on no disk: class → sums of their bytes, or a number of different ones."""
-    scan = Scan(ROOT)
-    for name, sums in classes.items():
-        sums = [f"{name}{number}" for number in range(sums)] if isinstance(sums, int) else sums
-        scan.classes[name] = [
-            ImageEntry(ROOT / name / f"{number:03}.jpg", NO_CLASS, f"{name}/{number:03}.jpg", str(sum_))
-            for number, sum_ in enumerate(sums)
-        ]
-    return scan
-
-
-def lists(split):
-    return {name: [image.name for image, _ in entries] for name, entries in split.lists.items()}
-
-
-def place_of(split):
-    return {image.name: name for name, entries in split.lists.items() for image, _ in entries}
 
 
 def refusal(kind, call, *arguments, **options):
@@ -84,12 +64,12 @@ def test_a_share_is_rounded_to_the_nearest():
 
 
 def test_the_rest_goes_to_training_or_is_counted():
-    scan = imagined({"a": 30, "b": 25})
-    assert make_split(scan, validate=SplitSize(10), test=SplitSize(5)).counts() == {
+    scan = fake_scan({"a": 30, "b": 25})
+    assert split_scan(scan, validate=SplitSize(10), test=SplitSize(5)).counts() == {
         "a": {"train": 15, "validate": 10, "test": 5, "left_over": 0},
         "b": {"train": 10, "validate": 10, "test": 5, "left_over": 0},
     }
-    assert make_split(scan, validate=SplitSize(10), test=SplitSize(5), train=8).counts() == {
+    assert split_scan(scan, validate=SplitSize(10), test=SplitSize(5), train=8).counts() == {
         "a": {"train": 8, "validate": 10, "test": 5, "left_over": 7},
         "b": {"train": 8, "validate": 10, "test": 5, "left_over": 2},
     }
@@ -117,21 +97,21 @@ WISHES = st.fixed_dictionaries(
 @settings(max_examples=150, deadline=None)
 @given(classes=CLASSES, wish=WISHES)
 def test_every_picture_is_in_one_list_or_left_over_and_copies_stay_together(classes, wish):
-    scan = imagined(classes)
-    split = make_split(scan, **wish)
-    placed = Counter(image.path for entries in split.lists.values() for image, _ in entries)
+    scan = fake_scan(classes)
+    split = split_scan(scan, **wish)
+    placed = Counter(image.path for entries in split.lists.values() for image in entries)
     assert set(placed.values()) <= {1}
     for label, (folder, images) in enumerate(scan.classes.items()):
         counts = split.counts()[folder]
         assert sum(counts.values()) == len(images)
         assert counts["train"] >= 1
         for name, entries in split.lists.items():
-            mine = [image for image, number in entries if number == label]
+            mine = [image for image in entries if image.label == label]
             assert all(image.name.startswith(f"{folder}/") for image in mine)
             assert len(mine) == counts[name]
         for name in ("validate", "test"):
             assert counts[name] <= wish[name].of(len(images))
-    where = place_of(split)
+    where = part_of(split)
     everywhere = {}
     for images in scan.classes.values():
         for image in images:
@@ -143,8 +123,8 @@ def test_every_picture_is_in_one_list_or_left_over_and_copies_stay_together(clas
 
 
 def test_a_class_of_copies_alone_is_trained_on_though_they_are_more_than_was_asked():
-    split = make_split(
-        imagined({"cat": [1], "dog": [0, 0]}), validate=SplitSize(0), test=SplitSize(0), train=1, seed=0
+    split = split_scan(
+        fake_scan({"cat": [1], "dog": [0, 0]}), validate=SplitSize(0), test=SplitSize(0), train=1, seed=0
     )
     assert split.counts()["dog"]["train"] == 2
     assert split.counts()["cat"]["train"] == 1
@@ -153,8 +133,8 @@ def test_a_class_of_copies_alone_is_trained_on_though_they_are_more_than_was_ask
 @settings(max_examples=100, deadline=None)
 @given(sizes=st.lists(st.integers(1, 60), min_size=2, max_size=4), wish=WISHES)
 def test_without_copies_a_class_that_is_large_enough_gives_exactly_what_was_asked(sizes, wish):
-    scan = imagined({f"c{number}": size for number, size in enumerate(sizes)})
-    split = make_split(scan, **wish)
+    scan = fake_scan({f"c{number}": size for number, size in enumerate(sizes)})
+    split = split_scan(scan, **wish)
     for folder, images in scan.classes.items():
         total = len(images)
         asked = {name: wish[name].of(total) for name in ("validate", "test")}
@@ -170,8 +150,8 @@ def test_without_copies_a_class_that_is_large_enough_gives_exactly_what_was_aske
 
 def test_the_split_of_one_tree_never_changes():
     """Written down once: another Python, machine or version of hubtune must give these lists."""
-    split = make_split(imagined({"cat": 6, "虞书欣": 6}), validate=SplitSize(2), test=SplitSize(1), seed=7)
-    assert {name: [n.replace(".jpg", "") for n in found] for name, found in lists(split).items()} == {
+    split = split_scan(fake_scan({"cat": 6, "虞书欣": 6}), validate=SplitSize(2), test=SplitSize(1), seed=7)
+    assert {name: [n.replace(".jpg", "") for n in found] for name, found in names_in(split).items()} == {
         "train": ["cat/001", "cat/002", "cat/003", "虞书欣/001", "虞书欣/003", "虞书欣/005"],
         "validate": ["cat/000", "cat/004", "虞书欣/002", "虞书欣/004"],
         "test": ["cat/005", "虞书欣/000"],
@@ -184,28 +164,28 @@ def test_shuffled_folders_give_the_same_files(tmp_path, draw_photos, monkeypatch
     listdir = os.listdir
     for turn in (lambda found: found, lambda found: found[::-1], lambda found: found[3:] + found[:3]):
         monkeypatch.setattr(os, "listdir", lambda folder, turn=turn: turn(sorted(listdir(folder))))
-        split = make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(3))
+        split = split_scan(scan_classes(pics), validate=SplitSize(2), test=SplitSize(3))
         files = write_split(split, tmp_path / "lists", {"seed": 0})
         written.append([file.read_bytes() for file in files])
     assert written[0] == written[1] == written[2]
 
 
 def test_another_seed_gives_another_split():
-    scan = imagined({"a": 40, "b": 40})
-    found = [lists(make_split(scan, validate=SplitSize(10), seed=seed))["validate"] for seed in range(3)]
+    scan = fake_scan({"a": 40, "b": 40})
+    found = [names_in(split_scan(scan, validate=SplitSize(10), seed=seed))["validate"] for seed in range(3)]
     assert found[0] != found[1] != found[2]
 
 
 def test_a_picture_more_moves_few_of_the_others():
-    before = place_of(make_split(imagined({"a": 100, "b": 100}), validate=SplitSize(20), test=SplitSize(20)))
-    after = place_of(make_split(imagined({"a": 101, "b": 100}), validate=SplitSize(20), test=SplitSize(20)))
+    before = part_of(split_scan(fake_scan({"a": 100, "b": 100}), validate=SplitSize(20), test=SplitSize(20)))
+    after = part_of(split_scan(fake_scan({"a": 101, "b": 100}), validate=SplitSize(20), test=SplitSize(20)))
     moved = [name for name in before if before[name] != after[name]]
     assert len(moved) <= 2
     assert all(name.startswith("a/") for name in moved)
 
 
 def test_small_classes_keep_half_for_training_and_are_named():
-    split = make_split(imagined({"a": 60, "b": 5, "c": 1}), validate=SplitSize(20), test=SplitSize(10))
+    split = split_scan(fake_scan({"a": 60, "b": 5, "c": 1}), validate=SplitSize(20), test=SplitSize(10))
     assert split.counts()["b"] == {"train": 3, "validate": 2, "test": 0, "left_over": 0}
     assert split.counts()["c"] == {"train": 1, "validate": 0, "test": 0, "left_over": 0}
     assert split.remarks == [
@@ -217,14 +197,14 @@ def test_small_classes_keep_half_for_training_and_are_named():
 
 
 def test_a_share_that_comes_to_nothing_is_named():
-    split = make_split(imagined({"a": 10, "b": 2}), validate=SplitSize.parse("20%"))
+    split = split_scan(fake_scan({"a": 10, "b": 2}), validate=SplitSize.parse("20%"))
     assert split.remarks == [
         "Class 'b' has 2 pictures, too few for any in the validation list: it gives 2 for training."
     ]
 
 
 def test_a_class_too_small_for_the_training_number_is_named():
-    split = make_split(imagined({"a": 30, "b": 100}), validate=SplitSize(20), train=80)
+    split = split_scan(fake_scan({"a": 30, "b": 100}), validate=SplitSize(20), train=80)
     assert split.remarks == [
         "Class 'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, "
         "20 for validation."
@@ -232,14 +212,14 @@ def test_a_class_too_small_for_the_training_number_is_named():
 
 
 def test_of_many_small_classes_all_are_named():
-    split = make_split(imagined({f"c{number}": 2 for number in range(13)}), validate=SplitSize(5))
+    split = split_scan(fake_scan({f"c{number}": 2 for number in range(13)}), validate=SplitSize(5))
     assert len(split.remarks) == 11
     assert split.remarks[-1] == "Fewer than asked, likewise: 'c10', 'c11', 'c12'."
 
 
 def test_copies_are_told_and_conflicts_named():
-    split = make_split(
-        imagined({"a": ["x", "x", 1, 2, 3], "b": ["y", 5, 6, 7, "z"], "c": ["z", "y", 8, 9]}),
+    split = split_scan(
+        fake_scan({"a": ["x", "x", 1, 2, 3], "b": ["y", 5, 6, 7, "z"], "c": ["z", "y", 8, 9]}),
         validate=SplitSize(1),
     )
     assert split.remarks == [
@@ -258,34 +238,30 @@ def test_copies_are_told_and_conflicts_named():
     ]
 
 
-def near(*groups):
-    return [DuplicateGroup(members, "near") for members in groups]
-
-
 def test_groups_of_other_kinds_stay_together_also_through_one_another():
-    scan = imagined({"a": 20, "b": 20})
+    scan = fake_scan({"a": 20, "b": 20})
     groups = [
         *near((0, 1), (21, 22)),
         DuplicateGroup((1, 2), "equal"),
-        DuplicateGroup((2, 23), "given"),
+        given_group(2, 23),
         DuplicateGroup((22, 23), "near"),
     ]
     for seed in range(10):
-        split = make_split(scan, validate=SplitSize(6), test=SplitSize(6), seed=seed, groups=groups)
+        split = split_scan(scan, validate=SplitSize(6), test=SplitSize(6), seed=seed, groups=groups)
         assert [[image.name[:5] for image in group] for group in split.groups] == [
             ["a/000", "a/001", "a/002", "b/001", "b/002", "b/003"]
         ]
         assert split.group_kinds == ["given"]
-        assert len({place_of(split)[image.name] for image in split.groups[0]}) == 1
+        assert len({part_of(split)[image.name] for image in split.groups[0]}) == 1
         assert split.counts()["a"] == {"train": 8, "validate": 6, "test": 6, "left_over": 0}
 
 
 def test_nearly_the_same_picture_in_different_classes_is_trained_on_with_all_that_belongs_to_it():
-    scan = imagined({"a": 10, "b": 10})
-    groups = [*near((3, 14)), DuplicateGroup((14, 15), "given")]
+    scan = fake_scan({"a": 10, "b": 10})
+    groups = [*near((3, 14)), given_group(14, 15)]
     for seed in range(5):
-        split = make_split(scan, validate=SplitSize(4), seed=seed, groups=groups)
-        places = place_of(split)
+        split = split_scan(scan, validate=SplitSize(4), seed=seed, groups=groups)
+        places = part_of(split)
         assert {places[name] for name in ("a/003.jpg", "b/004.jpg", "b/005.jpg")} == {"train"}
         assert [[image.name for image in group] for group in split.conflicts] == [["a/003.jpg", "b/004.jpg"]]
         assert split.remarks[-1] == (
@@ -295,17 +271,15 @@ def test_nearly_the_same_picture_in_different_classes_is_trained_on_with_all_tha
 
 
 def test_a_given_group_may_span_classes_without_a_doubt_about_its_labels():
-    split = make_split(
-        imagined({"a": 9, "b": 9}), validate=SplitSize(3), groups=[DuplicateGroup((0, 9), "given")]
-    )
+    split = split_scan(fake_scan({"a": 9, "b": 9}), validate=SplitSize(3), groups=[given_group(0, 9)])
     assert split.conflicts == []
     assert split.counts()["a"]["validate"] == split.counts()["b"]["validate"] == 3
 
 
 def test_copies_that_tie_given_groups_are_named():
     patients = [DuplicateGroup(tuple(range(first, first + 5)), "given") for first in (0, 5, 10)]
-    split = make_split(
-        imagined({"a": 15, "b": 9}), validate=SplitSize(3), groups=[*patients, *near((4, 7), (10, 11))]
+    split = split_scan(
+        fake_scan({"a": 15, "b": 9}), validate=SplitSize(3), groups=[*patients, *near((4, 7), (10, 11))]
     )
     assert split.group_kinds == ["given", "given"]
     assert [remark for remark in split.remarks if "apart" in remark] == [
@@ -316,27 +290,27 @@ def test_copies_that_tie_given_groups_are_named():
 
 def test_counts_are_exact_though_only_one_way_of_dealing_leads_there():
     sizes = [7, 5, 5, 4, 4, 3]
-    scan = imagined({"a": sum(sizes), "b": 9})
+    scan = fake_scan({"a": sum(sizes), "b": 9})
     starts = [sum(sizes[:number]) for number in range(len(sizes))]
     groups = near(*(tuple(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)))
     for seed in range(10):
-        split = make_split(scan, validate=SplitSize(10), test=SplitSize(11), seed=seed, groups=groups)
+        split = split_scan(scan, validate=SplitSize(10), test=SplitSize(11), seed=seed, groups=groups)
         assert split.counts()["a"] == {"train": 7, "validate": 10, "test": 11, "left_over": 0}
 
 
 def test_a_group_of_half_a_class_stays_in_training():
     groups = near(tuple(range(50)), (50, 51), (52, 53, 54))
-    split = make_split(
-        imagined({"a": 100, "b": 20}), validate=SplitSize(20), test=SplitSize(20), groups=groups
+    split = split_scan(
+        fake_scan({"a": 100, "b": 20}), validate=SplitSize(20), test=SplitSize(20), groups=groups
     )
     assert split.counts()["a"] == {"train": 60, "validate": 20, "test": 20, "left_over": 0}
-    assert place_of(split)["a/000.jpg"] == "train"
+    assert part_of(split)["a/000.jpg"] == "train"
 
 
 def test_the_leaks_of_a_random_split_are_the_mean_of_many():
-    scan = imagined({"a": 12, "b": 10})
-    groups = [*near((0, 1), (2, 3, 4)), DuplicateGroup((5, 12, 13), "given")]
-    split = make_split(scan, validate=SplitSize(4), test=SplitSize(1), groups=groups)
+    scan = fake_scan({"a": 12, "b": 10})
+    groups = [*near((0, 1), (2, 3, 4)), given_group(5, 12, 13)]
+    split = split_scan(scan, validate=SplitSize(4), test=SplitSize(1), groups=groups)
     random = Random(0)
     found = Counter()
     for _ in range(4000):
@@ -359,15 +333,15 @@ def test_the_leaks_of_a_random_split_are_the_mean_of_many():
     wish=WISHES,
 )
 def test_whatever_belongs_together_every_group_is_on_one_side_and_no_list_too_long(sizes, links, wish):
-    scan = imagined({f"c{number}": size for number, size in enumerate(sizes)})
+    scan = fake_scan({f"c{number}": size for number, size in enumerate(sizes)})
     count = sum(sizes)
     groups = [
         DuplicateGroup(tuple(sorted({one % count, other % count})), "given" if given else "near")
         for one, other, given in links
         if one % count != other % count
     ]
-    split = make_split(scan, **wish, groups=groups)
-    where = place_of(split)
+    split = split_scan(scan, **wish, groups=groups)
+    where = part_of(split)
     images = images_of(scan)
     for group in groups:
         assert len({where.get(images[place].name) for place in group.members}) == 1
@@ -379,21 +353,25 @@ def test_whatever_belongs_together_every_group_is_on_one_side_and_no_list_too_lo
         assert counts["train"] >= 1
         for name in ("validate", "test"):
             if counts[name] > wish[name].of(size):  # a given group too large, for a list without any
-                assert given >= {p.name for p, label in split.lists[name] if label == number}
+                assert given >= {p.name for p in split.lists[name] if p.label == number}
     assert split.leaks == []
 
 
 def test_the_order_in_which_groups_are_found_does_not_matter():
-    scan = imagined({"a": 30, "b": 30})
-    groups = [*near((0, 5), (6, 7, 31), (40, 41)), DuplicateGroup((7, 8), "given")]
-    one = make_split(scan, validate=SplitSize(10), groups=groups)
-    other = make_split(scan, validate=SplitSize(10), groups=groups[::-1])
-    assert lists(one) == lists(other) and one.groups == other.groups and one.group_kinds == other.group_kinds
+    scan = fake_scan({"a": 30, "b": 30})
+    groups = [*near((0, 5), (6, 7, 31), (40, 41)), given_group(7, 8)]
+    one = split_scan(scan, validate=SplitSize(10), groups=groups)
+    other = split_scan(scan, validate=SplitSize(10), groups=groups[::-1])
+    assert (
+        names_in(one) == names_in(other)
+        and one.groups == other.groups
+        and one.group_kinds == other.group_kinds
+    )
 
 
 def parted(classes):
     """A scan of a source that has put its pictures into lists: class → list of each picture."""
-    scan = imagined({name: len(parts) for name, parts in classes.items()})
+    scan = fake_scan({name: len(parts) for name, parts in classes.items()})
     for name, parts in classes.items():
         scan.classes[name] = [
             replace(image, part=part) for image, part in zip(scan.classes[name], parts, strict=True)
@@ -403,8 +381,8 @@ def parted(classes):
 
 def test_pictures_stay_in_the_lists_of_their_source_and_its_leaks_are_told():
     scan = parted({"a": ["train"] * 6 + ["validate"] * 3 + ["test"], "b": ["train"] * 6 + ["validate"] * 3})
-    groups = [*near((0, 6), (7, 9)), DuplicateGroup((10, 16), "given")]
-    split = make_split(scan, validate=SplitSize(1), groups=groups)
+    groups = [*near((0, 6), (7, 9)), given_group(10, 16)]
+    split = split_scan(scan, validate=SplitSize(1), groups=groups)
     assert split.counts() == {
         "a": {"train": 6, "validate": 3, "test": 1, "left_over": 0},
         "b": {"train": 6, "validate": 3, "test": 0, "left_over": 0},
@@ -423,31 +401,31 @@ def test_pictures_stay_in_the_lists_of_their_source_and_its_leaks_are_told():
 
 def test_a_validation_list_that_the_source_lacks_is_taken_from_its_training_pictures():
     scan = parted({"a": ["train"] * 9 + ["test"], "b": ["train"] * 9 + ["test"]})
-    split = make_split(scan, validate=SplitSize(3), groups=near((0, 1, 2)))
+    split = split_scan(scan, validate=SplitSize(3), groups=near((0, 1, 2)))
     assert split.counts()["a"] == {"train": 6, "validate": 3, "test": 1, "left_over": 0}
-    assert len({place_of(split)[f"a/00{number}.jpg"] for number in range(3)}) == 1
+    assert len({part_of(split)[f"a/00{number}.jpg"] for number in range(3)}) == 1
 
 
 def test_a_class_that_the_source_trains_nothing_of_is_named():
-    split = make_split(parted({"a": ["train"] * 3, "b": ["test"] * 3}), validate=NOTHING)
+    split = split_scan(parted({"a": ["train"] * 3, "b": ["test"] * 3}), validate=NOTHING)
     assert split.remarks == ["Class 'b' has no training picture: nothing can be learned of it."]
 
 
 def test_a_class_that_has_nothing_to_divide_is_not_said_to_be_bound():
-    split = make_split(parted({"a": ["train"] * 9, "b": ["test"] * 3}), validate=SplitSize(2))
+    split = split_scan(parted({"a": ["train"] * 9, "b": ["test"] * 3}), validate=SplitSize(2))
     assert split.remarks[-1] == (
         "Class 'b' has 0 pictures, too few for 2 in the validation list: it gives 0 for training."
     )
 
 
 def test_copies_of_test_pictures_are_left_out_whatever_ties_them():
-    scan = imagined({"a": 5, "b": 5})
-    loose = loose_files(("a.jpg", "x"), ("b.jpg", "y"))
-    split = make_split(
+    scan = fake_scan({"a": 5, "b": 5})
+    loose = fake_test_folder(("a.jpg", "x"), ("b.jpg", "y"))
+    split = split_scan(
         scan,
         validate=SplitSize(1),
         test_scan=loose,
-        groups=[*near((0, 10)), DuplicateGroup((5, 11), "given")],
+        groups=[*near((0, 10)), given_group(5, 11)],
     )
     assert [(entry.path.name, entry.reason) for entry in split.left_out] == [
         ("000.jpg", "nearly the same picture is in the test folder"),
@@ -457,7 +435,7 @@ def test_copies_of_test_pictures_are_left_out_whatever_ties_them():
 
 def test_groups_read_back_from_the_file(drawn, tmp_path):
     write_split(
-        make_split(scan_classes(drawn), validate=SplitSize(1), groups=near((0, 1), (4, 6))),
+        split_scan(scan_classes(drawn), validate=SplitSize(1), groups=near((0, 1), (4, 6))),
         tmp_path,
         {"seed": 0},
     )
@@ -470,7 +448,7 @@ def test_groups_read_back_from_the_file(drawn, tmp_path):
 
 
 def test_copies_that_fit_no_list_are_the_reason_given():
-    split = make_split(imagined({"a": ["x"] * 6 + ["y"] * 3, "b": 9}), validate=SplitSize(2))
+    split = split_scan(fake_scan({"a": ["x"] * 6 + ["y"] * 3, "b": 9}), validate=SplitSize(2))
     assert split.counts()["a"] == {"train": 9, "validate": 0, "test": 0, "left_over": 0}
     assert split.remarks[-1] == (
         "Class 'a' has 9 pictures in groups of up to 6 that stay together, which do not come to 2 in the "
@@ -480,8 +458,8 @@ def test_copies_that_fit_no_list_are_the_reason_given():
 
 def test_a_class_of_which_every_picture_lies_in_another_class_too_says_so():
     sums = [f"x{number}" for number in range(5)]
-    split = make_split(
-        imagined({"a": sums, "b": [*sums, *range(15)]}), validate=SplitSize(1), test=SplitSize(1)
+    split = split_scan(
+        fake_scan({"a": sums, "b": [*sums, *range(15)]}), validate=SplitSize(1), test=SplitSize(1)
     )
     assert split.counts()["a"] == {"train": 5, "validate": 0, "test": 0, "left_over": 0}
     assert split.counts()["b"] == {"train": 18, "validate": 1, "test": 1, "left_over": 0}
@@ -493,13 +471,13 @@ def test_a_class_of_which_every_picture_lies_in_another_class_too_says_so():
 
 
 def test_the_only_picture_of_a_class_that_lies_in_another_says_so():
-    split = make_split(imagined({"a": ["x"], "b": ["x", *range(15)]}), validate=SplitSize(1))
+    split = split_scan(fake_scan({"a": ["x"], "b": ["x", *range(15)]}), validate=SplitSize(1))
     assert split.remarks[-1].startswith("The only picture of class 'a' is bound to training, as ")
 
 
 def test_a_class_that_conflicts_leave_too_few_of_says_so():
     sums = [f"x{number}" for number in range(8)]
-    split = make_split(imagined({"a": [*sums, "y", "z"], "b": [*sums, *range(20)]}), validate=SplitSize(5))
+    split = split_scan(fake_scan({"a": [*sums, "y", "z"], "b": [*sums, *range(20)]}), validate=SplitSize(5))
     assert split.counts()["a"] == {"train": 8, "validate": 2, "test": 0, "left_over": 0}
     assert split.remarks[-1] == (
         "Class 'a' has 10 pictures, of which 8 are bound to training, as they, or others of their groups, "
@@ -509,17 +487,11 @@ def test_a_class_that_conflicts_leave_too_few_of_says_so():
 
 
 def test_conflicts_are_not_blamed_for_what_they_do_not_hinder():
-    split = make_split(imagined({"a": ["x", "y", "z"], "b": ["x", *range(20)]}), validate=SplitSize(5))
+    split = split_scan(fake_scan({"a": ["x", "y", "z"], "b": ["x", *range(20)]}), validate=SplitSize(5))
     assert split.remarks[-1] == (
         "Class 'a' has 3 pictures, too few for 5 in the validation list: it gives 2 for training, 1 for "
         "validation."
     )
-
-
-def loose_files(*files):
-    scan = Scan(Path("test"))
-    scan.classes[""] = [ImageEntry(Path("test") / name, NO_CLASS, name, sum_) for name, sum_ in files]
-    return scan
 
 
 @pytest.mark.parametrize(
@@ -546,11 +518,11 @@ def loose_files(*files):
     ],
 )
 def test_loose_test_pictures_go_by_their_names(name, folder):
-    scan = imagined({"anqi": 3, "yu shuxin": 3, "7": 3, "71": 3, "x2": 3, "é": 3})
+    scan = fake_scan({"anqi": 3, "yu shuxin": 3, "7": 3, "71": 3, "x2": 3, "é": 3})
     labels = {folder: "虞书欣" if folder == "yu shuxin" else folder for folder in scan.classes}
-    loose = loose_files((name, "new"), ("anqi.jpg", "other"))
-    split = make_split(scan, validate=SplitSize(1), labels=labels, test_scan=loose)
-    entries = {image.name: split.folders[label] for image, label in split.lists["test"]}
+    loose = fake_test_folder((name, "new"), ("anqi.jpg", "other"))
+    split = split_scan(scan, validate=SplitSize(1), labels=labels, test_scan=loose)
+    entries = {image.name: split.folders[image.label] for image in split.lists["test"]}
     assert entries.get(name) == folder
     if folder is None:
         assert split.left_out == [Excluded(Path("test") / name, "no class has this name")]
@@ -559,10 +531,10 @@ def test_loose_test_pictures_go_by_their_names(name, folder):
 def test_a_test_folder_that_names_no_class_is_refused():
     message = refusal(
         DataError,
-        make_split,
-        imagined({"a": 3, "b": 3}),
+        split_scan,
+        fake_scan({"a": 3, "b": 3}),
         validate=SplitSize(1),
-        test_scan=loose_files(("z.jpg", "z")),
+        test_scan=fake_test_folder(("z.jpg", "z")),
     )
     assert message == (
         "No picture in test can be told to belong to a class: name them after their class (a.jpg, a_2.jpg), "
@@ -571,25 +543,27 @@ def test_a_test_folder_that_names_no_class_is_refused():
 
 
 def test_test_pictures_are_taken_out_of_the_other_lists():
-    scan = imagined({"a": ["x", 1, 2], "b": 3})
-    split = make_split(scan, validate=SplitSize(1), test_scan=loose_files(("a.jpg", "x"), ("b.jpg", "new")))
+    scan = fake_scan({"a": ["x", 1, 2], "b": 3})
+    split = split_scan(
+        scan, validate=SplitSize(1), test_scan=fake_test_folder(("a.jpg", "x"), ("b.jpg", "new"))
+    )
     assert split.left_out == [Excluded(ROOT / "a" / "000.jpg", "the same picture is in the test folder")]
     assert split.counts()["a"] == {"train": 1, "validate": 1, "test": 1, "left_over": 0}
 
 
 def test_a_class_that_lies_in_the_test_folder_whole_is_refused():
-    scan = imagined({"a": ["x"], "b": 3})
+    scan = fake_scan({"a": ["x"], "b": 3})
     message = refusal(
-        DataError, make_split, scan, validate=SplitSize(1), test_scan=loose_files(("a.jpg", "x"))
+        DataError, split_scan, scan, validate=SplitSize(1), test_scan=fake_test_folder(("a.jpg", "x"))
     )
     assert message == f"Every picture of {ROOT / 'a'} is in the test folder, too: none is left for training"
 
 
 def test_a_picture_that_is_tested_as_two_classes_is_named():
-    split = make_split(
-        imagined({"a": 3, "b": 3}),
+    split = split_scan(
+        fake_scan({"a": 3, "b": 3}),
         validate=SplitSize(1),
-        test_scan=loose_files(("a.jpg", "x"), ("b.jpg", "x")),
+        test_scan=fake_test_folder(("a.jpg", "x"), ("b.jpg", "x")),
     )
     assert split.remarks[-1] == (
         "The same picture lies in different classes: a.jpg, b.jpg. All are in the test list; "
@@ -603,7 +577,7 @@ def drawn(tmp_path, draw_photos):
 
 
 def split_of(pics, **options):
-    return make_split(scan_classes(pics), **{"validate": SplitSize(1), **options})
+    return split_scan(scan_classes(pics), **{"validate": SplitSize(1), **options})
 
 
 def test_what_is_written_reads_back(drawn, tmp_path):
@@ -619,7 +593,7 @@ def test_what_is_written_reads_back(drawn, tmp_path):
     dataset = ListDataset(tmp_path)
     assert dataset.label_list == ["狗", "猫"]
     for name in LIST_NAMES:
-        expected = [(image.path, label) for image, label in split.lists[name]]
+        expected = [(image.path, image.label) for image in split.lists[name]]
         assert [(example.path, example.label) for example in dataset.examples(name)] == expected
 
 
