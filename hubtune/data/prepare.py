@@ -213,13 +213,10 @@ def find_all_groups(
     if pattern is not None:
         keys = keys_by_pattern([image.name for image in images], pattern)
         groups += given_groups(keys)
-        unmatched = keys.count(None)
-        if unmatched:
-            stand = "does not match it and stands for itself"
-            if unmatched > 1:
-                stand = "do not match it and stand for themselves"
+        if None in keys:
             scan.said.append(
-                f"--group-by '{pattern}': {unmatched:,} of {plural(len(keys), 'picture')} {stand}."
+                f"--group-by '{pattern}' matches {len(keys) - keys.count(None):,} of "
+                f"{plural(len(keys), 'picture')}; the others are in no group."
             )
     return groups
 

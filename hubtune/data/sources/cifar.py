@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -32,32 +33,20 @@ _MOST_OPCODES = 1_000_000
 _ADVICE = "get it again from https://www.cs.toronto.edu/~kriz/cifar.html (the Python version)"
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """The file names of a data set, and the keys of their content."""
+class _Kind(NamedTuple):
+    """The file names of a data set, and the keys of their content; the last batch is the test list."""
 
     name: str
     meta: str
     names_key: str
     labels_key: str
-    train: tuple[str, ...]
-    test: str
-
-    @property
-    def batches(self) -> tuple[str, ...]:
-        return (*self.train, self.test)
+    batches: tuple[str, ...]
 
 
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 _KINDS = (
-    _Kind(
-        "CIFAR-10",
-        "batches.meta",
-        "label_names",
-        "labels",
-        tuple(f"data_batch_{number}" for number in range(1, 6)),
-        "test_batch",
-    ),
-    _Kind("CIFAR-100", "meta", "fine_label_names", "fine_labels", ("train",), "test"),
+    _Kind("CIFAR-10", "batches.meta", "label_names", "labels", _BATCHES),
+    _Kind("CIFAR-100", "meta", "fine_label_names", "fine_labels", ("train", "test")),
 )
 
 
@@ -80,7 +69,7 @@ class CifarImages:
 
 def is_cifar(names: Collection[str]) -> bool:
     """Whether the names of the files in a folder are those of CIFAR: its meta file and a batch."""
-    return any(kind.meta in names and kind.train[0] in names for kind in _KINDS)
+    return any(kind.meta in names and kind.batches[0] in names for kind in _KINDS)
 
 
 def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
@@ -114,7 +103,7 @@ def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
         DataError: as :func:`extract`.
         MachineError: if the cache cannot be written.
     """
-    files = [folder / name for kind in _KINDS for name in (kind.meta, kind.train[0])]
+    files = [folder / name for kind in _KINDS for name in (kind.meta, kind.batches[0])]
     stats = [(file.name, file.stat()) for file in files if file.exists()]
     identity = [str(folder.resolve()), *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats)]
 
@@ -148,14 +137,11 @@ def extract(source: Path, folder: Path, progress: Progress = no_progress) -> Cif
     train: list[ImageEntry] = []
     test: list[ImageEntry] = []
     for done, batch in enumerate(kind.batches, 1):
-        (test if batch == kind.test else train).extend(
-            _write_batch(source / batch, kind, classes, folder / ("test" if batch == kind.test else "train"))
-        )
+        part, images = ("test", test) if batch == kind.batches[-1] else ("train", train)
+        images += _write_batch(source / batch, kind, classes, folder / part)
         progress("writing pictures, by batch", done, len(kind.batches))
-    present = {image.label for image in train}
-    for label, name in enumerate(classes):
-        if label not in present:
-            raise DataError(f"{source} holds no training picture of class {name!r}; {_ADVICE}")
+    if missing := {*range(len(classes))} - {image.label for image in train}:
+        raise DataError(f"{source} holds no training picture of class {classes[min(missing)]!r}; {_ADVICE}")
     for images in (train, test):
         images.sort(key=lambda image: (image.label, name_key(image.name)))
     return CifarImages(kind.name, classes, train, test)
@@ -177,10 +163,9 @@ def _identify(source: Path) -> tuple[_Kind, list[str]]:
     names = _read(meta).get(kind.names_key)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise DataError(f"{meta} has no list {kind.names_key!r}: it is not of {kind.name}; {_ADVICE}")
-    for name in names:
-        # They become folders.
-        if not re.fullmatch(r"\w([\w -]*\w)?", name, re.ASCII) or len(name) > 100:
-            raise DataError(f"{meta}: the class name {name[:100]!a} cannot be a folder's; {_ADVICE}")
+    # They become folders.
+    if strange := [name for name in names if not re.fullmatch(r"(?a)(?=.{1,100}$)\w([\w -]*\w)?", name)]:
+        raise DataError(f"{meta}: the class name {strange[0][:100]!a} cannot be a folder's; {_ADVICE}")
     if len({name.casefold() for name in names}) < max(2, len(names)):
         raise DataError(f"{meta} does not name two or more different classes; {_ADVICE}")
     return kind, names
@@ -204,21 +189,19 @@ def _images(file: Path, kind: _Kind, classes: list[str]) -> tuple[np.ndarray, li
     """Return the images of a batch, ``[N, 3, 32, 32]``, and their labels."""
     content = _read(file)
     pixels, labels = content.get("data"), content.get(kind.labels_key)
+    problem = ""
     if not isinstance(pixels, np.ndarray) or not isinstance(labels, list):
-        missing = kind.labels_key if isinstance(pixels, np.ndarray) else "data"
-        raise DataError(f"{file} has no {missing!r}: it is no batch of {kind.name}; {_ADVICE}")
-    if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS or not len(pixels):
-        raise DataError(
-            f"{file}: data has the type {pixels.dtype} and the shape {list(pixels.shape)[:8]} in place of "
-            f"uint8 and [N, {_PIXELS}]: it is no batch of {kind.name}"
-        )
-    if len(labels) != len(pixels):
-        raise DataError(f"{file} has {plural(len(pixels), 'picture')}, but {len(labels):,} labels; {_ADVICE}")
-    for row, label in enumerate(labels):
-        if type(label) is not int or not 0 <= label < len(classes):
-            raise DataError(
-                f"{file}: the label of row {row} is not one of 0 to {len(classes) - 1}; {_ADVICE}"
-            )
+        problem = f"has no {kind.labels_key if isinstance(pixels, np.ndarray) else 'data'!r}"
+    elif pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != _PIXELS or not len(pixels):
+        shape = list(pixels.shape)[:8]
+        problem = f"has data of {pixels.dtype} and shape {shape} in place of uint8 and [N, {_PIXELS}]"
+    elif len(labels) != len(pixels):
+        problem = f"has {plural(len(pixels), 'picture')}, but {len(labels):,} labels"
+    elif strange := [label for label in labels if type(label) is not int or not 0 <= label < len(classes)]:
+        problem = f"has the label {strange[0]!a}, which is not one of 0 to {len(classes) - 1}"
+    if problem:
+        raise DataError(f"{file} {problem}: it is not a batch of {kind.name}; {_ADVICE}")
+    assert isinstance(pixels, np.ndarray) and isinstance(labels, list)
     return pixels.reshape(-1, 3, 32, 32), labels
 
 

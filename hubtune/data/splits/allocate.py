@@ -13,7 +13,6 @@ and measure nothing. :func:`fill_empty_lists` gives it the group closest to the 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -305,15 +304,6 @@ def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.nda
     return np.array(table, np.int64).reshape(len(counts), len(labels))
 
 
-class _Move(NamedTuple):
-    """A group moves to another row, maybe in exchange for a group there."""
-
-    gain: int
-    group: int
-    to: int
-    back: int | None
-
-
 class _LocalSearch:
     """The row of each group, and the moves that improve it. The last row is for groups in no list.
 
@@ -351,9 +341,7 @@ class _LocalSearch:
             moving = False
             for to in reversed(range(len(self._quotas))):
                 for label in np.flatnonzero(self._lacking(to)).tolist():
-                    move = self._best(to, label) if self._lacking(to)[label] else None
-                    if move is not None:
-                        self._make(move)
+                    if self._lacking(to)[label] and self._move_best(to, label):
                         moving = True
 
     def _lacking(self, to: int) -> np.ndarray:
@@ -362,21 +350,30 @@ class _LocalSearch:
         lacking: np.ndarray = (self._got[to] < self._quotas[to]) & ~inside
         return lacking
 
-    def _best(self, to: int, label: int) -> _Move | None:
-        """Return the best move of a group of the class; an exchange only if nothing else gains."""
+    def _move_best(self, to: int, label: int) -> bool:
+        """Make the best move of a group of the class, if it gains; an exchange only if nothing else does."""
         inside = np.flatnonzero(self.rows == to)[:_MOST_EXCHANGED].tolist()
         for exchanged in ([None], inside):
-            best = None
+            best, group, swapped = 0, -1, None
             for origin in range(len(self._got)):
                 groups = np.flatnonzero((self.rows == origin) & (self._counts[:, label] > 0))
                 for back in exchanged if len(groups) and self._work < _MOST_COUNTS else []:
                     gains = self._gains(groups, origin, to, back)
                     first = int(gains.argmax())
-                    if gains[first] > (best.gain if best else 0):
-                        best = _Move(int(gains[first]), int(groups[first]), to, back)
-            if best is not None:
-                return best
-        return None
+                    if gains[first] > best:
+                        best, group, swapped = int(gains[first]), int(groups[first]), back
+            if best:
+                origin = int(self.rows[group])
+                self._move(group, origin, to)
+                if swapped is not None:
+                    self._move(swapped, to, origin)
+                return True
+        return False
+
+    def _move(self, group: int, origin: int, to: int) -> None:
+        self.rows[group] = to
+        self._got[origin] -= self._counts[group]
+        self._got[to] += self._counts[group]
 
     def _gains(self, groups: np.ndarray, origin: int, to: int, back: int | None) -> np.ndarray:
         """Return the gain of moving each of some groups of one row."""
@@ -398,11 +395,3 @@ class _LocalSearch:
         deviation = np.maximum(quotas - got, 0) + np.maximum(got - quotas - yielding, 0)
         empty = (got < 1) & (quotas > 0)
         return (deviation + empty * (self._worst * (_EMPTY + _LATER * row))).sum(axis=-1)
-
-    def _make(self, move: _Move) -> None:
-        origin = self.rows[move.group]
-        for group, one, other in ((move.group, origin, move.to), (move.back, move.to, origin)):
-            if group is not None:
-                self.rows[group] = other
-                self._got[one] -= self._counts[group]
-                self._got[other] += self._counts[group]

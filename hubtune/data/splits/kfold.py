@@ -119,8 +119,8 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
     always = len(entries) - sum(len(fold.lists["validate"]) for fold in divided)
     if always:
         split.remarks.append(
-            f"{plural(always, 'picture')} {'is' if always == 1 else 'are'} in training in every fold: "
-            "the label is contradictory, or the class is a single group."
+            f"In training in every fold: {plural(always, 'picture')}, with contradictory labels or in a "
+            "class of a single group."
         )
     return divided
 
@@ -137,8 +137,8 @@ def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Sp
     crossing = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
     if crossing:
         split.remarks.append(
-            f"Pictures that belong together lie in several folds ({plural(crossing, 'group')}), which "
-            "flatters: make the folds anew with hubtune split."
+            f"{plural(crossing, 'group')} of pictures in several folds: the accuracy will look better than "
+            "it is. Make new folds with hubtune split."
         )
     fold_of_row = [fold_of.get(image.name) for image in entries]
     return [

@@ -56,11 +56,6 @@ class SplitSize:
 NOTHING = SplitSize()
 
 
-# Why images are bound to training, and the repair.
-_CONTRADICTED = "as they, or others of their groups, have copies in another class"
-_REPAIR = "Remove the copies that are in the wrong class, and split again."
-
-
 @dataclass(frozen=True)
 class ClassSize:
     """The images of a class, and what binds them.
@@ -192,26 +187,19 @@ class SplitRequest:
             for name, words in WORDS.items()
             if got.get(name, 0) or name == "train"
         )
-        if 0 < size.bound == total:
-            whole = (
-                f"All {total:,} pictures of class {folder!r} are"
-                if total > 1
-                else f"The only picture of class {folder!r} is"
-            )
-            return f"{whole} bound to training, {_CONTRADICTED}: none is left for {lists}. {_REPAIR}"
         has = f"Class {folder!r} has {plural(total, 'picture')}"
-        if size.bound and total - size.bound < sizes["validate"] + sizes["test"] < total:
-            other = total - size.bound
+        others = total - size.bound
+        if size.bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (
-                f"{has}, of which {size.bound:,} {'is' if size.bound == 1 else 'are'} bound to training, "
-                f"{_CONTRADICTED}; the other {other:,} {'does' if other == 1 else 'do'} not come to {lists}: "
-                f"it gives {gives}. {_REPAIR}"
+                f"{has}, {size.bound:,} of them bound to training because of copies in another class, and too "
+                f"few others for {lists}: it gives {gives}. Remove the copies that are in the wrong class, and "
+                "split again."
             )
         if size.largest_group and (exceeded or sum(sizes.values()) < total):
-            across = ", also across classes," if size.shares_groups else ","
+            across = ", also across classes" if size.shares_groups else ""
             of_up_to = f" of up to {size.largest_group:,}" if size.largest_group > 1 else ""
             return (
-                f"{has} in groups{of_up_to} that stay together{across} which do not come to "
-                f"{lists}: it gives {gives}."
+                f"{has} in groups{of_up_to} that stay together{across}, with which {lists} cannot be met "
+                f"exactly: it gives {gives}."
             )
         return f"{has}, too few for {lists}: it gives {gives}."

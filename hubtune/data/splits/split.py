@@ -142,12 +142,8 @@ class _SplitBuilder:
 
     def join_groups(self) -> None:
         """Merge groups with common members; images without a class are ignored."""
-        used = [
-            DuplicateGroup(tuple(self._with_class(group)), group.kind)
-            for group in self._groups
-            if len(self._with_class(group)) > 1
-        ]
-        self._merged = merge_groups(used)
+        used = (DuplicateGroup(tuple(self._with_class(group)), group.kind) for group in self._groups)
+        self._merged = merge_groups(group for group in used if len(group.members) > 1)
 
     def _with_class(self, group: DuplicateGroup) -> list[int]:
         return [place for place in group.members if self._assignment.labels[place] is not None]
@@ -186,15 +182,13 @@ class _SplitBuilder:
             return
         kinds = Counter(split.group_kinds)
         by_kind = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
-        hold = "holds" if len(self._merged) == 1 else "hold"
-        sentence = (
-            f"{plural(len(self._merged), 'group')} of pictures that belong together ({by_kind}) {hold} "
-            f"{plural(sum(map(len, split.groups)), 'picture')}"
-        )
         copies = sum(group.kind in COPIES for group in self._groups)
-        if kinds["given"] and copies:
-            sentence += f", {plural(copies, 'group')} of copies among them"
-        split.remarks.append(f"{sentence}." if is_divided else f"{sentence}; each stays in one list.")
+        split.remarks.append(
+            f"{plural(len(self._merged), 'group')} of copies or related pictures ({by_kind}) with "
+            f"{plural(sum(map(len, split.groups)), 'picture')} in all"
+            + (f", {plural(copies, 'group')} of copies among them" if kinds["given"] and copies else "")
+            + ("." if is_divided else "; each group stays in one list.")
+        )
         self._after_groups = len(split.remarks)
         group_of = {
             place: number
@@ -210,8 +204,8 @@ class _SplitBuilder:
         ]
         self._remark(
             [
-                f"Copies of one picture lie in groups that were given apart: {self._names(group.members)}. "
-                "These groups stay together."
+                f"Copies of one picture lie in different groups: {self._names(group.members)}. These groups "
+                "stay together."
                 for group in ties
             ],
             "… and {:,} more of these.",

@@ -182,24 +182,24 @@ def test_missing_batches_are_named(tmp_path, files, write):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"labels": [0] * 5 + [3] + [0] * 6}, "the label of row 5 is not one of 0 to 2"),
-        ({"labels": [0] * 5 + ["1"] + [0] * 6}, "the label of row 5 is not one of 0 to 2"),
+        ({"labels": [0] * 5 + [3] + [0] * 6}, "which is not one of 0 to 2"),
+        ({"labels": [0] * 5 + ["1"] + [0] * 6}, "which is not one of 0 to 2"),
         ({"labels": [0] * 11}, "has 12 pictures, but 11 labels"),
         (
             {"data": pixels(12, 0)[:, :3000]},
-            "has the type uint8 and the shape [12, 3000] in place of uint8 and [N, 3072]",
+            "has data of uint8 and shape [12, 3000] in place of uint8 and [N, 3072]",
         ),
         (
             {"data": pixels(12, 0).astype(np.uint16)},
-            "has the type uint16 and the shape [12, 3072] in place of uint8 and [N, 3072]",
+            "has data of uint16 and shape [12, 3072] in place of uint8 and [N, 3072]",
         ),
         # With names, as a shape may not be larger than the file.
         (
             {"data": pixels(12, 0)[:0], "labels": [], "filenames": ["x" * 250] * 20},
-            "has the type uint8 and the shape [0, 3072]",
+            "has data of uint8 and shape [0, 3072]",
         ),
-        ({"data": []}, "has no 'data': it is no batch of CIFAR-10"),
-        ({"labels": "0"}, "has no 'labels': it is no batch of CIFAR-10"),
+        ({"data": []}, "has no 'data': it is not a batch of CIFAR-10"),
+        ({"labels": "0"}, "has no 'labels': it is not a batch of CIFAR-10"),
     ],
 )
 def test_a_malformed_batch_is_refused(tmp_path, files, changes, words):
