@@ -48,7 +48,7 @@ def near(*groups: tuple[int, ...]) -> list[DuplicateGroup]:
     return [DuplicateGroup(members, "near") for members in groups]
 
 
-def given(*members: int) -> DuplicateGroup:
+def given_group(*members: int) -> DuplicateGroup:
     """Return a group of the source."""
     return DuplicateGroup(members, "given")
 

@@ -293,7 +293,7 @@ def test_keys_that_this_disk_takes_for_the_same_are_left_out(
     bucket.put(**{"pics/Cat/000.png": b"x"})
     where = f"s3://{bucket.name}/pics"
     assert open_source(where).labels == ["Cat", "cat", "dog"]
-    monkeypatch.setattr(mirror, "_folds_names", lambda _: True)
+    monkeypatch.setattr(mirror, "_ignores_case", lambda _: True)
     listing = open_source(where)
     assert listing.labels == ["cat", "dog"]
     assert {e.reason for e in listing.left_out} == {"has the name of another file on this disk"}
