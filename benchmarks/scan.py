@@ -20,9 +20,9 @@ from pathlib import Path
 _SCAN = """
 import sys
 from pathlib import Path
-from hubtune.data.scan.scanner import survey
+from hubtune.data.scan.scanner import inspect_listing
 from hubtune.data.sources.folder import walk_classes
-scan = survey(walk_classes(Path(sys.argv[1])))
+scan = inspect_listing(walk_classes(Path(sys.argv[1])))
 assert not scan.left_out
 """
 _SETTLING_SECONDS = 3  # files that were changed a moment ago are not kept in the cache

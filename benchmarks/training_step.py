@@ -41,9 +41,9 @@ from hubtune.models.classifier import Classifier
 classifier = Classifier(find(name).backbone, 6)
 threads = None
 if kind == "hubtune":
-    from hubtune.hardware.throughput import measure_step, use_threads
+    from hubtune.hardware.throughput import measure_step, set_threads
     pace = measure_step(classifier, name, (224, 224), batch, pictures=100_000)
-    use_threads(threads := pace.threads)
+    set_threads(threads := pace.threads)
 classifier.start_training(keep_statistics=False)
 optimizer = paddle.optimizer.Adam(1e-4, parameters=classifier.parameters())
 random = np.random.default_rng(0)

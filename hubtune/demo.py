@@ -1,10 +1,10 @@
-"""The main job on embedded data: ``digitnet``, which has seen digits 0–6, learns 7–9 from ten pictures each.
+"""The main job on embedded data: ``digitnet``, pretrained on the digits 0–6, learns 7–9 from ten images each.
 
-Beside it the same network learns the same pictures from random values, for as long and for longer. The rates
-were chosen by validation accuracy on other splits (seeds 10–17): 2e-3 of 1e-3, 1.5e-3, 2e-3 and 3e-3 for
-fine-tuning; of 1e-3, 2e-3, 3e-3 and 6e-3 from scratch, 2e-3 and 3e-3 were equally good. On the test pictures
-of those splits fine-tuning was right on 94.5 % and training from scratch on 81.9 % (in batches of 6: 93.4 %
-and 80.4 %; of 8: 91.8 % and 78.6 %).
+For comparison, the same network learns the same images from random values, for as long and for longer. The
+rates were chosen by validation accuracy on other splits (seeds 10–17): 2e-3 of 1e-3, 1.5e-3, 2e-3 and 3e-3
+for fine-tuning; of 1e-3, 2e-3, 3e-3 and 6e-3 from scratch, 2e-3 and 3e-3 were equally good. On the test
+images of those splits the accuracy was 94.5 % fine-tuned and 81.9 % from scratch (in batches of 6: 93.4 % and
+80.4 %; of 8: 91.8 % and 78.6 %).
 """
 
 import shutil
@@ -31,7 +31,7 @@ from hubtune.hub.module import Module
 from hubtune.inference.model import load_model
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, ScratchStrategy
-from hubtune.report.contact_sheet import Cell, contact_sheet, side_by_side
+from hubtune.report.contact_sheet import SheetCell, draw_contact_sheet, join_sheets
 from hubtune.rng import rng_for
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.result import Run
@@ -41,32 +41,32 @@ SEEDS = (0, 1, 2)
 EPOCHS = 5
 LONG_EPOCHS = 20
 MARGIN = 0.10
-"""How far fine-tuning has to be ahead."""
+"""Least gain of fine-tuning in accuracy."""
 
 DIGITS = (7, 8, 9)
-"""What ``digitnet`` has never seen."""
+"""Digits that ``digitnet`` was not pretrained on."""
 
 AMOUNTS = {"train": 10, "validate": 10, "test": 150}
-"""How many pictures of each digit; the rarest has 174."""
+"""Number of images of each digit in a list; the rarest digit has 174 images."""
 
 _SHOWN = 30
 _MARKER = ".hubtune-demo"
 _IMAGE = "predictions.png"
-_MADE = ("digits", "lists", "runs", _IMAGE)
+_OUTPUTS = ("digits", "lists", "runs", _IMAGE)
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What the demo has measured, on test pictures that no training has seen.
+    """Measurements of the demo, on test images that no training has used.
 
     Attributes:
-        seeds: each gives other training pictures, another order and other first values.
+        seeds: each has other training images, another order and other initial values.
         finetuned: for each seed, ``digitnet`` fine-tuned.
-        scratch: the same network from random values, trained as long.
-        scratch_long: the same, trained ``long_epochs``.
-        epochs: passes over the training pictures.
+        scratch: the same network from random values, trained for the same number of epochs.
+        scratch_long: the same network, trained for ``long_epochs``.
+        epochs: passes over the training images.
         long_epochs: those of ``scratch_long``.
-        model: the folder of the first seed's fine-tuned model.
+        model: folder of the first seed's fine-tuned model.
         image: its predictions beside those of the network from scratch.
     """
 
@@ -81,16 +81,16 @@ class DemoResult:
 
     @property
     def count(self) -> int:
-        """Number of test pictures of each seed."""
+        """Number of test images of each seed."""
         return self.finetuned[0].count
 
     @property
     def passed(self) -> bool:
-        """Whether fine-tuning is ahead of equally long training from scratch by ten points or more."""
+        """Whether fine-tuning gains ten points or more over equally long training from scratch."""
         return mean_accuracy(self.finetuned) - mean_accuracy(self.scratch) >= MARGIN
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON has it."""
+        """The result for JSON."""
         return {
             "passed": self.passed,
             "seeds": list(self.seeds),
@@ -103,7 +103,7 @@ class DemoResult:
 
 
 def mean_accuracy(measured: Sequence[Metrics]) -> float:
-    """The mean accuracy over seeds."""
+    """Return the mean accuracy over seeds."""
     return statistics.fmean(metrics.accuracy for metrics in measured)
 
 
@@ -112,41 +112,41 @@ def run_demo(
     *,
     seeds: Sequence[int] = SEEDS,
     long_epochs: int = LONG_EPOCHS,
-    observer: Callback | None = None,
+    callback: Callback | None = None,
 ) -> DemoResult:
-    """Write the digits, train everything, measure it, and draw predictions.
+    """Write the digits, train and measure all networks, and draw predictions.
 
     Args:
-        folder: where it all goes; what an earlier demo left there is replaced.
+        folder: output folder; the files of an earlier demo there are replaced.
         seeds: one comparison each.
-        long_epochs: how long the network from scratch is trained once more.
-        observer: told what is being done.
+        long_epochs: epochs of the longer training from scratch.
+        callback: receives progress notices.
 
     Raises:
-        UsageError: if the folder is there and not a demo's.
+        UsageError: if the folder exists and is not a demo's.
         MachineError: if it cannot be written.
         StoppedError: if Ctrl-C or SIGTERM stopped it.
     """
-    observer = observer or Callback()
-    place = folder.absolute()
-    _clear(place)
-    observer.notice("Writing scikit-learn's 1,797 handwritten digits")
-    write_digits(place / "digits")
-    scan = scan_classes(place / "digits")
+    callback = callback or Callback()
+    target = folder.absolute()
+    _clear(target)
+    callback.notice("Writing scikit-learn's 1,797 handwritten digits")
+    write_digits(target / "digits")
+    scan = scan_classes(target / "digits")
     finetuned, scratch, scratch_long = [], [], []
-    # Every task notes its run in runs/latest below the current folder: the user's own must stay as it is.
-    with chdir(place):
+    # Every task writes runs/latest below the current folder, where the user's own must stay as it is.
+    with chdir(target):
         for number, seed in enumerate(seeds, start=1):
-            observer.notice(f"Fine-tuning, and training from scratch ({number} of {len(seeds)})")
-            data, runs = _make_lists(scan, place / "lists" / f"seed-{seed}", seed), place / "runs"
-            scratch.append(_train(data, seed, EPOCHS, runs / f"scratch-{seed}", observer))
-            scratch_long.append(_train(data, seed, long_epochs, runs / f"scratch-long-{seed}", observer))
+            callback.notice(f"Fine-tuning, and training from scratch ({number} of {len(seeds)})")
+            data, runs = _make_lists(scan, target / "lists" / f"seed-{seed}", seed), target / "runs"
+            scratch.append(_train(data, seed, EPOCHS, runs / f"scratch-{seed}", callback))
+            scratch_long.append(_train(data, seed, long_epochs, runs / f"scratch-long-{seed}", callback))
             finetuned.append(
-                _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", observer, pretrained=True)
+                _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", callback, pretrained=True)
             )
-    image = _draw(ListDataset(place / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
-    with _writing(place):
-        image.save(place / _IMAGE, optimize=True)
+    image = _draw(ListDataset(target / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
+    with _writing(target):
+        image.save(target / _IMAGE, optimize=True)
     return DemoResult(
         tuple(seeds),
         _tested(finetuned),
@@ -154,17 +154,17 @@ def run_demo(
         _tested(scratch_long),
         epochs=EPOCHS,
         long_epochs=long_epochs,
-        model=folder / finetuned[0].best_model.relative_to(place),
+        model=folder / finetuned[0].best_model.relative_to(target),
         image=folder / _IMAGE,
     )
 
 
 def write_digits(folder: Path, digits: Iterable[int] = range(10)) -> None:
-    """Write scikit-learn's handwritten digits as a folder-per-class tree of PNGs, 32×32 RGB.
+    """Write scikit-learn's handwritten digits as PNG files, 32×32 RGB, a folder for each class.
 
     Args:
-        folder: gets a folder for each digit; a picture is called by its number in scikit-learn's data.
-        digits: which of them.
+        folder: gets a folder for each digit; a file's name is its number in scikit-learn's data.
+        digits: the digits to write.
 
     Raises:
         MachineError: if they cannot be written.
@@ -182,16 +182,14 @@ def write_digits(folder: Path, digits: Iterable[int] = range(10)) -> None:
 
 
 def _clear(folder: Path) -> None:
-    """Make the folder ready; only what a demo made is removed."""
+    """Create the folder, or remove the files of an earlier demo."""
     ours = (folder / _MARKER).is_file()
     if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(
-            f"{folder} is there already and was not made by the demo: name another folder, --out DIR"
-        )
+        raise UsageError(f"{folder} exists and was not made by the demo: name another folder, --out DIR")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / _MARKER).write_text("hubtune demo replaces what it finds here\n", encoding="utf-8")
-        for name in _MADE:
+        for name in _OUTPUTS:
             if (folder / name).is_dir():
                 shutil.rmtree(folder / name)
             else:
@@ -209,7 +207,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 
 def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
-    """Draw the pictures that a seed is trained, validated and tested on."""
+    """Draw a seed's training, validation and test images."""
     split = make_split(
         scan,
         SplitRequest(
@@ -225,22 +223,22 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
 
 
 def _train(
-    data: ListDataset, seed: int, epochs: int, folder: Path, observer: Callback, *, pretrained: bool = False
+    data: ListDataset, seed: int, epochs: int, folder: Path, callback: Callback, *, pretrained: bool = False
 ) -> Run:
     config = RunConfig(
         epochs=epochs,
         batch_size=5,
         learning_rate=2e-3 if pretrained else 3e-3,
-        # The statistics of 0–6 do not fit 7–9 well, and so small a network follows its inputs quickly.
+        # BatchNorm statistics of 0–6 do not fit 7–9 well, and a network this small adapts them quickly.
         batch_norm="update",
-        save_ckpt_interval=10_000,  # a run of seconds needs none on the way
+        save_ckpt_interval=10_000,  # a run of seconds needs no checkpoints
         seed=seed,
         device="cpu",
         strategy=DefaultFinetuneStrategy() if pretrained else ScratchStrategy(),
         checkpoint_dir=str(folder),
     )
     module = Module("digitnet", weights="official" if pretrained else None)
-    return ImageClassifierTask(module, data, config).finetune_and_eval(callback=observer)
+    return ImageClassifierTask(module, data, config).finetune_and_eval(callback=callback)
 
 
 def _tested(runs: Sequence[Run]) -> list[Metrics]:
@@ -256,22 +254,23 @@ def _figures(measured: Sequence[Metrics], epochs: int) -> dict[str, Any]:
 
 
 def _draw(data: ListDataset, scratch: Sequence[Run], finetuned: Sequence[Run]) -> Image.Image:
-    """The first seed's answers to the same test pictures: the first of the list in random order."""
+    """The first seed's predictions side by side, for test images drawn at random."""
     examples = data.examples("test")
-    chosen = [examples[place] for place in rng_for("demo", "shown").permutation(len(examples))[:_SHOWN]]
+    order = rng_for("demo", "shown").permutation(len(examples))
+    sample = [examples[index] for index in order[:_SHOWN]]
     sheets = []
     for runs, title in ((scratch, "From scratch"), (finetuned, "Fine-tuned")):
-        rows = load_model(runs[0].best_model).predict([example.path for example in chosen])
+        rows = load_model(runs[0].best_model).predict([example.path for example in sample])
         cells = []
-        for example, row in zip(chosen, rows, strict=True):
+        for example, row in zip(sample, rows, strict=True):
             truth = data.label_list[example.label]
             right = row.label == truth
             caption = truth if right else f"{row.label}, is {truth}"
-            cells.append(Cell(decode(example.path), caption, right))
+            cells.append(SheetCell(decode(example.path), caption, right))
         accuracy = _tested(runs)[0].accuracy
-        sheet = contact_sheet(cells, columns=6, side=96, title=f"{title}: {100 * accuracy:.0f} % right")
+        sheet = draw_contact_sheet(cells, columns=6, side=96, title=f"{title}: {100 * accuracy:.0f} % right")
         sheets.append(sheet.image)
-    return side_by_side(
+    return join_sheets(
         sheets,
         title=f"Digits 7, 8 and 9, learned from {AMOUNTS['train']} pictures of each in {EPOCHS} epochs",
         note=f"{_SHOWN} of the {len(examples)} test pictures, drawn at random, for the first of {len(runs)} "

@@ -1,7 +1,7 @@
-"""Every error that a person can cause, each class with the exit code of the command line.
+"""The errors that a user can cause; each class has an exit code for the command line.
 
-The library raises these; only the command line prints them. A message is one clear sentence that says
-what is wrong and where, followed by what to do.
+The library raises these; only the command line prints them. A message is one clear sentence that says what is
+wrong and where, followed by what to do.
 """
 
 import difflib
@@ -10,22 +10,22 @@ from pathlib import Path
 
 
 class HubtuneError(Exception):
-    """The base of all errors that hubtune raises on purpose."""
+    """The base class of all errors that hubtune raises on purpose."""
 
     exit_code = 1
 
 
 class UsageError(HubtuneError):
-    """A command, an argument or a combination of them that cannot work."""
+    """A command, an argument or a combination of arguments that cannot work."""
 
     exit_code = 2
 
 
 class RecipeError(UsageError):
-    """A recipe with mistakes; all of them are reported at once.
+    """A recipe with mistakes, all of which are reported at once.
 
     Attributes:
-        problems: one sentence a mistake, each with its place.
+        problems: one sentence per mistake, with its place.
     """
 
     def __init__(self, problems: list[str]) -> None:
@@ -34,7 +34,7 @@ class RecipeError(UsageError):
 
 
 class DataError(HubtuneError):
-    """Pictures, folders, labels or list files that cannot be used."""
+    """Images, folders, labels or list files that cannot be used."""
 
     exit_code = 3
 
@@ -46,34 +46,34 @@ class ModelError(HubtuneError):
 
 
 class MachineError(HubtuneError):
-    """What the machine lacks: disk, memory, a GPU, permissions, the network."""
+    """Something that the machine lacks: disk space, memory, a GPU, permissions, the network."""
 
     exit_code = 5
 
 
 class NumericError(HubtuneError):
-    """Training went numerically wrong."""
+    """Training failed numerically."""
 
     exit_code = 6
 
 
 class LockedError(HubtuneError):
-    """Another process is using the run folder."""
+    """Another process is using a file or folder."""
 
     exit_code = 7
 
 
 class CheckFailedError(HubtuneError):
-    """The work finished, but a check that was asked for failed."""
+    """The work finished, but a requested check failed."""
 
     exit_code = 8
 
 
 class StoppedError(HubtuneError):
-    """A run was stopped by a signal, after its state was saved.
+    """A signal stopped a run after its state was saved.
 
     Attributes:
-        run: the run's folder, with which it can be resumed.
+        run: the run's folder, from which it can be resumed.
     """
 
     def __init__(self, message: str, exit_code: int, run: Path) -> None:
@@ -83,7 +83,7 @@ class StoppedError(HubtuneError):
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` with the nearest known word, or an empty string.
+    """Return ``" Did you mean 'x'?"`` with the most similar known word, or an empty string.
 
     Example:
         >>> suggest("learning_rat", ["learning_rate", "epochs"])

@@ -1,4 +1,4 @@
-"""The log: PaddleHub-shaped lines, ``[time] [   LEVEL] - message``, through Python's own ``logging``."""
+"""The log, in PaddleHub's format ``[time] [   LEVEL] - message``, through Python's ``logging``."""
 
 import logging
 
@@ -14,9 +14,9 @@ FORMATTER = logging.Formatter("[%(asctime)s] [%(levelname)8s] - %(message)s")
 
 
 def show_on_stderr() -> None:
-    """Show the log on the standard error stream, unless a handler for it is there already.
+    """Write the log to the standard error stream, unless it has a handler already.
 
-    The root logger's handlers are not asked: Paddle puts one there when it is imported.
+    The root logger's handlers do not count: importing Paddle adds one.
     """
     if not logger.handlers:
         handler = logging.StreamHandler()

@@ -1,7 +1,7 @@
-"""PaddleHub 1.x's words for fine-tuning an image classifier: an old script runs with other imports.
+"""PaddleHub 1.x's names for fine-tuning an image classifier: old scripts run after a change of imports.
 
-Everything here turns into hubtune's own classes; nothing is trained, read or scored in another way. What is
-the same, what was mended and what is refused: ``docs/paddlehub-1x.md``.
+This module only translates to hubtune's own classes, which train, read and score. What is the same, what is
+corrected and what is refused: ``docs/paddlehub-1x.md``.
 
 Example:
     >>> import hubtune.paddlehub as hub
@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import numpy as np
 from pydantic import ValidationError
 
-# By way of the package itself, which prepares the processor before it imports Paddle.
+# Through the package, which sets MKL's path before it imports Paddle.
 import hubtune
 from hubtune import (
     AdamWeightDecayStrategy,
@@ -41,8 +41,8 @@ from hubtune import (
 )
 from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
-from hubtune.recipe.schedule import AutoSchedule
-from hubtune.recipe.strategies import Rule
+from hubtune.recipe.optimization import AutoSchedule
+from hubtune.recipe.rule import Rule
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS
@@ -78,8 +78,8 @@ _STRATEGIES = (
 )
 _WITHOUT_EFFECT = ("use_data_parallel", "use_pyreader", "enable_memory_optim")
 _PHASES = {"train": "train", "dev": "validate", "val": "validate", "test": "test"}
-# What Preprocessing calls it → what the reader does, and what it may be.
-_READER_WORDS = {
+# Field of Preprocessing → argument of the reader, and its allowed values.
+_READER_ARGUMENTS = {
     "size": ("image_width", "a whole number of pixels from 1 to 4096"),
     "mean": ("images_mean", "three numbers, of values 0–1"),
     "std": ("images_std", "three numbers above 0, of values 0–1"),
@@ -93,7 +93,7 @@ class Variable:
     Attributes:
         name: ``image``, ``feature_map`` or ``classification``.
         module: the module.
-        trainable: whether the network before it is to be trained.
+        trainable: whether the network before it is trained.
     """
 
     name: str
@@ -102,10 +102,10 @@ class Variable:
 
 
 class Module:
-    """A pretrained network, and what its pictures are to be like.
+    """A pretrained network and the properties of its input.
 
     Attributes:
-        module: the same as hubtune has it.
+        module: hubtune's module.
     """
 
     def __init__(
@@ -115,59 +115,46 @@ class Module:
         weights: str | os.PathLike[str] | None = "official",
         trust_code: bool = False,
     ) -> None:
-        """Build the network and load its weights.
-
-        Args:
-            name: a hub name or a path, as for :class:`hubtune.Module`.
-            weights: as there; PaddleHub has only the official ones.
-            trust_code: as there.
-
-        Raises:
-            ModelError, MachineError: as there.
-        """
+        """Build the network and load its weights, as :class:`hubtune.Module`."""
         self.module = hubtune.Module(name, weights, trust_code=trust_code)
 
     def get_expected_image_width(self) -> int:
-        """Width of the pictures it was pretrained on, pixels."""
+        """Return the width of the network's input, pixels."""
         return self.module.preprocessing.size
 
     def get_expected_image_height(self) -> int:
-        """Height of the pictures it was pretrained on, pixels."""
+        """Return the height of the network's input, pixels."""
         return self.module.preprocessing.size
 
     def get_pretrained_images_mean(self) -> list[float]:
-        """Mean of each channel, R G B, values 0–1."""
+        """Return the mean of each channel, R G B, values 0–1."""
         return list(self.module.preprocessing.mean)
 
     def get_pretrained_images_std(self) -> list[float]:
-        """Standard deviation of each channel, R G B, values 0–1."""
+        """Return the standard deviation of each channel, R G B, values 0–1."""
         return list(self.module.preprocessing.std)
 
     def context(self, trainable: bool = True) -> tuple[dict[str, Variable], dict[str, Variable], None]:
-        """Name inputs and outputs for a task.
+        """Return inputs (``image``), outputs (``feature_map``, ``classification``) and ``None``.
 
         Args:
-            trainable: whether the network is to be trained; otherwise only a task's new head is.
-
-        Returns:
-            Inputs (``image``), outputs (``feature_map`` and ``classification``), and ``None``: there is no
-            program.
+            trainable: whether the network is trained; otherwise only a task's new head is.
         """
-        inputs, outputs = (
-            {name: Variable(name, self.module, trainable) for name in names}
-            for names in ((_IMAGE,), (_FEATURE_MAP, "classification"))
-        )
-        return inputs, outputs, None
+
+        def variables(*names: str) -> dict[str, Variable]:
+            return {name: Variable(name, self.module, trainable) for name in names}
+
+        return variables(_IMAGE), variables(_FEATURE_MAP, "classification"), None
 
 
 class ImageClassificationReader:
-    """How pictures become the network's input: stretched to a square by Lanczos resampling, then normalised.
+    """Preprocessing: images are stretched to a square by Lanczos resampling, then normalised.
 
     Attributes:
-        dataset: the pictures.
-        preprocessing: what differs from the module's own preprocessing.
-        data_augmentation: whether training pictures are changed at random.
-        random_seed: decides order and augmentation; ``None`` leaves that to the configuration.
+        dataset: the images.
+        preprocessing: differences from the module's own preprocessing.
+        data_augmentation: whether training images are augmented.
+        random_seed: seed of order and augmentation; ``None`` for the configuration's.
     """
 
     def __init__(
@@ -181,36 +168,35 @@ class ImageClassificationReader:
         data_augmentation: bool = False,
         random_seed: int | None = None,
     ) -> None:
-        """Take the settings; nothing is read yet.
+        """Check the settings; nothing is read yet.
 
         Args:
             image_width: of the network's input, pixels.
             image_height: the same number.
-            dataset: the pictures.
+            dataset: the images.
             channel_order: ``RGB``, the order that hubtune's weights were trained with.
-            images_mean: three numbers, R G B, of values 0–1, in any sequence or array; default: the module's.
+            images_mean: three numbers, R G B, values 0–1, in any sequence or array; default: the module's.
             images_std: likewise.
-            data_augmentation: whether training pictures are changed as ``augment: standard`` says. PaddleHub
-                changed those of evaluation and prediction, too.
+            data_augmentation: whether training images are augmented as by ``augment: standard``. PaddleHub
+                also changed those of evaluation and prediction.
             random_seed: the run's seed.
 
         Raises:
-            UsageError: if pictures cannot be prepared so.
+            UsageError: if images cannot be preprocessed in this way.
         """
         if image_width != image_height:
             raise UsageError(
                 f"image_width {image_width!r} and image_height {image_height!r} differ, and hubtune's "
-                "networks take square pictures: give both the same number"
+                "networks take square images: give both the same number"
             )
         if channel_order != "RGB":
             raise UsageError(
-                f"channel_order is {channel_order!r}, and hubtune's weights were trained with RGB: leave it "
-                "away"
+                f"channel_order is {channel_order!r}, and hubtune's weights were trained with RGB: remove it"
             )
-        given = {"size": image_width, "mean": images_mean, "std": images_std}
+        arguments = {"size": image_width, "mean": images_mean, "std": images_std}
         self.dataset = dataset
         self.preprocessing = {
-            **{name: _plain(value) for name, value in given.items() if value is not None},
+            **{name: _as_python(value) for name, value in arguments.items() if value is not None},
             "fit": "stretch",
             "interpolation": "lanczos",
             "antialias": True,
@@ -221,40 +207,42 @@ class ImageClassificationReader:
             Preprocessing.model_validate(self.preprocessing)
         except ValidationError as error:
             key = str(error.errors()[0]["loc"][0])
-            name, wanted = _READER_WORDS[key]
-            raise UsageError(f"{name} is to be {wanted}, not {given[key]!r}") from error
+            name, allowed = _READER_ARGUMENTS[key]
+            raise UsageError(f"{name} must be {allowed}, not {arguments[key]!r}") from error
 
 
-def RunConfig(**given: Any) -> hubtune.RunConfig:
+def RunConfig(**settings: Any) -> hubtune.RunConfig:
     """Return hubtune's configuration.
 
     Args:
-        given: ``num_epoch``, ``batch_size``, ``checkpoint_dir``, ``eval_interval``, ``log_interval``,
-            ``save_ckpt_interval``, ``use_cuda``, ``strategy`` (as in PaddleHub, the default is
-            ``DefaultStrategy()``), and all else that :class:`hubtune.RunConfig` takes. ``use_data_parallel``,
+        settings: ``num_epoch``, ``batch_size``, ``checkpoint_dir``, ``eval_interval``, ``log_interval``,
+            ``save_ckpt_interval``, ``use_cuda``, ``strategy`` (default ``DefaultStrategy()``, as in
+            PaddleHub), and all other arguments of :class:`hubtune.RunConfig`. ``use_data_parallel``,
             ``use_pyreader`` and ``enable_memory_optim`` have no effect.
 
     Raises:
         UsageError: if a setting is unknown or wrong.
     """
-    if given.get("use_data_parallel"):
+    if settings.get("use_data_parallel"):
         show_on_stderr()
         logger.info("use_data_parallel has no effect: one device trains")
-    known = {name: value for name, value in given.items() if name not in _WITHOUT_EFFECT}
-    return hubtune.RunConfig(**{**known, "strategy": given.get("strategy") or DefaultStrategy()})
+    settings["strategy"] = settings.get("strategy") or DefaultStrategy()
+    return hubtune.RunConfig(
+        **{name: value for name, value in settings.items() if name not in _WITHOUT_EFFECT}
+    )
 
 
 @dataclass(frozen=True)
 class RunState:
-    """What is known of one batch of a prediction.
+    """One batch of a prediction.
 
     Attributes:
-        run_results: one array: probabilities ``[pictures, classes]``, float32, in the order of the data set's
-            classes; a row of ``nan`` for a picture that cannot be read.
-        run_step: batches in it, always 1.
-        run_examples: pictures in it.
-        run_time_used: its share of the seconds that the whole prediction took.
-        run_speed: batches a second.
+        run_results: one array: probabilities ``[images, classes]``, float32, in the order of the data set's
+            classes; a row of ``nan`` for an unreadable image.
+        run_step: number of batches, always 1.
+        run_examples: number of images.
+        run_time_used: the batch's share of the whole prediction's time, seconds.
+        run_speed: batches per second.
     """
 
     run_results: list[np.ndarray]
@@ -268,7 +256,7 @@ class ImageClassifierTask:
     """Fine-tunes a module on a data set, keeps the best model, and predicts with it.
 
     Attributes:
-        task: the same as hubtune has it.
+        task: hubtune's task.
     """
 
     def __init__(
@@ -281,37 +269,36 @@ class ImageClassifierTask:
         hidden_units: Sequence[int] | None = None,
         metrics_choices: str | Sequence[str] = "default",
     ) -> None:
-        """Join the pieces; nothing is read but the class names, and nothing is trained yet.
+        """Combine the parts; only the class names are read, and nothing is trained yet.
 
         Args:
             feature: ``output_dict["feature_map"]`` of the module's ``context``.
             num_classes: number of classes of the data set.
             feed_list: ``[input_dict["image"].name]``.
-            data_reader: the pictures, and how they become the network's input.
-            config: how to train; default ``RunConfig()``. What it says of ``fit``, ``augment`` and ``seed``
-                goes before the reader.
+            data_reader: the images and their preprocessing.
+            config: how to train; default ``RunConfig()``. Its ``fit``, ``augment`` and ``seed`` take
+                precedence over the reader's.
             hidden_units: widths of fully connected layers with ReLU before the classifier.
-            metrics_choices: accuracy, ``["acc"]``, which chooses the best model.
+            metrics_choices: ``["acc"]``: the best model is chosen by accuracy.
 
         Raises:
-            UsageError: if they cannot go together.
+            UsageError: if the arguments do not fit together.
             DataError: if the class names cannot be read.
         """
         config = config or RunConfig()
-        for given, kind, name in (
+        for value, kind, name in (
             (feature, Variable, "feature"),
             (data_reader, ImageClassificationReader, "data_reader"),
             (config, hubtune.RunConfig, "config"),
         ):
-            if not isinstance(given, kind):
-                raise UsageError(f"{name} is to be a {kind.__name__}, not a {type(given).__name__}")
+            if not isinstance(value, kind):
+                raise UsageError(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
         if feature.name != _FEATURE_MAP:
             raise UsageError(
-                f"feature is to be output_dict[{_FEATURE_MAP!r}], on which the new head is put, not "
-                f"{feature.name!r}"
+                f"feature must be output_dict[{_FEATURE_MAP!r}], the new head's input, not {feature.name!r}"
             )
         if list(feed_list) != [_IMAGE]:
-            raise UsageError(f"feed_list is to be [input_dict[{_IMAGE!r}].name], not {feed_list!r}")
+            raise UsageError(f"feed_list must be [input_dict[{_IMAGE!r}].name], not {feed_list!r}")
         if metrics_choices not in ("default", "acc", ["acc"]):
             raise UsageError(
                 f"metrics_choices is {metrics_choices!r}, and hubtune chooses the best model by accuracy: "
@@ -319,9 +306,9 @@ class ImageClassifierTask:
             )
         show_on_stderr()
         self.task = hubtune.ImageClassifierTask(
-            module=_seeing(feature.module, data_reader),
+            module=_with_preprocessing(feature.module, data_reader),
             dataset=data_reader.dataset,
-            config=_joined(config, data_reader, feature),
+            config=_merge_settings(config, data_reader, feature),
             hidden_units=hidden_units,
         )
         count = self.task.dataset.num_labels
@@ -332,22 +319,22 @@ class ImageClassifierTask:
             )
 
     def finetune_and_eval(self, *, resume: bool = False) -> Run:
-        """Train, evaluating as it goes; then measure the best model on the test list, once.
+        """Train with evaluations on the way; then measure the best model on the test list, once.
 
         Args:
-            resume: go on with the newest run in ``checkpoint_dir``, at the picture where it stopped.
-                Otherwise a new run begins, in ``<checkpoint_dir>-2`` where there is one already.
+            resume: continue the newest run in ``checkpoint_dir`` at the image where it stopped. Otherwise a
+                new run begins, in ``<checkpoint_dir>-2`` if there is one already.
 
         Returns:
-            The finished run, with its figures.
+            The finished run with its metrics.
 
         Raises:
             HubtuneError: as :meth:`hubtune.ImageClassifierTask.finetune_and_eval`.
         """
-        place = self.task.config.checkpoint_dir
-        earlier = latest_in_series(Path(place)) if place and not resume else None
+        folder = self.task.config.checkpoint_dir
+        earlier = latest_in_series(Path(folder)) if folder and not resume else None
         if earlier and is_run(earlier) and not (earlier / RESULT_FILE).exists():
-            logger.info("%s has not finished: finetune_and_eval(resume=True) goes on with it", earlier)
+            logger.info("%s has not finished: finetune_and_eval(resume=True) continues it", earlier)
         return self.task.finetune_and_eval(resume=resume)
 
     def eval(self, phase: str = "dev", load_best_model: bool = True) -> Metrics:
@@ -355,12 +342,12 @@ class ImageClassifierTask:
 
         Args:
             phase: ``dev`` (or ``val``), ``test`` or ``train``.
-            load_best_model: has no effect, as no other model is kept for use.
+            load_best_model: has no effect: only the best model is kept.
 
         Raises:
-            UsageError: if there is no such phase.
-            DataError: if there is no such list.
-            ModelError: if there is no trained model, or its classes are not the data's.
+            UsageError: if the phase is unknown.
+            DataError: if the data set has no such list.
+            ModelError: if there is no trained model, or its classes differ from the data's.
         """
         if phase not in _PHASES:
             raise UsageError(f"There is no phase {phase!r}: it may be dev, test or train")
@@ -374,20 +361,20 @@ class ImageClassifierTask:
         load_best_model: bool = True,
         return_result: bool = False,
     ) -> list[RunState] | list[str | None]:
-        """Score pictures with the best model, every one in its place, and those that cannot be read named.
+        """Score images with the best model, in order; unreadable ones keep their place and are named.
 
         Args:
-            data: picture files. A relative path that leads nowhere from the current folder starts from the
-                data set's base folder. ``None``: the data set's prediction list.
-            load_best_model: has no effect, as no other model is kept for use.
-            return_result: give the class names of the pictures, ``None`` for one that cannot be read.
+            data: image files. A relative path that does not exist in the current folder starts at the data
+                set's base folder. ``None``: the data set's prediction list.
+            load_best_model: has no effect: only the best model is kept.
+            return_result: return class names in place of states, ``None`` for an unreadable image.
 
         Returns:
-            A state for each batch of ``batch_size`` pictures, or names.
+            A state for each batch of ``batch_size`` images, or names.
 
         Raises:
-            UsageError: if ``data`` is a single path, or neither it nor a prediction list is given.
-            ModelError: if there is no trained model, or its classes are not the data's.
+            UsageError: if ``data`` is a single path, or is ``None`` without a prediction list.
+            ModelError: if there is no trained model, or its classes differ from the data's.
         """
         started = time.perf_counter()
         rows = self.task.predict(self._images(data))
@@ -397,38 +384,34 @@ class ImageClassifierTask:
                 logger.warning("%s: %s: no answer (nan, of which argmax makes 0)", row.path, row.error)
         if return_result:
             return [row.label for row in rows]
-        values = _values(rows, self.task.dataset.label_list)
+        scores = _score_matrix(rows, self.task.dataset.label_list)
         size = self.task.config.images_per_step
+        batches = [scores[start : start + size] for start in range(0, len(scores), size)]
+        times = [seconds * len(batch) / len(scores) for batch in batches]
         return [
-            RunState(
-                run_results=[some],
-                run_step=1,
-                run_examples=len(some),
-                run_time_used=seconds * len(some) / len(values),
-                run_speed=len(values) / (seconds * len(some)),
-            )
-            for some in (values[start : start + size] for start in range(0, len(values), size))
+            RunState([batch], 1, len(batch), time_used, 1 / time_used)
+            for batch, time_used in zip(batches, times, strict=True)
         ]
 
     def _images(self, data: Sequence[str | Path] | None) -> list[str | Path]:
         dataset = self.task.dataset
         if data is None:
             if dataset.list_files["predict"] is None:
-                raise UsageError("Give predict() the pictures, data=[…], or the data set a predict_list_file")
+                raise UsageError("Give predict() the images, data=[…], or the data set a predict_list_file")
             return [*dataset.get_predict_examples()]
         if isinstance(data, str | os.PathLike):
-            raise UsageError(f"Give a list of pictures, even for one: data=[{os.fspath(data)!r}]")
-        return [_located(path, dataset.base_path) for path in data]
+            raise UsageError(f"Give a list of images, even for one: data=[{os.fspath(data)!r}]")
+        return [_resolve(path, dataset.base_path) for path in data]
 
 
-def _seeing(module: hubtune.Module, reader: ImageClassificationReader) -> hubtune.Module:
-    """The module with the reader's preprocessing."""
+def _with_preprocessing(module: hubtune.Module, reader: ImageClassificationReader) -> hubtune.Module:
+    """Return the module with the reader's preprocessing."""
     own, backbone = module.preprocessing, module.backbone
     size, multiple = reader.preprocessing.get("size", own.size), backbone.size_multiple
     if size not in (own.size, backbone.input_size) and (multiple is None or size % multiple):
-        wanted = "no other" if multiple is None else f"other multiples of {multiple}"
+        others = "no other" if multiple is None else f"other multiples of {multiple}"
         raise UsageError(
-            f"image_width is {size}, and {module.name} takes {backbone.input_size} and {wanted}: give "
+            f"image_width is {size}, and {module.name} takes {backbone.input_size} and {others}: give "
             "image_width=module.get_expected_image_width()"
         )
     changed = copy.copy(module)
@@ -436,38 +419,37 @@ def _seeing(module: hubtune.Module, reader: ImageClassificationReader) -> hubtun
     return changed
 
 
-def _joined(
+def _merge_settings(
     config: hubtune.RunConfig, reader: ImageClassificationReader, feature: Variable
 ) -> hubtune.RunConfig:
-    """The configuration with what the reader and the module's ``context`` say."""
-    # In the configuration, too, so that the run's recipe has it.
-    said: dict[str, Any] = {"fit": "stretch"}
+    """Add the reader's settings, and those of the module's ``context``, to the configuration."""
+    # `fit` has its effect through the module's preprocessing; here it is for the run's recipe.
+    extra: dict[str, Any] = {"fit": "stretch"}
     if reader.data_augmentation:
-        said["augment"] = "standard"
+        extra["augment"] = "standard"
     if reader.random_seed is not None:
-        said["seed"] = reader.random_seed
-    said = {name: value for name, value in said.items() if name not in config.model_fields_set}
+        extra["seed"] = reader.random_seed
+    extra = {name: value for name, value in extra.items() if name not in config.model_fields_set}
     if not feature.trainable and TRAINERS[config.strategy.name].by_gradients:
-        said |= _head_alone(config, [stage.name for stage in feature.module.stages])
-    return hubtune.RunConfig(**{**dict(config), **said})
+        extra |= _head_only_settings(config, [stage.name for stage in feature.module.stages])
+    return hubtune.RunConfig(**{**dict(config), **extra})
 
 
-def _head_alone(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, Any]:
-    """Settings with which the strategy trains only the head, as it would train it beside a trunk."""
+def _head_only_settings(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, Any]:
+    """Settings that train only the head, in the way in which the strategy trains it."""
     strategy = config.strategy
     if not isinstance(strategy, _STRATEGIES):
         raise UsageError(
-            f"context(trainable=False) keeps the module as it is, and strategy {strategy.name} says itself "
-            "what is trained: take context(trainable=True)"
+            f"context(trainable=False) freezes the module, and strategy {strategy.name} decides itself what "
+            "is trained: use context(trainable=True)"
         )
     rules = []
     for rule in strategy.rules(stages):
         if fnmatchcase("head", rule.match):
             rules.append(rule.model_copy(update={"match": "head"}))
             if rule.dimensions is None:
-                break  # no parameter of the head is left for later rules
-    logger.info("the module is not trained; strategy frozen would solve the head in seconds")
-    automatic = isinstance(config.schedule, AutoSchedule)
+                break  # later rules do not reach a parameter of the head
+    logger.info("the module is not trained; strategy frozen would fit the head in seconds")
     optimizer = config.optimizer
     if optimizer.name == "auto":
         optimizer = optimizer.model_copy(update={"name": strategy.optimizer()})
@@ -476,51 +458,49 @@ def _head_alone(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, A
             list=[*rules, Rule(match="*", frozen=True)], learning_rate=strategy.learning_rate
         ),
         "optimizer": optimizer,
-        "schedule": strategy.schedule() if automatic else config.schedule,
+        "schedule": strategy.schedule() if isinstance(config.schedule, AutoSchedule) else config.schedule,
         "clip": config.clip or strategy.clip(),
     }
 
 
-def _plain(value: Any) -> Any:
-    """A number or a sequence of numbers as Python has them, of what may be an array."""
+def _as_python(value: Any) -> Any:
+    """Convert an array, sequence or number to Python's numbers."""
     return tuple(np.ravel(value).tolist()) if np.ndim(value) else value
 
 
-def _located(path: str | Path, base: Path) -> str | Path:
-    # os.path gives an answer for every path, pathlib an error for some.
+def _resolve(path: str | Path, base: Path) -> str | Path:
+    # os.path.exists returns False for an invalid path, where pathlib raises.
     if os.path.exists(path) or not os.path.exists(base / path):  # noqa: PTH110
         return path
     return base / path
 
 
-def _values(rows: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:
-    """Probabilities ``[pictures, classes]``, float32; ``nan`` for a picture that cannot be read."""
-    known = next((row.scores for row in rows if row.error is None), None)
-    if known is not None:
-        match_labels([*known], labels, remap_by_name=True)  # refuses other classes
-    values = np.full((len(rows), len(labels)), np.nan, dtype=np.float32)
-    for number, row in enumerate(rows):
-        if row.error is None:
-            values[number] = [row.scores[name] for name in labels]
-    return values
+def _score_matrix(rows: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:
+    """Probabilities ``[images, classes]``, float32; ``nan`` for an unreadable image."""
+    first = next((row for row in rows if row.error is None), None)
+    if first is not None:
+        match_labels([*first.scores], labels, remap_by_name=True)  # refuses other classes
+    missing = [np.nan] * len(labels)
+    scores = [missing if row.error else [row.scores[name] for name in labels] for row in rows]
+    return np.array(scores, dtype=np.float32)
 
 
 class _Names(SimpleNamespace):
-    """Some names of PaddleHub's; others are refused in a sentence."""
+    """A module of PaddleHub; for an unknown name, the error lists the supported ones."""
 
     def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(_missing(name))
+        raise AttributeError(_unknown_name(name))
 
 
-def _missing(name: str) -> str:
+def _unknown_name(name: str) -> str:
     return (
-        f"hubtune.paddlehub has no {name!r}: of PaddleHub 1.x, it has what fine-tunes an image classifier on "
-        f"one's own lists: {', '.join(__all__)}"
+        f"hubtune.paddlehub has no {name!r}: of PaddleHub 1.x, it has the names for fine-tuning an image "
+        f"classifier on one's own lists: {', '.join(__all__)}"
     )
 
 
 def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(_missing(name))
+    raise AttributeError(_unknown_name(name))
 
 
 reader = _Names(ImageClassificationReader=ImageClassificationReader)

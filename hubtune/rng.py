@@ -1,6 +1,6 @@
-"""Counter-based randomness: every draw is seeded by what it is for, so there is no hidden state to keep.
+"""Counter-based randomness: the seed of every draw is a hash of its purpose, so there is no hidden state.
 
-A result then depends neither on the number of workers nor on where a run was interrupted.
+Results depend neither on the number of workers nor on where a run was interrupted.
 """
 
 import hashlib
@@ -9,12 +9,12 @@ import numpy as np
 
 
 def seed_for(*parts: int | str) -> int:
-    """A seed of 31 bits for what the parts name, for example ``seed_for(run_seed, "dropout", step)``."""
+    """Return a seed of 31 bits for a purpose, for example ``seed_for(run_seed, "dropout", step)``."""
     text = "\0".join(map(str, parts)).encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1
 
 
 def rng_for(*parts: int | str) -> np.random.Generator:
-    """A NumPy generator for what the parts name."""
+    """Return a NumPy generator for a purpose."""
     text = "\0".join(map(str, parts)).encode()
     return np.random.default_rng(int.from_bytes(hashlib.blake2b(text, digest_size=16).digest(), "big"))

@@ -11,8 +11,7 @@ from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hardware.cpu import cores, prepare
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import use_threads
-from hubtune.hub.entry import check_size, preprocessing_for
+from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
@@ -86,9 +85,9 @@ class ImageClassifierTask:
         self._best_model: Path | None = None  # of this task's latest run
         self._model: Model | None = None
         self._check_strategy()
-        preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+        module.preprocessing_for(config)
         if config.size is not None:
-            check_size(module, config.size)
+            module.check_size(config.size)
 
     def _check_strategy(self) -> None:
         name, module = self.config.strategy.name, self.module
@@ -123,7 +122,7 @@ class ImageClassifierTask:
         section = recipe.module
         if recipe.data.size is not None or recipe.data.fit is not None:
             resolved = resolve_module(section.name, trust_code=section.trust_code)
-            preprocessing_for(section.name, resolved.preprocessing, resolved.pretrained.backbone, recipe.data)
+            resolved.preprocessing_for(section.name, recipe.data)
         random = section.weights == "none" or TRAINERS[recipe.strategy.name].start == "random"
         module = Module(section.name, None if random else section.weights, trust_code=section.trust_code)
         return cls(module, dataset, recipe.config())
@@ -276,4 +275,4 @@ def _use_recorded_threads(folder: RunFolder) -> None:
     """Continue with as many threads as before, because other numbers round differently."""
     count = folder.read_manifest().get("machine", {}).get("paddle_threads")
     if prepare().own_threads is None and isinstance(count, int) and 0 < count <= cores():
-        use_threads(count)
+        set_threads(count)

@@ -1,4 +1,4 @@
-"""Text for people: escapes, numbers with their nouns, sizes, times and values in messages."""
+"""Formats text for people: escapes, numbers with nouns, sizes, durations and values in messages."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ _LIMIT = 60
 
 
 def escaped(text: str) -> str:
-    """Return the text with everything that a terminal would not show as itself (line breaks, control and
-    direction characters, halves of characters) written as an escape.
+    """Return the text with everything that a terminal would not print as such written as an escape.
+
+    That is line breaks, control and direction characters, and lone surrogates.
 
     Example:
         >>> escaped("a\\x1b[2J")
@@ -17,15 +18,15 @@ def escaped(text: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return the text escaped, and cut where it is long."""
+    """Return the text escaped, and shortened to 60 characters."""
     return escaped(text if len(text) <= _LIMIT else f"{text[:_LIMIT]}…")
 
 
 def describe_value(value: Any) -> str:
-    """Say what a value is, as the end of a sentence.
+    """Describe a value, as the end of a sentence.
 
     Example:
-        >>> found("three"), found(3), found(None)
+        >>> describe_value("three"), describe_value(3), describe_value(None)
         ("the text 'three'", 'the number 3', 'null (nothing)')
     """
     if value is None:
@@ -46,7 +47,7 @@ def describe_value(value: Any) -> str:
 
 
 def format_bytes(count: int) -> str:
-    """Return a number of bytes for people: ``"1.5 GB"``."""
+    """Return a number of bytes with a unit: ``"1.5 GB"``."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}".replace(".0 ", " ")
@@ -54,10 +55,10 @@ def format_bytes(count: int) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """A time in words.
+    """Return a duration with a unit.
 
     Example:
-        >>> duration(7.4), duration(190), duration(7000)
+        >>> format_duration(7.4), format_duration(190), format_duration(7000)
         ('7 seconds', '3 minutes', '1.9 hours')
     """
     if seconds < 100:
@@ -68,11 +69,11 @@ def format_duration(seconds: float) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """A number with its noun: ``1 file``, ``1,200 files``."""
+    """Return a number with its noun: ``1 file``, ``1,200 files``."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def first_few(names: list[str], most: int = 3) -> str:
-    """The first few of many names, and how many more there are."""
+    """Return the first few of many names, and the number of the others."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -10,10 +10,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import HealthCheck, settings
 from support.images import draw_tree
+from support.waiting import HANG_SECONDS
 
 from hubtune.log import logger
 
+# A busy machine makes no example too slow.
+settings.register_profile("hubtune", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hubtune")
 _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 
@@ -68,7 +73,7 @@ def run_hubtune() -> Callable[..., "object"]:
             errors="surrogateescape",
             cwd=cwd,
             env={**os.environ, **environment},
-            timeout=300,
+            timeout=HANG_SECONDS,
             check=False,
         )
 

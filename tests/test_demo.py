@@ -54,7 +54,7 @@ def test_a_folder_of_someone_else_is_left_alone(tmp_path):
     with pytest.raises(hubtune.UsageError) as caught:
         run_demo(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path} is there already and was not made by the demo: name another folder, --out DIR"
+        f"{tmp_path} exists and was not made by the demo: name another folder, --out DIR"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
 
@@ -134,7 +134,7 @@ def _invoke(monkeypatch, result, *arguments):
 
     from hubtune.cli.demo import command
 
-    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, observer: result)
+    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, callback: result)
     return CliRunner().invoke(command, arguments)
 
 

@@ -207,11 +207,11 @@ def test_bad_pictures_are_named_and_never_replaced(module, data, tmp_path, monke
     victim = hubtune.ListDataset(data).examples("train")[3].path
     victim.write_bytes(victim.read_bytes()[:-300])  # the header is whole: only training notices
     seen = []
-    from hubtune.train import loop
+    from hubtune.train import step
 
-    run_by_shape = loop.run_by_shape
+    run_by_shape = step.run_by_shape
     monkeypatch.setattr(
-        loop, "run_by_shape", lambda net, arrays: (seen.append(len(arrays)), run_by_shape(net, arrays))[1]
+        step, "run_by_shape", lambda net, arrays: (seen.append(len(arrays)), run_by_shape(net, arrays))[1]
     )
     _, run = _train(module, data, _config(tmp_path, max_bad="10%", num_epoch=2))
     assert sum(seen) == 2 * (24 - 1)
@@ -350,7 +350,7 @@ def test_what_cannot_go_together_is_refused_at_once(data, tmp_path):
     module = hubtune.Module("paddle.vision:alexnet", weights=None)
     with pytest.raises(hubtune.UsageError, match="224×224 only"):
         hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), _config(tmp_path, fit="whole"))
-    with pytest.raises(hubtune.UsageError, match="leave hidden_units away"):
+    with pytest.raises(hubtune.UsageError, match="remove hidden_units"):
         hubtune.ImageClassifierTask(
             module,
             hubtune.ListDataset(data),
@@ -484,7 +484,7 @@ def test_mistakes_in_the_configuration_are_a_sentence(given, message):
 def test_mistakes_in_python_are_a_sentence(module, data, tmp_path):
     assert hubtune.RunConfig(strategy="frozen").strategy == hubtune.FrozenStrategy()
     dataset = hubtune.ListDataset(data)
-    with pytest.raises(hubtune.UsageError, match="module is to be a Module, not a str"):
+    with pytest.raises(hubtune.UsageError, match="module must be a Module, not a str"):
         hubtune.ImageClassifierTask("smallnet", dataset)
     with pytest.raises(hubtune.UsageError, match="hidden_units"):
         hubtune.ImageClassifierTask(module, dataset, hidden_units=[0])

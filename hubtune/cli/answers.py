@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import percent, print_json, say, shown
+from hubtune.cli.console import percent, print_json, say, shown
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
@@ -167,8 +168,6 @@ def answer_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any
     return decorate
 
 
-ENGINES = ("auto", "openvino", "openvino-bf16", "paddle", "paddle-amp")
-
 batch_size_option = click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -301,10 +300,10 @@ def cell(text: str) -> str:
 
 
 def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
-    from hubtune.report.saved import save_predictions
+    from hubtune.report.labelled_images import save_labelled_images
 
-    saved = save_predictions(folder, rows, labels)
-    say(f"Labelled pictures and {saved.sheet.name} written to {shown(str(folder))}")
+    saved = save_labelled_images(folder, rows, labels)
+    say(f"Labelled pictures and {saved.path.name} written to {shown(str(folder))}")
     if not saved.complete:
         say(
             "No font on this machine can draw all class names; the pictures have the classes' numbers. "

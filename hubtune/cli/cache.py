@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 
 if TYPE_CHECKING:
@@ -81,13 +81,7 @@ def list_spaces(as_json: bool) -> None:
             )
             for space in kept
         ]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        for row in rows:
-            cells = [
-                cell.rjust(width) if column in (4, 5) else cell.ljust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ]
-            click.echo("  ".join(cells).rstrip())
+        print_table(rows, sides="<<<<>><", rule=False)
     else:
         say("No features are kept yet: the first run with a frozen network computes them")
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
@@ -157,7 +151,9 @@ def _discard_looks(*, dry_run: bool) -> int:
 
 def _discard_data(*, dry_run: bool) -> int:
     """Remove what was unpacked and fetched, a source at a time; returns its bytes."""
-    from hubtune.storage.cache_folder import data_folder, exclusive_lock
+    from hubtune.storage.atomic import with_ending
+    from hubtune.storage.cache_folder import data_folder
+    from hubtune.storage.lock import exclusive_lock
 
     freed = 0
     # Those that somebody left unfinished are removed with the source.
@@ -169,7 +165,7 @@ def _discard_data(*, dry_run: bool) -> int:
         if dry_run:
             continue
         try:
-            with exclusive_lock(folder):
+            with exclusive_lock(with_ending(folder, ".lock")):
                 if unfinished.exists():
                     shutil.rmtree(unfinished)
                 # Under a name that says so, half of a source can never be taken for all of it.
@@ -312,6 +308,6 @@ def _size(text: str) -> int:
 
 
 def _weights_size() -> int:
-    from hubtune.hub.weights_cache import contents
+    from hubtune.hub.weights_cache import cached_files
 
-    return sum(map(bytes_in, itertools.chain.from_iterable(contents().values())))
+    return sum(map(bytes_in, itertools.chain.from_iterable(cached_files().values())))

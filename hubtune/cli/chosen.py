@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 from hubtune.cli.split_output import print_remarks, quoted, say_repair
 from hubtune.errors import UsageError
 
@@ -64,7 +64,6 @@ def recipe_for_source(source: str, overrides: list[str]) -> "Recipe":
 
 def _check_module(recipe: "Recipe") -> None:
     """Refuse a module that cannot be had or asked so, before any picture is read; nothing is downloaded."""
-    from hubtune.hub.entry import check_size, preprocessing_for
     from hubtune.hub.module import Module
     from hubtune.hub.registry import resolve_module
     from hubtune.hub.weights import resolve_weights as resolve_weights
@@ -72,11 +71,11 @@ def _check_module(recipe: "Recipe") -> None:
     section, data = recipe.module, recipe.data
     found = resolve_module(section.name, trust_code=section.trust_code)
     backbone = found.pretrained.backbone
-    preprocessing_for(section.name, found.preprocessing, backbone, data)
+    found.preprocessing_for(section.name, data)
     if section.weights not in ("official", "none"):
         resolve_weights(section.weights, found.pretrained)
     if data.size is not None and data.size < backbone.input_size:
-        check_size(Module(section.name, None, trust_code=section.trust_code), data.size)
+        Module(section.name, None, trust_code=section.trust_code).check_size(data.size)
 
 
 def run_folder(source: str) -> Path:

@@ -1,4 +1,4 @@
-"""``hubtune data``: looking at data, and bringing it into the form that is read here."""
+"""``hubtune data``: preview of training pictures, and conversion of CIFAR files."""
 
 import click
 
@@ -6,14 +6,14 @@ from hubtune.cli.lazy import LazyGroup
 
 # A command is `hubtune/cli/data_<name>.py`.
 _COMMANDS = {
-    "preview": "Show what the network will see of training pictures.",
+    "preview": "Draw what the network sees of training pictures.",
     "cifar": "Turn CIFAR-10 or CIFAR-100 as published into pictures and lists.",
 }
 
 
 @click.group(cls=LazyGroup, sections={"Commands": _COMMANDS}, prefix="hubtune.cli.data_")
 def command() -> None:
-    """Look at data: what the network will see; CIFAR's files as pictures.
+    """Preview training pictures; convert CIFAR files.
 
     \b
     hubtune data preview pics/ --augment strong

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, say, shown
 
 
 @click.command()

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import percent, print_json, say, shown
+from hubtune.cli.console import percent, print_json, say, shown
 from hubtune.errors import CheckFailedError
 
 if TYPE_CHECKING:
     from hubtune.demo import DemoResult
 
-_LITTLE = 0.03  # a difference that the intervals do not tell from none
+_LITTLE = 0.03  # a difference within the 95 % intervals
 
 
 @click.command()
@@ -21,15 +21,14 @@ _LITTLE = 0.03  # a difference that the intervals do not tell from none
     default="hubtune-demo",
     show_default=True,
     metavar="DIR",
-    help="Where everything goes; what an earlier demo left there is replaced.",
+    help="Output folder; the files of an earlier demo there are replaced.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(out: Path, as_json: bool) -> None:
     """See hubtune work on embedded data, offline, in under a minute.
 
-    A small network that has seen the handwritten digits 0 to 6 learns 7, 8 and 9 from ten pictures each, and
-    the same network learns them from scratch. If knowing other digits does not help by at least ten points,
-    the exit code is 8.
+    A small network pretrained on the handwritten digits 0 to 6 learns 7, 8 and 9 from ten images each. The
+    same network also learns them from scratch. The exit code is 8 if pretraining gains less than ten points.
 
     \b
     hubtune demo
@@ -41,14 +40,14 @@ def command(out: Path, as_json: bool) -> None:
     from hubtune.log import logger
     from hubtune.runs.callbacks import Callback
 
-    class Notes(Callback):
+    class Notices(Callback):
         def notice(self, text: str) -> None:
             say(text)
 
-    # The runs' own logs go into their folders; of nine runs they would be too much here.
+    # Each of the nine runs has its log in its folder; on the terminal they would be too much.
     propagate, logger.propagate = logger.propagate, False
     try:
-        result = run_demo(out, observer=Notes())
+        result = run_demo(out, callback=Notices())
     finally:
         logger.propagate = propagate
     if as_json:
@@ -57,8 +56,8 @@ def command(out: Path, as_json: bool) -> None:
         _print_result(result)
     if not result.passed:
         raise CheckFailedError(
-            "Fine-tuning is not ten points ahead of training from scratch, as it should be: something is "
-            "wrong with this installation. Please report it with the output of hubtune demo --json"
+            "Fine-tuning should be ten points ahead of training from scratch, and is not: something is wrong "
+            "with this installation. Please report it with the output of hubtune demo --json"
         )
 
 
@@ -71,7 +70,7 @@ def _print_result(result: "DemoResult") -> None:
         (f"from scratch, {result.long_epochs} epochs", result.scratch_long),
     )
     finetuned, scratch, longer = (mean_accuracy(measured) for _, measured in rows)
-    caught_up = "catches up" if longer > finetuned - _LITTLE else "comes closer"
+    outcome = "catches up" if longer > finetuned - _LITTLE else "comes closer"
     click.echo(
         f"\nDigits 7, 8 and 9, learned from ten pictures of each; right answers on {result.count} others:\n"
     )
@@ -85,7 +84,7 @@ def _print_result(result: "DemoResult") -> None:
     click.echo(
         f"""
 The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead.
-With more training, the network from scratch {caught_up}: {percent(longer)} after {result.long_epochs} epochs.
+With more training, the network from scratch {outcome}: {percent(longer)} after {result.long_epochs} epochs.
 
 See for yourself:     {shown(str(result.image))}
 The fine-tuned model: {shown(str(result.model))}

@@ -21,7 +21,7 @@ from hubtune.cli.answers import (
     trust_option,
     weights_option,
 )
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import replacing

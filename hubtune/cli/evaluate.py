@@ -13,7 +13,7 @@ from hubtune.cli.answers import (
     trust_option,
     weights_option,
 )
-from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
 

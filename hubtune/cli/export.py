@@ -1,30 +1,27 @@
 """``hubtune export``."""
 
-import shlex
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from hubtune.cli.answers import trust_option
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
+
+# A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
+# because it imports Paddle, which takes seconds.
+FORMATS = sorted(
+    path.stem for path in (Path(__file__).parents[1] / "export").glob("*.py") if "_" not in path.stem
+)
+_FORMAT_HELP = "paddlehub: a module folder for PaddleHub 2.x."
+_OUTPUT_HELP = "The folder to write; new or empty."
 
 
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help=_FORMAT_HELP)
 @click.option(
-    "--format",
-    "form",
-    type=click.Choice(["paddlehub"]),
-    required=True,
-    help="paddlehub: a module folder for PaddleHub 2.x.",
-)
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    metavar="DIR",
-    help="The folder to write; new or empty.",
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help=_OUTPUT_HELP
 )
 @click.option("--name", metavar="NAME", help="The module's name in PaddleHub; default: the folder's name.")
 @trust_option
@@ -38,20 +35,17 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub install exported/idol5_classifier
     hub run idol5_classifier --input_path photo.jpg
     """
-    # Paddle comes with these, and takes seconds.
-    from hubtune.export.paddlehub import check_target, export_paddlehub
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
     from hubtune.runs.folder import newest_run
 
+    target = import_module(f"hubtune.export.{form}")
     name = output.resolve().name if name is None else name
-    check_target(output, name)
+    target.check_target(output, name)
     if run is None:
         run = newest_run()
         say(f"Newest run: {shown(str(run))}")
     select_device("cpu")
-    export_paddlehub(load_model(run, trust_code=trust_code), output, name)
-    click.echo(f"PaddleHub module {name} written to {shown(str(output))}")
-    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
-    place = shlex.quote(shown(str(output)))
-    say(f"Use it: hub install {place}; then, elsewhere: hub run {name} --input_path PHOTO")
+    getattr(target, f"export_{form}")(load_model(run, trust_code=trust_code), output, name)
+    click.echo(f"{target.PRODUCT} {name} written to {shown(str(output))}")
+    say(f"Use it: {target.usage(shown(str(output)), name)}")

@@ -7,7 +7,7 @@ from hubtune.cli.answers import named_weights
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from hubtune.data.audit.scan_report import LabelCheck
+    from hubtune.data.audit.scan_report import LabelChecker
     from hubtune.data.listing import Progress
     from hubtune.data.prepare import Features
     from hubtune.hub.module import Module
@@ -38,12 +38,12 @@ def features_by(module: "Module | None", progress: "Progress") -> "Features | No
     """Return the function that computes the features of images by a module."""
     if module is None:
         return None
-    from hubtune.inference.label_errors import features_of
+    from hubtune.inference.label_errors import compute_features
 
-    return partial(features_of, module, advance=partial(progress, "computing features"))
+    return partial(compute_features, module, advance=partial(progress, "computing features"))
 
 
-def label_check_by(module: "Module | None", progress: "Progress") -> "LabelCheck | None":
+def label_checker_by(module: "Module | None", progress: "Progress") -> "LabelChecker | None":
     """Return the function that finds probably wrong labels by a module."""
     if module is None:
         return None

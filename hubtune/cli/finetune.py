@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import ENGINES, overrides_option, trust_option
-from hubtune.cli.output import figures, print_json, say, shown
+from hubtune.cli.answers import overrides_option, trust_option
+from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import UsageError
+from hubtune.recipe.choices import ENGINES
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
@@ -93,14 +94,14 @@ def command(
         recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.data.sources.naming import is_source
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
     from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
-    with watching() as callback:
+    with run_progress() as callback:
         task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
@@ -143,13 +144,13 @@ def _cross_validate(
     print_remarks(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.tuning.cross_validation import cross_validate
 
     try:
-        with watching() as callback:
+        with run_progress() as callback:
             found = cross_validate(
                 recipe,
                 folds,

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import figures, percent, say, shown
+from hubtune.cli.console import figures, percent, say, shown
 
 if TYPE_CHECKING:
     from hubtune.tuning.cross_validation import CrossValidation

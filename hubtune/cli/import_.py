@@ -6,35 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 
 if TYPE_CHECKING:
     from hubtune.inference.model import Model
 
+_FILE = click.Path(path_type=Path)
 
-def _common(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The argument and the options that both programs' checkpoints have."""
+
+def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the argument and options that both programs' checkpoints have."""
+    labels_help = "Class names; default: the only *label*.txt beside the checkpoint."
+    architecture_help = "Hub or class name; default: by the folder's name or the tensors."
     for option in (
+        click.option("--labels", type=_FILE, metavar="FILE", help=labels_help),
+        click.option("--architecture", metavar="NAME", help=architecture_help),
         click.option(
-            "--labels",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Class names; default: the only *label*.txt beside the checkpoint.",
+            "-o", "--output", required=True, type=_FILE, metavar="DIR", help="The model folder to write."
         ),
-        click.option(
-            "--architecture",
-            metavar="NAME",
-            help="Hub or class name; default: as the folder's name or the tensors say.",
-        ),
-        click.option(
-            "-o",
-            "--output",
-            required=True,
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="The model folder to write.",
-        ),
-        click.argument("checkpoint", type=click.Path(path_type=Path)),
+        click.argument("checkpoint", type=_FILE),
     ):
         command = option(command)
     return command
@@ -45,15 +35,10 @@ def command() -> None:
     """Turn a checkpoint of another program into a hubtune model with the same classes and scores."""
 
 
-@command.command()
-@_common
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="The configuration it was trained with (.yaml).",
-)
-def paddleclas(
+@command.command("paddleclas")
+@_checkpoint_options
+@click.option("--config", type=_FILE, metavar="FILE", help="The configuration it was trained with (.yaml).")
+def import_from_paddleclas(
     checkpoint: Path, output: Path, architecture: str | None, labels: Path | None, config: Path | None
 ) -> None:
     """Import CHECKPOINT of PaddleClas: best_model.pdparams, or its folder.
@@ -64,15 +49,18 @@ def paddleclas(
     """
     from hubtune.compat.checkpoint import import_paddleclas
 
-    model = import_paddleclas(checkpoint, output, architecture=architecture, labels=labels, config=config)
-    _tell(model, output)
+    _print_result(
+        import_paddleclas(checkpoint, output, architecture=architecture, labels=labels, config=config), output
+    )
     if config is None:
-        say("Without --config, pictures are prepared as PaddleClas does by default for this architecture.")
+        say("Without --config, pictures are preprocessed by PaddleClas's defaults for this architecture.")
 
 
-@command.command()
-@_common
-def paddlehub(checkpoint: Path, output: Path, architecture: str | None, labels: Path | None) -> None:
+@command.command("paddlehub")
+@_checkpoint_options
+def import_from_paddlehub(
+    checkpoint: Path, output: Path, architecture: str | None, labels: Path | None
+) -> None:
     """Import CHECKPOINT of PaddleHub 2.x: best_model/model.pdparams, its folder or the trainer's.
 
     \b
@@ -80,10 +68,10 @@ def paddlehub(checkpoint: Path, output: Path, architecture: str | None, labels: 
     """
     from hubtune.compat.checkpoint import import_paddlehub
 
-    _tell(import_paddlehub(checkpoint, output, architecture=architecture, labels=labels), output)
+    _print_result(import_paddlehub(checkpoint, output, architecture=architecture, labels=labels), output)
 
 
-def _tell(model: "Model", folder: Path) -> None:
+def _print_result(model: "Model", folder: Path) -> None:
     labels = ", ".join(model.labels[:5]) + (", …" if len(model.labels) > 5 else "")
     click.echo(
         f"{shown(str(folder))}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})"

@@ -1,4 +1,4 @@
-"""Groups of commands that import a command only when it is run, so that help is quick and needs no Paddle."""
+"""Command groups that import a command only when it runs, so that help is quick and needs no Paddle."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,39 +7,51 @@ from typing import Any
 
 import click
 
+from hubtune.errors import UsageError
+
 
 class LazyGroup(click.Group):
-    """Commands by section of the help; each is ``command`` in a module of its own."""
+    """A group whose commands are named in sections; each is ``command`` in a module of its own.
+
+    Args:
+        sections: heading of the help → command's name → its line in the help.
+        prefix: start of the modules' names, before the command's name.
+        moved: former command → the script that has replaced it.
+        options: passed to click's group.
+    """
 
     def __init__(
-        self, *given: Any, sections: Mapping[str, Mapping[str, str]], prefix: str, **options: Any
+        self,
+        *,
+        sections: Mapping[str, Mapping[str, str]],
+        prefix: str,
+        moved: Mapping[str, str] | None = None,
+        **options: Any,
     ) -> None:
-        """Take the commands.
-
-        Args:
-            given: as click's group.
-            sections: heading → name of each command → its line in the help.
-            prefix: what the modules' names begin with, before the commands' names.
-            options: as click's group.
-        """
-        super().__init__(*given, **options)
-        self._sections, self._prefix = sections, prefix
+        super().__init__(**options)
+        self._sections, self._prefix, self._moved = sections, prefix, moved or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of the help."""
+        """Return all names, in the order of the help."""
         return [name for commands in self._sections.values() for name in commands]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a command."""
+        """Import a command.
+
+        Raises:
+            UsageError: if a script has replaced the command.
+        """
+        if name in self._moved:
+            raise UsageError(f"{ctx.command_path} {name} is now a script: run {self._moved[name]}")
         if name not in self.list_commands(ctx):
             return None
-        # A module cannot be called as a keyword is.
+        # `import` is a keyword, and no module can be named so: it is in import_.py.
         command = import_module(f"{self._prefix}{name}{'_' if iskeyword(name) else ''}").command
         assert isinstance(command, click.Command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections."""
+        """Write the sections of the help."""
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl(list(commands.items()))

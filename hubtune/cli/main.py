@@ -1,4 +1,4 @@
-"""The command line: its commands, and the only place that turns errors into words and exit codes."""
+"""The command line: its commands, and the only place that turns errors into messages and exit codes."""
 
 import json
 import logging
@@ -14,27 +14,27 @@ from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
 from hubtune.text import escaped
 
-# In the order of work, which is the order of the help. A command is `hubtune/cli/<name>.py`.
+# In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
-    "scan": "Look at every picture: what cannot be read, is double, blurred or mislabelled.",
-    "split": "Divide folders of pictures into training, validation and test lists.",
+    "scan": "Check every image: unreadable, duplicate, blurred or mislabelled.",
+    "split": "Divide folders of images into training, validation and test lists.",
     "finetune": "Fine-tune a module on a data set, and keep the best model.",
     "evaluate": "Measure a model on a list.",
-    "predict": "Name the class of pictures.",
+    "predict": "Name the class of images.",
     "hub": "Pretrained modules: list, fetch, verify, import; write your own.",
     "demo": "See it work on embedded data, offline, in a minute.",
 }
 _MORE = {
-    "bench": "Measure how fast this machine is, and what it waits for.",
-    "cache": "Features that were computed and kept: list, verify, remove.",
-    "classify": "Name what is on pictures with a pretrained module, without training.",
-    "data": "Look at data: what the network will see; CIFAR's files as pictures.",
-    "embed": "Turn pictures into features, for search and for other programs.",
-    "export": "Write a model in another program's form.",
+    "cache": "Cached features and downloaded data: list, verify, remove.",
+    "classify": "Name what is on images with a pretrained module, without training.",
+    "data": "Preview what the network sees; convert CIFAR's files to images.",
+    "embed": "Turn images into features, for search and for other programs.",
+    "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
-    "recipe": "What a recipe comes to: each parameter's rule, and its rate in each epoch.",
+    "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
+_MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
 _WITHOUT_PADDLE = ("cache", "data", "scan", "split")
 _WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
 
@@ -43,14 +43,15 @@ _WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
     cls=LazyGroup,
     sections={"Commands": _COMMANDS, "More": _MORE},
     prefix="hubtune.cli.",
+    moved=_MOVED,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Every command explains itself: hubtune COMMAND --help",
+    epilog="Help on a command: hubtune COMMAND --help",
 )
 @click.version_option(package_name="hubtune", message="hubtune %(version)s")
-@click.option("-v", "--verbose", is_flag=True, help="Say more, also what was set for this machine and why.")
+@click.option("-v", "--verbose", is_flag=True, help="Verbose output, including hardware settings.")
 @click.pass_context
-def _hubtune(context: click.Context, verbose: bool) -> None:
-    """Turn folders of pictures into a classifier that can be trusted.
+def hubtune_command(context: click.Context, verbose: bool) -> None:
+    """Turn folders of images into a classifier that can be trusted.
 
     \b
     hubtune split pics/ --val 20          pics/ holds a folder of photos for each class
@@ -62,13 +63,13 @@ def _hubtune(context: click.Context, verbose: bool) -> None:
     if {"-h", "--help"} & set(sys.argv):
         return
     if context.invoked_subcommand in _WITH_FEATURES and os.environ.get("HUBTUNE_CACHE_SIZE"):
-        # A mistake in it is told before Paddle is imported.
+        # A mistake in the variable is reported before Paddle is imported, which takes seconds.
         from hubtune.inference.feature_cache import limit_from_environment
 
         limit_from_environment()
     if context.invoked_subcommand in _WITHOUT_PADDLE:
         return
-    # Before the command imports Paddle; help and what needs no Paddle do not wait for it.
+    # MKL reads its settings once, when Paddle is imported: they must be set before the command imports it.
     from hubtune.hardware.cpu import prepare
 
     prepared = prepare()
@@ -78,12 +79,12 @@ def _hubtune(context: click.Context, verbose: bool) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with the code that the outcome has."""
-    # File names that are not valid text are shown escaped, whatever the terminal's encoding.
+    """Run the command line and exit with its exit code."""
+    # A file name that is not valid text must not end a command by an encoding error.
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    # Pillow's and Paddle's remarks on files and compilers mean nothing to a person here.
+    # Warnings of Pillow and Paddle about files and compilers do not help the user.
     warnings.simplefilter("ignore")
     os.environ.setdefault("GLOG_minloglevel", "2")
     sys.exit(_run())
@@ -91,8 +92,8 @@ def main() -> NoReturn:
 
 def _run() -> int:
     try:
-        # What a command gives to ctx.exit() comes back here; others return nothing.
-        return _hubtune.main(prog_name="hubtune", standalone_mode=False) or 0
+        # Without standalone mode, click returns the code given to ctx.exit(); other commands return None.
+        return hubtune_command.main(prog_name="hubtune", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
         return _fail(error.format_message(), error.exit_code, shown=True)
@@ -112,11 +113,12 @@ def _run() -> int:
 
         return _fail(PADDLE_MISSING, MachineError.exit_code)
     except BrokenPipeError:
-        # Whoever read our output has gone (`hubtune predict … | head`); Python would complain once more.
+        # The reader has closed the pipe (`hubtune predict … | head`). Python would raise again at exit, when
+        # it flushes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # 128 + SIGPIPE, as shells have it
     except OSError as error:
-        # A path that cannot even be looked at: in a locked folder, or longer than the system allows.
+        # A path in a locked folder, or longer than the system allows, fails wherever it is first used.
         if error.filename is None:
             raise
         return _fail(
@@ -127,7 +129,7 @@ def _run() -> int:
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:
     if not shown:
-        # Names of files are in it, which may hold anything; its own line breaks stay.
+        # A file name in the message may hold control characters; the message's own line breaks stay.
         plain = "\n".join(map(escaped, message.split("\n")))
         click.echo(plain if code >= 128 else f"Error: {plain}", err=True)
     if "--json" in sys.argv[1:]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hubtune.cli.answers import Answers, answer_options, expand, trust_option
-from hubtune.cli.output import say, shown
+from hubtune.cli.console import say, shown
 from hubtune.log import show_on_stderr
 
 

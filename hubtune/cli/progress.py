@@ -1,106 +1,98 @@
-"""Progress on a terminal: bars that move; elsewhere the log's lines are enough."""
+"""Progress bars on a terminal; elsewhere the log's lines are enough."""
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from statistics import fmean
-from typing import Any
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich import progress as bars
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.text import Text
 
-from hubtune.cli.output import figures, on_terminal, percent, say, shown
+from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.runs.callbacks import Callback
 
 _SECONDS_BETWEEN_LINES = 10.0
 
-_LEVELS, _ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
+LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "_.-=+*#@"
+"""Characters of a curve, from low to high."""
+
 _POINTS = 32  # of a curve, at most
-_FEW_POINTS = 8  # where there is no room for as many, something else is left away
-_LEAST_SHARE = 0.05  # of accuracy, and of the highest loss, that a whole curve's height stands for
+_FEW_POINTS = 8  # below this, the line gives up its other parts first
+_LEAST_SHARE = 0.05  # height of a curve, at least: of accuracy, and of the highest loss
 
 
 @contextmanager
 def counting_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar while the block runs, fed with the number done and the number of all; nothing elsewhere."""
+    """Show a bar while the block runs; it is fed with the number done and the total."""
     with working_bar(what) as advance:
         yield partial(advance, what)
 
 
 @contextmanager
 def working_bar(what: str) -> Iterator[Callable[[str, int, int], None]]:
-    """As :func:`counting_bar`, fed with what is being done, too; a total of 0 is not known yet."""
+    """As :func:`counting_bar`, also fed with the current activity; a total of 0 is not known yet."""
     if not on_terminal():
         yield lambda what, done, total: None
         return
-    with Progress(*_columns(""), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-
-        def advance(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total or None)
-
-        yield advance
+    with _bar(what, *_columns("")) as update:
+        yield lambda what, done, total: update(description=what, completed=done, total=total or None)
 
 
 @contextmanager
 def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """What a download tells its bytes while the block runs; lines are logged where there is no terminal."""
+    """Show a bar fed with a download's bytes and their total; without a terminal, ``None`` and the log."""
     if not on_terminal():
         show_on_stderr()
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    shown_bytes = bars.DownloadColumn(), bars.TransferSpeedColumn()
+    with _bar(name, bars.TextColumn("{task.description}"), bars.BarColumn(), *shown_bytes) as update:
+        yield lambda done, total: update(completed=done, total=total)
 
 
 @contextmanager
-def watching() -> Iterator[Callback]:
-    """An observer that shows a run on stderr: a bar on a terminal, lines elsewhere."""
+def _bar(what: str, *columns: bars.ProgressColumn) -> Iterator[Callable[..., None]]:
+    with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        yield partial(bar.update, bar.add_task(what, total=None))
+
+
+@contextmanager
+def run_progress() -> Iterator[Callback]:
+    """A callback that shows a run on stderr: a bar and curves on a terminal, lines elsewhere."""
     if not on_terminal():
         show_on_stderr()
-        yield _Lines()
+        yield _RunLines()
         return
-    console = Console(stderr=True)
-    handler = _AboveTheBar(console)
+    display = RunDisplay(Console(stderr=True))
+    handler = _BarLog(display.console)
     logger.addHandler(handler)
     logger.propagate = False
     try:
-        with _CurvesBelow(*_columns("{task.fields[figures]}"), console=console, transient=True) as bar:
-            yield _Bar(bar)
+        with Live(display, console=display.console, transient=True, refresh_per_second=10):
+            yield display
     finally:
         logger.removeHandler(handler)
 
 
-def _columns(extra: str) -> list[ProgressColumn]:
+def _columns(extra: str) -> list[bars.ProgressColumn]:
     return [
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(extra),
-        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TextColumn(extra),
+        bars.TimeRemainingColumn(compact=True, elapsed_when_finished=True),
     ]
 
 
-class _Curve:
-    """The course of a figure in few points: each the mean of equally many values, the last of fewer."""
+class Curve:
+    """A figure over time in at most 32 points, each the mean of equally many values (the last of fewer)."""
 
     def __init__(self) -> None:
         self._points: list[float] = []
@@ -111,107 +103,64 @@ class _Curve:
         return bool(self._points)
 
     def add(self, value: float) -> None:
+        """Append a value."""
         self._rest.append(value)
-        if len(self._rest) < self._values_per_point:
-            return
-        self._points.append(fmean(self._rest))
-        self._rest = []
-        if len(self._points) == _POINTS:
-            self._points = _fewer(self._points, _POINTS // 2)
+        if len(self._rest) == self._values_per_point:
+            self._points.append(fmean(self._rest))
+            self._rest = []
+        if len(self._points) == _POINTS:  # so that memory and drawing time do not grow with the run
+            self._points = _averaged(self._points, _POINTS // 2)
             self._values_per_point *= 2
 
-    def drawn(self, size: int, levels: str, least_height: float | None = None) -> str:
-        """The curve in at most so many characters, from its lowest point to its highest.
+    def draw(self, size: int, levels: str, least_height: float | None = None) -> str:
+        """Draw the curve from its lowest point to its highest.
 
         Args:
-            size: number of characters, at least 1.
-            levels: what stands for low to high.
-            least_height: how much lies between the lowest level and the highest at least, so that chance
-                does not look like a landslide; default: a share of the highest point.
+            size: number of characters at most, at least 1.
+            levels: characters from low to high.
+            least_height: difference between the lowest level and the highest, at least, so that noise does
+                not look like a change; default: a share of the highest point.
         """
-        rest = [*self._rest]  # the bar is drawn in a thread of its own, while values are added
-        points = _fewer([*self._points, *([fmean(rest)] if rest else [])], size)
+        rest = [*self._rest]  # the bar is drawn in another thread while values are added
+        points = _averaged([*self._points, *([fmean(rest)] if rest else [])], size)
         low, high = min(points), max(points)
         height = max(high - low, _LEAST_SHARE * abs(high) if least_height is None else least_height)
         bottom, top = (low + high - height) / 2, len(levels) - 1
         return "".join(levels[round((point - bottom) / (height or 1) * top)] for point in points)
 
 
-def _fewer(points: list[float], size: int) -> list[float]:
-    """The means of neighbours, so that there are not more points than that."""
+def _averaged(points: list[float], size: int) -> list[float]:
+    """At most ``size`` points: the means of neighbours."""
     count = len(points)
     if count <= size:
         return points
     return [fmean(points[i * count // size : (i + 1) * count // size]) for i in range(size)]
 
 
-class _Curves:
-    """A line with the curves of validation accuracy and training loss, as far as the terminal has room."""
-
-    def __init__(self) -> None:
-        self.accuracy, self.loss = _Curve(), _Curve()
-        self.latest = 0.0
-        self.best: tuple[float, int] | None = None  # accuracy and step
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self.loss:  # nothing is being trained
-            return
-        levels = _ASCII_LEVELS if options.ascii_only or options.legacy_windows else _LEVELS
-        for best, loss in ((True, True), (False, True), (False, False)):
-            bare = self._line(1, levels, best=best, loss=loss).cell_len
-            size = 1 + (options.max_width - bare) // (2 if self.accuracy and loss else 1)
-            if size >= _FEW_POINTS:
-                break
-        yield self._line(max(1, min(size, _POINTS)), levels, best=best, loss=loss)
-
-    def _line(self, size: int, levels: str, *, best: bool, loss: bool) -> Text:
-        line = Text(no_wrap=True, overflow="crop")
-        if self.accuracy:
-            line.append("validate ")
-            line.append(self.accuracy.drawn(size, levels, _LEAST_SHARE), "green")
-            line.append(f" {percent(self.latest)}")
-            if best and self.best:
-                line.append(f", best {percent(self.best[0])} at step {self.best[1]}")
-        if loss or not self.accuracy:
-            line.append("  loss " if line else "loss ")
-            line.append(self.loss.drawn(size, levels), "magenta")
-        return line
-
-
-class _CurvesBelow(Progress):
-    """A bar with curves below it."""
-
-    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
-        self.curves = _Curves()  # drawn while the base class is being made
-        super().__init__(*columns, **options)
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        yield from super().get_renderables()
-        yield self.curves
-
-
-class _AboveTheBar(logging.Handler):
-    """Prints the log above the bar, without the training steps that the bar itself shows."""
+class _BarLog(logging.Handler):
+    """Prints the log above the bar, without training steps and evaluations, which the bar itself shows."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno in (TRAIN, EVAL):
-            return
-        style = "yellow" if record.levelno >= logging.WARNING else "dim"
-        self._console.print(f"[{style}]{escape(shown(record.getMessage()))}[/]", highlight=False)
+        if record.levelno not in (TRAIN, EVAL):
+            style = "yellow" if record.levelno >= logging.WARNING else "dim"
+            self._console.print(f"[{style}]{escape(shown(record.getMessage()))}[/]", highlight=False)
 
 
-class _Bar(Callback):
-    """Draws the bar and the curves."""
+class RunDisplay(Callback):
+    """A run's bar, and below it the curves of validation accuracy and training loss."""
 
-    def __init__(self, bar: _CurvesBelow) -> None:
-        self._bar = bar
-        self._task: TaskID | None = None
-        self._start = time.monotonic()
-        self._done = 0
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = bars.Progress(*_columns("{task.fields[figures]}"), console=console)
+        self._task: bars.TaskID | None = None
+        self._start, self._done = time.monotonic(), 0
+        self._accuracy, self._loss = Curve(), Curve()
+        self._latest = 0.0
+        self._best: tuple[float, int] | None = None  # accuracy and step
 
     def start(self, what: str, total: int, done: int = 0) -> None:
         if self._task is not None:
@@ -230,29 +179,55 @@ class _Bar(Callback):
         self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
     ) -> None:
         if loss is not None:
-            self._bar.curves.loss.add(loss)
+            self._loss.add(loss)
 
     def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
-        curves = self._bar.curves
         if name == "validate":
-            curves.accuracy.add(metrics.accuracy)
-            curves.latest = metrics.accuracy
+            self._accuracy.add(metrics.accuracy)
+            self._latest = metrics.accuracy
             if best:
-                curves.best = metrics.accuracy, step
+                self._best = metrics.accuracy, step
         mark = "  [green]best so far[/]" if best and step else ""
         when = f"step {step}, " if step else ""
-        self._bar.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
+        self.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
 
     def notice(self, text: str) -> None:
-        self._bar.console.print(escape(text), highlight=False)
+        self.console.print(escape(text), highlight=False)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._bar
+        if self._loss:  # otherwise nothing is being trained
+            yield self._curves(options)
+
+    def _curves(self, options: ConsoleOptions) -> Text:
+        """One line with as much as the terminal has room for."""
+        levels = ASCII_LEVELS if options.ascii_only or options.legacy_windows else LEVELS
+        for best, loss in ((True, True), (False, True), (False, False)):
+            bare = self._line(1, levels, best=best, loss=loss).cell_len
+            size = 1 + (options.max_width - bare) // (2 if self._accuracy and loss else 1)
+            if size >= _FEW_POINTS:
+                break
+        return self._line(max(1, min(size, _POINTS)), levels, best=best, loss=loss)
+
+    def _line(self, size: int, levels: str, *, best: bool, loss: bool) -> Text:
+        line = Text(no_wrap=True, overflow="crop")
+        if self._accuracy:
+            line.append("validate ")
+            line.append(self._accuracy.draw(size, levels, _LEAST_SHARE), "green")
+            line.append(f" {percent(self._latest)}")
+            if best and self._best:
+                line.append(f", best {percent(self._best[0])} at step {self._best[1]}")
+        if loss or not self._accuracy:
+            line.append("  loss " if line else "loss ")
+            line.append(self._loss.draw(size, levels), "magenta")
+        return line
 
 
-class _Lines(Callback):
-    """Adds a line now and then where the log says nothing for long."""
+class _RunLines(Callback):
+    """Logs a line every ten seconds where nothing is trained and the log is silent."""
 
     def __init__(self) -> None:
-        self._what = ""
-        self._total = self._done = 0
+        self._what, self._total, self._done = "", 0, 0
         self._last = time.monotonic()
 
     def start(self, what: str, total: int, done: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""``hubtune recipe``: what a recipe comes to."""
+"""``hubtune recipe``: explains how a recipe trains each parameter."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import overrides_option, trust_option
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from hubtune.recipe.schema import Recipe
-    from hubtune.train.explain import Explained, Explanation
+    from hubtune.train.explain import ExplainedParameter, Explanation
 
-_MOST_COLUMNS = 8  # epochs shown in the table; of more, some
+_MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
 
 
 @click.group()
 def command() -> None:
-    """Recipes: what they come to.
+    """Recipes: how they train each parameter.
 
     \b
     hubtune recipe explain recipes/idol5.yaml
@@ -32,9 +31,9 @@ def command() -> None:
 @click.option(
     "--pictures",
     type=click.IntRange(1),
-    help="Training pictures to reckon with, where the recipe's lists are not here.",
+    help="Number of training pictures to assume if the recipe's lists are not here.",
 )
-@click.option("--all", "each", is_flag=True, help="A line for each parameter, not for each stage and rule.")
+@click.option("--all", "each", is_flag=True, help="A line per parameter, not per stage and rule.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates to this PNG file.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the rate of each step.")
@@ -47,7 +46,7 @@ def explain_command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Show for each parameter the rule it is trained by, and its rate in each epoch.
+    """Show the rule that trains each parameter, and its learning rate in each epoch.
 
     \b
     hubtune recipe explain recipes/idol5.yaml --plot rates.png
@@ -63,10 +62,13 @@ def explain_command(
             f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
             "Explain another one by -o strategy=default_finetune, for example"
         )
-    count, classes = _counts(loaded, pictures)
-
+    from hubtune.task import dataset_of
     from hubtune.train.explain import draw_rates, explain
 
+    count, classes = pictures, 2
+    if count is None:
+        dataset = dataset_of(loaded, complete=False)
+        count, classes = len(dataset.examples("train")), len(dataset.label_list)
     explanation = explain(loaded, count, classes)
     if plot is not None:
         try:
@@ -80,46 +82,32 @@ def explain_command(
         _print(explanation, each=each)
 
 
-def _counts(recipe: "Recipe", pictures: int | None) -> tuple[int, int]:
-    """Training pictures and classes."""
-    if pictures is not None:
-        return pictures, 2
-    from hubtune.task import dataset_of
-
-    dataset = dataset_of(recipe, complete=False)
-    return len(dataset.examples("train")), len(dataset.label_list)
-
-
 def _print(explanation: "Explanation", *, each: bool) -> None:
-    method, span = explanation.method, explanation.span
-    clip = ", ".join(f"{key} {value:g}" for key, value in method.clip.model_dump().items() if value)
+    plan, length = explanation.plan, explanation.length
+    clip = ", ".join(f"{key} {value:g}" for key, value in plan.clip.model_dump().items() if value)
     auto = " (in place of auto, which a test decides)" if explanation.is_auto else ""
+    click.echo(f"optimiser {plan.optimizer.name}, rate {plan.rate:g}{auto}, schedule {plan.schedule.name}")
     click.echo(
-        f"optimiser {method.optimizer.name}, rate {method.rate:g}{auto}, schedule {method.schedule.name}"
-    )
-    click.echo(
-        f"{span.epochs} epochs of {span.steps_per_epoch} steps of {span.batch_size} pictures; "
+        f"{length.epochs} epochs of {length.steps_per_epoch} steps of {length.batch_size} pictures; "
         f"gradients {'limited: ' + clip if clip else 'not limited'}"
     )
-    epochs = [*range(span.epochs)]
-    if span.epochs > _MOST_COLUMNS:
-        epochs = sorted({round(n * (span.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
+    epochs = [*range(length.epochs)]
+    if length.epochs > _MOST_COLUMNS:
+        epochs = sorted({round(n * (length.epochs - 1) / (_MOST_COLUMNS - 1)) for n in range(_MOST_COLUMNS)})
     rows = [["parameters", "rule", *(f"epoch {epoch + 1}" for epoch in epochs)]]
     groups = [[one] for one in explanation.parameters] if each else explanation.groups()
     for group in groups:
         first = group[0]
         name = f"{first.stage}/{first.name}" if each else f"{first.stage} ({len(group)})"
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
-        rows.append([name, f"{first.number}: {_said(first)}", *shown_rates])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        rows.append([name, f"{first.number}: {_describe_rule(first)}", *shown_rates])
+    print_table(rows, sides="<<", rule=False)
     click.echo("Rates are those of an epoch's first step.")
 
 
-def _said(one: "Explained") -> str:
-    """A rule, without what is as it is without saying."""
-    said = one.rule.model_dump(exclude_defaults=True)
-    pattern = said.pop("match")
-    words = [key if value is True else f"{key} {value:.3g}" for key, value in said.items()]
-    return ", ".join([pattern, *words])
+def _describe_rule(parameter: "ExplainedParameter") -> str:
+    """Describe a rule by its pattern and the settings that differ from the defaults."""
+    settings = parameter.rule.model_dump(exclude_defaults=True)
+    pattern = settings.pop("match")
+    texts = [key if value is True else f"{key} {value:.3g}" for key, value in settings.items()]
+    return ", ".join([pattern, *texts])

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.answers import check_target, trust_option, weights_option
-from hubtune.cli.feature_module import label_check_by, load_module
-from hubtune.cli.output import SCHEMA_VERSION, say, shown
+from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
+from hubtune.cli.feature_module import label_checker_by, load_module
 from hubtune.cli.split_output import quoted
-from hubtune.cli.tables import print_table
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.log import show_on_stderr
 
@@ -72,7 +71,7 @@ def command(
     hubtune scan pics/ --module mobilenet_v2_imagenet --quarantine suspect/
     """
     from hubtune.cli.progress import working_bar
-    from hubtune.data.audit.scan_report import inspect_listing
+    from hubtune.data.audit.scan_report import make_scan_report
     from hubtune.data.sources.open import open_source
 
     show_on_stderr()
@@ -81,8 +80,8 @@ def command(
     with working_bar("opening") as progress:
         listing = open_source(source, progress=progress)
         _check_targets(source, listing, page, quarantine)
-        label_check = label_check_by(network, progress)
-        report = inspect_listing(source, listing, label_check=label_check, progress=progress)
+        check_labels = label_checker_by(network, progress)
+        report = make_scan_report(source, listing, check_labels=check_labels, progress=progress)
     if page is not None:
         _write_page(page, report)
     copied = 0 if quarantine is None else _copy(report.issues, quarantine)
@@ -121,11 +120,11 @@ def _check_targets(source: str, listing: "Listing", page: Path | None, quarantin
 
 
 def _write_page(page: Path, report: "ScanReport") -> None:
-    from hubtune.report.scan_page import scan_page
+    from hubtune.report.scan_page import render_scan_page
     from hubtune.storage.atomic import write_atomically
 
     try:
-        write_atomically(page, scan_page(report.source, report.scan, report.issues))
+        write_atomically(page, render_scan_page(report.source, report.scan, report.issues))
     except OSError as error:
         raise MachineError(f"{page} cannot be written: {error.strerror or error}") from error
 
@@ -137,7 +136,7 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
         for issue in issues:
             if not issue.suspect:
                 continue
-            for item in issue.items:
+            for item in issue.files:
                 if not item.path.is_file():  # a broken link, a folder, a pipe
                     continue
                 target = folder / issue.kind / _inside(item.name)

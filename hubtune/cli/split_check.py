@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.cli.split_output import print_remarks, quoted, say_repair
-from hubtune.cli.tables import print_table
 from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hubtune.cli.output import say, shown
-from hubtune.cli.tables import print_table
+from hubtune.cli.console import print_table, say, shown
 
 if TYPE_CHECKING:
     from hubtune.data.splits.files import Split

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.cli.answers import overrides_option
-from hubtune.cli.output import print_json, say, shown
+from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def command(
     recipe = _on_lists(what, [*overrides]) if is_source(what) else recipe_from_file(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
-    from hubtune.cli.progress import watching
+    from hubtune.cli.progress import run_progress
     from hubtune.tuning.search import tune
 
-    with watching() as callback:
+    with run_progress() as callback:
         found = tune(
             recipe,
             Path(f"{recipe.run}-tune"),
@@ -145,13 +145,7 @@ def _print(found: "SearchResult") -> None:
                 ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == found.recipe else [])]),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for number, cells in enumerate(lines):
-        if number == 1:
-            click.echo("  ".join("─" * width for width in widths if width))
-        sides = [str.rjust] * 3 + [str.ljust] * 4
-        padded = [side(cell, width) for side, cell, width in zip(sides, cells, widths, strict=True)]
-        click.echo("  ".join(padded).rstrip())
+    print_table(lines, sides=">>><<<<")
     if found.best_recipe is None:
         return
     best = found.trials[0]

@@ -1,7 +1,7 @@
-"""Checkpoints of PaddleClas and PaddleHub 2.x → model folders with the same classes and scores.
+"""Turns checkpoints of PaddleClas and PaddleHub 2.x into model folders with the same classes and scores.
 
-Of a checkpoint only the weights are read, by hubtune's own reader, which runs nothing; the optimizer states
-and the pickled figures that lie beside them are never opened.
+Only the weights of a checkpoint are read, by hubtune's own reader, which runs nothing; the optimizer states
+and pickled figures beside them are never opened.
 """
 
 import os
@@ -15,8 +15,8 @@ from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import distinct_names, read_repeated_labels
 from hubtune.errors import ModelError, UsageError
-from hubtune.hub.identify import classes_of, identify_backbone
-from hubtune.hub.registry import preprocessing_of
+from hubtune.hub.identify import count_classes, identify_backbone
+from hubtune.hub.registry import backbone_preprocessing
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
 from hubtune.inference.model_folder import ModelCard, write_model
@@ -25,15 +25,15 @@ from hubtune.models.catalog import BY_NAME, find
 from hubtune.models.classifier import Classifier
 from hubtune.models.layers import pooled
 from hubtune.rng import rng_for
-from hubtune.storage.checked_folder import find_checked as find_sealed
+from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.safe_load import read_weights
 
 _WEIGHTS_FILES = ("best_model.pdparams", "best_model/model.pdparams", "model.pdparams")
 _LABEL_FILES = "*label*.txt"
 _STUDENT = "Student."
-_USUAL = "resnet50_vd_imagenet_ssld"  # of PaddleHub's modules that can still be trained, the one hubtune has
+_USUAL = "resnet50_vd_imagenet_ssld"  # the one PaddleHub module that can still be trained and hubtune has
 
-# A power of two, so that it divides out exactly; large, so that the bias takes no digits from the weights.
+# A power of two, so that it divides out exactly; large, so that the bias costs the weights no digits.
 _PROBE = 1024.0
 _TOLERANCE = 1e-5
 
@@ -50,41 +50,41 @@ def import_paddleclas(
 ) -> Model:
     """Turn a PaddleClas checkpoint into a model folder.
 
-    What is not given is taken from the configuration, else from what lies around the checkpoint: the
+    Missing arguments are taken from the configuration, else from the surroundings of the checkpoint: the
     architecture from the folder's name (``output/<Arch>/``) or the tensors, the label list from the only file
-    called ``*label*.txt`` beside the checkpoint. Without a configuration, pictures are prepared as PaddleClas
-    does by default for the architecture.
+    called ``*label*.txt`` beside the checkpoint. Without a configuration, the preprocessing is PaddleClas's
+    default for the architecture.
 
     Args:
         checkpoint: ``best_model.pdparams``, or its folder.
-        folder: the model folder to write; must not be there, or be empty.
+        folder: the model folder to write; it must be missing or empty.
         architecture: a hub name or PaddleClas's class name.
-        labels: class names, ``0 daisy`` or one name a line.
+        labels: class names, ``0 daisy`` or one name per line.
         config: the configuration that the checkpoint was trained with (``.yaml``).
 
     Returns:
-        The model, as :func:`hubtune.load_model` gives it.
+        The model, as from :func:`hubtune.load_model`.
 
     Raises:
-        UsageError: if the folder is not empty, or the configuration cannot be read.
-        DataError: if the label list cannot be read.
-        ModelError: if the checkpoint, its labels or its architecture are not there or do not fit together, or
+        UsageError: the folder is not empty, or the configuration cannot be read.
+        DataError: the label list cannot be read.
+        ModelError: the checkpoint, its labels or its architecture are missing or do not fit together, or
             scores would not be preserved.
-        MachineError: if the folder cannot be written.
+        MachineError: the folder cannot be written.
 
     Example:
         >>> model = import_paddleclas("output/PPLCNet_x1_0", "models/flowers", config="flowers.yaml")
     """
-    said = PaddleClasConfig(None, None, None) if config is None else read_config(Path(config))
-    target = _empty(Path(folder))
-    file = _weights_file(Path(checkpoint))
-    tensors = _student(read_weights(file))
-    backbone = _backbone(file, tensors, architecture or said.architecture)
-    names = distinct_names(read_repeated_labels(_labels_file(file, labels, said.labels_file)))
-    # PaddleClas resizes with OpenCV, but for the networks that were trained with Pillow's bicubic.
-    usual = preprocessing_of(backbone)
+    settings = PaddleClasConfig() if config is None else read_config(Path(config))
+    target = _check_empty(Path(folder))
+    file = _find_weights(Path(checkpoint))
+    tensors = _student_tensors(read_weights(file))
+    backbone = _find_backbone(file, tensors, architecture or settings.architecture)
+    labels_file = _find_labels(file, labels, settings.labels_file)
+    # PaddleClas resizes with OpenCV, except for the networks that were trained with Pillow's bicubic.
+    usual = backbone_preprocessing(backbone)
     usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
-    return _write(target, file, backbone, tensors, names, said.preprocessing or usual, "paddleclas")
+    return _write(target, file, backbone, tensors, labels_file, settings.preprocessing or usual, "paddleclas")
 
 
 def import_paddlehub(
@@ -96,39 +96,38 @@ def import_paddlehub(
 ) -> Model:
     """Turn a PaddleHub 2.x checkpoint into a model folder.
 
-    Pictures are prepared as by PaddleHub's image classifiers: resized to 256 × 256 whatever their shape, and
-    cut to the centre of 224 × 224.
+    The preprocessing is that of PaddleHub's image classifiers: images are resized to 256 × 256 whatever their
+    shape, and cropped to the centre of 224 × 224.
 
     Args:
         checkpoint: ``best_model/model.pdparams``, or its folder, or the trainer's ``checkpoint_dir``.
-        folder: the model folder to write; must not be there, or be empty.
-        architecture: name of the PaddleHub module that was fine-tuned; default: as the tensors show.
-        labels: class names, one a line, in the order of the module's ``label_list``; default: the only file
+        folder: the model folder to write; it must be missing or empty.
+        architecture: name of the PaddleHub module that was fine-tuned; default: identified by the tensors.
+        labels: class names, one per line, in the order of the module's ``label_list``; default: the only file
             called ``*label*.txt`` beside the checkpoint.
 
     Returns:
-        The model, as :func:`hubtune.load_model` gives it.
+        The model, as from :func:`hubtune.load_model`.
 
     Raises:
-        UsageError: if the folder is not empty.
-        DataError: if the label list cannot be read.
-        ModelError: if the checkpoint, its labels or its architecture are not there or do not fit together, or
-            scores would not be preserved.
-        MachineError: if the folder cannot be written.
+        UsageError: the folder is not empty.
+        DataError: the label list cannot be read.
+        ModelError: as for :func:`import_paddleclas`.
+        MachineError: the folder cannot be written.
 
     Example:
         >>> model = import_paddlehub("img_classification_ckpt", "models/flowers", labels="label_list.txt")
     """
-    target = _empty(Path(folder))
-    file = _weights_file(Path(checkpoint))
+    target = _check_empty(Path(folder))
+    file = _find_weights(Path(checkpoint))
     tensors = read_weights(file)
     # ResNet50_vc has tensors of the same names and shapes, but PaddleHub never had it.
-    if architecture is None and classes_of(find(_USUAL).backbone, tensors) is not None:
+    if architecture is None and count_classes(find(_USUAL).backbone, tensors) is not None:
         architecture = _USUAL
-    backbone = _backbone(file, tensors, architecture)
-    names = distinct_names(read_repeated_labels(_labels_file(file, labels, None)))
+    backbone = _find_backbone(file, tensors, architecture)
     preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)
-    return _write(target, file, backbone, tensors, names, preprocessing, "paddlehub")
+    labels_file = _find_labels(file, labels, None)
+    return _write(target, file, backbone, tensors, labels_file, preprocessing, "paddlehub")
 
 
 def _write(
@@ -136,11 +135,12 @@ def _write(
     file: Path,
     backbone: Backbone,
     tensors: Tensors,
-    labels: list[str],
+    labels_file: Path,
     preprocessing: Preprocessing,
     program: str,
 ) -> Model:
-    classifier = _classifier(backbone, tensors, len(labels), file)
+    labels = distinct_names(read_repeated_labels(labels_file))
+    classifier = _make_classifier(backbone, tensors, len(labels), file)
     card = ModelCard(
         architecture=backbone.name,
         labels=labels,
@@ -155,14 +155,14 @@ def _write(
     return Model(classifier, card)
 
 
-def _empty(folder: Path) -> Path:
-    there = find_sealed(folder)
+def _check_empty(folder: Path) -> Path:
+    there = find_checked(folder)
     if there.exists() and not (there.is_dir() and not any(there.iterdir())):
         raise UsageError(f"{folder} is there already: name a folder that is not, or an empty one")
     return folder
 
 
-def _weights_file(path: Path) -> Path:
+def _find_weights(path: Path) -> Path:
     if path.is_file():
         return path
     # PaddleClas itself names a checkpoint without its suffix.
@@ -174,16 +174,16 @@ def _weights_file(path: Path) -> Path:
     raise ModelError(f"There is no checkpoint {path}{inside}: name a .pdparams file, or the folder with it")
 
 
-def _student(tensors: Tensors) -> Tensors:
-    """Of a distillation, which holds both networks, the one that was taught."""
-    taught = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
-    return taught or tensors
+def _student_tensors(tensors: Tensors) -> Tensors:
+    """Return the student's tensors from a distillation, which holds both networks; all tensors otherwise."""
+    student = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
+    return student or tensors
 
 
-def _backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
-    """The architecture by its name, else by the folder's as PaddleClas calls it, else by the tensors."""
+def _find_backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
+    """Return the architecture by its name, else by the folder's as in PaddleClas, else by the tensors."""
     if name is None:
-        name = next((folder.name for folder in _around(file) if folder.name in BY_NAME), None)
+        name = next((folder.name for folder in _folders_of(file) if folder.name in BY_NAME), None)
     if name is not None:
         return find(name).backbone
     try:
@@ -192,12 +192,12 @@ def _backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
         raise ModelError(f"Give the architecture by --architecture NAME. {error}") from error
 
 
-def _labels_file(file: Path, given: StrPath | None, configured: Path | None) -> Path:
+def _find_labels(file: Path, given: StrPath | None, configured: Path | None) -> Path:
     if given is not None:
         return Path(given)
     if configured is not None and configured.is_file():
         return configured
-    for folder in _around(file):
+    for folder in _folders_of(file):
         beside = sorted(folder.glob(_LABEL_FILES))
         if len(beside) > 1:
             listed = ", ".join(other.name for other in beside)
@@ -211,21 +211,21 @@ def _labels_file(file: Path, given: StrPath | None, configured: Path | None) -> 
     )
 
 
-def _around(file: Path) -> list[Path]:
-    """The folder of a checkpoint, and the one around it where it is in a folder ``best_model``."""
+def _folders_of(file: Path) -> list[Path]:
+    """Return the folder of a checkpoint, and its parent if the folder is called ``best_model``."""
     folder = file.absolute().parent
     return [folder, folder.parent] if folder.name == "best_model" else [folder]
 
 
 @paddle.no_grad()
-def _classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Path) -> Classifier:
-    """Build the network that gives the same logits as the checkpoint's."""
+def _make_classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Path) -> Classifier:
+    """Build the network that returns the same logits as the checkpoint's."""
     if backbone.translate is not None:
         tensors = backbone.translate(tensors)
     network = backbone.build(num_classes=num_classes)
     network.eval()
     stages = backbone.stages(network)
-    outputs = _outputs(network, tensors, head_keys(network, stages), num_classes)
+    outputs = _count_outputs(network, tensors, head_keys(network, stages), num_classes)
     if outputs != num_classes:
         raise ModelError(
             f"{file} scores {outputs:,} classes, but the label list names {num_classes:,}: give the list "
@@ -238,17 +238,16 @@ def _classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Pa
     example = paddle.zeros([1, 3, backbone.input_size, backbone.input_size])
     for stage in stages[:-1]:
         example = stage.forward(example)
-    linear = classifier.head[0]
-    if not _copy_head(stages[-1], linear, example.shape[1:]):
+    if not _copy_head(stages[-1], classifier.head[0], example.shape[1:]):
         raise ModelError(
             f"The head of {backbone.name} is more than a linear layer on the pooled features, so its scores "
-            "cannot be preserved: fine-tune it anew"
+            "cannot be preserved: fine-tune it again"
         )
     return classifier
 
 
-def _outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], num_classes: int) -> int:
-    """The number that a checkpoint's head has where the network's has ``num_classes``; this if in doubt."""
+def _count_outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], num_classes: int) -> int:
+    """Return the side of a checkpoint's head where the network's is ``num_classes``; that if in doubt."""
     state = network.state_dict()
     numbers = {
         theirs
@@ -260,19 +259,19 @@ def _outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], num_clas
 
 
 def _copy_head(head: Stage, linear: nn.Linear, shape: list[int]) -> bool:
-    """Give a layer on pooled features the values by which it does what a head does, if that is possible.
+    """Set a layer on pooled features to the same function as a head, if that is possible.
 
-    The head is asked, not looked into: what it answers to zeros is the bias, what it answers to each feature
-    alone is that feature's weights. So whatever it has around its linear layer, such as a dropout that scales
-    by a constant in prediction, becomes part of the weights.
+    The head is called, not inspected: its output for zeros is the bias, its output for each feature alone
+    gives that feature's weights. So anything around its linear layer, such as a dropout that scales by a
+    constant in prediction, becomes part of the weights.
 
     Args:
         head: the head, in evaluation mode.
-        linear: gets the values.
-        shape: of its input for one picture: ``[width]`` or ``[width, h, w]``.
+        linear: the layer to set.
+        shape: of the head's input for one image: ``[width]`` or ``[width, h, w]``.
 
     Returns:
-        Whether the layer answers as the head does.
+        Whether the layer's outputs equal the head's.
     """
     width, *area = shape
     bias = head.forward(paddle.zeros([1, width, *(1 for _ in area)]))

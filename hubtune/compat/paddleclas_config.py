@@ -1,4 +1,4 @@
-"""What a PaddleClas configuration says of a classifier: its architecture, label file and preprocessing."""
+"""Reads a classifier's architecture, label file and preprocessing from a PaddleClas configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from hubtune.models.backbone import IMAGENET_MEAN, IMAGENET_STD
 from hubtune.storage.yaml_reader import read_yaml
 from hubtune.text import describe_value
 
-# In the order in which a picture passes them.
+# In the order in which they are applied to an image.
 _OPERATIONS = ("DecodeImage", "ResizeImage", "CropImage", "NormalizeImage", "ToCHWImage")
 
-# Keys of `Arch` that leave the trained network what it is; others may change what the same tensors compute.
+# Keys of `Arch` that do not change the trained network; others may change what the same tensors compute.
 _HARMLESS = frozenset("name class_num pretrained use_ssld use_sync_bn infer_mode lr_mult_list".split())
 
 # (backend, interpolation) of ResizeImage → ours. OpenCV's other filters are not Pillow's of the same name.
@@ -32,25 +32,25 @@ _RESAMPLING: Mapping[tuple[str, str | None], dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PaddleClasConfig:
-    """What is used of a configuration.
+    """The parts of a configuration that are used; ``None`` for what it does not contain.
 
     Attributes:
-        architecture: PaddleClas's class name; ``None`` where it is not said.
-        labels_file: the label file, which may not be there; ``None`` where it is not said.
-        preprocessing: of prediction, else of evaluation; ``None`` where it is not said.
+        architecture: PaddleClas's class name.
+        labels_file: the label file, which may be missing.
+        preprocessing: that of prediction, else of evaluation.
     """
 
-    architecture: str | None
-    labels_file: Path | None
-    preprocessing: Preprocessing | None
+    architecture: str | None = None
+    labels_file: Path | None = None
+    preprocessing: Preprocessing | None = None
 
 
 def read_config(file: Path) -> PaddleClasConfig:
     """Read a PaddleClas configuration (``.yaml``).
 
     Raises:
-        UsageError: if it cannot be read, or is no strict YAML.
-        ModelError: if it describes what no hubtune model can do, so that scores would not be preserved.
+        UsageError: it cannot be read, or is not strict YAML.
+        ModelError: it describes what hubtune cannot reproduce, so that scores would not be preserved.
     """
     if not file.is_file():
         raise UsageError(f"There is no configuration file {file}: check the path")
@@ -60,7 +60,7 @@ def read_config(file: Path) -> PaddleClasConfig:
     try:
         return _read(data, file)
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
-        # There is no schema; any value may be of another kind than PaddleClas itself would take.
+        # There is no schema: any value may have a type that PaddleClas itself would refuse.
         raise ModelError(f"{file} has values that PaddleClas could not take, either ({error})") from error
 
 
@@ -84,20 +84,20 @@ def _read(data: dict[str, Any], file: Path) -> PaddleClasConfig:
     labels = answer.get("class_id_map_file")
     return PaddleClasConfig(
         architecture=None if architecture.get("name") is None else str(architecture["name"]),
-        labels_file=None if labels is None else _located(str(labels), file.parent),
+        labels_file=None if labels is None else _resolve_path(str(labels), file.parent),
         preprocessing=None if operations is None else _preprocessing(operations, file),
     )
 
 
 def _section(data: Any, *keys: str) -> dict[str, Any]:
-    """The section that keys lead to; empty where there is none."""
+    """Return the section that the keys lead to; empty if there is none."""
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, dict) else {}
 
 
 def _student(architecture: dict[str, Any]) -> dict[str, Any]:
-    """The architecture that is kept: where one network taught another, the one that was taught."""
+    """Return the architecture, which in a distillation is the student's."""
     if architecture.get("name") != "DistillationModel":
         return architecture
     models = architecture.get("models")
@@ -105,8 +105,8 @@ def _student(architecture: dict[str, Any]) -> dict[str, Any]:
     return next(filter(None, students), {})
 
 
-def _located(path: str, folder: Path) -> Path:
-    """PaddleClas takes paths from where it is run, which may be here, or where the file lies."""
+def _resolve_path(path: str, folder: Path) -> Path:
+    """Resolve a path against the working folder, as PaddleClas does, else against the file's folder."""
     return Path(path) if Path(path).exists() else folder / path
 
 
@@ -145,7 +145,7 @@ def _preprocessing(operations: Any, file: Path) -> Preprocessing:
 
 
 def _steps(operations: Any, file: Path) -> dict[str, dict[str, Any]]:
-    """The operations by name, with their arguments, after a check of their order."""
+    """Return the operations' arguments by name, after a check of their order."""
     steps: dict[str, dict[str, Any]] = {}
     for operation in operations if isinstance(operations, list) else [operations]:
         name, arguments = next(iter(operation.items())) if isinstance(operation, dict) else (operation, None)
@@ -158,7 +158,7 @@ def _steps(operations: Any, file: Path) -> dict[str, dict[str, Any]]:
 
 
 def _side(value: Any, place: str, file: Path) -> int | None:
-    """The side of a square: PaddleClas writes ``224`` or ``[224, 224]``."""
+    """Return the side of a square, which PaddleClas writes as ``224`` or ``[224, 224]``."""
     sides = value if isinstance(value, list) else [value]
     if len(set(sides)) != 1:
         raise ModelError(f"{file}: {place} is {value}, and hubtune's input is square")
@@ -167,7 +167,7 @@ def _side(value: Any, place: str, file: Path) -> int | None:
 
 
 def _scale(value: Any, file: Path) -> float:
-    """PaddleClas writes ``1.0/255.0``, and evaluates it."""
+    """Return the value of a quotient such as ``1.0/255.0``, which PaddleClas evaluates as code."""
     numerator, _, denominator = str("1/255" if value is None else value).partition("/")
     try:
         return float(numerator) / float(denominator or 1)

@@ -1,4 +1,4 @@
-"""Loading pictures ahead of the network, in threads, in order, without ever hanging or losing one."""
+"""Load images ahead of the network, in threads and in order."""
 
 import contextlib
 import time
@@ -15,9 +15,9 @@ from hubtune.data.images.decode import ImageError
 from hubtune.errors import MachineError
 
 STALL_SECONDS = 120.0
-"""A single picture that takes longer than this is on a disk or share that does not answer."""
+"""An image that takes longer is on a disk or network share that does not answer."""
 
-# While the network works on one batch, this many more are decoded or waiting.
+# Batches that are decoded or waiting while the network works on another.
 _BATCHES_AHEAD = 2
 
 T = TypeVar("T")
@@ -25,67 +25,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Batch(Generic[T]):
-    """Pictures that were loaded together.
+    """Images that were loaded together.
 
     Attributes:
-        indices: which of the pictures these are; ``arrays`` are in the same order.
-        arrays: what ``prepare`` has made of each picture.
-        bad: index → error of the pictures that could not be read; nothing takes their place.
-        waited: seconds for which the consumer waited for this batch. Of the first batch it is all of its
-            loading; of the later ones, what loading ahead could not hide.
+        indices: of the images, in the order of ``arrays``.
+        arrays: result of ``prepare`` for each image.
+        bad: index → error of each unreadable image; it is not replaced.
+        waited: seconds that the consumer waited for this batch. For the first batch, all of its loading; for
+            later ones, the part that loading ahead did not hide.
     """
 
     indices: list[int]
     arrays: list[T]
     bad: dict[int, ImageError]
     waited: float = 0.0
-
-
-def load_batches(
-    paths: Sequence[Path],
-    batches: Iterable[Sequence[int]],
-    prepare: Callable[[int], T],
-    *,
-    workers: int,
-) -> Iterator[Batch[T]]:
-    """Load batches of pictures, decoding in threads (Pillow does so without holding Python's lock).
-
-    At most four batches are in memory: the consumer's latest, the next, and two that are decoded ahead.
-
-    Args:
-        paths: all pictures; only named in messages.
-        batches: the indices of each batch.
-        prepare: index → the picture as the consumer wants it; called in any thread, in any order.
-        workers: number of threads, at least one.
-
-    Yields:
-        One :class:`Batch` for each of ``batches``, in order, though its pictures may all be bad.
-
-    Raises:
-        MachineError: if a picture does not load within two minutes.
-    """
-    waiting: SimpleQueue[_Task[T] | None] = SimpleQueue()
-    pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
-    # Not a ThreadPoolExecutor: Python waits for its threads before it exits, for a stuck one for ever.
-    for number in range(workers):
-        Thread(target=_work, args=(waiting,), name=f"hubtune-decode-{number}", daemon=True).start()
-    try:
-        for indices in batches:
-            tasks = [_Task(Future(), prepare, index) for index in indices]
-            for task in tasks:
-                waiting.put(task)
-            pending.append((indices, [task.future for task in tasks]))
-            if len(pending) > _BATCHES_AHEAD:
-                yield _collect(*pending.popleft(), paths)
-        while pending:
-            yield _collect(*pending.popleft(), paths)
-    finally:
-        # Without waiting: a consumer that stops early, or Ctrl-C, must not wait for pictures ahead.
-        with contextlib.suppress(Empty):
-            while True:
-                waiting.get_nowait()
-        for _ in range(workers):
-            waiting.put(None)
 
 
 @dataclass(frozen=True)
@@ -95,14 +48,61 @@ class _Task(Generic[T]):
     index: int
 
 
-def _work(waiting: "SimpleQueue[_Task[T] | None]") -> None:
-    """Do the tasks of a queue until there comes ``None``."""
-    while (task := waiting.get()) is not None:
+def load_batches(
+    paths: Sequence[Path],
+    batches: Iterable[Sequence[int]],
+    prepare: Callable[[int], T],
+    *,
+    workers: int,
+) -> Iterator[Batch[T]]:
+    """Load batches of images in threads; Pillow decodes without holding Python's lock.
+
+    At most four batches are in memory: the consumer's, the next one, and two that are decoded ahead.
+
+    Args:
+        paths: all images, for messages.
+        batches: the indices of each batch.
+        prepare: function from an index to the prepared image; called in any thread and order.
+        workers: number of threads, at least one.
+
+    Yields:
+        One :class:`Batch` for each of ``batches``, in order, even if all its images are unreadable.
+
+    Raises:
+        MachineError: if an image does not load within two minutes.
+    """
+    tasks: SimpleQueue[_Task[T] | None] = SimpleQueue()
+    pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
+    # Not a ThreadPoolExecutor: at exit, Python joins its threads, and would wait for a stalled one for ever.
+    for number in range(workers):
+        Thread(target=_work, args=(tasks,), name=f"hubtune-decode-{number}", daemon=True).start()
+    try:
+        for indices in batches:
+            futures: list[Future[T]] = [Future() for _ in indices]
+            for future, index in zip(futures, indices, strict=True):
+                tasks.put(_Task(future, prepare, index))
+            pending.append((indices, futures))
+            if len(pending) > _BATCHES_AHEAD:
+                yield _collect(*pending.popleft(), paths)
+        while pending:
+            yield _collect(*pending.popleft(), paths)
+    finally:
+        # Drop the tasks ahead: a consumer that stops early, or Ctrl-C, must not wait for them.
+        with contextlib.suppress(Empty):
+            while True:
+                tasks.get_nowait()
+        for _ in range(workers):
+            tasks.put(None)
+
+
+def _work(tasks: "SimpleQueue[_Task[T] | None]") -> None:
+    """Run tasks until a ``None``."""
+    while (task := tasks.get()) is not None:
         try:
             task.future.set_result(task.prepare(task.index))
-        except BaseException as error:  # noqa: BLE001  # raised again where the result is asked for
+        except BaseException as error:  # noqa: BLE001  # raised again by future.result()
             task.future.set_exception(error)
-        del task  # an idle thread keeps no picture
+        del task  # or an idle thread would keep the image in memory
 
 
 def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[Path]) -> Batch[T]:

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.audit.scan_report import LabelCheck, ScanReport, inspect_listing
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts, find_groups
-from hubtune.data.dedup.groups import check_keys, given_groups, keys_by_pattern
+from hubtune.data.audit.scan_report import LabelChecker, ScanReport, make_scan_report
+from hubtune.data.dedup.duplicates import find_bursts, find_groups
+from hubtune.data.dedup.groups import DuplicateGroup, check_keys, extract_keys, groups_by_key
 from hubtune.data.listing import ImageEntry, Listing, Progress, name_key, no_progress
 from hubtune.data.scan.scanner import Scan, scan_files, scan_listing
 from hubtune.data.sources.cifar import cifar_folder, extract
@@ -23,6 +22,7 @@ from hubtune.data.splits.leakage import WORDS
 from hubtune.data.splits.quota import NOTHING, SplitRequest, SplitSize
 from hubtune.data.splits.split import images_of, make_split
 from hubtune.errors import MachineError, UsageError
+from hubtune.storage.atomic import replacing_folder
 from hubtune.text import plural
 
 Features = Callable[[Sequence[Path]], np.ndarray]
@@ -67,7 +67,7 @@ def split(
         test_dir: a separate folder of test images, named after their class or in folders named so, in place
             of ``test``.
         features: computes features by which images of the same thing are found and stay in one list, for
-            example ``partial(hubtune.inference.label_errors.features_of, module)``.
+            example ``partial(hubtune.inference.label_errors.compute_features, module)``.
 
     Returns:
         The lists, the groups of images that stay in one list, the files that were left out, and remarks.
@@ -94,7 +94,7 @@ def split(
     return split_source(os.fspath(source), request, features=features)
 
 
-def scan(source: str | os.PathLike[str], *, label_check: LabelCheck | None = None) -> ScanReport:
+def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = None) -> ScanReport:
     """Inspect every image of a source, and report its issues, as ``hubtune scan`` does.
 
     Every file is read to its last byte; the next scan reads only new or changed files. Nothing is written,
@@ -102,7 +102,7 @@ def scan(source: str | os.PathLike[str], *, label_check: LabelCheck | None = Non
 
     Args:
         source: as of :func:`split`.
-        label_check: finds probably wrong labels, for example
+        check_labels: checks the labels by features, for example
             ``partial(hubtune.inference.label_errors.check_labels, module)``.
 
     Returns:
@@ -120,7 +120,7 @@ def scan(source: str | os.PathLike[str], *, label_check: LabelCheck | None = Non
         ['1 file cannot be used']
     """
     text = os.fspath(source)
-    return inspect_listing(text, open_source(text), label_check=label_check)
+    return make_scan_report(text, open_source(text), check_labels=check_labels)
 
 
 def split_source(
@@ -177,7 +177,7 @@ def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tup
     except ColumnError as error:
         listing = open_it()
         try:
-            keys_by_pattern([file.name for file in listing.files], group_by)
+            extract_keys([file.name for file in listing.files], group_by)
         except UsageError as reason:
             raise UsageError(f"{reason}. {error}") from reason
         return listing, group_by
@@ -207,14 +207,14 @@ def find_all_groups(
     """
     images = images_of(scan, test_scan)
     progress("looking for copies", 0, 0)
-    groups = [*find_groups(images), *given_groups([image.group for image in images])]
+    groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
     if features is not None:
         groups += find_bursts(features([image.path for image in images]))
     if pattern is not None:
-        keys = keys_by_pattern([image.name for image in images], pattern)
-        groups += given_groups(keys)
+        keys = extract_keys([image.name for image in images], pattern)
+        groups += groups_by_key(keys)
         if None in keys:
-            scan.said.append(
+            scan.notes.append(
                 f"--group-by '{pattern}' matches {len(keys) - keys.count(None):,} of "
                 f"{plural(len(keys), 'picture')}; the others are in no group."
             )
@@ -253,27 +253,19 @@ def convert_cifar(
         raise UsageError(f"{folder} holds something already: choose a new folder, or empty this one")
     files = cifar_folder(source, progress)
     unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.new"
+    options = {"source": str(source), "validate": request.validate.text, "seed": request.seed}
     try:
-        unfinished.mkdir(parents=True)
-        images = extract(files, unfinished, progress)
-        of_class: dict[str, list[ImageEntry]] = {name: [] for name in images.classes}
-        for image in images.train:
-            of_class[images.classes[image.label]].append(image)
-        tests = sorted(images.test, key=lambda image: name_key(image.name))
-        test_scan = Scan(unfinished / "test", {"": tests})
-        made = make_split(Scan(unfinished / "train", of_class), request, test_scan=test_scan)
-        write_split(
-            made,
-            unfinished,
-            {"source": str(source), "validate": request.validate.text, "seed": request.seed},
-        )
-        if folder.exists():
-            folder.rmdir()  # empty; Windows does not rename onto a folder
-        unfinished.rename(folder)
+        with replacing_folder(folder, unfinished):
+            images = extract(files, unfinished, progress)
+            of_class: dict[str, list[ImageEntry]] = {name: [] for name in images.classes}
+            for image in images.train:
+                of_class[images.classes[image.label]].append(image)
+            tests = sorted(images.test, key=lambda image: name_key(image.name))
+            test_scan = Scan(unfinished / "test", {"": tests})
+            made = make_split(Scan(unfinished / "train", of_class), request, test_scan=test_scan)
+            write_split(made, unfinished, options)
     except OSError as error:
         raise MachineError(
             f"{folder} cannot be written ({error.strerror or error}): free some space, or choose another one"
         ) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return images.name, made

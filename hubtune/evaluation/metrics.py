@@ -1,4 +1,4 @@
-"""Figures that can be believed: counted per picture, with the interval that their number allows."""
+"""Accuracy and loss, counted per image, with confidence intervals."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,16 +10,16 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Metrics:
-    """How a classifier does on a list.
+    """A classifier's metrics on a list.
 
     Attributes:
-        accuracy: share of the readable pictures whose highest score is their own class; ``nan`` without any.
-        loss: mean cross entropy of the readable pictures.
-        count: number of readable pictures.
-        interval: 95 % interval of the accuracy.
-        unreadable: number of pictures that could not be read; they are in no other figure.
-        top5: share whose own class is among the five with the highest scores; ``None`` with five classes or
-            fewer, where it says nothing.
+        accuracy: share of readable images whose highest score is that of their class; ``nan`` without any.
+        loss: mean cross entropy of the readable images.
+        count: number of readable images.
+        interval: 95 % confidence interval of the accuracy.
+        unreadable: number of images that could not be read; no other metric counts them.
+        top5: share whose class is among the five highest scores; ``None`` with five classes or fewer, where
+            it would always be 1.
     """
 
     accuracy: float
@@ -30,11 +30,11 @@ class Metrics:
     top5: float | None = None
 
     def __getitem__(self, name: str) -> Any:
-        """A figure by the name it has in JSON."""
+        """Return a metric by its name in JSON."""
         return self.as_dict()[name]
 
     def as_dict(self) -> dict[str, Any]:
-        """The figures as JSON has them."""
+        """Return the metrics as JSON has them."""
         return {
             "accuracy": self.accuracy,
             "loss": self.loss,
@@ -46,12 +46,12 @@ class Metrics:
 
 
 def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metrics:
-    """Compare scores with labels.
+    """Compute the metrics of scores.
 
     Args:
-        scores: the classes' probabilities of each picture, in the order of ``labels``; ``None`` for a
-            picture that cannot be read.
-        labels: the true class of each picture.
+        scores: class probabilities ``[classes]`` of each image, in the order of ``labels``; ``None`` for an
+            image that cannot be read.
+        labels: the true class of each image.
     """
     correct = among_five = count = unreadable = 0
     classes = 0
@@ -62,10 +62,10 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
             continue
         count += 1
         correct += int(values.argmax()) == label
-        # As argmax does it: of equal scores, the first class's is the higher one.
+        # As in argmax, the first of equal scores counts as the higher one.
         among_five += label in np.argsort(-values, kind="stable")[:5]
         classes = len(values)
-        # A score below the smallest float would make the loss infinite although the network is sound.
+        # A probability that underflows to 0 would make the loss infinite although the network is sound.
         probability = float(values[label])
         loss -= math.log(max(probability, 1e-300)) if math.isfinite(probability) else math.nan
     if not count:
@@ -75,7 +75,9 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
 
 
 def wilson_interval(correct: float, count: float) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, "Probable inference", JASA 22, 1927); ``(0, 1)`` for no count.
+    """Return the 95 % confidence interval of a share; ``(0, 1)`` for a count of 0.
+
+    Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927.
 
     Example:
         >>> low, high = wilson_interval(90, 100)

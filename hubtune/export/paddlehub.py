@@ -1,23 +1,27 @@
-"""A fine-tuned model as a module folder that PaddleHub 2.x loads, installs and predicts with."""
+"""Exports a fine-tuned model as a module folder that PaddleHub 2.x loads, installs and predicts with."""
 
 import importlib.util
 import json
 import keyword
 import re
 import secrets
-import shutil
+import shlex
 from importlib import resources
 from pathlib import Path
 
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.hub.user_code import in_short
+from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.inference.program import Part, save_program
 from hubtune.models.classifier import Classifier
+from hubtune.storage.atomic import replacing_folder
 
-# Source files of hubtune that go into the folder → their names there. They import each other only.
+PRODUCT = "PaddleHub module"
+"""What the export writes, in messages."""
+
+# Source files of hubtune that are copied into the folder → their names there. They import only each other.
 _SOURCES = {
     "hubtune.export.paddlehub_template": "module",
     "hubtune.data.images.preprocessing": "preprocessing",
@@ -26,7 +30,7 @@ _SOURCES = {
 }
 
 
-# Packages that PaddleHub brings along where it is installed, which may not be here.
+# Packages that come with PaddleHub; they may not be installed here.
 _OF_PADDLEHUB = frozenset(
     "paddlehub paddle cv2 numpy PIL pydantic paddlenlp paddle2onnx visualdl gradio flask gunicorn rarfile "
     "zmq easydict colorama colorlog filelock matplotlib packaging tqdm yaml requests".split()
@@ -36,8 +40,8 @@ _OF_PADDLEHUB = frozenset(
 def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     """Write a model as a PaddleHub module.
 
-    The folder is complete without hubtune: PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub
-    install`` installs it under its name. There is no pickle in it.
+    The folder does not need hubtune: PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub install``
+    installs it under its name. It contains no pickle.
 
     Args:
         model: the model.
@@ -45,9 +49,9 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         name: the module's name in PaddleHub.
 
     Raises:
-        UsageError: if PaddleHub could not use the name, or the folder holds files.
-        ModelError: if the model was not fine-tuned, or the network cannot be saved as a program.
-        MachineError: if the folder cannot be written.
+        UsageError: PaddleHub cannot use the name, or the folder holds files.
+        ModelError: the model was not fine-tuned, or the network cannot be saved as a program.
+        MachineError: the folder cannot be written.
 
     Example:
         >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
@@ -56,29 +60,22 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     check_target(folder, name)
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
-    # Built beside its place, so that a folder that is there is whole.
-    new = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
-        new.mkdir(parents=True)
-        _save_network(model, new / "network")
-        card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
-        (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-        for source, file in _SOURCES.items():
-            (new / f"{file}.py").write_text(_standing_alone(source, name), encoding="utf-8")
-        if folder.exists():
-            folder.rmdir()
-        new.rename(folder)
+        with replacing_folder(folder, folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp") as new:
+            _save_network(model, new / "network")
+            card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
+            (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+            for source, file in _SOURCES.items():
+                (new / f"{file}.py").write_text(_adapt_source(source, name), encoding="utf-8")
     except OSError as error:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def check_target(folder: Path, name: str) -> None:
     """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
 
     Raises:
-        UsageError: if PaddleHub could not use the name, or the folder holds files.
+        UsageError: PaddleHub cannot use the name, or the folder holds files.
     """
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         proposal = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
@@ -88,21 +85,27 @@ def check_target(folder: Path, name: str) -> None:
             f"PaddleHub cannot use the name {name!r}: it needs letters, digits and _ alone, no digit first, "
             f"such as {proposal!r}"
         )
-    # PaddleHub imports a module by its folder's name: the name itself where it is installed.
-    for what in dict.fromkeys((name, folder.resolve().name)):
-        if "." in what:
+    # PaddleHub imports a module by its folder's name, which is its own once it is installed.
+    for imported in dict.fromkeys((name, folder.resolve().name)):
+        if "." in imported:
             raise UsageError(
                 f"PaddleHub cannot load a module from the folder {folder}: use a name without dots"
             )
-        if _is_package(what):
+        if _is_package(imported):
             raise UsageError(
-                f"{what!r} is the name of a Python package, which PaddleHub would mix up with the module: "
-                f"use {what + '_model'!r}, for example"
+                f"{imported!r} is the name of a Python package, which PaddleHub would confuse with the "
+                f"module: use {imported + '_model'!r}, for example"
             )
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder} is a file: name a new folder")
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
+
+
+def usage(folder: str, name: str) -> str:
+    """Return the commands that use the exported module."""
+    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
+    return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"
 
 
 def _is_package(name: str) -> bool:
@@ -112,14 +115,14 @@ def _is_package(name: str) -> bool:
         spec = importlib.util.find_spec(name)
     except ValueError:  # of __main__, for example
         return True
-    # A mere folder in the working directory has a specification, too, but no origin.
+    # A folder in the working directory also has a specification, but no origin.
     return spec is not None and spec.origin is not None
 
 
 def _save_network(model: Model, path: Path) -> None:
-    """Write the program of pictures ``[N, C, h, w]`` → logits ``[N, classes]``, features ``[N, width]``."""
+    """Write the program: images ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
     classifier, views = model.classifier, model.card.views
-    # Some networks take one size only; `whole` gives pictures of any.
+    # Some networks take only one size; `whole` gives images of any size.
     sides = {None if view.fit == "whole" else view.size for view in views}
     side = sides.pop() if len(sides) == 1 else None
 
@@ -131,14 +134,13 @@ def _save_network(model: Model, path: Path) -> None:
         save_program(Part(classifier, forward, channels=views[0].channels), path, side, side)
     except OSError:
         raise
-    except Exception as error:  # a network of foreign code can fail in any way
-        raise ModelError(
-            f"The network {model.card.architecture} cannot be saved as a Paddle program ({in_short(error)})"
-        ) from error
+    except Exception as error:  # foreign code can fail in any way
+        name, reason = model.card.architecture, describe_exception(error)
+        raise ModelError(f"The network {name} cannot be saved as a Paddle program ({reason})") from error
 
 
-def _standing_alone(source: str, name: str) -> str:
-    """The text of one of hubtune's source files as it stands in the folder."""
+def _adapt_source(source: str, name: str) -> str:
+    """Return a source file with its imports and the module's name changed for the folder."""
     package, _, file = source.rpartition(".")
     text = (resources.files(package) / f"{file}.py").read_text(encoding="utf-8")
     for other, there in _SOURCES.items():

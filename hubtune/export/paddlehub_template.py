@@ -1,7 +1,7 @@
 """An image classifier that was fine-tuned with hubtune, as a PaddleHub 2.x module.
 
-The folder is complete: the network is a saved Paddle program, and pictures are read and prepared by the same
-code as in hubtune. It needs PaddleHub 2.4 with its Pillow 11.3 or later and pydantic 2, and no hubtune.
+The folder is complete: the network is a saved Paddle program, and pictures are read and preprocessed by the
+same code as in hubtune. It needs PaddleHub 2.4, Pillow 11.3 or later and pydantic 2, but not hubtune.
 """
 
 import json
@@ -32,7 +32,7 @@ ImageInput = str | Path | np.ndarray | None
     meta=ImageClassifierModule,
 )
 class HubtuneClassifier(nn.Layer, ImageClassifierModule):
-    """Names the class of pictures.
+    """Classifies pictures.
 
     Attributes:
         labels: class names in the order of the scores.
@@ -49,12 +49,12 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         self.network = paddle.jit.load(str(folder / "network"))
 
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
-        """Map prepared pictures ``[N, C, h, w]`` to logits ``[N, classes]`` and features ``[N, width]``."""
+        """Return logits ``[N, classes]`` and features ``[N, width]`` of pictures ``[N, C, h, w]``."""
         logits, features = self.network(images)
         return logits, features
 
     def transforms(self, image: ImageInput) -> np.ndarray:
-        """Prepare a picture for the network, as hubtune does; in the first of the model's views.
+        """Preprocess a picture for the network as hubtune does, in the first of the model's views.
 
         Args:
             image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R, or
@@ -64,9 +64,9 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
             float32 array ``[channels, h, w]``.
 
         Raises:
-            PictureError: the picture cannot be read; the message says why.
+            ImageError: the picture cannot be read; the message says why.
         """
-        return _look(image, self.views[:1])[0]
+        return _preprocess(image, self.views[:1])[0]
 
     def predict(
         self, images: Sequence[ImageInput], batch_size: int = 1, top_k: int = 1
@@ -75,12 +75,12 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
 
         Args:
             images: paths, or arrays as for :meth:`transforms`.
-            batch_size: pictures that the network sees at once; the scores do not depend on it.
-            top_k: how many classes to name, the likeliest first.
+            batch_size: pictures per run of the network; the scores do not depend on it.
+            top_k: number of classes per picture, the likeliest first.
 
         Returns:
-            One dictionary a picture, in order: class name → score, 0 to 1. A picture that cannot be read has
-            an empty one, and PaddleHub's log says why.
+            One dictionary per picture, in order: class name → score, 0 to 1. It is empty for a picture that
+            cannot be read; PaddleHub's log says why.
         """
         if isinstance(images, str | Path):
             raise TypeError(f"predict takes a list of pictures, even for one: [{str(images)!r}]")
@@ -94,17 +94,17 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         arrays: dict[tuple[int, int], np.ndarray] = {}
         for index, image in enumerate(images):
             try:
-                for view, array in enumerate(_look(image, self.views)):
+                for view, array in enumerate(_preprocess(image, self.views)):
                     arrays[index, view] = array
             except ImageError as error:
                 logger.warning(f"not predicted: {error}")
         sums: dict[int, np.ndarray] = {}
-        # Pictures that are not cropped differ in shape.
+        # Pictures that are not cropped may differ in shape.
         for shape in {array.shape for array in arrays.values()}:
-            alike = [place for place, array in arrays.items() if array.shape == shape]
+            same_shape = [place for place, array in arrays.items() if array.shape == shape]
             with paddle.no_grad():
-                logits, _ = self(paddle.to_tensor(np.stack([arrays[place] for place in alike])))
-            for (index, _), values in zip(alike, logits.numpy().astype(np.float64), strict=True):
+                logits, _ = self(paddle.to_tensor(np.stack([arrays[place] for place in same_shape])))
+            for (index, _), values in zip(same_shape, logits.numpy().astype(np.float64), strict=True):
                 sums[index] = sums.get(index, 0) + values
         rows: list[dict[str, float]] = [{} for _ in images]
         for index, total in sums.items():
@@ -116,11 +116,11 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         return rows
 
 
-def _look(image: ImageInput, views: Sequence[Preprocessing]) -> list[np.ndarray]:
+def _preprocess(image: ImageInput, views: Sequence[Preprocessing]) -> list[np.ndarray]:
     # cv2.imread returns None for what it cannot read.
-    picture = _from_array(image) if image is None or isinstance(image, np.ndarray) else image
+    source = _from_array(image) if image is None or isinstance(image, np.ndarray) else image
     return [
-        view.normalise(pixels) for view, pixels in zip(views, preprocess_views(picture, views), strict=True)
+        view.normalise(pixels) for view, pixels in zip(views, preprocess_views(source, views), strict=True)
     ]
 
 

@@ -1,7 +1,8 @@
-"""This machine's processor: which settings make Paddle fast on it, found by measuring once, and kept.
+"""Settings that make Paddle fast on this processor: measured once, then read from ``machine.json``.
 
-Paddle's CPU build multiplies matrices by a copy of Intel's MKL. On processors of other makers that copy takes
-its slowest path, unless the variable ``MKL_DEBUG_CPU_TYPE`` names another before the first product.
+Paddle's CPU build multiplies matrices by a copy of Intel's MKL. On processors of other vendors that copy
+takes its slowest code path, unless the variable ``MKL_DEBUG_CPU_TYPE`` selects another before the first
+product.
 """
 
 import functools
@@ -26,17 +27,17 @@ from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
 
 MKL_TYPE = "MKL_DEBUG_CPU_TYPE"
-"""The variable that names MKL's path: ``5`` for AVX2, ``7`` for AVX-512."""
+"""The variable that selects MKL's code path: ``5`` for AVX2, ``7`` for AVX-512."""
 
-# Whoever sets one of these has made the choice.
+# A user who sets one of these has already chosen.
 _MKL_VARIABLES = (MKL_TYPE, "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "FLAGS_paddle_num_threads")
 _NUMBERS = {MKL_TYPE: "[0-9]+", **dict.fromkeys(_THREAD_VARIABLES, "0*[1-9][0-9]{0,3}")}
-# The path for AVX-512 ends a process on a processor that lacks any of these.
+# The AVX-512 path kills a process on a processor that lacks any of these.
 _AVX2 = {"avx2", "fma"}
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-_WORTH_IT = 0.95  # of the default's time
-_SAME = 1e-3  # relative; paths round differently in the last digits
+_WORTH_IT = 0.95  # share of the default's time below which another path is selected
+_SAME = 1e-3  # relative; code paths round the last digits differently
 
 _CPUINFO = Path("/proc/cpuinfo")
 _LIBRARIES = {
@@ -51,9 +52,9 @@ class Processor:
     """A processor.
 
     Attributes:
-        vendor: as it names itself, such as ``GenuineIntel`` or ``AuthenticAMD``; empty where it does not.
-        identity: tells it from every other that measurements may differ on.
-        types: the values of ``MKL_DEBUG_CPU_TYPE`` whose instructions it has.
+        vendor: such as ``GenuineIntel`` or ``AuthenticAMD``; empty if unknown.
+        identity: differs between processors on which measurements may differ.
+        types: the values of ``MKL_DEBUG_CPU_TYPE`` whose instructions it supports.
     """
 
     vendor: str
@@ -63,13 +64,13 @@ class Processor:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What :func:`prepare` has found and done.
+    """The result of :func:`prepare`.
 
     Attributes:
-        mkl_type: the value that ``MKL_DEBUG_CPU_TYPE`` has now; ``None`` where it is not set.
-        reason: why, in words.
-        own_threads: how the user has set the number of threads, such as ``OMP_NUM_THREADS=4``; ``None``
-            where that is left to hubtune.
+        mkl_type: the value of ``MKL_DEBUG_CPU_TYPE``; ``None`` if it is not set.
+        reason: why it has this value, for people.
+        own_threads: the user's setting of the number of threads, such as ``OMP_NUM_THREADS=4``; ``None``
+            if hubtune chooses.
     """
 
     mkl_type: str | None
@@ -77,7 +78,7 @@ class Preparation:
     own_threads: str | None
 
     def lines(self) -> list[str]:
-        """The same for a person."""
+        """Return the settings as lines for the log."""
         mkl = f"{MKL_TYPE}={self.mkl_type}" if self.mkl_type else f"{MKL_TYPE} is not set"
         threads = self.own_threads or "chosen by measuring a step before training"
         return [f"{mkl}: {self.reason}", f"threads: {threads}"]
@@ -85,13 +86,13 @@ class Preparation:
 
 @functools.cache
 def prepare() -> Preparation:
-    """Set what makes Paddle fast on this processor; call it before Paddle is imported.
+    """Select the fastest MKL path for this processor; call this before Paddle is imported.
 
-    On a processor that is not Intel's, a product is timed in processes of their own under each setting that
-    the processor can take: a quarter of a second, once for a machine and a Paddle. The fastest is set in this
-    process's environment, from where MKL reads it at its first product. What the user has set stays; what is
-    no number there, which Paddle and MKL pass over, counts as not set, and a warning says so. Further calls
-    do nothing.
+    On a processor that is not Intel's, a matrix product is timed in separate processes under each setting
+    that the processor supports: a quarter of a second, once per machine and Paddle. The fastest is set in
+    this process's environment, where MKL reads it at its first product. The user's own settings stay. One
+    that is not a number, which Paddle and MKL ignore, counts as not set, with a warning. Further calls do
+    nothing.
     """
     for name in _NUMBERS:
         value = os.environ.get(name)
@@ -108,7 +109,7 @@ def prepare() -> Preparation:
 
 
 def cores() -> int:
-    """How many processor cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -116,74 +117,74 @@ def cores() -> int:
 
 @functools.cache
 def processor() -> Processor:
-    """The processor of this machine."""
+    """Return this machine's processor."""
     try:
         first = _CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
-        return _named(platform.processor() or platform.machine())
-    return _listed(first)
+        return _parse_name(platform.processor() or platform.machine())
+    return _parse_cpuinfo(first)
 
 
-def recall(what: str) -> Any:
-    """What was measured earlier on this machine; ``None`` where nothing was, or the file is damaged.
+def load_measurement(key: str) -> Any:
+    """Return an earlier measurement on this machine; ``None`` if there is none, or the file is damaged.
 
     Args:
-        what: names what was measured and everything that it depends on but the processor.
+        key: names the measurement and everything that it depends on, except the processor.
     """
-    return _read().get(_key(what))
+    return _read().get(_full_key(key))
 
 
-def remember(what: str, value: Any) -> None:
-    """Keep what was measured, as JSON; where the cache cannot be written it will be measured again."""
+def save_measurement(key: str, value: Any) -> None:
+    """Save a measurement as JSON; if the cache cannot be written, it will be measured again."""
     try:
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(file, json.dumps({**_read(), _key(what): value}, indent=1) + "\n")
+        write_atomically(file, json.dumps({**_read(), _full_key(key): value}, indent=1) + "\n")
     except (OSError, MachineError) as error:
-        logger.debug("what was measured on this machine is not kept: %s", error)
+        logger.debug("measurements on this machine cannot be saved: %s", error)
 
 
 def _file() -> Path:
     return cache_root() / "machine.json"
 
 
-def _key(what: str) -> str:
-    return f"{what} on {processor().identity}"
+def _full_key(key: str) -> str:
+    return f"{key} on {processor().identity}"
 
 
 def _read() -> dict[str, Any]:
     try:
-        found = json.loads(_file().read_bytes())
+        measurements = json.loads(_file().read_bytes())
     except (OSError, ValueError, RecursionError, MachineError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return measurements if isinstance(measurements, dict) else {}
 
 
-def _listed(entry: str) -> Processor:
-    """The processor that an entry of Linux's ``/proc/cpuinfo`` describes."""
+def _parse_cpuinfo(entry: str) -> Processor:
+    """Return the processor that an entry of Linux's ``/proc/cpuinfo`` describes."""
     facts = {
         name.strip(): value.strip() for name, _, value in (line.partition(":") for line in entry.splitlines())
     }
     vendor, flags = facts.get("vendor_id", ""), facts.get("flags", "")
     numbers = ".".join(facts.get(name, "?") for name in ("cpu family", "model", "stepping"))
-    # Processors with the same name may differ in what a hypervisor lets them do.
-    mark = f"{zlib.crc32(flags.encode()):08x}"
-    has = set(flags.split())
-    types = [name for name, needed in (("5", _AVX2), ("7", _AVX512)) if needed <= has]
-    identity = f"{vendor} {facts.get('model name', platform.machine())} {numbers} {mark}"
+    # Processors of the same name may differ in the instructions that a hypervisor exposes.
+    flags_crc = f"{zlib.crc32(flags.encode()):08x}"
+    supported = set(flags.split())
+    types = [name for name, needed in (("5", _AVX2), ("7", _AVX512)) if needed <= supported]
+    identity = f"{vendor} {facts.get('model name', platform.machine())} {numbers} {flags_crc}"
     return Processor(vendor, identity.strip(), tuple(types))
 
 
-def _named(name: str) -> Processor:
-    """The processor whose name Windows or macOS gives, such as ``AMD64 Family 25 …, AuthenticAMD``."""
+def _parse_name(name: str) -> Processor:
+    """Return the processor by its name on Windows or macOS, such as ``AMD64 Family 25 …, AuthenticAMD``."""
     family = re.search(r"Family (\d+)", name)
-    # From 23 (Zen) on, AMD's have AVX2; AVX-512 cannot be told.
+    # From family 23 (Zen) on, AMD processors have AVX2; the name does not reveal AVX-512.
     types = ("5",) if family and int(family[1]) >= 23 else ()
     return Processor(name.rpartition(", ")[2] if ", " in name else "", name, types)
 
 
 def _own(name: str) -> str | None:
-    """What the user has set a variable to; ``None`` for nothing, and for words where a number is wanted."""
+    """Return the user's value of a variable; ``None`` if it is not set, or not the number it must be."""
     value = os.environ.get(name)
     if not value or not re.fullmatch(_NUMBERS.get(name, ".*"), value, re.DOTALL):
         return None
@@ -193,76 +194,76 @@ def _own(name: str) -> str | None:
 def _own_threads() -> str | None:
     for name in _THREAD_VARIABLES:
         value = _own(name)
-        # Paddle's import leaves OMP_NUM_THREADS=1 behind where nothing was set.
+        # Importing Paddle sets OMP_NUM_THREADS=1 if nothing was set.
         if value and not ((name, value) == ("OMP_NUM_THREADS", "1") and "paddle" in sys.modules):
             return f"{name}={value}"
     return None
 
 
 def _mkl_type() -> tuple[str | None, str]:
-    """The type to set, ``None`` to leave it as it is; and why."""
+    """Return the type to set, ``None`` to leave it unset, and the reason."""
     own = next((name for name in _MKL_VARIABLES if _own(name)), None)
     if own is not None:
         return None, f"{own} is set already"
-    this = processor()
-    if this.vendor in ("", "GenuineIntel") or not this.types:
-        return None, f"left as it is on this processor ({this.identity})"
+    current = processor()
+    if current.vendor in ("", "GenuineIntel") or not current.types:
+        return None, f"left as it is on this processor ({current.identity})"
     libraries = _mkl_libraries()
     if libraries is None:
         return None, "this Paddle has no MKL"
-    what = f"MKL {libraries[-1].stat().st_size}"
-    speeds = _speeds(recall(what))
+    key = f"MKL {libraries[-1].stat().st_size}"
+    speeds = _valid_speeds(load_measurement(key))
     if speeds is None:
-        speeds = _measure(libraries, this.types)
+        speeds = _measure(libraries, current.types)
         if speeds:
-            remember(what, speeds)
+            save_measurement(key, speeds)
     shown = ", ".join(f"{name or 'default'}: {speed:.0f}" for name, speed in speeds.items())
     best = max(speeds, key=speeds.__getitem__, default="")
-    if not best or best not in this.types or speeds.get("", math.inf) > _WORTH_IT * speeds[best]:
+    if not best or best not in current.types or speeds.get("", math.inf) > _WORTH_IT * speeds[best]:
         return None, f"no type is faster than the default (GFLOP/s, {shown or 'none could be measured'})"
     return best, f"the fastest here (GFLOP/s, {shown})"
 
 
-def _speeds(recalled: object) -> dict[str, float] | None:
-    if isinstance(recalled, dict) and all(isinstance(speed, float) for speed in recalled.values()):
-        return recalled
+def _valid_speeds(saved: object) -> dict[str, float] | None:
+    if isinstance(saved, dict) and all(isinstance(speed, float) for speed in saved.values()):
+        return saved
     return None
 
 
 def _mkl_libraries() -> list[Path] | None:
-    """MKL and what it needs, in the order of loading; ``None`` where Paddle is missing or has none."""
+    """Return MKL and its dependencies in the order of loading; ``None`` if there is no Paddle with MKL."""
     try:
         spec = importlib.util.find_spec("paddle")
     except ValueError:
         return None
     if spec is None or spec.origin is None or sys.platform not in _LIBRARIES:
         return None
-    found = [Path(spec.origin).parent / "libs" / name for name in _LIBRARIES[sys.platform]]
-    return found if all(library.is_file() for library in found) else None
+    libraries = [Path(spec.origin).parent / "libs" / name for name in _LIBRARIES[sys.platform]]
+    return libraries if all(library.is_file() for library in libraries) else None
 
 
 def _measure(libraries: list[Path], types: tuple[str, ...]) -> dict[str, float]:
-    """GFLOP/s of a product with the default (``""``) and with each type that gives the same result."""
+    """Return GFLOP/s of a product with the default (``""``) and with each type that gives the same result."""
     speeds: dict[str, float] = {}
     expected = None
     for name in ("", *types):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", MKL_TYPE: name}
         if not name:
             del environment[MKL_TYPE]
-        measured = _in_a_process(libraries, environment)
+        measured = _run_product(libraries, environment)
         if measured is None:
             continue
         speed, value = measured
         expected = value if expected is None else expected
         if math.isclose(value, expected, rel_tol=_SAME):
             speeds[name] = speed
-    # Without the default's speed nothing can be called faster.
+    # Without the default's speed there is nothing to compare with.
     return speeds if "" in speeds else {}
 
 
-def _in_a_process(libraries: list[Path], environment: Mapping[str, str]) -> tuple[float, float] | None:
-    """GFLOP/s and one value of a product; ``None`` where it fails, for the process may not survive it."""
-    if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program anew
+def _run_product(libraries: list[Path], environment: Mapping[str, str]) -> tuple[float, float] | None:
+    """Return GFLOP/s and one value of a product; ``None`` if its process fails."""
+    if not sys.executable or getattr(sys, "frozen", False):  # it would start the whole program again
         return None
     program = f"{inspect.getsource(_multiply)}\nprint(*_multiply({[str(path) for path in libraries]!r}))"
     try:
@@ -281,7 +282,7 @@ def _in_a_process(libraries: list[Path], environment: Mapping[str, str]) -> tupl
 
 
 def _multiply(libraries: list[str]) -> tuple[float, float]:
-    # Runs alone, in a process without packages: NumPy would double the time, Paddle take ten times as long.
+    # Runs in a process without packages: importing NumPy would double the time, Paddle make it tenfold.
     import ctypes
     import time
     from array import array

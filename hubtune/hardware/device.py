@@ -1,4 +1,4 @@
-"""The device that Paddle computes on."""
+"""Selects the device that Paddle computes on."""
 
 import re
 
@@ -9,17 +9,17 @@ from hubtune.hardware.cpu import prepare
 
 
 def select_device(wanted: str) -> str:
-    """Make Paddle use a device, and what suits the processor, unless that has been done.
+    """Make Paddle use a device, and apply :func:`~hubtune.hardware.cpu.prepare`.
 
     Args:
-        wanted: ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:<number>``.
+        wanted: ``auto`` (a GPU if available), ``cpu``, ``gpu`` or ``gpu:<number>``.
 
     Returns:
         The device's name, such as ``cpu`` or ``gpu:0``.
 
     Raises:
-        UsageError: if the name is none of these.
-        MachineError: if there is no such device.
+        UsageError: the name is none of these.
+        MachineError: there is no such device.
     """
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", wanted):
         raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu or gpu:<number>")

@@ -1,4 +1,4 @@
-"""The pace of training: how long a step takes on this machine, and with how many threads it is fastest."""
+"""Measures how long a training step takes on this machine, and with how many threads it is fastest."""
 
 import math
 import os
@@ -15,59 +15,59 @@ from hubtune.hardware import cpu
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 
-_STEP_SECONDS = 0.5  # of a measured step, about
+_STEP_SECONDS = 0.5  # target duration of a measured step
 _MOST_IMAGES = 8  # in a measured step
 _ROUNDS = 2
 _SHORT_RUN_SECONDS = 20.0
-_LARGEST_SHARE = 0.05  # of a run's time that measuring may take
-_WORSE = 1.1  # more threads than these, which are slower by so much, are not tried
-_FASTER = 0.95  # of the time with fewer threads, for more to be worth their share of the machine
+_LARGEST_SHARE = 0.05  # share of a run's time that measuring may take
+_WORSE = 1.1  # relative time from which more threads are not tried
+_FASTER = 0.95  # share of the time with fewer threads below which more threads are worth their cores
 
-_UNDISTURBED = 0.9  # of a step's time that the main thread must have had a core for
+_UNDISTURBED = 0.9  # share of a step's time for which the main thread must have had a core
 
 _chosen: int | None = None
 
 
 @dataclass(frozen=True)
 class StepPace:
-    """How long the network takes.
+    """Time per image of a network in training.
 
     Attributes:
-        seconds_per_image: forward and backward, in training.
-        forward_seconds_per_image: the forward part of it.
-        threads: the number of threads that this holds for; on a CPU, the fastest.
+        seconds_per_image: forward and backward pass.
+        forward_seconds_per_image: the forward pass alone.
+        thread_count: the number of threads that was measured; on a CPU, the fastest.
     """
 
     seconds_per_image: float
     forward_seconds_per_image: float
-    threads: int
+    thread_count: int
 
     @classmethod
-    def known(cls, what: str) -> "StepPace | None":
-        """What was remembered under a name on this machine; ``None`` for nothing."""
-        match cpu.recall(what):
+    def load(cls, key: str) -> "StepPace | None":
+        """Return the pace saved under a key on this machine; ``None`` if there is none."""
+        match cpu.load_measurement(key):
             case [float(step), float(forward), int(count)] if step > 0 and forward > 0 and count > 0:
                 return cls(step, forward, count)
         return None
 
-    def remember(self, what: str) -> None:
-        """Keep it for this machine under a name, which tells all that it depends on but the processor."""
-        cpu.remember(what, [self.seconds_per_image, self.forward_seconds_per_image, self.threads])
+    def save(self, key: str) -> None:
+        """Save the pace for this machine; the key names all that it depends on, except the processor."""
+        cpu.save_measurement(key, [self.seconds_per_image, self.forward_seconds_per_image, self.thread_count])
 
 
-def threads() -> int:
-    """How many threads Paddle computes with on a CPU."""
+def thread_count() -> int:
+    """Return the number of threads that Paddle computes with on a CPU."""
     if _chosen is not None:
         return _chosen
-    # As MKL reads them; Paddle's own flag has no effect on it.
+    # In MKL's order of precedence; Paddle's own flag has no effect on MKL.
     for name in ("MKL_NUM_THREADS", "OMP_NUM_THREADS"):
         if (value := os.environ.get(name, "")).isdecimal() and int(value):
             return int(value)
     return 1
 
 
-def use_threads(count: int) -> None:
-    """Make Paddle compute with so many threads on a CPU from here on."""
+def set_threads(count: int) -> None:
+    """Make Paddle compute with this number of threads on a CPU from now on."""
     global _chosen
     paddle.base.core.set_num_threads(count)
     _chosen = count
@@ -82,122 +82,121 @@ def measure_step(
     images: int,
     keep_statistics: bool = False,
 ) -> StepPace:
-    """Measure training steps of a network, as its parameters are frozen now, on random pictures.
+    """Measure training steps of a network on random images, with the parameters that are frozen now.
 
-    Without an update: the network, its gradients, Paddle's random state and number of threads are afterwards
-    what they were before, bit for bit. On a CPU, numbers of threads are tried, unless the user has set one:
-    1, 2, 4, … up to the cores, as long as that helps. Each is tried twice, in turn, and the quicker time
-    counts, for other programs may disturb. The outcome is kept in ``machine.json``, where the next call
-    finds it, unless they did: then it holds for this once. A run so short that trying would take more than a
-    twentieth of its time, or that takes less than 20 seconds, is measured with the present number of threads
-    only, and nothing is kept.
+    No update is made: the network, its gradients, Paddle's random state and number of threads are unchanged
+    afterwards, bit for bit. On a CPU, the numbers of threads 1, 2, 4, … up to the cores are tried as long as
+    that helps, unless the user has set one. Each is tried twice, in turn, and the shorter time counts, since
+    other programs may interfere. The result is saved in ``machine.json`` for the next call, unless they did:
+    then it is used only this time. If the run takes less than 20 seconds, or measuring would take more than a
+    twentieth of its time, only the present number of threads is measured, and nothing is saved.
 
     Args:
         classifier: the network, without gradients.
-        name: the module's name; what was measured is kept under it.
-        shape: height and width of the pictures.
-        batch_size: pictures in a step of the run; fewer may be measured.
-        images: how many pictures the run trains on, all epochs together.
+        name: the module's name, part of the key of the saved result.
+        shape: height and width of the images, pixels.
+        batch_size: images per step of the run; fewer may be measured.
+        images: number of images that the run trains on, all epochs together.
         keep_statistics: as in :meth:`Classifier.start_training`.
 
     Returns:
-        The pace with the fastest number of threads; :func:`use_threads` sets it.
+        The pace with the fastest number of threads, for :func:`set_threads`.
     """
     on_cpu = paddle.device.get_device() == "cpu"
     fixed = not on_cpu or cpu.prepare().own_threads is not None
-    what = _what(classifier, name, shape, keep_statistics, threads() if fixed else None)
-    known = StepPace.known(what)
-    if known is not None:
-        return known
-    with _untouched(classifier):
+    key = _pace_key(classifier, name, shape, keep_statistics, thread_count() if fixed else None)
+    saved = StepPace.load(key)
+    if saved is not None:
+        return saved
+    with _preserved(classifier):
         classifier.start_training(keep_statistics=keep_statistics)
-        least = min(2, batch_size)  # a BatchNorm after pooling has no variance over a single picture
+        least = min(2, batch_size)  # BatchNorm after pooling has no variance over a single image
         _time_step(classifier, shape, least)  # the first step allocates memory, and is slower
         pace, _ = _time_step(classifier, shape, least)
         count = round(_STEP_SECONDS / pace.seconds_per_image)
         count = max(least, min(count, batch_size, _MOST_IMAGES))
         run = images * pace.seconds_per_image
-        # With more threads a step takes less, but two of them are tried in vain.
+        # More threads shorten a step, but the last two candidates are tried in vain.
         cost = 2 * _ROUNDS * count * pace.seconds_per_image
         if run < _SHORT_RUN_SECONDS or cost > _LARGEST_SHARE * run:
             return pace
-        tried = [threads()] if fixed else list(_candidates(cpu.cores()))
-        paces, undisturbed = _try(classifier, shape, count, tried)
+        tried = [thread_count()] if fixed else list(_candidates(cpu.cores()))
+        paces, undisturbed = _try_threads(classifier, shape, count, tried)
     best = paces[0]
     for pace in paces[1:]:
         if pace.seconds_per_image < _FASTER * best.seconds_per_image:
             best = pace
-    shown = ", ".join(f"{pace.threads}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
+    shown = ", ".join(f"{pace.thread_count}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
     logger.debug("training steps of %s, pictures/s by number of threads: %s", name, shown)
     if undisturbed or not on_cpu:
-        best.remember(what)
+        best.save(key)
     else:
         logger.debug("other programs use the machine: the number of threads will be measured again")
     return best
 
 
 def from_last_stage(pace: StepPace) -> StepPace:
-    """The pace of the last stage and the head alone, where only they are trained.
+    """Return the pace of the last stage and the head alone, if only they are trained.
 
     Args:
         pace: of the whole network, measured with everything before them frozen.
     """
-    # What is trained goes back in about twice the time that it goes forward in.
+    # The backward pass of trained layers takes about twice the time of their forward pass.
     back = pace.seconds_per_image - pace.forward_seconds_per_image
-    return StepPace(1.5 * back, 0.5 * back, pace.threads)
+    return StepPace(1.5 * back, 0.5 * back, pace.thread_count)
 
 
-def rough_pace(
+def estimate_pace(
     classifier: Classifier, name: str, shape: tuple[int, int], *, affordable: bool
 ) -> StepPace | None:
-    """About the pace of training a network, to give an idea of it: training itself asks :func:`measure_step`.
+    """Estimate the pace of training a network; training itself uses :func:`measure_step`.
 
-    Taken is what that function has kept, or else what this one has: three steps of one picture each, the best
-    of those after the first, however busy the machine is. They are made once for a machine, and kept.
+    The estimate is what that function has saved, or what this one has: the best of three steps of one image
+    each after the first, however busy the machine is. They are run once per machine, and saved.
 
     Args:
         classifier: as in :func:`measure_step`; BatchNorm keeps its statistics.
         name: the same.
         shape: the same.
-        affordable: whether it may be measured where nothing is known.
+        affordable: whether it may be measured if nothing is saved.
 
     Returns:
-        The pace; ``None`` where it is not known and not to be measured.
+        The pace; ``None`` if nothing is saved and it may not be measured.
     """
     fixed = paddle.device.get_device() != "cpu" or cpu.prepare().own_threads is not None
-    what = _what(classifier, name, shape, True, threads() if fixed else None)
-    roughly = f"about {what}"
-    known = StepPace.known(what) or StepPace.known(roughly)
-    if known is not None or not affordable:
-        return known
-    with _untouched(classifier):
+    key = _pace_key(classifier, name, shape, True, thread_count() if fixed else None)
+    rough_key = f"about {key}"
+    saved = StepPace.load(key) or StepPace.load(rough_key)
+    if saved is not None or not affordable:
+        return saved
+    with _preserved(classifier):
         classifier.start_training(keep_statistics=True)
         _time_step(classifier, shape, 1)  # the first step allocates memory, and is slower
         paces = []
-        for count in sorted({threads(), threads() if fixed else cpu.cores()}):
+        for count in sorted({thread_count(), thread_count() if fixed else cpu.cores()}):
             paddle.base.core.set_num_threads(count)
             paces.append(_time_step(classifier, shape, 1, count)[0])
     best = min(paces, key=lambda pace: pace.seconds_per_image)
-    best.remember(roughly)
+    best.save(rough_key)
     return best
 
 
 def estimate_seconds(pace: StepPace, *, images: int, epochs: float, evaluated: int = 0) -> float:
-    """Seconds that training takes at a pace.
+    """Return the seconds that training takes.
 
     Args:
-        pace: the network's.
-        images: training pictures.
-        epochs: how often each is trained on.
-        evaluated: pictures measured by the same network, all evaluations together.
+        pace: the network's pace.
+        images: number of training images.
+        epochs: number of epochs.
+        evaluated: number of images that the same network evaluates, all evaluations together.
     """
     return images * epochs * pace.seconds_per_image + evaluated * pace.forward_seconds_per_image
 
 
-def _what(
+def _pace_key(
     classifier: Classifier, name: str, shape: tuple[int, int], keep_statistics: bool, fixed: int | None
 ) -> str:
-    """Everything that a pace depends on but the processor."""
+    """Return everything that a pace depends on, except the processor."""
     trained = sum(math.prod(tensor.shape) for _, _, tensor in classifier.trained_parameters())
     facts = [
         f"training {name}",
@@ -223,12 +222,12 @@ def _candidates(cores: int) -> Iterator[int]:
     yield cores
 
 
-def _try(
+def _try_threads(
     classifier: Classifier, shape: tuple[int, int], count: int, tried: Iterable[int]
 ) -> tuple[list[StepPace], bool]:
-    """The pace with each number of threads, in order, up to the first that is clearly worse than fewer.
+    """Return the pace with each number of threads, up to the first that is clearly slower than fewer.
 
-    Also whether no other program took part of the processor away.
+    Also returns whether no other program took cores away.
     """
     best: dict[int, tuple[StepPace, float]] = {}
     for _ in range(_ROUNDS):
@@ -245,7 +244,7 @@ def _try(
 def _time_step(
     classifier: Classifier, shape: tuple[int, int], count: int, number: int | None = None
 ) -> tuple[StepPace, float]:
-    """The pace of a step, and the share of its time that the main thread had a core for."""
+    """Return the pace of a step, and the share of its time for which the main thread had a core."""
     random = np.random.default_rng(0)
     images = paddle.to_tensor(random.standard_normal((count, classifier.channels, *shape)).astype(np.float32))
     labels = paddle.to_tensor(np.zeros(count, np.int64))
@@ -259,18 +258,18 @@ def _time_step(
         float(trained[0].grad.sum())  # the first layer's gradient comes last
     seconds, on_core = time.perf_counter() - start, time.thread_time() - start_on_core
     classifier.clear_gradients(set_to_zero=False)
-    return StepPace(seconds / count, forward / count, number or threads()), on_core / seconds
+    return StepPace(seconds / count, forward / count, number or thread_count()), on_core / seconds
 
 
 @contextmanager
-def _untouched(classifier: Classifier) -> Iterator[None]:
-    """Bring back what a step changes besides weights: BatchNorm's statistics, modes, randomness, threads."""
+def _preserved(classifier: Classifier) -> Iterator[None]:
+    """Restore what a step changes besides weights: BatchNorm statistics, modes, random state, threads."""
     modes = [(layer, layer.training) for layer in classifier.sublayers(include_self=True)]
     buffers = list(classifier.buffers())
     statistics = [tensor for tensor in classifier.parameters() if tensor.stop_gradient]
     before = [(tensor, tensor.clone()) for tensor in (*statistics, *buffers)]
     random = paddle.get_rng_state()
-    count = threads()
+    count = thread_count()
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""A weights file → the architecture that it was made for."""
+"""Identifies the architecture that a weights file was made for."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,16 +8,16 @@ from hubtune.models.backbone import Backbone, Tensors, head_keys
 from hubtune.models.catalog import BACKBONES, BY_NAME
 
 _STATISTICS = ("_mean", "_variance")  # BatchNorm's, which are not trained
-_PROBE = 2  # a number of classes that is no other side of a head's tensors
+_PROBE = 2  # a number of classes that no other side of a head's tensors has
 
 
 @dataclass(frozen=True)
 class IdentifiedBackbone:
-    """What a weights file turned out to be.
+    """The architecture of a weights file.
 
     Attributes:
         backbone: the architecture.
-        num_classes: number of classes of its head; 0 where the file has no head.
+        num_classes: number of classes of the file's head; 0 if it has no head.
     """
 
     backbone: Backbone
@@ -25,11 +25,11 @@ class IdentifiedBackbone:
 
 
 def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
-    """Find the one architecture whose tensors are those of a file, by name and shape.
+    """Find the one architecture whose tensors have the names and shapes of a file's.
 
     Args:
         file: the file, for messages; its name decides between architectures with the same tensors.
-        tensors: what it holds.
+        tensors: its content.
 
     Raises:
         ModelError: no architecture has these tensors, or several have.
@@ -37,15 +37,15 @@ def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
     fitting = [
         IdentifiedBackbone(backbone, num_classes)
         for backbone in BACKBONES.values()
-        if (num_classes := classes_of(backbone, tensors)) is not None
+        if (num_classes := count_classes(backbone, tensors)) is not None
     ]
     named = BY_NAME.get(file.stem.removesuffix("_pretrained"))
-    if named is not None and any(found.backbone is named.backbone for found in fitting):
-        fitting = [found for found in fitting if found.backbone is named.backbone]
+    by_name = [match for match in fitting if named is not None and match.backbone is named.backbone]
+    fitting = by_name or fitting
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        names = ", ".join(found.backbone.name for found in fitting)
+        names = ", ".join(match.backbone.name for match in fitting)
         raise ModelError(
             f"The weights file {file} fits several architectures ({names}): name one of them as the module, "
             "and the file as its weights"
@@ -56,30 +56,30 @@ def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
     )
 
 
-def classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
-    """Return with how many classes a backbone has just these tensors.
+def count_classes(backbone: Backbone, tensors: Tensors) -> int | None:
+    """Return for how many classes a backbone has exactly these tensors.
 
     Returns:
-        The number; 0 where all are there but the head's; ``None`` where they are of another network.
+        The number; 0 if only the head's tensors are missing; ``None`` if they belong to another network.
     """
     own = tensors if backbone.translate is None else backbone.translate(tensors)
-    # Buffers of whole numbers, such as Swin's indices, are not trained either.
+    # Integer buffers, such as Swin's indices, are not trained either.
     trained = sum(
         array.size for key, array in own.items() if array.dtype.kind == "f" and not key.endswith(_STATISTICS)
     )
-    # The record counts with 1000 classes, each of which has a weight for every feature, and a bias; some
-    # networks have several such layers. Only where a number of classes can make up for the difference is the
-    # network built: building all would take minutes.
+    # The record counts parameters with 1000 classes, each of which has a weight per feature and a bias; some
+    # networks have several such layers. The network is only built if a number of classes can explain the
+    # difference: building all of them would take minutes.
     if (trained - backbone.parameters) % (backbone.width + 1):
         return None
     network = backbone.build(num_classes=_PROBE)
     shapes = {key: tuple(tensor.shape) for key, tensor in network.state_dict().items()}
     head = head_keys(network, backbone.stages(network))
-    if not head & own.keys():
-        found = 0
-        shapes = {key: shape for key, shape in shapes.items() if key not in head}
-    else:
-        found = own[min(head & own.keys())].shape[-1]
+    num_classes = 0
+    if head & own.keys():
+        num_classes = own[min(head & own.keys())].shape[-1]
         for key in head:
-            shapes[key] = tuple(found if side == _PROBE else side for side in shapes[key])
-    return found if shapes == {key: array.shape for key, array in own.items()} else None
+            shapes[key] = tuple(num_classes if side == _PROBE else side for side in shapes[key])
+    else:
+        shapes = {key: shape for key, shape in shapes.items() if key not in head}
+    return num_classes if shapes == {key: array.shape for key, array in own.items()} else None

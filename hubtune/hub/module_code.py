@@ -1,8 +1,8 @@
-"""An architecture that comes as code in a module folder; it runs only where a person has said so.
+"""Loads an architecture from the code in a module folder; the code runs only if the user has allowed it.
 
 The ``module.py`` of a hubtune module defines ``BACKBONE``, a :class:`~hubtune.models.backbone.Backbone`
 record like those in :mod:`hubtune.models`. A PaddleHub 2.x module, which has a class with ``@moduleinfo``, is
-left to PaddleHub itself.
+loaded through PaddleHub itself.
 """
 
 import re
@@ -15,14 +15,14 @@ import numpy as np
 import paddle
 
 from hubtune.errors import ModelError
-from hubtune.hub import paddlehub_module
-from hubtune.hub.user_code import run, told
+from hubtune.hub.paddlehub_module import paddlehub_backbone
+from hubtune.hub.user_code import explain_errors, run_code
 from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
 
 CODE_FILE = "module.py"
 
 _RECORD = "BACKBONE"
-# Callables show by themselves what they are.
+# Types of the record's fields, except callables, which fail by themselves when they are called.
 _FIELDS: dict[str, Any] = {
     "name": str,
     "width": int,
@@ -34,22 +34,21 @@ _FIELDS: dict[str, Any] = {
     "variants": tuple,
     "aliases": tuple,
 }
-_MOST_DIFFERENCE = 1e-4  # of the largest value, between a network and its stages run in turn
+_TOLERANCE = 1e-4  # between the network and its stages run in turn, as a share of the largest logit
 
 
-def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
+def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
     """Run the ``module.py`` of a folder.
 
     Args:
-        folder: a module's or a model's.
-        trust_code: whether the person has said that the code may run.
+        folder: a module's or a model's folder.
+        trust_code: whether the user has allowed the code to run.
 
     Returns:
-        The architecture that the code defines, checked on two pictures, and the code that was run.
+        The architecture that the code defines, checked on two images, and the code.
 
     Raises:
-        ModelError: the code may not run, cannot be read or fails, or what it defines does not keep a record's
-            promises.
+        ModelError: the code may not run, cannot be read or fails, or its record contradicts its network.
         MachineError: it is a PaddleHub module, and PaddleHub is not installed.
     """
     file = folder / CODE_FILE
@@ -64,26 +63,26 @@ def backbone_in(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from error
     if re.search(rb"^%b\b" % _RECORD.encode(), code, re.MULTILINE):
-        backbone = _own_form(file, code)
-    elif is_paddlehub(code):
-        backbone = paddlehub_module.backbone_of(file, code)
+        backbone = _hubtune_backbone(file, code)
+    elif is_paddlehub_code(code):
+        backbone = paddlehub_backbone(file, code)
     else:
         raise ModelError(
             f"{file} defines no {_RECORD}: write `{_RECORD} = Backbone(...)`, as `hubtune hub new DIR` does"
         )
-    with told(file):
+    with explain_errors(file):
         _check(backbone, file)
     return backbone, code
 
 
-def is_paddlehub(code: bytes) -> bool:
-    """Whether code is a PaddleHub 2.x module's."""
+def is_paddlehub_code(code: bytes) -> bool:
+    """Return whether the code is a PaddleHub 2.x module's."""
     return b"moduleinfo" in code
 
 
-def _own_form(file: Path, code: bytes) -> Backbone:
-    with told(file):
-        record = getattr(run(file, code), _RECORD, None)
+def _hubtune_backbone(file: Path, code: bytes) -> Backbone:
+    with explain_errors(file):
+        record = getattr(run_code(file, code), _RECORD, None)
     if not isinstance(record, Backbone):
         raise ModelError(
             f"{_RECORD} in {file} is {type(record).__name__}, not a hubtune.models.backbone.Backbone"
@@ -101,16 +100,16 @@ def _own_form(file: Path, code: bytes) -> Backbone:
 
 
 def _guarded(file: Path, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*arguments: Any, **named: Any) -> Any:
-        with told(file):
-            return function(*arguments, **named)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with explain_errors(file):
+            return function(*args, **kwargs)
 
     return call
 
 
 @paddle.no_grad()
 def _check(record: Backbone, file: Path) -> None:
-    """Hold a record against its network, so that a mistake is told here and not deep in a training run."""
+    """Compare a record with its network: a mistake should be reported here, not deep in a training run."""
     network = record.build(num_classes=2)
     if not isinstance(network, paddle.nn.Layer):
         raise ModelError(f"build in {file} returns {type(network).__name__}, not a paddle.nn.Layer")
@@ -134,7 +133,7 @@ def _check(record: Backbone, file: Path) -> None:
     outputs = images
     for stage in stages:
         outputs = stage.forward(outputs)
-    if float((outputs - logits).abs().max()) > _MOST_DIFFERENCE * float(logits.abs().max()):
+    if float((outputs - logits).abs().max()) > _TOLERANCE * float(logits.abs().max()):
         raise ModelError(f"The stages in {file}, run in turn, give another result than the network")
     owned = {key for stage in stages for key in stage_keys(network, stage)}
     unowned = sorted(set(network.state_dict()) - owned)

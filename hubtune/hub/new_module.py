@@ -1,4 +1,4 @@
-"""A module of one's own to begin with: a folder that works as it is."""
+"""Writes a module folder to start one's own from: it works as it is."""
 
 import json
 from importlib import resources
@@ -12,13 +12,13 @@ _NAME = "mynet"
 
 
 def write_skeleton(folder: Path) -> None:
-    """Write a module folder with a small network of its own.
+    """Write a module folder with a small network.
 
     Args:
-        folder: the folder, new or empty; its name becomes the module's.
+        folder: a new or empty folder; its name becomes the module's.
 
     Raises:
-        UsageError: it is a file, or has something in it, or its name cannot be a module's.
+        UsageError: it is a file or not empty, or its name cannot be a module's.
         MachineError: it cannot be written.
     """
     name = folder.absolute().name
@@ -31,8 +31,8 @@ def write_skeleton(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for file in (MODULE_FILE, CODE_FILE):
             text = (source / file).read_text(encoding="utf-8")
-            named = text.replace(f"name: {_NAME}\n", f"name: {json.dumps(name)}\n")
-            (folder / file).write_text(named, encoding="utf-8")
+            text = text.replace(f"name: {_NAME}\n", f"name: {json.dumps(name)}\n")
+            (folder / file).write_text(text, encoding="utf-8")
     except OSError as error:
         raise MachineError(
             f"{folder} cannot be written ({error.strerror}): check the path and its permissions"

@@ -1,7 +1,7 @@
-"""A module folder of PaddleHub 2.x as one of hubtune's: its class builds the network, the rest is done here.
+"""Uses a module folder of PaddleHub 2.x: its class builds the network, everything else is done here.
 
-PaddleHub itself would fetch missing weights while it constructs a module, unpickle them, and report over the
-network that the module is used. Here the class only builds an architecture with random weights.
+PaddleHub itself would fetch missing weights while it constructs a module, unpickle them, and report the use
+of the module over the network. Here the class only builds an architecture with random weights.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from paddle.utils import unique_name
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import LABEL_LIST, distinct_names
 from hubtune.errors import MachineError, ModelError
-from hubtune.hub.user_code import in_short, run, told
+from hubtune.hub.user_code import describe_exception, explain_errors, run_code
 from hubtune.models.backbone import Backbone, Stage
 
 _INSTALL = 'pip install "hubtune[paddlehub]"'
@@ -33,27 +33,27 @@ _ADVICE = (
     "(`hubtune hub list`), name that, with the module's weights file"
 )
 
-# PaddleHub resizes with OpenCV, whose names of the filters these are.
+# PaddleHub resizes with OpenCV: its filter names → ours.
 _INTERPOLATION = {"LINEAR": "bilinear", "CUBIC": "bicubic", "LANCZOS4": "lanczos"}
 
 
-def backbone_of(file: Path, code: bytes) -> Backbone:
+def paddlehub_backbone(file: Path, code: bytes) -> Backbone:
     """Run the ``module.py`` of a PaddleHub module and return its architecture.
 
-    Call this only where the person has said that the code may run; it must be in this one file, of which a
+    Call this only if the user has allowed the code to run. The code must be in this one file, of which a
     fine-tuned model keeps a copy. The first call in a process imports PaddleHub, which takes seconds and
     makes folders in the home directory.
 
     The stages are ``stem``, everything before the last linear layer, and ``head``, that layer; its input is
-    the feature.
+    the feature vector.
 
     Raises:
-        ModelError: the code does not run with today's Paddle, or is no image classifier's.
+        ModelError: the code does not run with today's Paddle, or is not an image classifier's.
         MachineError: PaddleHub is not installed, or cannot be imported.
     """
-    with _hushed():
+    with _silenced():
         _import_paddlehub()
-        with told(file, _ADVICE):
+        with explain_errors(file, _ADVICE):
             kind = _class_in(file, code)
             network = _build(kind, num_classes=1)
             inputs = _inputs_of(network, file)
@@ -65,7 +65,7 @@ def backbone_of(file: Path, code: bytes) -> Backbone:
         )
 
     def build(num_classes: int) -> nn.Layer:
-        with _hushed(), told(file, _ADVICE):
+        with _silenced(), explain_errors(file, _ADVICE):
             return _build(kind, num_classes)
 
     width = int(head.weight.shape[0])
@@ -81,10 +81,10 @@ def backbone_of(file: Path, code: bytes) -> Backbone:
     )
 
 
-def preprocessing_of(backbone: Backbone) -> Preprocessing:
-    """The preprocessing that PaddleHub's modules are used with, for a record from :func:`backbone_of`.
+def paddlehub_preprocessing(backbone: Backbone) -> Preprocessing:
+    """Return PaddleHub's preprocessing, for a record from :func:`paddlehub_backbone`.
 
-    PaddleHub stretches a picture to a square before it crops, and samples it as OpenCV does.
+    PaddleHub stretches an image to a square before it crops, and samples it as OpenCV does.
     """
     return Preprocessing.model_validate(
         {
@@ -99,8 +99,8 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
     )
 
 
-def weights_of(folder: Path) -> Path | None:
-    """Return the weights file that lies in a PaddleHub module's folder; ``None`` where there is none.
+def paddlehub_weights(folder: Path) -> Path | None:
+    """Return the weights file in a PaddleHub module's folder; ``None`` if there is none.
 
     Raises:
         ModelError: there are several.
@@ -114,10 +114,10 @@ def weights_of(folder: Path) -> Path | None:
     return files[0] if files else None
 
 
-def labels_of(folder: Path) -> tuple[str, ...]:
-    """Return the class names in a PaddleHub module's ``label_list.txt``; none where there is no such file.
+def paddlehub_labels(folder: Path) -> tuple[str, ...]:
+    """Return the class names in a PaddleHub module's ``label_list.txt``; none if there is no such file.
 
-    A name that was there before gets its number: ``crane``, ``crane (2)``.
+    Repeated names are numbered: ``crane``, ``crane (2)``.
 
     Raises:
         ModelError: the file cannot be read.
@@ -135,22 +135,22 @@ def labels_of(folder: Path) -> tuple[str, ...]:
 def _import_paddlehub() -> None:
     try:
         importlib.import_module("paddlehub")
-    except Exception as error:  # among packages that do not suit it, it fails in any way
+    except Exception as error:  # with incompatible packages it fails in any way
         if isinstance(error, ModuleNotFoundError) and error.name == "paddlehub":
             raise MachineError(
                 f"This is a PaddleHub module, and PaddleHub is not installed: {_INSTALL}"
             ) from error
         raise MachineError(
-            f"PaddleHub cannot be imported ({in_short(error)}): install the versions "
+            f"PaddleHub cannot be imported ({describe_exception(error)}): install the versions "
             f"that work together by {_INSTALL}"
         ) from error
 
 
 def _class_in(file: Path, code: bytes) -> Any:
     """Run ``module.py`` and return the class in it that ``@moduleinfo`` marks."""
-    # PaddleHub's own loader imports by the folder's name: two folders of one name get mixed up, and a name
-    # with a dot fails.
-    module = run(file, code)
+    # PaddleHub's own loader imports by the folder's name: it confuses two folders of one name, and fails
+    # for a name with a dot.
+    module = run_code(file, code)
     marked: list[Any] = [
         kind for kind in vars(module).values() if inspect.isclass(kind) and hasattr(kind, "_hook_by_hub")
     ]
@@ -169,23 +169,23 @@ def _class_in(file: Path, code: bytes) -> Any:
 
 
 def _build(kind: Any, num_classes: int) -> nn.Layer:
-    """Make the network with random weights; its state dict has the keys of the module's weights file."""
-    # By PaddleHub's contract a module without a checkpoint fetches and unpickles one, so it is given one that
-    # holds nothing. Some modules take the first item of what they load, others all of it.
+    """Build the network with random weights; its state dict has the keys of the module's weights file."""
+    # By PaddleHub's contract a module without a checkpoint fetches and unpickles one, so it gets an empty
+    # one. Some modules use the first item of what they load, others all of it.
     with tempfile.TemporaryDirectory() as scratch:
-        nothing = Path(scratch) / "nothing.pdparams"
-        paddle.save({0: {}}, str(nothing))
-        # Parameters have fixed names in PaddleHub's modules, which Paddle allows once in a process.
+        empty = Path(scratch) / "empty.pdparams"
+        paddle.save({0: {}}, str(empty))
+        # PaddleHub's modules give parameters fixed names, which Paddle allows once in a process.
         with unique_name.guard():
-            network = kind(**_of_size(kind, num_classes), load_checkpoint=str(nothing))
+            network = kind(**_class_argument(kind, num_classes), load_checkpoint=str(empty))
     for parameter in network.parameters():
-        parameter.name = unique_name.generate(parameter.name)  # optimizers tell parameters by their names
+        parameter.name = unique_name.generate(parameter.name)  # optimizers identify parameters by name
     network.register_forward_post_hook(_only_logits)
     return network
 
 
-def _of_size(kind: Any, num_classes: int) -> dict[str, Any]:
-    """The argument that tells a module's class the number of classes."""
+def _class_argument(kind: Any, num_classes: int) -> dict[str, Any]:
+    """Return the constructor's argument for the number of classes."""
     if "class_dim" in inspect.signature(kind).parameters:
         return {"class_dim": num_classes}
     return {"label_list": [str(number) for number in range(num_classes)]}
@@ -196,49 +196,49 @@ def _only_logits(network: nn.Layer, inputs: Any, outputs: Any) -> paddle.Tensor:
 
 
 def _inputs_of(network: nn.Layer, file: Path) -> dict[str, Any]:
-    """The fields of a record that describe the input, as the module's own ``transforms`` have them."""
+    """Return the record's fields that describe the input, from the module's own ``transforms``."""
     if not hasattr(network, "transforms"):
         return {}
     operations, to_rgb = _transforms_of(network)
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for operation in operations:
         match type(operation).__name__:
             case "Resize":
                 target = operation.target_size
                 sides = {target} if isinstance(target, int) else set(target)
-                found["resize"] = sides.pop() if len(sides) == 1 else None
-                found["interpolation"] = _INTERPOLATION.get(operation.interpolation)
+                fields["resize"] = sides.pop() if len(sides) == 1 else None
+                fields["interpolation"] = _INTERPOLATION.get(operation.interpolation)
             case "CenterCrop":
-                found["input_size"] = operation.crop_size
+                fields["input_size"] = operation.crop_size
             case "Normalize":
-                found["mean"], found["std"] = tuple(operation.mean), tuple(operation.std)
+                fields["mean"], fields["std"] = tuple(operation.mean), tuple(operation.std)
             case "Permute":
                 pass
             case other:
                 raise ModelError(f"The transforms in {file} use {other}, which hubtune does not have")
-    if not to_rgb or not found.keys() >= {"resize", "mean"} or None in found.values():
+    if not to_rgb or not fields.keys() >= {"resize", "mean"} or None in fields.values():
         raise ModelError(
             f"The transforms in {file} are not a resize to a square, a centre crop and a normalisation of "
             "RGB pictures: hubtune has no others"
         )
-    return {"input_size": found["resize"], **found}
+    return {"input_size": fields["resize"], **fields}
 
 
 def _transforms_of(network: Any) -> tuple[list[Any], bool]:
-    """What ``network.transforms`` does to a picture, which it makes anew in each call and does not show."""
+    """Return the operations of ``network.transforms``, which builds them in each call, and ``to_rgb``."""
     compose = importlib.import_module("paddlehub.vision.transforms").Compose
-    run, seen = compose.__call__, []
+    original, calls = compose.__call__, []
 
     def watch(self: Any, image: Any) -> Any:
-        seen.append((list(self.transforms), bool(self.to_rgb)))
-        return run(self, image)
+        calls.append((list(self.transforms), bool(self.to_rgb)))
+        return original(self, image)
 
     compose.__call__ = watch
     try:
         network.transforms(np.zeros((512, 512, 3), np.uint8))
     finally:
-        compose.__call__ = run
-    return seen[0] if seen else ([], False)
+        compose.__call__ = original
+    return calls[0] if calls else ([], False)
 
 
 def _last_linear(network: nn.Layer) -> nn.Linear | None:
@@ -247,36 +247,36 @@ def _last_linear(network: nn.Layer) -> nn.Linear | None:
 
 def _stages(network: nn.Layer) -> list[Stage]:
     head = _last_linear(network)
-    assert head is not None  # backbone_of has seen to it
+    assert head is not None  # paddlehub_backbone has checked it
 
     def trunk(images: paddle.Tensor) -> paddle.Tensor:
         # PaddleHub's second output would be the feature of most modules, but not of all.
-        seen = []
-        hook = head.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+        features = []
+        hook = head.register_forward_pre_hook(lambda layer, inputs: features.append(inputs[0]))
         try:
             network(images)
         finally:
             hook.remove()
-        return seen[0]
+        return features[0]
 
     own = tuple(network.parameters(include_sublayers=False))
     return [Stage("stem", tuple(_all_but(network, head)), trunk, own), Stage("head", (head,), head)]
 
 
-def _all_but(layer: nn.Layer, left_out: nn.Layer) -> Iterator[nn.Layer]:
-    """The largest sublayers that ``left_out`` is not in."""
+def _all_but(layer: nn.Layer, excluded: nn.Layer) -> Iterator[nn.Layer]:
+    """Yield the largest sublayers that do not contain ``excluded``."""
     for child in layer.children():
-        if child is left_out:
+        if child is excluded:
             continue
-        if any(inner is left_out for inner in child.sublayers()):
-            yield from _all_but(child, left_out)
+        if any(inner is excluded for inner in child.sublayers()):
+            yield from _all_but(child, excluded)
         else:
             yield child
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
-    """Keep what PaddleHub and its modules print and warn of to themselves, and leave no ``__pycache__``."""
+def _silenced() -> Iterator[None]:
+    """Suppress what PaddleHub and its modules print and warn about, and leave no ``__pycache__``."""
     writes_no_bytecode = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:

@@ -1,4 +1,4 @@
-"""Names → what they stand for: a backbone, its weights and the preprocessing it was trained with."""
+"""Resolves module names to a backbone, its weights and the preprocessing that it was trained with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,26 +10,27 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.errors import HubtuneError, ModelError, suggest
-from hubtune.hub import paddlehub_module
+from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
+from hubtune.errors import HubtuneError, ModelError, UsageError, suggest
 from hubtune.hub.identify import identify_backbone
-from hubtune.hub.module_code import CODE_FILE, backbone_in, is_paddlehub
+from hubtune.hub.module_code import CODE_FILE, is_paddlehub_code, load_backbone
+from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_preprocessing, paddlehub_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
-from hubtune.models.catalog import BY_NAME, Pretrained, find, known, nearest_name, with_own_weights
+from hubtune.models.catalog import BY_NAME, Pretrained, known, nearest_name, with_own_weights
+from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
 from hubtune.storage.safe_load import read_weights
 from hubtune.storage.yaml_reader import read_yaml
 
 MODULE_FILE = "module.yaml"
 MODEL_FILE = "model.json"
-"""What a model's folder has, and a module's has not."""
+"""The file that distinguishes a model's folder from a module's."""
 
 SHIPPED = ("digitnet",)
 """Module folders that come with hubtune, in ``hubtune/hub/modules``."""
 
 
-def _bare(name: str) -> str:
+def _check_bare_name(name: str) -> str:
     if not name or Path(name).name != name or "\\" in name:
         raise ValueError("give the name of a file in the same folder, without a path")
     return name
@@ -45,12 +46,12 @@ class ModuleWeights(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: Annotated[str, AfterValidator(_bare)]
+    file: Annotated[str, AfterValidator(_check_bare_name)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
-def distinct(names: list[str]) -> list[str]:
-    """Return class names as they are, for pydantic.
+def check_class_names(names: list[str]) -> list[str]:
+    """Return class names unchanged, for pydantic.
 
     Raises:
         ValueError: two are the same, or one is blank.
@@ -63,15 +64,15 @@ def distinct(names: list[str]) -> list[str]:
 
 
 class ModuleDescription(BaseModel):
-    """What ``module.yaml`` says: a user's own module is a folder with this file.
+    """The content of ``module.yaml``; a user's own module is a folder with this file.
 
     Attributes:
         name: the module's name.
-        architecture: hub name of the backbone, such as ``smallnet``, or ``module.py``: the file of that name
-            in the folder, which defines it.
-        preprocessing: how pictures enter it; default: as the backbone's record says.
+        architecture: hub name of the backbone, such as ``smallnet``, or ``module.py`` for the file of that
+            name in the folder.
+        preprocessing: its preprocessing; default: that of the backbone's record.
         weights: the weights file; without it the module can only be used with random weights.
-        classes: names of the classes it was pretrained on, in order.
+        classes: names of the classes that it was pretrained on, in order.
         licence: SPDX identifier.
         description: one sentence.
     """
@@ -82,61 +83,62 @@ class ModuleDescription(BaseModel):
     architecture: str
     preprocessing: Preprocessing | None = None
     weights: ModuleWeights | None = None
-    classes: Annotated[list[str], AfterValidator(distinct)] = []
+    classes: Annotated[list[str], AfterValidator(check_class_names)] = []
     licence: str
     description: str = ""
 
 
-def _no_file() -> Path | None:
-    return None
-
-
 @dataclass(frozen=True)
-class Resolved:
-    """What a module's name stands for.
+class ResolvedModule:
+    """A module's parts, before its network is built.
 
     Attributes:
         pretrained: the architecture, and its official weights if any.
-        preprocessing: how pictures enter it.
+        preprocessing: its preprocessing.
         num_classes: number of classes of the pretraining head.
-        labels: names of these classes, in order; empty where they are unknown.
-        own_weights: finds and checks the weights file that the name itself brings along, raising a
-            ``ModelError`` where it is not sound; ``None`` where there is none.
-        code: the ``module.py`` that the architecture was made by; ``None`` for hubtune's own.
+        labels: names of these classes, in order; empty if they are unknown.
+        own_weights: returns the checked weights file that comes with the module, ``None`` if there is none;
+            raises a ``ModelError`` if it is damaged.
+        code: the ``module.py`` that defines the architecture; ``None`` for hubtune's own architectures.
     """
 
     pretrained: Pretrained
     preprocessing: Preprocessing
     num_classes: int = IMAGENET_CLASSES
     labels: tuple[str, ...] = ()
-    own_weights: Callable[[], Path | None] = _no_file
+    own_weights: Callable[[], Path | None] = lambda: None
     code: bytes | None = None
 
+    def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
+        """Return :func:`adapt_preprocessing` of the module called ``name``."""
+        return adapt_preprocessing(name, self.preprocessing, self.pretrained.backbone, settings)
 
-def resolve_module(name: str, *, trust_code: bool = False) -> Resolved:
-    """Find what a name stands for; nothing is downloaded.
+
+def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
+    """Resolve a module's name; nothing is downloaded.
 
     Args:
         name: a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path of
-            a module folder or of a weights file.
+            a module folder or weights file.
         trust_code: whether code in a module folder may run.
 
     Raises:
-        ModelError: if the name is unknown, the module folder or weights file is damaged, or the folder has
+        ModelError: the name is unknown, the module folder or weights file is damaged, or the folder has
             code and ``trust_code`` is false.
     """
     if name in SHIPPED:
         return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)), trust_code)
-    if (found := known(name)) is not None:
-        return Resolved(found, preprocessing_of(found.backbone), labels=imagenet_classes())
-    path = Path(expanduser(name))  # noqa: PTH111  # raises for no unknown user
+    if (pretrained := known(name)) is not None:
+        own = backbone_preprocessing(pretrained.backbone)
+        return ResolvedModule(pretrained, own, labels=imagenet_classes())
+    path = Path(expanduser(name))  # noqa: PTH111  # Path's raises for unknown users
     if name and path.is_dir():
         return _read_folder(path, trust_code)
     if name and path.is_file():
         if path.name in (MODULE_FILE, CODE_FILE):
             raise ModelError(f"{path} is a part of a module: name its folder, {path.parent}")
         return _read_file(path)
-    # Networks that PaddleHub had, and hubtune has from Paddle itself.
+    # Some of PaddleHub's networks are available through Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
     is_paddles = paddles in BY_NAME
     nearest = f" Did you mean {paddles!r}?" if is_paddles else nearest_name(name, SHIPPED)
@@ -153,11 +155,11 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def preprocessing_of(backbone: Backbone) -> Preprocessing:
-    """The preprocessing that a backbone's record describes.
+def backbone_preprocessing(backbone: Backbone) -> Preprocessing:
+    """Return the preprocessing that a backbone's record describes.
 
     Raises:
-        ModelError: if the record contradicts itself.
+        ModelError: the record contradicts itself.
     """
     try:
         return Preprocessing.model_validate(
@@ -170,29 +172,62 @@ def preprocessing_of(backbone: Backbone) -> Preprocessing:
             }
         )
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise ModelError(f"The record of {backbone.name} contradicts itself: {said}") from error
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ModelError(f"The record of {backbone.name} contradicts itself: {reason}") from error
 
 
-def _read_file(file: Path) -> Resolved:
-    found = identify_backbone(file, read_weights(file))
-    return Resolved(
-        with_own_weights(found.backbone),
-        preprocessing_of(found.backbone),
-        num_classes=found.num_classes or IMAGENET_CLASSES,
-        labels=imagenet_classes() if found.num_classes == IMAGENET_CLASSES else (),
+def adapt_preprocessing(
+    name: str, own: Preprocessing, backbone: Backbone, settings: ImageSettings
+) -> Preprocessing:
+    """Return a module's preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
+
+    Args:
+        name: the module's name, for messages.
+        own: its own preprocessing.
+        backbone: its architecture.
+        settings: the recipe's settings.
+
+    Raises:
+        UsageError: the network cannot take such images.
+    """
+    multiple = backbone.size_multiple
+    if settings.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
+        size = backbone.input_size
+        raise UsageError(
+            f"{name} takes pictures of {size}×{size} only, and fit: whole gives other sizes: "
+            "take crop, pad or stretch"
+        )
+    size = own.size if settings.size is None else settings.size
+    if size not in (own.size, backbone.input_size) and (multiple is None or size % multiple):
+        if multiple is None:
+            limit = f"takes pictures of {backbone.input_size}×{backbone.input_size} only: remove size"
+        else:
+            below = size // multiple * multiple
+            near = " or ".join(str(side) for side in (below, below + multiple) if side)
+            limit = f"takes sizes that are multiples of {multiple}: take {near}"
+        raise UsageError(f"size: {size} does not go with {name}, which {limit}")
+    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels)
+
+
+def _read_file(file: Path) -> ResolvedModule:
+    match = identify_backbone(file, read_weights(file))
+    return ResolvedModule(
+        with_own_weights(match.backbone),
+        backbone_preprocessing(match.backbone),
+        num_classes=match.num_classes or IMAGENET_CLASSES,
+        labels=imagenet_classes() if match.num_classes == IMAGENET_CLASSES else (),
         own_weights=lambda: file,
     )
 
 
-def _read_folder(folder: Path, trust_code: bool) -> Resolved:
+def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     file = folder / MODULE_FILE
     if not file.is_file():
         if (folder / MODEL_FILE).is_file():
             raise ModelError(
                 f"{folder} is a fine-tuned model, not a module: use it by `hubtune predict --model {folder}`"
             )
-        if (folder / CODE_FILE).is_file() and is_paddlehub((folder / CODE_FILE).read_bytes()):
+        if (folder / CODE_FILE).is_file() and is_paddlehub_code((folder / CODE_FILE).read_bytes()):
             return _read_paddlehub(folder, trust_code)
         raise ModelError(
             f"{folder} is no module folder: it has no {MODULE_FILE} (`hubtune hub new` makes one)"
@@ -200,24 +235,29 @@ def _read_folder(folder: Path, trust_code: bool) -> Resolved:
     try:
         description = ModuleDescription.model_validate(read_yaml(file).data)
     except ValidationError as error:
-        raise ModelError(f"{file} is not a valid module description: {_problems(error)}") from error
+        raise ModelError(f"{file} is not a valid module description: {_describe_errors(error)}") from error
     except HubtuneError as error:
         raise ModelError(str(error)) from error
-    if description.architecture != CODE_FILE and known(description.architecture) is None:
+    code = None
+    if description.architecture == CODE_FILE:
+        backbone, code = load_backbone(folder, trust_code=trust_code)
+        pretrained: Pretrained | None = with_own_weights(backbone)
+    else:
+        pretrained = known(description.architecture)
+    if pretrained is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(
             f"{file} names the architecture {description.architecture!r}, which hubtune does not have.{near} "
             f"`hubtune hub list` shows all; {CODE_FILE} means the file of that name beside it"
         )
-    pretrained, code = _architecture(folder, description.architecture, trust_code)
-    preprocessing = description.preprocessing or preprocessing_of(pretrained.backbone)
+    preprocessing = description.preprocessing or backbone_preprocessing(pretrained.backbone)
     _check_size(file, preprocessing.size, pretrained.backbone)
     if preprocessing.channels != 3:
         raise ModelError(
             f"{file} gives pictures of {preprocessing.channels} channels, and modules take 3: remove "
             "preprocessing.channels, and say data.channels in the recipe, which adapts the network"
         )
-    return Resolved(
+    return ResolvedModule(
         pretrained,
         preprocessing,
         num_classes=len(description.classes) or IMAGENET_CLASSES,
@@ -237,18 +277,18 @@ def _check_size(file: Path, size: int, backbone: Backbone) -> None:
         )
 
 
-def _problems(error: ValidationError) -> str:
-    """Every mistake in a few words, with its place and, for a wrong key, the right one."""
-    told = []
+def _describe_errors(error: ValidationError) -> str:
+    """Return every mistake with its place and, for a wrong key, the right one."""
+    messages = []
     for one in error.errors():
         place = ".".join(map(str, one["loc"]))
-        said = one["msg"].removeprefix("Value error, ")
+        reason = one["msg"].removeprefix("Value error, ")
         if one["type"] == "extra_forbidden":
-            said = f"no such key.{suggest(str(one['loc'][-1]), ModuleDescription.model_fields)}".rstrip(".")
+            reason = f"no such key.{suggest(str(one['loc'][-1]), ModuleDescription.model_fields)}".rstrip(".")
         elif not place:
-            place, said = "the file", "it must hold keys such as `name: mynet`"
-        told.append(f"{place}: {said}")
-    return "; ".join(told)
+            place, reason = "the file", "it must hold keys such as `name: mynet`"
+        messages.append(f"{place}: {reason}")
+    return "; ".join(messages)
 
 
 def _checked_weights(folder: Path, weights: ModuleWeights | None) -> Path | None:
@@ -265,21 +305,14 @@ def _checked_weights(folder: Path, weights: ModuleWeights | None) -> Path | None
     return file
 
 
-def _architecture(folder: Path, name: str, trust_code: bool) -> tuple[Pretrained, bytes | None]:
-    if name != CODE_FILE:
-        return find(name), None
-    backbone, code = backbone_in(folder, trust_code=trust_code)
-    return with_own_weights(backbone), code
-
-
-def _read_paddlehub(folder: Path, trust_code: bool) -> Resolved:
-    backbone, code = backbone_in(folder, trust_code=trust_code)
-    labels = paddlehub_module.labels_of(folder)
-    return Resolved(
+def _read_paddlehub(folder: Path, trust_code: bool) -> ResolvedModule:
+    backbone, code = load_backbone(folder, trust_code=trust_code)
+    labels = paddlehub_labels(folder)
+    return ResolvedModule(
         with_own_weights(backbone),
-        paddlehub_module.preprocessing_of(backbone),
+        paddlehub_preprocessing(backbone),
         num_classes=len(labels) or IMAGENET_CLASSES,
         labels=labels,
-        own_weights=partial(paddlehub_module.weights_of, folder),
+        own_weights=partial(paddlehub_weights, folder),
         code=code,
     )

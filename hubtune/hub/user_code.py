@@ -1,4 +1,4 @@
-"""Running code that is not hubtune's; called only where a person has said that it may run."""
+"""Runs code that is not hubtune's, and explains its errors; called only if the user has allowed it."""
 
 import contextlib
 import hashlib
@@ -10,17 +10,17 @@ from types import ModuleType
 
 from hubtune.errors import HubtuneError, ModelError
 
-_LONGEST = 300
+_LONGEST = 300  # of an error's description, characters
 
 
-def run(file: Path, code: bytes) -> ModuleType:
-    """Run a Python file, inside :func:`told`, and return the module that it makes.
+def run_code(file: Path, code: bytes) -> ModuleType:
+    """Run Python code, inside :func:`explain_errors`, and return the module that it makes.
 
     Args:
         file: where the code is from, for messages and for the code itself.
-        code: what is run; not read from the file again, so that it is surely what the caller knows.
+        code: the code; it is not read from the file again, so that what runs is what the caller has checked.
     """
-    # The name is new for each content: code that was changed is another module.
+    # The name depends on the content: changed code is another module.
     module = ModuleType(f"hubtune_foreign_{hashlib.sha256(code).hexdigest()[:16]}")
     module.__file__ = str(file)
     sys.modules[module.__name__] = module  # dataclasses and inspect look their module up there
@@ -30,25 +30,25 @@ def run(file: Path, code: bytes) -> ModuleType:
 
 
 @contextlib.contextmanager
-def told(file: Path, advice: str = "mend it") -> Iterator[None]:
-    """Tell whatever foreign code raises in a sentence, with the line in its file.
+def explain_errors(file: Path, advice: str = "correct it") -> Iterator[None]:
+    """Turn whatever foreign code raises into one sentence, with the line in its file.
 
     Raises:
-        ModelError: the code in the block raised something, or ended the process.
+        ModelError: the code in the block raised an exception, or tried to end the process.
     """
     try:
         yield
     except HubtuneError:
         raise
-    # It can raise anything, and a script calls exit() where it knows no better.
+    # Foreign code can raise anything, and some scripts call exit().
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == str(file)]
         line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         place = f" in line {line}" if line else ""
-        raise ModelError(f"{file} failed{place} ({in_short(error)}): {advice}") from error
+        raise ModelError(f"{file} failed{place} ({describe_exception(error)}): {advice}") from error
 
 
-def in_short(error: BaseException) -> str:
-    """Return an error of any kind as a few words on one line."""
+def describe_exception(error: BaseException) -> str:
+    """Return an exception's type and message on one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST]

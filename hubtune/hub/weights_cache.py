@@ -1,11 +1,9 @@
-"""Downloaded files, checked and kept: a file is in the cache whole and verified, or not at all.
+"""The cache of downloaded weights: a file is there whole and verified, or not at all.
 
-Beside a cached file may lie, under its name with one more ending: ``.json``, its recorded sum; ``.part`` and
-``.part.json``, a download that was interrupted, and what it was of; ``.lock``, empty, for processes to take
-turns.
+Beside a cached file may lie, under its name with one more ending: ``.json``, its recorded checksum; ``.part``
+and ``.part.json``, an interrupted download and its origin; ``.lock``, empty, by which processes take turns.
 """
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -13,244 +11,253 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from filelock import FileLock, Timeout
-
-from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import logger
-from hubtune.storage.atomic import sha256_of, sync_folder, write_atomically
-from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.atomic import sha256_of, sync_folder, with_ending, write_atomically
+from hubtune.storage.cache_folder import cache_root, cache_write_error
 from hubtune.storage.download import (
     PAUSE_SECONDS,
     TRIES,
-    Lost,
+    DownloadError,
     Progress,
-    beside,
+    download,
     is_offline,
     is_web_address,
-    receive,
-    unlikely,
-    words,
+    unexpected_content,
 )
+from hubtune.storage.lock import exclusive_lock
 
 PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
-"""Advice where official weights cannot be had."""
+"""Advice for when official weights cannot be had."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of the file at an address.
+class ExpectedFile:
+    """What the file at an address must be.
 
     Attributes:
-        sha256: its sum as published, in hexadecimal; ``None`` where none is.
+        sha256: its published checksum, in hexadecimal; ``None`` if there is none.
         md5: the same.
-        misfit: asked, where no sum is published, before a file is used for the first time: tells in words
-            what is wrong with its content, ``None`` for nothing.
-        recorded: whether the sum is not published, but that of the file that was used first.
+        find_error: returns what is wrong with a file's content, ``None`` for nothing; called before a file
+            without a checksum is used for the first time.
+        recorded: whether the checksum is not published, but recorded from the file that was used first.
     """
 
     sha256: str | None = None
     md5: str | None = None
-    misfit: Callable[[Path], str | None] | None = None
+    find_error: Callable[[Path], str | None] | None = None
     recorded: bool = False
 
     @property
-    def summed(self) -> bool:
-        """Whether there is a sum."""
+    def has_checksum(self) -> bool:
+        """Whether there is a checksum, published or recorded."""
         return bool(self.sha256 or self.md5)
 
-    def difference(self, path: Path) -> str | None:
-        """Return in words how a file's sum differs; ``None`` where it does not, or there is none.
+    def checksum_error(self, path: Path) -> str | None:
+        """Return how a file's checksum differs; ``None`` if it does not, or there is none.
 
         Raises:
             OSError: the file cannot be read.
         """
         for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected:
-                found = sha256_of(path) if kind == "sha256" else _md5_of(path)
-                if found != expected.lower():
-                    return f"has the {kind} {found} instead of {expected.lower()}"
+                actual = sha256_of(path) if kind == "sha256" else _md5_of(path)
+                if actual != expected.lower():
+                    return f"has the {kind} {actual} instead of {expected.lower()}"
         return None
+
+    def content_error(self, path: Path) -> str | None:
+        """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        with path.open("rb") as file:
+            other = unexpected_content(file.read(1024))
+        if other:
+            return f"is {other}"
+        return self.find_error(path) if self.find_error else None
+
+    def with_record(self, record: Path) -> "ExpectedFile":
+        """Return this with the checksum in a record; unchanged if the record is missing or damaged."""
+        try:
+            sha256 = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return self
+        return replace(self, sha256=str(sha256), recorded=True)
 
 
 def weights_folder() -> Path:
-    """Return the folder of the cache that weights are in."""
+    """Return the cache's folder for weights."""
     return cache_root() / "weights"
 
 
-def cached(url: str) -> Path:
-    """Return the place in the cache of the file at an address, whether it is there or not.
+def cache_path(url: str) -> Path:
+    """Return the path in the cache of the file at an address, whether it exists or not.
 
     Example:
-        >>> cached("https://example.com/dygraph/ResNet50_pretrained.pdparams").name
+        >>> cache_path("https://example.com/dygraph/ResNet50_pretrained.pdparams").name
         'ResNet50_pretrained-66330effd9.pdparams'
     """
     last = unquote(urlsplit(url).path).rpartition("/")[2]
     name = Path(re.sub(r"[^A-Za-z0-9._-]", "_", last)[-100:].lstrip("."))
-    # Different addresses end in the same file name.
-    mark = hashlib.sha256(url.encode()).hexdigest()[:10]
-    return weights_folder() / f"{name.stem or 'file'}-{mark}{name.suffix}"
+    # Different addresses may end in the same file name.
+    digest = hashlib.sha256(url.encode()).hexdigest()[:10]
+    return weights_folder() / f"{name.stem or 'file'}-{digest}{name.suffix}"
 
 
-def fetch_file(url: str, known: Known, *, progress: Progress | None = None) -> Path:
-    """Return the verified local copy of the file at an address, downloading it where it is missing.
+def checksum_record(path: Path) -> Path:
+    """Return the path of a cached file's recorded checksum, which exists if none is published."""
+    return with_ending(path, ".json")
 
-    Where no sum is published, the sha256 of the first sound file (downloaded, or put into the cache by a
-    person) is recorded and holds from then on. A cached file with a wrong sum is fetched anew. The official
-    address is tried first, then each of ``HUBTUNE_MIRROR``. Processes that want the same file take turns, and
-    one of them downloads it. An interrupted download is resumed by the next call.
+
+def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = None) -> Path:
+    """Return the verified local copy of the file at an address; download it if it is missing.
+
+    If no checksum is published, the SHA-256 of the first sound file (downloaded, or put into the cache by a
+    person) is recorded, and later files must match it. A cached file with a wrong checksum is downloaded
+    again. The official address is tried first, then each of ``HUBTUNE_MIRROR``. Of several processes that
+    need the same file, one downloads it and the others wait. The next call resumes an interrupted download.
 
     Args:
         url: the official address, http or https.
-        known: what is known of the file.
-        progress: called with the bytes that are there and the total, ``None`` while that is unknown.
+        expected: what the file must be.
+        progress: see :data:`~hubtune.storage.download.Progress`.
 
     Raises:
         MachineError: no network, ``HUBTUNE_OFFLINE`` is set, no server has a sound file, the disk is full, or
             a folder cannot be written.
-        ModelError: what the address holds has another sum than published or recorded, or the address is none.
-        UsageError: an address in ``HUBTUNE_MIRROR`` is none.
+        ModelError: the file's checksum differs from the published or recorded one, or ``url`` is not an
+            address.
+        UsageError: ``HUBTUNE_MIRROR`` holds something that is not an address.
     """
     if not is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
-    path = cached(url)
+    path = cache_path(url)
     try:
-        reason = cached_file_error(path, known)
+        reason = cached_file_error(path, expected)
         if reason is None:
             return path
         if is_offline():
-            raise MachineError(_missing(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids to fetch it"))
+            raise MachineError(_unavailable(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids to fetch it"))
         sources = _sources(url)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(path):
+        with exclusive_lock(with_ending(path, ".lock")):
             # Another process may have fetched it meanwhile.
-            reason = cached_file_error(path, known)
+            reason = cached_file_error(path, expected)
             if reason is not None:
                 if path.exists():
                     logger.warning("%s %s: it is deleted and fetched again.", path, reason)
                     path.unlink()
-                _download(
-                    url,
-                    sources,
-                    path,
-                    known if known.summed else known_from(record_of(path), known),
-                    progress,
-                )
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise _cannot_keep(path, error) from error
+                if not expected.has_checksum:
+                    expected = expected.with_record(checksum_record(path))
+                _download(url, sources, path, expected, progress)
+    except OSError as error:
+        raise cache_write_error(path, error) from error
     return path
 
 
-def _cannot_keep(path: Path, error: Exception) -> MachineError:
-    return MachineError(
-        f"The cache cannot keep {path}: {words(error)}. "
-        "Free some space or set HUBTUNE_HOME to a folder that can be written."
-    )
-
-
-def record_of(path: Path) -> Path:
-    """Return where the sum of a file in the cache is recorded, if none is published."""
-    return beside(path, ".json")
-
-
-def cached_file_error(path: Path, known: Known, record: Path | None = None) -> str | None:
-    """Return in words what is wrong with a file; ``None`` where it can be used.
+def cached_file_error(path: Path, expected: ExpectedFile, record: Path | None = None) -> str | None:
+    """Return what is wrong with a file; ``None`` if it can be used.
 
     Args:
         path: the file.
-        known: what is known of it.
-        record: where its sum is recorded if none is published: read, or written at first use; default:
-            :func:`record_of` the file.
+        expected: what it must be.
+        record: path of the recorded checksum, which is read, or written at first use, if none is published;
+            default: :func:`checksum_record`.
 
     Raises:
         OSError: the file cannot be read.
     """
-    record = record or record_of(path)
+    record = record or checksum_record(path)
     if not path.is_file():
         return "is not in the cache"
-    if known.summed:
-        return known.difference(path)
+    if expected.has_checksum:
+        return expected.checksum_error(path)
     if record.exists():
-        recorded = known_from(record, known)
-        return recorded.difference(path) if recorded.summed else "has a damaged record beside it"
-    reason = _unsound(path, known)
+        recorded = expected.with_record(record)
+        return recorded.checksum_error(path) if recorded.has_checksum else "has a damaged record beside it"
+    reason = expected.content_error(path)
     if reason is None:
-        # A cache that is shared read-only can be used all the same.
-        with _ignoring(errno.EACCES, errno.EPERM, errno.EROFS):
+        try:
             record.parent.mkdir(parents=True, exist_ok=True)
-            _record(record, path)
+            _write_record(record, path)
+        except OSError as error:
+            # A shared read-only cache can be used all the same.
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
     return reason
 
 
-def contents() -> dict[Path, list[Path]]:
-    """Return the files in the cache by the place of the download that they belong to."""
-    found: dict[Path, list[Path]] = {}
-    for file in sorted(weights_folder().glob("*")):
-        if file.is_file() and file.suffix != ".lock":
-            found.setdefault(file.with_name(re.sub(r"(\.part)?(\.json)?$", "", file.name)), []).append(file)
-    return found
-
-
-def interrupted() -> dict[Path, list[Path]]:
-    """Return what interrupted downloads have left, by the place that each was for."""
-    found = {place: [file for file in files if file in _parts(place)] for place, files in contents().items()}
-    return {place: files for place, files in found.items() if files}
-
-
-def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
-    """Remove files that belong to a place in the cache; returns whether no process was just fetching it.
-
-    Raises:
-        MachineError: they cannot be removed.
-    """
-    # The empty lock file stays: another process may have it open, and would then hold a lock of its own.
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(_lock_of(path)).acquire(timeout=0):
-            for file in files:
-                file.unlink(missing_ok=True)
-    except Timeout:
-        return False
-    except (OSError, NotImplementedError) as error:
-        raise _cannot_keep(path, error) from error
-    return True
-
-
-def _parts(path: Path) -> list[Path]:
-    return [beside(path, ".part"), beside(path, ".part.json")]
-
-
-def _lock_of(path: Path) -> Path:
-    return beside(path, ".lock")
-
-
-def put(file: Path, url: str) -> Path:
-    """Copy a file into the cache as what an address holds, record its sum, and return its place there.
+def add_to_cache(file: Path, url: str) -> Path:
+    """Copy a file into the cache as the file at an address, record its checksum, and return its path there.
 
     Raises:
         MachineError: the cache cannot be written.
     """
-    path = cached(url)
+    path = cache_path(url)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _turn(path):
-            part, origin = _parts(path)
+        with exclusive_lock(with_ending(path, ".lock")):
+            part, origin = _partial_files(path)
             origin.unlink(missing_ok=True)
             shutil.copyfile(file, part)
-            _record(record_of(path), part)
+            _write_record(checksum_record(path), part)
             part.replace(path)
             sync_folder(path.parent)
-    except (OSError, NotImplementedError) as error:
-        raise _cannot_keep(path, error) from error
+    except OSError as error:
+        raise cache_write_error(path, error) from error
     return path
 
 
-class _WrongContent(Exception):
+def cached_files() -> dict[Path, list[Path]]:
+    """Return the files in the cache, grouped by the path of the download that they belong to."""
+    groups: dict[Path, list[Path]] = {}
+    for file in sorted(weights_folder().glob("*")):
+        if file.is_file() and file.suffix != ".lock":
+            path = file.with_name(re.sub(r"(\.part)?(\.json)?$", "", file.name))
+            groups.setdefault(path, []).append(file)
+    return groups
+
+
+def partial_downloads() -> dict[Path, list[Path]]:
+    """Return the files that interrupted downloads have left, grouped as in :func:`cached_files`."""
+    groups = {
+        path: [file for file in files if file in _partial_files(path)]
+        for path, files in cached_files().items()
+    }
+    return {path: files for path, files in groups.items() if files}
+
+
+def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
+    """Delete files that belong to a path in the cache.
+
+    Returns:
+        ``False`` if another process is fetching the file: then nothing is deleted.
+
+    Raises:
+        MachineError: they cannot be deleted.
+    """
+    try:
+        with exclusive_lock(with_ending(path, ".lock"), wait=False):
+            for file in files:
+                file.unlink(missing_ok=True)
+    except LockedError:
+        return False
+    except OSError as error:
+        raise cache_write_error(path, error) from error
+    return True
+
+
+class _WrongContentError(Exception):
     """A whole file arrived, but not the right one."""
+
+
+def _partial_files(path: Path) -> list[Path]:
+    return [with_ending(path, ".part"), with_ending(path, ".part.json")]
 
 
 def _md5_of(path: Path) -> str:
@@ -258,34 +265,7 @@ def _md5_of(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def known_from(record: Path, known: Known) -> Known:
-    """Return what is known together with the recorded sum; no sum where the record is missing or damaged."""
-    try:
-        found = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return known
-    return replace(known, sha256=str(found), recorded=True)
-
-
-@contextlib.contextmanager
-def _ignoring(*codes: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in codes:
-            raise
-
-
-def _unsound(path: Path, known: Known) -> str | None:
-    """Return in words what is wrong with the content of a file that there is no sum for."""
-    with path.open("rb") as file:
-        other = unlikely(file.read(1024))
-    if other:
-        return f"is {other}"
-    return known.misfit(path) if known.misfit else None
-
-
-def _record(record: Path, content: Path) -> None:
+def _write_record(record: Path, content: Path) -> None:
     write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
@@ -300,7 +280,7 @@ def _sources(url: str) -> list[str]:
     return [url, *(base.rstrip("/") + path for base in mirrors)]
 
 
-def _missing(url: str, path: Path, reason: str) -> str:
+def _unavailable(url: str, path: Path, reason: str) -> str:
     name = urlsplit(url).path.rpartition("/")[2]
     return (
         f"The weights {name} cannot be used: the file {reason}. Fetch {url} on another machine, and put it "
@@ -308,71 +288,60 @@ def _missing(url: str, path: Path, reason: str) -> str:
     )
 
 
-@contextlib.contextmanager
-def _turn(path: Path) -> Iterator[None]:
-    """Hold the lock of a cached file; the system releases it when the process dies."""
-    lock = FileLock(_lock_of(path))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        logger.info("Another process is fetching %s; waiting for it.", path.name)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
+def _download(
+    url: str, sources: list[str], path: Path, expected: ExpectedFile, progress: Progress | None
+) -> None:
+    """Download a verified file to its path.
 
-
-def _download(url: str, sources: list[str], path: Path, known: Known, progress: Progress | None) -> None:
-    """Bring a verified file to its place, or raise."""
-    part = beside(path, ".part")
+    Raises:
+        MachineError: no server has it.
+        ModelError: a server has another file.
+    """
     failures: list[str] = []
     wrong: tuple[str, str] | None = None
     for source in sources:
         server = urlsplit(source).hostname
         for attempt in range(TRIES):
-            if attempt:
-                time.sleep(PAUSE_SECONDS * attempt)
+            time.sleep(PAUSE_SECONDS * attempt)
             logger.info("Fetching %s from %s.", path.name, server)
             try:
-                receive(source, part, progress, checked=known.summed)
-                _check(part, known)
-            except (Lost, _WrongContent) as failure:
+                _try_download(source, path, expected, progress)
+                return
+            except (DownloadError, _WrongContentError) as failure:
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
-                if isinstance(failure, _WrongContent):
+                if isinstance(failure, _WrongContentError):
                     wrong = (source, str(failure))
                 elif failure.final:
                     break
-                continue
-            if not known.summed:
-                # Before the file itself, which would count as damaged beside the record of an earlier one.
-                _record(record_of(path), part)
-            part.replace(path)
-            sync_folder(path.parent)
-            beside(part, ".json").unlink(missing_ok=True)
-            return
-    if wrong is not None and known.recorded:
-        raise ModelError(
-            f"What {wrong[0]} holds is not the file that was first used: it {wrong[1]}, and was thrown away. "
-            f"If its publisher has replaced it, delete {record_of(path)} to accept the new one."
-        )
     if wrong is not None:
+        other, advice = "the published file", "Try again later, or set HUBTUNE_MIRROR to another mirror."
+        if expected.recorded:
+            other = "the file that was first used"
+            advice = (
+                f"If its publisher has replaced it, delete {checksum_record(path)} to accept the new one."
+            )
         raise ModelError(
-            f"What {wrong[0]} holds is not the published file: it {wrong[1]}, and was thrown away. "
-            "Try again later, or set HUBTUNE_MIRROR to the address of another mirror."
+            f"What {wrong[0]} holds is not {other}: it {wrong[1]}, and was thrown away. {advice}"
         )
     reasons = "; ".join(dict.fromkeys(failures))
     raise MachineError(
-        _missing(url, path, f"is not in the cache, and fetching it failed ({reasons})")
+        _unavailable(url, path, f"is not in the cache, and fetching it failed ({reasons})")
         + " HUBTUNE_MIRROR can name other servers to fetch from."
     )
 
 
-def _check(part: Path, known: Known) -> None:
-    """Check a whole download, and throw it away where it is wrong."""
-    reason = known.difference(part) if known.summed else _unsound(part, known)
+def _try_download(source: str, path: Path, expected: ExpectedFile, progress: Progress | None) -> None:
+    part, origin = _partial_files(path)
+    download(source, part, progress, checked=expected.has_checksum)
+    reason = expected.checksum_error(part) if expected.has_checksum else expected.content_error(part)
     if reason is not None:
         part.unlink()
-        beside(part, ".json").unlink(missing_ok=True)
-        raise _WrongContent(reason)
+        origin.unlink(missing_ok=True)
+        raise _WrongContentError(reason)
+    if not expected.has_checksum:
+        # Before the file itself, which would count as damaged beside the record of an earlier one.
+        _write_record(checksum_record(path), part)
+    part.replace(path)
+    sync_folder(path.parent)
+    origin.unlink(missing_ok=True)

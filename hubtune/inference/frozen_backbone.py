@@ -181,7 +181,7 @@ class FrozenBackbone:
             if self.pace is None:
                 break
         if self.pace is not None:
-            cpu.remember(_pace_of(str(self._facts["module"]), self._wanted, view), self.pace)
+            cpu.save_measurement(_pace_of(str(self._facts["module"]), self._wanted, view), self.pace)
         return self.pace
 
     def space(self, view: Preprocessing) -> Space:
@@ -287,7 +287,7 @@ def known_pace(module: str, wanted: str, view: Preprocessing) -> Pace | None:
     Returns:
         The pace; ``None`` where it was not measured.
     """
-    match cpu.recall(_pace_of(module, wanted, view)):
+    match cpu.load_measurement(_pace_of(module, wanted, view)):
         case [float(seconds), float(waiting)] if seconds > 0 and 0 <= waiting <= 1:
             return Pace(seconds, waiting)
     return None

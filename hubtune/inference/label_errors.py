@@ -1,14 +1,13 @@
-"""Labels that are probably wrong: where a classifier that has not seen a picture is sure of another class."""
+"""Find labels that are probably wrong, by confident learning on the features of a pretrained network."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.audit.issues import LabelIssue
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_bursts
-from hubtune.data.dedup.groups import merge_groups
+from hubtune.data.audit.issues import LabelCheck, LabelIssue
+from hubtune.data.dedup.duplicates import find_bursts
+from hubtune.data.dedup.groups import DuplicateGroup, merge_groups
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
@@ -21,53 +20,35 @@ from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 
 _FOLDS = 5
-# Of more pictures, so many choose the regularisation.
-_CHOOSE_STRENGTH_ON = 5_000
-# Of 600 photos with 5 % planted errors, this halved the false alarms of the thresholds alone.
-_IMPROBABLE = 0.2
-# Where classes are told apart nearly always, their thresholds are higher than any error reaches.
-_PROBABLE = 0.8
-_SIZES = {"batch_size": 32, "workers": 2}
+_MAX_ROWS_FOR_STRENGTH = 5_000  # to choose the regularisation on
+# On 600 photos with 5 % planted errors, this halved the false alarms of the class thresholds alone.
+_MAX_OWN_PROBABILITY = 0.2
+# Classes that are nearly always recognised have thresholds that no wrong label would reach.
+_MAX_THRESHOLD = 0.8
+_BATCH_SIZE, _WORKERS = 32, 2
 
 
-@dataclass(frozen=True)
-class LabelError:
-    """A picture whose label is probably wrong.
-
-    Attributes:
-        place: of the picture, in the sequence that was asked about.
-        own: probability of its own class.
-        other: the class that it probably is, by number.
-        probability: of that class.
-    """
-
-    place: int
-    own: float
-    other: int
-    probability: float
-
-
-def features_of(
+def compute_features(
     module: Module, paths: Sequence[Path], *, advance: Callable[[int, int], None] | None = None
 ) -> np.ndarray:
-    """Compute the pooled features of pictures, or take them from the cache that fine-tuning uses, too.
+    """Compute the pooled features of images, or read them from the cache that fine-tuning uses as well.
 
     Args:
         module: the pretrained network.
-        paths: the pictures.
-        advance: called with the number of pictures done and of all.
+        paths: the images.
+        advance: called with the number of images done and of all.
 
     Returns:
-        float32 ``[N, width]``; a row of nan for a picture that cannot be read.
+        float32 ``[N, width]``; a row of NaN for an image that cannot be read.
 
     Raises:
-        MachineError: no engine can run the network here, or a picture does not load at all.
+        MachineError: no engine can run the network on this machine, or an image takes too long to load.
     """
     classifier = Classifier(module.backbone, num_classes=2)
     if module.weights is not None:
         classifier.load_trunk(module.network)
     view = module.preprocessing
-    trunk = FrozenBackbone(
+    backbone = FrozenBackbone(
         Part(classifier, classifier.features, view),
         classifier.state_before_head(),
         module=module.backbone.name,
@@ -77,7 +58,8 @@ def features_of(
         code=module.code,
     )
     rows = np.full((len(paths), module.backbone.width), np.nan, np.float32)
-    for number, output in enumerate(trunk.outputs([view], paths, **_SIZES)):
+    outputs = backbone.outputs([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
+    for number, output in enumerate(outputs):
         if output.rows is not None:
             rows[number] = output.rows[0]
         if advance is not None:
@@ -85,123 +67,101 @@ def features_of(
     return rows
 
 
-@dataclass(frozen=True)
-class LabelErrors:
-    """What a classifier says of labels.
-
-    Attributes:
-        suspects: those whose own class is least probable first. On photos with planted errors this order was
-            right more often than that by the difference to the other class.
-        accuracy: share of the pictures that it names as they are labelled; the lower, the more false alarms.
-    """
-
-    suspects: list[LabelError]
-    accuracy: float
-
-
 def check_labels(
     module: Module,
     images: Sequence[ImageEntry],
-    classes: Sequence[str],
     groups: Sequence[DuplicateGroup],
     *,
     advance: Callable[[int, int], None] | None = None,
-) -> tuple[list[LabelIssue], float]:
-    """Find probably wrong labels by the features of a module, for a report of issues.
+) -> LabelCheck:
+    """Check the labels of images by the features of a module.
 
     Args:
         module: the pretrained network.
         images: with their labels.
-        classes: the class names, in the order of the labels.
         groups: copies among the images, by their places; images of the same thing are added to them.
         advance: called with the number of images done and of all.
 
-    Returns:
-        The labels, the most certain first, and the share of images whose label the classifier behind them
-        predicts.
-
     Raises:
-        MachineError: as :func:`features_of`.
-        DataError: if the classes are too small.
+        MachineError: as :func:`compute_features`.
+        DataError: as :func:`find_label_errors`.
     """
-    rows = features_of(module, [image.path for image in images], advance=advance)
-    # An image in no group stands for itself.
+    features = compute_features(module, [image.path for image in images], advance=advance)
+    # An image in no group is a group of its own.
     group_of = list(range(len(images)))
-    for group in merge_groups([*groups, *find_bursts(rows)]):
-        for place in group.members:
-            group_of[place] = group.members[0]
-    errors = find_label_errors(rows, np.array([image.label for image in images]), group_of)
-    return [
-        LabelIssue(error.place, error.own, classes[error.other], error.probability)
-        for error in errors.suspects
-    ], errors.accuracy
+    for group in merge_groups([*groups, *find_bursts(features)]):
+        for index in group.members:
+            group_of[index] = group.members[0]
+    return find_label_errors(features, np.array([image.label for image in images]), group_of)
 
 
-def find_label_errors(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelErrors:
-    """Find labels that are probably wrong, by confident learning.
+def find_label_errors(features: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelCheck:
+    """Find labels that are probably wrong (Northcutt et al., "Confident learning", 2021).
 
-    A head is fitted on four fifths of the pictures and asked about the rest, five times. A class's threshold
-    is the mean probability of it among the pictures that are labelled so. A picture is suspect where its own
-    class is improbable, and another one reaches its threshold, or 0.8 (Northcutt et al., Confident learning,
-    2021: the confident joint off the diagonal).
+    A head is fitted on four fifths of the images and predicts the rest, five times. A class's threshold is
+    its mean probability over the images with that label. A label is suspect if its own class is improbable,
+    and another class reaches its threshold or 0.8 (the confident joint off the diagonal).
 
     Args:
-        rows: pooled features ``[N, width]``; rows with nan are not asked about.
-        labels: class of each row.
-        groups: pictures of the same group are one picture, changed, and stay in one fold.
+        features: pooled features ``[N, width]``; rows with NaN are ignored.
+        labels: class of each row, ``[N]``.
+        groups: group of each row. A group is one image and its copies, and stays in one fold.
+
+    Returns:
+        The suspect labels, ordered by the probability of their own class. On photos with planted errors, this
+        order was right more often than that by the difference from the other class.
 
     Raises:
-        DataError: the classes are too small to ask about any.
+        DataError: the classes are too small for any prediction.
     """
-    known = np.flatnonzero(np.isfinite(rows).all(axis=1))
-    found = _out_of_fold(rows[known], labels[known], [groups[place] for place in known.tolist()])
-    asked = np.flatnonzero(np.isfinite(found[:, 0]))
-    if not len(asked):
-        raise DataError(
-            "The classes are too small to find wrong labels: it takes two pictures of two classes"
-        )
-    probabilities, own = found[asked], labels[known[asked]]
+    readable = np.flatnonzero(np.isfinite(features).all(axis=1))
+    predictions = _predict_out_of_fold(
+        features[readable], labels[readable], [groups[row] for row in readable.tolist()]
+    )
+    predicted = np.flatnonzero(np.isfinite(predictions[:, 0]))
+    if not len(predicted):
+        raise DataError("The classes are too small to find wrong labels: two classes need two pictures each")
+    index, probabilities = readable[predicted], predictions[predicted]
+    own = labels[index]
     thresholds = np.array(
         [
             probabilities[own == label, label].mean() if (own == label).any() else np.inf
-            for label in range(found.shape[1])
+            for label in range(predictions.shape[1])
         ]
     )
-    reached = np.where(probabilities >= np.minimum(_PROBABLE, thresholds), probabilities, 0.0)
-    other = reached.argmax(axis=1)
-    each = np.arange(len(asked))
-    limits = np.minimum(_IMPROBABLE, thresholds[own])
-    suspect = (reached[each, other] > 0) & (probabilities[each, own] < limits)
-    suspects = [
-        LabelError(
-            int(known[asked[row]]),
+    confident = np.where(probabilities >= np.minimum(_MAX_THRESHOLD, thresholds), probabilities, 0.0)
+    other = confident.argmax(axis=1)
+    row = np.arange(len(index))
+    limits = np.minimum(_MAX_OWN_PROBABILITY, thresholds[own])
+    suspect = np.flatnonzero((confident[row, other] > 0) & (probabilities[row, own] < limits))
+    issues = [
+        LabelIssue(
+            int(index[row]),
             float(probabilities[row, own[row]]),
             int(other[row]),
             float(probabilities[row, other[row]]),
         )
-        for row in np.flatnonzero(suspect)
+        for row in suspect
     ]
-    return LabelErrors(
-        sorted(suspects, key=lambda suspect: (suspect.own, suspect.place)),
-        float((probabilities.argmax(axis=1) == own).mean()),
-    )
+    issues.sort(key=lambda issue: (issue.own, issue.index))
+    return LabelCheck(issues, float((probabilities.argmax(axis=1) == own).mean()))
 
 
-def _out_of_fold(rows: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> np.ndarray:
-    """Probabilities ``[N, classes]`` by heads that have not seen the picture; nan where there is none."""
+def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> np.ndarray:
+    """Probabilities ``[N, classes]`` by heads that were fitted on other folds; NaN where there is none."""
     classes = int(labels.max(initial=0)) + 1
-    found = np.full((len(rows), classes), np.nan)
+    predictions = np.full((len(features), classes), np.nan)
     folds = make_folds(labels, groups, folds=_FOLDS, seed=0)
     if not folds:
-        return found
+        return predictions
     strength = DEFAULT_STRENGTH
-    few = rng_for("suspects").permutation(len(rows))[:_CHOOSE_STRENGTH_ON]
-    choosing = make_folds(labels[few], [groups[place] for place in few.tolist()], folds=_FOLDS, seed=0)
-    if choosing:
-        strength = cross_validate_head(rows[few], labels[few], choosing).strength
+    sample = rng_for("suspects").permutation(len(features))[:_MAX_ROWS_FOR_STRENGTH]
+    sample_folds = make_folds(labels[sample], [groups[row] for row in sample.tolist()], folds=_FOLDS, seed=0)
+    if sample_folds:
+        strength = cross_validate_head(features[sample], labels[sample], sample_folds).strength
     for fitted, tested in folds:
-        head = fit_head(rows[fitted], labels[fitted], strength, num_classes=classes)
-        logits = rows[tested] @ head.weight + head.bias
+        head = fit_head(features[fitted], labels[fitted], strength, num_classes=classes)
+        logits = features[tested] @ head.weight + head.bias
         powers = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-        found[tested] = powers / powers.sum(axis=1, keepdims=True)
-    return found
+        predictions[tested] = powers / powers.sum(axis=1, keepdims=True)
+    return predictions

@@ -10,8 +10,8 @@ from safetensors.numpy import save
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
-from hubtune.hub.module_code import CODE_FILE, backbone_in
-from hubtune.hub.registry import MODEL_FILE, distinct
+from hubtune.hub.module_code import CODE_FILE, load_backbone
+from hubtune.hub.registry import MODEL_FILE, check_class_names
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
@@ -47,7 +47,7 @@ class ModelCard(BaseModel):
     schema_version: Literal[1] = 1
     architecture: str
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
-    labels: Annotated[list[str], AfterValidator(distinct)] = Field(min_length=1, max_length=100_000)
+    labels: Annotated[list[str], AfterValidator(check_class_names)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
     further_views: list[Preprocessing] = Field(default=[], max_length=16)
     module: str
@@ -132,7 +132,7 @@ def _architecture(found: Path, name: str, trust_code: bool) -> Backbone:
     if name != CODE_FILE:
         return find(name).backbone
     open_checked(found, CODE_FILE)  # what is run must be what was written
-    return backbone_in(found, trust_code=trust_code)[0]
+    return load_backbone(found, trust_code=trust_code)[0]
 
 
 def _card_in(found: Path) -> ModelCard:

@@ -1,10 +1,10 @@
-"""The base of everything that a recipe says."""
+"""The base class of all parts of a recipe."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Settings(BaseModel):
-    """Immutable, and without room for unknown keys."""
+    """Immutable settings that refuse unknown keys."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True

@@ -1,19 +1,19 @@
-"""What was written in a recipe and its overrides, before it is checked, with the place of everything."""
+"""A recipe as it was written, before validation: its values, their locations and the mistakes so far."""
 
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hubtune.recipe.schema import Recipe
-from hubtune.storage.yaml_reader import Document, KeyPath, Position
+from hubtune.storage.yaml_reader import KeyPath, Position, YamlDocument
 
 
-class Spot(NamedTuple):
-    """A place to point to; spots sort in the order in which mistakes are reported.
+class Location(NamedTuple):
+    """A place that a message points to; locations sort in the order in which mistakes are reported.
 
     Attributes:
-        order: 0 for the recipe, 1 for the overrides and 2 for what comes last; then line and column, or the
+        order: 0 for the recipe, 1 for the overrides and 2 for the end; then line and column, or the
             override's number.
-        label: the beginning of a message, such as ``recipes/idol5.yaml:4:3`` or ``-o train.epoch=3``.
+        label: the start of a message, such as ``recipes/idol5.yaml:4:3`` or ``-o train.epoch=3``.
     """
 
     order: tuple[int, int, int]
@@ -25,63 +25,61 @@ class Spot(NamedTuple):
         return self.order[0] == 1
 
 
-class Found(NamedTuple):
-    """A mistake that was found, and where."""
+class RecipeProblem(NamedTuple):
+    """A mistake and its location."""
 
-    spot: Spot
+    location: Location
     text: str
 
 
 @dataclass
-class Draft:
+class RecipeDocument:
     """A recipe as it was written.
 
     Attributes:
-        data: what was written; never changed in place, since it may be the caller's.
-        root: where the whole of it stands.
-        keys: the spots of keys.
-        values: the spots of values.
-        refused: paths of values that could not be read; their mistakes have been noted already.
+        data: the values; never changed in place, since they may be the caller's.
+        root: location of the whole document.
+        keys: locations of keys.
+        values: locations of values.
+        refused: paths of values that could not be read and are already among the problems.
         problems: the mistakes so far.
     """
 
     data: dict[str, Any]
-    root: Spot
-    keys: dict[KeyPath, Spot] = field(default_factory=dict)
-    values: dict[KeyPath, Spot] = field(default_factory=dict)
+    root: Location
+    keys: dict[KeyPath, Location] = field(default_factory=dict)
+    values: dict[KeyPath, Location] = field(default_factory=dict)
     refused: set[KeyPath] = field(default_factory=set)
-    problems: list[Found] = field(default_factory=list)
+    problems: list[RecipeProblem] = field(default_factory=list)
 
     @classmethod
-    def from_document(cls, document: Document, source: str) -> "Draft":
-        """Take over what a YAML file says; `source` is its name."""
+    def from_yaml(cls, document: YamlDocument, source: str) -> "RecipeDocument":
+        """Convert what was read from a YAML file; ``source`` is the file's name in messages."""
 
-        def spot(position: Position) -> Spot:
-            return Spot((0, *position), f"{source}:{position.line}:{position.column}")
+        def locate(position: Position) -> Location:
+            return Location((0, *position), f"{source}:{position.line}:{position.column}")
 
         return cls(
             data=document.data,
-            root=spot(document.values.get((), Position(1, 1))),
-            keys={path: spot(position) for path, position in document.keys.items()},
-            values={path: spot(position) for path, position in document.values.items()},
+            root=locate(document.values.get((), Position(1, 1))),
+            keys={path: locate(position) for path, position in document.keys.items()},
+            values={path: locate(position) for path, position in document.values.items()},
             refused=document.refused,
-            problems=[Found(spot(problem.position), problem.text) for problem in document.problems],
+            problems=[RecipeProblem(locate(problem.position), problem.text) for problem in document.problems],
         )
 
-    def key_spot(self, path: KeyPath) -> Spot:
-        """Return the spot of a key, or of the nearest thing around it."""
-        return self.keys[path] if path in self.keys else self.value_spot(path)
+    def key_location(self, path: KeyPath) -> Location:
+        """Return the location of a key, or of the nearest value around it."""
+        return self.keys[path] if path in self.keys else self.value_location(path)
 
-    def value_spot(self, path: KeyPath) -> Spot:
-        """Return the spot of a value, or of the nearest thing around it."""
-        while path:
-            if path in self.values:
-                return self.values[path]
+    def value_location(self, path: KeyPath) -> Location:
+        """Return the location of a value, or of the nearest value around it."""
+        while path and path not in self.values:
             path = path[:-1]
-        return self.root
+        return self.values[path] if path else self.root
 
-    def write_out(self, section: str) -> None:
-        """Turn a section's short form into the long one, its spots along with it."""
+    def expand_section(self, section: str) -> None:
+        """Replace a section's short form by the long one, and move its locations along."""
         if section not in Recipe.long_forms or section not in self.data:
             return
         short = self.data[section]
@@ -89,20 +87,20 @@ class Draft:
         if long is short:
             return
         self.data = {**self.data, section: long}
-        moved_to = next(key for key, value in long.items() if value is short)
-        for spots in (self.keys, self.values):
-            for path in [path for path in spots if len(path) > 1 and path[0] == section]:
-                spots[(section, moved_to, *path[1:])] = spots.pop(path)
-        self.refused = {
-            (section, moved_to, *path[1:]) if len(path) > 1 and path[0] == section else path
-            for path in self.refused
-        }
+        key = next(key for key, value in long.items() if value is short)
 
-    def write_out_key(self, section: str, key: str) -> bool:
-        """Turn the short form of a key within a section into the long one, if it is one.
+        def moved(path: KeyPath) -> KeyPath:
+            return (section, key, *path[1:]) if len(path) > 1 and path[0] == section else path
+
+        self.keys = {moved(path): location for path, location in self.keys.items()}
+        self.values = {moved(path): location for path, location in self.values.items()}
+        self.refused = {moved(path) for path in self.refused}
+
+    def expand_key(self, section: str, key: str) -> bool:
+        """Replace the short form of a key inside a section by the long one, if it has one.
 
         Returns:
-            Whether keys may be put into it; into a wrong value they may not, as it would be gone.
+            Whether keys may be set inside it; setting one inside a wrong value would hide that value.
         """
         inside = self.data.get(section)
         long_form = Recipe.nested_long_forms.get((section, key))
@@ -117,20 +115,20 @@ class Draft:
         self.data = {**self.data, section: {**inside, key: value}}
         return True
 
-    def put(self, path: tuple[str, ...], value: Any, spot: Spot) -> None:
-        """Set a value that stands at `spot`, making or replacing what is around it as needed."""
+    def set(self, path: tuple[str, ...], value: Any, location: Location) -> None:
+        """Set a value and its location; sections around it are made or replaced as needed."""
         self.remove(path)
         self.data = _with(self.data, path, value)
-        self.keys[path] = self.values[path] = spot
+        self.keys[path] = self.values[path] = location
         for length in range(1, len(path)):
-            self.keys.setdefault(path[:length], spot)
-            self.values.setdefault(path[:length], spot)
+            self.keys.setdefault(path[:length], location)
+            self.values.setdefault(path[:length], location)
 
     def remove(self, path: tuple[str, ...]) -> None:
-        """Take a value out, if it is there, and forget its place."""
-        for spots in (self.keys, self.values):
-            for inner in [inner for inner in spots if inner[: len(path)] == path]:
-                del spots[inner]
+        """Remove a value, if it exists, and all locations inside it."""
+        for locations in (self.keys, self.values):
+            for inner in [inner for inner in locations if inner[: len(path)] == path]:
+                del locations[inner]
         self.refused = {inner for inner in self.refused if inner[: len(path)] != path}
         self.data = _without(self.data, path)
 

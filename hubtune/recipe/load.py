@@ -1,4 +1,4 @@
-"""Recipes from files and from Python, and back to text."""
+"""Reads recipes from files and from Python, and writes them back to text."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,55 +7,54 @@ from typing import Any
 import yaml
 
 from hubtune.errors import RecipeError, suggest
-from hubtune.recipe.document import Draft, Spot
+from hubtune.recipe.document import Location, RecipeDocument
 from hubtune.recipe.overrides import apply_overrides
 from hubtune.recipe.schema import Recipe
-from hubtune.recipe.validate import check
+from hubtune.recipe.validate import validate_recipe
 from hubtune.storage.yaml_reader import MAX_BYTES, parse_yaml, plain_value, read_text
 from hubtune.text import describe_value, escaped
 
-_NAMES_SHOWN = 5
+_MOST_NAMES = 5  # in a message
 _SUFFIXES = (".yaml", ".yml")
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe file, with overrides of the form ``a.b=value`` put in.
+    """Read a recipe file and apply overrides of the form ``a.b=value``.
 
     Raises:
-        RecipeError: the file cannot be read, or has mistakes; all of them are in it, in order of place.
+        RecipeError: the file cannot be read, or has mistakes; the error lists all of them in order of place.
 
     Example:
         >>> load_recipe(Path("recipes/idol5.yaml"), ["train.epochs=1"]).train.epochs  # doctest: +SKIP
         1
     """
-    source = escaped(str(path))
-    document = parse_yaml(_read(path))
-    draft = Draft.from_document(document, source)
-    if not document.complete:
-        raise _error(draft)
-    if document.data is None:
-        draft.data = {}  # so that an empty file's mistake is what it lacks
-    return _finish(draft, overrides)
+    parsed = parse_yaml(_read(path))
+    document = RecipeDocument.from_yaml(parsed, escaped(str(path)))
+    if not parsed.complete:
+        raise _error(document)
+    if parsed.data is None:
+        document.data = {}  # so that messages name the keys that an empty file lacks
+    return _finish(document, overrides)
 
 
 def make_recipe(data: dict[str, Any], overrides: Sequence[str] = (), source: str = "recipe") -> Recipe:
-    """Check a recipe that does not come from a file; `source` is what messages call it.
+    """Validate a recipe that does not come from a file; ``source`` is its name in messages.
 
     Raises:
-        RecipeError: it has mistakes; all of them are in it.
+        RecipeError: it has mistakes; the error lists all of them.
 
     Example:
         >>> make_recipe({"data": {"base": "pics"}, "module": "resnet50_imagenet"}).module.weights
         'official'
     """
-    return _finish(Draft(data, Spot((0, 0, 0), escaped(source))), overrides)
+    return _finish(RecipeDocument(data, Location((0, 0, 0), escaped(source))), overrides)
 
 
 def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
-    """Write a recipe out, every default included; `load_recipe` reads it back to an equal one.
+    """Return a recipe as YAML with every default written out; ``load_recipe`` reads back an equal one.
 
     Args:
-        recipe: what to write.
+        recipe: the recipe.
         command: the command that the recipe belongs to, for a comment in the first line.
     """
     comment = f"# command: {escaped(command)}\n" if command is not None else ""
@@ -70,9 +69,9 @@ def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
 
 
 def unused_keys(recipe: Recipe) -> list[str]:
-    """Return the keys under `train` that are not as by default, though the strategy makes no use of them.
+    """Return the keys under ``train`` that differ from their defaults but have no effect on the strategy.
 
-    They are no mistake; the caller mentions them.
+    They are not mistakes; callers mention them.
 
     Example:
         >>> frozen = {"data": {"base": "pics"}, "module": "resnet50_imagenet", "strategy": "frozen"}
@@ -89,20 +88,20 @@ def unused_keys(recipe: Recipe) -> list[str]:
     ]
 
 
-def _finish(draft: Draft, overrides: Sequence[str]) -> Recipe:
-    if not isinstance(draft.data, dict):
-        said = f"a recipe is keys with values, as in `run: runs/x`, not {describe_value(draft.data)}"
-        raise RecipeError([f"{draft.root.label}: {said}"])
-    apply_overrides(draft, overrides)
-    recipe = check(draft)
-    if recipe is None or draft.problems:
-        raise _error(draft)
+def _finish(document: RecipeDocument, overrides: Sequence[str]) -> Recipe:
+    if not isinstance(document.data, dict):
+        reason = f"a recipe is keys with values, as in `run: runs/x`, not {describe_value(document.data)}"
+        raise RecipeError([f"{document.root.label}: {reason}"])
+    apply_overrides(document, overrides)
+    recipe = validate_recipe(document)
+    if recipe is None or document.problems:
+        raise _error(document)
     return recipe
 
 
-def _error(draft: Draft) -> RecipeError:
-    in_order = sorted(draft.problems, key=lambda problem: problem.spot.order)
-    return RecipeError([f"{problem.spot.label}: {problem.text}" for problem in in_order])
+def _error(document: RecipeDocument) -> RecipeError:
+    in_order = sorted(document.problems, key=lambda problem: problem.location.order)
+    return RecipeError([f"{problem.location.label}: {problem.text}" for problem in in_order])
 
 
 def _read(path: Path) -> str:
@@ -110,24 +109,20 @@ def _read(path: Path) -> str:
     try:
         return read_text(path)
     except FileNotFoundError:
-        raise RecipeError([f"{source}: there is no such file.{_nearest(path)}"]) from None
+        near = suggest(path.name, _recipe_names(path.parent)) or _list_recipes(path.parent)
+        raise RecipeError([f"{source}: there is no such file.{near}"]) from None
     except IsADirectoryError:
         raise RecipeError(
-            [f"{source}: this is a folder, and a recipe is a file.{_recipes_in(path)}"]
+            [f"{source}: this is a folder, and a recipe is a file.{_list_recipes(path)}"]
         ) from None
 
 
-def _nearest(path: Path) -> str:
-    names = _recipe_names(path.parent)
-    return suggest(path.name, names) or _recipes_in(path.parent)
-
-
-def _recipes_in(folder: Path) -> str:
+def _list_recipes(folder: Path) -> str:
     names = _recipe_names(folder)
     if not names:
         return " Without a recipe, give a folder of pictures: hubtune finetune pics/"
-    more = ", …" if len(names) > _NAMES_SHOWN else ""
-    return f" Recipes there: {', '.join(escaped(name) for name in names[:_NAMES_SHOWN])}{more}"
+    more = ", …" if len(names) > _MOST_NAMES else ""
+    return f" Recipes there: {', '.join(escaped(name) for name in names[:_MOST_NAMES])}{more}"
 
 
 def _recipe_names(folder: Path) -> list[str]:
@@ -138,17 +133,17 @@ def _recipe_names(folder: Path) -> list[str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes text so that the strict reader takes it for text, and never an alias."""
+    """Writes text so that the strict reader reads it back as text, and never an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
-def _write_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
     style = None if plain_value(text) == text else "'"
     if not text.isprintable():
-        style = '"'  # the others fold line breaks, some of which PyYAML does not read back
+        style = '"'  # other styles fold line breaks, some of which PyYAML does not read back
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 
-_Dumper.add_representer(str, _write_text)
+_Dumper.add_representer(str, _represent_text)

@@ -1,4 +1,4 @@
-"""The recipe's schema: every field, its default, its range and its meaning, said once, here.
+"""The recipe's schema: each field with its default, range and meaning.
 
 ``RunConfig`` is the recipe's training part under PaddleHub's names; both share one set of fields.
 """
@@ -20,94 +20,103 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
-from hubtune.recipe.augment import Augment, AugmentSettings, long_augment
+from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
 from hubtune.recipe.base import Settings
-from hubtune.recipe.schedule import AnySchedule, AutoSchedule, named
+from hubtune.recipe.choices import Engine
+from hubtune.recipe.optimization import (
+    AutoSchedule,
+    ClipSettings,
+    Loss,
+    LossSettings,
+    Optimizer,
+    OptimizerSettings,
+    Schedule,
+    expand_name,
+)
 from hubtune.recipe.strategies import (
     DefaultFinetuneStrategy,
     GradientStrategy,
     SolvedStrategy,
     Strategy,
 )
-from hubtune.recipe.training import ClipSettings, Loss, LossSettings, Optimizer, OptimizerSettings
 
 
 def _as_text(value: Any) -> Any:
     text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    # In a recipe no shell does it, and a folder called `~` is nobody's wish.
+    # A shell expands `~` in an argument, but not inside a recipe.
     expands = isinstance(text, str) and text.startswith("~")
-    return os.path.expanduser(text) if expands else text  # noqa: PTH111  # raises for no unknown user
+    return os.path.expanduser(text) if expands else text  # noqa: PTH111  # Path's raises
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
-"""A path as text, ``~`` put in full; Python callers may pass a ``pathlib.Path``."""
+"""A path as text with ``~`` expanded; Python callers may pass a ``pathlib.Path``."""
 
 
 class ImageSettings(Settings):
     """How pictures enter the network."""
 
     fit: Literal["crop", "whole", "pad", "stretch"] | None = None
-    """How a picture becomes the network's input: `crop` scales the short side and cuts the centre; `whole`
-    keeps the aspect and cuts nothing; `pad` also fills up to a square; `stretch` ignores the aspect.
-    Default: as the module was pretrained."""
+    """How a picture becomes the network's input: `crop` scales the short side and crops the centre; `whole`
+    keeps the aspect ratio and crops nothing; `pad` does the same and fills up to a square; `stretch` ignores
+    the aspect ratio. Default: as the module was pretrained."""
     size: int | None = Field(None, ge=16, le=4096)
-    """Side of the network's input, pixels; smaller is quicker, larger shows more. With `whole`, the long side
-    changes in proportion. Default: as the module was pretrained, mostly 224."""
+    """Side of the network's input, pixels; smaller is faster, larger keeps more detail. With `whole`, the
+    long side changes in proportion. Default: as the module was pretrained, mostly 224."""
     channels: Literal[1, 3, 4] = 3
-    """Of the network's input. `3`: colours; `1`: grey; `4`: colours and opacity, or whatever the pictures'
-    fourth channel holds. The first layer of the pretrained network is adapted."""
+    """Channels of the network's input. `3`: colour; `1`: grey; `4`: colour and opacity, or whatever the
+    pictures' fourth channel holds. The first layer of the pretrained network is adapted."""
     bad_pictures: Literal["skip", "stop"] = "skip"
-    """What training does with a picture that cannot be read: leave it out and name it, or stop."""
+    """What training does with a picture that cannot be read: leave it out and report it, or stop."""
     max_bad: str | float = "1%"
-    """With `skip`: training stops when more than this share of the listed pictures (or more than 50, unless
-    a share above 1 % is allowed here) cannot be read. `5%` or `0.05`."""
+    """With `skip`: training stops when more than this share of the listed pictures cannot be read, or more
+    than 50 where the share is 1 % or less. `5%` or `0.05`."""
     workers: int = Field(2, ge=1, le=64)
     """Threads that decode pictures; results do not depend on it."""
 
     @field_validator("channels", mode="before")
     @classmethod
-    def _number(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # which Python takes for 1
+    def _refuse_bool(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # equal to 0 or 1 in Python
             raise PydanticCustomError("not_a_number", "give 1, 3 or 4")
         return value
 
     @field_validator("max_bad")
     @classmethod
-    def _share(cls, value: str | float) -> str | float:
+    def _check_share(cls, value: str | float) -> str | float:
         parse_share(value)
         return value
 
 
 class ListSettings(Settings):
-    """Which pictures."""
+    """The pictures: a folder and its list files."""
 
     base: Place = Field(min_length=1, examples=["datasets/idol5"])
-    """Folder that holds the list files; relative paths in the lists start there."""
+    """Folder that holds the list files; relative paths in the lists are relative to it."""
     train: str | None = None
     """Training list; default `train_list.txt`."""
     validate_: str | None = Field(None, alias="validate")
     """Validation list; default `validate_list.txt`, or `val_list.txt` as PaddleClas names it."""
     test: str | None = None
-    """Test list, used once at the end; default `test_list.txt` where there is one."""
+    """Test list, used once at the end; default `test_list.txt` if it exists."""
     labels: str | None = None
-    """Class names, one a line; default `label_list.txt`."""
+    """Class names, one per line; default `label_list.txt`."""
 
 
-class DataSection(ImageSettings, ListSettings):  # in this order, pydantic puts the lists first
-    """Which pictures, and how they enter the network."""
+class DataSection(ImageSettings, ListSettings):  # pydantic puts the last base's fields first
+    """The pictures, and how they enter the network."""
 
 
 class ModuleSection(Settings):
     """The pretrained module to start from."""
 
     name: Place = Field(min_length=1, examples=["xception71_imagenet"])
-    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder or a weights
+    """Hub name (`xception71_imagenet`), `paddle.vision:<name>`, or the path of a module folder or weights
     file."""
     weights: Place = "official"
     """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file, or
     `none` for random values."""
     trust_code: bool = False
-    """Whether code in a module folder (`module.py`) may run: `true` only if you trust who wrote it."""
+    """Whether code in a module folder (`module.py`) may run: `true` only if you trust its author."""
 
 
 class TrainSection(Settings):
@@ -118,65 +127,63 @@ class TrainSection(Settings):
     epochs: int = Field(3, ge=1, le=100_000, validation_alias=AliasChoices("epochs", "num_epoch"))
     """Passes over the training list."""
     batch_size: Annotated[int, Field(ge=1, le=65_536)] | Literal["auto"] = 32
-    """Pictures a step; `auto`: 32, in as few parts as the memory allows."""
+    """Pictures per step; `auto`: 32, in as few parts as the memory allows."""
     micro_batch: int | None = Field(None, ge=1, le=65_536)
-    """Pictures that are in memory at once; the gradients of a batch's parts are added up, which gives the
-    same steps (but for BatchNorm statistics, where they are updated). Default: the whole batch."""
+    """Pictures in memory at once; the gradients of a batch's parts are added up, which gives the same steps
+    except for BatchNorm statistics that are updated. Default: the whole batch."""
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] | None = None
-    """Rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`: a test of
-    a few dozen steps chooses it."""
+    """Learning rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`:
+    a range test of a few dozen steps chooses it."""
     optimizer: Optimizer = OptimizerSettings()
-    """What makes steps of gradients: a name, or a name with settings."""
-    schedule: Annotated[
-        Annotated[AnySchedule | AutoSchedule, Field(discriminator="name")], BeforeValidator(named)
-    ] = AutoSchedule()
+    """What turns gradients into steps: a name, or a name with settings."""
+    schedule: Schedule = AutoSchedule()
     """How the rate changes from step to step: a name, or a name with settings."""
     clip: ClipSettings | None = None
-    """Limits on gradients; default: the strategy's own, mostly none."""
+    """Limits on gradients; default: the strategy's own, usually none."""
     loss: Loss = LossSettings()
-    """What is minimised: a name, or a name with settings."""
+    """The loss: a name, or a name with settings."""
     balance: Literal["none", "auto", "weights", "sampler"] = "none"
-    """Classes with few pictures: `weights` makes each class count the same in the loss, `sampler` shows the
-    pictures of each class equally often, `auto` takes weights where one class has more than twice as many
-    as another; `none`: each picture counts the same."""
+    """Balancing of classes with few pictures: `weights` gives each class the same weight in the loss,
+    `sampler` draws pictures of each class equally often, `auto` is `weights` if one class has more than twice
+    as many pictures as another; `none`: each picture counts the same."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the pooled features that each training step leaves out before the head."""
+    """Share of the pooled features that each training step drops before the head."""
     ema: float | None = Field(None, gt=0, lt=1)
-    """With, for example, 0.99, a moving average of the weights is measured and kept, not the weights."""
+    """Decay of a moving average of the weights, such as 0.99; the average is evaluated and saved."""
     average_best: int | None = Field(None, ge=2, le=100)
-    """At the end, the mean weights of so many best evaluations are measured, and kept if they are better."""
+    """Number of best checkpoints whose average is evaluated at the end, and saved if it is better."""
     early_stopping: int | None = Field(None, ge=1)
-    """Training ends after so many evaluations without a better one."""
+    """Number of evaluations without improvement after which training ends."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """Mixed precision on a GPU: `auto` takes bf16 where the GPU has it, else fp16. On a CPU it is off."""
+    """Mixed precision on a GPU: `auto` is bf16 where the GPU supports it, else fp16. On a CPU it is off."""
     loss_scale: Annotated[float, Field(gt=0)] | Literal["dynamic"] = "dynamic"
-    """With fp16, factor on the loss (PaddleCV's `scale_loss`)."""
+    """Factor on the loss with fp16 (PaddleCV's `scale_loss`)."""
     eval_interval: int = Field(100, ge=1)
-    """Steps between evaluations on the validation list; each epoch's end has one, too."""
+    """Steps between evaluations on the validation list; each epoch also ends with one."""
     log_interval: int = Field(10, ge=1)
     """Steps between log lines."""
     save_ckpt_interval: int | None = Field(None, ge=1)
-    """Steps between checkpoints; default: each epoch's end, and after every five minutes."""
+    """Steps between checkpoints; default: at the end of each epoch, and every five minutes."""
     batch_norm: Literal["auto", "keep", "update"] = "auto"
-    """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them where
-    the module has pretrained weights and the training list has fewer than 10,000 pictures."""
+    """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them if the
+    module has pretrained weights and the training list has fewer than 10,000 pictures."""
     augment: Augment = Field(AugmentSettings(), examples=["standard"])
-    """What is done at random to training pictures: `none`, `flip`, `crop` (a random part of 8–100 % of the
-    area, and `flip`), `standard`, `strong`, or keys."""
+    """Random changes to training pictures: `none`, `flip`, `crop` (a random crop of 8–100 % of the area, and
+    `flip`), `standard`, `strong`, or keys."""
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
     """Widths of fully connected layers with ReLU between the pooled features and the class scores."""
     seed: int = Field(0, ge=0, lt=2**63)
-    """Decides the order of pictures, augmentation, dropout and the head's first values."""
+    """Seed of the order of pictures, augmentation, dropout and the head's initial values."""
     device: str = Field("auto", pattern=r"^(auto|cpu|gpu(:\d+)?)$")
     """`auto`, `cpu`, `gpu` or `gpu:<number>`."""
-    engine: Literal["auto", "openvino", "openvino-bf16", "paddle", "paddle-amp"] = "auto"
-    """What runs a network that is not being trained: `openvino` (a CPU; `auto` takes it there),
-    `openvino-bf16` (quicker and a little less exact, on processors that have it), `paddle`, or `paddle-amp`
-    (mixed precision; `auto` takes it on a GPU)."""
+    engine: Engine = "auto"
+    """What runs a network that is not being trained: `openvino` (the choice of `auto` on a CPU),
+    `openvino-bf16` (faster and slightly less exact, on processors that support it), `paddle`, or `paddle-amp`
+    (mixed precision; the choice of `auto` on a GPU)."""
 
 
 class RunConfig(TrainSection, ImageSettings):
-    """A recipe without data and module, for Python: PaddleHub's ``RunConfig``, the strategy's one home.
+    """A recipe without data and module, for Python: PaddleHub's ``RunConfig``.
 
     Example:
         >>> config = RunConfig(num_epoch=5, batch_size=32, checkpoint_dir="runs/idol5",
@@ -194,8 +201,8 @@ class RunConfig(TrainSection, ImageSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _paddlehub_words(cls, given: Any) -> Any:
-        """PaddleHub says ``use_cuda`` for the device."""
+    def _translate_use_cuda(cls, given: Any) -> Any:
+        """Accept PaddleHub's ``use_cuda`` in place of ``device``."""
         if isinstance(given, dict) and "use_cuda" in given:
             given = dict(given)
             use_cuda = given.pop("use_cuda")
@@ -205,24 +212,24 @@ class RunConfig(TrainSection, ImageSettings):
         return given
 
     def __init__(self, **given: Any) -> None:
-        """Check the settings.
+        """Validate the settings.
 
         Raises:
-            UsageError: if one of them is unknown or wrong; all mistakes are in it.
+            UsageError: a setting is unknown or wrong; the message lists every mistake.
         """
         try:
             super().__init__(**given)
         except ValidationError as error:
             known = [*type(self).model_fields, "num_epoch", "use_cuda"]
-            raise UsageError("; ".join(_mistake(each, known) for each in error.errors())) from None
+            raise UsageError("; ".join(_describe_error(each, known) for each in error.errors())) from None
 
     @field_validator("strategy", mode="before")
     @classmethod
-    def _long_strategy(cls, value: Any) -> Any:
-        return _long_strategy(value)
+    def _expand_strategy(cls, value: Any) -> Any:
+        return _expand_strategy(value)
 
     @model_validator(mode="after")
-    def _one_rate(self) -> "RunConfig":
+    def _check_rate(self) -> "RunConfig":
         _check_one_rate(self, self.strategy)
         return self
 
@@ -233,16 +240,15 @@ class RunConfig(TrainSection, ImageSettings):
 
     @property
     def rate(self) -> float:
-        """The learning rate, every default applied; of ``auto``, the strategy's own."""
+        """The learning rate with every default applied; for ``auto``, the strategy's own."""
         if isinstance(self.learning_rate, float):
             return self.learning_rate
-        # Only `frozen` has no rate, and it is never asked for one.
+        # `frozen` has no rate, and no caller needs one there.
         strategy = cast(GradientStrategy | SolvedStrategy, self.strategy)
         return strategy.learning_rate or strategy.default_rate
 
 
-def _mistake(error: ErrorDetails, known: list[str]) -> str:
-    """A mistake in a ``RunConfig`` for people."""
+def _describe_error(error: ErrorDetails, known: list[str]) -> str:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"RunConfig has no {name!r}.{suggest(name, known)}"
@@ -250,34 +256,28 @@ def _mistake(error: ErrorDetails, known: list[str]) -> str:
     return f"RunConfig{'.' * bool(name)}{name}: {error['msg']}{found}"
 
 
-def _long_module(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
-def _long_strategy(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"name": value}
-    return {"name": "rules", "list": value} if isinstance(value, list) else value
+def _expand_strategy(value: Any) -> Any:
+    return {"name": "rules", "list": value} if isinstance(value, list) else expand_name(value)
 
 
 class Recipe(Settings):
     """A whole run: data, module, strategy, training, and where the results go."""
 
     long_forms: ClassVar[dict[str, Callable[[Any], Any]]] = {
-        "module": _long_module,
-        "strategy": _long_strategy,
+        "module": expand_name,
+        "strategy": _expand_strategy,
     }
-    """For each section with a short form: what turns that into the long one."""
+    """For each section with a short form: the function that expands it."""
     nested_long_forms: ClassVar[dict[tuple[str, str], Callable[[Any], Any]]] = {
-        ("train", "augment"): long_augment,
-        ("train", "loss"): named,
-        ("train", "optimizer"): named,
-        ("train", "schedule"): named,
+        ("train", "augment"): expand_preset,
+        ("train", "loss"): expand_name,
+        ("train", "optimizer"): expand_name,
+        ("train", "schedule"): expand_name,
     }
-    """The same for keys within sections."""
+    """The same for keys inside sections."""
 
     data: DataSection = Field(examples=[{"base": "datasets/idol5"}])
-    """Which pictures."""
+    """The pictures."""
     module: ModuleSection = Field(examples=["xception71_imagenet"])
     """The pretrained module."""
     strategy: Strategy = DefaultFinetuneStrategy()
@@ -289,11 +289,11 @@ class Recipe(Settings):
 
     @field_validator("module", "strategy", mode="before")
     @classmethod
-    def _long_form(cls, value: Any, info: ValidationInfo) -> Any:
+    def _expand(cls, value: Any, info: ValidationInfo) -> Any:
         return cls.long_forms[str(info.field_name)](value)
 
     @model_validator(mode="after")
-    def _possible(self) -> "Recipe":
+    def _check_combination(self) -> "Recipe":
         if self.strategy.from_random and self.module.weights not in ("official", "none"):
             raise _impossible(
                 "module.weights",
@@ -304,7 +304,7 @@ class Recipe(Settings):
         return self
 
     def config(self) -> RunConfig:
-        """All but data and module, as a ``RunConfig``."""
+        """Return everything except data and module as a ``RunConfig``."""
         images = self.data.model_dump(include=set(ImageSettings.model_fields))
         return RunConfig.model_validate(
             {**images, **self.train.model_dump(), "strategy": self.strategy, "checkpoint_dir": self.run}
@@ -321,7 +321,7 @@ def _check_one_rate(train: TrainSection, strategy: Strategy) -> None:
 
 
 def _impossible(key: str, message: str) -> PydanticCustomError:
-    """The error for settings that are fine one by one; `key` says where to point."""
+    """Return the error for settings that are valid one by one; `key` is the place to report."""
     return PydanticCustomError("impossible", message, {"key": key})
 
 
@@ -329,7 +329,7 @@ def parse_share(value: str | float) -> float:
     """Turn ``"5%"`` or ``0.05`` into 0.05.
 
     Raises:
-        ValueError: if it is no share between 0 and 1.
+        ValueError: it is not a share between 0 and 1.
     """
     text = str(value).strip()
     try:

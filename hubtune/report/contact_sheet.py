@@ -1,4 +1,4 @@
-"""Pictures with what a model says of them: one labelled picture, or a sheet of many."""
+"""Draw images with captions: one labelled image, or a contact sheet of many."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from PIL import Image, ImageDraw, ImageFont
 
 from hubtune.report.fonts import find_font, shorten, wrap
 
-MOST_CELLS = 100
-"""A sheet shows no more pictures than these."""
+MAX_CELLS = 100
+"""Most images on a sheet."""
 
-_LONGEST, _SHORTEST = 640, 160  # longest side of a labelled picture, pixels
-_NARROWEST = 240  # it and its caption, pixels
+_MAX_SIDE, _MIN_SIDE = 640, 160  # longest side of a labelled image, pixels
+_MIN_WIDTH = 240  # of a labelled image with its caption, pixels
 _TEXT, _TITLE, _SMALL = 16, 20, 14  # font sizes, pixels
 _STRIP = 24  # height of a cell's caption
 _GAP = 14
 
 _INK, _FAINT, _PAPER, _EMPTY = "#1f2328", "#59636e", "#ffffff", "#e6e8eb"
-# Colours that colour-blind eyes tell apart (Okabe and Ito, 2008); the mark says the same without them.
+# Distinguishable with colour blindness (Okabe and Ito, 2008); a tick or a cross says the same.
 _RIGHT, _WRONG = "#00795a", "#c84a00"
 
 
-class Drawn(NamedTuple):
-    """A picture that was drawn.
+class Drawing(NamedTuple):
+    """A drawn image.
 
     Attributes:
-        image: the picture.
-        complete: whether every caption is in it as given; if not, no font on this machine has all its
-            characters, and the fallback stands there.
+        image: its pixels.
+        complete: whether all captions are drawn as passed. If not, no font on this machine has all their
+            characters, and the fallbacks are drawn.
     """
 
     image: Image.Image
@@ -36,14 +36,14 @@ class Drawn(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One picture of a contact sheet.
+class SheetCell:
+    """An image of a contact sheet.
 
     Attributes:
-        image: an upright RGB picture; ``None`` for one that cannot be read.
-        caption: the text below it; of an unreadable picture, the reason it cannot.
-        right: whether the model is right, where that is known.
-        fallback: what stands in place of a caption that no font on this machine can show.
+        image: an upright RGB image; ``None`` if it cannot be read.
+        caption: the text below it, or why it cannot be read.
+        right: whether the model is right, if that is known.
+        fallback: text for a caption that no font on this machine can draw.
     """
 
     image: Image.Image | None
@@ -52,41 +52,43 @@ class Cell:
     fallback: str = "?"
 
 
-def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawn:
-    """Put a caption below a picture.
+def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawing:
+    """Draw an image with a caption below it.
 
     Args:
-        image: an upright RGB picture; large ones are made smaller, tiny ones larger.
-        caption: the text; shortened where it is too long.
-        fallback: what stands there if no font on this machine has the caption's characters.
+        image: an upright RGB image; large ones are reduced, tiny ones enlarged.
+        caption: the text; shortened if it is too long.
+        fallback: text for a caption that no font on this machine can draw.
 
     Example:
-        >>> drawn = label_picture(decode("a.jpg"), "虞书欣 91.8 %", fallback="class 2: 91.8 %")
-        >>> drawn.image.save("labelled.png")
+        >>> drawing = label_image(decode("a.jpg"), "虞书欣 91.8 %", fallback="class 2: 91.8 %")
+        >>> drawing.image.save("labelled.png")
     """
-    shown = _scaled(image, min(_LONGEST, max(_SHORTEST, *image.size)))
-    width, strip = max(_NARROWEST, shown.width), 2 * _TEXT
-    sheet = Image.new("RGB", (width, shown.height + strip), _PAPER)
-    sheet.paste(shown, ((width - shown.width) // 2, 0))
-    text, font, complete = _lettering(caption, fallback, _TEXT)
-    place = (width / 2, shown.height + strip / 2)
-    ImageDraw.Draw(sheet).text(place, shorten(text, font, width - _GAP), _INK, font, anchor="mm")
-    return Drawn(sheet, complete)
+    image = _scale(image, min(_MAX_SIDE, max(_MIN_SIDE, *image.size)))
+    width, strip = max(_MIN_WIDTH, image.width), 2 * _TEXT
+    sheet = Image.new("RGB", (width, image.height + strip), _PAPER)
+    sheet.paste(image, ((width - image.width) // 2, 0))
+    text, font, complete = _choose_text(caption, fallback, _TEXT)
+    middle = (width / 2, image.height + strip / 2)
+    ImageDraw.Draw(sheet).text(middle, shorten(text, font, width - _GAP), _INK, font, anchor="mm")
+    return Drawing(sheet, complete)
 
 
-def contact_sheet(cells: Sequence[Cell], *, columns: int = 6, side: int = 144, title: str = "") -> Drawn:
-    """Put many pictures on one sheet, each with its caption, row by row.
+def draw_contact_sheet(
+    cells: Sequence[SheetCell], *, columns: int = 6, side: int = 144, title: str = ""
+) -> Drawing:
+    """Draw many images on one sheet, row by row, each with its caption.
 
-    A picture that the model got right or wrong has a frame and a mark that say so. After 100 pictures, a line
-    says how many more there are.
+    Predictions that are known to be right or wrong have a frame and a mark. After :data:`MAX_CELLS` images, a
+    line says how many more there are.
 
     Args:
-        cells: the pictures; at least one.
-        columns: pictures in a row.
-        side: of the square that each is fitted into, pixels.
+        cells: at least one.
+        columns: images in a row.
+        side: of the square for each image, pixels.
         title: a line above them.
     """
-    shown = cells[:MOST_CELLS]
+    shown = cells[:MAX_CELLS]
     columns = min(columns, len(shown))
     rows = -(-len(shown) // columns)
     step_x, step_y = side + _GAP, side + _STRIP + _GAP
@@ -96,10 +98,10 @@ def contact_sheet(cells: Sequence[Cell], *, columns: int = 6, side: int = 144, t
         row, column = divmod(number, columns)
         complete &= _draw_cell(body, (_GAP + column * step_x, _GAP + row * step_y), side, cell)
     more = len(cells) - len(shown)
-    return Drawn(_framed(body, title, f"... and {more:,} more" if more else ""), complete)
+    return Drawing(_add_title(body, title, f"... and {more:,} more" if more else ""), complete)
 
 
-def side_by_side(sheets: Sequence[Image.Image], *, title: str = "", note: str = "") -> Image.Image:
+def join_sheets(sheets: Sequence[Image.Image], *, title: str = "", note: str = "") -> Image.Image:
     """Join sheets from left to right, with a line above them and a small one below."""
     width = sum(sheet.width for sheet in sheets) + 2 * _GAP * (len(sheets) - 1)
     body = Image.new("RGB", (width, max(sheet.height for sheet in sheets)), _PAPER)
@@ -107,21 +109,21 @@ def side_by_side(sheets: Sequence[Image.Image], *, title: str = "", note: str = 
     for sheet in sheets:
         body.paste(sheet, (left, 0))
         left += sheet.width + 2 * _GAP
-    return _framed(body, title, note)
+    return _add_title(body, title, note)
 
 
-def _draw_cell(sheet: Image.Image, place: tuple[int, int], side: int, cell: Cell) -> bool:
-    """Draw a cell with its upper left corner at a place; returns whether its caption is as given."""
-    left, top = place
+def _draw_cell(sheet: Image.Image, corner: tuple[int, int], side: int, cell: SheetCell) -> bool:
+    """Draw a cell at its upper left corner; returns whether its caption is drawn as passed."""
+    left, top = corner
     draw = ImageDraw.Draw(sheet)
-    text, font, complete = _lettering(cell.caption, cell.fallback, _SMALL)
+    text, font, complete = _choose_text(cell.caption, cell.fallback, _SMALL)
     draw.rectangle((left, top, left + side - 1, top + side - 1), _EMPTY)
     if cell.image is None:
         lines = wrap(text, font, side - _GAP)[: side // (_SMALL + 4) - 1]
         centre = (left + side / 2, top + side / 2)
         draw.multiline_text(centre, "\n".join(lines), _FAINT, font, anchor="mm", align="center")
         return complete
-    image = _scaled(cell.image, side)
+    image = _scale(cell.image, side)
     sheet.paste(image, (left + (side - image.width) // 2, top + (side - image.height) // 2))
     colour, mark = _INK, 0
     if cell.right is not None:
@@ -136,15 +138,15 @@ def _draw_cell(sheet: Image.Image, place: tuple[int, int], side: int, cell: Cell
 
 
 def _draw_mark(draw: ImageDraw.ImageDraw, place: tuple[float, float], colour: str, *, right: bool) -> None:
-    """A tick or a cross; drawn, because the font of a caption may have none."""
+    """Draw a tick or a cross; the font of a caption may have neither."""
     x, y = place
     strokes = [[(0, 0), (4, 4), (10, -5)]] if right else [[(1, -4), (9, 4)], [(1, 4), (9, -4)]]
     for stroke in strokes:
         draw.line([(x + dx, y + dy) for dx, dy in stroke], colour, 3, joint="curve")
 
 
-def _framed(body: Image.Image, title: str, note: str) -> Image.Image:
-    """A picture with a line of text above it and a small one below, where there is any."""
+def _add_title(body: Image.Image, title: str, note: str) -> Image.Image:
+    """Add a line of text above an image and a small one below, unless they are empty."""
     above, below = (2 * _TITLE if title else 0), (2 * _SMALL + _GAP if note else 0)
     sheet = Image.new("RGB", (body.width, above + body.height + below), _PAPER)
     sheet.paste(body, (0, above))
@@ -154,27 +156,27 @@ def _framed(body: Image.Image, title: str, note: str) -> Image.Image:
         (note, _SMALL, _FAINT, sheet.height - below / 2 - _GAP / 2),
     )
     for text, size, colour, middle in lines:
-        text, font, _ = _lettering(text, "?", size, bold=size == _TITLE)
+        text, font, _ = _choose_text(text, "?", size, bold=size == _TITLE)
         draw.text((body.width / 2, middle), shorten(text, font, body.width - 2 * _GAP), colour, font, "mm")
     return sheet
 
 
-def _lettering(
+def _choose_text(
     text: str, fallback: str, size: int, *, bold: bool = False
 ) -> tuple[str, ImageFont.FreeTypeFont, bool]:
-    """The text that is drawn, the font it is drawn in, and whether it is the one that was asked for."""
+    """A text that can be drawn, a font for it, and whether it is the text and not the fallback."""
     text = " ".join(text.split())
     font = find_font(text, size, bold=bold)
     if font is not None:
         return text, font, True
     plain = fallback.encode("ascii", "replace").decode()
     font = find_font(plain, size, bold=bold)
-    assert font is not None  # every font of ours has ASCII
+    assert font is not None  # matplotlib's fonts have all of ASCII
     return plain, font, False
 
 
-def _scaled(image: Image.Image, longest: int) -> Image.Image:
-    """The picture with its longer side as given, its aspect kept."""
-    factor = longest / max(image.size)
-    width, height = (max(1, round(side * factor)) for side in image.size)
+def _scale(image: Image.Image, side: int) -> Image.Image:
+    """Scale an image to this longer side."""
+    factor = side / max(image.size)
+    width, height = (max(1, round(length * factor)) for length in image.size)
     return image.resize((width, height), Image.Resampling.LANCZOS if factor < 1 else Image.Resampling.BICUBIC)

@@ -1,6 +1,5 @@
-"""Fonts that can show a text: matplotlib's own, else the first on the machine with all its characters."""
+"""Fonts for a text: matplotlib's own, or else the first on the machine that has all its characters."""
 
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -8,28 +7,29 @@ import matplotlib
 from matplotlib.ft2font import FT2Font
 from PIL import ImageFont
 
-# Fonts that have every character, and show each as a box or as nothing.
+# Fonts that claim every character, and draw a box or nothing.
 _PLACEHOLDERS = ("lastresort", "adobeblank", "blank")
-# Looked at last: a text in them is readable, but not what a caption should look like.
+# Tried last: readable, but unusual for a caption.
 _STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "mono", "serif", "condensed")
 
 
 def find_font(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont | None:
-    """Return a font that has every character of a text; ``None`` if no font on this machine has.
+    """Return a font with every character of a text; ``None`` if no font on this machine has them all.
 
     Args:
-        text: what is to be shown.
+        text: the text to draw.
         size: of the font, pixels.
-        bold: whether it should be bold, where the text allows it.
+        bold: whether to prefer a bold font.
     """
     characters = frozenset(character for character in text if not character.isspace())
-    own = _own_font(bold)
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    own = Path(matplotlib.get_data_path(), "fonts", "ttf", name)
     file = own if characters <= _characters(own) else _system_font(characters)
     return None if file is None else _load(file, size)
 
 
 def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
-    """Cut a text so that it is no wider than ``width`` pixels, with ``...`` for what is cut away."""
+    """Truncate a text to ``width`` pixels, with ``...`` for what is cut off."""
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(f"{text}...") > width:
@@ -38,7 +38,7 @@ def shorten(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
 
 
 def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break a text between words into lines no wider than ``width`` pixels; longer words are shortened."""
+    """Break a text between words into lines of at most ``width`` pixels; longer words are shortened."""
     lines: list[str] = []
     for word in text.split():
         if lines and font.getlength(f"{lines[-1]} {word}") <= width:
@@ -48,11 +48,6 @@ def wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
     return lines
 
 
-def _own_font(bold: bool) -> Path:
-    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
-    return Path(matplotlib.get_data_path(), "fonts", "ttf", name)
-
-
 @cache
 def _system_font(characters: frozenset[str]) -> Path | None:
     return next((file for file in _system_fonts() if characters <= _characters(file)), None)
@@ -60,18 +55,12 @@ def _system_font(characters: frozenset[str]) -> Path | None:
 
 @cache
 def _system_fonts() -> list[Path]:
-    # Here, because matplotlib reads all fonts of the machine when this is imported for the first time.
+    # Imported here, because the first import makes matplotlib read all fonts of the machine.
     from matplotlib.font_manager import findSystemFonts
 
-    return sorted(_usable(map(Path, findSystemFonts())), key=_preference)
-
-
-def _usable(files: Iterable[Path]) -> list[Path]:
-    return [file for file in files if not any(word in _plain_name(file) for word in _PLACEHOLDERS)]
-
-
-def _preference(file: Path) -> tuple[int, str]:
-    return sum(style in _plain_name(file) for style in _STYLES), str(file)
+    files = [Path(file) for file in findSystemFonts()]
+    usable = [file for file in files if not any(word in _plain_name(file) for word in _PLACEHOLDERS)]
+    return sorted(usable, key=lambda file: (sum(style in _plain_name(file) for style in _STYLES), str(file)))
 
 
 def _plain_name(file: Path) -> str:
@@ -80,11 +69,11 @@ def _plain_name(file: Path) -> str:
 
 @cache
 def _characters(file: Path) -> frozenset[str]:
-    """The characters that a font has; none where it cannot be used for drawing."""
+    """The characters of a font; none if it cannot be used for drawing."""
     try:
         font = FT2Font(str(file))
         _load(file, 16)
-    except (OSError, RuntimeError):  # damaged, without permission, or made of bitmaps of other sizes
+    except (OSError, RuntimeError):  # damaged, no permission, or bitmaps of other sizes
         return frozenset()
     return frozenset(map(chr, font.get_charmap())) if font.scalable else frozenset()
 

@@ -1,4 +1,4 @@
-"""Line plots as PNG pictures."""
+"""Line plots as PNG images."""
 
 import io
 import logging
@@ -10,17 +10,16 @@ if TYPE_CHECKING:
 
 
 def draw_plot(fill: "Callable[[Axes], object]", *, size: tuple[float, float]) -> bytes:
-    """Draw a plot with a grid and a legend; a PNG picture.
+    """Draw a plot with a grid and a legend; returns a PNG file.
 
     Args:
-        fill: draws into the axes, and labels them.
-        size: width and height, inches of 150 pixels.
+        fill: draws into the axes and labels them.
+        size: width and height in inches of 150 pixels.
     """
-    from matplotlib.figure import (
-        Figure,  # here, as it takes a second; and not pyplot, whose state is the user's
-    )
+    # Imported here, because it takes a second. Not pyplot, whose global state belongs to the user.
+    from matplotlib.figure import Figure
 
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of its fonts
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it logs every font it finds
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots()
     fill(axes)

@@ -12,7 +12,7 @@ from typing import Any
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
 from hubtune.data.list_files import LABEL_LIST, relative_to
 from hubtune.errors import ModelError, UsageError
-from hubtune.hardware.throughput import threads
+from hubtune.hardware.throughput import thread_count
 from hubtune.hub.module import Module
 from hubtune.log import logger
 from hubtune.recipe.load import dump_recipe, load_recipe
@@ -124,7 +124,7 @@ def describe_machine(device: str) -> dict[str, Any]:
             "processor": platform.processor() or platform.machine(),
             "cores": os.cpu_count(),
             "device": device,
-            "paddle_threads": threads(),
+            "paddle_threads": thread_count(),
             "mkl_debug_cpu_type": os.environ.get("MKL_DEBUG_CPU_TYPE"),
         },
     }

@@ -1,4 +1,4 @@
-"""The history of a run: one JSON line an evaluation, in ``metrics.jsonl``, without anything that varies."""
+"""History of a run: a JSON line for each evaluation, in ``metrics.jsonl``, without times or paths."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ class History:
             file.write(json.dumps(record) + "\n")
 
     def read(self) -> list[dict[str, Any]]:
-        """All lines."""
+        """Return all lines."""
         if not self.file.exists():
             return []
         return [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]

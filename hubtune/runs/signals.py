@@ -9,29 +9,29 @@ from contextlib import contextmanager
 from types import FrameType
 
 
-class StopRequested(BaseException):  # like KeyboardInterrupt, no error
-    """Raised at a point where a run can stop, after a signal has asked for it."""
+class StopRequested(BaseException):  # like KeyboardInterrupt, not an error
+    """Raised at a point where a run can stop, after a stop was requested."""
 
 
 class Stop:
-    """Whether a run was asked to stop.
+    """Whether a stop was requested.
 
     Attributes:
-        signal: the number of the signal that asked; ``None`` as long as none has.
+        signal: number of the signal that requested it; ``None`` before that.
     """
 
     def __init__(self) -> None:
-        """Not asked yet."""
+        """Start without a request."""
         self.signal: int | None = None
 
     def check(self) -> None:
-        """Raise :class:`StopRequested` if a signal has asked for it."""
+        """Raise :class:`StopRequested` if a stop was requested."""
         if self.signal is not None:
             raise StopRequested
 
     @property
     def exit_code(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM, as shells have it."""
+        """130 after Ctrl-C, 143 after SIGTERM, as in shells."""
         return 128 + (self.signal or signal.SIGINT)
 
 
@@ -40,7 +40,7 @@ def stop_on_signals(notice: Callable[[str], None]) -> Iterator[Stop]:
     """Catch SIGINT and SIGTERM while the block runs; outside the main thread nothing is caught.
 
     Args:
-        notice: called with one line for a person at the first signal.
+        notice: called with a line for people at the first signal.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -50,7 +50,7 @@ def stop_on_signals(notice: Callable[[str], None]) -> Iterator[Stop]:
     def handle(number: int, frame: FrameType | None) -> None:
         if stop.signal is not None:
             sys.stderr.flush()
-            os._exit(128 + number)  # a second signal: whatever is being written is still not in its place
+            os._exit(128 + number)  # a second signal: files that are being written are not in their place yet
         stop.signal = number
         notice("Stopping after this batch, saving … (once more to quit at once)")
 

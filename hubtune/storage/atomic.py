@@ -1,9 +1,10 @@
-"""Plain file helpers: the sum of a file, writing it whole or not at all, and what it may be instead."""
+"""Files and folders that appear whole or not at all, and checksums."""
 
 import contextlib
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -22,11 +23,11 @@ def sha256_of(path: Path) -> str:
 def write_atomically(path: Path, content: bytes | str) -> None:
     """Write a file so that readers see the old content or the new, never a part; text as UTF-8.
 
-    When this returns, the new content survives a loss of power. When it raises, the old content is
-    untouched and no temporary file is left.
+    When this returns, the new content survives a loss of power. When it raises, the old content is untouched
+    and no temporary file is left.
 
     Raises:
-        OSError: the folder does not exist, or cannot be written, or the disk is full.
+        OSError: the folder does not exist or cannot be written, or the disk is full.
     """
     with replacing(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
@@ -34,14 +35,14 @@ def write_atomically(path: Path, content: bytes | str) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write, which takes the place of ``path`` when the block ends as it should.
+    """Yield a file to write, which replaces ``path`` when the block ends without an exception.
 
     The guarantees are those of :func:`write_atomically`.
 
     Raises:
         OSError: as :func:`write_atomically`.
     """
-    # Not tempfile: its files can be read by their owner only, and would stay so after the rename.
+    # Not tempfile: only their owner can read its files, and that would stay so after the rename.
     temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         with temporary.open("xb") as file:
@@ -56,10 +57,44 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def replacing_folder(folder: Path, unfinished: Path, previous: Path | None = None) -> Iterator[Path]:
+    """Yield a new folder to fill, which becomes ``folder`` when the block ends without an exception.
+
+    If the block raises, the new folder is removed, and an earlier ``folder`` is back in its place. The rename
+    survives a loss of power; syncing the files in the folder is up to the block.
+
+    Args:
+        folder: the folder to write; it must be missing or empty, unless ``previous`` is given.
+        unfinished: the new folder's name until then, beside ``folder``; what a killed process left there is
+            removed.
+        previous: name of an earlier ``folder`` during the exchange, beside it; it is removed at the end.
+
+    Raises:
+        OSError: the folder cannot be written or replaced, or the disk is full.
+    """
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if folder.exists():
+            # Windows never renames a folder onto another one.
+            folder.rename(previous) if previous else folder.rmdir()
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        if previous and previous.exists() and not folder.exists():
+            previous.rename(folder)
+        raise
+    sync_folder(folder.parent)
+    if previous:
+        shutil.rmtree(previous, ignore_errors=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename inside a folder survive a loss of power, where the platform can (Windows cannot)."""
-    # A folder that cannot be opened or synced (Windows, some network drives) is no reason to fail:
-    # the file's own content is already on the disk.
+    # Some platforms and network drives cannot open or sync a folder. That is not an error, since the file's
+    # own content is already on the disk.
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -68,12 +103,6 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def html_page(start: bytes) -> str | None:
-    """Return in words what a file is that starts like an HTML or XML page, ``None`` for any other.
-
-    A single ``<`` is not enough: weights may start with any byte.
-    """
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:14].lower()
-    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<?xml", b"<!--", b"<script")):
-        return "an HTML page, perhaps a login or error page of the network"
-    return None
+def with_ending(path: Path, ending: str) -> Path:
+    """Return the path with an ending appended to its name."""
+    return path.with_name(path.name + ending)

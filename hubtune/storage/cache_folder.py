@@ -1,21 +1,18 @@
-"""Folders of the cache that hold what was made of a source: each is made once, whole or not at all."""
+"""The cache folder, and the folders in it that are built once from a source, whole or not at all."""
 
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from hubtune.errors import MachineError
-from hubtune.log import logger
-from hubtune.storage.atomic import sync_folder
+from hubtune.storage.atomic import replacing_folder, with_ending
+from hubtune.storage.lock import exclusive_lock
 
 
 def cache_root() -> Path:
-    """Return the folder that hubtune keeps its files in: ``$HUBTUNE_HOME`` or ``~/.cache/hubtune``.
+    """Return hubtune's cache folder: ``$HUBTUNE_HOME`` or ``~/.cache/hubtune``.
 
     Raises:
         MachineError: the variable is unset and the user has no home folder.
@@ -28,84 +25,54 @@ def cache_root() -> Path:
 
 
 def data_folder() -> Path:
-    """Return the folder of the cache that pictures are in."""
+    """Return the cache's folder for images."""
     return cache_root() / "data"
 
 
-def place_of(kind: str, name: str, identity: str) -> Path:
-    """Return the folder for a source, whether it is there or not.
+def source_folder(kind: str, name: str, identity: str) -> Path:
+    """Return the cache's folder for a source, whether it exists or not.
 
     Args:
-        kind: what is kept: ``unpacked``, ``remote``, ``cifar``.
-        name: what a person knows the source by.
-        identity: what makes it another source.
+        kind: what it holds: ``unpacked``, ``remote``, ``cifar``.
+        name: the source's name, for people.
+        identity: distinguishes the source from all others.
     """
-    mark = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:10]
+    digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:10]
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", name)[-60:].lstrip(".")
-    return data_folder() / kind / f"{readable or 'source'}-{mark}"
-
-
-class exclusive_lock:
-    """The lock of a folder of the cache, held while a block runs; freed by the system if the process dies."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._lock = FileLock(folder.with_name(folder.name + ".lock"))
-
-    def __enter__(self) -> None:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            logger.info("Another process is at work on %s; waiting for it.", self._folder.name)
-            self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    return data_folder() / kind / f"{readable or 'source'}-{digest}"
 
 
 def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Return a folder of the cache, after making it where it is missing.
+    """Return a folder of the cache, after making it if it is missing.
 
-    Processes that want the same folder take turns. What a process leaves behind that is killed is removed by
-    the next one.
+    Processes that need the same folder take turns. The next process removes what a killed one left.
 
     Args:
-        folder: as :func:`place_of` says.
-        make: fills an empty folder; if it raises, nothing of it stays.
+        folder: from :func:`source_folder`.
+        make: fills an empty folder; if it raises, nothing of the folder stays.
 
     Raises:
         MachineError: the cache cannot be written.
     """
     if folder.is_dir():
         return folder
-    unfinished = folder.with_name(folder.name + ".part")
     try:
-        with exclusive_lock(folder):
-            if folder.is_dir():
-                return folder
-            shutil.rmtree(unfinished, ignore_errors=True)
-            try:
-                unfinished.mkdir()
-                make(unfinished)
-                # One call for all of perhaps 100,000 files; without it, a loss of power could leave empty
-                # files behind the new name.
-                if hasattr(os, "sync"):
-                    os.sync()
-                unfinished.rename(folder)
-            except BaseException:
-                shutil.rmtree(unfinished, ignore_errors=True)
-                raise
-            sync_folder(folder.parent)
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise cannot_keep(folder, error) from error
+        with exclusive_lock(with_ending(folder, ".lock")):
+            if not folder.is_dir():
+                with replacing_folder(folder, with_ending(folder, ".part")) as unfinished:
+                    make(unfinished)
+                    # One call for perhaps 100,000 files; without it, a loss of power could leave empty
+                    # files behind the new name.
+                    if hasattr(os, "sync"):
+                        os.sync()
+    except OSError as error:
+        raise cache_write_error(folder, error) from error
     return folder
 
 
-def cannot_keep(folder: Path, error: Exception) -> MachineError:
-    """Return the error for a cache that cannot be written."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+def cache_write_error(path: Path, error: OSError) -> MachineError:
+    """Return the error for a file or folder of the cache that cannot be written."""
     return MachineError(
-        f"The cache cannot keep {folder}: {reason}. "
+        f"The cache cannot keep {path}: {error.strerror or error}. "
         "Free some space or set HUBTUNE_HOME to a folder that can be written."
     )

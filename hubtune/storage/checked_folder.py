@@ -1,6 +1,6 @@
-"""Sealed folders: files with a ``manifest.json`` that holds the size and SHA-256 of each and is written last.
+"""Checked folders: files with a ``manifest.json``, written last, that holds the size and SHA-256 of each.
 
-Models and checkpoints are sealed folders. A sealed folder is there whole or not at all, whenever the process
+Models and checkpoints are checked folders. A checked folder exists whole or not at all, whenever the process
 that writes it is killed, and damage is noticed when it is read.
 """
 
@@ -12,44 +12,35 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hubtune.errors import MachineError, ModelError
-from hubtune.storage.atomic import sha256_of, sync_folder
+from hubtune.storage.atomic import replacing_folder, sha256_of, sync_folder
 
 MANIFEST = "manifest.json"
 
 
 def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a sealed folder, in place of an older one if there is one.
+    """Write a checked folder, in place of an older one if it exists.
 
     Args:
-        folder: the folder; the one it lies in is made if needed.
+        folder: the folder; its parent is made if needed.
         files: name → content.
 
     Raises:
-        MachineError: if it cannot be written; an older one is still there then.
+        MachineError: the folder cannot be written; an older one is left as it was.
     """
-    new, old = _beside(folder, "new"), _beside(folder, "old")
     manifest = {
         name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in files.items()
     }
     try:
         recover(folder)
-        new.mkdir(parents=True)
-        for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
-            with (new / name).open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        sync_folder(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        sync_folder(folder.parent)
-        shutil.rmtree(old, ignore_errors=True)
+        with replacing_folder(folder, _beside(folder, "new"), _beside(folder, "old")) as new:
+            for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
+                with (new / name).open("xb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+            sync_folder(new)
     except OSError as error:
-        shutil.rmtree(new, ignore_errors=True)
-        if old.exists() and not folder.exists():
-            old.rename(folder)
         raise MachineError(
             f"{folder} could not be written ({error.strerror or error}): free some space, or check the "
             "permissions, then try again"
@@ -57,30 +48,28 @@ def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def recover(folder: Path) -> None:
-    """Remove what a killed :func:`write_checked` left beside a folder, after completing what it had written
-    whole."""
-    new, old = _beside(folder, "new"), _beside(folder, "old")
+    """Finish or remove what a killed :func:`write_checked` left beside a folder."""
     if not folder.exists():
-        found = find_checked(folder)
-        if found != folder:
-            found.rename(folder)
-    shutil.rmtree(new, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        whole = find_checked(folder)
+        if whole != folder:
+            whole.rename(folder)
+    for kind in ("new", "old"):
+        shutil.rmtree(_beside(folder, kind), ignore_errors=True)
 
 
 def find_checked(folder: Path) -> Path:
-    """Where a sealed folder is: at its place, or, where ``write_checked`` was killed at its end, still
-    beside it."""
+    """Return where a checked folder is: in its place or, after a kill during the exchange, beside it."""
     if folder.exists():
         return folder
-    for other in (_beside(folder, "new"), _beside(folder, "old")):
+    for kind in ("new", "old"):
+        other = _beside(folder, kind)
         if other.exists() and integrity_error(other) is None:
             return other
     return folder
 
 
 def integrity_error(folder: Path) -> str | None:
-    """What is wrong with a sealed folder, in a few words; ``None`` if all is as it was written."""
+    """Return what is wrong with a checked folder; ``None`` if its files are as they were written."""
     try:
         if not (folder / MANIFEST).is_file():
             return f"{MANIFEST} is missing"
@@ -103,14 +92,14 @@ def integrity_error(folder: Path) -> str | None:
 
 
 def open_checked(folder: Path, *names: str) -> Path:
-    """Check a sealed folder and return where it is.
+    """Check a checked folder and return where it is.
 
     Args:
         folder: the folder.
-        names: files that must be in it.
+        names: files that its manifest must list.
 
     Raises:
-        ModelError: if it is missing, damaged, or lacks one of the files.
+        ModelError: the folder is missing, damaged, or lacks one of the files.
     """
     found = find_checked(folder)
     reason = integrity_error(found) if found.is_dir() else "there is no such folder"

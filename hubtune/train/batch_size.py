@@ -1,4 +1,4 @@
-"""How many pictures of a batch fit into memory at once."""
+"""Batch size: how many images of a batch fit into memory at once."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,36 +9,36 @@ from paddle import nn
 
 from hubtune.data.ram_cache import free_memory
 
-_COPIES = 2.5  # of each layer's output: the value, its gradient, and what the arithmetic needs beside them
-_UNKNOWN = 4 * 2**30  # taken for free memory where the machine does not tell
-_SHARE = 0.6  # of the free memory that may be used; other programs want some, too
+_COPIES = 2.5  # of each layer's output: the value, its gradient, and temporary memory of the arithmetic
+_UNKNOWN = 4 * 2**30  # bytes, if the machine does not report its free memory
+_SHARE = 0.6  # of the free memory that may be used; other programs need some, too
 
 
-def fitting_batch(
-    network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray, most: int
+def largest_batch(
+    network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray, batch_size: int
 ) -> int:
-    """How many pictures of a batch the free memory holds in training: all, a half of them, a quarter, …
+    """Return how many images of a batch fit into free memory in training: all, a half, a quarter, …
 
     Args:
-        network: what is trained.
-        forward: what is computed with it.
-        array: the input of a picture, float32.
-        most: pictures in the batch.
+        network: the network to train.
+        forward: computes its output.
+        array: the input of one image, float32.
+        batch_size: images in the batch.
     """
     needed = _COPIES * activation_bytes(network, forward, array)
-    part = most
+    part = batch_size
     while part > 1 and part * needed > _SHARE * free_bytes():
         part = -(-part // 2)
     return part
 
 
 def activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray) -> int:
-    """The size of what all layers without sublayers give for one picture, in bytes.
+    """Return the size of the outputs of all layers without sublayers for one image, in bytes.
 
     Args:
         network: has the layers.
-        forward: what is computed with it.
-        array: the input of a picture, float32.
+        forward: computes its output.
+        array: the input of one image, float32.
     """
     sizes: list[int] = []
 
@@ -59,7 +59,7 @@ def activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any],
 
 
 def free_bytes() -> int:
-    """Free memory of the device in use, bytes."""
+    """Return the free memory of the device in use, in bytes."""
     if paddle.device.get_device().startswith("gpu"):
         total: int = paddle.device.cuda.get_device_properties().total_memory
         return total - int(paddle.device.cuda.memory_allocated())

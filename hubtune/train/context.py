@@ -12,7 +12,6 @@ import paddle
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import StoppedError
-from hubtune.hub.entry import preprocessing_for
 from hubtune.hub.module import Module
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.predict import BackboneOutput, ImageScores
@@ -71,9 +70,7 @@ class RunContext:
         Raises:
             UsageError: if the module cannot take such images.
         """
-        return preprocessing_for(
-            self.module.name, self.module.preprocessing, self.module.backbone, self.config
-        )
+        return self.module.preprocessing_for(self.config)
 
     @cached_property
     def cache(self) -> FeatureCache:

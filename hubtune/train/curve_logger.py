@@ -1,7 +1,7 @@
-"""Curves of a run in the files that VisualDL and TensorBoard show.
+"""Curves of a run, in the files that VisualDL and TensorBoard read.
 
-The packages give the messages that the files are made of; the files are written here. The writers of both
-packages hand the messages to a thread of their own, and wait for it for ever once it has met a full disk.
+The messages come from the packages, but the files are written here: the writers of both packages pass the
+messages to a thread, and wait for it for ever once it has met a full disk.
 """
 
 import struct
@@ -27,22 +27,21 @@ class CurveWriter(Callback):
 
     The tags are ``train/loss``, ``train/accuracy`` and ``train/learning_rate`` for each step,
     ``validate/loss`` and ``validate/accuracy`` for each evaluation, ``test/loss`` and ``test/accuracy`` for
-    the best model. A point is in the file when the method that tells it returns.
+    the best model. A point is in the file when the method returns.
 
-    A run that is resumed goes on where its checkpoint is, and what it is told first says where that is:
-    earlier points are kept, those that a killed process wrote after the checkpoint are dropped, so that none
-    is there twice.
+    The first event of a resumed run shows where its checkpoint is: earlier points are kept, and points that a
+    killed process wrote after the checkpoint are dropped, so that none appears twice.
     """
 
     def __init__(self, name: str) -> None:
-        """Choose whose files are written.
+        """Choose the format.
 
         Args:
             name: ``visualdl`` or ``tensorboard``.
 
         Raises:
-            UsageError: there is no such writer.
-            MachineError: a package is missing.
+            UsageError: if there is no such format.
+            MachineError: if a package is missing.
         """
         if name not in FORMATS:
             raise UsageError(
@@ -77,34 +76,34 @@ class CurveWriter(Callback):
                 file.write(b"".join(points))
         except OSError as error:
             raise MachineError(
-                f"{self._folder} cannot be written ({error.strerror}): make room or mend the permissions, "
-                "then resume the run"
+                f"{self._folder} cannot be written ({error.strerror}): free some space or check the "
+                "permissions, then resume the run"
             ) from error
 
     def _begin(self, name: str, step: int) -> Path:
-        """Make the file, with what an earlier process wrote before the first event of this one."""
+        """Create the file, with the points of earlier processes up to the first event of this one."""
         self._folder.mkdir(exist_ok=True)
         old = sorted(self._folder.glob(self._format.file_name.format("*")))
         number = int(time.time())
         kept = []
         if old:
-            # The newest is the one that both viewers show, whatever the clock says.
+            # Both viewers show the newest file by this number, whatever the clock says.
             number = max(number, _number(old[-1]) + 1)
             points = self._format.points(old[-1].read_bytes())
             kept = [point for point, tag, at in points if _stays(tag, at, name, step)]
-        # A new file, as viewers that are running keep the old one open.
+        # A new file, because a running viewer keeps the old one open.
         file = self._folder / self._format.file_name.format(f"{number:010}")
         write_atomically(file, b"".join([self._format.start(), *kept]))
         for path in old:
-            with suppress(OSError):  # on Windows a viewer may hold it; it is behind the new one all the same
+            with suppress(OSError):  # on Windows a viewer may lock it; the new one is shown all the same
                 path.unlink()
         return file
 
 
 def _stays(tag: str, at: int, name: str, step: int) -> bool:
-    """Whether a point from before still counts when the first that is told now is of ``name`` and ``step``.
+    """Whether an earlier point is kept if the first event now is of ``name`` and ``step``.
 
-    A step is told before the evaluation that follows it; the test is the last of all.
+    A step comes before its evaluation; the test comes last.
     """
     group = tag.partition("/")[0]
     if group == "test" or name == "test":
@@ -117,22 +116,22 @@ def _number(file: Path) -> int:
 
 
 class _Format(Protocol):
-    """How points are written.
+    """A file format.
 
     Attributes:
-        file_name: of the files; ``{}`` stands for the number of seconds that viewers order them by.
+        file_name: name of the files; ``{}`` stands for the seconds that viewers sort them by.
     """
 
     file_name: str
 
     def start(self) -> bytes:
-        """What a file starts with."""
+        """The beginning of a file."""
 
     def point(self, tag: str, value: float, step: int) -> bytes:
         """A point of a curve."""
 
     def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
-        """The points of a file, each with its tag and step, up to where a kill cut it short."""
+        """The points of a file, each with its tag and step; a point that a kill cut short is dropped."""
 
 
 class _VisualDL:
@@ -173,7 +172,7 @@ class _TensorBoard:
 
     def start(self) -> bytes:
         event, log = self._events.Event, self._events.SessionLog
-        # A viewer that is running forgets the points of the file before this one.
+        # Makes a running viewer drop the points of the file before this one.
         again = event(wall_time=time.time(), step=0, session_log=log(status=log.START))
         return self._framed(event(wall_time=time.time(), file_version="brain.Event:2")) + self._framed(again)
 
@@ -198,7 +197,7 @@ FORMATS: dict[str, Callable[[], _Format]] = {"visualdl": _VisualDL, "tensorboard
 
 
 def _records(content: bytes, sum_size: int) -> Iterator[tuple[bytes, bytes]]:
-    """Each record of a file as it stands there, and its message."""
+    """Yield each record of a file, as bytes, and its message."""
     start = 0
     while start + _LENGTH.size <= len(content):
         first = start + _LENGTH.size + sum_size

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from hubtune.data.images.decode import ImageError, check_ends, read_content
+from hubtune.data.images.decode import ImageError, read_content
+from hubtune.data.images.verify import check_ends
 from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import load_batches
 from hubtune.data.splits.files import read_unreadable

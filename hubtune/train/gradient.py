@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import paddle
 
-from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
 from hubtune.hardware.throughput import (
     estimate_seconds,
     from_last_stage,
     measure_step,
-    threads,
-    use_threads,
+    set_threads,
+    thread_count,
 )
 from hubtune.inference.engine import start_engine
 from hubtune.inference.model import load_model
@@ -29,7 +29,7 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.rng import rng_for
 from hubtune.text import format_duration
 from hubtune.train.averaging import MovingAverage
-from hubtune.train.batch_size import fitting_batch
+from hubtune.train.batch_size import largest_batch
 from hubtune.train.batches import PrepareInput, TrainBatches
 from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
 from hubtune.train.context import RunContext
@@ -93,7 +93,7 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
 
     def prepare(epoch: int, index: int) -> np.ndarray:
         image = decoded.get(index, lambda: read_image(paths[index], view, settings))
-        pixels = augmented(image, view, settings, rng_for(context.config.seed, "augment", epoch, index))
+        pixels = augment_image(image, view, settings, rng_for(context.config.seed, "augment", epoch, index))
         mirror = views[drawn_view(context, len(views), epoch, index)].mirror
         return view.normalise(pixels if mirror == view.mirror else pixels[:, ::-1])
 
@@ -241,7 +241,7 @@ class _GradientTraining:
         array = next((batch.arrays[0] for batch in self._batches.after(0, 1) if batch.arrays), None)
         if array is None:
             return None
-        size = fitting_batch(self._classifier, self._part.forward, array, self._length.batch_size)
+        size = largest_batch(self._classifier, self._part.forward, array, self._length.batch_size)
         logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
         return size
 
@@ -284,9 +284,9 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keeps_statistics(),
         )
-        if step == 0 and pace.threads != threads():
-            use_threads(pace.threads)
-            context.folder.record_threads(pace.threads)
+        if step == 0 and pace.thread_count != thread_count():
+            set_threads(pace.thread_count)
+            context.folder.record_threads(pace.thread_count)
         if self._part.last_stage_only:
             pace = from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))

@@ -1,4 +1,4 @@
-"""What is minimised: the mean over a batch of what each picture's scores cost."""
+"""Losses: cross entropy and focal loss, with label smoothing and class weights."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,14 @@ import numpy as np
 import paddle
 from paddle.nn import functional
 
-from hubtune.recipe.training import LossSettings
+from hubtune.recipe.optimization import LossSettings
 
 
 class Loss:
     """Cross entropy or focal loss of logits ``[N, classes]`` and targets ``[N, classes]``, summed over N.
 
-    Focal: Lin et al., "Focal Loss for Dense Object Detection", 2017, without its α, which class weights are.
+    Focal: Lin et al., "Focal Loss for Dense Object Detection", 2017, without its α, which the class weights
+    replace.
     """
 
     def __init__(self, settings: LossSettings, weights: np.ndarray | None = None) -> None:
@@ -20,24 +21,24 @@ class Loss:
 
         Args:
             settings: which loss.
-            weights: factor on what each class costs, float ``[classes]``; ``None``: 1.
+            weights: factor on the loss of each class, float ``[classes]``; ``None``: 1.
         """
         self._gamma = settings.gamma if settings.name == "focal" else 0.0
         self._smoothing = settings.label_smoothing
         self._weights = None if weights is None else paddle.to_tensor(weights.astype(np.float32))
 
     def __call__(self, logits: paddle.Tensor, targets: np.ndarray) -> paddle.Tensor:
-        """The sum over the pictures.
+        """Return the sum over the images.
 
         Args:
             logits: ``[N, classes]``, of any floating type; computed in float32.
-            targets: each class's share, float ``[N, classes]``, rows that add up to 1.
+            targets: share of each class, float ``[N, classes]``; each row adds up to 1.
         """
         shares = (1 - self._smoothing) * targets + self._smoothing / targets.shape[1]
         logs = functional.log_softmax(logits.astype("float32"))
         costs = -logs * paddle.to_tensor(shares.astype(np.float32))
         if self._gamma:
-            # Above 0, where the power has a derivative for every γ.
+            # At 0 the power has no finite derivative for γ < 1.
             costs = costs * (1 - logs.exp()).clip(min=1e-7) ** self._gamma
         if self._weights is not None:
             costs = costs * self._weights
@@ -45,16 +46,16 @@ class Loss:
 
 
 def one_hot(labels: Sequence[int] | np.ndarray, num_classes: int) -> np.ndarray:
-    """Targets of pictures of one class each, float32 ``[N, num_classes]``."""
+    """Return the targets of images of one class each, float32 ``[N, num_classes]``."""
     return np.eye(num_classes, dtype=np.float32)[np.asarray(labels, dtype=np.int64)]
 
 
 def class_weights(labels: Sequence[int] | np.ndarray, num_classes: int) -> np.ndarray:
-    """Weights with which each class costs the same in total; their mean over the pictures is 1.
+    """Return weights that give each class the same total loss; their mean over the images is 1.
 
     Args:
-        labels: class of each training picture.
-        num_classes: how many there are; one without a picture has weight 0.
+        labels: class of each training image.
+        num_classes: number of classes; one without images has weight 0.
 
     Returns:
         float64 ``[num_classes]``.

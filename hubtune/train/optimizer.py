@@ -1,4 +1,4 @@
-"""One step of a network's parameters, as rules, optimiser, limits on gradients and loss scale have it."""
+"""Optimizer: updates parameters by rules, with limits on gradients, mixed precision and loss scaling."""
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -8,26 +8,27 @@ import paddle
 
 from hubtune.errors import UsageError
 from hubtune.log import logger
-from hubtune.recipe.training import ClipSettings, OptimizerSettings
+from hubtune.recipe.optimization import ClipSettings, OptimizerSettings
 from hubtune.train.plan import TrainingPlan
 from hubtune.train.rules import is_frozen, optimizer_groups
 
 _FIRST_SCALE = 2.0**15
-_GROWTH_STEPS = 1000  # without overflow, after which the loss scale doubles
+_GROWTH_STEPS = 1000  # steps without overflow after which the loss scale doubles
 
 
 @dataclass
 class Precision:
-    """Mixed precision: what is computed in fewer bits, and the factor that keeps small gradients from 0.
+    """Mixed precision: the type that the network computes in, and the factor that keeps small gradients from
+    0.
 
     Parameters stay in float32. Micikevicius et al., "Mixed Precision Training", 2018. Paddle's ``GradScaler``
-    works on a GPU only, and keeps its state to itself; this one is a part of checkpoints, and of tests.
+    works on a GPU only and does not expose its state; this one is stored in checkpoints, and can be tested.
 
     Attributes:
         dtype: ``float32``, ``float16`` or ``bfloat16``.
-        scale: the factor on the loss.
-        is_dynamic: whether it is changed as steps go well or not.
-        good: steps since it was last changed.
+        scale: factor on the loss.
+        is_dynamic: whether the factor is halved after an overflow, and doubled after many good steps.
+        good: steps since its latest change.
     """
 
     dtype: str = "float32"
@@ -36,14 +37,14 @@ class Precision:
     good: int = 0
 
     def cast(self) -> AbstractContextManager[None]:
-        """The context that the network is run in."""
+        """Return the context to run the network in."""
         if self.dtype == "float32":
             return nullcontext()
         context: AbstractContextManager[None] = paddle.amp.auto_cast(dtype=self.dtype)
         return context
 
     def adapt(self, *, finite: bool) -> None:
-        """Halve the factor after a step that had to be left out, double it after many that had not."""
+        """Halve the factor after a skipped step, double it after many good ones."""
         if not self.is_dynamic:
             return
         self.good = self.good + 1 if finite else 0
@@ -54,7 +55,11 @@ class Precision:
 
 
 def precision_of(amp: str, loss_scale: float | str) -> Precision:
-    """The precision that a recipe asks for, as far as the device has it."""
+    """Return the recipe's precision, or float32 on a CPU.
+
+    Raises:
+        UsageError: if the GPU has no bfloat16 arithmetic, and the recipe requires it.
+    """
     if amp == "off":
         return Precision()
     if not paddle.device.get_device().startswith("gpu"):
@@ -75,46 +80,44 @@ class Optimizer:
     """Changes a network's parameters by their gradients.
 
     Attributes:
-        optimizer: Paddle's, which holds what it remembers of earlier steps.
-        precision: what the network is computed in.
+        optimizer: Paddle's optimizer, which holds the moments of earlier steps.
+        precision: type and loss scale.
     """
 
-    def __init__(
-        self, method: TrainingPlan, steps_per_epoch: int, precision: Precision | None = None
-    ) -> None:
-        """Build the optimiser; L2-SP holds parameters to the values that they have now.
+    def __init__(self, plan: TrainingPlan, steps_per_epoch: int, precision: Precision | None = None) -> None:
+        """Build the optimizer; L2-SP pulls parameters towards their current values.
 
         Args:
-            method: how each parameter is trained.
+            plan: how each parameter is trained.
             steps_per_epoch: for rules that count epochs.
-            precision: what the network is computed in; default: float32.
+            precision: type and loss scale; default: float32.
 
         Raises:
-            UsageError: if the optimiser cannot do what the rules say.
+            UsageError: if the optimizer does not support the rules.
         """
-        self._method = method
+        self._plan = plan
         self._steps_per_epoch = steps_per_epoch
-        self._decoupled = method.optimizer.name == "adamw"
-        self.optimizer = _build(method, decoupled=self._decoupled)
+        self._decoupled = plan.optimizer.name == "adamw"
+        self.optimizer = _build(plan, decoupled=self._decoupled)
         self.precision = precision or Precision()
 
     def begin(self, step: int) -> bool:
         """Freeze and unfreeze for the step after ``step`` steps; returns whether anything changed."""
         changed = False
-        for parameter, rule in self._method.matched:
+        for parameter, rule in self._plan.matched:
             frozen = is_frozen(rule, step, self._steps_per_epoch)
             changed |= parameter.tensor.stop_gradient != frozen
             parameter.tensor.stop_gradient = frozen
         return changed
 
     def apply(self, rate: float) -> None:
-        """Make a step of the gradients that have been added up, and forget them.
+        """Update the parameters by the accumulated gradients, and clear these.
 
-        A step whose gradients have overflowed float16 is left out.
+        A step whose gradients overflowed float16 is skipped.
         """
         trained = [
             (parameter.tensor, rule)
-            for parameter, rule in self._method.matched
+            for parameter, rule in self._plan.matched
             if not parameter.tensor.stop_gradient and parameter.tensor.grad is not None
         ]
         gradients = [tensor.grad for tensor, _ in trained]
@@ -125,7 +128,7 @@ class Optimizer:
                     gradient.scale_(1 / self.precision.scale)
                 finite = bool(paddle.isfinite(_global_norm(gradients)))
             if finite:
-                limit(gradients, self._method.clip)
+                clip_gradients(gradients, self._plan.clip)
                 for tensor, rule in trained:
                     decay = rule.decoupled_decay + (rule.weight_decay if self._decoupled else 0.0)
                     if decay:
@@ -137,10 +140,10 @@ class Optimizer:
         self.precision.adapt(finite=finite)
 
 
-def limit(gradients: Iterable[paddle.Tensor], clip: ClipSettings) -> None:
-    """Scale or cut gradients, in place, to what is allowed: single numbers, each norm, then the common norm.
+def clip_gradients(gradients: Iterable[paddle.Tensor], clip: ClipSettings) -> None:
+    """Clip gradients in place: by value, by each norm, then by the global norm.
 
-    Not Paddle's own clipping, which takes the common norm of each parameter group by itself.
+    Paddle's own clipping would take the global norm of each parameter group by itself.
     """
     gradients = list(gradients)
     if clip.value is not None:
@@ -163,8 +166,8 @@ def _shrink(gradients: Iterable[paddle.Tensor], norm: paddle.Tensor, most: float
         gradient.multiply_(factor.astype(gradient.dtype))
 
 
-def _build(method: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer:
-    settings = method.optimizer
+def _build(plan: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer:
+    settings = plan.optimizer
     kind, given = paddle.optimizer.Adam, _adam(settings)
     if settings.name == "sgd":
         kind, given = paddle.optimizer.SGD, {}
@@ -172,18 +175,18 @@ def _build(method: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimiz
         kind = paddle.optimizer.Momentum
         given = {"momentum": settings.momentum, "use_nesterov": settings.nesterov}
     elif settings.name in ("lamb", "lars"):
-        return _layer_wise(method)
-    groups = optimizer_groups(method.matched, decoupled=decoupled)
-    return kind(learning_rate=method.rate, parameters=groups, **given)
+        return _layer_wise(plan)
+    groups = optimizer_groups(plan.matched, decoupled=decoupled)
+    return kind(learning_rate=plan.rate, parameters=groups, **given)
 
 
 def _adam(settings: OptimizerSettings) -> dict[str, float]:
     return {"beta1": settings.beta1, "beta2": settings.beta2, "epsilon": settings.epsilon}
 
 
-def _layer_wise(method: TrainingPlan) -> paddle.optimizer.Optimizer:
-    """Lamb and LARS, which decay within the step that they fit to each layer's norm."""
-    settings, trained = method.optimizer, [entry for entry in method.matched if not entry[1].frozen]
+def _layer_wise(plan: TrainingPlan) -> paddle.optimizer.Optimizer:
+    """Build Lamb or LARS, which scale the step, decay included, to each layer's norm."""
+    settings, trained = plan.optimizer, [entry for entry in plan.matched if not entry[1].frozen]
     decays = {rule.weight_decay for _, rule in trained if rule.weight_decay}
     if len(decays) > 1 or any(rule.l2sp for _, rule in trained):
         raise UsageError(
@@ -197,14 +200,14 @@ def _layer_wise(method: TrainingPlan) -> paddle.optimizer.Optimizer:
     decay = max(decays, default=0.0)
     if settings.name == "lamb":
         return paddle.optimizer.Lamb(
-            learning_rate=method.rate,
+            learning_rate=plan.rate,
             lamb_weight_decay=decay,
             parameters=tensors,
             exclude_from_weight_decay_fn=lambda tensor: tensor.name in spared,
             **_adam(settings),
         )
     return paddle.incubate.optimizer.LarsMomentumOptimizer(
-        learning_rate=method.rate,
+        learning_rate=plan.rate,
         momentum=settings.momentum,
         lars_coeff=settings.trust,
         lars_weight_decay=decay,

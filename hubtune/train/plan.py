@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import cast
 
 from hubtune.errors import UsageError
-from hubtune.recipe.schedule import AnySchedule, AutoSchedule
+from hubtune.recipe.optimization import AnySchedule, AutoSchedule, ClipSettings, OptimizerSettings
+from hubtune.recipe.rule import Rule
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.strategies import GradientStrategy, Rule, SolvedStrategy
-from hubtune.recipe.training import ClipSettings, OptimizerSettings
+from hubtune.recipe.strategies import GradientStrategy, SolvedStrategy
 from hubtune.train.rules import NamedParameter, is_frozen, match_rules
 from hubtune.train.schedules import RunLength, rate_at
 

@@ -1,4 +1,4 @@
-"""From rules to parameter groups: which parameters are trained, when, how fast, and with what decay."""
+"""Parameter groups from rules: which parameters are trained, when, at which rate, with which decay."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ from typing import Any
 import paddle
 
 from hubtune.errors import UsageError, suggest
-from hubtune.recipe.strategies import Rule
+from hubtune.recipe.rule import Rule
 
 
 @dataclass(frozen=True)
 class NamedParameter:
-    """A parameter with the names that rules know it by.
+    """A parameter with the names that rules match.
 
     Attributes:
-        stage: the stage it belongs to; ``head`` for the classifier's new head.
+        stage: name of its stage; ``head`` for the classifier's new head.
         name: its name in the state dict.
         tensor: the parameter.
     """
@@ -26,7 +26,7 @@ class NamedParameter:
     tensor: paddle.Tensor
 
     def matches(self, rule: Rule) -> bool:
-        """Whether a rule is about this parameter."""
+        """Whether a rule matches this parameter."""
         if rule.dimensions is not None and len(self.tensor.shape) != rule.dimensions:
             return False
         return any(fnmatchcase(name, rule.match) for name in (self.stage, f"{self.stage}/{self.name}"))
@@ -39,11 +39,12 @@ def match_rules(
 
     Args:
         rules: in order.
-        parameters: those that can be trained.
-        idle: whether a rule may match nothing; one that a person wrote may not.
+        parameters: the trainable parameters.
+        idle: whether a rule may match nothing, as in the presets; in a list that a person wrote, that is a
+            mistake.
 
     Raises:
-        UsageError: if a parameter is matched by no rule, or a rule matches no parameter.
+        UsageError: if no rule matches a parameter, or a rule matches no parameter.
     """
     parameters = list(parameters)
     matched = []
@@ -63,7 +64,7 @@ def match_rules(
     for number, count in hits.items():
         if not count and not idle:
             pattern = rules[number].match
-            # A pattern whose parameters an earlier rule took is as idle as one that fits nothing.
+            # An earlier rule may have taken all parameters of this pattern: it has no effect either.
             raise UsageError(
                 f"The strategy's rule for {pattern!r} matches no parameter that an earlier rule has not."
                 f"{suggest(pattern, stages)} Stages: {', '.join(stages)}"
@@ -79,13 +80,13 @@ def is_frozen(rule: Rule, step: int, steps_per_epoch: int) -> bool:
 def optimizer_groups(
     matched: Iterable[tuple[NamedParameter, Rule]], *, decoupled: bool = False
 ) -> list[dict[str, Any]]:
-    """Paddle's parameter groups for the parameters that are ever trained.
+    """Return Paddle's parameter groups, one for each rate and kind of decay.
 
-    One group for each rate and kind of decay. Values for L2-SP are taken as they are now.
+    Parameters that are frozen for the whole run are in none. L2-SP starts from the current values.
 
     Args:
         matched: parameters with their rules.
-        decoupled: the optimiser is not to see ``weight_decay``, as it is taken off the weights.
+        decoupled: ``weight_decay`` is subtracted from the weights directly, so the optimizer gets none.
     """
     groups: dict[tuple[float, float, float], list[paddle.Tensor]] = {}
     for parameter, rule in matched:
@@ -112,10 +113,10 @@ class _StartingPoint(paddle.regularizer.WeightDecayRegularizer):
         self._l2, self._l2sp, self._start = l2, l2sp, start
 
     def __call__(self, param: paddle.Tensor, grad: paddle.Tensor, block: Any) -> paddle.Tensor:
-        """What is added to the gradient."""
+        """Return the term that is added to the gradient."""
         pull = self._l2sp * (param - self._start[param.name])
         return pull + self._l2 * param if self._l2 else pull
 
     def __str__(self) -> str:
-        """As Paddle shows regularizers."""
+        """Describe the regularizer as Paddle does."""
         return f"L2SP, coefficient {self._l2sp:g}"

@@ -1,14 +1,14 @@
-"""Learning-rate schedules: pure functions, number of steps done → rate of the next step.
+"""Learning-rate schedules: pure functions, number of steps made → rate of the next step.
 
-Throughout, ``step`` is the number of steps that are done (0 for the first step), ``total`` the number of all
-steps, and ``rate`` the recipe's learning rate. PaddleHub 1.x has the same formulas, unless it is said.
+In all of them, ``step`` is the number of steps made before (0 for the first step), ``total`` the number of
+all steps, and ``rate`` the recipe's learning rate. The formulas are PaddleHub 1.x's, unless noted otherwise.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hubtune.recipe.schedule import (
+from hubtune.recipe.optimization import (
     AnySchedule,
     ConstantSchedule,
     CosineSchedule,
@@ -26,12 +26,12 @@ from hubtune.recipe.schedule import (
 
 @dataclass(frozen=True)
 class RunLength:
-    """How long a run is.
+    """Length of a run.
 
     Attributes:
         epochs: passes over the training list.
-        images: in the training list.
-        batch_size: pictures a step; the last step of an epoch may have fewer.
+        images: number of training images.
+        batch_size: images in a step; the last step of an epoch may have fewer.
     """
 
     epochs: int
@@ -49,21 +49,21 @@ class RunLength:
         return self.epochs * self.steps_per_epoch
 
     def images_before(self, step: int) -> int:
-        """How many training pictures the steps before this one have seen."""
+        """Number of training images in the steps before this one."""
         epochs, steps = divmod(step, self.steps_per_epoch)
         return epochs * self.images + steps * self.batch_size
 
 
-def rate_at(schedule: AnySchedule, step: int, span: RunLength, rate: float) -> float:
-    """The rate of the step after ``step`` steps.
+def rate_at(schedule: AnySchedule, step: int, length: RunLength, rate: float) -> float:
+    """Return the learning rate of the step after ``step`` steps.
 
     Args:
-        schedule: its settings.
-        step: steps that are done, 0 for the first.
-        span: how long the run is.
-        rate: the recipe's rate.
+        schedule: settings of the schedule.
+        step: steps made before, 0 for the first.
+        length: length of the run.
+        rate: learning rate of the recipe.
     """
-    total = span.total
+    total = length.total
     if isinstance(schedule, SlantedTriangleSchedule):
         return slanted_triangle(step, total, rate, schedule.cut_fraction, schedule.ratio)
     if isinstance(schedule, OneCycleSchedule):
@@ -83,16 +83,16 @@ def rate_at(schedule: AnySchedule, step: int, span: RunLength, rate: float) -> f
         case CosineSchedule():
             return cosine(step - warm, total - warm, rate, schedule.end)
         case StepSchedule():
-            return rate * schedule.gamma ** (step // _in_steps(schedule.every, schedule.unit, span))
+            return rate * schedule.gamma ** (step // _in_steps(schedule.every, schedule.unit, length))
         case PiecewiseSchedule():
-            boundaries = [_in_steps(each, schedule.unit, span) for each in schedule.boundaries]
+            boundaries = [_in_steps(each, schedule.unit, length) for each in schedule.boundaries]
             return piecewise(step, boundaries, [rate * factor for factor in schedule.factors])
         case ExponentialSchedule():
-            return exponential(span.images_before(step), rate, schedule.a, schedule.b)
+            return exponential(length.images_before(step), rate, schedule.a, schedule.b)
 
 
 def warmup_steps(value: Warmup, total: int) -> int:
-    """The number of steps of a warmup, of which a share (a float) of all steps is asked, or a number."""
+    """Return the steps of a warmup, which is given as a share of all steps (a float) or as a number."""
     return int(total * value) if isinstance(value, float) else value
 
 
@@ -102,9 +102,9 @@ def warmup(step: int, steps: int, rate: float) -> float:
 
 
 def linear(step: int, total: int, rate: float, end: float = 0.0, start_point: float = 0.0) -> float:
-    """Fall linearly to ``end``: (rate − end)(1 − s/T) + end, from a share of the steps on.
+    """Fall linearly to ``end``: (rate − end)(1 − s/T) + end, after a share of the steps.
 
-    As in PaddleHub, the line is the same wherever it begins: the rate drops onto it there.
+    As in PaddleHub, the line does not depend on where it begins: the rate drops to it there.
     """
     if step < int(total * start_point):
         return rate
@@ -131,7 +131,8 @@ def noam(step: int, warm: int, rate: float) -> float:
 
 
 def slanted_triangle(step: int, total: int, rate: float, cut_fraction: float, ratio: float) -> float:
-    """Rise from rate/ratio to ``rate`` in a first part of the steps, and fall back (Howard and Ruder, 2018).
+    """Rise from rate/ratio to ``rate`` in the first part of the steps, then fall back (Howard and Ruder,
+    2018).
 
     cut = ⌊T·cut_fraction⌋; p = s/cut before it, 1 − (s − cut)/(T − cut) after; rate·(1 + p(ratio − 1))/ratio.
     """
@@ -141,12 +142,12 @@ def slanted_triangle(step: int, total: int, rate: float, cut_fraction: float, ra
 
 
 def piecewise(step: int, boundaries: Sequence[int], rates: Sequence[float]) -> float:
-    """The rate of the part that a step is in; a boundary belongs to the part that it begins."""
+    """Return the rate of the part that contains a step; a boundary belongs to the part after it."""
     return rates[sum(step >= boundary for boundary in boundaries)]
 
 
 def exponential(images: int, rate: float, a: float, b: int) -> float:
-    """rate·a^⌊n/b⌋ after n pictures (the PaddlePaddle book's ``discexp``)."""
+    """rate·a^⌊n/b⌋ after n images (the PaddlePaddle book's ``discexp``)."""
     return rate * a ** (images // b)
 
 
@@ -164,5 +165,5 @@ def one_cycle(
     return cosine(step - top, total - top, rate, last)
 
 
-def _in_steps(count: int, unit: str, span: RunLength) -> int:
-    return count * span.steps_per_epoch if unit == "epochs" else count
+def _in_steps(count: int, unit: str, length: RunLength) -> int:
+    return count * length.steps_per_epoch if unit == "epochs" else count

@@ -9,8 +9,7 @@ import paddle
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import estimate_seconds, from_last_stage, measure_step, rough_pace
-from hubtune.hub.entry import preprocessing_for
+from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import Pace, known_pace
 from hubtune.inference.model_folder import read_card
@@ -57,7 +56,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     """
     config, module = task.config, task.module
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate", "test")}
-    own = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    own = module.preprocessing_for(config)
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(own.channels, own.grey_in_colours)
     views = read_card(run.best_model).views
@@ -67,7 +66,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     )
 
     def cost(view: Preprocessing, *, evaluated: int, last_stage: bool) -> float | None:
-        step = rough_pace(classifier, module.name, _shape(task, view), affordable=affordable)
+        step = estimate_pace(classifier, module.name, _shape(task, view), affordable=affordable)
         if step is None:
             return None
         step = from_last_stage(step) if last_stage else step
@@ -115,7 +114,7 @@ def _activation_bytes(
 ) -> int | None:
     """Bytes that the cache stores for an image in a view, in half precision; ``None`` if unknown."""
     key = f"values before the last stage of {name}, {shape[0]}×{shape[1]}"
-    count = cpu.recall(key)
+    count = cpu.load_measurement(key)
     if not isinstance(count, int):
         if not affordable:
             return None
@@ -123,7 +122,7 @@ def _activation_bytes(
         with paddle.no_grad():
             values = classifier.before_last_stage(paddle.zeros([1, classifier.channels, *shape]))
         count = math.prod(values.shape)
-        cpu.remember(key, count)
+        cpu.save_measurement(key, count)
     return 2 * count
 
 
@@ -132,7 +131,7 @@ def estimate_training(task: ImageClassifierTask) -> float:
     config, module = task.config, task.module
     select_device(config.device)
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate")}
-    view = preprocessing_for(module.name, module.preprocessing, module.backbone, config)
+    view = module.preprocessing_for(config)
     classifier = Classifier(module.backbone, len(task.dataset.label_list))
     classifier.take_channels(view.channels, view.grey_in_colours)
     pace = measure_step(

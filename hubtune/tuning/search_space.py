@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from hubtune.errors import UsageError, suggest
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.recipe.schema import Recipe
 from hubtune.recipe.strategies import Strategy
 from hubtune.train.strategies import TRAINERS
@@ -159,7 +160,7 @@ def _own_choice(recipe: Recipe) -> Choice:
         rate = recipe.config().rate
     augment = None
     if trainer.sees_augmented:
-        presets = (preset for preset, keys in PRESETS.items() if AugmentSettings(**keys) == settings)
+        presets = (preset for preset, keys in AUGMENT_PRESETS.items() if AugmentSettings(**keys) == settings)
         augment = next(presets, _OWN_AUGMENT)
     return Choice(name, rate, augment)
 
@@ -179,8 +180,8 @@ def apply_choice(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
     if isinstance(choice.learning_rate, float):
         train["learning_rate"] = choice.learning_rate
         strategy = strategy.model_copy(update={"learning_rate": None})  # given in one place only
-    if choice.augment in PRESETS:
-        train["augment"] = AugmentSettings(**PRESETS[choice.augment])
+    if choice.augment in AUGMENT_PRESETS:
+        train["augment"] = AugmentSettings(**AUGMENT_PRESETS[choice.augment])
     changed: dict[str, Any] = {"strategy": strategy, "train": recipe.train.model_copy(update=train)}
     if not pretrained:  # `scratch` implies it, others do not
         changed["module"] = recipe.module.model_copy(update={"weights": "none"})

@@ -1,11 +1,11 @@
-"""What a search for settings has tried, and what optuna proposes to try next.
+"""The study of a search: its trials, and optuna's proposals for the next one.
 
-optuna proposes by tree-structured Parzen estimators (Bergstra et al., "Algorithms for Hyper-Parameter
-Optimization", 2011), and gives up what falls behind the median of the others (Golovin et al., "Google Vizier:
-A Service for Black-Box Optimization", 2017). What was found is kept in one JSON file, and told to optuna anew
-for each proposal, whose seed is drawn from its number: a search that was interrupted goes on as an
-undisturbed one would have. optuna's own storage does not: samplers begin anew in each process, and a line of
-its journal that was half written when a process died makes the whole unreadable.
+optuna proposes with tree-structured Parzen estimators (Bergstra et al., "Algorithms for Hyper-Parameter
+Optimization", 2011), and prunes trials below the median of the others (Golovin et al., "Google Vizier: A
+Service for Black-Box Optimization", 2017). The trials are stored in one JSON file and passed to optuna again
+for each proposal, whose seed is drawn from its number: an interrupted search continues as if it had not been
+interrupted. optuna's own storage cannot do that: its samplers start again in each process, and a half-written
+line of its journal makes the whole file unreadable.
 """
 
 import json
@@ -22,20 +22,20 @@ from hubtune.storage.atomic import write_atomically
 from hubtune.train.strategies import TRAINERS
 from hubtune.tuning.search_space import Choice, SearchSpace
 
-_ATTEMPTS = 100  # at a choice that has not been tried; after so many in vain, there is none
+_ATTEMPTS = 100  # to draw a choice that has not been tried; after that, none is left
 
 
 @dataclass
 class Trial:
-    """A choice, and what has been found of it.
+    """A choice and its results.
 
     Attributes:
-        number: its place in the order of trials, from 1.
-        choice: what is tried.
-        state: ``running`` also after an interruption; ``pruned`` fell behind, ``failed`` has diverged.
-        right: pictures that were named right, in each fold that is done.
-        counts: readable pictures that were held out, in each of these.
-        seconds: what these took.
+        number: its position, from 1.
+        choice: its settings.
+        state: ``running``, also after an interruption; ``pruned``: below the median; ``failed``: diverged.
+        right: correctly classified test images of each finished fold.
+        counts: readable test images of each finished fold.
+        seconds: duration of the finished folds.
     """
 
     number: int
@@ -47,24 +47,24 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the pictures of all folds together that was named right; ``None`` before the first."""
+        """Accuracy over the images of all folds together; ``None`` before the first."""
         return self.shares[-1] if self.counts else None
 
     @property
     def standard_error(self) -> float | None:
-        """Of the accuracy, as of a share of so many independent pictures."""
+        """Standard error of the accuracy, for independent images."""
         share = self.accuracy
         return None if share is None else math.sqrt(share * (1 - share) / max(1, sum(self.counts)))
 
     @property
     def shares(self) -> list[float]:
-        """The accuracy as it was after each fold."""
+        """The accuracy after each fold."""
         ends = range(1, len(self.counts) + 1)
         return [sum(self.right[:end]) / max(1, sum(self.counts[:end])) for end in ends]
 
 
 class Study:
-    """The trials of a search, in a file."""
+    """The trials of a search, stored in a file."""
 
     def __init__(
         self, file: Path, space: SearchSpace, facts: Mapping[str, Any], seed: int, *, resume: bool
@@ -72,16 +72,16 @@ class Study:
         """Read the study, or begin it.
 
         Args:
-            file: where it is kept.
-            space: what may be tried.
-            facts: all that scores and proposals depend on, as JSON can hold it.
+            file: the file.
+            space: the search space.
+            facts: everything else that scores and proposals depend on, for JSON.
             seed: decides the proposals, together with the scores.
-            resume: whether to go on with what the file has.
+            resume: whether to continue the study in the file.
 
         Raises:
             MachineError: if optuna is missing.
             ModelError: if the file is damaged.
-            UsageError: if it was begun with other facts, or has trials and is not to be gone on with.
+            UsageError: if it was begun with other facts, or has trials and is not resumed.
         """
         self._optuna = load_optuna()
         self._file, self._space, self._seed = file, space, seed
@@ -96,15 +96,15 @@ class Study:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the last trial is still to be ended."""
+        """Whether the last trial is unfinished."""
         return bool(self.trials) and self.trials[-1].state == "running"
 
     def lacks(self, trials: int) -> bool:
-        """Whether there is something to do until there are so many trials, all of them ended."""
+        """Whether fewer than ``trials`` trials are finished, counting all that were begun."""
         return self.is_interrupted or len(self.trials) < trials
 
     def next_trial(self) -> Trial | None:
-        """The trial that was interrupted, or else a new one; ``None`` where nothing is left to try."""
+        """Return the interrupted trial, or a new one; ``None`` if nothing is left to try."""
         if self.is_interrupted:
             return self.trials[-1]
         choice = self._propose()
@@ -114,14 +114,14 @@ class Study:
         return self.trials[-1]
 
     def falls_behind(self, trial: Trial) -> bool:
-        """Whether a trial is below the median that others had after as many folds; never so for the first."""
-        told = self._told().ask()
+        """Whether a trial is below the median of the others after as many folds; never so for the first."""
+        asked = self._optuna_study().ask()
         for fold, share in enumerate(trial.shares):
-            told.report(share, fold)
-        return bool(told.should_prune())
+            asked.report(share, fold)
+        return bool(asked.should_prune())
 
     def ranked(self) -> list[Trial]:
-        """The trials: those that are done, best first, of equals the first; then the others in order."""
+        """Return the finished trials, best first, of equals the earlier; then the others in order."""
         return sorted(
             self.trials,
             key=lambda trial: (trial.state != "done", -(trial.accuracy or 0) * (trial.state == "done")),
@@ -136,10 +136,10 @@ class Study:
         tried = {trial.choice for trial in self.trials}
         samplers = self._optuna.samplers
         for attempt in range(_ATTEMPTS):
-            # The same choice would give the same score, and where there are few, optuna repeats the best.
+            # The same choice gives the same score, and with few choices optuna repeats the best one.
             kind = samplers.RandomSampler if attempt else samplers.TPESampler
             sampler = kind(seed=seed_for(self._seed, "tune", number, attempt))
-            choice = self._draw(self._told(sampler).ask())
+            choice = self._draw(self._optuna_study(sampler).ask())
             if choice not in tried:
                 return choice
         return None
@@ -152,10 +152,10 @@ class Study:
             return Choice(strategy, rate or "auto")
         return Choice(strategy, rate or "auto", asked.suggest_categorical("augment", space.augments))
 
-    def _told(self, sampler: Any = None) -> Any:
-        """A study of optuna's that knows all that has been found."""
+    def _optuna_study(self, sampler: Any = None) -> Any:
+        """Return an optuna study with all finished trials."""
         optuna = self._optuna
-        told = optuna.create_study(
+        study = optuna.create_study(
             direction="maximize", sampler=sampler, pruner=optuna.pruners.MedianPruner()
         )
         states = {
@@ -165,19 +165,19 @@ class Study:
         }
         for trial in self.trials:
             if trial.state != "running":
-                drawn = self._drawn(trial.choice)
-                known = optuna.trial.create_trial(
+                params = self._parameters(trial.choice)
+                frozen = optuna.trial.create_trial(
                     state=states[trial.state],
                     value=None if trial.state == "failed" else trial.accuracy,
-                    params=drawn,
-                    distributions={name: self._distributions()[name] for name in drawn},
+                    params=params,
+                    distributions={name: self._distributions()[name] for name in params},
                     intermediate_values=dict(enumerate(trial.shares)),
                 )
-                told.add_trial(known)
-        return told
+                study.add_trial(frozen)
+        return study
 
-    def _drawn(self, choice: Choice) -> dict[str, Any]:
-        """A choice as optuna draws it; empty for one that it cannot draw."""
+    def _parameters(self, choice: Choice) -> dict[str, Any]:
+        """Return a choice as optuna draws it; empty for one that it cannot draw."""
         if choice.strategy not in self._space.strategies:
             return {}
         return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
@@ -201,12 +201,12 @@ class Study:
                 Trial(**{**written, "choice": Choice(**written["choice"])}) for written in document["trials"]
             ]
         except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"{self._file} is damaged: remove it, and start the search anew") from error
-        if not trials:  # it ended before it began
+            raise ModelError(f"{self._file} is damaged: remove it, and start a new search") from error
+        if not trials:  # it ended before the first trial
             return []
         if not resume:
             raise UsageError(
-                f"{self._file.parent} has a search of {len(trials)} trials: go on with it by --resume, or "
+                f"{self._file.parent} has a search of {len(trials)} trials: continue it by --resume, or "
                 "name another folder, -o run=runs/NAME"
             )
         changed = [key for key in {**facts, **self._facts} if facts.get(key) != self._facts.get(key)]

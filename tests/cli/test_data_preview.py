@@ -14,9 +14,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hubtune.cli.data import command
-from hubtune.cli.data_preview import AUGMENT_PRESETS
 from hubtune.data.dataset import ListDataset
-from hubtune.data.images.augment import augmented, read_image
+from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import labels_text, list_text
 from hubtune.data.scan.scanner import scan_classes
@@ -24,7 +23,8 @@ from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import HubtuneError
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.report import contact_sheet
 from hubtune.rng import rng_for
 
@@ -93,7 +93,7 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
         )
         paths = [picture.path.relative_to(tmp_path) for picture in split.lists["train"]]
     shown = json.loads(preview("pics", "--augment", "crop", "--epochs", "3", "--seed", "7", "--json").stdout)
-    view, settings = Preprocessing(), AugmentSettings(**PRESETS["crop"])
+    view, settings = Preprocessing(), AugmentSettings(**AUGMENT_PRESETS["crop"])
     assert len(shown["pictures"]) == len(rows_of(drawn)) == 6
     assert (drawn.columns, drawn.title) == (4, "crop: crop 224, seed 7")
     for picture, row in zip(shown["pictures"], rows_of(drawn), strict=True):
@@ -103,7 +103,7 @@ def test_rows_show_evaluation_and_then_each_epoch_as_training_draws_it(pics, tmp
         assert (plain == np.asarray(view.read(paths[index]))).all()
         image = read_image(paths[index], view, settings)
         for epoch, pixels in enumerate(changed):
-            assert (pixels == augmented(image, view, settings, rng_for(7, "augment", epoch, index))).all()
+            assert (pixels == augment_image(image, view, settings, rng_for(7, "augment", epoch, index))).all()
 
 
 @pytest.mark.parametrize("form", ["zip", "csv", "parts"])
@@ -121,10 +121,6 @@ def test_any_source_of_pictures_can_be_looked_at(pics, tmp_path, drawn, form):
     assert sorted(cell.caption for cell in drawn.cells[::2]) == ["cat", "dog", "fox"]
     made = {"photos.parts", "preview.png", "pics", "photos.zip", "photos.csv"}
     assert {path.name for path in tmp_path.iterdir()} <= made
-
-
-def test_the_presets_are_those_of_recipes():
-    assert tuple(PRESETS) == AUGMENT_PRESETS
 
 
 def test_every_class_is_there_before_one_is_twice(pics, drawn):

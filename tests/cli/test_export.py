@@ -24,19 +24,17 @@ def model(tmp_path):
     return tmp_path / "model"
 
 
-@pytest.mark.slow
-def test_export_writes_a_module_named_as_its_folder_or_as_told(model, tmp_path, run_hubtune):
-    done = run_hubtune("export", model, "--format", "paddlehub", "-o", tmp_path / "fruit")
+def test_export_writes_a_module_named_as_its_folder_or_as_told(model, tmp_path, run_here):
+    done = run_here("export", model, "--format", "paddlehub", "-o", tmp_path / "fruit")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"PaddleHub module fruit written to {tmp_path / 'fruit'}\n"
     use = f"Use it: hub install {tmp_path / 'fruit'}; then, elsewhere: hub run fruit --input_path PHOTO\n"
     assert done.stderr == use
     assert 'name="fruit"' in (tmp_path / "fruit/module.py").read_text()
-    run_hubtune("export", model, "--format", "paddlehub", "-o", tmp_path / "other-folder", "--name", "pears")
+    run_here("export", model, "--format", "paddlehub", "-o", tmp_path / "other-folder", "--name", "pears")
     assert 'name="pears"' in (tmp_path / "other-folder/module.py").read_text()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "options, code, message",
     [
@@ -46,11 +44,9 @@ def test_export_writes_a_module_named_as_its_folder_or_as_told(model, tmp_path, 
         (["nowhere", "--format", "paddlehub", "-o", "fruit"], 4, "There is no run or model nowhere"),
     ],
 )
-def test_export_refuses_in_a_sentence_and_writes_nothing(
-    options, code, message, model, tmp_path, run_hubtune
-):
+def test_export_refuses_in_a_sentence_and_writes_nothing(options, code, message, model, tmp_path, run_here):
     given = [str(model) if option == "MODEL" else option for option in options]
-    done = run_hubtune("export", *given, cwd=tmp_path)
+    done = run_here("export", *given, cwd=tmp_path)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from hubtune.cli.feature_module import features_by, label_check_by, load_module
+from hubtune.cli.feature_module import features_by, label_checker_by, load_module
 from hubtune.errors import HubtuneError, UsageError
 
 
 def test_without_a_module_there_are_no_features():
     assert load_module(None, "official", trust_code=False) is None
-    assert features_by(None, print) is label_check_by(None, print) is None
+    assert features_by(None, print) is label_checker_by(None, print) is None
 
 
 def test_a_misspelt_name_and_weights_without_a_module_are_refused():
@@ -20,11 +20,11 @@ def test_a_misspelt_name_and_weights_without_a_module_are_refused():
 
 
 def test_features_report_their_progress(monkeypatch):
-    def features_of(module, paths, advance):
+    def compute_features(module, paths, advance):
         advance(1, 2)
         return np.zeros((len(paths), 3), np.float32)
 
-    monkeypatch.setattr("hubtune.inference.label_errors.features_of", features_of)
+    monkeypatch.setattr("hubtune.inference.label_errors.compute_features", compute_features)
     steps = []
     features = features_by("a module", lambda *step: steps.append(step))
     assert features([1, 2]).shape == (2, 3)

@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import save
 from support.download_server import Server, page, serving, whole
 
-from hubtune.hub import other_caches, weights_cache
+from hubtune.hub import weights_cache
+from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub
 from hubtune.models import catalog
 
 NAME = "paddle.vision:shufflenet_v2_x0_25"
@@ -109,7 +110,7 @@ def test_pull_fetches_what_offline_work_then_needs(
     pulled = run_here("hub", "pull", NAME)
     assert pulled.returncode == 0, pulled.stderr
     file = Path(pulled.stdout.split()[-1])
-    assert file == weights_cache.cached(server.url)
+    assert file == weights_cache.cache_path(server.url)
     assert file.read_bytes() == content()
     assert run_here("hub", "list", NAME).stdout.splitlines()[-1].endswith("on this machine")
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
@@ -147,7 +148,7 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(run_here: Run, server:
     sound = run_here("hub", "verify")
     assert (sound.returncode, sound.stdout.split()[:2]) == (0, ["ok", NAME])
 
-    file = weights_cache.cached(server.url)
+    file = weights_cache.cache_path(server.url)
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     found = run_here("hub", "verify")
     assert (found.returncode, found.stdout.split()[:2]) == (8, ["DAMAGED", NAME])
@@ -165,7 +166,7 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(run_here: Run, server:
 
 def test_prune_removes_interrupted_downloads_and_named_modules_only(run_here: Run, server: Server) -> None:
     run_here("hub", "pull", NAME)
-    file = weights_cache.cached(server.url)
+    file = weights_cache.cache_path(server.url)
     part = file.with_name("Other-1234567890.pdparams.part")
     part.write_bytes(b"half")
     assert json.loads(run_here("hub", "prune", "--json").stdout)["removed"] == [
@@ -225,7 +226,7 @@ def test_new_writes_no_folder_over_another(run_here: Run, tmp_path: Path) -> Non
 
 def test_verify_as_json_is_one_document_even_with_damage(run_here: Run, server: Server) -> None:
     run_here("hub", "pull", NAME)
-    file = weights_cache.cached(server.url)
+    file = weights_cache.cache_path(server.url)
     file.write_bytes(b"x")
     found = run_here("hub", "verify", "--json")
     assert found.returncode == 8
@@ -251,7 +252,7 @@ def test_another_programs_locked_cache_breaks_nothing(run_here: Run, monkeypatch
     with monkeypatch.context() as patch:
         patch.setattr(Path, "is_file", locked)
         patch.setattr(Path, "glob", locked)
-        shown = [*other_caches.downloaded("https://example.com/w"), *other_caches.of_paddlehub_module("m")]
+        shown = [*files_of_paddle("https://example.com/w"), *files_of_paddlehub("m")]
     assert shown == []
 
 

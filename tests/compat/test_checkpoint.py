@@ -352,18 +352,17 @@ def test_a_checkpoint_that_paddlehubs_trainer_has_just_written(tmp_path):
     check_answers(model, folder, json.loads(answers.read_text("utf-8"))["after"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "validate", ["val_list.txt", "validate_list.txt"]
 )  # PaddleClas's and PaddleHub 1.x's
-def test_old_lists_are_fine_tuned_and_measured_as_they_are(tmp_path, run_hubtune, validate):
+def test_old_lists_are_fine_tuned_and_measured_as_they_are(tmp_path, run_here, validate):
     shutil.copytree(LABEL_LIST.parent, tmp_path / "flowers")
     (tmp_path / "flowers" / "val_list.txt").rename(tmp_path / "flowers" / validate)
     (tmp_path / "flowers" / LABEL_LIST.name).rename(tmp_path / "flowers" / "label_list.txt")
     options = [f"-o{setting}" for setting in ("module=digitnet", "strategy=frozen", "run=run")]
-    done = run_hubtune("finetune", "flowers", *options, cwd=tmp_path)
+    done = run_here("finetune", "flowers", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "9 train, 3 validate, 0 test pictures of 3 classes" in done.stderr
-    done = run_hubtune("evaluate", "run", "--on", f"flowers/{validate}", cwd=tmp_path)
+    done = run_here("evaluate", "run", "--on", f"flowers/{validate}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert load_model(tmp_path / "run").labels == LABELS

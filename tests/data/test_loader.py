@@ -4,10 +4,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from support.waiting import HANG_SECONDS, hang_guard, wait_for
 
 from hubtune.data import loader
 from hubtune.data.images.decode import ImageError
@@ -32,13 +35,6 @@ def _no_thread_is_left():
 
 def decoders():
     return {thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")}
-
-
-def wait_for(condition):
-    end = time.monotonic() + 5
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.01)
-    assert condition()
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -91,18 +87,23 @@ def test_only_a_few_batches_are_loaded_ahead():
     loading.close()
 
 
-@pytest.mark.parametrize(("consumer", "least", "most"), [(0.0, 0.2, 9.0), (0.1, 0.0, 0.12)])
-def test_a_batch_says_how_long_its_consumer_waited(consumer, least, most):
-    def prepare(index):
-        time.sleep(0.05)
-        return numbered(index)
+def test_a_batch_says_how_long_its_consumer_waited(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(loader, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
+    class Slow(Future):
+        """Takes a second where the consumer has to wait for it."""
+
+        def result(self, timeout=None):
+            clock[0] += 1
+            return super().result(HANG_SECONDS)
+
+    monkeypatch.setattr(loader, "Future", Slow)
     waited = []
-    for batch in load_batches(PATHS, [[index] for index in range(6)], prepare, workers=1):
+    for batch in load_batches(PATHS, [[0, 1], [2], [3, 4, 5]], numbered, workers=1):
         waited.append(batch.waited)
-        time.sleep(consumer)
-    assert waited[0] > 0.03
-    assert least < sum(waited[1:]) < most
+        clock[0] += 100  # the consumer's own work
+    assert waited == [2, 1, 3]
 
 
 def test_pictures_may_be_prepared_as_anything():
@@ -115,28 +116,27 @@ def test_stopping_early_does_not_wait_for_pictures_ahead():
 
     def prepare(index):
         if index != 0:
-            release.wait(30)
+            assert release.wait(HANG_SECONDS)
         return numbered(index)
 
     loading = load_batches(PATHS, [[0], [1, 2, 3], [4, 5, 6]], prepare, workers=1)
-    start = time.monotonic()
-    assert next(loading).indices == [0]
-    loading.close()
-    assert time.monotonic() - start < 5
+    with hang_guard():
+        assert next(loading).indices == [0]
+        loading.close()
     release.set()
 
 
 def test_a_picture_that_stalls_is_named(monkeypatch):
-    monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
     release = threading.Event()
 
     def prepare(index):
         if index == 18:
-            release.wait(30)
+            release.wait(HANG_SECONDS)
         return numbered(index)
 
     loading = load_batches(PATHS, BATCHES, prepare, workers=2)
     assert [next(loading).indices, next(loading).indices] == BATCHES[:2]
+    monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
     with pytest.raises(MachineError) as caught:
         next(loading)
     assert str(caught.value) == (
@@ -158,6 +158,6 @@ except MachineError:
     print("stopped")
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
     )
     assert done.stdout == "stopped\n"

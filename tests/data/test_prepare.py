@@ -15,7 +15,7 @@ from support.images import draw_tree
 import hubtune
 from hubtune.cli.scan import command as scan_command
 from hubtune.cli.split import command as split_command
-from hubtune.data.audit.issues import LabelIssue
+from hubtune.data.audit.issues import LabelCheck, LabelIssue
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.errors import DataError, HubtuneError, UsageError
 
@@ -133,13 +133,13 @@ def test_a_report_equals_that_of_the_command(pics):
 
 
 def test_a_report_names_the_labels_that_a_check_doubts(pics):
-    def check(images, classes, groups):
-        assert (len(images), classes, len(groups)) == (24, ["cat", "dog", "owl"], 2)
-        return [LabelIssue(3, 0.1, "dog", 0.9)], 0.8
+    def check(images, groups):
+        assert (len(images), len(groups)) == (24, 2)
+        return LabelCheck([LabelIssue(3, 0.1, 1, 0.9)], 0.8)
 
-    issues = hubtune.scan(pics, label_check=check).issues
+    issues = hubtune.scan(pics, check_labels=check).issues
     [doubted] = [issue for issue in issues if issue.kind == "mislabelled"]
-    assert [item.name for item in doubted.items] == ["cat/003.png"]
+    assert [item.name for item in doubted.files] == ["cat/003.png"]
 
 
 def test_a_missing_source_is_refused():

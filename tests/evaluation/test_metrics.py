@@ -35,3 +35,9 @@ def test_a_score_of_zero_gives_a_finite_loss_and_nan_stays_nan():
 def test_the_interval_is_wilsons(correct, count):
     expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
     assert wilson_interval(correct, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_top5_is_not_given_with_five_classes():
+    assert measure([np.full(5, 0.2)], [4]).top5 is None
+    # Of equal scores the first class's counts as the higher one, as it does for the accuracy.
+    assert measure([np.full(6, 1 / 6)] * 2, [4, 5]).top5 == 0.5

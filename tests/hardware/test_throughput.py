@@ -10,11 +10,11 @@ import pytest
 from hubtune.hardware import cpu, throughput
 from hubtune.hardware.throughput import (
     StepPace,
+    estimate_pace,
     estimate_seconds,
     measure_step,
-    rough_pace,
-    threads,
-    use_threads,
+    set_threads,
+    thread_count,
 )
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
@@ -41,7 +41,7 @@ def timed(monkeypatch):
     def time_step(classifier, shape, count, number=None):
         measured.threads.append(measured.now)
         seconds = measured.seconds[measured.now]
-        return StepPace(seconds, seconds / 4, number or threads()), measured.share
+        return StepPace(seconds, seconds / 4, number or thread_count()), measured.share
 
     monkeypatch.setattr(throughput, "_time_step", time_step)
     return measured
@@ -79,7 +79,7 @@ def test_what_was_measured_is_kept(timed):
 
 def test_what_other_programs_disturbed_is_not_kept(timed):
     timed.share = 0.5
-    assert _measure().threads == 4
+    assert _measure().thread_count == 4
     assert not cpu._file().exists()
 
 
@@ -103,22 +103,22 @@ def test_a_damaged_entry_is_measured_anew(timed, kept):
     file = cpu._file()
     file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), kept)))
     timed.threads.clear()
-    assert _measure().threads == 4
+    assert _measure().thread_count == 4
     assert timed.threads
 
 
 def test_a_short_run_is_not_held_up(timed):
-    use_threads(2)
+    set_threads(2)
     timed.seconds = {2: 1.0}
-    assert _measure(images=19).threads == 2  # shorter than 20 s
-    assert _measure(images=159).threads == 2  # measuring eight steps would take more than a twentieth
+    assert _measure(images=19).thread_count == 2  # shorter than 20 s
+    assert _measure(images=159).thread_count == 2  # measuring eight steps would take more than a twentieth
     assert not cpu._file().exists()
 
 
 def test_the_users_number_of_threads_stays(timed, monkeypatch):
     monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "OMP_NUM_THREADS=2"))
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert _measure().threads == 2
+    assert _measure().thread_count == 2
     assert set(timed.threads[2:]) == {2}
 
 
@@ -134,9 +134,9 @@ def test_the_users_number_of_threads_stays(timed, monkeypatch):
 def test_the_number_of_threads_is_told(monkeypatch, environment, expected):
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert threads() == expected
-    use_threads(2)
-    assert threads() == 2
+    assert thread_count() == expected
+    set_threads(2)
+    assert thread_count() == 2
 
 
 def test_measuring_leaves_no_trace(monkeypatch):
@@ -165,7 +165,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
     assert all(tensor.grad is None for tensor in classifier.parameters())
     assert not classifier.training
     assert classifier.head.training
-    assert threads() == 1
+    assert thread_count() == 1
 
 
 def _trained(measure):
@@ -217,7 +217,7 @@ def test_an_estimate_counts_training_and_evaluation():
 
 
 def _roughly(classifier=None, *, affordable=True):
-    return rough_pace(classifier or _classifier(), "smallnet", (32, 32), affordable=affordable)
+    return estimate_pace(classifier or _classifier(), "smallnet", (32, 32), affordable=affordable)
 
 
 def test_an_idea_of_the_pace_is_measured_once_however_busy_the_machine_is(timed):

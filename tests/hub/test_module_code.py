@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
-from hubtune.hub.module_code import backbone_in
+from hubtune.hub.module_code import load_backbone
 from hubtune.hub.new_module import write_skeleton
 from hubtune.storage.atomic import sha256_of
 
@@ -56,7 +56,7 @@ def test_the_skeleton_is_a_working_module(mine: Path) -> None:
 
 
 def test_weights_and_classes_come_from_the_folder(mine: Path) -> None:
-    network = backbone_in(mine, trust_code=True)[0].build(num_classes=3)
+    network = load_backbone(mine, trust_code=True)[0].build(num_classes=3)
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_file(tensors, mine / "w.safetensors")
     text = (mine / "module.yaml").read_text(encoding="utf-8")
@@ -96,7 +96,7 @@ def test_mistakes_in_the_code_are_told(mine: Path, before: str, after: str, said
 
 def test_pooling_may_stand_in_the_head_as_it_holds_no_tensors(mine: Path) -> None:
     change(mine, "pool, flatten], head=[fc]", "], head=[pool, flatten, fc]")
-    assert backbone_in(mine, trust_code=True)[0].width == 128
+    assert load_backbone(mine, trust_code=True)[0].width == 128
 
 
 def test_a_layer_that_no_stage_owns_is_named(mine: Path) -> None:

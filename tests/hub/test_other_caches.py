@@ -12,7 +12,7 @@ from safetensors.numpy import save
 from hubtune.errors import MachineError
 from hubtune.hub import weights_cache
 from hubtune.hub.module import Module
-from hubtune.hub.weights import kept, pull_weights, resolve_weights
+from hubtune.hub.weights import find_local_weights, pull_weights, resolve_weights
 from hubtune.models.backbone import PublishedWeights
 from hubtune.models.catalog import BY_NAME, Pretrained, find
 
@@ -47,7 +47,7 @@ def put(place: Path, content: bytes) -> Path:
 def test_a_file_in_another_programs_cache_is_used_and_its_sum_recorded(folder: str) -> None:
     file = put(Path.home() / folder / "Net_pretrained.pdparams", weights())
     before = sorted(file.parent.iterdir())
-    assert kept(SHUFFLENET) == file
+    assert find_local_weights(SHUFFLENET) == file
     assert resolve_weights("official", SHUFFLENET) == file
     assert sorted(file.parent.iterdir()) == before
 
@@ -77,14 +77,14 @@ def test_a_published_sum_holds_in_other_caches_too(caplog: pytest.LogCaptureFixt
 
 def test_hubtunes_own_cache_comes_first_unless_it_is_damaged() -> None:
     other = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
-    own = put(weights_cache.cached(URL), weights())
+    own = put(weights_cache.cache_path(URL), weights())
     assert resolve_weights("official", SHUFFLENET) == own
     own.write_bytes(b"damaged")
     assert resolve_weights("official", SHUFFLENET) == other
 
 
 def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
-    own = put(weights_cache.cached(URL), weights())
+    own = put(weights_cache.cache_path(URL), weights())
     assert resolve_weights("official", SHUFFLENET) == own
     own.unlink()
     put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights(seed=1))
@@ -94,9 +94,9 @@ def test_what_was_first_used_holds_for_other_programs_copies_too() -> None:
 
 def test_pull_brings_a_copy_into_hubtunes_own_cache() -> None:
     file = put(Path.home() / ".paddleclas/weights/Net_pretrained.pdparams", weights())
-    assert pull_weights(SHUFFLENET) == weights_cache.cached(URL)
+    assert pull_weights(SHUFFLENET) == weights_cache.cache_path(URL)
     file.unlink()
-    assert resolve_weights("official", SHUFFLENET) == weights_cache.cached(URL)
+    assert resolve_weights("official", SHUFFLENET) == weights_cache.cache_path(URL)
 
 
 def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
@@ -108,7 +108,7 @@ def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(
         resolve_weights("official", with_sums(sha256="0" * 64)) == file
     )  # the sum is of another form of the file
     other = replace(SHUFFLENET, backbone=find("smallnet").backbone)
-    weights_cache.record_of(weights_cache.cached(file.as_uri())).unlink()
+    weights_cache.checksum_record(weights_cache.cache_path(file.as_uri())).unlink()
     with caplog.at_level(logging.WARNING, "hubtune"), pytest.raises(MachineError):
         resolve_weights("official", other)
     assert "does not hold the tensors of smallnet: left alone" in caplog.text

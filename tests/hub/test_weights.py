@@ -1,6 +1,5 @@
 """Putting weights into a network: all of them, or an error and an untouched network."""
 
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -113,7 +112,7 @@ def test_no_weights_at_all_are_refused() -> None:
 def test_official_weights_are_fetched_with_their_sums(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 
-    def fetch(url: str, known: weights_cache.Known, *, progress: object) -> Path:
+    def fetch(url: str, known: weights_cache.ExpectedFile, *, progress: object) -> Path:
         calls.append((url, known.sha256, known.md5))
         return Path("x")
 
@@ -144,9 +143,10 @@ def test_a_wrong_path_names_the_nearest_file(tmp_path: Path) -> None:
         resolve_weights(tmp_path / "no" / "w.pdparams", RESNET50)
 
 
-def test_many_unexpected_names_of_one_array_are_refused_quickly() -> None:
+def test_arrays_of_unexpected_names_are_not_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
     large = np.zeros(10**6, np.float32)
     state = {**fresh_state(), **{f"x{number}": large for number in range(20_000)}}
-    started = time.process_time()
-    assert "unexpected: 'x0'" in refusal(network(), state)
-    assert time.process_time() - started < 1
+    layer, isfinite, sizes = network(), np.isfinite, []
+    monkeypatch.setattr(np, "isfinite", lambda array: (sizes.append(array.size), isfinite(array))[1])
+    assert "unexpected: 'x0'" in refusal(layer, state)
+    assert sum(sizes) < large.size

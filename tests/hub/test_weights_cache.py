@@ -1,4 +1,4 @@
-"""Downloads from a server that fails in every way: a file is in the cache whole and right, or not at all."""
+"""The cache of weights: a file is there whole and right, or not at all, and messages say what to do."""
 
 import errno
 import hashlib
@@ -8,436 +8,308 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.download_server import (
-    CONTENT,
-    MD5,
-    NAME,
-    SHA256,
-    Server,
-    chunked,
-    ignoring_ranges,
-    page,
-    serving,
-    silence,
-    stall,
-    status,
-    whole,
-    without_length,
-    wrong_part,
-)
+from support.download_server import CONTENT, MD5, NAME, SHA256, page, serving, stall, status, whole
+from support.waiting import wait_for
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub import weights_cache
-from hubtune.storage import cache_folder, download
+from hubtune.hub.weights_cache import (
+    TRIES,
+    ExpectedFile,
+    add_to_cache,
+    cache_path,
+    cached_files,
+    checksum_record,
+    delete_cached_file,
+    fetch_file,
+    partial_downloads,
+)
+from hubtune.storage import download
+from hubtune.storage.atomic import with_ending
+from hubtune.storage.lock import exclusive_lock
 
-ROOT = Path(weights_cache.__file__).parents[2]
+CHECKSUMS = ({"sha256": SHA256}, {"md5": MD5}, {})
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
-    for name in ("HUBTUNE_OFFLINE", "HUBTUNE_MIRROR", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+def server(monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("hubtune.hub.weights_cache.PAUSE_SECONDS", 0.0)
-    monkeypatch.setattr(download, "READ_SECONDS", 1.0)
+    monkeypatch.setattr(weights_cache, "PAUSE_SECONDS", 0.0)
     with serving() as running:
         yield running
 
 
-def leftovers() -> list[str]:
-    """Names in the cache but for the weights themselves and the lock."""
-    path = weights_cache.cached("x")
-    return sorted(file.name for file in path.parent.iterdir() if file.suffix not in (".pdparams", ".lock"))
+@pytest.fixture
+def cached(server):
+    """Puts a file into the cache by hand, as a person does."""
+
+    def put(content):
+        path = cache_path(server.url)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return put
 
 
-def ranges(server: Server) -> list[str | None]:
+def fetched(url, **expected):
+    return fetch_file(url, ExpectedFile(**expected)).read_bytes()
+
+
+def other_names():
+    """Names in the cache, except the weights themselves and the locks."""
+    folder = cache_path("x").parent
+    return sorted(file.name for file in folder.iterdir() if file.suffix not in (".pdparams", ".lock"))
+
+
+def ranges(server):
     return [request.headers.get("Range") for request in server.requests]
 
 
-def test_a_file_is_fetched_once(server: Server) -> None:
-    seen: list[tuple[int, int | None]] = []
-    path = weights_cache.fetch_file(
-        server.url, weights_cache.Known(sha256=SHA256), progress=lambda *state: seen.append(state)
-    )
-    assert path == weights_cache.cached(server.url)
-    assert path.read_bytes() == CONTENT
-    assert path.name.startswith("Net_pretrained-")
-    assert path.suffix == ".pdparams"
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)) == path
-    assert len(server.requests) == 1
-    assert leftovers() == []
+def test_a_file_is_fetched_once(server):
+    progress = []
+    expected = ExpectedFile(sha256=SHA256.upper())
+    path = fetch_file(server.url, expected, progress=lambda *state: progress.append(state))
+    assert path == cache_path(server.url) == fetch_file(server.url, expected)
+    assert (path.read_bytes(), progress[-1]) == (CONTENT, (len(CONTENT), len(CONTENT)))
+    assert path.name.startswith("Net_pretrained-") and path.suffix == ".pdparams"
+    assert (len(server.requests), other_names()) == (1, [])
 
 
-def test_places_are_in_the_chosen_home_and_differ_by_address(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_paths_differ_by_address_and_stay_in_the_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path))
-    one, two = (
-        weights_cache.cached("https://a.org/x/w.pdparams"),
-        weights_cache.cached("https://a.org/y/w.pdparams"),
-    )
-    assert one != two
-    assert one.parent == two.parent == tmp_path / "weights"
-    assert weights_cache.cached("https://a.org/..%2f..%2fetc/%00").parent == tmp_path / "weights"
-    assert weights_cache.cached("https://a.org").name.startswith("file-")
-    assert weights_cache.cached("https://a.org/..").name.startswith("file-")
-    monkeypatch.delenv("HUBTUNE_HOME")
-    assert cache_folder.cache_root() == Path.home() / ".cache" / "hubtune"
+    assert cache_path("https://a.org/x/w.pdparams") != cache_path("https://a.org/y/w.pdparams")
+    for url in ("https://a.org/x/w.pdparams", "https://a.org/..%2f..%2fetc/%00"):
+        assert cache_path(url).parent == tmp_path / "weights"
+    for url in ("https://a.org", "https://a.org/.."):
+        assert cache_path(url).name.startswith("file-")
 
 
-@pytest.mark.parametrize("sums", [{"sha256": SHA256.upper()}, {"md5": MD5}, {}])
-def test_a_broken_connection_is_resumed_where_it_broke(server: Server, sums: dict[str, str]) -> None:
+@pytest.mark.parametrize("expected", CHECKSUMS)
+def test_a_broken_connection_is_resumed(server, expected):
     server.plan = [whole(end=300_000), whole(end=700_000), whole()]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(**sums)).read_bytes() == CONTENT
+    assert fetched(server.url, **expected) == CONTENT
     assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
-    assert [name for name in leftovers() if ".part" in name] == []
+    assert [name for name in other_names() if ".part" in name] == []
 
 
-def test_without_a_sum_or_a_validator_nothing_is_resumed(server: Server) -> None:
-    server.plan = [whole(tag=None, end=300_000), whole(tag=None)]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-    assert ranges(server) == [None, None]
-
-
-def test_a_server_that_ignores_ranges_starts_over(server: Server) -> None:
-    server.plan = [whole(end=300_000), ignoring_ranges]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
-    assert ranges(server) == [None, "bytes=300000-"]
-
-
-def test_a_file_that_changes_between_two_requests_is_not_mixed(server: Server) -> None:
-    new = CONTENT[::-1]
-    server.plan = [whole(end=300_000), whole(new, '"2"')]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == new
-
-
-def test_a_part_of_another_file_is_thrown_away(server: Server) -> None:
-    server.plan = [whole(end=300_000), wrong_part, whole()]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-    assert ranges(server) == [None, "bytes=300000-", None]
-
-
-def test_a_file_that_became_shorter_is_fetched_anew(server: Server) -> None:
-    server.plan = [whole(end=300_000), whole(CONTENT[:1000])]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT[:1000]
-
-
-def test_a_stalled_server_is_given_up_and_asked_again(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.2)
-    server.plan = [stall, whole()]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
-    assert ranges(server) == [None, "bytes=300000-"]
-
-
-def test_a_server_that_never_answers_gives_a_machine_error(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.1)
-    server.plan = [silence]
-    with pytest.raises(MachineError, match="the server does not answer in time"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    assert len(server.requests) == weights_cache.TRIES
-
-
-def test_a_slow_server_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "READ_SECONDS", 0.3)
-    server.plan = [whole(pause=0.04)]  # longer than the limit in all, but never silent for as long
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-    assert len(server.requests) == 1
-
-
-def test_a_login_page_is_not_taken_for_weights(server: Server) -> None:
+def test_a_login_page_is_not_taken_for_weights(server):
     server.plan = [whole(end=300_000), page]
     with pytest.raises(MachineError, match="an HTML page, perhaps a login or error page") as error:
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    assert not weights_cache.cached(server.url).exists()
-    assert str(weights_cache.cached(server.url)) in str(error.value)
-    server.plan = [whole()]  # what was there before the page is still good
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-    assert ranges(server)[-1] == "bytes=300000-"
+        fetched(server.url)
+    assert str(cache_path(server.url)) in str(error.value)
+    assert not cache_path(server.url).exists()
 
 
-@pytest.mark.parametrize("kind", ["sha256", "md5"])
-def test_changed_bytes_give_a_model_error_after_the_tries(server: Server, kind: str) -> None:
+@pytest.mark.parametrize("expected", CHECKSUMS[:2])
+def test_other_bytes_than_published_are_a_model_error(server, expected):
     server.plan = [whole(b"x" + CONTENT[1:])]
-    wanted = {"sha256": SHA256, "md5": MD5}[kind]
+    [kind] = expected
     with pytest.raises(ModelError, match=f"is not the published file: it has the {kind} .* instead of"):
-        weights_cache.fetch_file(server.url, weights_cache.Known(**{kind: wanted}))
-    assert len(server.requests) == weights_cache.TRIES
-    assert not weights_cache.cached(server.url).exists()
-    server.plan = [whole()]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(**{kind: wanted})).read_bytes() == CONTENT
+        fetched(server.url, **expected)
+    assert len(server.requests) == TRIES
+    assert not cache_path(server.url).exists()
 
 
-def test_a_file_whose_length_is_unknown_needs_a_sum(server: Server) -> None:
-    server.plan = [without_length]
-    with pytest.raises(MachineError, match="does not tell the file's length"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    assert len(server.requests) == 1
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
-
-
-def test_chunks_tell_the_end_by_themselves(server: Server) -> None:
-    server.plan = [chunked]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize(("code", "requests"), [(404, 1), (403, 1), (503, weights_cache.TRIES)])
-def test_only_passing_troubles_are_tried_again(server: Server, code: int, requests: int) -> None:
+@pytest.mark.parametrize(("code", "requests"), [(404, 1), (503, TRIES)])
+def test_only_passing_troubles_are_tried_again(server, code, requests):
     server.plan = [status(code)]
     with pytest.raises(MachineError, match=f"127.0.0.1: the server answers {code}"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
+        fetched(server.url)
     assert len(server.requests) == requests
 
 
-def test_mirrors_are_asked_in_order_with_the_official_path(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mirrors_are_tried_in_order_and_complete_what_the_first_server_began(server, monkeypatch):
     monkeypatch.setenv("HUBTUNE_MIRROR", f"{server.base}/one/, {server.base}/two")
-    server.plan = [status(404), status(404), whole()]
-    path = weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256))
-    assert path == weights_cache.cached(server.url)
-    assert [request.path for request in server.requests] == [NAME, f"/one{NAME}", f"/two{NAME}"]
+    server.plan = [whole(end=300_000), status(404), status(404), whole(tag='"other"')]
+    assert fetched(server.url, sha256=SHA256) == CONTENT
+    assert [request.path for request in server.requests] == [NAME, NAME, f"/one{NAME}", f"/two{NAME}"]
+    assert ranges(server) == [None, *["bytes=300000-"] * 3]
 
 
-def test_a_mirror_completes_what_the_official_server_began_if_there_is_a_sum(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HUBTUNE_MIRROR", f"{server.base}/one")
-    server.plan = [whole(end=300_000), status(404), whole(tag='"other"')]
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
-    assert ranges(server) == [None, "bytes=300000-", "bytes=300000-"]
-
-
-def test_addresses_of_another_kind_are_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    for url in ("file:///etc/passwd", "ftp://a.org/x", "w.pdparams", "http://", "http://[x"):
+def test_addresses_of_another_kind_are_refused(server, monkeypatch):
+    for url in ("file:///etc/passwd", "w.pdparams", "http://["):
         with pytest.raises(ModelError, match="no http or https address"):
-            weights_cache.fetch_file(url, weights_cache.Known())
+            fetched(url)
     monkeypatch.setenv("HUBTUNE_MIRROR", "/srv/mirror")
     with pytest.raises(UsageError, match="HUBTUNE_MIRROR holds '/srv/mirror'"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
+        fetched(server.url)
 
 
-def test_a_redirection_to_a_file_is_not_followed(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("secret")
-    target = (tmp_path / "secret").as_uri()
-    server.plan = [lambda answer: answer.head(302, 0, Location=target)]
-    with pytest.raises(MachineError):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-
-
-@pytest.mark.parametrize("sums", [{"sha256": SHA256}, {"md5": MD5}, {}])
-def test_a_damaged_cached_file_is_replaced_and_that_is_said(
-    server: Server, sums: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
-    path = weights_cache.fetch_file(server.url, weights_cache.Known(**sums))
+@pytest.mark.parametrize("expected", CHECKSUMS)
+def test_a_damaged_cached_file_is_fetched_again_with_a_warning(server, expected, caplog):
+    path = fetch_file(server.url, ExpectedFile(**expected))
     path.write_bytes(b"x" + CONTENT[1:])
     with caplog.at_level(logging.WARNING, "hubtune"):
-        assert weights_cache.fetch_file(server.url, weights_cache.Known(**sums)).read_bytes() == CONTENT
+        assert fetched(server.url, **expected) == CONTENT
     assert "it is deleted and fetched again" in caplog.text
     assert len(server.requests) == 2
 
 
-def test_a_damaged_record_means_a_new_download(server: Server) -> None:
-    path = weights_cache.fetch_file(server.url, weights_cache.Known())
-    path.with_name(path.name + ".json").write_text("[")
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
+def test_a_damaged_record_means_a_new_download(server):
+    checksum_record(fetch_file(server.url, ExpectedFile())).write_text("[")
+    assert fetched(server.url) == CONTENT
     assert len(server.requests) == 2
 
 
-def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server: Server) -> None:
-    path = weights_cache.cached(server.url)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()) == path
-    path.write_bytes(CONTENT[1:])
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
+def test_a_file_put_into_the_cache_by_hand_is_recorded_at_first_use(server, cached):
+    cached(CONTENT)
+    assert fetched(server.url) == CONTENT
+    assert not server.requests
+    cached(CONTENT[1:])
+    assert fetched(server.url) == CONTENT
+    assert len(server.requests) == 1
 
 
-def test_a_cache_that_cannot_be_written_can_be_used(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = weights_cache.cached(server.url)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
-
-    def read_only(*_: object) -> None:
+def test_a_read_only_cache_can_be_used(server, cached, monkeypatch):
+    def read_only(*_):
         raise OSError(errno.EROFS, "Read-only file system")
 
+    cached(CONTENT)
     monkeypatch.setattr(weights_cache, "write_atomically", read_only)
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()) == path
+    assert fetched(server.url) == CONTENT
     assert not server.requests
 
 
-def test_content_that_is_no_good_is_not_recorded_but_asked_for_again(server: Server) -> None:
-    known = weights_cache.Known(misfit=lambda file: None if file.read_bytes() == CONTENT else "is not it")
+@pytest.mark.parametrize("by_hand", [b"other", b"<html>", None])
+def test_wrong_content_is_never_recorded(server, cached, by_hand):
+    expected = {"find_error": lambda file: None if file.read_bytes() == CONTENT else "is not it"}
+    if by_hand:
+        cached(by_hand)
     server.plan = [whole(b'{"error": "rate limited"}'), whole()]
-    assert weights_cache.fetch_file(server.url, known).read_bytes() == CONTENT
+    assert fetched(server.url, **expected) == CONTENT
     server.plan = [whole(b"{}")]
-    other = server.base + "/other.pdparams"
     with pytest.raises(ModelError, match="is not the published file: it is not it"):
-        weights_cache.fetch_file(other, known)
-    assert leftovers() == [weights_cache.record_of(weights_cache.cached(server.url)).name]
+        fetched(server.base + "/other.pdparams", **expected)
+    assert other_names() == [checksum_record(cache_path(server.url)).name]
 
 
-def test_a_file_put_there_by_hand_is_not_recorded_if_it_is_no_good(server: Server) -> None:
-    path = weights_cache.cached(server.url)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"other")
-    known = weights_cache.Known(misfit=lambda file: None if file.read_bytes() == CONTENT else "is not it")
-    assert weights_cache.fetch_file(server.url, known).read_bytes() == CONTENT
-
-
-def test_another_file_than_was_first_fetched_is_refused_until_the_record_is_deleted(server: Server) -> None:
-    path = weights_cache.fetch_file(server.url, weights_cache.Known())
+def test_another_file_than_the_first_is_refused_until_the_record_is_deleted(server):
+    path = fetch_file(server.url, ExpectedFile())
     path.unlink()
     server.plan = [whole(b"other")]
     with pytest.raises(ModelError) as refusal:
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    record = weights_cache.record_of(path)
-    other = hashlib.sha256(b"other").hexdigest()
+        fetched(server.url)
     assert str(refusal.value) == (
         f"What {server.url} holds is not the file that was first used: it has the sha256 "
-        f"{other} instead of {SHA256}, and was thrown away. If its publisher has replaced it, delete "
-        f"{record} to accept the new one."
+        f"{hashlib.sha256(b'other').hexdigest()} instead of {SHA256}, and was thrown away. If its publisher "
+        f"has replaced it, delete {checksum_record(path)} to accept the new one."
     )
     assert not path.exists()
-    record.unlink()
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == b"other"
+    checksum_record(path).unlink()
+    assert fetched(server.url) == b"other"
 
 
-def test_a_page_put_into_the_cache_by_hand_is_replaced(server: Server) -> None:
-    path = weights_cache.cached(server.url)
-    path.parent.mkdir(parents=True)
-    path.write_bytes(b"<html>")
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-
-
-def test_offline_makes_no_network_call_and_says_what_to_do(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = weights_cache.fetch_file(server.url, weights_cache.Known())
+def test_offline_makes_no_network_call_and_says_what_to_do(server, monkeypatch):
+    path = fetch_file(server.url, ExpectedFile())
     other = server.base + "/other.pdparams"
 
-    def forbidden(*_: object, **__: object) -> None:
+    def forbidden(*_, **__):
         raise AssertionError("a network call")
 
     for name in ("socket", "create_connection", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, forbidden)
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()) == path
+    assert fetch_file(server.url, ExpectedFile()) == path
     with pytest.raises(MachineError) as error:
-        weights_cache.fetch_file(other, weights_cache.Known())
+        fetched(other)
     assert str(error.value) == (
         "The weights other.pdparams cannot be used: the file is not in the cache, and HUBTUNE_OFFLINE "
-        f"forbids to fetch it. Fetch {other} on another machine, and put it at "
-        f"{weights_cache.cached(other)}, or "
+        f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache_path(other)}, or "
         "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)."
     )
     path.write_bytes(b"x")
     with pytest.raises(MachineError, match="has the sha256"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
+        fetched(server.url)
     assert path.exists()
 
 
-def test_no_network_gives_the_same_advice(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_gives_the_same_advice(monkeypatch):
+    monkeypatch.setattr(weights_cache, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(download, "CONNECT_SECONDS", 1.0)
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/w.pdparams"
-        monkeypatch.setattr(download, "CONNECT_SECONDS", 1.0)
         with pytest.raises(MachineError) as error:
-            weights_cache.fetch_file(url, weights_cache.Known())
-    assert error.value.exit_code == 5
-    for words in ("fetching it failed (127.0.0.1: ", url, str(weights_cache.cached(url)), "HUBTUNE_MIRROR"):
-        assert words in str(error.value)
+            fetched(url)
+    for part in ("fetching it failed (127.0.0.1: ", url, str(cache_path(url)), "HUBTUNE_MIRROR"):
+        assert part in str(error.value)
 
 
-def test_an_unknown_host_is_named(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(MachineError, match=r"nowhere\.invalid: Name or service not known"):
-        weights_cache.fetch_file("https://nowhere.invalid/w.pdparams", weights_cache.Known())
-
-
-def test_a_full_disk_is_a_machine_error_and_leaves_no_file(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
+def test_a_full_disk_is_a_machine_error_and_leaves_no_file(server, monkeypatch):
+    def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(MachineError, match=r"No space left on device\. Free some space or set HUBTUNE_HOME"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    assert not weights_cache.cached(server.url).exists()
+        fetched(server.url)
+    assert not cache_path(server.url).exists()
 
 
-def test_a_home_that_is_a_file_is_a_machine_error(
-    server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_cache_inside_a_file_is_a_machine_error(server, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file"))
     with pytest.raises(MachineError, match="set HUBTUNE_HOME"):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
+        fetched(server.url)
 
 
-def test_an_interrupt_keeps_the_part_for_the_next_call(server: Server) -> None:
-    def interrupt(done: int, _: int | None) -> None:
+def test_an_interrupt_keeps_the_part_for_the_next_call(server):
+    def interrupt(done, _):
         if done > 400_000:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256), progress=interrupt)
-    assert not weights_cache.cached(server.url).exists()
-    assert weights_cache.fetch_file(server.url, weights_cache.Known(sha256=SHA256)).read_bytes() == CONTENT
-    assert ranges(server)[0] is None
-    assert str(ranges(server)[1]).startswith("bytes=")
+        fetch_file(server.url, ExpectedFile(sha256=SHA256), progress=interrupt)
+    path = cache_path(server.url)
+    assert not path.exists()
+    assert partial_downloads() == {path: [with_ending(path, ".part"), with_ending(path, ".part.json")]}
+    assert fetched(server.url, sha256=SHA256) == CONTENT
+    assert ranges(server)[0] is None and ranges(server)[1].startswith("bytes=")
+    assert partial_downloads() == {}
 
 
-def test_a_whole_part_that_was_never_renamed_does_no_harm(server: Server) -> None:
-    server.plan = [whole(end=len(CONTENT) - 1), status(404), whole()]
-    with pytest.raises(MachineError):
-        weights_cache.fetch_file(server.url, weights_cache.Known())
-    part = next(weights_cache.cached(server.url).parent.glob("*.part"))
-    part.write_bytes(CONTENT + b"x")
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
+def test_files_are_added_and_deleted_unless_another_process_is_at_work(tmp_path):
+    (tmp_path / "w").write_bytes(CONTENT)
+    path = add_to_cache(tmp_path / "w", "https://a.org/w.pdparams")
+    files = {path: [path, checksum_record(path)]}
+    assert (path.read_bytes(), cached_files()) == (CONTENT, files)
+    with exclusive_lock(with_ending(path, ".lock")):
+        assert not delete_cached_file(path, files[path])
+    assert cached_files() == files
+    assert delete_cached_file(path, files[path])
+    assert cached_files() == {}
 
 
-def start_fetching(url: str) -> "subprocess.Popen[bytes]":
+def start_fetching(url):
     code = (
-        "import sys; from hubtune.hub import weights_cache as cache; "
-        "print(cache.fetch_file(sys.argv[1], cache.Known()))"
+        "import sys; from hubtune.hub.weights_cache import ExpectedFile, fetch_file; "
+        "print(fetch_file(sys.argv[1], ExpectedFile()))"
     )
-    return subprocess.Popen([sys.executable, "-c", code, url], cwd=ROOT, stdout=subprocess.PIPE)
+    root = Path(weights_cache.__file__).parents[2]
+    return subprocess.Popen([sys.executable, "-c", code, url], cwd=root, stdout=subprocess.PIPE)
 
 
-def test_two_processes_at_once_download_once(server: Server) -> None:
+def test_two_processes_at_once_download_once(server):
     server.plan = [whole(pause=0.05)]
     processes = [start_fetching(server.url) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0] for process in processes]
+    outputs = {process.communicate(timeout=60)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
-    assert outputs[0] == outputs[1]
-    assert len(server.requests) == 1
-    assert weights_cache.cached(server.url).read_bytes() == CONTENT
+    assert (len(outputs), len(server.requests)) == (1, 1)
+    assert cache_path(server.url).read_bytes() == CONTENT
 
 
-def test_a_killed_download_is_resumed_by_another_process(server: Server) -> None:
+def test_another_process_resumes_a_killed_download(server):
     server.plan = [stall, whole()]
     process = start_fetching(server.url)
-    part = weights_cache.cached(server.url).with_name(weights_cache.cached(server.url).name + ".part")
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    part = with_ending(cache_path(server.url), ".part")
+    wait_for(lambda: part.exists() and part.stat().st_size > 0)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     process.communicate(timeout=60)
-    assert not weights_cache.cached(server.url).exists()
-    assert weights_cache.fetch_file(server.url, weights_cache.Known()).read_bytes() == CONTENT
-    assert str(ranges(server)[1]).startswith("bytes=")
+    assert not cache_path(server.url).exists()
+    assert fetched(server.url) == CONTENT
+    assert ranges(server)[1].startswith("bytes=")

@@ -9,6 +9,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle import nn
+from support.waiting import HANG_SECONDS
 
 import hubtune
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
@@ -226,7 +227,9 @@ while engines:
 
 
 def test_ctrl_c_is_handled_after_engines_have_come_and_gone():
-    done = subprocess.run([sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", _SIGNALLED], capture_output=True, text=True, timeout=HANG_SECONDS
+    )
     assert (done.returncode, done.stdout) == (0, "handled\n" * 3), done.stderr
 
 

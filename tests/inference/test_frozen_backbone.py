@@ -11,7 +11,7 @@ from hubtune.errors import MachineError
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone, Pace
 from hubtune.inference.program import Part
-from hubtune.train.frozen_head import mirrored
+from hubtune.train.views import mirrored
 
 VIEW = Preprocessing(size=16, resize=20)
 WIDE = Preprocessing(size=16, resize=24, fit="whole")

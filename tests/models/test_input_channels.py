@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from hubtune.errors import ModelError
-from hubtune.hub.registry import preprocessing_of
+from hubtune.hub.registry import backbone_preprocessing
 from hubtune.models import catalog
 from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
@@ -29,7 +29,7 @@ def smallest() -> list:
 @paddle.no_grad()
 def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
     """Grey: as in three equal channels, borders included. Four: as the colours alone."""
-    own = preprocessing_of(record)
+    own = backbone_preprocessing(record)
     size = own.size if record.size_multiple is None else -(-96 // record.size_multiple) * record.size_multiple
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 4), dtype=np.uint8)
     paddle.seed(0)
@@ -37,7 +37,7 @@ def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
     four.set_state_dict(grey.state_dict())
 
     def features(classifier: Classifier, channels: int, seen: np.ndarray) -> np.ndarray:
-        view = own.fitted("m", channels=channels)
+        view = own.override("m", channels=channels)
         classifier.eval()
         classifier.take_channels(channels, view.grey_in_colours)
         return classifier.features(paddle.to_tensor(view.normalise(seen)[None])).numpy()
@@ -59,7 +59,7 @@ def test_the_sums_alone_would_be_wrong_at_means_that_differ() -> None:
     """What the test above would not show if all means were alike."""
     paddle.seed(0)
     classifier = Classifier(find("smallnet").backbone, 2)
-    view = preprocessing_of(find("resnet18_imagenet").backbone).fitted("m", channels=1)
+    view = backbone_preprocessing(find("resnet18_imagenet").backbone).override("m", channels=1)
     classifier.take_channels(1, view.grey_in_colours)
     level = classifier.state()[classifier.adapted.replace("weight", "level")]
     assert float(level.abs().max()) > 0.01

@@ -5,14 +5,15 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from hubtune.recipe.augment import PRESETS, Augment, AugmentSettings, long_augment
+from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
+from hubtune.recipe.choices import AUGMENT_PRESETS
 
 READ = TypeAdapter(Augment).validate_python
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", AUGMENT_PRESETS)
 def test_a_preset_is_short_for_a_mapping(name):
-    assert READ(name) == AugmentSettings(**PRESETS[name])
+    assert READ(name) == AugmentSettings(**AUGMENT_PRESETS[name])
     assert READ(READ(name).model_dump()) == READ(name)
 
 
@@ -45,18 +46,18 @@ def test_only_mixup_and_cutmix_mix():
 
 
 def test_a_mapping_stays_as_it_is():
-    assert long_augment(EXAMPLES) is EXAMPLES
+    assert expand_preset(EXAMPLES) is EXAMPLES
     assert READ(EXAMPLES).model_dump() == EXAMPLES
 
 
-def test_an_unknown_preset_is_told_with_the_nearest():
-    with pytest.raises(ValueError) as told:
-        long_augment("strnog")
-    assert str(told.value) == (
+def test_an_unknown_preset_suggests_the_nearest():
+    with pytest.raises(ValueError) as caught:
+        expand_preset("strnog")
+    assert str(caught.value) == (
         "must be none, flip, crop, standard, strong, or keys under it (did you mean 'strong'?)"
     )
     with pytest.raises(ValueError, match=r"or keys under it$"):
-        long_augment("blur")
+        expand_preset("blur")
 
 
 @pytest.mark.parametrize(
@@ -107,14 +108,14 @@ def table(heading):
 
 def test_the_docs_show_the_presets_as_they_are():
     (_, *names), _, *rows = table("Presets")
-    assert [name.strip("`") for name in names] == list(PRESETS)
+    assert [name.strip("`") for name in names] == list(AUGMENT_PRESETS)
     said = [{} for _ in names]
     for key, *cells in rows:
         for mapping, cell in zip(said, cells, strict=True):
             if cell:
                 numbers = [*map(float, cell.split("–"))]
                 mapping[key.strip("`")] = numbers if "–" in cell else numbers[0]
-    assert said == list(PRESETS.values())
+    assert said == list(AUGMENT_PRESETS.values())
 
 
 def test_the_docs_explain_each_key_in_the_order_in_which_they_act():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.recipe.schedule import LinearSchedule, NoamSchedule, SlantedTriangleSchedule
+from hubtune.recipe.optimization import LinearSchedule, NoamSchedule, SlantedTriangleSchedule
 from hubtune.recipe.strategies import (
     AdamWeightDecayStrategy,
     CombinedStrategy,

@@ -1,42 +1,68 @@
-"""Plain file helpers: whole files or none."""
+"""Files and folders are written whole or not at all."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-from hubtune.storage.atomic import html_page, sha256_of, write_atomically
+from hubtune.storage.atomic import replacing_folder, sha256_of, with_ending, write_atomically
+
+SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_sha256_is_that_of_the_content(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_of(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_writing_replaces_the_content_and_leaves_nothing_else(tmp_path: Path) -> None:
-    write_atomically(tmp_path / "a", "é\n")
-    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\n"
-    write_atomically(tmp_path / "a", b"2")
-    assert (tmp_path / "a").read_bytes() == b"2"
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
-
-
-def test_a_failed_write_leaves_the_old_content_and_no_rest(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "a").write_bytes(b"old")
-
-    def full(_: int) -> None:
+@pytest.fixture
+def full_disk(monkeypatch):
+    def full(_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writing_replaces_the_content_and_leaves_nothing_else(tmp_path):
+    write_atomically(tmp_path / "a", "é\n")
+    assert (tmp_path / "a").read_bytes() == b"\xc3\xa9\n"
+    write_atomically(tmp_path / "a", b"abc")
+    assert sha256_of(tmp_path / "a") == SHA256_OF_ABC
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, full_disk):
+    (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(OSError, match="No space left"):
         write_atomically(tmp_path / "a", b"new")
     assert (tmp_path / "a").read_bytes() == b"old"
-    assert [file.name for file in tmp_path.iterdir()] == ["a"]
+    assert names(tmp_path) == ["a"]
 
 
-def test_only_pages_count_as_pages() -> None:
-    assert html_page(b" \n<!doctype HTML>") is not None
-    assert html_page(b"<\0\0\0\0\0\0\0{") is None  # safetensors with a header of 60 bytes
-    assert html_page(b"") is None
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_folder_appears_when_its_block_ends(tmp_path, exists):
+    folder, unfinished = tmp_path / "f", tmp_path / "f.part"
+    if exists:
+        folder.mkdir()
+    (unfinished / "left by a killed process").mkdir(parents=True)
+    with replacing_folder(folder, unfinished) as new:
+        (new / "a").write_bytes(b"1")
+        assert not folder.exists() or not names(folder)
+    assert names(tmp_path) == ["f"]
+    assert names(folder) == ["a"]
+
+
+def test_a_folder_with_content_is_only_replaced_if_that_is_requested(tmp_path):
+    folder, unfinished, previous = tmp_path / "f", tmp_path / "f.new", tmp_path / "f.old"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(OSError), replacing_folder(folder, unfinished):
+        pass
+    with pytest.raises(KeyboardInterrupt), replacing_folder(folder, unfinished, previous):
+        raise KeyboardInterrupt
+    assert (names(tmp_path), names(folder)) == (["f"], ["old"])
+    with replacing_folder(folder, unfinished, previous) as new:
+        (new / "new").touch()
+    assert (names(tmp_path), names(folder)) == (["f"], ["new"])
+
+
+def test_an_ending_is_appended_to_the_name(tmp_path):
+    assert with_ending(tmp_path / "w.x", ".part") == tmp_path / "w.x.part"

@@ -2,10 +2,17 @@
 
 import contextlib
 import hashlib
+import select
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from hubtune.storage import download
+from support.waiting import wait_for
 
 CONTENT = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -52,6 +59,7 @@ class Server(ThreadingHTTPServer):
         self.plan: list[Plan] = [whole()]
         self.requests: list[Answer] = []
         self.closing = threading.Event()
+        self.stalled = threading.Event()
         self.base = f"http://127.0.0.1:{self.server_port}"
         self.url = self.base + NAME
 
@@ -99,11 +107,42 @@ def page(answer: Answer) -> None:
 def stall(answer: Answer) -> None:
     answer.head(200, len(CONTENT), ETag='"1"')
     answer.wfile.write(CONTENT[:300_000])
-    answer.server.closing.wait()
+    _hang(answer)
 
 
 def silence(answer: Answer) -> None:
+    _hang(answer)
+
+
+def _hang(answer: Answer) -> None:
+    """Send nothing more once everything has arrived."""
+    with contextlib.suppress(ImportError):  # on Windows
+        import fcntl
+        import termios
+
+        wait_for(lambda: not any(fcntl.ioctl(answer.connection, termios.TIOCOUTQ, b"\0" * 4)))
+    answer.server.stalled.set()
     answer.server.closing.wait()
+
+
+def time_out_when_stalled(monkeypatch: pytest.MonkeyPatch, server: "Server") -> None:
+    """Let a read time out as soon as the server has stalled and all that it sent is read, and never else.
+
+    With a real time limit, a busy machine could let other reads time out, too.
+    """
+    readinto = socket.SocketIO.readinto
+
+    def read(self: socket.SocketIO, buffer: memoryview) -> int | None:
+        connection = self._sock
+        if connection.getpeername()[1] == server.server_port:
+            assert connection.gettimeout() == download.READ_SECONDS
+            while not select.select([connection], [], [], 0.01)[0]:
+                if server.stalled.is_set() and not select.select([connection], [], [], 0)[0]:
+                    server.stalled.clear()
+                    raise TimeoutError("timed out")
+        return readinto(self, buffer)
+
+    monkeypatch.setattr(socket.SocketIO, "readinto", read)
 
 
 def without_length(answer: Answer) -> None:

@@ -55,3 +55,14 @@ def draw_marked_tree(
             mark(pixels, name)
             Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{number:03}.png")
     return root
+
+
+def draw_mixed_folder(folder: Path) -> Path:
+    """Draw five images ``0.png`` to ``4.png`` and a file ``bad.png`` that is not an image."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for number in range(5):
+        pixels = random.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "bad.png").write_bytes(b"nothing")
+    return folder

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.files import Split

@@ -4,8 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from hubtune.train.averaging import MovingAverage, mean_of_states
-from hubtune.train.candidates import BestWeights
+from hubtune.train.averaging import BestWeights, MovingAverage, mean_of_states
 
 
 def test_a_moving_average_follows_its_formula_and_is_lent_to_the_network_only():

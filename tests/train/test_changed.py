@@ -11,7 +11,7 @@ import hubtune
 from hubtune.data.listing import ImageEntry
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
-from hubtune.train.changed import CHANGED_FILE, RECORD, ChangedFiles
+from hubtune.train.data_checks import CHANGED_FILE, STAT_RECORD, ChangedFiles
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def rows(run):
 def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, told):
     run = tmp_path / "run"
     ChangedFiles(run, listed, 2).check(nothing)
-    assert sorted(path.name for path in run.iterdir()) == [RECORD]
+    assert sorted(path.name for path in run.iterdir()) == [STAT_RECORD]
     resumed = ChangedFiles(run, listed, 2)
     resumed.check(nothing)
     assert (resumed.count, told.messages) == (0, [])
@@ -51,7 +51,7 @@ def test_what_has_changed_is_told_once_and_named_with_its_sum(tmp_path, listed, 
     resumed.check(nothing)
     assert told.messages == [
         "3 files have another size or time than when the run began, and are used as they are now; "
-        f"changed.csv names all: {size}, {gone}, {time}"
+        f"changed.csv lists all: {size}, {gone}, {time}"
     ]
     assert rows(run) == [
         ["test", str(time), hashlib.sha256(time.name.encode()).hexdigest()],
@@ -80,9 +80,9 @@ def test_names_are_few_and_harmless(tmp_path, listed, told):
 def test_a_damaged_record_is_made_anew(tmp_path, listed, told):
     run = tmp_path / "run"
     for content in (b"", b"rubbish", b"\x93NUMPY\x01\x00"):
-        (run / RECORD).write_bytes(content)
+        (run / STAT_RECORD).write_bytes(content)
         ChangedFiles(run, listed, 2).check(nothing)
-        assert np.load(run / RECORD).shape == (6, 2)
+        assert np.load(run / STAT_RECORD).shape == (6, 2)
     assert told.messages == []
 
 
@@ -92,7 +92,7 @@ def test_checking_can_be_stopped(tmp_path, listed):
 
     with pytest.raises(InterruptedError):
         ChangedFiles(tmp_path / "run", listed, 2).check(stop)
-    assert not (tmp_path / "run" / RECORD).exists()
+    assert not (tmp_path / "run" / STAT_RECORD).exists()
 
 
 class Meddling(Callback):

@@ -20,8 +20,10 @@ from hubtune.errors import StoppedError
 from hubtune.inference import engine as engines
 from hubtune.models.catalog import BACKBONES
 from hubtune.runs.callbacks import Callback
-from hubtune.train import frozen_head
-from hubtune.train.frozen_head import HeadSolver, mirrored, whole_view
+from hubtune.train import head_solver
+from hubtune.train.context import RunContext, RunData
+from hubtune.train.head_solver import HeadSolver
+from hubtune.train.views import area, mirrored, whole_view
 
 LISTS = ("train", "validate", "test")
 
@@ -143,34 +145,24 @@ def test_other_settings_are_solved_anew(module, data, tmp_path):
 
 
 def _solver(module, examples, groups, monkeypatch, cache, **settings):
-    from hubtune.inference.feature_cache import FeatureCache
     from hubtune.inference.frozen_backbone import FrozenBackbone
     from hubtune.inference.program import Part
-    from hubtune.recipe.strategies import FrozenStrategy
+    from hubtune.runs.signals import Stop
 
-    found = FeatureCache(cache, 10**8)
-    trunk = FrozenBackbone(
+    monkeypatch.setenv("HUBTUNE_HOME", str(cache))
+    labels = [str(number) for number in range(1 + max(example.label for example in examples))]
+    config = hubtune.RunConfig(strategy=hubtune.FrozenStrategy(**settings), batch_size=8, workers=2)
+    data = RunData(labels, {"train": examples}, groups)
+    context = RunContext(config, module, data, None, Stop(), Callback(), None)
+    backbone = FrozenBackbone(
         Part(module.network, module.features, module.preprocessing),
         {},
         module="m",
         layer="features",
         wanted="paddle",
-        cache=found,
+        cache=context.cache,
     )
-    return HeadSolver(
-        trunk,
-        found,
-        examples,
-        groups,
-        FrozenStrategy(**settings),
-        num_classes=1 + max(example.label for example in examples),
-        balanced=False,
-        seed=0,
-        batch_size=8,
-        workers=2,
-        watch=lambda what, outputs, count: outputs,
-        check=lambda: None,
-    )
+    return HeadSolver(context, backbone)
 
 
 def test_copies_and_the_groups_of_a_split_stay_in_one_fold(module, data, tmp_path, monkeypatch):
@@ -180,16 +172,14 @@ def test_copies_and_the_groups_of_a_split_stay_in_one_fold(module, data, tmp_pat
     same[1].path.write_bytes(same[0].path.read_bytes())
     groups = {same[2].path: 7, same[3].path: 7, same[4].path: 8, same[1].path: 8}
     seen = []
-    from hubtune.data.splits import kfold as folds_module
-
-    make_folds = folds_module.make_folds
+    make_folds = head_solver.make_folds
 
     def watched(labels, groups, **options):
         folds = make_folds(labels, groups, **options)
         seen.append((groups, folds))
         return folds
 
-    monkeypatch.setattr(folds_module, "make_folds", watched)
+    monkeypatch.setattr(head_solver, "make_folds", watched)
     solver = _solver(module, examples, groups, monkeypatch, tmp_path / "cache")
     solver.solve(module.preprocessing, None)
     place = {example.path: number for number, example in enumerate(examples)}
@@ -209,13 +199,13 @@ def test_the_groups_of_split_json_reach_the_solver(module, data, tmp_path, monke
     document["groups"] = [[str(path.relative_to(data)) for path in train[:2]]]
     (data / "split.json").write_text(json.dumps(document))
     seen = {}
-    read = HeadSolver._read
+    split_keys = head_solver.split_keys
 
-    def watched(self, groups):
+    def watched(images, groups):
         seen.update(groups)
-        read(self, groups)
+        return split_keys(images, groups)
 
-    monkeypatch.setattr(HeadSolver, "_read", watched)
+    monkeypatch.setattr(head_solver, "split_keys", watched)
     _run(module, data, tmp_path)
     assert seen == {train[0]: 0, train[1]: 0}
 
@@ -328,7 +318,7 @@ def test_so_many_views_are_taken_as_were_asked_for(module, data, tmp_path, views
 
 @pytest.mark.parametrize("few", [30, 12])
 def test_without_a_cache_no_picture_is_computed_twice_in_a_view(module, data, tmp_path, monkeypatch, few):
-    monkeypatch.setattr(frozen_head, "_CHOOSE_VIEWS_ON", few)
+    monkeypatch.setattr(head_solver, "_CHOOSE_VIEWS_ON", few)
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
     monkeypatch.setattr("hubtune.inference.frozen_backbone.FrozenBackbone.measure", lambda *_, **__: None)
     computed = []
@@ -349,7 +339,7 @@ def test_features_that_are_known_give_the_same_head_as_computed_ones(module, dat
     known = _run(module, data, tmp_path, name="known")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
     monkeypatch.setattr(
-        HeadSolver, "_features", lambda self, views, examples, known=None: features(self, views, examples)
+        HeadSolver, "_features", lambda self, views, examples, computed=None: features(self, views, examples)
     )
     assert _weights(_run(module, data, tmp_path, name="computed")) == _weights(known)
 
@@ -357,11 +347,13 @@ def test_features_that_are_known_give_the_same_head_as_computed_ones(module, dat
 @pytest.mark.parametrize(("seconds", "said"), [(0.05, True), (0.0, False)])
 def test_where_decoding_is_the_limit_it_is_said(module, data, tmp_path, monkeypatch, told, seconds, said):
     from hubtune.inference import predict
-    from hubtune.train import run
+    from hubtune.train import frozen_head
 
-    look = predict.look
-    monkeypatch.setattr(predict, "look", lambda *given: (time.sleep(seconds), look(*given))[1])
-    monkeypatch.setattr(run, "_LONG_SECONDS", 0.3)
+    preprocess = predict.preprocess_views
+    monkeypatch.setattr(
+        predict, "preprocess_views", lambda *given: (time.sleep(seconds), preprocess(*given))[1]
+    )
+    monkeypatch.setattr(frozen_head, "_LONG_SECONDS", 0.3)
     _run(module, data, tmp_path, strategy={"views": 1}, engine="paddle")
     assert any(message.startswith("waited for pictures ") for message in told.messages) == said
 
@@ -373,7 +365,7 @@ def test_without_a_budget_no_more_is_computed_than_half_as_much_again(module, tm
         # Other folds: the features are kept, and what was chosen with them is not.
         run = _run(module, data, tmp_path, name=name, strategy={"budget": 0, "folds": 3 + len(name) % 2})
         assert len(_views(run)) == 1
-        assert frozen_head.area(hubtune.load_model(run.path).card.preprocessing) <= 1.5 * 32**2
+        assert area(hubtune.load_model(run.path).card.preprocessing) <= 1.5 * 32**2
 
 
 def test_the_whole_view_is_what_the_network_can_take():

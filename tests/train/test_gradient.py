@@ -19,7 +19,7 @@ from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.runs.callbacks import Callback
-from hubtune.train.gradient import balance_of, balanced_order
+from hubtune.train.batches import balanced_order, resolve_balance
 from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
@@ -137,7 +137,7 @@ def test_training_ends_early_when_nothing_gets_better(module, data, tmp_path):
     options = {"learning_rate": 1e-9, "epochs": 50, "early_stopping": 3}
     _run(module, data, tmp_path / "run", observer=watcher, **options)
     assert len(watcher.accuracies) == 4
-    assert "the last 3 evaluations were no better" in watcher.notices[0]
+    assert "the last 3 evaluations were not better" in watcher.notices[0]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["validate"]["accuracy"] == watcher.accuracies[0]
 
@@ -164,10 +164,10 @@ def test_a_rate_is_tested_once_and_leaves_no_trace(module, data, tmp_path, told)
 
 
 def test_balance_auto_acts_where_a_class_has_more_than_twice_as_many():
-    assert balance_of("auto", np.array([0] * 5 + [1] * 2)) == "weights"
-    assert balance_of("auto", np.array([0] * 4 + [1] * 2)) == "none"
-    assert balance_of("auto", np.array([0] * 4 + [2] * 4)) == "none"  # one without pictures says nothing
-    assert balance_of("none", np.array([0] * 9 + [1])) == "none"
+    assert resolve_balance("auto", np.array([0] * 5 + [1] * 2)) == "weights"
+    assert resolve_balance("auto", np.array([0] * 4 + [1] * 2)) == "none"
+    assert resolve_balance("auto", np.array([0] * 4 + [2] * 4)) == "none"  # one without pictures says nothing
+    assert resolve_balance("none", np.array([0] * 9 + [1])) == "none"
 
 
 def test_a_balanced_order_shows_each_class_equally_often_and_none_twice_too_early():

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,8 +20,8 @@ from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.space import Space
 from hubtune.runs.callbacks import Callback
-from hubtune.train.frozen_head import HeadSolver
-from hubtune.train.run import Session
+from hubtune.train import from_frozen
+from hubtune.train.head_solver import HeadSolver
 
 OPTIONS = {"num_epoch": 3, "batch_size": 8, "learning_rate": 3e-3}
 
@@ -85,16 +86,16 @@ class _Impatient(Callback):
 @pytest.fixture
 def better(monkeypatch):
     """Let every evaluation be better than the one before, so that what was trained is kept."""
-    from hubtune.train import run
+    from hubtune.train import evaluator
 
     accuracies = iter(np.linspace(0.05, 0.95, 10))
-    measure = run.measure
+    measure = evaluator.measure
 
     def flattered(scores, labels):
         metrics = measure(scores, labels)
         return type(metrics)(**{**vars(metrics), "accuracy": next(accuracies)})
 
-    monkeypatch.setattr(run, "measure", flattered)
+    monkeypatch.setattr(evaluator, "measure", flattered)
 
 
 def test_it_is_never_worse_than_frozen_on_the_validation_list(module, data, tmp_path):
@@ -116,16 +117,16 @@ def test_where_training_does_not_help_the_model_is_that_of_frozen_and_it_says_so
 
 
 def test_better_by_less_than_a_standard_error_is_not_better(module, data, tmp_path, monkeypatch):
-    from hubtune.train import run
+    from hubtune.train import evaluator
 
     accuracies = iter([0.5, 0.6, 0.61, 0.6, 0.5])  # of 18 pictures: the standard error is 0.118
-    measure = run.measure
+    measure = evaluator.measure
 
     def told(scores, labels):
         metrics = measure(scores, labels)
         return type(metrics)(**{**vars(metrics), "accuracy": next(accuracies)})
 
-    monkeypatch.setattr(run, "measure", told)
+    monkeypatch.setattr(evaluator, "measure", told)
     observer = _Noticing()
     run = _run(module, data, tmp_path / "run", observer=observer)
     assert run.best_step == 0
@@ -313,14 +314,19 @@ def test_from_frozen_stopped_ends_as_one_that_was_not(module, data, tmp_path, be
 
 def test_from_frozen_with_a_mirrored_view_sees_pictures_both_ways(module, data, tmp_path, monkeypatch):
     seen = {}
-    prepare = Session._prepare_image
+    whole_network = from_frozen.whole_network
 
-    def noted(run, epoch, index):
-        array = prepare(run, epoch, index)
-        seen.setdefault(index, []).append(array)
-        return array
+    def noted(*arguments):
+        part = whole_network(*arguments)
 
-    monkeypatch.setattr(Session, "_prepare_image", noted)
+        def prepare(epoch, index):
+            array = part.prepare(epoch, index)
+            seen.setdefault(index, []).append(array)
+            return array
+
+        return replace(part, prepare=prepare)
+
+    monkeypatch.setattr(from_frozen, "whole_network", noted)
     _from_frozen(module, data, tmp_path / "run", num_epoch=8, settings={"views": 2})
     first, *others = seen[0]
     mirrored = [np.array_equal(other, first[:, :, ::-1]) for other in others]

@@ -1,46 +1,50 @@
 """The loop evaluates, keeps and saves when it should."""
 
+from pathlib import Path
+
 import numpy as np
 import paddle
 import pytest
 
-from hubtune.data.loader import Batch
 from hubtune.evaluation.metrics import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.training import LossSettings
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop
-from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.loop import LoopSettings, fit
+from hubtune.train import evaluator
+from hubtune.train.batches import TrainBatch
+from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
+from hubtune.train.context import RunContext, RunData
+from hubtune.train.finite import FiniteCheck
+from hubtune.train.loop import fit
 from hubtune.train.loss import Loss, one_hot
 from hubtune.train.optimizer import Optimizer
-from hubtune.train.plan import plan_training
+from hubtune.train.plan import LoopSettings, plan_training
 from hubtune.train.rules import NamedParameter
+from hubtune.train.step import TrainStep
 
 
-def _plan(**options):
-    given = {
+def _settings(**options):
+    defaults = {
         "steps_per_epoch": 4,
         "total_steps": 8,
         "eval_interval": 3,
         "log_interval": 10,
         "save_interval": None,
-        "keep_statistics": False,
         "rate": lambda step: 1e-3 * (1 - step / 8),
         "base_rate": 1e-3,
-        "seed": 0,
     }
-    return LoopSettings(**{**given, **options})
+    return LoopSettings(**{**defaults, **options})
 
 
 def _batches(count):
     random = np.random.default_rng(0)
     for _ in range(count):
         arrays = list(random.standard_normal((2, 3, 32, 32)).astype(np.float32))
-        yield Batch([0, 1], arrays, {}), one_hot([0, 1], 2)
+        yield TrainBatch(arrays, one_hot([0, 1], 2), [Path("a.png"), Path("b.png")], 2, 0.0)
 
 
 def update_of(classifier, **config):
@@ -48,56 +52,62 @@ def update_of(classifier, **config):
     return Optimizer(plan_training(RunConfig(**config), named, 1e-3), 4)
 
 
-def _fit(tmp_path, accuracies, plan=None, batches=None, stop=None):
+def _fit(tmp_path, accuracies, monkeypatch, settings=None, batches=None, stop=None):
     classifier = Classifier(find("smallnet").backbone, 2)
     (tmp_path / "run").mkdir(exist_ok=True)
     kept, answers, state = [], iter(accuracies), TrainState()
+    settings, stop = settings or _settings(), stop or Stop()
 
-    def evaluate():
+    def evaluate(context, name, score):
         accuracy = next(answers)
         return None if accuracy is None else Metrics(accuracy, 1.0, 10, (0.0, 1.0))
 
+    monkeypatch.setattr(evaluator, "evaluate_list", evaluate)
+    monkeypatch.setattr(
+        evaluator,
+        "keep_best_model",
+        lambda context, classifier, views, metrics, step: kept.append((step, metrics and metrics.accuracy)),
+    )
+    folder = RunFolder(tmp_path / "run")
+    context = RunContext(RunConfig(), None, RunData([], {}, {}), folder, stop, Callback(), None)
+    finite = FiniteCheck(folder, settings)
+    optimizer = update_of(classifier)
     fit(
-        classifier,
-        classifier,
-        update_of(classifier),
-        Loss(LossSettings()),
+        TrainStep(classifier, classifier, optimizer, Loss(LossSettings()), keep_statistics=False),
         batches or _batches(8),
-        ["a.png", "b.png"],
-        plan or _plan(),
+        settings,
         state,
-        evaluate=evaluate,
-        keep_best=lambda metrics: kept.append((state.step, metrics and metrics.accuracy)),
-        run=RunFolder(tmp_path / "run"),
-        stop=stop or Stop(),
-        observer=Callback(),
+        evaluator=evaluator.Evaluator(context, classifier, [], None, finite),
+        checkpointer=Checkpointer(Checkpoints(folder.checkpoints), classifier, optimizer, settings, finite),
+        stop=stop,
+        callback=Callback(),
     )
     return state, kept
 
 
-def test_only_a_strictly_better_model_is_kept(tmp_path):
+def test_only_a_strictly_better_model_is_kept(tmp_path, monkeypatch):
     # Evaluations after steps 3, 4 (end of epoch), 6 and 8.
-    state, kept = _fit(tmp_path, [0.5, 0.5, 0.7, 0.6])
+    state, kept = _fit(tmp_path, [0.5, 0.5, 0.7, 0.6], monkeypatch)
     assert kept == [(3, 0.5), (6, 0.7)]
     assert (state.best_step, state.best_accuracy, state.step) == (6, 0.7, 8)
 
 
-def test_without_validation_every_evaluation_point_keeps_the_model(tmp_path):
-    state, kept = _fit(tmp_path, [None] * 4)
+def test_without_validation_every_evaluation_point_keeps_the_model(tmp_path, monkeypatch):
+    state, kept = _fit(tmp_path, [None] * 4, monkeypatch)
     assert kept[-1] == (8, None)
     assert state.best_accuracy is None
 
 
-def test_checkpoints_are_saved_at_each_epochs_end_and_two_are_kept(tmp_path):
-    _fit(tmp_path, [0.5] * 4)
+def test_checkpoints_are_saved_at_each_epochs_end_and_two_are_kept(tmp_path, monkeypatch):
+    _fit(tmp_path, [0.5] * 4, monkeypatch)
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-4", "step-8"]
-    _fit(tmp_path, [0.5] * 4, plan=_plan(save_interval=3))
+    _fit(tmp_path, [0.5] * 4, monkeypatch, settings=_settings(save_interval=3))
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-6", "step-8"]
 
 
-def test_a_step_without_readable_pictures_changes_nothing(tmp_path):
-    empty = [(Batch([], [], {0: None, 1: None}), np.array([], dtype=np.int64))] * 8
-    state, _ = _fit(tmp_path, [0.5] * 4, batches=empty)
+def test_a_step_without_readable_pictures_changes_nothing(tmp_path, monkeypatch):
+    empty = [TrainBatch([], np.empty((0, 2)), [], 2, 0.0)] * 8
+    state, _ = _fit(tmp_path, [0.5] * 4, monkeypatch, batches=empty)
     assert (state.step, state.count) == (8, 0)
 
 
@@ -122,7 +132,7 @@ def test_a_checkpoint_brings_network_and_optimizer_back(tmp_path):
         assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name
 
 
-def test_a_stop_is_obeyed_before_the_next_batch(tmp_path):
+def test_a_stop_is_obeyed_before_the_next_batch(tmp_path, monkeypatch):
     stop = Stop()
 
     def batches():
@@ -134,6 +144,6 @@ def test_a_stop_is_obeyed_before_the_next_batch(tmp_path):
     from hubtune.errors import StoppedError
 
     with pytest.raises(StoppedError, match=r"^Stopped after step 5 of 8; everything is saved$") as caught:
-        _fit(tmp_path, [0.5] * 4, batches=batches(), stop=stop)
+        _fit(tmp_path, [0.5] * 4, monkeypatch, batches=batches(), stop=stop)
     assert caught.value.exit_code == 130
     assert (tmp_path / "run" / "checkpoints" / "step-5").is_dir()

@@ -4,7 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
-from hubtune.recipe.training import LossSettings
+from hubtune.recipe.optimization import LossSettings
 from hubtune.train.loss import Loss, class_weights, one_hot
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 4.0, 0.0]])

@@ -5,9 +5,9 @@ import paddle
 import pytest
 
 from hubtune.errors import UsageError
+from hubtune.recipe.optimization import ClipSettings
 from hubtune.recipe.schema import RunConfig
-from hubtune.recipe.training import ClipSettings
-from hubtune.train.optimizer import Optimizer, Precision, limit, precision_of
+from hubtune.train.optimizer import Optimizer, Precision, clip_gradients, precision_of
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 
@@ -194,7 +194,7 @@ def test_the_common_norm_is_that_of_all_groups_together():
 def test_gradients_are_limited_by_value_by_norm_and_together():
     def limited(**clip):
         gradients = [paddle.to_tensor([3.0, -4.0]), paddle.to_tensor([0.0, 12.0])]
-        limit(gradients, ClipSettings(**clip))
+        clip_gradients(gradients, ClipSettings(**clip))
         return [gradient.numpy().round(5).tolist() for gradient in gradients]
 
     assert limited() == [[3, -4], [0, 12]]

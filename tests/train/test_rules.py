@@ -4,7 +4,7 @@ import paddle
 import pytest
 
 from hubtune.errors import UsageError
-from hubtune.recipe.strategies import Rule
+from hubtune.recipe.rule import Rule
 from hubtune.train.rules import NamedParameter, is_frozen, match_rules
 
 

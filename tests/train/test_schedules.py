@@ -5,7 +5,7 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from hubtune.recipe.schedule import AnySchedule, named
+from hubtune.recipe.optimization import AnySchedule, expand_name
 from hubtune.train.schedules import RunLength, rate_at
 
 RATE = 0.02
@@ -15,7 +15,7 @@ TOTAL = 35
 
 
 def _rates(schedule):
-    settings = TypeAdapter(AnySchedule).validate_python(named(schedule))
+    settings = TypeAdapter(AnySchedule).validate_python(expand_name(schedule))
     return [rate_at(settings, step, SPAN, RATE) for step in range(TOTAL)]
 
 
@@ -105,14 +105,14 @@ def test_rates_follow_the_formula(name):
 def test_a_run_of_one_step_has_a_rate_with_every_schedule():
     span = RunLength(epochs=1, images=3, batch_size=8)
     for schedule, _ in TABLES.values():
-        settings = TypeAdapter(AnySchedule).validate_python(named(schedule))
+        settings = TypeAdapter(AnySchedule).validate_python(expand_name(schedule))
         assert 0 <= rate_at(settings, 0, span, RATE) <= RATE
 
 
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ({"name": "piecewise", "boundaries": [3, 2], "factors": [1, 1, 1]}, "boundaries are to rise"),
+        ({"name": "piecewise", "boundaries": [3, 2], "factors": [1, 1, 1]}, "boundaries must increase"),
         ({"name": "piecewise", "boundaries": [3], "factors": [1]}, "1 boundaries make 2 parts"),
         ({"name": "slanted_triangle", "warmup": 0.1}, "warmup"),
         ({"name": "cosin"}, "cosin"),

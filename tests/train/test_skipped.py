@@ -11,8 +11,8 @@ from PIL import Image
 from hubtune.data.images.decode import ImageError
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
-from hubtune.train import skipped
-from hubtune.train.skipped import BadImages
+from hubtune.train import data_checks as skipped
+from hubtune.train.data_checks import BadImages
 
 
 class Stopped(Exception):
@@ -22,7 +22,7 @@ class Stopped(Exception):
 @pytest.fixture
 def listed(tmp_path, monkeypatch):
     """Eleven training and three validation pictures, checked in rows of two and portions of five."""
-    monkeypatch.setattr(skipped, "_IN_A_ROW", 2)
+    monkeypatch.setattr(skipped, "_FILES_PER_TASK", 2)
     paths = [tmp_path / f"{number:02}.png" for number in range(14)]
     for path in paths:
         Image.new("RGB", (4, 4)).save(path)
@@ -83,7 +83,7 @@ def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
     images, _ = start({"train": [ImageEntry(path, 0) for path in paths]}, max_bad="100%")
     images.check_headers(nothing)
     assert len(told.messages) == 9
-    assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv has them all"
+    assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv lists them all"
     assert all("\x1b" not in line for line in told.messages)
 
 
@@ -115,9 +115,9 @@ def test_more_than_the_share_is_too_many(listed):
         images.check_headers(nothing)
     first = listed["train"][0].path
     assert str(caught.value) == (
-        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than training goes on "
-        f"without (data.max_bad=35%); {Path('run', 'skipped.csv')} has them all. Repair or remove them, go "
-        "on without them by -o data.max_bad=36%, or make lists without them by hubtune split"
+        f"5 of 14 pictures cannot be read (first: {first}: empty file (0 bytes)), more than the limit "
+        f"(data.max_bad=35%); {Path('run', 'skipped.csv')} lists them all. Repair or remove them, continue "
+        "without them by -o data.max_bad=36%, or make lists without them by hubtune split"
     )
     start(listed, max_bad="36%")[0].check_headers(nothing)
 
@@ -182,7 +182,7 @@ def test_the_command_stops_at_more_than_one_percent_and_goes_on_where_more_is_al
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
     assert done.stderr.rstrip().splitlines()[-1].startswith("Error: 3 of 60 pictures cannot be read (first: ")
-    assert "go on without them by -o data.max_bad=5%, or" in done.stderr
+    assert "continue without them by -o data.max_bad=5%, or" in done.stderr
     assert "left out" not in done.stderr  # nothing goes on without them yet
     assert json.loads(done.stdout)["error"]["exit_code"] == 3
     expected = {

@@ -57,7 +57,7 @@ def test_last_stage_is_not_offered_where_the_cache_has_no_room(finished, monkeyp
 
 
 def test_last_stage_is_not_offered_where_the_cache_cannot_be_written(finished, monkeypatch):
-    monkeypatch.setattr(module_of_offers, "can_be_written", lambda cache: False)
+    monkeypatch.setattr(module_of_offers, "is_writable", lambda cache: False)
     assert list(_seconds(estimate_costs(*finished, 10.0))) == ["default_finetune"]
 
 

@@ -23,7 +23,7 @@ from hubtune.recipe.load import load_recipe, make_recipe
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import open_run
 from hubtune.task import ImageClassifierTask
-from hubtune.train.run import Session
+from hubtune.train.run import run as train_run
 from hubtune.tuning.search import BEST, STUDY, tune
 from hubtune.tuning.search_space import Choice
 
@@ -59,25 +59,26 @@ def scripted(monkeypatch):
         folds = []  # noqa: RUF012  # of this test alone
         before = staticmethod(lambda number: None)
 
-        def __init__(self, module, labels, config, run, lists, groups, stop, observer):
-            self.labels, self.config, self.run, self.lists = labels, config, run, lists
-            self.stop, self.observer = stop, observer
+        def __init__(self, context):
+            self.labels, self.config, self.run = context.data.labels, context.config, context.folder
+            self.lists = context.data.examples
 
-        def train(self):
-            self.observer.start("training", 10)
-            self.observer.advance(10, loss=1.0, accuracy=0.5)
+        @classmethod
+        def train(cls, context):
+            context.callback.start("training", 10)
+            context.callback.advance(10, loss=1.0, accuracy=0.5)
             logger.warning("said inside")
-            self.observer.notice("noticed inside")
-            assert self.run.path.is_dir()
-            Scripted.before(len(Scripted.folds))
-            self.stop.check()
-            Scripted.folds.append(self)
-            frozen = self.config.strategy.name == "frozen"
-            share = 0.5 if frozen else max(0.0, 1 - abs(self.config.rate - 3e-4) * 1000)
-            count = len(self.lists["test"])
+            context.callback.notice("noticed inside")
+            assert context.folder.path.is_dir()
+            cls.before(len(cls.folds))
+            context.stop.check()
+            cls.folds.append(cls(context))
+            frozen = context.config.strategy.name == "frozen"
+            share = 0.5 if frozen else max(0.0, 1 - abs(context.config.rate - 3e-4) * 1000)
+            count = len(context.data.examples["test"])
             return {"test": {"accuracy": round(share * count) / count, "count": count}}
 
-    monkeypatch.setattr(hubtune.tuning.search, "Session", Scripted)
+    monkeypatch.setattr(hubtune.tuning.search, "run", Scripted.train)
     return Scripted
 
 
@@ -222,7 +223,7 @@ def test_a_signal_stops_it_with_what_was_found_and_resume_goes_on(data, tmp_path
         def notice(self, text):
             notices.append(text)
 
-    found = tune(_recipe(data), tmp_path / "x-tune", trials=8, folds=2, observer=Noting())
+    found = tune(_recipe(data), tmp_path / "x-tune", trials=8, folds=2, callback=Noting())
     assert found.stopped == 130
     assert [trial.state for trial in found.trials].count("done") == 2
     assert found.trials[-1].state == "running"
@@ -257,7 +258,7 @@ def test_the_time_ends_a_search_in_the_middle_of_a_trial(data, tmp_path, scripte
         clock[0] += 10
 
     scripted.before = staticmethod(tick)
-    with pytest.raises(UsageError, match=r"^The time was over before a trial was done: go on by --resume"):
+    with pytest.raises(UsageError, match=r"^The time was over before a trial was done: continue by --resume"):
         tune(_recipe(data), tmp_path / "x-tune", seconds=15, folds=2)
     found = tune(_recipe(data), tmp_path / "x-tune", seconds=35, folds=2, resume=True)
     assert found.stopped is None
@@ -273,7 +274,7 @@ def test_a_second_search_in_the_same_folder_is_refused(data, tmp_path, scripted)
     with open_run(tmp_path / "x-tune"), pytest.raises(LockedError, match="is in use by process"):
         tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
-    with pytest.raises(UsageError, match="has a search of 1 trials: go on with it by --resume"):
+    with pytest.raises(UsageError, match="has a search of 1 trials: continue it by --resume"):
         tune(_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     with pytest.raises(UsageError, match=r"begun with other settings \(train.epochs, --folds\)"):
         tune(_recipe(data, "train.epochs=2"), tmp_path / "x-tune", trials=1, folds=3, resume=True)
@@ -375,7 +376,7 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     assert lines[best + 2].endswith("is flattered. A test list, which was not looked at, will tell:")
     refused = run_here("tune", recipe_file, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "go on with it by --resume" in refused.stderr
+    assert "continue it by --resume" in refused.stderr
     document = json.loads(
         run_here("tune", recipe_file, "--trials", 4, "--folds", 2, "--resume", "--json").stdout
     )
@@ -460,26 +461,25 @@ def test_every_strategy_is_tried_and_the_best_recipe_runs(recipe_file, tmp_path,
 def test_scores_are_those_that_training_on_each_fold_gives(data, tmp_path, monkeypatch, strategy):
     noted = []
 
-    class Noted(Session):
-        def __init__(self, *pieces):
-            noted.append(self)
-            super().__init__(*pieces)
+    def run(context):
+        noted.append(context)
+        return train_run(context)
 
-    monkeypatch.setattr(hubtune.tuning.search, "Session", Noted)
+    monkeypatch.setattr(hubtune.tuning.search, "run", run)
     recipe = _recipe(data, f"strategy={strategy}")
     [trial] = tune(recipe, tmp_path / "x-tune", trials=1, folds=2).trials
     assert (trial.state, trial.counts) == ("done", [15, 15])
-    for session, right in zip(noted, trial.right, strict=True):
+    for context, right in zip(noted, trial.right, strict=True):
         lists = {}
-        for name, examples in session.examples.items():
+        for name, examples in context.data.examples.items():
             lists[f"{name}_list_file"] = tmp_path / f"{name}.txt"
             lists[f"{name}_list_file"].write_text(
                 list_text((str(example.path), example.label) for example in examples)
             )
         task = ImageClassifierTask(
-            session.module,
+            context.module,
             BaseCVDataset(data, label_list_file="label_list.txt", **lists),
             recipe.config().model_copy(update={"checkpoint_dir": str(tmp_path / "run")}),
         )
-        assert round(task.finetune_and_eval(observer=Callback()).test.accuracy * 15) == right
+        assert round(task.finetune_and_eval(callback=Callback()).test.accuracy * 15) == right
     assert sum(trial.right) > (25 if strategy == "frozen" else 10)  # the classes differ in colour

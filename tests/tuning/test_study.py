@@ -83,7 +83,7 @@ def test_an_augmentation_that_is_no_preset_can_be_kept():
             "from_frozen",
             "it solves a linear head, and there are hidden_units",
         ),
-        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is held"),
+        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is compared"),
         ([], {"stages": 2}, "last_stage", "the module has a single stage"),
         (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
         ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
@@ -284,7 +284,7 @@ def test_a_study_with_trials_is_only_gone_on_with_when_that_is_asked(tmp_path):
     with pytest.raises(UsageError) as error:
         open_study(file, resume=False)
     assert str(error.value) == (
-        f"{file.parent} has a search of 2 trials: go on with it by --resume, or name another folder, "
+        f"{file.parent} has a search of 2 trials: continue it by --resume, or name another folder, "
         "-o run=runs/NAME"
     )
 
@@ -305,7 +305,7 @@ def test_a_damaged_study_is_named(tmp_path, content):
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ModelError) as error:
         open_study(file)
-    assert str(error.value) == f"{file} is damaged: remove it, and start the search anew"
+    assert str(error.value) == f"{file} is damaged: remove it, and start a new search"
 
 
 def test_the_file_is_json_that_people_can_read(tmp_path):

@@ -1,51 +1,49 @@
-"""What is to be seen to in a data set, most important first."""
+"""Issues of a data set, most severe first."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import known_as
 from hubtune.data.scan.inspect import ImageInfo
-from hubtune.data.scan.scanner import Scan
+from hubtune.data.scan.scanner import FILE_NOTES, Scan
 from hubtune.text import first_few, plural
 
 TINY = 32
-"""A picture whose short side has fewer pixels is tiny."""
+"""An image with a shorter side than this, in pixels, is tiny."""
 
 BLANK = 0.01
-"""A picture is blank whose luma deviates by no more (:attr:`~hubtune.data.scan.inspect.ImageInfo.contrast`),
-nor by more than a tenth of its mean: what is dark may still show something."""
+"""An image is blank if :attr:`~hubtune.data.scan.inspect.ImageInfo.contrast` is at most this, and at most a
+tenth of its mean luma: a dark image may still show something."""
 
 DARK = 0.15
-"""A picture is dark where 95 % of its pixels have less luma
-(:attr:`~hubtune.data.scan.inspect.ImageInfo.brightest`)."""
+"""An image is dark if 95 % of its pixels have less luma than this."""
 
 BRIGHT = 0.9
-"""A picture is bright where 95 % of its pixels have more
-(:attr:`~hubtune.data.scan.inspect.ImageInfo.darkest`)."""
+"""An image is bright if 95 % of its pixels have more luma than this."""
 
 BLURRED = 0.5
-"""A picture is blurred that is less sharp (:func:`~hubtune.data.scan.inspect.sharpness_of`). Of 600 good
-photos none was, and each of them once it was blurred with a radius of 4 at 320 pixels."""
+"""An image is blurred if :func:`~hubtune.data.scan.inspect.measure_sharpness` gives less. None of 600 good
+photos of 320 × 240 pixels was, and each of them was after a blur with a radius of 4."""
 
 UNBALANCED = 10.0
-"""Classes are out of balance where the largest has so many times the pictures of the smallest."""
+"""Classes are unbalanced if the largest has this many times the images of the smallest."""
 
 FEW = 10
-"""A class with fewer pictures is small."""
+"""A class with fewer images is small."""
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """A file with something to be seen to.
+class IssueFile:
+    """A file with an issue.
 
     Attributes:
         path: the file.
-        name: how its source calls it.
-        label: its class; ``None`` for what is in none.
-        note: what is particular to it, in a few words.
+        name: its name in the source.
+        label: its class; ``None`` if it is in none.
+        note: details of this file, as a short phrase.
     """
 
     path: Path
@@ -56,24 +54,24 @@ class Item:
 
 @dataclass(frozen=True)
 class Issue:
-    """Something to be seen to.
+    """An issue of a data set.
 
     Attributes:
-        kind: a word for programs.
-        title: what it is, with how many.
-        advice: what a person can do about it.
-        groups: the files; those that belong together are in one group.
-        suspect: whether the files may be better left out, and not only be mentioned.
+        kind: identifier for programs.
+        title: what it is, with the number of files.
+        advice: what to do about it.
+        groups: the files; copies of one image are in one group.
+        suspect: whether the files may be better removed, and not only mentioned.
     """
 
     kind: str
     title: str
     advice: str
-    groups: list[list[Item]]
+    groups: list[list[IssueFile]]
     suspect: bool = False
 
     @property
-    def items(self) -> Iterable[Item]:
+    def files(self) -> Iterable[IssueFile]:
         """All files."""
         return chain.from_iterable(self.groups)
 
@@ -83,110 +81,103 @@ class LabelIssue:
     """A label that is probably wrong.
 
     Attributes:
-        place: of the picture, among those of the scan.
-        own: probability of its label.
-        other: the class that it probably is.
+        index: of the image, among all of the scan.
+        own: probability of its own class.
+        other: the class that it probably is, by number.
         probability: of that class.
     """
 
-    place: int
+    index: int
     own: float
-    other: str
+    other: int
     probability: float
 
 
+@dataclass(frozen=True)
+class LabelCheck:
+    """Result of checking all labels with a classifier.
+
+    Attributes:
+        issues: labels that are probably wrong; those whose own class is least probable first.
+        accuracy: share of the images whose label is the classifier's first choice; the lower, the more false
+            alarms.
+    """
+
+    issues: list[LabelIssue]
+    accuracy: float
+
+
 def find_issues(
-    scan: Scan,
-    groups: Sequence[DuplicateGroup],
-    doubts: Sequence[LabelIssue] = (),
-    *,
-    accuracy: float | None = None,
+    scan: Scan, groups: Sequence[DuplicateGroup], labels: LabelCheck | None = None
 ) -> list[Issue]:
-    """Find what is to be seen to.
+    """Find the issues of a data set.
 
     Args:
-        scan: what looks at the pictures told.
-        groups: the copies among all pictures of the scan, class by class.
-        doubts: labels that are probably wrong, the most certain first.
-        accuracy: share of the pictures that the classifier behind ``doubts`` names as they are labelled.
+        scan: the inspected images.
+        groups: copies among all images of the scan, class by class.
+        labels: the check of the labels, if there was one.
 
     Returns:
-        What was found, the most important first; nothing of a kind that there is none of.
+        The issues, most severe first; at most one of each kind.
     """
-    items = [Item(own.path, own.name, label) for label, all_ in scan.classes.items() for own in all_]
-    facts = [image.info for own in scan.classes.values() for image in own]
-    copies = [(group, [items[place] for place in group.members]) for group in groups]
-    several = [(group, own) for group, own in copies if len({item.label for item in own}) > 1]
-    alike = [(group, own) for group, own in copies if len({item.label for item in own}) == 1]
-    found = [
-        _unreadable(scan),
-        _contradictory([own for _, own in several]),
-        _mislabelled(items, doubts, accuracy),
-        _small_classes(scan),
-        *_by_facts(items, facts),
-        _near([own for group, own in alike if group.kind == "near"]),
-        _equal([own for group, own in alike if group.kind == "equal"]),
-        _unbalanced(scan),
-        *_by_format(scan),
+    images = [(label, image) for label, entries in scan.classes.items() for image in entries]
+    files = [IssueFile(image.path, image.name, label) for label, image in images]
+    copies = [(group.kind, [files[index] for index in group.members]) for group in groups]
+    same_label = [(kind, own) for kind, own in copies if len({file.label for file in own}) == 1]
+    return [
+        *_unreadable(scan),
+        *_contradictory([own for _, own in copies if len({file.label for file in own}) > 1]),
+        *_mislabelled(files, [*scan.classes], labels),
+        *_small_classes(scan),
+        *_poor_images(files, [image.info for _, image in images]),
+        *_near_copies([own for kind, own in same_label if kind == "near"]),
+        *_equal_copies([own for kind, own in same_label if kind == "equal"]),
+        *_unbalanced(scan),
+        *_unusual_files(scan),
     ]
-    return [finding for finding in found if finding is not None]
 
 
-def _named(scan: Scan, path: Path, note: str = "") -> Item:
-    return Item(path, known_as(path, scan.root), None, note)
+def _unreadable(scan: Scan) -> Iterator[Issue]:
+    if scan.left_out:
+        yield Issue(
+            "unreadable",
+            f"{plural(len(scan.left_out), 'file')} cannot be used",
+            "They are in no list: download them again, convert or remove them.",
+            [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
+            suspect=True,
+        )
 
 
-def _alone(items: Iterable[Item]) -> list[list[Item]]:
-    return [[item] for item in items]
+def _file_outside(scan: Scan, path: Path, note: str) -> IssueFile:
+    return IssueFile(path, known_as(path, scan.root), None, note)
 
 
-def _unreadable(scan: Scan) -> Issue | None:
-    if not scan.left_out:
-        return None
-    return Issue(
-        "unreadable",
-        f"{plural(len(scan.left_out), 'file')} cannot be used",
-        "What cannot be used stays out of all lists: fetch it anew from where it came, convert or remove it.",
-        _alone(_named(scan, entry.path, entry.reason) for entry in scan.left_out),
-        suspect=True,
-    )
+def _contradictory(groups: list[list[IssueFile]]) -> Iterator[Issue]:
+    if groups:
+        verb = "lies" if len(groups) == 1 else "lie"
+        yield Issue(
+            "contradictory",
+            f"{plural(len(groups), 'picture')} {verb} in more than one class",
+            "One of the labels must be wrong: keep the copy in the right class.",
+            groups,
+            suspect=True,
+        )
 
 
-def _contradictory(groups: list[list[Item]]) -> Issue | None:
-    if not groups:
-        return None
-    verb = "lies" if len(groups) == 1 else "lie"
-    return Issue(
-        "contradictory",
-        f"{plural(len(groups), 'picture')} {verb} in more than one class",
-        "One of the labels must be wrong: keep the copy in the right class.",
-        groups,
-        suspect=True,
-    )
-
-
-def _mislabelled(items: list[Item], doubts: Sequence[LabelIssue], accuracy: float | None) -> Issue | None:
-    if not doubts:
-        return None
-    right = (
-        "" if accuracy is None else f" It names {_percent(accuracy)} of all pictures as they are labelled."
-    )
-    return Issue(
+def _mislabelled(files: list[IssueFile], names: list[str], labels: LabelCheck | None) -> Iterator[Issue]:
+    if labels is None or not labels.issues:
+        return
+    groups = []
+    for issue in labels.issues:
+        file = files[issue.index]
+        note = f"probably {names[issue.other]} ({_percent(issue.probability)}; own {_percent(issue.own)})"
+        groups.append([IssueFile(file.path, file.name, file.label, note)])
+    yield Issue(
         "mislabelled",
-        f"{plural(len(doubts), 'label')} may be wrong",
-        f"A classifier that has not seen them is sure of another class.{right} Look at them, the first ones "
-        "above all; some are only hard to tell.",
-        [
-            [
-                Item(
-                    items[doubt.place].path,
-                    items[doubt.place].name,
-                    items[doubt.place].label,
-                    f"rather {doubt.other} ({_percent(doubt.probability)}; its own {_percent(doubt.own)})",
-                )
-            ]
-            for doubt in doubts
-        ],
+        f"{plural(len(groups), 'label')} may be wrong",
+        "A classifier that was not trained on these pictures predicts another class. It agrees with "
+        f"{_percent(labels.accuracy)} of all labels. Check the first ones first; some are only difficult.",
+        groups,
         suspect=True,
     )
 
@@ -195,116 +186,106 @@ def _percent(share: float) -> str:
     return "under 1 %" if 0 <= share < 0.01 else f"{100 * share:.0f} %"
 
 
-def _small_classes(scan: Scan) -> Issue | None:
-    small = [(label, len(own)) for label, own in scan.classes.items() if len(own) < FEW]
-    if not small:
-        return None
-    many = "class has" if len(small) == 1 else "classes have"
-    return Issue(
-        "small_classes",
-        f"{len(small):,} {many} fewer than {FEW} pictures: "
-        + first_few([f"{label} ({number})" for label, number in small]),
-        "Add pictures: what is measured on a handful says little.",
-        [],
-    )
+def _small_classes(scan: Scan) -> Iterator[Issue]:
+    small = [f"{label} ({len(own)})" for label, own in scan.classes.items() if len(own) < FEW]
+    if small:
+        verb = "class has" if len(small) == 1 else "classes have"
+        yield Issue(
+            "small_classes",
+            f"{len(small):,} {verb} fewer than {FEW} pictures: {first_few(small)}",
+            "Add pictures: the accuracy of so small a class cannot be measured.",
+            [],
+        )
 
 
-def _unbalanced(scan: Scan) -> Issue | None:
+def _unbalanced(scan: Scan) -> Iterator[Issue]:
     sizes = {label: len(own) for label, own in scan.classes.items()}
-    most, least = max(sizes, key=sizes.__getitem__, default=""), min(sizes, key=sizes.__getitem__, default="")
-    if not sizes or not sizes[least] or sizes[most] < UNBALANCED * sizes[least]:
-        return None
-    return Issue(
-        "unbalanced",
-        f"Class {most} has {sizes[most] / sizes[least]:.0f} times the pictures of class {least} "
-        f"({sizes[most]:,} and {sizes[least]:,})",
-        "Add pictures of the small classes, or let all classes count the same: -o train.balance=weights",
-        [],
-    )
+    largest = max(sizes, key=sizes.__getitem__, default="")
+    smallest = min(sizes, key=sizes.__getitem__, default="")
+    if sizes and sizes[smallest] and sizes[largest] >= UNBALANCED * sizes[smallest]:
+        ratio = sizes[largest] / sizes[smallest]
+        yield Issue(
+            "unbalanced",
+            f"Class {largest} has {ratio:.0f} times the pictures of class {smallest} "
+            f"({sizes[largest]:,} and {sizes[smallest]:,})",
+            "Add pictures of the small classes, or weight all classes equally: -o train.balance=weights",
+            [],
+        )
 
 
-# Kind, what the facts must be, words for one and for many, advice. A picture is in the first only that
-# fits: one that is black is not blurred as well.
-_LOOKS: tuple[tuple[str, Callable[[ImageInfo], bool], tuple[str, str], str], ...] = (
+# Kind, condition, verbs for one and for several images, advice. Only the first that applies counts: a black
+# image is not reported as blurred as well.
+_POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], tuple[str, str], str], ...] = (
     (
         "blank",
-        lambda facts: facts.contrast <= min(BLANK, facts.brightness / 10),
+        lambda info: info.contrast <= min(BLANK, info.brightness / 10),
         ("is blank", "are blank"),
-        "Nothing is to be seen on them: remove them.",
+        "They show nothing: remove them.",
     ),
     (
         "dark",
-        lambda facts: facts.brightest < DARK,
+        lambda info: info.brightest < DARK,
         ("is nearly black", "are nearly black"),
-        "Remove them, unless the pictures to come will be as dark.",
+        "Remove them, unless the model will be used on pictures as dark.",
     ),
     (
         "bright",
-        lambda facts: facts.darkest > BRIGHT,
+        lambda info: info.darkest > BRIGHT,
         ("is nearly white", "are nearly white"),
-        "Remove them, unless the pictures to come will be as bright.",
+        "Remove them, unless the model will be used on pictures as bright.",
     ),
     (
         "tiny",
-        lambda facts: min(facts.width, facts.height) < TINY,
+        lambda info: min(info.width, info.height) < TINY,
         (f"is tiny (short side under {TINY} pixels)", f"are tiny (short side under {TINY} pixels)"),
-        "Take larger ones if there are any: these may be previews of them.",
+        "Replace them by larger versions if there are any: these may be thumbnails.",
     ),
     (
         "blurred",
-        lambda facts: facts.sharpness < BLURRED,
+        lambda info: info.sharpness < BLURRED,
         ("is blurred", "are blurred"),
-        "Remove them if nobody could tell what they show; keep them if the pictures to come will be alike.",
+        "Remove those that nobody could classify, unless the model will be used on such pictures.",
     ),
 )
 
 
-def _by_facts(items: list[Item], facts: list[ImageInfo | None]) -> list[Issue]:
-    fitting: dict[str, list[Item]] = {kind: [] for kind, *_ in _LOOKS}
-    for item, own in zip(items, facts, strict=True):
-        kind = next((kind for kind, fits, *_ in _LOOKS if own is not None and fits(own)), None)
+def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
+    matches: dict[str, list[IssueFile]] = {kind: [] for kind, *_ in _POOR_IMAGES}
+    for file, info in zip(files, infos, strict=True):
+        kind = next((kind for kind, applies, *_ in _POOR_IMAGES if info is not None and applies(info)), None)
         if kind is not None:
-            fitting[kind].append(item)
-    return [
-        Issue(
-            kind,
-            f"{plural(len(fitting[kind]), 'picture')} {words[len(fitting[kind]) > 1]}",
-            advice,
-            _alone(fitting[kind]),
-            suspect=True,
+            matches[kind].append(file)
+    for kind, _, verbs, advice in _POOR_IMAGES:
+        if matches[kind]:
+            title = f"{plural(len(matches[kind]), 'picture')} {verbs[len(matches[kind]) > 1]}"
+            yield Issue(kind, title, advice, [[file] for file in matches[kind]], suspect=True)
+
+
+def _near_copies(groups: list[list[IssueFile]]) -> Iterator[Issue]:
+    if groups:
+        yield Issue(
+            "near_copies",
+            f"{plural(sum(map(len, groups)), 'picture')} are changed copies of one another "
+            f"({plural(len(groups), 'group')})",
+            "Resized, saved again, mirrored, cropped … `hubtune split` keeps each group in one list: a copy "
+            "of a training picture in the test list would make the accuracy look better than it is.",
+            groups,
         )
-        for kind, _, words, advice in _LOOKS
-        if fitting[kind]
-    ]
 
 
-def _near(groups: list[list[Item]]) -> Issue | None:
-    if not groups:
-        return None
-    return Issue(
-        "near_copies",
-        f"{plural(sum(map(len, groups)), 'picture')} are changed copies of one another "
-        f"({plural(len(groups), 'group')})",
-        "Resized, saved again, mirrored, cropped … `hubtune split` keeps each group in one list: a test "
-        "picture whose copy was trained on proves nothing.",
-        groups,
-    )
+def _equal_copies(groups: list[list[IssueFile]]) -> Iterator[Issue]:
+    if groups:
+        more = sum(len(group) - 1 for group in groups)
+        yield Issue(
+            "equal_copies",
+            f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
+            f"({plural(len(groups), 'group')})",
+            "They add nothing to training. `hubtune split` keeps each group in one list.",
+            groups,
+        )
 
 
-def _equal(groups: list[list[Item]]) -> Issue | None:
-    if not groups:
-        return None
-    more = sum(len(group) - 1 for group in groups)
-    return Issue(
-        "equal_copies",
-        f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
-        f"({plural(len(groups), 'group')})",
-        "They teach nothing new. `hubtune split` keeps each group in one list.",
-        groups,
-    )
-
-
-def _by_format(scan: Scan) -> list[Issue]:
+def _unusual_files(scan: Scan) -> Iterator[Issue]:
     renamed = set(scan.renamed)
     formats = {
         image.path: image.info.format
@@ -312,28 +293,15 @@ def _by_format(scan: Scan) -> list[Issue]:
         for image in own
         if image.path in renamed and image.info is not None
     }
-    kinds = (
-        (
-            "renamed",
-            scan.renamed,
-            ("has another format than its name says", "have other formats than their names say"),
-            "They are read all the same; other programs may not.",
-        ),
-        (
-            "animated",
-            scan.animated,
-            ("has several frames", "have several frames"),
-            "Only the first is used.",
-        ),
-        ("strays", scan.non_images, ("is no picture", "are no pictures"), "They are passed over."),
-    )
-    return [
-        Issue(
-            kind,
-            f"{plural(len(paths), 'file')} {words[len(paths) > 1]}",
-            advice,
-            _alone(_named(scan, path, formats.get(path, "")) for path in paths),
-        )
-        for kind, paths, words, advice in kinds
-        if paths
-    ]
+    advice = {
+        "renamed": "They are read anyway; other programs may not read them.",
+        "animated": "Only the first frame is used.",
+        "strays": "They are ignored.",
+    }
+    paths_of = scan.unusual_files()
+    for kind, text in advice.items():
+        paths = paths_of[kind]
+        if paths:
+            title = f"{plural(len(paths), 'file')} {FILE_NOTES[kind][len(paths) > 1]}"
+            groups = [[_file_outside(scan, path, formats.get(path, ""))] for path in paths]
+            yield Issue(kind, title, text, groups)

@@ -5,19 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from hubtune.data.audit.issues import Issue, Item, LabelIssue, find_issues
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_groups
+from hubtune.data.audit.issues import Issue, IssueFile, LabelCheck, find_issues
+from hubtune.data.dedup.duplicates import find_groups
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import Excluded, ImageEntry, Listing, Progress, no_progress
-from hubtune.data.scan.scanner import Scan, survey
+from hubtune.data.scan.scanner import Scan, inspect_listing
 
-LabelCheck = Callable[
-    [Sequence[ImageEntry], Sequence[str], Sequence[DuplicateGroup]], tuple[list[LabelIssue], float]
-]
-"""Finds probably wrong labels.
-
-Takes all images, the class names, and the groups of copies among the images. Returns the labels, the most
-certain first, and the share of images on whose label the check agrees.
-"""
+LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelCheck]
+"""Checks the labels of images, among which there are groups of copies."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class ScanReport:
     @property
     def remarks(self) -> list[str]:
         """What the source itself has to say, one sentence each."""
-        return self.scan.said
+        return self.scan.notes
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as ``hubtune scan --json`` prints it."""
@@ -90,15 +85,15 @@ class ScanReport:
             yield {"path": str(entry.path), "unreadable": entry.reason}
 
 
-def _item_as_dict(item: Item) -> dict[str, Any]:
+def _item_as_dict(item: IssueFile) -> dict[str, Any]:
     return {"name": item.name, "path": str(item.path), "label": item.label, "note": item.note}
 
 
-def inspect_listing(
+def make_scan_report(
     source: str,
     listing: Listing,
     *,
-    label_check: LabelCheck | None = None,
+    check_labels: LabelChecker | None = None,
     progress: Progress = no_progress,
 ) -> ScanReport:
     """Inspect every file of a listing, and report the issues.
@@ -106,15 +101,12 @@ def inspect_listing(
     Args:
         source: its name.
         listing: its files.
-        label_check: finds probably wrong labels; default: none are looked for.
+        check_labels: checks the labels; default: they are not checked.
         progress: reports reading and searching.
     """
-    scan = survey(listing, advance=partial(progress, "reading pictures"))
+    scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
     progress("looking for copies", 0, 0)
     groups = find_groups(images)
-    doubtful: list[LabelIssue] = []
-    agreement = None
-    if label_check is not None and images:
-        doubtful, agreement = label_check(images, list(scan.classes), groups)
-    return ScanReport(source, scan, groups, find_issues(scan, groups, doubtful, accuracy=agreement))
+    labels = check_labels(images, groups) if check_labels is not None and images else None
+    return ScanReport(source, scan, groups, find_issues(scan, groups, labels))

@@ -1,98 +1,138 @@
-"""What keeps pictures together: copies that were found, and what names or tables say of them."""
+"""Groups of images that must stay in one list: union-find, groups by key, and the leaks they prevent."""
 
 import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
-from hubtune.data.dedup.components import component_of
-from hubtune.data.dedup.duplicates import DuplicateGroup
 from hubtune.errors import UsageError
 
-COPIES = ("equal", "near")
-KINDS = (*COPIES, "burst", "given")
-"""Of groups, from the closest tie to the loosest."""
+COPY_KINDS = ("equal", "near")
+GROUP_KINDS = (*COPY_KINDS, "burst", "given")
+"""Kinds of groups, from the closest relation to the loosest."""
+
+Member = TypeVar("Member", int, str)
 
 
-def given_groups(keys: Sequence[str | None]) -> list[DuplicateGroup]:
-    """The groups of pictures that have a key in common.
+@dataclass(frozen=True)
+class DuplicateGroup:
+    """Images that must stay in one list of a split.
+
+    Attributes:
+        members: positions in the sequence that was searched, ascending.
+        kind: ``equal`` for the same bytes, ``near`` for changed copies of one image, ``burst`` for other
+            images of the same object, ``given`` for a group that the source or a pattern defines.
+    """
+
+    members: tuple[int, ...]
+    kind: Literal["equal", "near", "burst", "given"]
+
+
+def connected_components(sets: Iterable[Iterable[Member]]) -> dict[Member, Member]:
+    """Join sets with a common member, by union-find (Galler & Fischer, CACM 7, 1964).
+
+    Returns:
+        For each member, in ascending order, the smallest member of its component.
+    """
+    parent: dict[Member, Member] = {}
+
+    def find(member: Member) -> Member:
+        while parent[member] != member:
+            # Path halving keeps the trees flat: near-constant time per look-up, and no recursion.
+            parent[member] = parent[parent[member]]
+            member = parent[member]
+        return member
+
+    for members in sets:
+        root: Member | None = None
+        for member in members:
+            own = find(parent.setdefault(member, member))
+            if root is None:
+                root = own
+            # The smaller root wins, so that the result does not depend on the order of the sets.
+            root, other = min(root, own), max(root, own)
+            parent[other] = root
+    return {member: find(member) for member in sorted(parent)}
+
+
+def groups_by_key(keys: Sequence[str | None]) -> list[DuplicateGroup]:
+    """Group images of the same key.
 
     Args:
-        keys: of each picture; ``None`` for one that stands alone.
+        keys: one per image; ``None`` for an image without a group.
     """
     members = defaultdict(list)
-    for place, key in enumerate(keys):
+    for index, key in enumerate(keys):
         if key is not None:
-            members[key].append(place)
-    return [DuplicateGroup(tuple(places), "given") for places in members.values() if len(places) > 1]
+            members[key].append(index)
+    return [DuplicateGroup(tuple(indices), "given") for indices in members.values() if len(indices) > 1]
 
 
-def keys_by_pattern(names: Sequence[str], pattern: str) -> list[str | None]:
-    """Read from each name what its picture belongs to.
+def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
+    """Extract a group key from each image name.
 
     Args:
-        names: of the pictures, with ``/``.
-        pattern: a regular expression that is searched for in the names; its first group, or else the whole
-            match, is the key.
+        names: of the images, with ``/``.
+        pattern: a regular expression that is searched for in the names. The key is its first group, or else
+            the whole match.
 
     Raises:
-        UsageError: if it is no regular expression, or says the same of all pictures, or nothing of any.
+        UsageError: if it is not a regular expression, or as :func:`check_keys`.
 
     Example:
-        >>> keys_by_pattern(["cat/tom_1.jpg", "cat/tom_2.jpg", "cat/x.jpg"], r"/([a-z]+)_")
+        >>> extract_keys(["cat/tom_1.jpg", "cat/tom_2.jpg", "cat/x.jpg"], r"/([a-z]+)_")
         ['tom', 'tom', None]
     """
     try:
         search = re.compile(pattern).search
     except re.error as error:
-        raise UsageError(f"--group-by '{pattern}' is no regular expression: {error}") from error
-    keys: list[str | None] = []
-    for name in names:
-        match = search(name)
-        keys.append(match[min(1, match.re.groups)] if match else None)
+        raise UsageError(f"--group-by '{pattern}' is not a regular expression: {error}") from error
+    matches = map(search, names)
+    keys = [match[min(1, match.re.groups)] if match else None for match in matches]
     check_keys(keys, f"--group-by '{pattern}'", names)
     return keys
 
 
-def check_keys(keys: Sequence[str | None], what: str, names: Sequence[str]) -> None:
-    """Refuse keys that make no groups worth the name.
+def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) -> None:
+    """Check that keys form groups.
 
     Args:
-        keys: of the pictures.
-        what: where they come from, in words.
-        names: of the pictures, of which one is shown.
+        keys: one per image.
+        origin: where they come from, for the message.
+        names: of the images; the message quotes the first.
 
     Raises:
-        UsageError: if no picture has a key, or all have the same, or no two.
+        UsageError: if no image has a key, all images have the same key, or no two do.
     """
-    times = Counter(key for key in keys if key is not None)
-    like = f"; a name is {names[0]!r}" if names else ""
-    if not times:
-        raise UsageError(f"{what} fits none of the {len(names):,} names{like}")
-    if len(times) == 1 and times.total() == len(keys):
+    counts = Counter(key for key in keys if key is not None)
+    example = f"; a name is {names[0]!r}" if names else ""
+    if not counts:
+        raise UsageError(f"{origin} fits none of the {len(names):,} names{example}")
+    if len(counts) == 1 and counts.total() == len(keys):
         raise UsageError(
-            f"{what} puts all {len(names):,} pictures into one group, {next(iter(times))!r}{like}"
+            f"{origin} puts all {len(names):,} pictures into one group, {next(iter(counts))!r}{example}"
         )
-    if max(times.values()) == 1:
-        raise UsageError(f"{what} makes no group: no two pictures have the same key{like}")
+    if max(counts.values()) == 1:
+        raise UsageError(f"{origin} makes no group: no two pictures have the same key{example}")
 
 
 def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
-    """Join groups that have a member in common.
+    """Join groups with a common member.
 
     Returns:
-        Groups without a common member, in the order of their first members; the kind of each is the loosest
-        of those that it is made of.
+        Disjoint groups, ordered by their first members. A group's kind is the loosest of its parts.
     """
     groups = list(groups)
-    first_of = component_of(group.members for group in groups)
+    component = connected_components(group.members for group in groups)
     members = defaultdict(list)
-    for place, first in first_of.items():
-        members[first].append(place)
+    for index, first in component.items():
+        members[first].append(index)
     loosest: dict[int, DuplicateGroup] = {}
     for group in groups:
-        first = first_of[group.members[0]]
-        if KINDS.index(group.kind) >= KINDS.index(loosest.setdefault(first, group).kind):
+        first = component[group.members[0]]
+        if GROUP_KINDS.index(group.kind) >= GROUP_KINDS.index(loosest.setdefault(first, group).kind):
             loosest[first] = group
     return [DuplicateGroup(tuple(members[first]), loosest[first].kind) for first in sorted(members)]
 
@@ -102,42 +142,46 @@ def expected_leaks(
     lists: Mapping[str, Mapping[int, int]],
     totals: Mapping[int, int],
 ) -> dict[str, float]:
-    """How many pictures a random split would have on other sides than pictures of their group.
+    """Expected number of leaked images if a random split ignored the groups.
 
-    Every division of each class into lists of these sizes is as likely as any other; the chance that a
-    picture has no mate in training is hypergeometric.
+    All divisions of each class into lists of these sizes are equally likely, so the probability that an image
+    has no group mate in training is hypergeometric.
 
     Args:
-        groups: class → members of each group.
-        lists: list → class → its pictures in it.
-        totals: class → its pictures in all lists, and in none.
+        groups: for each group, class → number of members.
+        lists: list → class → number of images.
+        totals: class → number of images in all lists and in none.
 
     Returns:
-        For each list but training, the expected number of its pictures with a mate in training.
+        For each list but training, the expected number of its images with a group mate in training.
     """
     train = lists["train"]
-    found = {name: 0.0 for name in lists if name != "train"}
+    leaks = {name: 0.0 for name in lists if name != "train"}
     for group in groups:
         for label, count in group.items():
-            # The places that the mates may have, once this picture's is known not to be in training.
+            # The image itself is not in training, so it takes none of the places open to its mates.
             log_none = sum(
-                _log_missed(totals[other] - (other == label), train.get(other, 0), mates - (other == label))
+                _log_probability_of_none(
+                    totals[other] - (other == label), train.get(other, 0), mates - (other == label)
+                )
                 for other, mates in group.items()
             )
-            for name in found:
+            for name in leaks:
                 share = lists[name].get(label, 0) / totals[label]
-                found[name] += count * share * -math.expm1(log_none)
-    return found
+                # expm1 keeps precision where the probability of a leak is tiny.
+                leaks[name] += count * share * -math.expm1(log_none)
+    return leaks
 
 
-def _log_missed(places: int, taken: int, mates: int) -> float:
-    """Logarithm of the chance that none of the mates, put into different places, has one of those taken."""
-    free = places - taken
+def _log_probability_of_none(total: int, chosen: int, mates: int) -> float:
+    """Log-probability that none of ``mates`` of ``total`` images is among the ``chosen`` ones."""
+    # C(total − chosen, mates) / C(total, mates), by log-gamma: factorials of whole classes overflow floats.
+    free = total - chosen
     if mates > free:
         return -math.inf
     return (
         math.lgamma(free + 1)
         - math.lgamma(free - mates + 1)
-        - math.lgamma(places + 1)
-        + math.lgamma(places - mates + 1)
+        - math.lgamma(total + 1)
+        + math.lgamma(total - mates + 1)
     )

@@ -1,4 +1,4 @@
-"""From a file to a picture: the one decoder, for training, evaluation, prediction and export."""
+"""Decode an image file into 8-bit pixels: one decoder for training, evaluation, prediction and export."""
 
 import io
 import stat
@@ -15,22 +15,21 @@ from PIL import Image, UnidentifiedImageError
 from hubtune.errors import DataError
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
-"""Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on foreign files."""
-
-IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
-    " .ppm .pgm .pbm .pnm .pcx .tga .heic .heif .hif .jxl .svg .eps .psd .raw .cr2 .cr3 .nef .arw .dng .raf"
-    " .orf .rw2".split()
-)
-"""Names that promise a picture, readable here or not."""
+"""Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
 
 MAX_PIXELS = 89_478_485
-"""Pillow's own limit for a decompression bomb: 256 MiB of RGB."""
+"""Largest image in pixels: Pillow's own limit for a decompression bomb, 256 MiB of RGB."""
 
 MAX_BYTES = 2**30
-"""No picture of so few pixels needs a file as large as this: a film, or an archive."""
+"""Largest file in bytes. No image of :data:`MAX_PIXELS` needs more; a larger file is a film or an archive."""
 
-# Pillow's plug-ins answer hostile bytes with almost any exception; none of them is a bug of the caller.
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""Number of channels → Pillow mode of decoded images."""
+
+Box = tuple[float, float, float, float]
+"""Part of an image in pixels: left, top, right, bottom."""
+
+# Pillow's plug-ins raise almost any exception on damaged or hostile bytes; none of these is a caller's bug.
 _DECODING_ERRORS = (
     OSError,
     ValueError,
@@ -45,11 +44,11 @@ _DECODING_ERRORS = (
     struct.error,
     zlib.error,
     Image.DecompressionBombError,
-    Warning,  # where warnings are errors
+    Warning,  # for programs that turn warnings into errors
 )
 
-# EXIF orientation → what brings the picture upright (EXIF 2.32, tag 0x0112), and which of the stored edges
-# (0 left, 1 top, 2 right, 3 bottom) are its left, top, right and bottom then.
+# EXIF orientation (EXIF 2.32, tag 0x0112) → the transposition that makes the image upright, and which stored
+# edges (0 left, 1 top, 2 right, 3 bottom) become its left, top, right and bottom.
 _UPRIGHT = {
     2: (Image.Transpose.FLIP_LEFT_RIGHT, (2, 1, 0, 3)),
     3: (Image.Transpose.ROTATE_180, (2, 3, 0, 1)),
@@ -59,9 +58,8 @@ _UPRIGHT = {
     7: (Image.Transpose.TRANSVERSE, (3, 2, 1, 0)),
     8: (Image.Transpose.ROTATE_90, (1, 2, 3, 0)),
 }
-_TURNED = (5, 6, 7, 8)  # those that exchange width and height
 
-# First bytes, in lower case, of what people often have in place of a picture.
+# Lower-case first bytes of files that often carry an image's name but are something else.
 _SIGNATURES = (
     (b"<!doctype html", "an HTML page"),
     (b"<html", "an HTML page"),
@@ -74,19 +72,20 @@ _SIGNATURES = (
     (b"pk\x03\x04", "a zip archive"),
     (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
 )
-_FIRST = 64  # bytes that are enough to tell
-# What the files of a format end with.
-_ENDS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
-# Fifth to twelfth byte of ISO media files (ISO/IEC 14496-12) that are pictures.
+_SIGNATURE_BYTES = 64
+# Bytes 5 to 12 of ISO media files (ISO/IEC 14496-12) that hold a HEIC image rather than a film.
 _HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
+
+# TIFF 6.0 tags that Pillow does not interpret for us.
+_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258, 262, 277
 
 
 class ImageError(DataError):
-    """A picture that cannot be read.
+    """An image that cannot be read.
 
     Attributes:
         path: the file.
-        reason: what is wrong with it, in a few words.
+        reason: what is wrong with it, as a short phrase.
     """
 
     def __init__(self, path: str | Path, reason: str) -> None:
@@ -95,42 +94,74 @@ class ImageError(DataError):
         self.reason = reason
 
 
-Box = tuple[float, float, float, float]
-"""A part of a picture: left, top, right, bottom; pixels."""
+class DecodedImage(NamedTuple):
+    """A decoded image, and the box of its pixels that shows it.
 
+    Sides of a reduced JPEG are rounded up: its last column and row may lie partly outside the image.
+    """
 
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}
-"""Number of channels → Pillow's mode of pictures that have so many here."""
+    image: Image.Image
+    box: Box
 
 
 def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3) -> Image.Image:
-    """Read a picture with 8 bits a channel, upright, at its full size.
+    """Decode an image at its full size, upright, with 8 bits per channel.
 
-    EXIF orientation is applied, 16-bit and float values are scaled, and the first frame of an animation is
-    taken.
+    EXIF orientation is applied, 16-bit and float values are scaled, and an animation gives its first frame.
 
     Args:
         path: the file.
-        content: its bytes, where they have been read already; ``path`` is only named in errors then.
-        channels: how many the picture is to have, see :func:`with_channels`.
+        content: its bytes, if they have been read already; ``path`` then only names the file in errors.
+        channels: 1, 3 or 4, see :func:`with_channels`.
 
     Returns:
-        A picture in mode ``RGB``, or as :data:`MODES` says, without metadata.
+        An image in the mode that :data:`MODES` lists for ``channels``, without metadata.
 
     Raises:
-        PictureError: if the file is missing, damaged, too large, or no picture; the reason says which.
+        ImageError: if the file is missing, damaged, too large or not an image; the reason says which.
     """
-    with _opened(path, content) as image:
-        # A copy, so that nothing of the file is kept.
-        return _upright(image, channels=channels).image.copy()
+    with open_image(path, content) as image:
+        # Copied, because conversion to the same mode returns Pillow's file object with all its metadata.
+        return load_upright(image, channels=channels).image.copy()
+
+
+def decode_reduced(
+    path: str | Path,
+    reductions: Callable[[int, int], Sequence[int]],
+    content: bytes | None = None,
+    *,
+    channels: int = 3,
+) -> list[DecodedImage]:
+    """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
+
+    Args:
+        path: the file.
+        reductions: function of width and height in pixels that returns, for each result wanted, by which
+            factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
+        content: its bytes, if they have been read already.
+        channels: 1, 3 or 4.
+
+    Returns:
+        One image for each reduction, in order.
+
+    Raises:
+        ImageError: as :func:`decode`.
+    """
+    with open_image(path, content) as image:
+        factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
+        decoded = {factors[0]: load_upright(image, factors[0], channels)}
+    # `draft` works once per opened file, so each further size opens it again.
+    for factor in set(factors) - set(decoded):
+        with open_image(path, content) as image:
+            decoded[factor] = load_upright(image, factor, channels)
+    return [decoded[factor] for factor in factors]
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read a picture file as it is, for :func:`hubtune.data.images.preprocessing.preprocess_views` and for
-    its sum.
+    """Read the bytes of an image file, for decoding and for its SHA-256 in one pass over the disk.
 
     Raises:
-        PictureError: if it cannot be read, or is too large to be a picture.
+        ImageError: if the file cannot be read, or has more than :data:`MAX_BYTES`.
     """
     path = Path(path)
     try:
@@ -141,147 +172,30 @@ def read_content(path: str | Path) -> bytes:
         raise ImageError(path, _reason(path, None, error)) from error
 
 
-class Decoded(NamedTuple):
-    """A picture, and the part of its pixels that it fills.
-
-    A JPEG's reduced size is rounded up; its last column and row then lie partly outside the picture.
-    """
-
-    image: Image.Image
-    part: Box
-
-
-def decode_reduced(
-    path: str | Path,
-    reductions: Callable[[int, int], Sequence[int]],
-    content: bytes | None = None,
-    *,
-    channels: int = 3,
-) -> list[Decoded]:
-    """Read a picture as :func:`decode` does; a JPEG file at fractions of its size.
-
-    Args:
-        path: the file.
-        reductions: width and height of the picture, pixels → how many times smaller it may be decoded, 1, 2,
-            4 or 8, for each of those who want it. It is decoded once for those who want the same.
-        content: its bytes, where they have been read already.
-        channels: as for :func:`decode`.
-
-    Returns:
-        What each of them gets, in order.
-
-    Raises:
-        PictureError: as :func:`decode`.
-    """
-    with _opened(path, content) as image:
-        is_jpeg = image.format in ("JPEG", "MPO")
-        wanted = [reduction if is_jpeg else 1 for reduction in reductions(*image.size)]
-        decoded = {wanted[0]: _upright(image, wanted[0], channels)}
-    for reduction in set(wanted) - set(decoded):
-        with _opened(path, content) as image:
-            decoded[reduction] = _upright(image, reduction, channels)
-    return [decoded[reduction] for reduction in wanted]
-
-
-def check_ends(path: str | Path) -> None:
-    """Look at the beginning and at the end of a picture's file; the pixels between may still be damaged.
-
-    A file that does not end as its format does is read whole: some cameras write more behind a picture.
-
-    Raises:
-        PictureError: as :func:`decode`.
-    """
-    with _opened(path) as image:
-        end, file = _ENDS.get(str(image.format), b""), getattr(image, "fp", None)
-        if file is None or not end:
-            return
-        file.seek(-len(end), io.SEEK_END)
-        if file.read() == end:
-            return
-    check_pixels(path)
-
-
-def is_image(path: str | Path) -> bool:
-    """Whether a file promises to be a picture, readable here or not: by its name, or by its first bytes.
-
-    It is opened only where the name promises nothing. What cannot be opened may be one, and counts as one.
-    """
-    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
-        return True
-    try:
-        with _opened(path):
-            return True
-    except ImageError as error:
-        return not error.reason.startswith(("not a picture", "not a regular file", "empty file"))
-
-
-class CheckedImage(NamedTuple):
-    """A picture that was read to its last byte.
-
-    Attributes:
-        format: of the file, by Pillow's name, such as ``"JPEG"``.
-        mode: as it is stored, by Pillow's name.
-        width: pixels, upright.
-        height: likewise.
-        orientation: EXIF orientation, 1–8 (EXIF 2.32, tag 0x0112).
-        frames: how many pictures the file holds; only the first is used.
-        small: the picture as :func:`decode` gives it; of a JPEG the smallest fraction whose long side is not
-            below what was asked for.
-    """
-
-    format: str
-    mode: str
-    width: int
-    height: int
-    orientation: int
-    frames: int
-    small: Image.Image
-
-
-def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
-    """Read a picture to its last byte, as cheaply as that can be done.
-
-    Args:
-        path: the file.
-        content: its bytes, where they have been read already.
-        side: what the long side of the picture that is returned may be reduced to, pixels.
-
-    Raises:
-        PictureError: as :func:`decode`.
-    """
-    with _opened(path, content) as image:
-        mode, (width, height) = image.mode, image.size
-        # A JPEG at an eighth of its size: every byte is still read, most of the arithmetic is saved.
-        reduction = next((scale for scale in (8, 4, 2) if max(width, height) >= scale * side), 1)
-        small = _upright(image, reduction if image.format in ("JPEG", "MPO") else 1).image.copy()
-        orientation = _orientation(image)
-        if orientation in _TURNED:
-            width, height = height, width
-        frames = getattr(image, "n_frames", 1)
-        return CheckedImage(str(image.format), mode, width, height, orientation, frames, small)
-
-
 @contextmanager
-def _opened(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
-    """Open a picture file, or its bytes, not yet decoded, and hold it against the limits.
+def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
+    """Open an image file, or its bytes, and check its limits; pixels are not decoded yet.
 
-    What goes wrong with the picture, here or inside the block, becomes a :class:`ImageError`.
+    Raises:
+        ImageError: for whatever goes wrong with the image, here or inside the ``with`` block.
     """
     path = Path(path)
     try:
         if (_file_size(path) if content is None else len(content)) == 0:
             raise ImageError(path, "empty file (0 bytes)")
-        Image.init()  # all plug-ins; Pillow loads only the commonest by itself
-        # The file is opened here, as Pillow leaves files open that it refuses.
+        Image.init()  # loads all plug-ins; by itself Pillow loads the five most common
+        # Opened here and not by Pillow, which leaves files open that it refuses.
         opened = path.open("rb") if content is None else io.BytesIO(content)
         with opened as file, Image.open(file, formats=FORMATS) as image:
             width, height = image.size
+            # Pillow only warns below twice this limit: a PNG of 20 KiB took 1.8 GB of memory that way.
             if width * height > MAX_PIXELS:
                 raise ImageError(
                     path, f"too large ({width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read)"
                 )
-            # NewSubfileType (TIFF 6.0, tag 254): 1 is a smaller version of another picture in the file.
-            if getattr(image, "tag_v2", {}).get(254) == 1:
+            # NewSubfileType 1 marks a smaller version of another image. A raw file's thumbnail would silently
+            # stand for the photo.
+            if getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE) == 1:
                 raise ImageError(
                     path, "a camera's raw file, of which only a preview can be read: convert it to JPEG"
                 )
@@ -290,17 +204,117 @@ def _opened(path: str | Path, content: bytes | None = None) -> Iterator[Image.Im
         raise ImageError(path, _reason(path, content, error)) from error
 
 
+def is_jpeg(image: Image.Image) -> bool:
+    """Whether an opened file can be decoded at a fraction of its size. MPO is a JPEG with a preview."""
+    return image.format in ("JPEG", "MPO")
+
+
+def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> DecodedImage:
+    """Decode an opened image and turn it upright.
+
+    Args:
+        image: from :func:`open_image`.
+        reduction: factor of 1, 2, 4 or 8 by which a JPEG is reduced while it is decoded.
+        channels: 1, 3 or 4.
+    """
+    width, height = image.size
+    reduced = max(1, width // reduction), max(1, height // reduction)
+    # libjpeg then skips most of the inverse transform: 25 ms instead of 100 ms for 12 megapixels at a quarter
+    # (docs/speed.md). Every byte is still read, so that damage is noticed.
+    draft = image.draft(None, reduced) if reduction > 1 else None
+    if channels == 4 and image.mode == "RGB" and getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL) == 4:
+        # Pillow drops a fourth channel whose meaning the TIFF file does not state.
+        image._mode = "RGBX"
+    image.load()
+    _, _, right, bottom = draft[1] if draft else (0, 0, *image.size)
+    orientation = exif_orientation(image)  # after load(): reading PNG metadata first hides damaged pixels
+    upright = with_channels(image, channels)
+    margins: Box = (0, 0, upright.width - right, upright.height - bottom)
+    if orientation in _UPRIGHT:
+        transposition, edges = _UPRIGHT[orientation]
+        upright = upright.transpose(transposition)
+        margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
+    left, top, right, bottom = margins
+    return DecodedImage(upright, (left, top, upright.width - right, upright.height - bottom))
+
+
+def exif_orientation(image: Image.Image) -> int:
+    """EXIF orientation of an opened image, usually 1 to 8; 1 if its metadata are damaged or absent."""
+    try:
+        return int(image.getexif().get(0x0112, 1))
+    except _DECODING_ERRORS:
+        return 1  # damaged metadata do not affect the pixels
+
+
+def with_channels(image: Image.Image, channels: int) -> Image.Image:
+    """Convert an image of any mode to one, three or four channels of 8 bits.
+
+    Args:
+        image: an image in any mode.
+        channels: 3 for colours, with transparency laid on white; 1 for their luma by ITU-R BT.601; 4 for the
+            stored colours, also under transparency, and opacity, which is 255 in images without
+            transparency. A TIFF file with four channels, the fourth unexplained, gives all four as stored.
+
+    Raises:
+        ValueError: if values of more than 8 bits are outside all known ranges.
+    """
+    if image.mode.startswith(("I", "F")):
+        image = _scale_to_8_bits(image)
+    if channels == 4:
+        if image.mode == "RGBX":  # convert() would set the fourth channel to 255
+            return Image.merge("RGBA", image.split())
+        return image if image.mode == "RGBA" else image.convert("RGBA")
+    if image.has_transparency_data:
+        # On white, as browsers show it; convert("RGB") would reveal the colours of hidden pixels.
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        rgb = Image.new("RGB", rgba.size, "white")
+        rgb.paste(rgba, mask=rgba)
+    else:
+        rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return rgb if channels == 3 else rgb.convert("L")
+
+
+def _scale_to_8_bits(image: Image.Image) -> Image.Image:
+    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent.
+
+    Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
+    """
+    values = np.asarray(image, dtype=np.float32)
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
+    if image.mode != "F" and bits <= 16:
+        top: float | None = 2**bits - 1
+    else:
+        # Float and 32-bit images carry no range; these three are in use.
+        top = next((top for top in (1, 255, 65535) if values.max(initial=0) <= top), None)
+    # Written so that NaN fails, too.
+    if top is None or not (values.min(initial=0) >= 0 and values.max(initial=0) <= top):
+        raise ValueError("its values are outside 0–1, 0–255 and 0–65535")
+    scaled = values * np.float32(255 / top)
+    if tags.get(_PHOTOMETRIC) == 0:  # "white is zero", which Pillow applies up to 8 bits only
+        scaled = 255 - scaled
+    grey = np.rint(scaled, out=scaled).astype(np.uint8)
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        grey = np.stack([grey, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
+    return Image.fromarray(grey)
+
+
 def _file_size(path: Path) -> int:
     status = path.stat()
-    # Opening a named pipe would wait for ever.
+    # Checked before opening: a named pipe would block for ever.
     if not stat.S_ISREG(status.st_mode):
         raise ImageError(path, "is a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file")
     return status.st_size
 
 
 def _reason(path: Path, content: bytes | None, error: Exception) -> str:
+    """Why an image cannot be read. The scan cache keeps these phrases: a change needs a new VERSION there."""
     if isinstance(error, UnidentifiedImageError):
-        return _what_it_is(_first_bytes(path) if content is None else content[:_FIRST])
+        if content is None:
+            with path.open("rb") as file:
+                content = file.read(_SIGNATURE_BYTES)
+        return _describe_signature(content[:_SIGNATURE_BYTES])
     if isinstance(error, FileNotFoundError):
         return "link to a file that is not there" if path.is_symlink() else "no such file"
     if isinstance(error, PermissionError):
@@ -311,22 +325,18 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
         return f"too large (over {MAX_PIXELS:,} pixels)"
     if isinstance(error, MemoryError):
         return "too large for this machine's memory"
-    said = " ".join(str(error).split())[:120]
-    if "truncated" in said.lower():
+    # Pillow raises one kind of error for many causes; only its messages tell them apart.
+    message = " ".join(str(error).split())[:120]
+    if "truncated" in message.lower():
         return "damaged picture (the file ends too early)"
-    if "decoder object" in said or "unrecognized data stream" in said:  # Pillow's words for it
+    if "decoder object" in message or "unrecognized data stream" in message:
         return "damaged picture (its data cannot be decoded)"
-    if "MAX_TEXT" in said:  # what compressed texts and profiles of a PNG may come to
+    if "MAX_TEXT" in message:  # PngImagePlugin's limits for compressed text and profiles: 1 and 64 MiB
         return "damaged picture (its metadata are too large)"
-    return f"damaged picture ({said or type(error).__name__})"
+    return f"damaged picture ({message or type(error).__name__})"
 
 
-def _first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_FIRST)
-
-
-def _what_it_is(start: bytes) -> str:
+def _describe_signature(start: bytes) -> str:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     for signature, name in _SIGNATURES:
         if text.startswith(signature):
@@ -340,102 +350,3 @@ def _what_it_is(start: bytes) -> str:
     if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8")) or start[:4] + start[8:12] == b"RIFFWEBP":
         return "damaged picture (its header cannot be read)"
     return "not a picture that can be read here"
-
-
-def _upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> Decoded:
-    """Decode an opened picture; a JPEG at a fraction of its size if asked."""
-    width, height = image.size
-    reduced = max(1, width // reduction), max(1, height // reduction)
-    drafted = image.draft(None, reduced) if reduction > 1 else None
-    if channels == 4 and image.mode == "RGB" and getattr(image, "tag_v2", {}).get(277) == 4:
-        # Samples per pixel (TIFF 6.0, tag 277). Pillow leaves out a fourth that the file does not explain.
-        image._mode = "RGBX"
-    image.load()
-    _, _, right, bottom = drafted[1] if drafted else (0, 0, *image.size)
-    orientation = _orientation(image)  # after the pixels: reading PNG metadata swallows their damage
-    picture = with_channels(image, channels)
-    margins: Box = (0, 0, picture.width - right, picture.height - bottom)
-    if orientation in _UPRIGHT:
-        turn, edges = _UPRIGHT[orientation]
-        picture = picture.transpose(turn)
-        margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
-    left, top, right, bottom = margins
-    return Decoded(picture, (left, top, picture.width - right, picture.height - bottom))
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except _DECODING_ERRORS:
-        return 1  # damaged metadata says nothing about the pixels
-
-
-def with_channels(image: Image.Image, channels: int) -> Image.Image:
-    """Give a picture one, three or four channels of 8 bits.
-
-    Args:
-        image: a picture in any mode.
-        channels: 3: colours, with transparency laid on white. 1: the brightness of these, by ITU-R BT.601.
-            4: the colours as they are stored, also under transparency, and the opacity, which is 255 in
-            pictures without transparency; of a TIFF file with four channels, of which it does not say what
-            the fourth is, all four as they are.
-
-    Raises:
-        ValueError: its values have more than 8 bits, and are outside of all known ranges.
-    """
-    if channels == 4:
-        return _to_rgba(image)
-    rgb = _to_rgb(image)
-    return rgb if channels == 3 else rgb.convert("L")
-
-
-def _to_rgba(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        grey, hidden = _deep_to_grey(image)
-        rgba = grey.convert("RGBA")
-        if hidden is not None:
-            rgba.putalpha(Image.fromarray(np.where(hidden, 0, 255).astype(np.uint8)))
-        return rgba
-    if image.mode == "RGBX":
-        return Image.merge("RGBA", image.split())
-    return image if image.mode == "RGBA" else image.convert("RGBA")
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):
-        grey, hidden = _deep_to_grey(image)
-        if hidden is not None:
-            grey.paste(255, mask=Image.fromarray(hidden))
-        return grey.convert("RGB")
-    if image.has_transparency_data:
-        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        white = Image.new("RGB", rgba.size, "white")
-        white.paste(rgba, mask=rgba)
-        return white
-    return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _deep_to_grey(image: Image.Image) -> tuple[Image.Image, np.ndarray | None]:
-    """Scale more than 8 bits a value to 8 bits; Pillow itself would clip them to white.
-
-    Returns:
-        The picture in mode ``L``, and which of its pixels are transparent; ``None`` for none.
-    """
-    values = np.asarray(image, dtype=np.float32)
-    transparent = image.info.get("transparency")
-    hidden = values == transparent if isinstance(transparent, int) else None
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(258, (16,))[0]
-    if image.mode != "F" and bits <= 16:
-        top: float | None = 2**bits - 1
-    else:
-        # Float and 32-bit pictures carry no range; these are the three in use.
-        top = next((top for top in (1, 255, 65535) if values.max(initial=0) <= top), None)
-    # Written so that NaN fails, too.
-    if top is None or not (values.min(initial=0) >= 0 and values.max(initial=0) <= top):
-        raise ValueError("its values are outside 0–1, 0–255 and 0–65535")
-    values = values * np.float32(255 / top)
-    if tags.get(262) == 0:  # photometric interpretation "white is zero", which Pillow heeds up to 8 bits
-        values = 255 - values
-    grey = np.rint(values, out=values).astype(np.uint8)
-    return Image.fromarray(grey), hidden

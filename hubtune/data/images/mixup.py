@@ -1,4 +1,4 @@
-"""Mixing pictures of a batch with one another: mixup and CutMix."""
+"""Mixing the images of a batch: mixup and CutMix."""
 
 import math
 from collections import defaultdict
@@ -16,32 +16,30 @@ def mix_batch(
     settings: AugmentSettings,
     random: np.random.Generator,
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Mix each picture of a batch with another one, and their labels in the same proportion.
+    """Mix each image of a batch with another one, and their labels in the same proportion.
 
-    A picture's partner is the next one in a random order, of those that have its shape; a picture whose shape
-    no other has stays as it is. Mixup (Zhang et al., "mixup: Beyond Empirical Risk
-    Minimization", 2018) blends the two; CutMix (Yun et al., "CutMix: Regularization Strategy to Train Strong
-    Classifiers with Localizable Features", 2019) puts a rectangle of the partner in its own place into the
-    picture. The proportion is one draw of Beta(α, α) a batch. Where both are on, each batch has one of them,
-    with equal probability.
+    An image's partner is the next one of its shape in a random order; an image of a unique shape stays as it
+    is. Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018) blends the two. CutMix (Yun et
+    al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", 2019)
+    replaces a rectangle of the image by that of the partner. The proportion is one draw of Beta(α, α) per
+    batch. If both are on, each batch uses one of them, with equal probability.
 
-    The caller seeds it by the run's seed and the step, ``generator(seed, "mix", step)``: a step is then mixed
-    the same in a resumed run, and however many threads prepare its pictures.
+    Training passes ``rng_for(seed, "mix", step)``, so that a step is mixed the same in a resumed run, and for
+    any number of threads.
 
     Args:
-        arrays: network inputs, float32 ``[channels, height, width]``, which may differ in shape; they are not
-            changed.
-        labels: each one's class, from 0.
+        arrays: network inputs, float32 ``[channels, height, width]``, of any shapes; they are not changed.
+        labels: class of each input, from 0.
         num_classes: number of classes.
-        settings: what to do; with neither mixup nor CutMix, the arrays come back as they are.
-        random: the source of all draws.
+        settings: the augmentation; without mixup and CutMix, the arrays are returned as they are.
+        random: source of all draws.
 
     Returns:
-        The mixed inputs, in order, and how much of each class is in each, float32 ``[N, num_classes]``, whose
-        rows add up to 1. Under CutMix that is exactly the share of the pixels.
+        The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,
+        rows adding up to 1. With CutMix it is exactly the share of pixels.
 
     Example:
-        >>> arrays, targets = mix_batch(arrays, labels, 5, settings, generator(seed, "mix", step))
+        >>> arrays, targets = mix_batch(arrays, labels, 5, settings, rng_for(seed, "mix", step))
     """
     targets = np.zeros((len(arrays), num_classes), np.float32)
     targets[np.arange(len(arrays)), np.asarray(labels, dtype=np.int64)] = 1
@@ -49,20 +47,20 @@ def mix_batch(
         return [*arrays], targets
     cuts = settings.cutmix > 0 and (settings.mixup == 0 or random.random() < 0.5)
     alpha = settings.cutmix if cuts else settings.mixup
-    foreign = random.beta(alpha, alpha)  # the partner's part
+    partner_share = random.beta(alpha, alpha)
     centre = random.random(2)
     mixed = [*arrays]
-    of_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    by_shape: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, array in enumerate(arrays):
-        of_shape[array.shape].append(index)
-    pure = targets.copy()
-    for (_, height, width), members in of_shape.items():
+        by_shape[array.shape].append(index)
+    unmixed = targets.copy()
+    for (_, height, width), members in by_shape.items():
         if len(members) == 1:
             continue
-        share = foreign
+        share = partner_share
         if cuts:
-            top, bottom = _span(height, foreign, centre[0])
-            left, right = _span(width, foreign, centre[1])
+            top, bottom = _span(height, partner_share, centre[0])
+            left, right = _span(width, partner_share, centre[1])
             share = (bottom - top) * (right - left) / (height * width)
         order = random.permutation(members)
         for index, partner in zip(order.tolist(), np.roll(order, -1).tolist(), strict=True):
@@ -70,13 +68,13 @@ def mix_batch(
                 mixed[index] = arrays[index].copy()
                 mixed[index][:, top:bottom, left:right] = arrays[partner][:, top:bottom, left:right]
             else:
-                mixed[index] = arrays[index] + np.float32(foreign) * (arrays[partner] - arrays[index])
-            targets[index] += np.float32(share) * (pure[partner] - pure[index])
+                mixed[index] = arrays[index] + np.float32(partner_share) * (arrays[partner] - arrays[index])
+            targets[index] += np.float32(share) * (unmixed[partner] - unmixed[index])
     return mixed, targets
 
 
-def _span(side: int, share: float, centre: float) -> tuple[int, int]:
-    """Where a rectangle with a share of the area begins and ends on a side, cut off at the borders."""
-    half = round(side * math.sqrt(share)) / 2
+def _span(side: int, area: float, centre: float) -> tuple[int, int]:
+    """First and last pixel on a side of a rectangle with this share of the area, clipped to the image."""
+    half = round(side * math.sqrt(area)) / 2
     middle = centre * side
     return max(0, round(middle - half)), min(side, round(middle + half))

@@ -1,7 +1,7 @@
-"""From a picture to the network's input: one preprocessing object for everything.
+"""From an image to the network's input.
 
-Training, evaluation, prediction and export all go through :func:`preprocess_views` and
-:class:`Preprocessing`, so that they cannot see a picture differently.
+Training, evaluation, prediction and export share :func:`preprocess_views` and :class:`Preprocessing`, so that
+none of them can prepare an image differently.
 """
 
 import math
@@ -13,53 +13,48 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from hubtune.data.images.decode import MODES, Box, Decoded, decode_reduced, with_channels
+from hubtune.data.images.decode import MODES, Box, DecodedImage, decode_reduced, with_channels
 from hubtune.errors import UsageError
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-_RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-# `whole` rounds sides to this, so that a folder of pictures has a few dozen input shapes and not thousands;
-# the aspect changes by less than 2 % at 256 pixels.
 WHOLE_STEP = 8
-_WHOLE_LEAST = 32
-# A picture is decoded at no less than this many times the size to which it is resized, as in Pillow's
-# `thumbnail`: nearer to that size, the difference to resizing the full picture would show.
-_GAP = 2
-# The weights of a fourth channel start at zero, and an optimiser's steps are as small as suits pretrained
-# weights: with values like those of the colours, they would mean nothing within a few hundred steps.
-_FOURTH = 0.1
-# OpenCV's fixed-point arithmetic for 8-bit pictures: the weights of neighbours add up to this.
-_UNIT = 2048
+"""Sides of ``whole`` are multiples of this, in pixels: a folder of photos then has a few dozen input shapes
+instead of thousands, and the aspect ratio changes by less than 2 % at 256 pixels."""
+_WHOLE_MIN_SIDE = 32
+# A JPEG is decoded at no less than this multiple of the size to which it is resized, as in Pillow's
+# `thumbnail`. Closer to that size, the difference from resizing the full image would be visible.
+_REDUCING_GAP = 2
+# Weights of a fourth channel start at zero, and learning rates suit pretrained weights: with a standard
+# deviation like that of the colours, the channel would have no effect within a few hundred steps.
+_ALPHA_STD_SHARE = 0.1
+# OpenCV's fixed-point interpolation of 8-bit images: the two weights of neighbours add up to this.
+_FIXED_POINT = 2048
 
 
 class Preprocessing(BaseModel):
-    """How a decoded picture becomes a network's input; stored in every model.
+    """How a decoded image becomes a network's input; stored with every model.
 
     Attributes:
-        size: side of the square input, pixels (unused by ``whole``).
-        resize: short side before the centre crop; with ``whole`` the long side; with ``stretch_crop`` both
-            sides. Pixels.
-        fit: ``crop`` scales the short side to ``resize`` and cuts the centre; ``whole`` keeps the aspect and
-            cuts nothing, so that inputs differ in shape (a picture longer than 4:1 is squeezed to that);
-            ``pad`` keeps the aspect and fills up to a square with the mean colour; ``stretch`` ignores the
-            aspect; ``stretch_crop`` ignores it, too, and cuts the centre, as PaddleHub 2.x does.
+        size: side of the square input in pixels; ``whole`` ignores it.
+        resize: in pixels, the short side before the centre crop; with ``whole`` the long side; with
+            ``stretch_crop`` both sides.
+        fit: ``crop`` scales the short side to ``resize`` and crops the centre; ``whole`` keeps the aspect
+            ratio and crops nothing, so that inputs differ in shape (an image longer than 4:1 is squeezed to
+            that); ``pad`` keeps the aspect ratio and pads to a square with the mean colour; ``stretch``
+            ignores the aspect ratio; ``stretch_crop`` does so, too, and crops the centre, as PaddleHub 2.x
+            does.
         interpolation: resampling filter.
-        antialias: whether a pixel of a shrunk picture averages over all pixels that it covers, as Pillow
-            does; without, over the four around its centre only, exactly as OpenCV's ``INTER_LINEAR``
-            does (``bilinear`` only).
-        mirror: whether the picture is seen mirrored, left to right.
-        channels: 3 for colours, 1 for grey, 4 for colours and opacity; what exactly, says
+        antialias: whether a pixel of a reduced image averages all pixels that it covers, as in Pillow, or
+            only the four around its centre, exactly as with OpenCV's ``INTER_LINEAR`` (``bilinear`` only).
+        mirror: whether the image is mirrored left to right.
+        channels: 3 for colours, 1 for grey, 4 for colours and opacity, see
             :func:`hubtune.data.images.decode.with_channels`.
-        mean: of each channel, R G B, values 0–1; grey has the mean of these three. Of a fourth channel, the
-            largest value becomes zero: what is opaque is seen as by a network for three channels.
-        std: of each channel, R G B; grey has the mean of these three, and a fourth channel a tenth of it.
+        mean: mean of R, G and B, on a scale of 0–1. Grey uses the average of the three. In a fourth channel,
+            full opacity becomes zero, so that opaque images look as they do to a network of three channels.
+        std: standard deviation of R, G and B. Grey uses their average, a fourth channel a tenth of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,248 +70,222 @@ class Preprocessing(BaseModel):
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
     @model_validator(mode="after")
-    def _crop_fits(self) -> "Preprocessing":
+    def _check_combinations(self) -> "Preprocessing":
         if self.fit in ("crop", "stretch_crop") and self.resize < self.size:
             raise ValueError(f"resize {self.resize} is smaller than the crop of {self.size}")
-        return self
-
-    @model_validator(mode="after")
-    def _sampling_is_bilinear(self) -> "Preprocessing":
         if not self.antialias and self.interpolation != "bilinear":
             raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
 
-    def fitted(
+    def override(
         self, module: str, *, fit: Fit | None = None, size: int | None = None, channels: int = 3
     ) -> "Preprocessing":
-        """This one with another fit, size or number of channels.
+        """Return a copy with another fit, size or number of channels.
 
         Args:
             module: the module's name, for the message.
-            fit: what a recipe asks for; ``None``: as it is.
-            size: side of the input, pixels; ``resize`` stays as many times larger as it is.
-            channels: of the input.
+            fit: the recipe's setting; ``None`` keeps the current one.
+            size: side of the input in pixels; ``resize`` changes in proportion. ``None`` keeps both.
+            channels: number of input channels.
 
         Raises:
-            UsageError: if they do not go with the other settings.
+            UsageError: if the settings do not go with the others.
         """
-        changed: dict[str, Any] = {"channels": channels}
-        if fit is not None:
-            changed["fit"] = fit
-        if size is not None:
-            changed |= {"size": size, "resize": round(self.resize * size / self.size)}
+        settings: dict[str, Any] = {"fit": fit, "size": size}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
         try:
-            return Preprocessing.model_validate({**self.model_dump(), **changed})
+            return Preprocessing.model_validate(
+                {**self.model_dump(), **settings, **resize, "channels": channels}
+            )
         except ValidationError as error:
-            asked = {"fit": fit, "size": size}
-            told = ", ".join(f"{name}: {value}" for name, value in asked.items() if value is not None)
-            raise UsageError(f"{told} does not go with {module}: {error.errors()[0]['msg']}") from error
+            text = ", ".join(f"{name}: {value}" for name, value in settings.items())
+            raise UsageError(f"{text} does not go with {module}: {error.errors()[0]['msg']}") from error
 
     @property
     def description(self) -> str:
-        """What a picture is seen as, such as ``whole 288 mirrored``; sides in pixels."""
+        """Short form for people, such as ``whole 288 mirrored``; sides in pixels."""
         side = self.resize if self.fit == "whole" else self.size
         channels = {1: " grey", 3: "", 4: " with opacity"}[self.channels]
         return f"{self.fit} {side}{channels}{' mirrored' if self.mirror else ''}"
 
     @property
     def mean_colour(self) -> tuple[int, ...]:
-        """What becomes zero, in each channel, 0–255."""
+        """The value of each channel, 0–255, that normalisation turns into zero."""
         return tuple(round(255 * value) for value in self._statistics[0])
 
     @property
     def grey_in_colours(self) -> tuple[np.ndarray, np.ndarray]:
-        """What a normalised grey value is multiplied by, and what is added then, to have it in R, G and B.
-
-        Returns:
-            Float64 ``[3]`` each.
-        """
+        """Factors and terms that turn normalised grey into normalised R, G and B, float64 ``[3]`` each."""
         mean, std = np.array(self.mean), np.array(self.std)
         return std.mean() / std, (mean.mean() - mean) / std
 
     def __call__(self, image: Image.Image) -> np.ndarray:
-        """Make the network's input of a decoded picture.
-
-        Args:
-            image: a picture in the mode that :data:`hubtune.data.images.decode.MODES` has for ``channels``.
-
-        Returns:
-            float32 array ``[channels, height, width]``.
-        """
-        return self.normalise(self.arrange(image))
+        """Turn a decoded image, in the mode of ``channels``, into float32 ``[channels, height, width]``."""
+        return self.normalise(self.fit_image(image))
 
     def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
-        """Read a picture and arrange it: what :func:`preprocess_views` makes the network's input of.
+        """Decode an image and resize it, as :func:`preprocess_views` does.
 
         Raises:
-            PictureError: as :func:`decode`.
+            ImageError: as :func:`~hubtune.data.images.decode.decode`.
         """
-        [(image, part)] = _decode_for(path, [self], content)
-        return self.arrange(image, part)
+        [(image, box)] = _decode_for(path, [self], content)
+        return self.fit_image(image, box)
 
     def reduction(self, width: int, height: int) -> int:
-        """How many times smaller than its full size a JPEG may be decoded: 1, 2, 4 or 8.
+        """The factor, 1, 2, 4 or 8, by which a JPEG of these sides in pixels may be reduced while decoding.
 
         Always 1 without ``antialias``, which promises the values of OpenCV to the last bit.
         """
         if not self.antialias:
             return 1
-        wide, high = self._sides(width, height)
-        spare = min(width // (_GAP * wide), height // (_GAP * high))
-        return next(reduction for reduction in (8, 4, 2, 1) if reduction <= max(1, spare))
+        target_width, target_height = self._target_sides(width, height)
+        spare = min(width // (_REDUCING_GAP * target_width), height // (_REDUCING_GAP * target_height))
+        return next(factor for factor in (8, 4, 2, 1) if factor <= max(1, spare))
 
-    def arrange(self, image: Image.Image, part: Box | None = None) -> Image.Image:
-        """Resize, crop or pad a picture as ``fit`` says; what the network sees, before normalisation.
+    def fit_image(self, image: Image.Image, box: Box | None = None) -> Image.Image:
+        """Resize, crop or pad an image as ``fit`` says: the network's input before normalisation.
 
         Args:
-            image: a picture in the mode that goes with ``channels``.
-            part: what of it is the picture; ``None`` for all.
+            image: in the mode that goes with ``channels``.
+            box: the part of its pixels to use; ``None`` for all.
         """
-        left, top, right, bottom = part or (0, 0, *image.size)
+        left, top, right, bottom = box or (0, 0, *image.size)
         width, height = right - left, bottom - top
-        wide, high = self._sides(width, height)
+        wide, high = self._target_sides(width, height)
         if self.fit in ("crop", "stretch_crop"):
-            # Only the part that stays is computed: the same values as resizing first and cropping then, and
-            # a picture of 1 × 20,000 pixels does not swell to gigabytes.
+            # Only the part inside the crop is computed, so that an image of 1 × 20,000 pixels does not grow
+            # to gigabytes. Resizing first and cropping then gives 4–19 % of the values another level, by one.
             x, y = width / wide, height / high
             column, row = (wide - self.size) // 2, (high - self.size) // 2
-            # The sums may pass the border by a rounding error, which Pillow would refuse.
-            right, bottom = (
-                min(right, left + (column + self.size) * x),
-                min(bottom, top + (row + self.size) * y),
-            )
+            # The sums may exceed the border by a rounding error, which Pillow would refuse.
+            right = min(right, left + (column + self.size) * x)
+            bottom = min(bottom, top + (row + self.size) * y)
             left, top = left + column * x, top + row * y
             wide, high = self.size, self.size
-        arranged = self._resized(image, (wide, high), (left, top, right, bottom))
+        resized = self._resize(image, (wide, high), (left, top, right, bottom))
         if self.fit == "pad":
             square = Image.new(MODES[self.channels], (self.size, self.size), self.mean_colour)
-            square.paste(arranged, ((self.size - wide) // 2, (self.size - high) // 2))
-            arranged = square
-        return arranged.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirror else arranged
+            square.paste(resized, ((self.size - wide) // 2, (self.size - high) // 2))
+            resized = square
+        return resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.mirror else resized
 
-    def normalise(self, arranged: Image.Image | np.ndarray) -> np.ndarray:
-        """Make the network's input of an arranged picture, uint8 ``[height, width, channels]``.
-
-        Returns:
-            float32 array ``[channels, height, width]``.
-        """
-        arranged = pixels_of(arranged) if isinstance(arranged, Image.Image) else arranged
+    def normalise(self, pixels: Image.Image | np.ndarray) -> np.ndarray:
+        """Normalise a fitted image, uint8 ``[height, width, channels]``; returns float32, channels first."""
+        pixels = image_to_array(pixels) if isinstance(pixels, Image.Image) else pixels
         scale, shift = self.scale_and_shift
         # Channels first and in place from there on: twice as fast as the formula in one line.
-        array = arranged.transpose(2, 0, 1).astype(np.float32, order="C")
+        array = pixels.transpose(2, 0, 1).astype(np.float32, order="C")
         array *= scale[:, None, None]
         array -= shift[:, None, None]
         return array
 
     @property
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
-        """What each channel's values 0–255 are multiplied by, and what is taken off then; float32."""
+        """Factor for values 0–255, and what is subtracted then, float32 ``[channels]`` each."""
         mean, std = (np.array(values, np.float32) for values in self._statistics)
         return np.float32(1.0 / 255.0) / std, mean / std
 
     @property
     def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation that each channel is normalised by."""
+        """Mean and standard deviation of each channel."""
         mean, std = sum(self.mean) / 3, sum(self.std) / 3
         if self.channels == 1:
             return (mean,), (std,)
         if self.channels == 4:
-            return (*self.mean, 1.0), (*self.std, _FOURTH * std)
+            return (*self.mean, 1.0), (*self.std, _ALPHA_STD_SHARE * std)
         return self.mean, self.std
 
-    def _sides(self, width: float, height: float) -> tuple[int, int]:
-        """Width and height to which the whole of a picture is resized, before anything is cut or padded."""
+    def _target_sides(self, width: float, height: float) -> tuple[int, int]:
+        """Width and height to which the whole image is resized, before cropping or padding."""
         if self.fit == "stretch":
             return self.size, self.size
         if self.fit == "stretch_crop":
             return self.resize, self.resize
         if self.fit == "crop":
-            return _scaled(width, height, self.resize / min(width, height))
+            return _scale_sides(width, height, self.resize / min(width, height))
         if self.fit == "pad":
-            return _scaled(width, height, self.size / max(width, height))
-        sides = _scaled(width, height, self.resize / max(width, height))
-        # Deep networks have no values for a picture of a few pixels across.
-        least = max(_WHOLE_LEAST, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
+            return _scale_sides(width, height, self.size / max(width, height))
+        sides = _scale_sides(width, height, self.resize / max(width, height))
+        # Strides of deep networks would leave nothing of an image a few pixels across.
+        least = max(_WHOLE_MIN_SIDE, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
         wide, high = (max(least, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
         return wide, high
 
-    def _resized(
-        self,
-        image: Image.Image,
-        sides: tuple[int, int],
-        box: Box,
-    ) -> Image.Image:
-        """Resize the part of a picture in ``box``."""
-        left, top, right, bottom = box
+    def _resize(self, image: Image.Image, sides: tuple[int, int], box: Box) -> Image.Image:
+        """Resize the part of an image in ``box`` to ``sides``, width and height."""
         if self.antialias:
-            method = _RESAMPLING[self.interpolation]
-            return each_alone(image, lambda part: _in_two_passes(part, sides, box, method))
-        column, next_column, across = _between(left, right, sides[0], image.width)
-        row, next_row, down = _between(top, bottom, sides[1], image.height)
-        # Beyond the outermost columns' centres, OpenCV gives them all the weight, and not so for rows.
+            method = Image.Resampling[self.interpolation.upper()]
+            return apply_separately(image, lambda part: _resize_in_two_passes(part, sides, box, method))
+        left, top, right, bottom = box
+        column, next_column, across = _neighbours(left, right, sides[0], image.width)
+        row, next_row, down = _neighbours(top, bottom, sides[1], image.height)
+        # OpenCV gives the outermost columns all the weight beyond their centres, but interpolates rows there.
         across[next_column == column] = 0
         across, down = across[:, None], down[:, None, None]
-        pixels = pixels_of(image)
+        pixels = image_to_array(image)
 
-        def narrowed(rows: np.ndarray) -> np.ndarray:
+        def resize_rows(rows: np.ndarray) -> np.ndarray:
             lines = pixels[rows].astype(np.int32)
-            return (lines[:, column] * (_UNIT - across) + lines[:, next_column] * across) >> 4
+            return (lines[:, column] * (_FIXED_POINT - across) + lines[:, next_column] * across) >> 4
 
-        # What is cut off here is what OpenCV cuts off (VResizeLinear in its resize.cpp), to the last bit.
-        above, below = narrowed(row) * (_UNIT - down) >> 16, narrowed(next_row) * down >> 16
-        return image_of(((above + below + 2) >> 2).astype(np.uint8))
+        # The shifts truncate as OpenCV does (VResizeLinear in its resize.cpp), to the last bit.
+        above, below = resize_rows(row) * (_FIXED_POINT - down) >> 16, resize_rows(next_row) * down >> 16
+        return array_to_image(((above + below + 2) >> 2).astype(np.uint8))
 
 
 def preprocess_views(
-    picture: str | Path | Image.Image, views: Sequence[Preprocessing], content: bytes | None = None
+    source: str | Path | Image.Image, views: Sequence[Preprocessing], content: bytes | None = None
 ) -> list[np.ndarray]:
-    """See one picture in several views, as the network gets them before normalisation.
+    """Prepare one image in several views, up to normalisation.
 
-    A JPEG file is decoded at a half, a quarter or an eighth of its size where a view shrinks it further
-    still. What a view sees does not depend on which others are asked for.
+    A JPEG file is decoded at a half, a quarter or an eighth of its size where a view reduces it further. The
+    result of a view does not depend on the others.
 
     Args:
-        picture: a file, or a picture in any mode.
-        views: how to see it; at least one, all with the same channels.
-        content: the file's bytes, where they have been read already.
+        source: a file, or an image in any mode.
+        views: at least one, all with the same number of channels.
+        content: the file's bytes, if they have been read already.
 
     Returns:
-        One uint8 array ``[height, width, channels]`` a view, in order.
+        One uint8 array ``[height, width, channels]`` per view, in order.
 
     Raises:
-        PictureError: as :func:`decode`.
+        ImageError: as :func:`~hubtune.data.images.decode.decode`.
     """
-    if isinstance(picture, Image.Image):
-        picture = with_channels(picture, views[0].channels)
-        seen = [Decoded(picture, (0, 0, *picture.size))] * len(views)
+    if isinstance(source, Image.Image):
+        image = with_channels(source, views[0].channels)
+        decoded = [DecodedImage(image, (0, 0, *image.size))] * len(views)
     else:
-        seen = _decode_for(picture, views, content)
+        decoded = _decode_for(source, views, content)
+    # A view and its mirror image, the usual pair, share the resizing.
     plain: dict[Preprocessing, np.ndarray] = {}
-    pixels = []
-    for view, (image, part) in zip(views, seen, strict=True):
+    arrays = []
+    for view, (image, box) in zip(views, decoded, strict=True):
         unmirrored = view.model_copy(update={"mirror": False})
         if unmirrored not in plain:
-            plain[unmirrored] = pixels_of(unmirrored.arrange(image, part))
+            plain[unmirrored] = image_to_array(unmirrored.fit_image(image, box))
         array = plain[unmirrored]
-        pixels.append(np.ascontiguousarray(array[:, ::-1]) if view.mirror else array)
-    return pixels
+        arrays.append(np.ascontiguousarray(array[:, ::-1]) if view.mirror else array)
+    return arrays
 
 
-def pixels_of(image: Image.Image) -> np.ndarray:
-    """The values of a picture, uint8 ``[height, width, channels]``."""
+def image_to_array(image: Image.Image) -> np.ndarray:
+    """Pixels of an image, uint8 ``[height, width, channels]``."""
     pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def image_of(pixels: np.ndarray) -> Image.Image:
-    """The picture of what :func:`pixels_of` gives."""
+def array_to_image(pixels: np.ndarray) -> Image.Image:
+    """Image of pixels, the inverse of :func:`image_to_array`."""
     return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
 
 
-def each_alone(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Change a picture without one channel seeing another.
+def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Apply a function to the colours and the opacity of an image separately.
 
-    Pillow weighs colours by opacity where it computes pixels from several others: colours under full
+    Where Pillow computes a pixel from several others, it weights colours by opacity; colours under full
     transparency would become black.
     """
     if image.mode != "RGBA":
@@ -326,55 +295,55 @@ def each_alone(image: Image.Image, change: Callable[[Image.Image], Image.Image])
     return changed
 
 
-def _decode_for(path: str | Path, views: Sequence[Preprocessing], content: bytes | None) -> list[Decoded]:
+def _decode_for(
+    path: str | Path, views: Sequence[Preprocessing], content: bytes | None
+) -> list[DecodedImage]:
     return decode_reduced(
-        path,
-        lambda *size: [view.reduction(*size) for view in views],
-        content,
-        channels=views[0].channels,
+        path, lambda *size: [view.reduction(*size) for view in views], content, channels=views[0].channels
     )
 
 
-def _scaled(width: float, height: float, factor: float) -> tuple[int, int]:
+def _scale_sides(width: float, height: float, factor: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor))
 
 
-def _between(start: float, end: float, count: int, limit: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide a side into ``count`` new pixels: each one's two nearest old pixels, and the second's share.
+def _neighbours(
+    start: float, end: float, count: int, limit: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Linear interpolation of ``count`` new pixels between two places on a side of ``limit`` pixels.
 
-    The share is in parts of ``_UNIT``.
+    Returns:
+        For each new pixel, its two nearest old pixels and the weight of the second in parts of
+        ``_FIXED_POINT``; int32 ``[count]`` each.
     """
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.int32)
-    share = np.rint((centres - first) * _UNIT).astype(np.int32)
-    # Beyond the centres of the outermost pixels, these are both neighbours.
+    share = np.rint((centres - first) * _FIXED_POINT).astype(np.int32)
+    # Beyond the centres of the outermost pixels, both neighbours are the same pixel.
     return np.clip(first, 0, limit - 1), np.clip(first + 1, 0, limit - 1), share
 
 
-def _in_two_passes(
-    image: Image.Image,
-    sides: tuple[int, int],
-    box: Box,
-    method: Image.Resampling,
+def _resize_in_two_passes(
+    image: Image.Image, sides: tuple[int, int], box: Box, method: Image.Resampling
 ) -> Image.Image:
-    """Resize the part of a picture in ``box``, one axis after the other.
+    """Resize the part of an image in ``box``, one axis after the other.
 
-    Each pass rounds to whole values, and which of them Pillow takes first differs between its versions.
+    Each pass rounds to whole values, and which axis Pillow resizes first differs between versions 12 and 13.
     """
     wide, high = sides
     left, top, right, bottom = box
-    first_column, last_column = _reach(left, right, wide, image.width)
-    first_row, last_row = _reach(top, bottom, high, image.height)
+    first_column, last_column = _filter_support(left, right, wide, image.width)
+    first_row, last_row = _filter_support(top, bottom, high, image.height)
     image = image.crop((first_column, first_row, last_column, last_row))
     columns, rows = (left - first_column, right - first_column), (top - first_row, bottom - first_row)
-    if wide * image.height <= high * image.width:  # the smaller picture in between
+    if wide * image.height <= high * image.width:  # the order with the smaller intermediate image
         image = image.resize((wide, image.height), method, box=(columns[0], 0, columns[1], image.height))
         return image.resize(sides, method, box=(0, rows[0], wide, rows[1]))
     image = image.resize((image.width, high), method, box=(0, rows[0], image.width, rows[1]))
     return image.resize(sides, method, box=(columns[0], 0, columns[1], high))
 
 
-def _reach(start: float, end: float, count: int, limit: int) -> tuple[int, int]:
-    """The old pixels that ``count`` new ones between two places depend on, by the widest filter."""
-    reach = 3 * max(1.0, (end - start) / count) + 1  # Lanczos: three lobes to each side
-    return max(0, math.floor(start - reach)), min(limit, math.ceil(end + reach))
+def _filter_support(start: float, end: float, count: int, limit: int) -> tuple[int, int]:
+    """The range of old pixels that ``count`` new ones between two places depend on, for the widest filter."""
+    support = 3 * max(1.0, (end - start) / count) + 1  # Lanczos has three lobes on each side
+    return max(0, math.floor(start - support)), min(limit, math.ceil(end + support))

@@ -1,4 +1,4 @@
-"""What of a picture is kept to find its near-duplicates: a small copy of it."""
+"""Fingerprints for the search for copies: a small copy of each image."""
 
 import struct
 import tempfile
@@ -11,111 +11,111 @@ import numpy as np
 from PIL import Image
 
 VERSION = 2
-"""Fingerprints of another version are not comparable."""
+"""Fingerprints of different versions are not comparable."""
 
 SIDE = 64
-"""Pixels a side of the small copy."""
+"""Side of the luma plane, pixels."""
 
-COLOUR_SIDE = 8
-"""Pixels a side of its colours."""
+CHROMA_SIDE = 8
+"""Side of a chrominance plane, pixels."""
 
 _SHAPE = struct.Struct("<HH")
-_GREY, _COLOUR = SIDE**2, COLOUR_SIDE**2
-SIZE = _GREY + 2 * _COLOUR + _SHAPE.size
+_LUMA_BYTES, _CHROMA_BYTES = SIDE**2, CHROMA_SIDE**2
+SIZE = _LUMA_BYTES + 2 * _CHROMA_BYTES + _SHAPE.size
 """Bytes of a fingerprint."""
 
 
-def fingerprint(image: Image.Image) -> bytes:
-    """Make the fingerprint of a picture.
+def compute_fingerprint(image: Image.Image) -> bytes:
+    """Compute the fingerprint of an image.
 
     Args:
-        image: upright, mode ``RGB``; a reduced one does, while it is not smaller than 64 pixels a side.
+        image: upright, in mode ``RGB``. A reduced one gives nearly the same, down to 64 pixels a side.
 
     Returns:
-        :data:`SIZE` bytes: luma of the picture, stretched to a square of 64 × 64; its blue and red
-        chrominance (ITU-R BT.601), 8 × 8 each; width and height of ``image``, pixels.
+        :data:`SIZE` bytes: luma, stretched to 64 × 64; blue and red chrominance (ITU-R BT.601), 8 × 8 each;
+        width and height of ``image`` in pixels.
     """
     small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR).convert("YCbCr")
-    luma, *chrominance = small.split()
-    colours = [each.reduce(SIDE // COLOUR_SIDE).tobytes() for each in chrominance]
+    luma, *chroma = small.split()
+    planes = [plane.reduce(SIDE // CHROMA_SIDE).tobytes() for plane in chroma]
     shape = _SHAPE.pack(min(image.width, 65535), min(image.height, 65535))
-    return b"".join([luma.tobytes(), *colours, shape])
+    return b"".join([luma.tobytes(), *planes, shape])
 
 
-class Spool:
-    """Fingerprints in a temporary file, so that those of a million pictures need no memory."""
+class FingerprintFile:
+    """Fingerprints in a temporary file: a million of them would take 4 GiB of memory."""
 
     def __init__(self) -> None:
-        """Make the file; it goes with the last fingerprint that is in it."""
+        """Create the file; it is deleted with the last fingerprint that refers to it."""
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
         self._lock = Lock()
         self._count = 0
 
-    def add(self, content: bytes) -> "Spooled":
+    def append(self, content: bytes) -> "StoredFingerprint":
         """Write a fingerprint."""
         with self._lock:
             self._file.seek(self._count * SIZE)
             self._file.write(content)
             self._count += 1
-            return Spooled(self, self._count - 1)
+            return StoredFingerprint(self, self._count - 1)
 
-    def read(self, place: int) -> bytes:
-        """Return a fingerprint by its place; any thread may ask."""
+    def read(self, index: int) -> bytes:
+        """Read a fingerprint; safe with several threads."""
         with self._lock:
-            self._file.seek(place * SIZE)
+            self._file.seek(index * SIZE)
             return self._file.read(SIZE)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spooled:
-    """A fingerprint that is read when ``bytes`` of it are asked for; equal to one of the same bytes."""
+class StoredFingerprint:
+    """A fingerprint in a file. ``bytes()`` reads it; it equals any other one with the same bytes."""
 
-    spool: Spool
-    place: int
+    file: FingerprintFile
+    index: int
 
     def __bytes__(self) -> bytes:
-        return self.spool.read(self.place)
+        return self.file.read(self.index)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spooled) and bytes(self) == bytes(other)
+        return isinstance(other, StoredFingerprint) and bytes(self) == bytes(other)
 
     def __hash__(self) -> int:
         return hash(bytes(self))
 
 
-class Prints(NamedTuple):
+class FingerprintArrays(NamedTuple):
     """Some fingerprints as arrays.
 
     Attributes:
-        grey: luma ``[N, 64, 64]``, uint8.
-        colours: chrominance ``[N, 2, 8, 8]``, uint8; 128 is grey.
-        aspects: width through height of what the copies were made from, ``[N]``, float32.
+        luma: uint8 ``[N, 64, 64]``.
+        chroma: chrominance, uint8 ``[N, 2, 8, 8]``; 128 is grey.
+        aspects: width divided by height of the image, float32 ``[N]``.
     """
 
-    grey: np.ndarray
-    colours: np.ndarray
+    luma: np.ndarray
+    chroma: np.ndarray
     aspects: np.ndarray
 
 
 class Fingerprints:
-    """Many fingerprints, of which some are in memory at a time."""
+    """A sequence of fingerprints, read into memory in parts."""
 
     def __init__(self, packed: Sequence[SupportsBytes]) -> None:
-        """Take what :func:`fingerprint` has made, spooled or not."""
+        """Take results of :func:`compute_fingerprint`, or their places in a file."""
         self._packed = packed
 
     def __len__(self) -> int:
         return len(self._packed)
 
-    def take(self, rows: np.ndarray) -> Prints:
-        """Read some of them, by their places ``[n]``."""
-        distinct, where = np.unique(rows, return_inverse=True)
+    def take(self, rows: np.ndarray) -> FingerprintArrays:
+        """Read those at some indices ``[n]``; equal indices are read once."""
+        distinct, inverse = np.unique(rows, return_inverse=True)
         content = np.frombuffer(b"".join(bytes(self._packed[row]) for row in distinct), np.uint8)
-        content = content.reshape(-1, SIZE)[where]
-        grey, colours, shapes = np.split(content, (_GREY, _GREY + 2 * _COLOUR), axis=1)
+        content = content.reshape(-1, SIZE)[inverse]
+        luma, chroma, shapes = np.split(content, (_LUMA_BYTES, _LUMA_BYTES + 2 * _CHROMA_BYTES), axis=1)
         widths, heights = np.ascontiguousarray(shapes).view("<u2").astype(np.float32).T
-        return Prints(
-            grey.reshape(-1, SIDE, SIDE),
-            colours.reshape(-1, 2, COLOUR_SIDE, COLOUR_SIDE),
+        return FingerprintArrays(
+            luma.reshape(-1, SIDE, SIDE),
+            chroma.reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE),
             widths / heights,
         )

@@ -1,8 +1,8 @@
-"""What looks at pictures told, kept so that the next scan opens only pictures that are new or changed.
+"""Cache of scan results: a rescan reads only new or changed files.
 
-Which pictures of a set are copies of one another is kept as well. All of it is in one SQLite file in
-hubtune's home. A picture's file is known by the sum of its path; its size, inode and times must be as they
-were. Neither names nor pictures are kept. Without the SQLite file everything works as well, only slower.
+One SQLite file in hubtune's home holds the result of inspecting each file, and which images of a set are
+copies of each other. A file is identified by the hash of its path; its size, inode and times must be
+unchanged. Neither names nor images are stored. Without the cache everything works, only slower.
 """
 
 import contextlib
@@ -26,56 +26,56 @@ from hubtune.errors import MachineError
 from hubtune.log import logger
 from hubtune.storage.cache_folder import cache_root
 
-MOST_LOOKS = 1_000_000
-"""So many looks are kept, about 5 kB each; of more, those that came first go."""
+MAX_FILES = 1_000_000
+"""Most files in the cache, about 5 kB each; the oldest entries are deleted first."""
 
-# A file that was changed so short a time ago may change again and keep its time: FAT counts by two seconds.
+# A file changed less long ago may change again without a new time: FAT stores times in steps of two seconds.
 _RACY_SECONDS = 2
-_WAIT_SECONDS = 10.0  # for another process that is writing
-# Of so many sets of pictures, their copies are kept.
-_MOST_SETS = 100
-# Raised with the tables' columns.
+_TIMEOUT_SECONDS = 10.0  # for another process that is writing
+_MAX_IMAGE_SETS = 100  # of which the copies are stored
+# Raised when the columns change. The tables' names are part of the format, too.
 _SCHEMA_VERSION = 2
 _SCHEMA = {
     "looks": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB",
     "copies": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB",
 }
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
-# What a look depends on, beside the file.
+# What an inspection depends on besides the file.
 _VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__)
 
-Look = ImageInfo | str
-"""The facts of a picture, or the reason why it cannot be used."""
+Inspection = ImageInfo | str
+"""Result of inspecting a file: its measurements, or the reason why it cannot be used."""
 
 
-class Stamp(NamedTuple):
-    """What a file is known by.
+class FileStamp(NamedTuple):
+    """Identity of a file in the cache.
 
     Attributes:
-        key: of its path.
-        state: of its size, inode and times; ``None`` if they are not to be had, or too new to be relied on.
+        key: hash of its path.
+        state: hash of its size, inode and times; ``None`` if they are unknown, or too recent to be reliable.
     """
 
     key: bytes
     state: bytes | None
 
 
-def stamp_of(path: Path) -> Stamp:
-    """Say what a file is known by at this moment."""
-    key = _sum_of(str(path.absolute()))
+def stamp_file(path: Path) -> FileStamp:
+    """Return a file's current stamp."""
+    key = _hash(str(path.absolute()))
     try:
         status = path.stat()
     except OSError:
-        return Stamp(key, None)
+        return FileStamp(key, None)
     if max(status.st_mtime, status.st_ctime) > time.time() - _RACY_SECONDS:
-        return Stamp(key, None)
-    # Not size and time alone: files that were unpacked together may agree in both, and exchange their names.
+        return FileStamp(key, None)
+    # Size and modification time do not suffice: files that were unpacked together may agree in both, and swap
+    # their names.
     state = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, *_VERSIONS)
-    return Stamp(key, _sum_of(repr(state)))
+    return FileStamp(key, _hash(repr(state)))
 
 
 def cache_file() -> Path:
-    """Return the file, whether it is there or not.
+    """Path of the cache, whether or not it exists.
 
     Raises:
         MachineError: this user has no home folder.
@@ -84,86 +84,83 @@ def cache_file() -> Path:
 
 
 def delete_scan_cache() -> int:
-    """Remove the file; returns the bytes that were freed.
+    """Delete the cache, and return its size in bytes.
 
     Raises:
         MachineError: this user has no home folder.
-        OSError: it cannot be removed.
+        OSError: it cannot be deleted.
     """
     file = cache_file()
-    freed = file.stat().st_size if file.exists() else 0
-    _remove(file)
-    return freed
+    size = file.stat().st_size if file.exists() else 0
+    _delete(file)
+    return size
 
 
 class ScanCache:
-    """The kept looks, as one scan uses them; a context manager, of one thread.
+    """The open cache; a context manager for one thread.
 
-    A file that cannot be read or written is left alone, without a word: nothing is lost but time. One that is
-    damaged is thrown away, which is logged.
+    A cache that cannot be read or written is ignored silently. A damaged one is replaced, with a warning.
     """
 
     def __init__(self) -> None:
-        """Open the file; it is made if it is not there."""
+        """Open the cache; it is created if it does not exist."""
         self._database: sqlite3.Connection | None = None
         self._writable = True
-        self._begun_anew = False
-        self._start()
+        self._replaced = False
+        self._open()
 
     def __enter__(self) -> "ScanCache":
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The counter rises with each look that is kept.
-        for table, most in (("looks", MOST_LOOKS), ("copies", _MOST_SETS)):
-            self._change(
-                f"DELETE FROM {table} WHERE place <= (SELECT max(place) FROM {table}) - ?", [(most,)]
-            )
+        # `place` counts up with each new entry.
+        for table, most in (("looks", MAX_FILES), ("copies", _MAX_IMAGE_SETS)):
+            self._write(f"DELETE FROM {table} WHERE place <= (SELECT max(place) FROM {table}) - ?", [(most,)])
         if self._database is not None:
             self._database.close()
 
-    def get(self, stamp: Stamp) -> Look | None:
-        """Return what was told of a file; ``None`` if that is not known, or the file has changed."""
+    def get(self, stamp: FileStamp) -> Inspection | None:
+        """Return the inspection of a file; ``None`` if there is none, or the file has changed."""
         if stamp.state is None:
             return None
-        packed = self._ask("SELECT sum, look FROM looks WHERE key = ? AND state = ?", stamp)
+        packed = self._read("SELECT sum, look FROM looks WHERE key = ? AND state = ?", stamp)
         return None if packed is None else _unpack(packed)
 
-    def put(self, looks: Iterable[tuple[Stamp, Look]]) -> None:
-        """Keep what was told of files."""
-        rows = [(*stamp, _pack(look)) for stamp, look in looks if stamp.state is not None]
-        self._change(
+    def put(self, inspections: Iterable[tuple[FileStamp, Inspection]]) -> None:
+        """Store inspections of files."""
+        rows = [(*stamp, _pack(result)) for stamp, result in inspections if stamp.state is not None]
+        self._write(
             "INSERT OR REPLACE INTO looks (key, state, look, sum) VALUES (?, ?, ?, ?)",
             [(*row, zlib.crc32(row[-1])) for row in rows],
         )
 
     def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
-        """Return which of a set of pictures are copies of one another; ``None`` if that is not known.
+        """Return the pairs of copies in a set of images; ``None`` if they are not stored.
 
         Args:
-            key: a sum of the pictures, and of all that the search depends on.
+            key: hash of the images, and of everything that the search depends on.
         """
-        packed = self._ask("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
+        packed = self._read("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
         return None if packed is None else [(one, other) for one, other in json.loads(packed)]
 
     def put_copies(self, key: bytes, pairs: Sequence[tuple[int, int]]) -> None:
-        """Keep which of a set of pictures are copies of one another."""
+        """Store the pairs of copies in a set of images."""
         packed = json.dumps(pairs).encode()
         statement = "INSERT OR REPLACE INTO copies (key, sum, pairs) VALUES (?, ?, ?)"
-        self._change(statement, [(key, zlib.crc32(packed), packed)])
+        self._write(statement, [(key, zlib.crc32(packed), packed)])
 
-    def _ask(self, question: str, values: tuple[bytes | None, ...]) -> bytes | None:
-        """The only row of a checksum and a content that answers, if it is there and whole."""
+    def _read(self, query: str, values: tuple[bytes | None, ...]) -> bytes | None:
+        """The content of the matching row, if its checksum is right."""
         if self._database is None:
             return None
         try:
-            row = self._database.execute(question, values).fetchone()
+            row = self._database.execute(query, values).fetchone()
         except sqlite3.DatabaseError as error:
-            self._stop(error)
+            self._close(error)
             return None
         return row[1] if row is not None and zlib.crc32(row[1]) == row[0] else None
 
-    def _change(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
+    def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
         if self._database is None or not self._writable or not rows:
             return
         try:
@@ -171,32 +168,32 @@ class ScanCache:
                 self._database.executemany(statement, rows)
         except sqlite3.DatabaseError as error:
             if _is_damage(error):
-                self._stop(error)
-            self._writable = False  # what cannot be written can be read all the same
+                self._close(error)
+            self._writable = False  # a read-only cache is still useful
 
-    def _start(self) -> None:
+    def _open(self) -> None:
         with contextlib.suppress(OSError, MachineError):
             cache_file().parent.mkdir(parents=True, exist_ok=True)
             try:
-                self._database = _open(cache_file())
+                self._database = _connect(cache_file())
             except sqlite3.DatabaseError as error:
-                self._stop(error)
+                self._close(error)
 
-    def _stop(self, error: sqlite3.DatabaseError) -> None:
-        """Go on without the file; after damage, with a new one."""
+    def _close(self, error: sqlite3.DatabaseError) -> None:
+        """Go on without the cache; after damage, replace it once."""
         if self._database is not None:
             self._database.close()
             self._database = None
-        if _is_damage(error) and not self._begun_anew:
-            self._begun_anew = True
-            logger.warning("%s is damaged, and begun anew", cache_file())
+        if _is_damage(error) and not self._replaced:
+            self._replaced = True
+            logger.warning("%s is damaged and is replaced", cache_file())
             with contextlib.suppress(OSError):
-                _remove(cache_file())
-                self._start()
+                _delete(cache_file())
+                self._open()
 
 
-def _open(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=_WAIT_SECONDS)
+def _connect(file: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(file, timeout=_TIMEOUT_SECONDS)
     try:
         [version] = database.execute("PRAGMA user_version").fetchone()
         if version != _SCHEMA_VERSION:
@@ -213,30 +210,30 @@ def _open(file: Path) -> sqlite3.Connection:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE  # the rest of the bits are details
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE  # higher bits are details
 
 
-def _remove(file: Path) -> None:
-    # The journal first: SQLite would undo with it what another file of this name holds.
+def _delete(file: Path) -> None:
+    # The journal first: SQLite would otherwise roll it back into a new file of this name.
     file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
     file.unlink(missing_ok=True)
 
 
-def _sum_of(text: str) -> bytes:
+def _hash(text: str) -> bytes:
     return hashlib.blake2b(os.fsencode(text), digest_size=16).digest()
 
 
-def _pack(look: Look) -> bytes:
-    if isinstance(look, str):
-        return json.dumps(look).encode()
-    *values, mark = astuple(look)
-    return json.dumps(values).encode() + b"\n" + mark
+def _pack(result: Inspection) -> bytes:
+    if isinstance(result, str):
+        return json.dumps(result).encode()
+    *values, content = astuple(result)
+    return json.dumps(values).encode() + b"\n" + content
 
 
-def _unpack(packed: bytes) -> Look:
-    text, _, mark = packed.partition(b"\n")
+def _unpack(packed: bytes) -> Inspection:
+    text, _, content = packed.partition(b"\n")
     values = json.loads(text)
     if isinstance(values, str):
         return values
-    values[1:3] = map(sys.intern, values[1:3])  # format and mode, of which there are few
-    return ImageInfo(*[*values, mark])
+    values[1:3] = map(sys.intern, values[1:3])  # format and mode: a few strings for a million files
+    return ImageInfo(*[*values, content])

@@ -1,115 +1,83 @@
-"""Finding pictures in a folder-per-class tree, and looking at each one before anything relies on it."""
+"""Scan a source: inspect each file, and sort the usable images by class."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
-from hubtune.data.images.decode import IMAGE_SUFFIXES
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.listing import Excluded, ImageEntry, Listing, known_as
-from hubtune.data.scan.fingerprint import Spool
-from hubtune.data.scan.inspect import ImageInfo
-from hubtune.data.scan.looks import looks_at
+from hubtune.data.scan.fingerprint import FingerprintFile
+from hubtune.data.scan.inspect import ImageInfo, inspect_image
+from hubtune.data.scan.scan_cache import FileStamp, Inspection, ScanCache, stamp_file
 from hubtune.data.sources.folder import walk_classes, walk_files
 from hubtune.errors import DataError
 from hubtune.text import first_few, plural
 
-# Formats that go by the names of another.
-_KIN = {"MPO": "JPEG", "DIB": "BMP"}
-
+# Formats whose files usually carry another format's suffix.
+_SUFFIX_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
+_FILES_PER_BATCH = 4096  # handed to the threads at once; futures of a million files would fill the memory
 
 Advance = Callable[[int, int], None]
-"""Told the number of files done, and of all files."""
+"""Progress callback: number of files done, number of all files."""
+
+FILE_NOTES = {
+    "strays": ("is not a picture", "are not pictures", "ignored"),
+    "renamed": ("has another format than its name says", "have other formats than their names say", "used"),
+    "animated": ("has several frames", "have several frames", "the first is used"),
+}
+"""Kind of file → what one is, what several are, and what becomes of them."""
 
 
 @dataclass
 class Scan:
-    """What was found in a folder, or another source.
+    """Result of scanning a source.
 
     Attributes:
         root: the scanned folder.
-        classes: class → its pictures, in the order of the source; of a folder, both sorted by name.
-        left_out: files that promise to be pictures but are not used.
-        strays: files that are no pictures.
-        said: what the source itself had to say, one sentence each.
-        renamed: pictures whose extension belongs to another format; they are used.
-        animated: pictures with several frames, of which the first is used.
+        classes: class → its images, in the order of the source; a folder's are sorted by name.
+        left_out: files that look like images but are not used.
+        non_images: files that are not images.
+        notes: remarks of the source itself, one sentence each.
+        renamed: images with another format's suffix; they are used.
+        animated: images with several frames; the first is used.
     """
 
     root: Path
     classes: dict[str, list[ImageEntry]] = field(default_factory=dict)
     left_out: list[Excluded] = field(default_factory=list)
     non_images: list[Path] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     renamed: list[Path] = field(default_factory=list)
     animated: list[Path] = field(default_factory=list)
 
+    def unusual_files(self) -> dict[str, list[Path]]:
+        """Files of each kind of :data:`FILE_NOTES`."""
+        return {"strays": self.non_images, "renamed": self.renamed, "animated": self.animated}
+
     def remarks(self) -> list[str]:
-        """What a person should know of the files, one sentence each."""
-        found = (
-            (self.non_images, "is no picture", "are no pictures", "passed over"),
-            (
-                self.renamed,
-                "has another format than its name says",
-                "have other formats than their names say",
-                "used",
-            ),
-            (self.animated, "has several frames", "have several frames", "the first is used"),
-        )
-        said = list(self.said)
-        for paths, one, many, then in found:
+        """Remarks about the source and its files, one sentence each."""
+        remarks = list(self.notes)
+        for kind, paths in self.unusual_files().items():
             if paths:
+                one, many, use = FILE_NOTES[kind]
                 names = first_few([known_as(path, self.root) for path in paths])
                 verb = one if len(paths) == 1 else many
-                said.append(f"{plural(len(paths), 'file')} {verb} ({then}): {names}.")
-        return said
-
-
-def survey(listing: Listing, *, advance: Advance | None = None) -> Scan:
-    """Look at every file that a source names, as :func:`scan_listing`; classes may come out empty."""
-    scan = Scan(listing.root, {label: [] for label in listing.labels})
-    scan.left_out += listing.left_out
-    scan.non_images += listing.non_images
-    scan.said += listing.remarks
-    suffixes = Image.registered_extensions()
-    spool = Spool()
-    numbers = {label: number for number, label in enumerate(listing.labels)}
-    outcomes = looks_at([file.path for file in listing.files])
-    for done, (file, outcome) in enumerate(zip(listing.files, outcomes, strict=True), start=1):
-        path, suffix = file.path, file.path.suffix.lower()
-        promises = suffix in IMAGE_SUFFIXES
-        if isinstance(outcome, ImageInfo):
-            expected = suffixes.get(suffix, outcome.format)
-            if promises and _KIN.get(expected, expected) != _KIN.get(outcome.format, outcome.format):
-                scan.renamed.append(path)
-            if outcome.frames > 1 and outcome.format != "MPO":  # a camera's MPO holds its preview, too
-                scan.animated.append(path)
-            facts = replace(outcome, fingerprint=spool.add(bytes(outcome.fingerprint)))
-            scan.classes[file.label].append(
-                ImageEntry(path, numbers[file.label], file.name, facts.sha256, file.group, file.part, facts)
-            )
-        elif promises or not outcome.startswith("not a picture"):
-            scan.left_out.append(Excluded(path, outcome, unreadable=True))
-        else:
-            scan.non_images.append(path)
-        if advance is not None:
-            advance(done, len(listing.files))
-    return scan
+                remarks.append(f"{plural(len(paths), 'file')} {verb} ({use}): {names}.")
+        return remarks
 
 
 def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
-    """Look at every file that a source names, once, each to its last byte.
-
-    Args:
-        listing: the files.
-        advance: called after each file.
+    """Inspect all files of a source, as :func:`inspect_listing`, and check that no class is empty.
 
     Raises:
-        DataError: if a class has no picture that can be used.
+        DataError: if a class has no usable image.
     """
-    scan = survey(listing, advance=advance)
+    scan = inspect_listing(listing, advance=advance)
     empty = [label for label, images in scan.classes.items() if not images]
     if not empty:
         return scan
@@ -127,15 +95,94 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         else ""
     )
     others = f" The same holds for {first_few(empty[1:])}." if len(empty) > 1 else ""
-    if os.path.isdir(folder):  # noqa: PTH112  # a table may name classes as no folder can be
+    if os.path.isdir(folder):  # noqa: PTH112  # a table's class name may not be a valid path
         raise DataError(
             f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
         )
     raise DataError(f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}.{others}")
 
 
+def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
+    """Inspect all files of a source, each once and to its last byte; classes may stay empty.
+
+    Args:
+        listing: the files.
+        advance: called after each file.
+    """
+    scan = Scan(
+        listing.root,
+        {label: [] for label in listing.labels},
+        [*listing.left_out],
+        [*listing.non_images],
+        [*listing.remarks],
+    )
+    formats = Image.registered_extensions()
+    fingerprints = FingerprintFile()
+    numbers = {label: number for number, label in enumerate(listing.labels)}
+    inspections = inspect_files([file.path for file in listing.files])
+    for done, (file, result) in enumerate(zip(listing.files, inspections, strict=True), start=1):
+        path, suffix = file.path, file.path.suffix.lower()
+        if isinstance(result, ImageInfo):
+            expected = formats.get(suffix, result.format)
+            if suffix in IMAGE_SUFFIXES and _usual_format(expected) != _usual_format(result.format):
+                scan.renamed.append(path)
+            if result.frames > 1 and result.format != "MPO":  # a camera's MPO holds a preview as well
+                scan.animated.append(path)
+            info = replace(result, fingerprint=fingerprints.append(bytes(result.fingerprint)))
+            scan.classes[file.label].append(
+                ImageEntry(path, numbers[file.label], file.name, info.sha256, file.group, file.part, info)
+            )
+        elif suffix in IMAGE_SUFFIXES or not result.startswith("not a picture"):
+            scan.left_out.append(Excluded(path, result, unreadable=True))
+        else:
+            scan.non_images.append(path)
+        if advance is not None:
+            advance(done, len(listing.files))
+    return scan
+
+
+def _usual_format(format_: str) -> str:
+    return _SUFFIX_FORMAT.get(format_, format_)
+
+
+def inspect_files(paths: Sequence[Path]) -> Iterator[Inspection]:
+    """Inspect files in parallel, or take the results from the scan cache; yields them in order.
+
+    If the iterator is closed early, what is done stays in the cache.
+    """
+    # Threads use all cores, because Pillow decodes without holding Python's lock.
+    with ScanCache() as cache, ThreadPoolExecutor(max_workers=min(16, (os.cpu_count() or 1) + 2)) as pool:
+        for start in range(0, len(paths), _FILES_PER_BATCH):
+            stamps = [(path, stamp_file(path)) for path in paths[start : start + _FILES_PER_BATCH]]
+            cached = [cache.get(stamp) for _, stamp in stamps]
+            uncached = [entry for entry, result in zip(stamps, cached, strict=True) if result is None]
+            futures = [pool.submit(_inspect, path) for path, _ in uncached]
+            new: list[tuple[FileStamp, Inspection, bool]] = []
+            try:
+                for result in cached:
+                    if result is None:
+                        new.append((uncached[len(new)][1], *futures[len(new)].result()))
+                    yield result or new[-1][1]
+            finally:
+                for future in futures:
+                    future.cancel()
+                cache.put((stamp, result) for stamp, result, permanent in new if permanent)
+
+
+def _inspect(path: Path) -> tuple[Inspection, bool]:
+    """Inspect a file; also whether the result is permanent, which an error of a network drive is not."""
+    if "\n" in str(path) or "\r" in str(path):
+        return "the name has a line break, which a list file cannot hold", False
+    try:
+        return inspect_image(path), True
+    except ImageError as error:
+        cause = error.__cause__
+        temporary = isinstance(cause, MemoryError) or (isinstance(cause, OSError) and bool(cause.errno))
+        return error.reason, not temporary
+
+
 def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | None = None) -> Scan:
-    """Look at every file of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`.
+    """Inspect all files of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`.
 
     Raises:
         DataError: as they do.
@@ -144,9 +191,9 @@ def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | Non
 
 
 def scan_files(root: Path) -> Scan:
-    """Inspect every image below a folder, whatever its folders are called; they all go to class ``""``.
+    """Inspect all images below a folder, whatever its folders are called; they all go to class ``""``.
 
     Raises:
         DataError: if the folder is missing, or cannot be opened.
     """
-    return survey(walk_files(root))
+    return inspect_listing(walk_files(root))

@@ -25,7 +25,7 @@ from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded, Progress, no_progress
 from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
-from hubtune.storage.cache_folder import build_once, place_of
+from hubtune.storage.cache_folder import build_once, source_folder
 
 MOST_FILES = 500_000
 """Largest number of files in an archive that is unpacked."""
@@ -93,7 +93,7 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
         about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
-    folder = build_once(place_of("unpacked", archive.stem, identity), make)
+    folder = build_once(source_folder("unpacked", archive.stem, identity), make)
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         left_out = [Excluded(folder / _FILES / name, reason) for name, reason in about["left_out"]]

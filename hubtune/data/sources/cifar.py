@@ -21,8 +21,8 @@ from hubtune.data.list_files import LABEL_LIST, TEST_LIST, TRAIN_LIST, encode, l
 from hubtune.data.listing import ImageEntry, Progress, name_key, no_progress
 from hubtune.data.sources.archive import unpack
 from hubtune.errors import DataError
-from hubtune.storage.cache_folder import build_once, place_of
-from hubtune.storage.safe_load import read_plain_pickle
+from hubtune.storage.cache_folder import build_once, source_folder
+from hubtune.storage.pickle_reader import read_plain_pickle
 from hubtune.text import plural
 
 _PIXELS = 3 * 32 * 32
@@ -116,7 +116,7 @@ def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
             (target / "files" / file).write_bytes(encode(lines))
         (target / "files" / LABEL_LIST).write_bytes(encode(labels_text(images.classes)))
 
-    return build_once(place_of("cifar", folder.name, "\0".join(identity)), build) / "files"
+    return build_once(source_folder("cifar", folder.name, "\0".join(identity)), build) / "files"
 
 
 def extract(source: Path, folder: Path, progress: Progress = no_progress) -> CifarImages:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from hubtune.data.images.decode import is_image
+from hubtune.data.images.verify import is_image
 from hubtune.data.listing import PART_OF_WORD, PARTS, Excluded, Listing, SourceFile, known_as, name_key
 from hubtune.errors import DataError, suggest
 from hubtune.text import first_few, plural

@@ -27,9 +27,10 @@ from hubtune.data.sources.archive import inside
 from hubtune.data.sources.remote import Object, Remote, connect
 from hubtune.errors import DataError, MachineError
 from hubtune.log import logger
-from hubtune.storage.atomic import write_atomically
-from hubtune.storage.cache_folder import cannot_keep, exclusive_lock, place_of
-from hubtune.storage.download import PAUSE_SECONDS, TRIES, Lost, beside, is_offline
+from hubtune.storage.atomic import with_ending, write_atomically
+from hubtune.storage.cache_folder import cache_write_error, source_folder
+from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, is_offline
+from hubtune.storage.lock import exclusive_lock
 from hubtune.text import plural
 
 THREADS = 16
@@ -153,13 +154,13 @@ def mirror_source(
         MachineError: if the network, the credentials or the disk do not allow it.
     """
     remote = connect(address)
-    folder = place_of("remote", address.rstrip("/").rpartition("/")[2], address)
+    folder = source_folder("remote", address.rstrip("/").rpartition("/")[2], address)
     cache = _Cache(folder)
     try:
         if is_offline():
             cache.load()
             return _as_cached(address, cache, names)
-        with exclusive_lock(folder):
+        with exclusive_lock(with_ending(folder, ".lock")):
             (folder / _FILES).mkdir(parents=True, exist_ok=True)
             (folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
@@ -167,10 +168,10 @@ def mirror_source(
                 return _fetch(address, remote, cache, names, progress)
             finally:
                 cache.close()
-    except Lost as error:
+    except DownloadError as error:
         raise MachineError(_unreachable(address, str(error), cache)) from error
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise cannot_keep(folder, error) from error
+    except OSError as error:
+        raise cache_write_error(folder, error) from error
 
 
 def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> MirroredSource:
@@ -288,7 +289,7 @@ def _check_space(address: str, cache: _Cache, wanted: list[Object]) -> None:
 
 def _fetch_all(
     remote: Remote, cache: _Cache, wanted: list[Object], single: str | None, progress: Progress
-) -> Generator[tuple[Object, Lost | None]]:
+) -> Generator[tuple[Object, DownloadError | None]]:
     """Fetch files in parallel; yields each, with the error if it is lost."""
     waiting = iter(wanted)
     running: dict[Future[None], Object] = {}
@@ -304,7 +305,7 @@ def _fetch_all(
                     item = running.pop(future)
                     try:
                         future.result()
-                    except Lost as error:
+                    except DownloadError as error:
                         yield item, error
                     else:
                         yield item, None
@@ -326,14 +327,14 @@ def _fetch_one(remote: Remote, cache: _Cache, item: Object, progress: Progress) 
                 return
             token = remote.receive(item, part, report)
             break
-        except Lost as error:
+        except DownloadError as error:
             if error.final or not left:
                 raise
             logger.warning("Fetching %a failed: %s; trying again.", item.name, error)
             time.sleep(PAUSE_SECONDS * 2 ** (TRIES - 1 - left))
     path.parent.mkdir(parents=True, exist_ok=True)
     part.replace(path)
-    beside(part, ".json").unlink(missing_ok=True)
+    with_ending(part, ".json").unlink(missing_ok=True)
     cache.note(item.name, token)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.images.decode import IMAGE_SUFFIXES
+from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_classes
 from hubtune.data.listing import Excluded, Listing, Progress, name_key, no_progress
 from hubtune.data.sources.archive import unpack

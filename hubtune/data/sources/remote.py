@@ -17,8 +17,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from hubtune.errors import DataError, MachineError, UsageError, suggest
-from hubtune.storage.atomic import write_atomically
-from hubtune.storage.download import CONNECT_SECONDS, Lost, beside, is_web_address, receive, words
+from hubtune.storage.atomic import with_ending, write_atomically
+from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes fetched and the size of the file, ``None`` if unknown."""
@@ -54,7 +54,7 @@ class Object:
     small: bool = True
 
 
-class _Missing(Lost):
+class _Missing(DownloadError):
     """An object does not exist at its source."""
 
 
@@ -73,14 +73,14 @@ class Remote(Protocol):
         """Whether a file is unchanged since it was fetched to a path with a token.
 
         Raises:
-            Lost: if the source does not answer.
+            DownloadError: if the source does not answer.
         """
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
         """Complete a partial file, and verify it; returns its token.
 
         Raises:
-            Lost: if it cannot be completed.
+            DownloadError: if it cannot be completed.
         """
 
 
@@ -150,18 +150,18 @@ class _Web:
         except urllib.error.HTTPError as error:
             error.close()
             gone = error.code in (404, 410)
-            raise Lost(f"the server answers {error.code} {error.reason}", final=gone) from error
+            raise DownloadError(f"the server answers {error.code} {error.reason}", final=gone) from error
         except OSError as error:
-            raise Lost(words(getattr(error, "reason", error))) from error
+            raise DownloadError(error_reason(getattr(error, "reason", error))) from error
         now = tag if tag and not tag.startswith("W/") else date
         if now and token:
             return bool(now == token)
         return bool(size == str(path.stat().st_size))
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
-        receive(item.where, part, report, checked=False)
+        download(item.where, part, report, checked=False)
         try:
-            validator = json.loads(beside(part, ".json").read_text(encoding="utf-8"))["validator"]
+            validator = json.loads(with_ending(part, ".json").read_text(encoding="utf-8"))["validator"]
         except (OSError, ValueError, KeyError):
             return None
         return str(validator) if validator else None
@@ -220,13 +220,13 @@ class _Bucket:
         if self._receive(item, part, report) is None:
             if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
                 part.unlink()
-                raise Lost("it changes while it is being fetched")
+                raise DownloadError("it changes while it is being fetched")
             self._sums = False
         return item.token
 
     def _receive(self, item: Object, part: Path, report: Report) -> str | None:
         """Fetch the missing bytes; returns how they were verified, ``None`` if the ETag is another MD5."""
-        about = beside(part, ".json")
+        about = with_ending(part, ".json")
         size = item.size or 0
         try:
             known = json.loads(about.read_text(encoding="utf-8")) == [item.token, size]
@@ -242,7 +242,7 @@ class _Bucket:
             while have < size:
                 piece = self._ask("cat_file", item.where, start=have, end=min(size, have + _PIECE))
                 if not piece or have + len(piece) > size:
-                    raise Lost(f"the source sent {len(piece):,} bytes of {size - have:,}")
+                    raise DownloadError(f"the source sent {len(piece):,} bytes of {size - have:,}")
                 file.write(piece)
                 have += len(piece)
                 report(have, size)
@@ -253,7 +253,7 @@ class _Bucket:
             return tag if _md5_of(part) == tag else None
         if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
             part.unlink()
-            raise Lost("it changed while it was being fetched")
+            raise DownloadError("it changed while it was being fetched")
         return "size"
 
     def _object(self, name: str, info: dict[str, Any], *, small: bool) -> Object:
@@ -263,7 +263,7 @@ class _Bucket:
         """Call the file system.
 
         Raises:
-            Lost: if the object cannot be fetched.
+            DownloadError: if the object cannot be fetched.
             MachineError: if it may not be listed.
         """
         try:
@@ -275,13 +275,13 @@ class _Bucket:
                 f"may not be read: set {_KEYS.get(self._scheme, 'the keys of the service')} to keys that may"
             )
             if what == "cat_file":
-                raise Lost(reason, final=True) from error
+                raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error
         except Exception as error:  # each file system of fsspec raises the errors of its own library
             if type(error).__name__ == "NoCredentialsError" and not self._system.storage_options.get("anon"):
                 self._system = _file_system(self._scheme, anon=True)  # the bucket may be public
                 return self._ask(what, path, **options)
-            raise Lost(_without_secrets(words(error))) from error
+            raise DownloadError(_without_secrets(error_reason(error))) from error
 
 
 def _token(info: dict[str, Any]) -> str | None:
@@ -314,7 +314,7 @@ def _file_system(scheme: str, **options: Any) -> Any:
         near = suggest(scheme, fsspec.available_protocols())
         raise UsageError(f"Addresses of the kind {scheme}:// are not known.{near}") from error
     except Exception as error:  # as above
-        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(words(error))}") from error
+        raise MachineError(f"{scheme}:// cannot be used: {_without_secrets(error_reason(error))}") from error
 
 
 def _oss(config: dict[str, Any]) -> dict[str, Any]:

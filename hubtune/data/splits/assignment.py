@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.dedup.groups import COPIES
+from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup
 from hubtune.data.splits.allocate import allocate_class, allocate_spanning, fill_empty_lists
 from hubtune.data.splits.quota import SplitRequest
 
@@ -194,7 +193,7 @@ class Assignment:
             unit = tuple(place for place in group.members if self.free[place])
             members.update(unit)
             labels = self.counts(unit)
-            if unit and group.kind not in COPIES:
+            if unit and group.kind not in COPY_KINDS:
                 grouped.add(unit)
             if len(labels) > 1:
                 spanning.append(unit)

@@ -9,7 +9,7 @@ from os.path import lexists, normpath  # Path.exists() raises in a folder withou
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.dedup.groups import KINDS
+from hubtune.data.dedup.groups import GROUP_KINDS
 from hubtune.data.list_files import (
     LABEL_LIST,
     PADDLECLAS_VALIDATE_LIST,
@@ -114,7 +114,7 @@ class Split:
             "classes": dict(zip(self.folders, self.labels, strict=True)),
             "counts": self.counts(),
             **({"folds": [fold.counts() for fold in folds]} if folds else {}),
-            "groups": {**{kind: kinds[kind] for kind in KINDS}, "pictures": sum(map(len, self.groups))},
+            "groups": {**{kind: kinds[kind] for kind in GROUP_KINDS}, "pictures": sum(map(len, self.groups))},
             "conflicts": [[str(image.path) for image in group] for group in self.conflicts],
             "leaks": [
                 {

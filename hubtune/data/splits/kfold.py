@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.dedup.components import component_of
+from hubtune.data.dedup.groups import connected_components
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.errors import DataError
@@ -44,7 +44,7 @@ def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list
     for image, key in zip(images, own, strict=True):
         if image.path in groups:
             members[groups[image.path]].append(key)
-    least = component_of([*zip(own), *members.values()])
+    least = connected_components([*zip(own), *members.values()])
     return [least[key] for key in own]
 
 

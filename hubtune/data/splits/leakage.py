@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import ImageEntry
 from hubtune.text import plural
 

@@ -192,8 +192,8 @@ class SplitRequest:
         if size.bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (
                 f"{has}, {size.bound:,} of them bound to training because of copies in another class, and "
-                f"too few others for {lists}: it gives {gives}. Remove the copies that are in the wrong class, "
-                "and split again."
+                f"too few others for {lists}: it gives {gives}. Remove the copies that are in the wrong "
+                "class, and split again."
             )
         if size.largest_group and (exceeded or sum(sizes.values()) < total):
             across = ", also across classes" if size.shares_groups else ""

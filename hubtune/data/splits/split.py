@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hubtune.data.dedup.duplicates import DuplicateGroup, find_groups
-from hubtune.data.dedup.groups import COPIES, expected_leaks, given_groups, merge_groups
+from hubtune.data.dedup.duplicates import find_groups
+from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup, expected_leaks, groups_by_key, merge_groups
 from hubtune.data.list_files import encode
 from hubtune.data.listing import PARTS, Excluded, ImageEntry, name_key
 from hubtune.data.scan.scanner import Scan
@@ -67,7 +67,7 @@ def make_split(
     """
     images = images_of(scan, test_scan)
     if groups is None:
-        groups = [*find_groups(images), *given_groups([image.group for image in images])]
+        groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
     names = request.labels or {folder: folder for folder in scan.classes}
     if isinstance(names, Path):
         names = read_display_names(names, list(scan.classes))
@@ -182,7 +182,7 @@ class _SplitBuilder:
             return
         kinds = Counter(split.group_kinds)
         by_kind = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
-        copies = sum(group.kind in COPIES for group in self._groups)
+        copies = sum(group.kind in COPY_KINDS for group in self._groups)
         split.remarks.append(
             f"{plural(len(self._merged), 'group')} of copies or related pictures ({by_kind}) with "
             f"{plural(sum(map(len, split.groups)), 'picture')} in all"
@@ -199,7 +199,7 @@ class _SplitBuilder:
         ties = [
             group
             for group in self._groups
-            if group.kind in COPIES
+            if group.kind in COPY_KINDS
             and len({group_of[place] for place in group.members if place in group_of}) > 1
         ]
         self._remark(
@@ -228,7 +228,7 @@ class _SplitBuilder:
         conflicts = [
             group
             for group in self._groups
-            if group.kind in COPIES
+            if group.kind in COPY_KINDS
             and len({self._assignment.labels[place] for place in self._with_class(group)}) > 1
         ]
         self.split.conflicts = [
@@ -318,7 +318,7 @@ class _SplitBuilder:
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
-        what = "copies" if set(split.group_kinds) <= {*COPIES} else "copies or group mates"
+        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or group mates"
         split.remarks.insert(
             self._after_groups,
             f"A random split of these sizes would have put {what} of {shares} pictures into training, "

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from support.images import draw_tree
 
-from hubtune.data.audit.scan_report import inspect_listing
+from hubtune.data.audit.scan_report import make_scan_report
 from hubtune.data.listing import Listing
 from hubtune.data.sources.folder import walk_classes
 
@@ -13,7 +13,7 @@ def test_every_file_has_its_facts_or_the_reason_why_it_is_left_out(tmp_path):
     pics = draw_tree(tmp_path / "pics", {"cat": 2, "dog": 2}, size=8)
     (pics / "dog" / "bad.jpg").touch()
     steps = []
-    report = inspect_listing("pics", walk_classes(pics), progress=lambda *step: steps.append(step))
+    report = make_scan_report("pics", walk_classes(pics), progress=lambda *step: steps.append(step))
     *images, bad = report.files()
     assert [image["name"] for image in images] == ["cat/000.png", "cat/001.png", "dog/000.png", "dog/001.png"]
     assert {"format": "PNG", "mode": "RGB", "label": "cat"}.items() <= images[0].items()
@@ -25,6 +25,6 @@ def test_every_file_has_its_facts_or_the_reason_why_it_is_left_out(tmp_path):
 
 def test_labels_are_not_checked_without_images():
     listing = Listing(Path("pics"), ["cat", "dog"], remarks=["a remark"])
-    report = inspect_listing("pics", listing, label_check=lambda *_: 1 / 0)
+    report = make_scan_report("pics", listing, check_labels=lambda *_: 1 / 0)
     assert report.classes == {"cat": [], "dog": []}
     assert report.remarks == ["a remark"]

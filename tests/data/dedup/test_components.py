@@ -5,20 +5,20 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubtune.data.dedup.components import component_of
+from hubtune.data.dedup.groups import connected_components
 
 
 def test_sets_with_a_common_member_are_one():
-    assert component_of([[5, 4], [1], [7, 2], [4, 7]]) == {1: 1, 2: 2, 4: 2, 5: 2, 7: 2}
+    assert connected_components([[5, 4], [1], [7, 2], [4, 7]]) == {1: 1, 2: 2, 4: 2, 5: 2, 7: 2}
 
 
 def test_names_hang_together_as_numbers_do():
-    assert component_of([["b", "c"], ["a", "b"], ["d"]]) == {"a": "a", "b": "a", "c": "a", "d": "d"}
+    assert connected_components([["b", "c"], ["a", "b"], ["d"]]) == {"a": "a", "b": "a", "c": "a", "d": "d"}
 
 
 def test_nothing_hangs_together_with_nothing():
-    assert component_of([]) == {}
-    assert component_of([[], []]) == {}
+    assert connected_components([]) == {}
+    assert connected_components([[], []]) == {}
 
 
 @given(st.lists(st.lists(st.integers(0, 12), max_size=4), max_size=10))
@@ -29,6 +29,6 @@ def test_it_says_what_walking_from_set_to_set_says(sets):
         while any(reached & set(members) and not reached >= set(members) for members in sets):
             reached.update(*(members for members in sets if reached & set(members)))
         expected[member] = min(reached)
-    found = component_of(sets)
+    found = connected_components(sets)
     assert found == expected
     assert list(found) == sorted(found)

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
-from hubtune.data.dedup.groups import given_groups, keys_by_pattern, merge_groups
+from hubtune.data.dedup.groups import DuplicateGroup, extract_keys, groups_by_key, merge_groups
 from hubtune.errors import UsageError
 
 NAMES = ["cat/tom_1.jpg", "cat/tom_2.jpg", "dog/rex_1.jpg", "dog/x.jpg"]
@@ -20,7 +19,7 @@ NAMES = ["cat/tom_1.jpg", "cat/tom_2.jpg", "dog/rex_1.jpg", "dog/x.jpg"]
     ],
 )
 def test_the_first_group_or_the_whole_match_is_the_key(pattern, keys):
-    assert keys_by_pattern(NAMES, pattern) == keys
+    assert extract_keys(NAMES, pattern) == keys
 
 
 @pytest.mark.parametrize(
@@ -43,12 +42,12 @@ def test_the_first_group_or_the_whole_match_is_the_key(pattern, keys):
 )
 def test_patterns_that_make_no_groups_are_refused(pattern, message):
     with pytest.raises(UsageError) as caught:
-        keys_by_pattern(NAMES, pattern)
+        extract_keys(NAMES, pattern)
     assert str(caught.value) == message
 
 
 def test_pictures_of_one_key_are_a_group():
-    assert given_groups(["a", None, "b", "a", None]) == [DuplicateGroup((0, 3), "given")]
+    assert groups_by_key(["a", None, "b", "a", None]) == [DuplicateGroup((0, 3), "given")]
 
 
 @given(st.lists(st.lists(st.integers(0, 40), min_size=2, max_size=3, unique=True), max_size=40))

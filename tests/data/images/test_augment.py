@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hubtune.data.images.augment import OPERATIONS, augmented, read_image
+from hubtune.data.images.augment import OPERATIONS, augment_image, read_image
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 GREY = (128, 128, 128)
@@ -36,7 +37,7 @@ STRONGEST = AugmentSettings(
 
 
 def change(image, *seed, view=VIEW, **settings):
-    return augmented(image, view, AugmentSettings(**settings), rng_for(*seed))
+    return augment_image(image, view, AugmentSettings(**settings), rng_for(*seed))
 
 
 def flat(*colour):
@@ -215,9 +216,9 @@ def test_randaugment_takes_as_many_operations_as_asked():
     assert len(two) > 3 * len(one)
 
 
-@pytest.mark.parametrize("preset", [name for name in PRESETS if name != "none"])
+@pytest.mark.parametrize("preset", [name for name in AUGMENT_PRESETS if name != "none"])
 def test_the_draw_decides_alone(preset):
-    settings = PRESETS[preset]
+    settings = AUGMENT_PRESETS[preset]
     assert (
         change(PLACES, 1, "augment", 2, 3, **settings) == change(PLACES, 1, "augment", 2, 3, **settings)
     ).all()
@@ -227,8 +228,8 @@ def test_the_draw_decides_alone(preset):
 def test_a_kept_picture_is_not_changed():
     kept = np.asarray(PLACES).copy()
     for seed in range(30):
-        augmented(Image.fromarray(kept), VIEW, STRONGEST, rng_for(seed))
-        augmented(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), rng_for(seed))
+        augment_image(Image.fromarray(kept), VIEW, STRONGEST, rng_for(seed))
+        augment_image(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), rng_for(seed))
     assert (kept == np.asarray(PLACES)).all()
 
 
@@ -237,7 +238,7 @@ def test_a_kept_picture_is_not_changed():
 def test_pictures_of_one_line_do_no_harm(fit, size):
     view = Preprocessing(size=32, resize=32, fit=fit)
     for seed in range(20):
-        got = augmented(Image.new("RGB", size), view, STRONGEST, rng_for(seed))
+        got = augment_image(Image.new("RGB", size), view, STRONGEST, rng_for(seed))
         assert got.dtype == np.uint8 and got.ndim == 3 and got.shape[2] == 3
 
 
@@ -268,7 +269,7 @@ def test_a_part_of_a_reduced_picture_is_the_part_of_the_full_one(photo):
     full = read_image(photo, VIEW, AugmentSettings(crop=[0.02, 1.0]))
     reduced = read_image(photo, VIEW, settings)
     for seed in range(10):
-        one, other = (augmented(image, VIEW, settings, rng_for(seed)) for image in (full, reduced))
+        one, other = (augment_image(image, VIEW, settings, rng_for(seed)) for image in (full, reduced))
         assert abs(one.astype(int) - other).max() <= 3
 
 
@@ -286,4 +287,4 @@ def test_a_long_strip_is_not_reduced_away(tmp_path):
 def test_what_is_no_picture_is_refused(tmp_path, preset):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
     with pytest.raises(ImageError, match="not a picture"):
-        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**PRESETS[preset]))
+        read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**AUGMENT_PRESETS[preset]))

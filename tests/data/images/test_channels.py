@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtune.data.images.augment import OPERATIONS, augmented, read_image
+from hubtune.data.images.augment import OPERATIONS, augment_image, read_image
 from hubtune.data.images.decode import decode
-from hubtune.data.images.preprocessing import Preprocessing, pixels_of, preprocess_views
+from hubtune.data.images.preprocessing import Preprocessing, image_to_array, preprocess_views
 from hubtune.errors import UsageError
-from hubtune.recipe.augment import PRESETS, AugmentSettings
+from hubtune.recipe.augment import AugmentSettings
+from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 VIEWS = [
@@ -132,12 +133,12 @@ def test_a_picture_in_any_mode_is_taken(noise):
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", AUGMENT_PRESETS)
 def test_augmentation_keeps_the_channels(tmp_path, noise, channels, preset):
-    file, settings = saved(tmp_path / "four.png", noise), AugmentSettings(**PRESETS[preset])
+    file, settings = saved(tmp_path / "four.png", noise), AugmentSettings(**AUGMENT_PRESETS[preset])
     image = read_image(file, view(channels), settings)
     for epoch in range(8):
-        pixels = augmented(image, view(channels), settings, rng_for(0, epoch))
+        pixels = augment_image(image, view(channels), settings, rng_for(0, epoch))
         assert (pixels.shape, pixels.dtype) == ((32, 32, channels), np.uint8)
 
 
@@ -145,18 +146,18 @@ def test_augmentation_keeps_the_channels(tmp_path, noise, channels, preset):
 def test_operations_move_opacity_with_the_colours_or_leave_it(noise, number):
     noise = np.repeat(noise[..., 3:], 4, axis=2)
     before = Image.fromarray(noise)
-    after = pixels_of(OPERATIONS[number](before, 0.7, (9, 9, 9, 9)))
+    after = image_to_array(OPERATIONS[number](before, 0.7, (9, 9, 9, 9)))
     moved = (after[..., 0] == after[..., 3]).all()
     assert moved or (after[..., 3] == noise[..., 3]).all()
-    grey = pixels_of(OPERATIONS[number](Image.fromarray(noise[..., 0]), 0.7, (9,)))
+    grey = image_to_array(OPERATIONS[number](Image.fromarray(noise[..., 0]), 0.7, (9,)))
     assert np.abs(grey[..., 0].astype(int) - after[..., 0]).max() <= 1  # rounded otherwise
 
 
 def test_colour_jitter_changes_grey_as_it_changes_equal_colours(noise):
     settings = AugmentSettings(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
     grey = Image.fromarray(noise[:32, :32, 0])
-    one = augmented(grey, view(1), settings, rng_for(0))
-    three = augmented(grey.convert("RGB"), view(3), settings, rng_for(0))
+    one = augment_image(grey, view(1), settings, rng_for(0))
+    three = augment_image(grey.convert("RGB"), view(3), settings, rng_for(0))
     assert np.abs(one.astype(int) - three).max() <= 1
     assert (one[..., 0] != noise[:32, :32, 0]).any()
 
@@ -164,7 +165,7 @@ def test_colour_jitter_changes_grey_as_it_changes_equal_colours(noise):
 def test_another_size_keeps_the_share_that_the_crop_cuts_off():
     own = Preprocessing(size=224, resize=256)
     assert [
-        (own.fitted("m", size=size).size, own.fitted("m", size=size).resize) for size in (112, 160, 448)
+        (own.override("m", size=size).size, own.override("m", size=size).resize) for size in (112, 160, 448)
     ] == [
         (112, 128),
         (160, 183),
@@ -173,4 +174,4 @@ def test_another_size_keeps_the_share_that_the_crop_cuts_off():
     with pytest.raises(
         UsageError, match=r"^size: 4096 does not go with m: Input should be less than or equal"
     ):
-        Preprocessing(size=32, resize=256).fitted("m", size=4096)
+        Preprocessing(size=32, resize=256).override("m", size=4096)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
 from hubtune.data.images.decode import MAX_PIXELS, ImageError
-from hubtune.data.scan.inspect import SIDE, inspect_image, sharpness_of
+from hubtune.data.scan.inspect import SIDE, inspect_image, measure_sharpness
 
 
 @pytest.fixture
@@ -65,7 +65,8 @@ def test_fingerprints_are_made_of_pictures_of_one_size_and_never_of_enlarged_one
 ):
     seen = []
     monkeypatch.setattr(
-        "hubtune.data.scan.inspect.fingerprint", lambda image: seen.append((image.mode, image.size)) or b""
+        "hubtune.data.scan.inspect.compute_fingerprint",
+        lambda image: seen.append((image.mode, image.size)) or b"",
     )
     Image.new("CMYK" if kind == "jpg" else "RGBA", size).save(tmp_path / f"a.{kind}")
     inspect_image(tmp_path / f"a.{kind}")
@@ -96,8 +97,8 @@ def test_blurred_pictures_are_told_from_sharp_ones_of_low_contrast(photo, tmp_pa
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (3, 3), (17, 17), (256, 3)])
 def test_sharpness_of_pictures_of_any_shape_is_finite(shape):
     values = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    assert np.isfinite(sharpness_of(values))
-    assert sharpness_of(np.full(shape, 7, np.uint8)) == 0.0
+    assert np.isfinite(measure_sharpness(values))
+    assert measure_sharpness(np.full(shape, 7, np.uint8)) == 0.0
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

@@ -11,7 +11,7 @@ import pytest
 
 from hubtune.data.images.decode import ImageError
 from hubtune.data.scan import looks, scan_cache
-from hubtune.data.scan.scan_cache import ScanCache, cache_file, delete_scan_cache, stamp_of
+from hubtune.data.scan.scan_cache import ScanCache, cache_file, delete_scan_cache, stamp_file
 from hubtune.data.scan.scanner import scan_classes
 
 OLD = time.time() - 3600
@@ -106,7 +106,7 @@ def test_what_the_machine_is_to_blame_for_is_tried_again(pics, opened, monkeypat
 
 def test_a_stopped_scan_keeps_what_it_has_done(pics, opened):
     paths = sorted(pics.rglob("*.png"))
-    outcomes = looks.looks_at(paths)
+    outcomes = looks.inspect_files(paths)
     for _ in range(3):
         next(outcomes)
     outcomes.close()
@@ -184,7 +184,7 @@ def test_a_full_disk_only_costs_time(pics, opened, told, monkeypatch):
 
 
 def test_the_oldest_looks_go_when_there_are_too_many(pics, opened, monkeypatch):
-    monkeypatch.setattr(scan_cache, "MOST_LOOKS", 3)
+    monkeypatch.setattr(scan_cache, "MAX_FILES", 3)
     scanned(pics, opened)
     assert scanned(pics, opened)[1] == ["000.png", "001.png"]
     with sqlite3.connect(cache_file()) as database:
@@ -239,6 +239,6 @@ def test_it_can_be_removed(pics, opened):
 
 
 def test_a_missing_file_has_no_state(tmp_path):
-    assert stamp_of(tmp_path / "gone").state is None
+    assert stamp_file(tmp_path / "gone").state is None
     with ScanCache() as cache:
-        assert cache.get(stamp_of(tmp_path / "gone")) is None
+        assert cache.get(stamp_file(tmp_path / "gone")) is None

@@ -341,7 +341,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path):
     path = zipped(tmp_path / "a.zip", {"1.jpg": CONTENT})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(archives, "_read", _killed)
-        patch.setattr(archives.build_once.__globals__["shutil"], "rmtree", lambda *_, **__: None)
+        patch.setattr("shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(KeyboardInterrupt):
             unpack(path)
     assert list((home() / "data" / "unpacked").glob("*.part"))

@@ -170,7 +170,7 @@ def failing(
 
 def test_a_lost_connection_is_tried_again(bucket: Bucket, photos: Path, monkeypatch: pytest.MonkeyPatch):
     bucket.upload(photos, "pics/")
-    failing(monkeypatch, lambda _, times: remote.Lost("the connection broke") if times < 3 else None)
+    failing(monkeypatch, lambda _, times: remote.DownloadError("the connection broke") if times < 3 else None)
     assert content(open_source(f"s3://{bucket.name}/pics")) == original(photos)
 
 
@@ -179,7 +179,9 @@ def test_what_was_fetched_before_the_network_failed_is_kept(
 ):
     bucket.upload(photos, "pics/")
     with monkeypatch.context() as patch:
-        failing(patch, lambda path, _: remote.Lost("the connection broke") if "dog/001" in path else None)
+        failing(
+            patch, lambda path, _: remote.DownloadError("the connection broke") if "dog/001" in path else None
+        )
         with pytest.raises(
             MachineError,
             match=r"cannot be fetched \(the connection broke\): check the network, and try again\. "
@@ -202,7 +204,7 @@ def test_a_large_file_goes_on_where_it_stopped(
     bucket.put(**{"pics.zip": archive})
     pieces = -(-len(archive) // 1_000)
     with monkeypatch.context() as patch:
-        failing(patch, lambda _, times: remote.Lost("the connection broke") if times > 5 else None)
+        failing(patch, lambda _, times: remote.DownloadError("the connection broke") if times > 5 else None)
         with pytest.raises(MachineError, match="the connection broke"):
             open_source(f"s3://{bucket.name}/pics.zip")
     bucket.fetched.clear()

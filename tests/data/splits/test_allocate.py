@@ -1,11 +1,11 @@
 """Dealing groups to lists: never over, and exact where any way of dealing is."""
 
-import time
 from collections import Counter
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hubtune.data.splits import allocate
 from hubtune.data.splits.allocate import allocate_class, allocate_spanning
 
 
@@ -42,11 +42,10 @@ def test_a_class_is_dealt_as_fully_as_any_way_could(sizes, rooms, times):
     assert sum(found) == fullest(sizes, rooms)
 
 
-def test_many_groups_are_dealt_exactly_and_at_once():
+def test_many_groups_are_dealt_exactly_with_little_work(monkeypatch):
+    monkeypatch.setattr(allocate, "_MOST_WORK", 1_000_000)
     sizes = [3 + 7 * number % 11 for number in range(30_000)]
-    start = time.perf_counter()
     assert filled(sizes, allocate_class(sizes, [20_001, 40_003]), 2) == [20_001, 40_003]
-    assert time.perf_counter() - start < 2  # 0.03 s where nothing else runs
 
 
 def test_groups_of_one_go_as_their_lots_say():

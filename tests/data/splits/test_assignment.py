@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scans import ROOT, split_scan
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.quota import NOTHING, SplitSize

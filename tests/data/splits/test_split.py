@@ -18,7 +18,7 @@ from support.scans import (
     split_scan,
 )
 
-from hubtune.data.dedup.duplicates import DuplicateGroup
+from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import Excluded
 from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import images_of

@@ -1,0 +1,97 @@
+"""Check image files without keeping their pixels: by name, by first and last bytes, or by reading it all."""
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from hubtune.data.images.decode import ImageError, exif_orientation, is_jpeg, load_upright, open_image
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
+    " .ppm .pgm .pbm .pnm .pcx .tga .heic .heif .hif .jxl .svg .eps .psd .raw .cr2 .cr3 .nef .arw .dng .raf"
+    " .orf .rw2".split()
+)
+"""File name suffixes of images, whether or not hubtune can read the format."""
+
+# Last bytes of complete files, by format.
+_TRAILERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", "GIF": b";"}
+
+
+class CheckedImage(NamedTuple):
+    """An image that was read to its last byte.
+
+    Attributes:
+        format: of the file, by Pillow's name, such as ``"JPEG"``.
+        mode: as stored, by Pillow's name, such as ``"RGB"``.
+        width: in pixels, upright.
+        height: in pixels, upright.
+        orientation: EXIF orientation, 1–8 (EXIF 2.32, tag 0x0112).
+        frames: number of images in the file; only the first is used.
+        small: the image as :func:`~hubtune.data.images.decode.decode` returns it; a JPEG at the smallest
+            fraction whose long side has at least the requested length.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    frames: int
+    small: Image.Image
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether a file looks like an image, readable or not: by its suffix, or else by its first bytes.
+
+    Only files without an image suffix are opened. A file that cannot be opened counts as an image.
+    """
+    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with open_image(path):
+            return True
+    except ImageError as error:
+        return not error.reason.startswith(("not a picture", "not a regular file", "empty file"))
+
+
+def check_ends(path: str | Path) -> None:
+    """Check the beginning and the end of an image file; pixels in between may still be damaged.
+
+    A file without its format's last bytes is read completely, because some cameras append data to an image.
+
+    Raises:
+        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    """
+    with open_image(path) as image:
+        trailer, file = _TRAILERS.get(str(image.format), b""), getattr(image, "fp", None)
+        if file is None or not trailer:
+            return
+        file.seek(-len(trailer), io.SEEK_END)
+        if file.read() == trailer:
+            return
+    check_pixels(path)
+
+
+def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
+    """Read an image to its last byte with as little decoding as possible.
+
+    Args:
+        path: the file.
+        content: its bytes, if they have been read already.
+        side: least length of the long side of :attr:`CheckedImage.small`, pixels.
+
+    Raises:
+        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    """
+    with open_image(path, content) as image:
+        mode, (width, height) = image.mode, image.size
+        # At an eighth of its size, a JPEG's bytes are all read, but most of the arithmetic is saved.
+        reduction = next((factor for factor in (8, 4, 2) if max(width, height) >= factor * side), 1)
+        small = load_upright(image, reduction if is_jpeg(image) else 1).image.copy()
+        orientation = exif_orientation(image)
+        if orientation in (5, 6, 7, 8):  # these exchange width and height
+            width, height = height, width
+        frames = getattr(image, "n_frames", 1)
+        return CheckedImage(str(image.format), mode, width, height, orientation, frames, small)

@@ -1,0 +1,132 @@
+"""Reads arrays and plain values from pickles without running anything that is in the file.
+
+Unpickling runs what the file says; :class:`~hubtune.storage.pickle_machine.PickleMachine` does not. Besides
+weights it reads data sets that were published as pickles of arrays, such as CIFAR's.
+"""
+
+import pickletools
+from typing import BinaryIO
+
+import numpy as np
+
+from hubtune.storage.pickle_machine import (
+    GET,
+    KNOWN_NAMES,
+    PUT,
+    BoundedFile,
+    PickledArray,
+    PickleMachine,
+    RefusedError,
+    clipped,
+    describe_kind,
+    quoted,
+)
+
+# paddle.save adds a table of the parameters' internal names, which nobody needs.
+_NAME_TABLE = "StructuredToParameterName@@"
+
+
+def read_tensor_pickle(
+    file: BinaryIO, size: int, *, most_opcodes: int, most_tensors: int
+) -> dict[str, np.ndarray]:
+    """Return the arrays of a pickled dictionary by name, as ``paddle.save`` writes it.
+
+    Args:
+        file: the pickle, from its start; it must be seekable.
+        size: its length in bytes.
+        most_opcodes: the largest number of instructions.
+        most_tensors: the largest number of entries.
+
+    Raises:
+        RefusedError: it asks for something that arrays never need, or holds something else.
+        ValueError: it is damaged. ``DeprecationWarning`` means the same, where warnings are errors:
+            pickletools warns of odd escapes in a text.
+        OSError: it cannot be read.
+    """
+    try:
+        content = _run(file, size, most_opcodes)
+        if not isinstance(content, dict):
+            raise RefusedError(f"it holds {describe_kind(content)} instead of tensors by name")
+        if len(content) > most_tensors:
+            raise RefusedError(f"it holds more than {most_tensors:,} entries")
+        state = {}
+        for name, value in content.items():
+            if name == _NAME_TABLE:
+                continue
+            if not isinstance(value, PickledArray) or value.filled is None:
+                raise RefusedError(f"its entry {quoted(name)} is {describe_kind(value)}, not a tensor")
+            state[name] = value.filled
+        return state
+    except (ValueError, DeprecationWarning, RefusedError):
+        # The purpose of the file says more than the first thing that was wrong with it.
+        name = _foreign_name(file, size, most_opcodes)
+        if name is None:
+            raise
+        raise RefusedError(f"it asks for {quoted(name)}, which arrays never need") from None
+
+
+def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
+    """Return the content of a pickled dictionary of arrays, texts, numbers and lists.
+
+    Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1.
+
+    Args:
+        file: the pickle, from its start; it must be seekable.
+        size: its length in bytes.
+        most_opcodes: the largest number of instructions; a number in a list takes one, a text two.
+
+    Raises:
+        ValueError: it is damaged, not a dictionary, or asks for something that plain values never need; the
+            message continues a sentence that starts with the file's name.
+        OSError: it cannot be read.
+    """
+    try:
+        content = _run(file, size, most_opcodes)
+    except (ValueError, DeprecationWarning, RefusedError) as error:
+        name = _foreign_name(file, size, most_opcodes)
+        reason = f"it asks for {quoted(name)}, which arrays never need" if name else clipped(str(error))
+        refused = name is not None or isinstance(error, RefusedError)
+        raise ValueError(f"is refused ({reason})" if refused else f"is damaged ({reason})") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"holds {describe_kind(content)} instead of a dictionary")
+    return {
+        name: value.filled if isinstance(value, PickledArray) else value for name, value in content.items()
+    }
+
+
+def _run(file: BinaryIO, size: int, most_opcodes: int) -> object:
+    content = PickleMachine(size, most_opcodes).run(file)
+    if file.tell() != size:
+        raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
+    return content
+
+
+def _foreign_name(file: BinaryIO, size: int, most_opcodes: int) -> str | None:
+    """Return the first name in a pickle that arrays never need; ``None`` if there is none."""
+    file.seek(0)
+    memo: dict[object, object] = {}
+    texts: list[object] = ["", ""]  # the newest last: what STACK_GLOBAL joins
+    count = 0
+    try:
+        while file.tell() < size:  # one pickle may follow another
+            for opcode, argument, _ in pickletools.genops(BoundedFile(file, size)):  # type: ignore[arg-type]
+                count += 1
+                if count > most_opcodes:
+                    return None
+                name = None
+                if opcode.name in ("GLOBAL", "INST"):
+                    name = str(argument)
+                elif opcode.name == "STACK_GLOBAL":
+                    name = f"{texts[-2]} {texts[-1]}" if all(texts[-2:]) else None
+                elif opcode.name in GET:
+                    texts.append(memo.get(argument, ""))
+                elif opcode.name in PUT or opcode.name == "MEMOIZE":
+                    memo[len(memo) if opcode.name == "MEMOIZE" else argument] = texts[-1]
+                elif isinstance(argument, str):
+                    texts.append(argument)
+                if name is not None and name not in KNOWN_NAMES:
+                    return name.replace(" ", ".", 1)
+                del texts[:-2]
+    except (ValueError, DeprecationWarning):
+        return None
+    return None

@@ -1,0 +1,195 @@
+"""Grey pictures, pictures of four channels and other sizes through the main job, on a small network."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.callbacks import AtAdvance, press_ctrl_c
+from support.tiny_task import smallnet, train, weight_bytes
+
+import hubtune
+from hubtune.errors import StoppedError
+from hubtune.recipe.load import make_recipe
+
+STRATEGIES = ("frozen", "last_stage", "from_frozen", "default_finetune", "scratch")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Two classes of grey pictures that differ in brightness."""
+    base = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    lists = {"train": [], "validate": [], "test": []}
+    for number in range(48):
+        label = number % 2
+        pixels = random.integers(0, 150, (40, 44), dtype=np.uint8) + np.uint8(60 * label)
+        Image.fromarray(pixels).save(base / f"{number}.png")
+        part = "train" if number < 24 else "validate" if number < 36 else "test"
+        lists[part].append(f"{number}.png {label}\n")
+    for name, lines in lists.items():
+        (base / f"{name}_list.txt").write_text("".join(lines))
+    (base / "label_list.txt").write_text("dark\nbright\n")
+    return base
+
+
+@pytest.fixture(scope="module")
+def module():
+    return hubtune.Module("digitnet")
+
+
+def _run(module, data, tmp_path, *, strategy, name="run", **options):
+    defaults = {"augment": "flip", "learning_rate": None}
+    module = smallnet() if strategy == "scratch" else module
+    return train(module, data, tmp_path / name, strategy=strategy, **{**defaults, **options})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "channels"), [*((name, 1) for name in STRATEGIES), ("frozen", 4), ("from_frozen", 4)]
+)
+def test_every_strategy_makes_a_model_that_stores_its_channels(module, data, tmp_path, strategy, channels):
+    run = _run(module, data, tmp_path, strategy=strategy, channels=channels)
+    model = hubtune.load_model(run.path)
+    assert {view.channels for view in model.card.views} == {channels}
+    assert json.loads((run.best_model / "model.json").read_text())["preprocessing"]["channels"] == channels
+    dataset = hubtune.ListDataset(data)
+    assert model.evaluate(dataset, "test").accuracy == run.test.accuracy
+    files = [data / "1.png", data / "2.png"]
+    by_paddle = hubtune.load_model(run.path, engine="paddle").predict(files)
+    for one, other in zip(model.predict(files), by_paddle, strict=True):
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_grey_pictures_in_one_channel_give_the_head_that_they_give_in_three(module, data, tmp_path):
+    one, three = (
+        _run(module, data, tmp_path, name=str(channels), strategy="frozen", channels=channels)
+        for channels in (1, 3)
+    )
+    assert (one.validate.accuracy, one.test.accuracy) == (three.validate.accuracy, three.test.accuracy)
+    assert one.cross_validated == three.cross_validated
+    scores = [
+        [row.scores["dark"] for row in hubtune.load_model(run.path).predict(sorted(data.glob("*.png")))]
+        for run in (one, three)
+    ]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
+    assert [view.replace(" grey", "") for view in one.views] == three.views
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, channels):
+    options = {"channels": channels, "size": 24, "strategy": "default_finetune"}
+    whole = _run(module, data, tmp_path, name="whole", **options)
+    with pytest.raises(StoppedError):
+        _run(module, data, tmp_path, callback=AtAdvance(3, press_ctrl_c), **options)
+    with pytest.raises(hubtune.UsageError, match=f"data.channels: {channels}, now 3"):
+        _run(module, data, tmp_path, resume=True, **{**options, "channels": 3})
+    with pytest.raises(hubtune.UsageError, match=r"data.size: 24, now 28"):
+        _run(module, data, tmp_path, resume=True, **{**options, "size": 28})
+    resumed = _run(module, data, tmp_path, resume=True, **options)
+    assert weight_bytes(resumed) == weight_bytes(whole)
+
+
+def _warnings(told):
+    return [record.getMessage() for record in told.records if "fourth channel" in record.getMessage()]
+
+
+@pytest.mark.slow
+def test_a_strategy_that_cannot_learn_the_fourth_channel_warns(module, data, tmp_path, told):
+    freezing = [{"match": "stem", "frozen": True}, {"match": "*"}]
+    for number, strategy in enumerate(("frozen", "last_stage", freezing)):
+        _run(module, data, tmp_path, name=str(number), strategy=strategy, channels=4, epochs=1)
+        assert len(_warnings(told)) == number + 1
+    assert _warnings(told)[0] == (
+        "strategy frozen does not train the first layer, whose weights for the fourth channel start at zero: "
+        "it will not be seen. Strategy default_finetune learns it"
+    )
+    for strategy, channels in (("default_finetune", 4), (freezing, 1)):
+        _run(module, data, tmp_path, strategy=strategy, channels=channels, epochs=1)
+    assert len(_warnings(told)) == 3
+
+
+def test_classes_that_differ_in_the_fourth_channel_alone_are_learned(module, data, tmp_path):
+    random = np.random.default_rng(0)
+    base = tmp_path / "four"
+    base.mkdir()
+    for name in ("train", "validate", "test", "label"):
+        (base / f"{name}_list.txt").write_bytes((data / f"{name}_list.txt").read_bytes())
+    for number in range(48):
+        pixels = random.integers(0, 256, (40, 44, 4), dtype=np.uint8)
+        pixels[..., 3] = 255
+        pixels[8:30, 8:30, 3] = 255 * (number % 2)
+        Image.fromarray(pixels).save(base / f"{number}.png")
+    options = {"strategy": "default_finetune", "epochs": 8, "learning_rate": 1e-3, "size": 24}
+    assert _run(module, base, tmp_path, channels=4, **options).test.accuracy > 0.9
+
+
+@pytest.mark.slow
+def test_the_size_is_that_of_the_input_and_of_all_views(module, data, tmp_path):
+    run = _run(module, data, tmp_path, strategy="frozen", size=48)
+    model = hubtune.load_model(run.path)
+    own = module.preprocessing
+    for view in model.card.views:
+        assert view.size == 48
+        assert view.fit == "whole" or view.resize == round(own.resize * 48 / own.size)
+    crop = _run(module, data, tmp_path, name="crop", strategy="frozen", fit="crop", size=48)
+    [first, *_] = hubtune.load_model(crop.path).card.views
+    assert (first.size, first.fit) == (48, "crop")
+    assert module.preprocessing == own
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "message"),
+    [
+        (
+            "alexnet_imagenet",
+            160,
+            "160 does not go with {}, which takes pictures of 224×224 only: leave size away",
+        ),
+        (
+            "dinov2_vits14",
+            160,
+            "160 does not go with {}, which takes sizes that are multiples of 14: take 154 or 168",
+        ),
+        ("paddle.vision:squeezenet1_1", 16, "16 is too small for {}: take 32 or more"),
+    ],
+)
+def test_a_size_that_the_network_cannot_take_is_refused(data, tmp_path, name, size, message):
+    given = {"data": {"base": data, "size": size}, "module": {"name": name, "weights": "none"}}
+    recipe = hubtune.Recipe.model_validate({**given, "strategy": "scratch", "run": tmp_path / "run"})
+    with pytest.raises(hubtune.UsageError) as caught:
+        hubtune.ImageClassifierTask.from_recipe(recipe)
+    assert str(caught.value) == "size: " + message.format(name)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_size_is_refused_before_weights_are_fetched(data):
+    """Fetching fails in tests, with another error."""
+    recipe = hubtune.Recipe.model_validate(
+        {"data": {"base": data, "size": 160}, "module": "vit_small_patch16_224_imagenet"}
+    )
+    with pytest.raises(hubtune.UsageError, match=r"^size: 160 does not go with vit_small"):
+        hubtune.ImageClassifierTask.from_recipe(recipe)
+
+
+def test_a_size_that_works_is_not_refused(module):
+    for size in (16, 24, 32, 500):
+        module.check_size(size)
+
+
+def test_a_module_of_other_channels_is_refused(tmp_path):
+    (tmp_path / "module.yaml").write_text(
+        "name: m\narchitecture: smallnet\nlicence: MIT\npreprocessing: {size: 32, resize: 36, channels: 1}\n"
+    )
+    with pytest.raises(hubtune.ModelError, match=r"gives pictures of 1 channels, and modules take 3"):
+        hubtune.Module(tmp_path, weights=None)
+
+
+def test_a_recipe_names_the_channels_that_there_are():
+    for value, shown in ((2, "the number 2"), (True, "true"), ("grey", "the text 'grey'")):
+        with pytest.raises(hubtune.UsageError, match=rf"data.channels must be one of 1, 3, 4, not {shown}"):
+            make_recipe({"data": {"base": "x", "channels": value}, "module": "m"})
+    with pytest.raises(hubtune.UsageError, match=r"channels: Input should be 1, 3 or 4, not 2"):
+        hubtune.RunConfig(channels=2)

@@ -1,0 +1,230 @@
+"""Names and files made to break something go through the whole pipeline: none is lost or swapped."""
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.commands import json_of, options
+from support.waiting import HANG_SECONDS, hang_guard
+
+from hubtune.data.list_files import read_labels, read_list
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
+
+CLASSES = [
+    "花 🌸",
+    "<script>alert(1)<script>",
+    '=cmd()|"; rm -rf ~ #%20',
+    "-leading, trailing. ",
+    os.fsdecode(b"1 not utf-8 \xff"),
+]
+FILES = [
+    *(
+        "花.png",
+        "🌸.png",
+        "two  spaces .png",
+        " leading.png",
+        "trailing .png",
+        "dot..png",
+        "1.png 2.png",
+        "0.png 1",
+    ),
+    *("<img src=x onerror=alert(1)>.png", '"; rm -rf ~; echo ".png', "=cmd().png", "+1.png", "@SUM(A1).png"),
+    *("-dash.png", "#hash.png", "%20.png", "e\u0301.png", "\u00e9.png", "\x1b[31mred.png", "tab\t0.png"),
+    *("a\\b.png", "*?[x].png", "\u202egnp.exe.png", "x" * 251 + ".png", os.fsdecode(b"\xff.png")),
+    *("new\nline.png", "carriage\rreturn.png"),
+]
+ENGINE = ("--engine", "paddle")  # the quickest to start
+FROZEN = (*options("module=digitnet", "strategy=frozen"), "--views", 1)
+UNLISTED = {"new\nline.png", "carriage\rreturn.png"}
+
+
+def draw(folder, count, seed):
+    random = np.random.default_rng(seed)
+    for name in FILES[:count]:
+        pixels = np.clip(
+            random.normal([40 * (seed % 6), 90 * (seed % 3), 200 - 40 * (seed % 5)], 40, (24, 24, 3)), 0, 255
+        )
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name, "PNG")
+
+
+@pytest.fixture
+def pics(tmp_path):
+    """A tree whose own name a spreadsheet would take for a formula."""
+    for number, name in enumerate(CLASSES):
+        folder = tmp_path / "=pics" / name
+        try:
+            folder.mkdir(parents=True)
+            draw(folder, len(FILES), number)
+        except OSError:
+            pytest.skip("this file system refuses such names")
+    return tmp_path / "=pics"
+
+
+def everything(folder):
+    return {path: path.lstat().st_mtime_ns for path in [folder, *folder.rglob("*")]}
+
+
+def table(file):
+    with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
+        return list(csv.reader(text))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
+    base = pics.parent
+    monkeypatch.chdir(base)
+    before = everything(pics)
+
+    def run(*arguments):
+        done = run_here(*arguments)
+        assert "\x1b" not in done.stderr
+        return json_of(done)
+
+    split = run("split", "=pics", "--val", 4, "--test", 4, "--json")
+    labels = read_labels(base / "label_list.txt")
+    assert labels == sorted(CLASSES)
+    listed = {
+        name: read_list(base / f"{name}_list.txt", Path(), labels) for name in ("train", "validate", "test")
+    }
+    assert [len(examples) for examples in listed.values()] == [
+        len(CLASSES) * n for n in (len(FILES) - 10, 4, 4)
+    ]
+    used = Counter(example.path for examples in listed.values() for example in examples)
+    assert all(
+        example.path.parent.name == labels[example.label] for some in listed.values() for example in some
+    )
+    left_out = {Path(entry["path"]) for entry in split["left_out"]}
+    assert left_out == {Path("=pics", name, file) for name in CLASSES for file in UNLISTED}
+    assert used + Counter(left_out) == Counter(
+        Path("=pics", name, file) for name in CLASSES for file in FILES
+    )
+
+    result = run("finetune", "=pics", *FROZEN, "-o", "run=run", *ENGINE, "--json")
+    assert result["test"]["count"] == len(listed["test"])
+    measured = run("evaluate", "run", "--json", *ENGINE)
+    assert measured["accuracy"] == result["test"]["accuracy"]
+
+    answers = run("predict", "test_list.txt", "--model", "run", "--csv", "answers.csv", "--json", *ENGINE)
+    paths = [str(example.path) for example in listed["test"]]
+    assert [row["path"] for row in answers["rows"]] == paths
+    right = sum(
+        row["label"] == labels[example.label]
+        for row, example in zip(answers["rows"], listed["test"], strict=True)
+    )
+    assert right / len(paths) == measured["accuracy"]
+    rows = table(Path("answers.csv"))
+    assert [row[0] for row in rows[1:]] == [f"'{path}" for path in paths]
+    cells = {cell for row in rows for cell in row}
+    assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+
+    # A whole folder, with the names that no list can hold.
+    files = sorted(str(Path("=pics", name, file)) for name in CLASSES for file in FILES)
+    run("predict", "=pics", "--model", "run", "--csv", "all.csv", "--json", *ENGINE)
+    rows = table(Path("all.csv"))
+    assert {len(row) for row in rows} == {4}
+    assert sorted(row[0] for row in rows[1:]) == [f"'{file}" for file in files]
+    embedded = run("embed", "=pics", "--module", "digitnet", "-o", "all-features.csv", "--json", *ENGINE)
+    assert embedded["unreadable"] == 0
+    featured = table(Path("all-features.csv"))
+    assert [row[0] for row in featured] == [row[0] for row in rows]
+    assert len({len(row) for row in featured}) == 1
+    assert everything(pics) == before
+
+
+def test_entries_that_are_not_files_hang_nothing_and_are_named(tmp_path, draw_photos, run_here):
+    """Pipes, sockets, links in circles and to nowhere; and the same after the split."""
+    pics = draw_photos(tmp_path / "pics", {"a": 12, "b": 12}, size=24)
+    odd = pics / "a"
+    os.mkfifo(odd / "pipe.png")
+    (odd / "nowhere.png").symlink_to("gone.png")
+    (odd / "itself.png").symlink_to("itself.png")
+    (odd / "circle").symlink_to(pics)
+    (odd / "folder.png").mkdir()
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(odd)  # a socket's path may have 107 bytes
+        server.bind("socket.png")
+        os.chdir(here)
+        with hang_guard():
+            split = json_of(run_here("split", pics, "--val", 3, "--test", 3, "--json"))
+        reasons = {Path(e["path"]).name: e["reason"] for e in split["left_out"]}
+    assert reasons.pop("itself.png").startswith("cannot be read (")
+    assert reasons == {
+        "pipe.png": "not a regular file",
+        "socket.png": "not a regular file",
+        "nowhere.png": "link to a file that is not there",
+        "circle": "link to a place in the same tree",
+    }
+    victims = [
+        tmp_path / line.split()[0] for line in (tmp_path / "train_list.txt").read_text().splitlines()[:3]
+    ]
+    for victim in victims:
+        victim.unlink()
+    os.mkfifo(victims[0])
+    victims[1].symlink_to(victims[1])
+    more = options(f"run={tmp_path / 'run'}", "data.max_bad=20%")
+    with hang_guard():
+        done = run_here("finetune", tmp_path, *FROZEN, *more)
+    assert done.returncode == 0, done.stderr
+    skipped = {row[1]: row[2] for row in table(tmp_path / "run" / "skipped.csv")[1:]}
+    assert list(skipped) == sorted(map(str, victims))
+    assert skipped[str(victims[0])] == "not a regular file"
+    assert skipped[str(victims[1])].startswith("cannot be read (")
+    assert skipped[str(victims[2])] == "no such file"
+
+
+@pytest.mark.slow
+def test_a_folder_that_may_only_be_read_is_enough(tmp_path, draw_photos):
+    """As a user who may write nothing there, and may not even read all of it."""
+    pics = draw_photos(tmp_path / "data" / "pics", {"a": 12, "b": 12}, size=24)
+    (pics / "a" / "closed").mkdir()
+    Image.new("RGB", (8, 8)).save(pics / "a" / "closed" / "x.png")
+    (pics / "a" / "000.png").chmod(0)
+    (pics / "a" / "closed").chmod(0)
+    for folder in (pics / "a", pics / "b", pics, pics.parent):
+        folder.chmod(0o555)
+    work = tmp_path / "work"
+    work.mkdir()
+    powerless: list[str] = []
+    if os.geteuid() == 0:  # who may read and write everything, unless that power is taken away
+        setpriv = shutil.which("setpriv")
+        if setpriv is None:
+            pytest.skip("the tests run as root, and there is no setpriv to take its power away")
+        powerless = [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
+
+    def run(*arguments):
+        program = [sys.executable, "-c", "from hubtune.cli.main import main; main()"]
+        return json_of(
+            subprocess.run(
+                [*powerless, *program, *map(str, arguments), "--json"],
+                capture_output=True,
+                text=True,
+                cwd=work,
+                timeout=HANG_SECONDS,
+                check=False,
+            )
+        )
+
+    try:
+        before = everything(pics)
+        split = run("split", pics, "--val", 3, "--out", "lists")
+        reasons = {Path(e["path"]).name: e["reason"] for e in split["left_out"]}
+        assert reasons == {
+            "000.png": "no permission to read it",
+            "closed": "folder cannot be opened (Permission denied)",
+        }
+        result = run("finetune", "lists", *FROZEN, "-o", "run=run", *ENGINE)
+        assert result["validate"]["count"] == 6
+        assert everything(pics) == before
+    finally:
+        for folder in (pics.parent, pics, pics / "a", pics / "b", pics / "a" / "closed"):
+            folder.chmod(0o755)
