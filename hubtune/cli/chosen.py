@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubtune.cli.console import say, shown
-from hubtune.cli.split_output import print_remarks, quoted, say_repair
+from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def on_new_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
     else:
         say(
             f"No lists for {shown(source)} yet: {', '.join(counts)} (to choose yourself: "
-            f"hubtune split {quoted(source)} --val 20)"
+            f"hubtune split {quote_path(source)} --val 20)"
         )
     print_remarks(split, "not in any list")
     if split.leaks:

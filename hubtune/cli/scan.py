@@ -12,7 +12,7 @@ import click
 from hubtune.cli.answers import check_target, trust_option, weights_option
 from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
-from hubtune.cli.split_output import quoted
+from hubtune.cli.split_output import quote_path
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.log import show_on_stderr
 
@@ -93,11 +93,11 @@ def command(
         for remark in report.remarks:
             say(f"• {shown(remark)}")
     if quarantine is not None:
-        say(f"{copied:,} files copied to {quoted(quarantine)}")
+        say(f"{copied:,} files copied to {quote_path(quarantine)}")
     if page is not None:
-        say(f"To look at: {quoted(page)}")
+        say(f"To look at: {quote_path(page)}")
     elif report.issues and not as_json:
-        say(f"To look at them: hubtune scan {quoted(source)} --page scan.html")
+        say(f"To look at them: hubtune scan {quote_path(source)} --page scan.html")
     if not report.images:
         say(f"{shown(source)} holds no picture that can be read")
         click.get_current_context().exit(DataError.exit_code)

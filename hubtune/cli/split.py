@@ -7,12 +7,12 @@ import click
 from hubtune.cli.answers import trust_option, weights_option
 from hubtune.cli.console import print_json, say
 from hubtune.cli.feature_module import features_by, load_module
-from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quoted, say_repair
+from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
 
 
 @click.command()
-@click.argument("pictures", required=False)
+@click.argument("source", metavar="[PICTURES]", required=False)
 @click.option(
     "--val",
     default="20%",
@@ -82,7 +82,7 @@ from hubtune.errors import UsageError
 @click.pass_context
 def command(
     context: click.Context,
-    pictures: str | None,
+    source: str | None,
     val: str,
     test: str,
     train: int | None,
@@ -127,7 +127,7 @@ def command(
         _refuse_beside_from(given)
         check_lists_in(lists, group_by=group_by, out=out, force=force, as_json=as_json)
         return
-    if pictures is None:
+    if source is None:
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
     for name in ("val", "train"):
         if {"folds", name} <= given:
@@ -144,12 +144,12 @@ def command(
         module=module,
         explicit={name: name in given for name in ("val", "test")},
     )
-    request.check(pictures)
+    request.check(source)
     network = load_module(module, weights, trust_code)
     with working_bar("opening") as progress:
         features = features_by(network, progress)
-        split = split_source(pictures, request, features=features, progress=progress)
-    folder = lists_folder(pictures) if out is None else out
+        split = split_source(source, request, features=features, progress=progress)
+    folder = lists_folder(source) if out is None else out
     divided = fold_splits(split, folds, seed=seed) if folds else []
     if folds:
         files = write_folds(divided, folder, split.options, force=force)
@@ -166,11 +166,11 @@ def command(
     else:
         print_counts(split)
     print_remarks(split, "split.json has them all")
-    say(f"\nWritten to {quoted(folder)}: {', '.join(names)}")
+    say(f"\nWritten to {quote_path(folder)}: {', '.join(names)}")
     if split.leaks and not folds:
         say_repair(folder)
     # Lists in the default folder are found by the name of the pictures alone.
-    what = quoted(pictures if out is None else folder)
+    what = quote_path(source if out is None else folder)
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
 
 
@@ -180,8 +180,8 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 def _refuse_beside_from(given: set[str]) -> None:
     """Refuse options that change lists, as ``--from`` checks lists as they are."""
-    names = "pictures val test train folds seed labels test_dir module weights".split()
+    names = "source val test train folds seed labels test_dir module weights".split()
     for name in names:
         if name in given:
-            what = "PICTURES" if name == "pictures" else f"--{name.replace('_', '-')}"
+            what = "PICTURES" if name == "source" else f"--{name.replace('_', '-')}"
             raise UsageError(f"--from checks lists as they are: remove {what}")

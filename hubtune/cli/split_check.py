@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.console import print_json, print_table, say, shown
-from hubtune.cli.split_output import print_remarks, quoted, say_repair
+from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def check_lists_in(
     else:
         _print_leaks(split)
         if out is not None:
-            say(f"\nWritten to {quoted(out)}: {', '.join(file.name for file in files)}")
+            say(f"\nWritten to {quote_path(out)}: {', '.join(file.name for file in files)}")
         elif split.leaks:
             say("")
             say_repair(folder)

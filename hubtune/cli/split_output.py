@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from hubtune.data.splits.files import Split
 
 
-def quoted(path: Path | str) -> str:
+def quote_path(path: Path | str) -> str:
     """Return a path as it can be typed into a shell."""
     text = shown(str(path))
     return text if all(c.isalnum() or c in "-_./\\:" for c in text) else f'"{text}"'
@@ -82,4 +82,4 @@ def _source_path(path: Path) -> str:
 
 def say_repair(folder: Path) -> None:
     """Name the command that writes lists without leaks."""
-    say(f"For lists without leaks: hubtune split --from {quoted(folder)} --out DIR")
+    say(f"For lists without leaks: hubtune split --from {quote_path(folder)} --out DIR")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hubtune.cli.split_output import print_fold_counts, print_remarks, quoted, say_repair
+from hubtune.cli.split_output import print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.data.listing import Excluded, ImageEntry
 from hubtune.data.splits.files import Split
 from hubtune.storage.cache_folder import data_folder
@@ -15,7 +15,7 @@ from hubtune.storage.cache_folder import data_folder
     [("pics/a-b_c.1", "pics/a-b_c.1"), ("my pics", '"my pics"'), ("a\x1b[2J", '"a\\x1b[2J"')],
 )
 def test_paths_can_be_typed(path, shown, capsys):
-    assert quoted(path) == shown
+    assert quote_path(path) == shown
     say_repair(Path(path))
     assert capsys.readouterr().err == f"For lists without leaks: hubtune split --from {shown} --out DIR\n"
 

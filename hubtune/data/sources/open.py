@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
 from hubtune.data.images.verify import IMAGE_SUFFIXES
-from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_classes
+from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_listed_classes
 from hubtune.data.listing import Excluded, Listing, Progress, name_key, no_progress
 from hubtune.data.sources.archive import unpack
 from hubtune.data.sources.archive_formats import packing
@@ -135,7 +135,7 @@ class _Opener:
             raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
         self._refuse_column(file)
         labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
-        if labels is None and count_classes(file) is None:
+        if labels is None and count_listed_classes(file) is None:
             raise DataError(
                 f"{file} names classes, but there is no {LABEL_LIST} beside it: write it, one class name a "
                 "line"

@@ -134,10 +134,10 @@ def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Sp
         folds: the number of folds.
     """
     entries = split.lists["train"]
-    crossing = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
-    if crossing:
+    divided = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
+    if divided:
         split.remarks.append(
-            f"{plural(crossing, 'group')} of pictures in several folds: the accuracy will look better than "
+            f"{plural(divided, 'group')} of pictures in several folds: the accuracy will look better than "
             "it is. Make new folds with hubtune split."
         )
     fold_of_row = [fold_of.get(image.name) for image in entries]
