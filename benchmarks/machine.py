@@ -43,8 +43,8 @@ from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import measure_step, set_threads, thread_count
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
-from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.extract import run_images
+from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.program import Subnetwork
 from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
@@ -361,7 +361,7 @@ class _Training:
         shape = arrays[0].shape[1], arrays[0].shape[2]
         pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
-            set_threads(pace.thread_count)
+            set_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)

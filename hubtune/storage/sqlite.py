@@ -146,7 +146,7 @@ class CacheDatabase:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the bits are details
         if code not in _DAMAGE or self.replaced:
             return False
-        logger.warning("%s is damaged and is replaced by an empty file", self.file)
+        logger.warning("%s is damaged and is replaced", self.file)
         try:
             remove_database(self.file)
         except OSError:

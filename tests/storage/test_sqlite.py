@@ -66,7 +66,7 @@ def test_a_damaged_file_is_replaced_once(tmp_path, told, damage, writes):
         insert(database, 7)
     assert numbers(database) == ([7] if writes and damage != "half" else [])
     assert database.replaced and database.error is None
-    assert told.messages == [f"{file} is damaged and is replaced by an empty file"]
+    assert told.messages == [f"{file} is damaged and is replaced"]
     database.close()
     file.write_bytes(b"garbage " * 2000)
     assert numbers(database) == []
