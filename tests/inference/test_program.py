@@ -36,7 +36,7 @@ def test_the_older_format_has_the_operators_that_paddle_dropped(tmp_path):
         for operator in (nn.functional.sigmoid, paddle.exp, paddle.sqrt, paddle.tanh, paddle.rsqrt):
             values = operator(values) * values
         values = nn.functional.gelu(values)
-        return paddle.roll(paddle.matmul(values, values, transpose_y=True), 1, axis=2)
+        return paddle.roll(paddle.matmul(values, values, transpose_y=True), [1], axis=[2])
 
     before = _C_ops.matmul
     save_program(Subnetwork(nn.Identity(), forward), tmp_path / "old", 8, 8, old=True)
