@@ -43,6 +43,7 @@ from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.optimization import AutoSchedule
 from hubtune.recipe.rule import Rule
+from hubtune.recipe.strategies import GradientStrategy
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS

@@ -96,6 +96,17 @@ def delete_scan_cache() -> int:
     return size
 
 
+def cached_sha256(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of files that were scanned before and have not changed; empty for the others."""
+    if not cache_file().exists():
+        return [""] * len(paths)
+    with ScanCache() as cache:
+        # Lists name files by way of their own folder; the stamp holds the inode, so another file never matches.
+        stamps = [stamp_file(Path(os.path.normpath(path.absolute()))) for path in paths]
+        results = [cache.get(stamp) for stamp in stamps]
+    return [result.sha256 if isinstance(result, ImageInfo) else "" for result in results]
+
+
 class ScanCache:
     """The open cache; a context manager for one thread.
 
