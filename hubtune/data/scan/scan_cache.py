@@ -101,7 +101,7 @@ def cached_sha256(paths: Sequence[Path]) -> list[str]:
     if not cache_file().exists():
         return [""] * len(paths)
     with ScanCache() as cache:
-        # Lists name files by way of their own folder; the stamp holds the inode, so another file never matches.
+        # Lists name files relative to their own folder. The stamp has the inode: another file never matches.
         stamps = [stamp_file(Path(os.path.normpath(path.absolute()))) for path in paths]
         results = [cache.get(stamp) for stamp in stamps]
     return [result.sha256 if isinstance(result, ImageInfo) else "" for result in results]
