@@ -60,7 +60,7 @@ def command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Look at every picture of SOURCE, and list its issues, most severe first.
+    """Inspect every picture of SOURCE, and list the issues, most severe first.
 
     SOURCE is what `hubtune split` takes: a folder with a folder of pictures for each class, and others. Each
     file is read to its last byte; the next scan opens only files that are new or changed. Nothing is ever
