@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -437,8 +437,8 @@ def _merge_settings(
 
 def _head_only_settings(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, Any]:
     """Settings that train only the head, in the way in which the strategy trains it."""
-    strategy = config.strategy
-    if not isinstance(strategy, _STRATEGIES):
+    strategy = cast(GradientStrategy, config.strategy)
+    if not TRAINERS[strategy.name].paddlehub:
         raise UsageError(
             f"context(trainable=False) freezes the module, and strategy {strategy.name} decides itself what "
             "is trained: use context(trainable=True)"
