@@ -480,9 +480,7 @@ def test_the_pretraining_head_is_refused_as_a_feature(module, data):
     "strategy", [hubtune.LastStageStrategy(), hubtune.RulesStrategy(list=[{"match": "*"}])]
 )
 def test_a_strategy_that_chooses_its_parameters_needs_trainable(module, data, strategy):
-    with pytest.raises(
-        UsageError, match=r"context\(trainable=False\) keeps the module as it is, and strategy"
-    ):
+    with pytest.raises(UsageError, match=r"context\(trainable=False\) freezes the module, and strategy"):
         _task(module, data, trainable=False, config=_config(strategy=strategy))
 
 
@@ -505,9 +503,9 @@ def test_a_size_that_the_module_does_not_take_is_refused(data, multiple, others)
         (
             lambda task: task.predict("a.jpg"),
             UsageError,
-            r"Give a list of pictures, even for one: data=\['a.jpg'",
+            r"Give a list of images, even for one: data=\['a.jpg'",
         ),
-        (lambda task: task.predict(), UsageError, r"Give predict\(\) the pictures"),
+        (lambda task: task.predict(), UsageError, r"Give predict\(\) the images"),
         (lambda task: task.predict(["a.jpg"]), ModelError, "There is no trained model in ckpt yet"),
         (lambda task: task.eval(), ModelError, "There is no trained model in ckpt yet"),
     ],

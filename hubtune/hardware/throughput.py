@@ -40,7 +40,7 @@ class StepPace:
 
     seconds_per_image: float
     forward_seconds_per_image: float
-    thread_count: int
+    threads: int
 
     @classmethod
     def load(cls, key: str) -> "StepPace | None":

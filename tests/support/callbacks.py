@@ -60,6 +60,17 @@ class AtStep(Callback):
             self.action()
 
 
+class AtStart(Callback):
+    """Acts when a part of the run begins."""
+
+    def __init__(self, part: str, action: Callable[[], None]) -> None:
+        self.part, self.action = part, action
+
+    def start(self, what: str, total: int, done: int = 0) -> None:
+        if what == self.part:
+            self.action()
+
+
 class AtAdvance(Callback):
     """Acts at the n-th progress of a kind of work: on batches that train, on all others, or on both."""
 

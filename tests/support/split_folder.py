@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import make_split
-from support.images import draw_tree
+from support.images import draw_marked_tree, draw_tree
 
 
 def write_lists(
@@ -40,3 +42,15 @@ def draw_split(
     return write_lists(
         draw_tree(base / "pics", classes, size=size, noise=noise), validate=validate, test=test
     )
+
+
+def draw_faint_split(
+    base: Path, *, each: int = 16, validate: int = 4, test: int = 4, difference: int = 6
+) -> Path:
+    """Draw classes a, b and c that differ so little in brightness that some images are misclassified."""
+
+    def tint(pixels: np.ndarray, name: str) -> None:
+        pixels += difference * ("abc".index(name) - 1)
+
+    pics = draw_marked_tree(base / "pics", dict.fromkeys("abc", each), tint)
+    return write_lists(pics, validate=validate, test=test)

@@ -39,7 +39,19 @@ def train(
 ) -> hubtune.Run:
     """Train on the lists of ``data`` without printing, and return the run in ``folder``."""
     task = tiny_task(module, data, folder, **options)
-    return task.finetune_and_eval(observer=callback or Callback(), resume=resume)
+    return task.finetune_and_eval(callback=callback or Callback(), resume=resume)
+
+
+def train_frozen(
+    module: hubtune.Module,
+    data: Path,
+    folder: Path,
+    *,
+    settings: dict[str, Any] | None = None,
+    **options: Any,
+) -> hubtune.Run:
+    """Train by strategy `frozen` with these settings of it; ``options`` are those of :func:`train`."""
+    return train(module, data, folder, strategy=hubtune.FrozenStrategy(**(settings or {})), **options)
 
 
 def weight_bytes(run: hubtune.Run) -> bytes:
