@@ -361,7 +361,7 @@ class _Training:
         shape = arrays[0].shape[1], arrays[0].shape[2]
         pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
-            set_threads(pace.thread_count)
+            set_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)

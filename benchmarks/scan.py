@@ -20,7 +20,8 @@ from pathlib import Path
 _SCAN = """
 import sys
 from pathlib import Path
-from hubtune.data.scan.scanner import inspect_listing, walk_classes
+from hubtune.data.scan.scanner import inspect_listing
+from hubtune.data.sources.folder import walk_classes
 scan = inspect_listing(walk_classes(Path(sys.argv[1])))
 assert not scan.left_out
 """

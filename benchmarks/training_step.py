@@ -43,7 +43,7 @@ threads = None
 if kind == "hubtune":
     from hubtune.hardware.throughput import measure_step, set_threads
     pace = measure_step(classifier, name, (224, 224), batch, images=100_000)
-    set_threads(threads := pace.thread_count)
+    set_threads(threads := pace.threads)
 classifier.start_training(keep_statistics=False)
 optimizer = paddle.optimizer.Adam(1e-4, parameters=classifier.parameters())
 random = np.random.default_rng(0)

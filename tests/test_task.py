@@ -11,7 +11,7 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.models.classifier import Classifier
 from hubtune.runs.callbacks import Callback
@@ -24,7 +24,7 @@ def data(tmp_path, draw_photos):
 
 def _split(pics, **amounts):
     chosen = {"validate": SplitSize(4), "test": SplitSize(4), **amounts}
-    write_split(make_split(scan_classes(pics), **chosen), pics.parent, {"seed": 0}, force=True)
+    write_split(make_split(scan_classes(pics), SplitRequest(**chosen)), pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
 

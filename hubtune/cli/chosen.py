@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hubtune.cli.console import say, shown
-from hubtune.cli.found import print_found, quoted, say_how_to_repair
+from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,12 +45,13 @@ def recipe_for_source(source: str, overrides: list[str]) -> "Recipe":
     """
     import paddle
 
-    from hubtune.cli.lists import lists_of, place_of_lists
+    from hubtune.data.existing_lists import find_lists
+    from hubtune.data.sources.naming import lists_folder
     from hubtune.recipe.load import make_recipe
 
     on_gpu = paddle.device.is_compiled_with_cuda() and paddle.device.cuda.device_count() > 0
     data: dict[str, Any] = {
-        "data": {"base": str(lists_of(source) or place_of_lists(source))},
+        "data": {"base": str(find_lists(source) or lists_folder(source))},
         # On a CPU a frozen trunk is run once where training all of it takes several times as long an epoch.
         "module": "resnet50_imagenet" if on_gpu else "paddle.vision:mobilenet_v2",
         "strategy": "default_finetune" if on_gpu else "frozen",
@@ -79,7 +80,7 @@ def _check_module(recipe: "Recipe") -> None:
 
 def run_folder(source: str) -> Path:
     """Where runs on a source go if nobody says it."""
-    from hubtune.cli.lists import source_name
+    from hubtune.data.sources.naming import source_name
 
     return Path("runs") / source_name(source)
 
@@ -98,22 +99,24 @@ def on_new_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
     Raises:
         HubtuneError: if the pictures cannot be used, or the lists not written.
     """
-    from hubtune.cli.lists import DEFAULT_SPLIT, split_source
+    from hubtune.cli.progress import working_bar
+    from hubtune.data.prepare import DEFAULT_SPLIT, split_source
     from hubtune.data.splits.files import write_split
 
-    split = split_source(source)
+    with working_bar("opening") as progress:
+        split = split_source(source, progress=progress)
     write_split(split, folder, {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}, force=True)
     counts = [f"{len(split.lists[name]):,} for {words}" for name, words in _LIST_WORDS.items()]
-    if any(image.part for image, _ in split.lists["train"]):
+    if any(image.part for image in split.lists["train"]):
         say(f"{shown(source)} is divided already: {', '.join(counts)}")
     else:
         say(
             f"No lists for {shown(source)} yet: {', '.join(counts)} (to choose yourself: "
-            f"hubtune split {quoted(source)} --val 20)"
+            f"hubtune split {quote_path(source)} --val 20)"
         )
-    print_found(split, "not in any list")
+    print_remarks(split, "not in any list")
     if split.leaks:
-        say_how_to_repair(folder)
+        say_repair(folder)
     return on_lists(recipe, folder)
 
 

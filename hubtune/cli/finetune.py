@@ -94,8 +94,8 @@ def command(
         recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
-    from hubtune.cli.lists import is_source
     from hubtune.cli.progress import run_progress
+    from hubtune.data.sources.naming import is_source
     from hubtune.runs.callbacks import CallbackList
     from hubtune.task import ImageClassifierTask
     from hubtune.train.strategies import TRAINERS
@@ -122,21 +122,26 @@ def _cross_validate(
     as_json: bool,
 ) -> None:
     """Train as often as there are folds, and print what that comes to."""
-    from hubtune.cli.folds import folds_of_lists, folds_of_source, print_folds
-    from hubtune.cli.found import print_found
-    from hubtune.cli.lists import is_source
+    from hubtune.cli.folds import print_folds
+    from hubtune.cli.progress import working_bar
+    from hubtune.cli.split_output import print_remarks
+    from hubtune.data.existing_lists import folds_of_lists, folds_of_source
+    from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import is_run
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
     recipe = _new_recipe(what, overrides)
-    if is_source(what):
-        folds, pool = folds_of_source(what, count, seed=recipe.train.seed)
-    else:
-        from hubtune.task import dataset_of
+    seed = recipe.train.seed
+    with working_bar("opening") as progress:
+        if is_source(what):
+            folds, pool = folds_of_source(what, count, seed=seed, progress=progress)
+        else:
+            from hubtune.task import dataset_of
 
-        folds, pool = folds_of_lists(dataset_of(recipe, complete=False), count, seed=recipe.train.seed)
-    print_found(pool, "not in any fold")
+            dataset = dataset_of(recipe, complete=False)
+            folds, pool = folds_of_lists(dataset, count, seed=seed, progress=progress)
+    print_remarks(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
 
     from hubtune.cli.progress import run_progress
@@ -174,7 +179,7 @@ def _writers(logs: tuple[str, ...]) -> "list[Callback]":
 def _own_recipe(what: str, resume: bool) -> Path | None:
     """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
     from hubtune.cli.chosen import run_folder
-    from hubtune.cli.lists import is_source
+    from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
 
     path = Path(what)
@@ -194,7 +199,8 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
 
 def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
     from hubtune.cli.chosen import on_new_lists, say_chosen
-    from hubtune.cli.lists import is_source, lists_of
+    from hubtune.data.existing_lists import find_lists
+    from hubtune.data.sources.naming import is_source
     from hubtune.recipe.load import load_recipe
     from hubtune.runs.folder import LISTS, free_folder
 
@@ -203,7 +209,7 @@ def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
     recipe = _new_recipe(what, overrides)
     if not is_source(what):
         return recipe
-    if lists_of(what) is None:
+    if find_lists(what) is None:
         run = free_folder(Path(recipe.run or ""))
         recipe = on_new_lists(recipe, what, run / LISTS).model_copy(update={"run": str(run)})
     say_chosen(recipe)
@@ -213,7 +219,7 @@ def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
 def _new_recipe(what: str, overrides: list[str]) -> "Recipe":
     """What a file says, or what is chosen for pictures: before they are read, as a name may be misspelt."""
     from hubtune.cli.chosen import recipe_for_source, recipe_from_file, say_unused
-    from hubtune.cli.lists import is_source
+    from hubtune.data.sources.naming import is_source
 
     recipe = (recipe_for_source if is_source(what) else recipe_from_file)(what, overrides)
     say_unused(recipe)

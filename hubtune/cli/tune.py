@@ -81,7 +81,7 @@ def command(
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
     from hubtune.cli.chosen import recipe_from_file
-    from hubtune.cli.lists import is_source
+    from hubtune.data.sources.naming import is_source
 
     recipe = _on_lists(what, [*overrides]) if is_source(what) else recipe_from_file(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
@@ -112,7 +112,7 @@ def command(
 def _on_lists(source: str, overrides: list[str]) -> "Recipe":
     """The recipe for a source, on the lists that it has, or that are made for this search."""
     from hubtune.cli.chosen import on_lists, on_new_lists, recipe_for_source, say_chosen
-    from hubtune.cli.lists import lists_of
+    from hubtune.data.existing_lists import find_lists
     from hubtune.data.list_files import TRAIN_LIST
     from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
 
@@ -122,7 +122,7 @@ def _on_lists(source: str, overrides: list[str]) -> "Recipe":
     made = Path(f"{recipe.run}-tune") / LISTS
     if (made / TRAIN_LIST).exists():
         recipe = on_lists(recipe, made)
-    elif lists_of(source) is None:
+    elif find_lists(source) is None:
         recipe = on_new_lists(recipe, source, made)
     say_chosen(recipe)
     return recipe

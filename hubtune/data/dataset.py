@@ -11,7 +11,7 @@ from hubtune.data.list_files import (
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
-    count_classes,
+    count_listed_classes,
     read_labels,
     read_list,
     read_paths,
@@ -87,7 +87,7 @@ class BaseCVDataset:
             return [str(name) for name in self._given_labels]
         if self.label_list_file is not None:
             return read_labels(self.label_list_file)
-        counts = [count_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
+        counts = [count_listed_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
         if not counts or None in counts:
             raise DataError(
                 f"{self.base_path}: the classes have no names: give label_list_file or label_list"

@@ -83,7 +83,7 @@ def split_line(line: str) -> tuple[str, str]:
     return (line[:cut], line[cut + 1 :]) if cut > 0 else ("", line)
 
 
-def count_classes(file: Path) -> int | None:
+def count_listed_classes(file: Path) -> int | None:
     """Highest label of a list plus one, or ``None`` if a label is not a number.
 
     Raises:

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from hubtune.data.audit.issues import LabelCheck, LabelIssue
+from hubtune.data.dedup.duplicates import find_bursts
+from hubtune.data.dedup.groups import DuplicateGroup, merge_groups
+from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
 from hubtune.hub.module import Module
@@ -62,6 +65,34 @@ def compute_features(
         if advance is not None:
             advance(number + 1, len(paths))
     return rows
+
+
+def check_labels(
+    module: Module,
+    images: Sequence[ImageEntry],
+    groups: Sequence[DuplicateGroup],
+    *,
+    advance: Callable[[int, int], None] | None = None,
+) -> LabelCheck:
+    """Check the labels of images by the features of a module.
+
+    Args:
+        module: the pretrained network.
+        images: with their labels.
+        groups: copies among the images, by their places; images of the same thing are added to them.
+        advance: called with the number of images done and of all.
+
+    Raises:
+        MachineError: as :func:`compute_features`.
+        DataError: as :func:`find_label_errors`.
+    """
+    features = compute_features(module, [image.path for image in images], advance=advance)
+    # An image in no group is a group of its own.
+    group_of = list(range(len(images)))
+    for group in merge_groups([*groups, *find_bursts(features)]):
+        for index in group.members:
+            group_of[index] = group.members[0]
+    return find_label_errors(features, np.array([image.label for image in images]), group_of)
 
 
 def find_label_errors(features: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelCheck:

@@ -284,9 +284,9 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keeps_statistics(),
         )
-        if step == 0 and pace.thread_count != thread_count():
-            set_threads(pace.thread_count)
-            context.folder.record_threads(pace.thread_count)
+        if step == 0 and pace.threads != thread_count():
+            set_threads(pace.threads)
+            context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
             pace = from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))

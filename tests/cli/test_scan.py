@@ -70,7 +70,7 @@ def test_good_pictures_give_nothing_to_be_seen_to(pics, run_here):
         "",
         "PNG 20; RGB 20; 80 × 60 pixels",
         "",
-        "Nothing to be seen to.",
+        "No issues found.",
     ]
     assert found(scanned(run_here, pics)) == {}
 

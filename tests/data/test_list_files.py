@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.list_files import (
-    count_classes,
+    count_listed_classes,
     encode,
     labels_text,
     list_text,
@@ -128,9 +128,9 @@ def test_a_prediction_list_may_have_labels_or_none(write, tmp_path):
 
 
 def test_classes_are_counted_only_where_labels_are_numbers(write):
-    assert count_classes(write("a 0\nb 4\n")) == 5
-    assert count_classes(write("a 0\nb cat\n")) is None
-    assert count_classes(write("")) == 0
+    assert count_listed_classes(write("a 0\nb 4\n")) == 5
+    assert count_listed_classes(write("a 0\nb cat\n")) is None
+    assert count_listed_classes(write("")) == 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import hubtune
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError
 from hubtune.inference import engine as engines
@@ -397,7 +397,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     pics = draw_tree(folder / "data" / "pics", {"a": 10, "b": 10, "c": 10}, noise=120.0)
     write_split(
-        make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(4)),
+        make_split(scan_classes(pics), SplitRequest(validate=SplitSize(2), test=SplitSize(4))),
         pics.parent,
         {"seed": 0},
         force=True,

@@ -13,7 +13,7 @@ from support.images import draw_tree
 
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 
 # Trains in a process of its own and, where asked to, kills it at a step.
@@ -44,7 +44,7 @@ _STEPS = 12  # 3 epochs of 4
 @pytest.fixture
 def data(tmp_path, draw_photos):
     scan = scan_classes(draw_photos(tmp_path / "pics", {"a": 18, "b": 18}))
-    write_split(make_split(scan, validate=SplitSize(5)), tmp_path, {"seed": 0})
+    write_split(make_split(scan, SplitRequest(validate=SplitSize(5))), tmp_path, {"seed": 0})
     return tmp_path
 
 
@@ -80,7 +80,7 @@ def shared(tmp_path_factory):
     """Data, and what an undisturbed run on it leaves; the run saves after each step."""
     data = tmp_path_factory.mktemp("shared")
     scan = scan_classes(draw_tree(data / "pics", {"a": 18, "b": 18}))
-    write_split(make_split(scan, validate=SplitSize(5)), data, {"seed": 0})
+    write_split(make_split(scan, SplitRequest(validate=SplitSize(5))), data, {"seed": 0})
     _train(data, data / "whole", save_ckpt_interval=1)
     return data, _sums(data / "whole")
 

@@ -5,7 +5,7 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.hardware import throughput
 from hubtune.inference.frozen_backbone import Pace
@@ -18,7 +18,7 @@ from hubtune.tuning.cost import estimate_costs
 def finished(tmp_path, draw_photos):
     """A run of `frozen`, which has just ended."""
     pics = draw_photos(tmp_path / "data" / "pics", {"a": 18, "b": 18}, size=40)
-    split = make_split(scan_classes(pics), validate=SplitSize(3), test=SplitSize(3))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(3), test=SplitSize(3)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     config = hubtune.RunConfig(
         checkpoint_dir=tmp_path / "run", strategy=hubtune.FrozenStrategy(), num_epoch=3
