@@ -35,12 +35,12 @@ class StepPace:
     Attributes:
         seconds_per_image: forward and backward pass.
         forward_seconds_per_image: the forward pass alone.
-        thread_count: the number of threads that was measured; on a CPU, the fastest.
+        threads: the number of threads that was measured; on a CPU, the fastest.
     """
 
     seconds_per_image: float
     forward_seconds_per_image: float
-    thread_count: int
+    threads: int
 
     @classmethod
     def load(cls, key: str) -> "StepPace | None":

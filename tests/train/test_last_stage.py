@@ -166,9 +166,11 @@ def test_activations_without_room_in_the_cache_are_refused_before_anything_is_so
     assert not (tmp_path / "run" / "best_model").exists()
 
 
-def test_if_only_the_chosen_views_are_too_large_the_model_of_frozen_is_named(run, tmp_path, monkeypatch):
+def test_if_only_the_chosen_views_are_too_large_frozens_model_is_named(run, tmp_path, monkeypatch):
     assert len(run("first", settings={"views": 2}).views) == 2
-    sizes = [entry.bytes for entry in FeatureCache().spaces() if "before" in entry.description.get("layer", "")]
+    sizes = [
+        entry.bytes for entry in FeatureCache().spaces() if "before" in entry.description.get("layer", "")
+    ]
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", str(round(1.6 * sizes[0])))
     with pytest.raises(MachineError, match=r"about .* in 2 views.*, or take the model of .*best_model$"):
