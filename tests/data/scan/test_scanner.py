@@ -89,9 +89,7 @@ def test_unreadable_files_are_named_with_the_reason(pics):
         "cat/x.heic": "a HEIC picture, which cannot be read here: convert it to JPEG",
         "cat/zero.jpg": "empty file (0 bytes)",
     }
-    assert scan.remarks() == [
-        "3 files are not pictures (ignored): cat/all.zip, cat/clip.mp4, cat/notes.txt."
-    ]
+    assert scan.remarks() == ["3 files are not pictures (ignored): cat/all.zip, cat/clip.mp4, cat/notes.txt."]
 
 
 def test_wrong_extensions_and_animations_are_used_and_told(pics):
