@@ -56,7 +56,7 @@ def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
 
 
 def _make_section(issue: Issue) -> dict[str, Any]:
-    """The issue, its files by group with address and thumbnail, and the number of those that are not shown."""
+    """The issue, its files by group with address and thumbnail, and the number of files not shown."""
     left = MAX_FILES
     groups = []
     for group in issue.groups:

@@ -10,10 +10,10 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
+from hubtune.inference.extract import sample_inputs
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Pace, known_pace
+from hubtune.inference.frozen_backbone import Timing, recall_timing
 from hubtune.inference.model_folder import read_card
-from hubtune.inference.predict import sample_of
 from hubtune.models.classifier import Classifier
 from hubtune.runs.result import Run
 from hubtune.task import ImageClassifierTask
@@ -63,7 +63,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     views = read_card(run.best_model).views
     pace = _backbone_pace(task, own, views[0])
     affordable = pace is not None and (
-        _MEASURED_IMAGES * pace.seconds * (1 - pace.waiting) < max(_SHARE * seconds, _LEAST_SECONDS)
+        _MEASURED_IMAGES * pace.seconds * (1 - pace.idle) < max(_SHARE * seconds, _LEAST_SECONDS)
     )
 
     def cost(view: Preprocessing, *, evaluated: int, last_stage: bool) -> float | None:
@@ -94,19 +94,19 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     return [CostEstimate("last_stage", last), *estimates]
 
 
-def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Pace | None:
+def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Timing | None:
     """Time of the frozen backbone for an image in a view."""
     config, backbone = task.config, task.module.backbone
     first, _ = first_views(
         own, head_settings(config), fixed=config.fit is not None, size_multiple=backbone.size_multiple
     )
-    pace = known_pace(backbone.name, config.engine, first)
-    return pace and Pace(pace.seconds_for(area(view) / area(first)), pace.waiting)
+    pace = recall_timing(backbone.name, config.engine, first)
+    return pace and Timing(pace.seconds_for(area(view) / area(first)), pace.idle)
 
 
 def _shape(task: ImageClassifierTask, view: Preprocessing) -> tuple[int, int]:
     paths = [example.path for example in task.dataset.examples("train")]
-    [pixels] = sample_of([view], paths) or [np.zeros((view.size, view.size, 3))]
+    [pixels] = sample_inputs([view], paths) or [np.zeros((view.size, view.size, 3))]
     return pixels.shape[0], pixels.shape[1]
 
 

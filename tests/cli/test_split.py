@@ -315,9 +315,11 @@ def test_help_is_there_at_once(run_hubtune):
 
 
 def test_few_pairs_of_real_photos_are_compared_in_full(material, tmp_path, monkeypatch):
-    register, compared = duplicates.register_pairs, []
+    register_pairs, compared = duplicates.register_pairs, []
     monkeypatch.setattr(
-        duplicates, "register_pairs", lambda *given: (compared.append(given[1]), register(*given))[1]
+        duplicates,
+        "register_pairs",
+        lambda prints, pairs: (compared.append(pairs), register_pairs(prints, pairs))[1],
     )
     shutil.copytree(material / "trashnet", tmp_path / "pics")
     result = split(tmp_path / "pics", "--val", "20")

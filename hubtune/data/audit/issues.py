@@ -11,29 +11,15 @@ from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import FILE_NOTES, Scan
 from hubtune.text import first_few, plural
 
-TINY = 32
-"""An image with a shorter side than this, in pixels, is tiny."""
-
-BLANK = 0.01
-"""An image is blank if :attr:`~hubtune.data.scan.inspect.ImageInfo.contrast` is at most this, and at most a
-tenth of its mean luma: a dark image may still show something."""
-
-DARK = 0.15
-"""An image is dark if 95 % of its pixels have less luma than this."""
-
-BRIGHT = 0.9
-"""An image is bright if 95 % of its pixels have more luma than this."""
-
+TINY = 32  # pixels, the shorter side
+BLANK = 0.01  # contrast; also at most a tenth of the mean luma, because a dark image may still show something
+DARK = 0.15  # luma that 95 % of the pixels are below
+BRIGHT = 0.9  # luma that 95 % of the pixels are above
+# Sharpness. Of 600 good photos of 320 × 240 pixels none had less, and all of them had after a blur with a
+# radius of 4.
 BLURRED = 0.5
-"""An image is blurred if :func:`~hubtune.data.scan.inspect.measure_sharpness` gives less. None of 600 good
-photos of 320 × 240 pixels was, and each of them was after a blur with a radius of 4."""
-
-UNBALANCED = 10.0
-"""Classes are unbalanced if the largest has this many times the images of the smallest."""
-
-FEW = 10
-"""A class with fewer images is small."""
-
+UNBALANCED = 10.0  # size of the largest class, divided by that of the smallest
+FEW = 10  # images of a class
 _WITHOUT_FILES = ("small_classes", "unbalanced")  # issues of classes
 
 
