@@ -300,11 +300,11 @@ def cell(text: str) -> str:
 
 
 def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
-    from hubtune.report.labelled_images import save_labelled_images
+    from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
 
-    saved = save_labelled_images(folder, rows, labels)
-    say(f"Labelled pictures and {saved.path.name} written to {shown(str(folder))}")
-    if not saved.complete:
+    complete = save_labelled_images(folder, rows, labels)
+    say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(str(folder))}")
+    if not complete:
         say(
             "No font on this machine can draw all class names; the pictures have the classes' numbers. "
             "Install one, such as Noto Sans CJK, and run this again"
