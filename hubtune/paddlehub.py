@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -43,6 +43,7 @@ from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.optimization import AutoSchedule
 from hubtune.recipe.rule import Rule
+from hubtune.recipe.strategies import GradientStrategy
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS
@@ -438,8 +439,8 @@ def _merge_settings(
 
 def _head_only_settings(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, Any]:
     """Settings that train only the head, in the way in which the strategy trains it."""
-    strategy = config.strategy
-    if not isinstance(strategy, _STRATEGIES):
+    strategy = cast(GradientStrategy, config.strategy)
+    if not TRAINERS[strategy.name].paddlehub:
         raise UsageError(
             f"context(trainable=False) freezes the module, and strategy {strategy.name} decides itself what "
             "is trained: use context(trainable=True)"

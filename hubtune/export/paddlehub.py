@@ -14,7 +14,7 @@ import paddle
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
-from hubtune.inference.program import Part, save_program
+from hubtune.inference.program import Subnetwork, save_program
 from hubtune.models.classifier import Classifier
 from hubtune.storage.atomic import replacing_folder
 
@@ -131,7 +131,7 @@ def _save_network(model: Model, path: Path) -> None:
         return classifier.head(features), features
 
     try:
-        save_program(Part(classifier, forward, channels=views[0].channels), path, side, side)
+        save_program(Subnetwork(classifier, forward, channels=views[0].channels), path, side, side)
     except OSError:
         raise
     except Exception as error:  # foreign code can fail in any way

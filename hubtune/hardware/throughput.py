@@ -35,7 +35,7 @@ class StepPace:
     Attributes:
         seconds_per_image: forward and backward pass.
         forward_seconds_per_image: the forward pass alone.
-        thread_count: the number of threads that was measured; on a CPU, the fastest.
+        threads: the number of threads that was measured; on a CPU, the fastest.
     """
 
     seconds_per_image: float

@@ -15,7 +15,7 @@ from hubtune.hub.module import Module
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate_head, fit_head
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 
@@ -49,7 +49,7 @@ def compute_features(
         classifier.load_trunk(module.network)
     view = module.preprocessing
     backbone = FrozenBackbone(
-        Part(classifier, classifier.features, view),
+        Subnetwork(classifier, classifier.features, view),
         classifier.state_before_head(),
         module=module.backbone.name,
         layer="features",
@@ -58,7 +58,7 @@ def compute_features(
         code=module.code,
     )
     rows = np.full((len(paths), module.backbone.width), np.nan, np.float32)
-    outputs = backbone.outputs([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
+    outputs = backbone.extract([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
     for number, output in enumerate(outputs):
         if output.rows is not None:
             rows[number] = output.rows[0]

@@ -86,7 +86,7 @@ def test_what_is_unusual_is_told_after_the_table(pics):
         f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "
         f"{Path('pics/cat/worse.jpg')}\n"
         "\n"
-        "• 1 file is no picture (passed over): cat/note.txt.\n"
+        "• 1 file is not a picture (ignored): cat/note.txt.\n"
         "• Class 'yushuxin' has 8 pictures, too few for 9 in the validation list: "
         "it gives 4 for training, 4 for validation.\n"
         "\nWritten to .: train_list.txt, validate_list.txt, label_list.txt, split.json\n"
@@ -315,9 +315,11 @@ def test_help_is_there_at_once(run_hubtune):
 
 
 def test_few_pairs_of_real_photos_are_compared_in_full(material, tmp_path, monkeypatch):
-    likeness, compared = duplicates.likeness, []
+    register_pairs, compared = duplicates.register_pairs, []
     monkeypatch.setattr(
-        duplicates, "likeness", lambda prints, pairs: (compared.append(pairs), likeness(prints, pairs))[1]
+        duplicates,
+        "register_pairs",
+        lambda prints, pairs: (compared.append(pairs), register_pairs(prints, pairs))[1],
     )
     shutil.copytree(material / "trashnet", tmp_path / "pics")
     result = split(tmp_path / "pics", "--val", "20")

@@ -8,7 +8,7 @@ from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.hardware import throughput
-from hubtune.inference.frozen_backbone import Pace
+from hubtune.inference.frozen_backbone import Timing
 from hubtune.runs.callbacks import Callback
 from hubtune.tuning import cost as module_of_offers
 from hubtune.tuning.cost import estimate_costs
@@ -46,7 +46,7 @@ def test_the_second_time_nothing_is_measured(finished, monkeypatch):
 
 def test_where_measuring_would_take_long_beside_the_run_no_time_is_said(finished, monkeypatch):
     monkeypatch.setattr(throughput, "_time_step", None)
-    monkeypatch.setattr(module_of_offers, "known_pace", lambda *_: Pace(0.1, 0.0))
+    monkeypatch.setattr(module_of_offers, "recall_timing", lambda *_: Timing(0.1, 0.0))
     assert _seconds(estimate_costs(*finished, 10.0)) == {"default_finetune": None}
 
 

@@ -426,7 +426,7 @@ def test_ctrl_c_shows_what_there_is_and_exits_130(recipe_file, tmp_path, run_her
     done = run_here("tune", recipe_file, "--folds", 2, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stdout.splitlines()[3].split()[-1] == "unfinished"
-    assert done.stderr.splitlines()[-1] == "Stopped. Go on with the same command and --resume"
+    assert done.stderr.splitlines()[-1] == "Stopped. Continue with the same command and --resume"
 
 
 @pytest.mark.parametrize("text", ["30", "0s", "m", "1d", "-5m", "1e3s"])

@@ -89,9 +89,7 @@ def test_unreadable_files_are_named_with_the_reason(pics):
         "cat/x.heic": "a HEIC picture, which cannot be read here: convert it to JPEG",
         "cat/zero.jpg": "empty file (0 bytes)",
     }
-    assert scan.remarks() == [
-        "3 files are no pictures (passed over): cat/all.zip, cat/clip.mp4, cat/notes.txt."
-    ]
+    assert scan.remarks() == ["3 files are not pictures (ignored): cat/all.zip, cat/clip.mp4, cat/notes.txt."]
 
 
 def test_wrong_extensions_and_animations_are_used_and_told(pics):
@@ -157,7 +155,7 @@ def test_files_of_one_name_in_many_folders_are_told_apart(pics):
         (folder / "notes.txt").write_text("notes")
         shutil.copy(pics / "cat" / "000.png", folder / "photo.jpg")
     assert scan_classes(pics).remarks() == [
-        "2 files are no pictures (passed over): cat/a/b/notes.txt, dog/c/notes.txt.",
+        "2 files are not pictures (ignored): cat/a/b/notes.txt, dog/c/notes.txt.",
         "2 files have other formats than their names say (used): cat/a/b/photo.jpg, dog/c/photo.jpg.",
     ]
 

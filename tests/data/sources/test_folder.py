@@ -214,7 +214,7 @@ def test_folders_may_be_nested_deeper_than_calls(pics):
 
 def test_images_of_usual_names_are_listed_unopened(pics, monkeypatch):
     touch(pics, "cat/empty.JPG .hidden.jpg")
-    monkeypatch.setattr("hubtune.data.images.decode._opened", None)
+    monkeypatch.setattr("hubtune.data.images.verify.open_image", None)
     expected = ["cat/0.png", "cat/1.png", "cat/2.png", "cat/empty.JPG", "dog/0.png", "dog/1.png"]
     assert names(walk_images(pics)) == expected
 
