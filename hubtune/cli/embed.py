@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @module_option
 @weights_option
 @click.option(
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     module: str,
     weights: str,
     output: Path,
@@ -58,10 +58,10 @@ def command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Write the pooled features of PICTURES, a row a picture in the order given.
+    """Write the pooled features of PICTURES, one row per picture in the given order.
 
-    Pictures are alike where the cosine of their features is high. A picture that cannot be read has a row of
-    nan (empty in CSV) and the reason in the column of errors.
+    Pictures are similar if the cosine of their features is high. An unreadable picture has a row of nan
+    (empty in CSV) and the reason in the column of errors.
 
     \b
     hubtune embed pics/ --module resnet50_imagenet -o features.npz
@@ -70,7 +70,7 @@ def command(
     if output.suffix.lower() not in _WRITERS:
         raise UsageError(f"-o {output}: name a file that ends in {' or '.join(_WRITERS)}")
     check_target(output, "-o")
-    paths = [*expand(pictures)]
+    paths = [*expand(images)]
 
     import numpy as np
 

@@ -10,7 +10,7 @@ from hubtune.log import show_on_stderr
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
@@ -20,7 +20,7 @@ from hubtune.log import show_on_stderr
 @answer_options(top=1)
 @trust_option
 def command(
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     model: Path | None,
     answers: Answers,
     batch_size: int,
@@ -30,15 +30,15 @@ def command(
 ) -> None:
     """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
-    folder, all pictures count, whatever their extensions; other files are passed over, which is said.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. Of a folder, all
+    pictures with any extension count; other files are named and left out.
 
     \b
     hubtune predict dataset/test/*.jpg
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    paths = [*expand(pictures)]
+    paths = [*expand(images)]
     answers.check(paths)
     if model is None:
         from hubtune.runs.folder import newest_run
@@ -46,7 +46,7 @@ def command(
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
 
-    # Paddle comes with these, and takes seconds: all that can be refused without it has been.
+    # These import Paddle, which takes seconds: all checks that do not need it come first.
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
 
