@@ -1,19 +1,19 @@
-"""What a test list says of a model when pictures were enlarged by augmentation before they were split.
+"""Accuracy on a test list if the data set was augmented before the split.
 
     python benchmarks/augmented_copies.py PICTURES mobilenet_v2.safetensors --json copies.json
     python benchmarks/augmented_copies.py PICTURES mobilenet_v2.safetensors --seeds 2 \
         --strategy "default_finetune train.epochs=10"
 
-PICTURES has a folder of photos for each class, of which 25 drawn at random are used and the others are kept
-for the end. Each of the 25 gets two copies (mirrored, turned, brighter or darker, cropped), so that a class
-has 75 pictures. 60 of them train a model and 15 test it. What differs is how they are told apart:
+PICTURES has a folder of photos for each class. 25 of them, drawn at random, are used; the others are held
+out. Each of the 25 gets two copies (mirrored, rotated, brighter or darker, cropped), so that a class has 75
+images. 60 of them train a model and 15 test it. The divisions are:
 
-random    every picture for itself, as tutorials do
-origin    a photo and its copies stay together
-found     by `hubtune split` as it is, which is told nothing of the copies
+random    each image on its own, as in many tutorials
+origin    a photo and its copies in one list
+found     by `hubtune split`, which gets no information about the copies
 photos    no copies: 20 of the 25 photos train, 5 test
 
-Every model is then measured on the photos that were kept for the end, which is what it is worth.
+The true accuracy of every model is then measured on the held-out photos.
 """
 
 import argparse

@@ -3,8 +3,8 @@
     python benchmarks/bare_loop.py LISTS mobilenet_v2.safetensors --setting best
     python benchmarks/bare_loop.py LISTS mobilenet_v2.safetensors --steps 3
 
-LISTS is a folder with train_list.txt, validate_list.txt and test_list.txt. With --steps, so many steps and as
-many batches of evaluation are timed, and the time of the whole is reckoned from them: `extrapolated`.
+LISTS is a folder with train_list.txt, validate_list.txt and test_list.txt. With --steps, only this number of
+steps and of evaluation batches is timed, and the total time is extrapolated from them.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 SETTINGS = {"defaults": {}, "best": {"MKL_DEBUG_CPU_TYPE": "5"}}
-"""What is in the environment before Paddle is imported; beside ``best`` there is ``--threads``."""
+"""Environment variables before Paddle is imported; ``best`` also uses ``--threads``."""
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="with --setting best")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--steps", type=int, help="measure so many, and reckon")
+    parser.add_argument("--steps", type=int, help="number of steps to time; the rest is extrapolated")
     given = parser.parse_args()
     os.environ.update(SETTINGS[given.setting])
 
@@ -132,7 +132,7 @@ def _images(examples: list[tuple[Path, int]]) -> Any:
 
 
 def _evaluate(network: Any, batches: Any, most: int | None = None) -> tuple[list[float], float]:
-    """The seconds that each batch took, and the accuracy; of the first batches only, if ``most`` is given."""
+    """Seconds of each batch, and the accuracy; of the first ``most`` batches if it is given."""
     import paddle
 
     network.eval()

@@ -2,7 +2,7 @@
 
     python benchmarks/bare_predict.py LIST mobilenet_v2.safetensors answers.csv
 
-LIST names a picture a line. The loop alone is timed beside the whole process, in one line of JSON.
+LIST names one image per line. The times of the loop and of the whole process are printed as one line of JSON.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""What an expert writes in 25 lines to be quick on a CPU: OpenVINO features, scikit-learn's classifier.
+"""An expert's fast script for a CPU, in 25 lines: OpenVINO features, scikit-learn's classifier.
 
     python benchmarks/expert.py LISTS mobilenet_v2.safetensors
 
 LISTS is a folder with train_list.txt and test_list.txt; the weights are of paddle.vision's mobilenet_v2.
-OpenVINO and scikit-learn have their defaults: on some processors OpenVINO takes bfloat16 by itself.
+OpenVINO and scikit-learn use their defaults: on some processors OpenVINO uses bfloat16.
 """
 
 import json

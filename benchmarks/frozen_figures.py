@@ -1,20 +1,20 @@
-"""The figures of strategy `frozen`: time and accuracy beside an expert's script and a bare Paddle loop.
+"""Time and accuracy of strategy `frozen`, compared with an expert's script and a bare Paddle loop.
 
     python benchmarks/frozen_figures.py PICTURES mobilenet_v2.safetensors --json figures.json
     python benchmarks/frozen_figures.py PICTURES mobilenet_v2.safetensors --part memory --large 6000
 
-PICTURES has a folder of pictures for each class; the weights are of paddle.vision's mobilenet_v2. Everything
-is a fresh process, start and imports included. What is compared takes turns within a round; ratios are made
-within a round. Parts:
+PICTURES has a folder of images for each class; the weights are of paddle.vision's mobilenet_v2. Each
+measurement is a fresh process, with its start and imports. The programs take turns within a round, and ratios
+are computed within a round. Parts:
 
-time      `hubtune finetune` to its saved model, with an empty cache and then with the cache it left, with the
-          default views and with one; expert.py; bare_loop.py, of which a part is measured and the whole
-          reckoned, at Paddle's defaults and at its best setting
+time      `hubtune finetune` to its saved model, with an empty cache and then with the cache of that run, with
+          the default views and with one; expert.py; bare_loop.py at Paddle's defaults and its best setting,
+          of which a part is measured and the total extrapolated
 accuracy  of `hubtune finetune` with the default views and with one, and of expert.py, on the test lists of
           several splits
-predict   JPEG to CSV by `hubtune predict` and by bare_predict.py; within one process, beside decoding alone
+predict   JPEG to CSV by `hubtune predict` and by bare_predict.py; within one process, also decoding alone
           and the engine alone
-memory    peak of `hubtune finetune` with few and with many pictures (hard links)
+memory    peak of `hubtune finetune` with few and with many images (hard links)
 """
 
 import argparse
@@ -39,7 +39,7 @@ from hubtune.hardware import cpu
 HERE = Path(__file__).parent
 MODULE = "paddle.vision:mobilenet_v2"
 
-# In one process, for the engine is to be running: rates are compared, not starts.
+# In one process: throughput is compared without the time to start the engine.
 _PREDICT = """
 import json, sys, time
 from hubtune.hardware.cpu import prepare

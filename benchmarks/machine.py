@@ -43,9 +43,9 @@ from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import measure_step, set_threads, thread_count
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
+from hubtune.inference.extract import run_images
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import run_images
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.optimization import LossSettings
@@ -208,7 +208,7 @@ def run_benchmark(
         pixels = _pixels(paths, module)
         inputs = [module.preprocessing.normalise(array) for array in pixels]
         started = time.perf_counter()
-        part = Part(module.network, module.features, module.preprocessing)
+        part = Subnetwork(module.network, module.features, module.preprocessing)
         running = start_engine(part, pixels, wanted=engine)
         start_seconds = time.perf_counter() - started
         batch = _GPU_STEP if paddle.device.get_device().startswith("gpu") else _CPU_STEP
@@ -321,7 +321,7 @@ class _Reading:
         return [*islice(cycle(self._paths), times * _BATCH)]
 
 
-def _computing(part: Part, engine: Engine, pixels: Sequence[np.ndarray]) -> dict[str, Timed]:
+def _computing(part: Subnetwork, engine: Engine, pixels: Sequence[np.ndarray]) -> dict[str, Timed]:
     """The network on images in memory, by the engine and by Paddle itself; and a product of matrices."""
     batch = [*islice(cycle(pixels), _BATCH)]
     left, right = paddle.rand([_MATRIX, _MATRIX]), paddle.rand([_MATRIX, _MATRIX])
@@ -361,7 +361,7 @@ class _Training:
         shape = arrays[0].shape[1], arrays[0].shape[2]
         pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
-            set_threads(pace.thread_count)
+            set_threads(pace.threads)
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)

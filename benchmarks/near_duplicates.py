@@ -1,10 +1,10 @@
-"""How reliably copies are found, and how often different pictures are taken for copies.
+"""Share of copies that are found, and of different images that are taken for copies.
 
     python benchmarks/near_duplicates.py PICTURES --copies 100 --out found.json
 
-PICTURES is a folder of photos. Of the first so many (in an order drawn from the seed), a copy is made by each
-transformation, written as a file, and looked for among all of PICTURES, as `hubtune split` does. Nothing that
-was found before is used.
+PICTURES is a folder of photos. For the first --copies of them, in an order drawn from the seed, each
+transformation makes a copy, which is written as a file and searched for among all of PICTURES, as in `hubtune
+split`. Cached results are not used.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""What a scan costs: time and memory by the number of files, against `find` and reading the bytes.
+"""Time and memory of a scan by the number of files, compared with `find` and with reading the bytes.
 
     python benchmarks/scan.py PICTURES [--counts 1000 10000 100000]
 
-PICTURES holds a folder of photos for each class; its files are repeated by hard links, so that there is as
-much to look at as with as many photos. Each figure is of a process of its own: the wall time, the processor's
-time, and the most memory that the process had. The first scan finds an empty cache, the second all of it.
+PICTURES has a folder of photos for each class; its files are repeated by hard links. Each figure is measured
+in its own process: wall time, CPU time and peak memory. The first scan has an empty cache, the second a full
+one.
 """
 
 import argparse
@@ -20,7 +20,8 @@ from pathlib import Path
 _SCAN = """
 import sys
 from pathlib import Path
-from hubtune.data.scan.scanner import inspect_listing, walk_classes
+from hubtune.data.scan.scanner import inspect_listing
+from hubtune.data.sources.folder import walk_classes
 scan = inspect_listing(walk_classes(Path(sys.argv[1])))
 assert not scan.left_out
 """

@@ -1,11 +1,11 @@
-"""What each way of fine-tuning reaches, and in what time, on the test lists of several splits.
+"""Accuracy and time of several ways of fine-tuning, on the test lists of several splits.
 
     python benchmarks/strategies.py PICTURES --weights mobilenet_v2.safetensors --out found.jsonl \
         --way frozen="strategy=frozen" --way full="strategy=default_finetune train.epochs=5"
 
-PICTURES has a folder of pictures for each class; weights are of paddle.vision's mobilenet_v2. A way is a name
-and options as `hubtune finetune -o` takes them. Every run is a fresh process with an empty cache; runs
-that are in the file already are not repeated, so that a long series can be stopped and go on. The table gives
+PICTURES has a folder of images for each class; the weights are of paddle.vision's mobilenet_v2. A way is a
+name with options of `hubtune finetune -o`. Every run is a fresh process with an empty cache. Runs that are
+already in the file are not repeated, so that a long series can be stopped and continued. The table has the
 means over the splits, and the paired difference to the first way with its standard error.
 """
 

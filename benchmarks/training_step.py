@@ -1,11 +1,11 @@
-"""Time a training step at Paddle's defaults, as hubtune sets it, and at settings chosen by hand.
+"""Time a training step with Paddle's defaults, with hubtune's settings, and with manual settings.
 
     python benchmarks/training_step.py --json training_step.json
 
-Each measurement is a fresh process: forward, backward and an Adam update of a batch of random pictures at
-224×224, one step to warm up, then the median of the rest. Settings take turns within a round, so that what
-else the machine does falls on all of them. The table gives the medians over the rounds, and the ratio to
-Paddle's defaults of the same run.
+Each measurement is a fresh process: forward, backward and an Adam update of a batch of random images at
+224×224, one step to warm up, then the median of the others. Settings take turns within a round, so that other
+load on the machine falls on all of them. The table has the medians over the rounds, and the ratio to Paddle's
+defaults of the same run.
 """
 
 import argparse
@@ -42,7 +42,7 @@ classifier = Classifier(find(name).backbone, 6)
 threads = None
 if kind == "hubtune":
     from hubtune.hardware.throughput import measure_step, set_threads
-    pace = measure_step(classifier, name, (224, 224), batch, pictures=100_000)
+    pace = measure_step(classifier, name, (224, 224), batch, images=100_000)
     set_threads(threads := pace.threads)
 classifier.start_training(keep_statistics=False)
 optimizer = paddle.optimizer.Adam(1e-4, parameters=classifier.parameters())
@@ -63,7 +63,7 @@ print(json.dumps({"seconds": sorted(seconds[1:])[steps // 2], "threads": threads
 
 
 def _settings() -> dict[str, tuple[str, dict[str, str]]]:
-    """Name → what the process does about threads, and its variables."""
+    """Name → number of threads of the process, and its environment variables."""
     cores = cpu.cores()
     settings: dict[str, tuple[str, dict[str, str]]] = {"defaults": ("0", {}), "hubtune": ("hubtune", {})}
     # More threads on the default path of a processor that has others took several times as long.

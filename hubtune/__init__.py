@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hubtune.data.dataset import BaseCVDataset as BaseCVDataset
     from hubtune.data.dataset import ListDataset as ListDataset
     from hubtune.data.images.preprocessing import Preprocessing as Preprocessing
+    from hubtune.data.prepare import scan as scan
+    from hubtune.data.prepare import split as split
     from hubtune.errors import CheckFailedError as CheckFailedError
     from hubtune.errors import DataError as DataError
     from hubtune.errors import HubtuneError as HubtuneError
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "hubtune.data.dataset": ("BaseCVDataset", "ListDataset"),
     "hubtune.data.images.preprocessing": ("Preprocessing",),
+    "hubtune.data.prepare": ("scan", "split"),
     "hubtune.errors": (
         "CheckFailedError",
         "DataError",
@@ -86,6 +89,7 @@ _HOMES = {
 }
 _WITHOUT_PADDLE = (
     "hubtune.data.images.preprocessing",
+    "hubtune.data.prepare",
     "hubtune.errors",
     "hubtune.evaluation.metrics",
     "hubtune.recipe",

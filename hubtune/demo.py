@@ -23,7 +23,7 @@ from hubtune.data.dataset import ListDataset
 from hubtune.data.images.decode import decode
 from hubtune.data.scan.scanner import Scan, scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -210,11 +210,13 @@ def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
     """Draw a seed's training, validation and test images."""
     split = make_split(
         scan,
-        train=AMOUNTS["train"],
-        validate=SplitSize(AMOUNTS["validate"]),
-        test=SplitSize(AMOUNTS["test"]),
-        seed=seed,
-        labels={str(digit): str(digit) for digit in DIGITS},
+        SplitRequest(
+            train=AMOUNTS["train"],
+            validate=SplitSize(AMOUNTS["validate"]),
+            test=SplitSize(AMOUNTS["test"]),
+            seed=seed,
+            labels={str(digit): str(digit) for digit in DIGITS},
+        ),
     )
     write_split(split, folder, {"seed": seed, **AMOUNTS})
     return ListDataset(folder)

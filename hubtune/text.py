@@ -1,8 +1,10 @@
 """Formats text for people: escapes, numbers with nouns, sizes, durations and values in messages."""
 
+import re
 from typing import Any
 
 _LIMIT = 60
+_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
@@ -52,6 +54,20 @@ def format_bytes(count: int) -> str:
         if count >= unit:
             return f"{count / unit:.1f} {name}".replace(".0 ", " ")
     return f"{count} bytes"
+
+
+def parse_bytes(text: str) -> int:
+    """Return the bytes of a size as people write it: ``10GB``, ``1.5 GiB``, ``500 MB``, ``1000``.
+
+    Raises:
+        ValueError: it is not a size.
+    """
+    parts = _SIZE.fullmatch(text.strip())
+    if parts is None:
+        raise ValueError(f"{text!r} is not a size: write 10GB, 500MB or 1.5GiB")
+    number, unit, binary = parts.groups()
+    base = 1024 if binary else 1000
+    return int(float(number) * base ** " kmgt".index((unit or " ").lower()))
 
 
 def format_duration(seconds: float) -> str:

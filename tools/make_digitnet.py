@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, ScratchStrategy, load_model
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.demo import write_digits
 from hubtune.hub.registry import MODULE_FILE
@@ -85,7 +85,7 @@ def make_lists(folder: Path) -> ListDataset:
     write_digits(folder / "digits", DIGITS)
     # Without a search for copies, whose rules may change: the same lists must come of it.
     scan = scan_classes(folder / "digits")
-    split = make_split(scan, validate=SplitSize(), test=SplitSize.parse("20%"), groups=())
+    split = make_split(scan, SplitRequest(test=SplitSize.parse("20%")), groups=())
     write_split(split, folder, {"seed": 0})
     return ListDataset(folder)
 

@@ -216,7 +216,7 @@ def expand(given: Sequence[str]) -> Iterator[str]:
     What is not there stays as it is, so that it becomes a row with the reason.
     """
     from hubtune.data.list_files import read_paths
-    from hubtune.data.scan.scanner import walk_images
+    from hubtune.data.sources.folder import walk_images
 
     for text in given:
         if not text:

@@ -1,14 +1,10 @@
 """``hubtune data cifar``."""
 
-from functools import partial
 from pathlib import Path
 
 import click
 
 from hubtune.cli.console import print_json, say, shown
-
-# The largest batch, CIFAR-100's, has 200,000.
-_MOST_OPCODES = 1_000_000
 
 
 @click.command()
@@ -39,43 +35,43 @@ _MOST_OPCODES = 1_000_000
 def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None:
     """Turn CIFAR-10 or CIFAR-100 as published (the Python version) into pictures and lists.
 
-    SOURCE is the folder with the batches, or the .tar.gz as it was downloaded; what is in it is read without
-    running it. Pictures become PNG files, a folder a class. The test list is CIFAR's own.
+    SOURCE is the folder with the batches, or the .tar.gz as it was downloaded; no code in it is run. Pictures
+    become PNG files in a folder for each class. The test list is CIFAR's own.
 
     \b
     hubtune data cifar cifar-10-python.tar.gz -o datasets/cifar10
     hubtune data cifar cifar-100-python/ -o datasets/cifar100 --val 50
     """
-    from hubtune.cli.progress import counting_bar
-    from hubtune.data.sources.cifar import convert
-    from hubtune.storage.pickle_reader import read_plain_pickle
+    from hubtune.cli.progress import working_bar
+    from hubtune.data.prepare import convert_cifar
+    from hubtune.data.splits.quota import SplitRequest, SplitSize
     from hubtune.text import plural
 
-    read = partial(read_plain_pickle, most_opcodes=_MOST_OPCODES)
-    with counting_bar("writing pictures, by batch") as advance:
-        done = convert(source, out, read=read, validate=val, seed=seed, advance=advance)
+    request = SplitRequest(validate=SplitSize.parse(val), seed=seed)
+    with working_bar("reading") as progress:
+        name, split = convert_cifar(source, out, request, progress)
+    counts = {part: len(images) for part, images in split.lists.items()}
     if as_json:
         print_json(
             {
                 "folder": str(out),
-                "name": done.name,
-                "classes": list(done.classes),
-                "counts": done.counts,
-                "left_out": done.left_out,
-                "remarks": list(done.remarks),
+                "name": name,
+                "classes": split.folders,
+                "counts": counts,
+                "left_out": len(split.left_out),
+                "remarks": split.remarks,
             }
         )
         return
-    counts = done.counts
     click.echo(
-        f"{done.name}: {len(done.classes)} classes; {counts['train']:,} pictures for training, "
+        f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, "
         f"{counts['validate']:,} for validation, {counts['test']:,} for the test"
     )
-    for remark in done.remarks:
+    for remark in split.remarks:
         say(f"• {shown(remark)}")
-    if done.left_out:
+    if split.left_out:
         say(
-            f"• {plural(done.left_out, 'training picture')} left out, as the test list has the same; "
+            f"• {plural(len(split.left_out), 'training picture')} left out, as the test list has the same; "
             "split.json names them."
         )
     say(f"Written to {shown(str(out))}")

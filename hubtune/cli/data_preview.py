@@ -127,7 +127,7 @@ def _check_output(output: Path, force: bool) -> None:
 
 def _recipe_file(data: str) -> Path | None:
     """The recipe file, also of a run folder; ``None`` for pictures or lists."""
-    from hubtune.cli.lists import is_source
+    from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import RECIPE_FILE, is_run
 
     path = Path(data)
@@ -167,22 +167,23 @@ def _from_recipe(
 def _from_images(
     source: str, augment: str, seed: int, module: str | None, trust_code: bool
 ) -> "PreviewSource":
-    from hubtune.cli.lists import lists_of, split_source
+    from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
+    from hubtune.data.existing_lists import find_lists
     from hubtune.data.images.preprocessing import Preprocessing
-    from hubtune.data.listing import ImageEntry
+    from hubtune.data.prepare import split_source
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
 
-    base = lists_of(source)
+    base = find_lists(source)
     if base is not None:
         dataset = ListDataset(base)
         entries, labels = dataset.examples("train"), dataset.label_list
     else:
-        split = split_source(source)
-        entries = [ImageEntry(image.path, label) for image, label in split.lists["train"]]
-        labels = split.labels
+        with working_bar("opening") as progress:
+            split = split_source(source, progress=progress)
+        entries, labels = split.lists["train"], split.labels
     # The default preprocessing needs no Paddle.
     view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
     return PreviewSource(entries, labels, view, AugmentSettings(**AUGMENT_PRESETS[augment]), augment, seed)

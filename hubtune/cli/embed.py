@@ -78,8 +78,8 @@ def command(
     from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
     from hubtune.inference.engine import LazyEngine
-    from hubtune.inference.predict import run_images
-    from hubtune.inference.program import Part
+    from hubtune.inference.extract import run_images
+    from hubtune.inference.program import Subnetwork
 
     show_on_stderr()
     select_device(device)
@@ -87,7 +87,7 @@ def command(
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
     outcomes = run_images(
-        LazyEngine(Part(source.network, source.features, source.preprocessing), engine),
+        LazyEngine(Subnetwork(source.network, source.features, source.preprocessing), engine),
         [source.preprocessing],
         [Path(path) for path in paths],
         batch_size=batch_size,

@@ -15,7 +15,7 @@ from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import distinct_names, read_repeated_labels
 from hubtune.errors import ModelError, UsageError
-from hubtune.hub.identify import count_classes, identify_backbone
+from hubtune.hub.identify import identify_backbone, num_classes_of
 from hubtune.hub.registry import backbone_preprocessing
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
@@ -122,7 +122,7 @@ def import_paddlehub(
     file = _find_weights(Path(checkpoint))
     tensors = read_weights(file)
     # ResNet50_vc has tensors of the same names and shapes, but PaddleHub never had it.
-    if architecture is None and count_classes(find(_USUAL).backbone, tensors) is not None:
+    if architecture is None and num_classes_of(find(_USUAL).backbone, tensors) is not None:
         architecture = _USUAL
     backbone = _find_backbone(file, tensors, architecture)
     preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)

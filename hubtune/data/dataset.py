@@ -11,7 +11,7 @@ from hubtune.data.list_files import (
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
-    count_classes,
+    count_listed_classes,
     read_labels,
     read_list,
     read_paths,
@@ -23,7 +23,7 @@ LIST_NAMES = ("train", "validate", "test")
 
 
 class BaseCVDataset:
-    """Pictures and labels from list files; a subclass only needs to say where they are.
+    """Images and labels from list files; a subclass only names the files.
 
     No file is opened before it is used.
 
@@ -45,22 +45,22 @@ class BaseCVDataset:
         label_list_file: str | os.PathLike[str] | None = None,
         label_list: Sequence[str] | None = None,
     ) -> None:
-        """Remember where the lists are.
+        """Set the files.
 
         Args:
             base_path: folder that relative paths start from, those of the lists and those in the lists.
-            train_list_file: training list, ``path label`` a line.
+            train_list_file: training list, ``path label`` per line.
             validate_list_file: validation list.
             test_list_file: test list.
-            predict_list_file: pictures to predict; labels are not needed.
-            label_list_file: class names, one a line; the line's number, from 0, is the class's id.
+            predict_list_file: images to predict; labels are optional.
+            label_list_file: class names, one per line; the number of the line, from 0, is the class's id.
             label_list: class names, in place of a file.
 
         Raises:
             DataError: if class names are given twice.
         """
         if label_list is not None and label_list_file is not None:
-            raise DataError("label_list and label_list_file say the same thing: give one of them")
+            raise DataError("Give one of label_list and label_list_file")
         self.base_path = Path(base_path)
         self.list_files: dict[str, Path | None] = {
             name: None if file is None else self.base_path / file
@@ -76,18 +76,16 @@ class BaseCVDataset:
 
     @cached_property
     def label_list(self) -> list[str]:
-        """Class names in the order of their ids.
-
-        Without names given, the ids of the lists themselves are the names.
+        """Class names in the order of their ids; by default, the ids in the lists.
 
         Raises:
-            DataError: if the label list cannot be read, or there are no names and labels are no numbers.
+            DataError: if the label list cannot be read, or there is none and labels are not numbers.
         """
         if self._given_labels is not None:
             return [str(name) for name in self._given_labels]
         if self.label_list_file is not None:
             return read_labels(self.label_list_file)
-        counts = [count_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
+        counts = [count_listed_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
         if not counts or None in counts:
             raise DataError(
                 f"{self.base_path}: the classes have no names: give label_list_file or label_list"
@@ -100,11 +98,11 @@ class BaseCVDataset:
         return len(self.label_list)
 
     def label_dict(self) -> dict[int, str]:
-        """Class id → name, as PaddleHub has it."""
+        """Return class id → name, as PaddleHub does."""
         return dict(enumerate(self.label_list))
 
     def examples(self, name: str) -> list[ImageEntry]:
-        """The pictures of list ``train``, ``validate`` or ``test``; empty where there is no such list.
+        """Return the images of list ``train``, ``validate`` or ``test``; empty without such a list.
 
         Raises:
             DataError: if the list cannot be read.
@@ -125,7 +123,7 @@ class BaseCVDataset:
         return self.examples("test")
 
     def get_predict_examples(self) -> list[Path]:
-        """The pictures of the prediction list.
+        """Return the images of the prediction list.
 
         Raises:
             DataError: if the list cannot be read.
@@ -135,7 +133,7 @@ class BaseCVDataset:
 
 
 class ListDataset(BaseCVDataset):
-    """The lists that ``hubtune split`` writes, or others with PaddleHub's or PaddleClas' file names.
+    """The lists that ``hubtune split`` writes, or others with the file names of PaddleHub or PaddleClas.
 
     Example:
         >>> dataset = ListDataset(base_path="datasets/trashnet")
@@ -165,7 +163,7 @@ class ListDataset(BaseCVDataset):
             label_list_file = default(LABEL_LIST)
         super().__init__(
             base,
-            # Kept even where it is missing: a data set without it gets an error that names the file.
+            # Even if it is missing: the error of a data set without it names the file.
             train_list_file or TRAIN_LIST,
             validate_list_file or default(VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
             test_list_file or default(TEST_LIST),

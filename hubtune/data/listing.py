@@ -1,19 +1,56 @@
-"""What a source of pictures names, before any file of it is opened."""
+"""The files that a source of images names, before any of them is opened."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from hubtune.data.scan.inspect import ImageInfo
 
 PARTS = ("train", "validate", "test")
-"""The lists that a data set may be divided into."""
+"""The lists of a divided data set."""
+
+PART_OF_WORD = {
+    "train": "train",
+    "training": "train",
+    "val": "validate",
+    "valid": "validate",
+    "validate": "validate",
+    "validation": "validate",
+    "dev": "validate",
+    "test": "test",
+    "testing": "test",
+}
+"""Usual names of the lists, in folders and tables, in lower case → one of :data:`PARTS`."""
 
 NO_CLASS = -1
 """Label of an image whose class is not known."""
 
 
+class Progress(Protocol):
+    """Reports how far a longer task is; a bar of the command line, for example."""
+
+    def __call__(self, what: str, done: int, total: int, /) -> None:
+        """Report progress.
+
+        Args:
+            what: the current step, in a word or two for a bar: ``unpacking``, ``fetching, MB``.
+            done: how much of it is done.
+            total: of how much; 0 while that is unknown.
+        """
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore the progress."""
+
+
+def name_key(name: str) -> tuple[str, str]:
+    """Sort key of a name: the same on macOS, which stores another Unicode form than Linux."""
+    return unicodedata.normalize("NFC", name), name
+
+
 def known_as(path: Path, root: Path) -> str:
-    """How a person is told of a file: by its path inside a folder, with ``/``, or else as it is."""
+    """Return the name of a file in messages: its path below ``root``, with ``/``, or else its whole path."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
@@ -24,7 +61,7 @@ class Excluded:
     Attributes:
         path: the file.
         reason: in a few words.
-        unreadable: whether it was opened, and is no picture that can be used.
+        unreadable: whether it was opened and is not a usable image.
     """
 
     path: Path
@@ -34,14 +71,14 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class SourceFile:
-    """A file that a source names as a picture of a class.
+    """A file that a source names as an image of a class.
 
     Attributes:
         path: the file.
-        name: how the source calls it: its path inside a folder or an archive, with ``/``.
+        name: its path inside the folder or archive, with ``/``.
         label: its class, by the name of a class folder, or as a table says.
-        group: what the source says it belongs to (a patient, a plant, a film); such pictures stay together.
-        part: the list that the source puts it into, one of :data:`PARTS`.
+        group: the group that the source assigns it to (a patient, a plant, a film); groups stay in one list.
+        part: the list that the source assigns it to, one of :data:`PARTS`.
     """
 
     path: Path
@@ -81,9 +118,9 @@ class Listing:
     Attributes:
         root: the folder that the names start from.
         labels: the classes, in the order of their labels.
-        files: what is to be looked at, in the order of ``labels`` and of names.
-        left_out: files that promise to be pictures but are not used.
-        strays: files that are no pictures.
+        files: the files to inspect, in the order of ``labels`` and of names.
+        left_out: files that should be images but are not used.
+        non_images: files that are not images.
         remarks: what a person should know, one sentence each.
     """
 
@@ -93,3 +130,8 @@ class Listing:
     left_out: list[Excluded] = field(default_factory=list)
     non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    def sort(self) -> None:
+        """Sort the files by class and name."""
+        number_of = {label: number for number, label in enumerate(self.labels)}
+        self.files.sort(key=lambda file: (number_of[file.label], name_key(file.name)))

@@ -35,12 +35,12 @@ class StepPace:
     Attributes:
         seconds_per_image: forward and backward pass.
         forward_seconds_per_image: the forward pass alone.
-        thread_count: the number of threads that was measured; on a CPU, the fastest.
+        threads: the number of threads that was measured; on a CPU, the fastest.
     """
 
     seconds_per_image: float
     forward_seconds_per_image: float
-    thread_count: int
+    threads: int
 
     @classmethod
     def load(cls, key: str) -> "StepPace | None":
@@ -52,7 +52,7 @@ class StepPace:
 
     def save(self, key: str) -> None:
         """Save the pace for this machine; the key names all that it depends on, except the processor."""
-        cpu.save_measurement(key, [self.seconds_per_image, self.forward_seconds_per_image, self.thread_count])
+        cpu.save_measurement(key, [self.seconds_per_image, self.forward_seconds_per_image, self.threads])
 
 
 def thread_count() -> int:
@@ -126,7 +126,7 @@ def measure_step(
     for pace in paces[1:]:
         if pace.seconds_per_image < _FASTER * best.seconds_per_image:
             best = pace
-    shown = ", ".join(f"{pace.thread_count}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
+    shown = ", ".join(f"{pace.threads}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
     logger.debug("training steps of %s, pictures/s by number of threads: %s", name, shown)
     if undisturbed or not on_cpu:
         best.save(key)
@@ -143,7 +143,7 @@ def from_last_stage(pace: StepPace) -> StepPace:
     """
     # The backward pass of trained layers takes about twice the time of their forward pass.
     back = pace.seconds_per_image - pace.forward_seconds_per_image
-    return StepPace(1.5 * back, 0.5 * back, pace.thread_count)
+    return StepPace(1.5 * back, 0.5 * back, pace.threads)
 
 
 def estimate_pace(

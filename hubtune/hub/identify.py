@@ -37,7 +37,7 @@ def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
     fitting = [
         IdentifiedBackbone(backbone, num_classes)
         for backbone in BACKBONES.values()
-        if (num_classes := count_classes(backbone, tensors)) is not None
+        if (num_classes := num_classes_of(backbone, tensors)) is not None
     ]
     named = BY_NAME.get(file.stem.removesuffix("_pretrained"))
     by_name = [match for match in fitting if named is not None and match.backbone is named.backbone]
@@ -56,7 +56,7 @@ def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
     )
 
 
-def count_classes(backbone: Backbone, tensors: Tensors) -> int | None:
+def num_classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
     """Return for how many classes a backbone has exactly these tensors.
 
     Returns:

@@ -12,7 +12,7 @@ from paddle import nn
 
 from hubtune.errors import ModelError, suggest
 from hubtune.hub import weights_cache
-from hubtune.hub.identify import count_classes
+from hubtune.hub.identify import num_classes_of
 from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub, foreign_checksum_record
 from hubtune.hub.weights_cache import PASS_A_FILE, ExpectedFile, cache_path, checksum_record
 from hubtune.log import logger
@@ -144,7 +144,7 @@ def _expected(pretrained: Pretrained) -> ExpectedFile:
 def _content_error(pretrained: Pretrained, file: Path) -> str | None:
     """Return why a file cannot be the official weights; ``None`` if it can."""
     try:
-        num_classes = count_classes(pretrained.backbone, read_weights(file))
+        num_classes = num_classes_of(pretrained.backbone, read_weights(file))
     except ModelError as error:
         return f"cannot be read as weights: {str(error).rstrip('.')}"
     if num_classes is None:

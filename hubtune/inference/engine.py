@@ -1,14 +1,13 @@
-"""Engines: a frozen network, run without gradients as fast as the machine can.
+"""Engines run a network without gradients, as fast as the machine can.
 
-On a CPU, OpenVINO runs a network several times faster than Paddle itself, and reads Paddle's own programs.
-Every other engine is held against Paddle on real pictures before it is used.
+On a CPU, OpenVINO runs a network several times faster than Paddle, and it reads Paddle's own programs. Each
+engine other than Paddle in float32 is compared with it on real images before it is used.
 """
 
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,44 +16,44 @@ import numpy as np
 import paddle
 
 from hubtune.errors import MachineError
-from hubtune.inference.program import Part, save_program
+from hubtune.inference.program import Subnetwork, save_program
 from hubtune.log import logger
 from hubtune.models.classifier import by_shape
 
 TOLERANCES = {"openvino": 1e-4, "openvino-bf16": 0.02, "paddle-amp": 0.02}
-"""How far an engine's values may be from Paddle's in float32, as a share of a picture's largest value."""
+"""Largest difference from Paddle's values in float32, as a share of an image's largest value."""
 
-SAMPLE = {"openvino-bf16": 8, "paddle-amp": 8}
-"""On how many pictures an engine is held against Paddle, where it is more than one."""
+SAMPLE_SIZES = {"openvino-bf16": 8, "paddle-amp": 8}
+"""Number of images that an engine is checked on, if not 1: in low precision, one image says little."""
 
-# A network that takes one shape a program: more programs than this would fill the memory.
-_MOST_PROGRAMS = 4
-# A program for all shapes may be wrong at some: the first picture of so many shapes is held against Paddle.
+# A network that needs one program a shape: further programs would fill the memory.
+_MAX_PROGRAMS = 4
+# A program for all shapes may be wrong at some of them: the first image of this many shapes is checked.
 _CHECKED_SHAPES = 4
 
 
-Rows = Callable[[], list[np.ndarray]]
-"""Waits for what was begun: one array a picture, in order."""
+PendingRows = Callable[[], list[np.ndarray]]
+"""Waits for images that were begun; returns one array an image, in order."""
 
 
 class Engine(Protocol):
-    """Runs a part of a network. It is used by one thread at a time."""
+    """Runs a network. It is used by one thread at a time."""
 
     @property
     def name(self) -> str:
         """``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``."""
         ...
 
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        """Begin to run pictures, uint8 ``[h, w, 3]``, of any shapes.
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to run images, uint8 ``[h, w, channels]``, of any shapes.
 
-        Where others are begun before these are waited for, the processor is never without work.
+        If further images are begun before these are waited for, the processor never idles.
         """
         ...
 
 
 def expected_engine(wanted: str) -> str:
-    """The name of the engine that :func:`start_engine` will try first."""
+    """Return the name of the engine that :func:`start_engine` tries first."""
     if wanted != "auto":
         return wanted
     if paddle.device.get_device().startswith("gpu"):
@@ -63,18 +62,17 @@ def expected_engine(wanted: str) -> str:
 
 
 def check_engine(wanted: str) -> None:
-    """Refuse an engine that is not to be had on this machine.
+    """Refuse an engine that this machine does not have.
 
     Raises:
-        MachineError: it is not; the message says which to take.
+        MachineError: it is not available; the message names another one.
     """
     if wanted.startswith("openvino") and find_spec("openvino") is None:
         raise MachineError(
             "The engine openvino is not installed: pip install openvino, or use --engine paddle"
         )
-    if wanted == "openvino-bf16" and "BF16" not in _openvino_core().get_property(
-        "CPU", "OPTIMIZATION_CAPABILITIES"
-    ):
+    capabilities = "OPTIMIZATION_CAPABILITIES"
+    if wanted == "openvino-bf16" and "BF16" not in _openvino_core().get_property("CPU", capabilities):
         raise MachineError(
             "This processor has no bfloat16 arithmetic: use --engine openvino, as exact as Paddle"
         )
@@ -84,18 +82,18 @@ def check_engine(wanted: str) -> None:
         )
 
 
-def start_engine(part: Part, sample: Sequence[np.ndarray], *, wanted: str = "auto") -> Engine:
-    """Bring a part of a network, as it is now, into the fastest engine that gives Paddle's values.
+def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str = "auto") -> Engine:
+    """Start the fastest engine whose outputs agree with Paddle's.
 
     Args:
-        part: from pictures to one row a picture; switched to evaluation mode.
-        sample: real pictures, uint8 ``[h, w, 3]``, on the first of which the engine is held against Paddle;
-            one that differs by more than :data:`TOLERANCES` is not used, with a word in the log.
-        wanted: ``auto``: OpenVINO in float32 on a CPU, Paddle with automatic mixed precision on a GPU, and
-            Paddle in float32 where these cannot be used; or an engine's name.
+        part: from images to one row an image, with its values of this moment; switched to evaluation mode.
+        sample: inputs of real images, uint8 ``[h, w, channels]``, to check the engine on. An engine that
+            differs by more than :data:`TOLERANCES` is not used, which is logged.
+        wanted: an engine's name, or ``auto``: OpenVINO in float32 on a CPU, Paddle with automatic mixed
+            precision on a GPU, and Paddle in float32 where these cannot be used.
 
     Raises:
-        MachineError: the engine that was asked for by name is not to be had on this machine.
+        MachineError: the engine that was asked for by name is not available.
     """
     check_engine(wanted)
     part.eval()
@@ -103,7 +101,7 @@ def start_engine(part: Part, sample: Sequence[np.ndarray], *, wanted: str = "aut
     name = expected_engine(wanted)
     if name == "paddle":
         return plain
-    sample = sample[: SAMPLE.get(name, 1)]
+    sample = sample[: SAMPLE_SIZES.get(name, 1)]
     expected = plain.begin(sample)()
     try:
         engine = _STARTS[name](part, sample)
@@ -125,26 +123,28 @@ def start_engine(part: Part, sample: Sequence[np.ndarray], *, wanted: str = "aut
         "than %g",
         *(name, len(sample), difference, TOLERANCES[name]),
     )
-    if name == "openvino-bf16":
-        return start_engine(part, sample, wanted="openvino")
-    return plain
+    # Of a network that bfloat16 is too coarse for, float32 is still several times faster in OpenVINO.
+    return start_engine(part, sample, wanted="openvino") if name == "openvino-bf16" else plain
 
 
 class LazyEngine:
-    """Starts with the first pictures that it is given, and is held against Paddle on them."""
+    """An engine that starts with its first images, and is checked on them.
 
-    def __init__(self, part: Part, wanted: str = "auto") -> None:
-        """Remember what :func:`start_engine` takes; nothing is done yet."""
+    Compiling takes seconds, which are saved where no image turns out to be readable.
+    """
+
+    def __init__(self, part: Subnetwork, wanted: str = "auto") -> None:
+        """Remember the arguments of :func:`start_engine`; nothing is started yet."""
         self._part, self._wanted = part, wanted
         self._engine: Engine | None = None
 
     @property
     def name(self) -> str:
-        """The engine's name; what was wanted, before it has started."""
+        """The engine's name; before the start, the name that was asked for."""
         return self._wanted if self._engine is None else self._engine.name
 
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        """As :class:`Engine`."""
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to run images: :meth:`Engine.begin`."""
         if self._engine is None:
             self._engine = start_engine(self._part, arrays, wanted=self._wanted)
             logger.info("engine: %s", self._engine.name)
@@ -152,35 +152,29 @@ class LazyEngine:
 
 
 class _Paddle:
-    """Paddle itself."""
+    """Paddle itself, a batch for each shape."""
 
-    def __init__(self, part: Part, *, amp: bool = False) -> None:
-        self.name = "paddle-amp" if amp else "paddle"
-        self._part = part
-        self._amp = amp
+    def __init__(self, part: Subnetwork, *, amp: bool = False) -> None:
+        self.name, self._part, self._amp = ("paddle-amp" if amp else "paddle"), part, amp
 
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        found: list[tuple[list[int], paddle.Tensor]] = []
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        batches: list[tuple[list[int], paddle.Tensor]] = []
         for indices in by_shape(arrays):
             images = paddle.to_tensor(np.stack([arrays[index] for index in indices]))
             with paddle.no_grad(), paddle.amp.auto_cast(enable=self._amp):
-                found.append((indices, self._part(images)))
+                batches.append((indices, self._part(images)))
 
-        def rows() -> list[np.ndarray]:
-            # On a GPU, here the values are waited for.
-            placed = {
-                index: row
-                for indices, values in found
-                for index, row in zip(indices, values.astype("float32").numpy(), strict=True)
-            }
-            return [placed[index] for index in range(len(arrays))]
+        def wait() -> list[np.ndarray]:
+            # On a GPU the batches are still running; numpy() waits for them.
+            groups = [(indices, values.astype("float32").numpy()) for indices, values in batches]
+            return _in_order(groups, len(arrays))
 
-        return rows
+        return wait
 
 
 @cache
 def _openvino_core() -> Any:
-    """One for the process, and never dropped.
+    """OpenVINO's core: one for the process, which is never dropped.
 
     Its CPU plug-in gives the thread that compiles an alternate stack for signals (``sigaltstack``), and frees
     that when it is dropped; of several cores, the last to be dropped leaves a stack that is gone. The next
@@ -192,188 +186,157 @@ def _openvino_core() -> Any:
 
 
 class _OpenVINO:
-    """OpenVINO on the CPU, from a program for all shapes where there can be one, else from one a shape."""
+    """OpenVINO on the CPU, with one program for all shapes if the network allows it, else one a shape."""
 
-    def __init__(self, part: Part, sample: Sequence[np.ndarray], *, precision: str) -> None:
+    def __init__(self, part: Subnetwork, sample: Sequence[np.ndarray], *, precision: str) -> None:
         self.name = "openvino" if precision == "f32" else f"openvino-{precision}"
-        self._part = part
-        self._paddle = _Paddle(part)
-        self._precision = precision
-        self._programs: dict[tuple[int, ...], _Ring] = {}
-        self._any_shape: _Ring | None = None
-        # Shape → whether OpenVINO's values are right.
-        self._sound: dict[tuple[int, ...], bool] = {}
+        self._part, self._paddle, self._precision = part, _Paddle(part), precision
+        self._programs: dict[tuple[int, ...], _RequestRing] = {}
+        self._any_shape: _RequestRing | None = None
+        # Shape → whether OpenVINO's values agree with Paddle's.
+        self._agrees: dict[tuple[int, ...], bool] = {}
         try:
             self._any_shape = self._compile(None, None)
             self._any_shape.begin(sample)()
         except Exception as error:  # noqa: BLE001  # Paddle and OpenVINO fail in many ways here
-            logger.debug("one program a shape is made, as there is none for all (%s)", _last_line(error))
+            logger.debug("one program a shape is compiled, as there is none for all (%s)", _last_line(error))
             self._any_shape = None
-        for array in sample:  # which our caller holds against Paddle
+        for array in sample:  # which the caller compares with Paddle
             if self._any_shape is None and array.shape not in self._programs:
                 self._programs[array.shape] = self._compile(*array.shape[:2])
-            self._sound[array.shape] = True
+            self._agrees[array.shape] = True
 
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        begun: list[tuple[list[int], Rows]] = []
-        ours: list[int] = []
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        batches: list[tuple[list[int], PendingRows]] = []
+        mixed: list[int] = []
         for indices in by_shape(arrays):
-            if not self._is_sound(arrays[indices[0]]):
-                begun.append((indices, self._paddle.begin([arrays[index] for index in indices])))
+            same_shape = [arrays[index] for index in indices]
+            if not self._takes(same_shape[0]):
+                batches.append((indices, self._paddle.begin(same_shape)))
             elif self._any_shape is None:
-                program = self._programs[arrays[indices[0]].shape]
-                begun.append((indices, program.begin([arrays[index] for index in indices])))
+                batches.append((indices, self._programs[same_shape[0].shape].begin(same_shape)))
             else:
-                ours += indices
-        if self._any_shape is not None and ours:
-            # All shapes in one go, so that no request waits for the others of its shape.
-            begun.append((ours, self._begin_or_leave(self._any_shape, [arrays[index] for index in ours])))
+                mixed += indices
+        if self._any_shape is not None and mixed:
+            # All shapes at once, so that no request waits for the others of its shape.
+            batches.append((mixed, self._begin_or_fall_back([arrays[index] for index in mixed])))
+        return lambda: _in_order([(indices, wait()) for indices, wait in batches], len(arrays))
 
-        def rows() -> list[np.ndarray]:
-            placed = {
-                index: row for indices, some in begun for index, row in zip(indices, some(), strict=True)
-            }
-            return [placed[index] for index in range(len(arrays))]
+    def _begin_or_fall_back(self, arrays: list[np.ndarray]) -> PendingRows:
+        assert self._any_shape is not None
+        pending = self._any_shape.begin(arrays)
 
-        return rows
-
-    def _begin_or_leave(self, program: "_Ring", arrays: list[np.ndarray]) -> Rows:
-        rows = program.begin(arrays)
-
-        def rows_or_leave() -> list[np.ndarray]:
+        def wait() -> list[np.ndarray]:
             try:
-                return rows()
-            except RuntimeError as error:  # at a shape that was not tried before
+                return pending()
+            except RuntimeError as error:  # at a shape that was not checked
                 logger.info("Paddle runs some pictures, as OpenVINO cannot (%s)", _last_line(error))
                 return self._paddle.begin(arrays)()
 
-        return rows_or_leave
+        return wait
 
-    def _is_sound(self, array: np.ndarray) -> bool:
-        """Whether OpenVINO is to run pictures of this shape."""
-        shape = array.shape
-        if shape in self._sound:
-            return self._sound[shape]
-        # In bfloat16, one picture's difference says little: the sample has decided.
-        if self._any_shape is not None and (self._precision != "f32" or len(self._sound) >= _CHECKED_SHAPES):
+    def _takes(self, array: np.ndarray) -> bool:
+        """Whether OpenVINO runs images of this shape; checks the first of a new shape."""
+        shape, side = array.shape, f"{array.shape[1]}×{array.shape[0]}"
+        if shape in self._agrees:
+            return self._agrees[shape]
+        # In bfloat16, one image's difference says little: the sample has decided.
+        if self._any_shape is not None and (self._precision != "f32" or len(self._agrees) >= _CHECKED_SHAPES):
             return True
+        if self._any_shape is None and len(self._programs) >= _MAX_PROGRAMS:
+            return False
         try:
             program = self._any_shape
             if program is None:
-                if len(self._programs) >= _MOST_PROGRAMS:
-                    return False
                 program = self._programs[shape] = self._compile(*shape[:2])
             difference = _difference(program.begin([array])(), self._paddle.begin([array])())
         except Exception as error:  # noqa: BLE001  # foreign code and compilers can fail in any way
-            logger.info(
-                "Paddle runs pictures of %d×%d, as OpenVINO cannot (%s)", *shape[1::-1], _last_line(error)
-            )
+            logger.info("Paddle runs pictures of %s, as OpenVINO cannot (%s)", side, _last_line(error))
             difference = np.inf
-        self._sound[shape] = difference <= TOLERANCES[self.name]
-        if not self._sound[shape] and np.isfinite(difference):
-            logger.warning(
-                "Paddle runs pictures of %d×%d, as OpenVINO's values differ by %.1e of the largest",
-                *(*shape[1::-1], difference),
-            )
-        return self._sound[shape]
+        self._agrees[shape] = difference <= TOLERANCES[self.name]
+        if not self._agrees[shape] and np.isfinite(difference):
+            message = "Paddle runs pictures of %s, as OpenVINO's values differ by %.1e of the largest"
+            logger.warning(message, side, difference)
+        return self._agrees[shape]
 
-    def _compile(self, height: int | None, width: int | None) -> "_Ring":
-        """Make the program for pictures of these sides."""
+    def _compile(self, height: int | None, width: int | None) -> "_RequestRing":
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
             path = Path(folder) / "network"
             core = _openvino_core()
             save_program(self._part, path, height, width, old=True)
             model = core.read_model(path.with_suffix(".pdmodel"))
-            # Without the hint, OpenVINO takes bfloat16 by itself where the processor has it.
+            # Without the precision, OpenVINO takes bfloat16 by itself if the processor has it.
             hints = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-            return _Ring(core.compile_model(model, "CPU", hints))
+            return _RequestRing(core.compile_model(model, "CPU", hints))
 
 
-class _Ring:
-    """A program's requests in turn, several at once.
+class _RequestRing:
+    """The infer requests of a program, used in turn.
 
-    One picture a request: faster than batches, and no picture depends on others.
+    Each request runs one image, and several requests run at once. That is faster than batches, and no image
+    depends on others.
     """
 
-    # No queue with callbacks: after the last of them, OpenVINO's thread still wants Python's lock, and a
-    # program that is dropped just then waits for that thread, with the lock, for ever.
+    # Not OpenVINO's AsyncInferQueue with callbacks: after the last callback its thread still wants Python's
+    # lock. A program that is dropped just then waits for that thread while it holds the lock: a deadlock.
 
     def __init__(self, program: Any) -> None:
         count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._free = [program.create_infer_request() for _ in range(count)]
-        # The request comes last, as the last is dropped first, and a request waits for its end then.
-        self._running: deque[tuple[np.ndarray, _Result, Any]] = deque()
+        # The request comes last, as the last is dropped first, and waits for its end then.
+        self._running: deque[tuple[np.ndarray, list[np.ndarray | Exception], Any]] = deque()
 
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        """Begin pictures; returns when the last of them runs, and can be called again then."""
-        results = [_Result() for _ in arrays]
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin images; returns as soon as the last of them runs. Can be called again then."""
+        results: list[list[np.ndarray | Exception]] = [[] for _ in arrays]  # of one each, when it is there
         for array, result in zip(arrays, results, strict=True):
             if not self._free:
                 self._finish_first()
             request = self._free.pop()
-            # Not copied: the array is held until its row is there.
             try:
+                # Not copied: the queue keeps the array alive until its row is there.
                 request.start_async({0: array[None]}, share_inputs=True)
+                self._running.append((array, result, request))
             except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-                result.error = error
+                result.append(error)
                 self._free.append(request)
-                continue
-            self._running.append((array, result, request))
 
-        def rows() -> list[np.ndarray]:
-            while self._running and not all(result.done for result in results):
+        def wait() -> list[np.ndarray]:
+            while self._running and not all(results):
                 self._finish_first()
-            return [result.get() for result in results]
+            for [row] in results:
+                if isinstance(row, Exception):
+                    raise row
+            return [row for [row] in results if not isinstance(row, Exception)]
 
-        return rows
+        return wait
 
     def _finish_first(self) -> None:
         _, result, request = self._running.popleft()
         try:
             request.wait()
-            result.row = request.get_output_tensor(0).data[0].copy()
+            # Copied: the next image of this request overwrites its output.
+            result.append(request.get_output_tensor(0).data[0].copy())
         except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-            result.error = error
+            result.append(error)
         self._free.append(request)
 
 
-@dataclass
-class _Result:
-    row: np.ndarray | None = None
-    error: Exception | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.row is not None or self.error is not None
-
-    def get(self) -> np.ndarray:
-        if self.error is not None:
-            raise self.error
-        assert self.row is not None
-        return self.row
-
-
-def _start_openvino(part: Part, sample: Sequence[np.ndarray]) -> Engine:
-    return _OpenVINO(part, sample, precision="f32")
-
-
-def _start_bf16(part: Part, sample: Sequence[np.ndarray]) -> Engine:
-    return _OpenVINO(part, sample, precision="bf16")
-
-
-def _start_amp(part: Part, sample: Sequence[np.ndarray]) -> Engine:
-    return _Paddle(part, amp=True)
-
-
-_STARTS: dict[str, Callable[[Part, Sequence[np.ndarray]], Engine]] = {
-    "openvino": _start_openvino,
-    "openvino-bf16": _start_bf16,
-    "paddle-amp": _start_amp,
+_STARTS: dict[str, Callable[[Subnetwork, Sequence[np.ndarray]], Engine]] = {
+    "openvino": partial(_OpenVINO, precision="f32"),
+    "openvino-bf16": partial(_OpenVINO, precision="bf16"),
+    "paddle-amp": lambda part, sample: _Paddle(part, amp=True),
 }
 
 
+def _in_order(groups: Sequence[tuple[list[int], Sequence[np.ndarray]]], count: int) -> list[np.ndarray]:
+    """Put the rows of groups, each with its indices, into one list."""
+    rows = {index: row for indices, values in groups for index, row in zip(indices, values, strict=True)}
+    return [rows[index] for index in range(count)]
+
+
 def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """The largest difference, as a share of each picture's largest value; infinite for what is no number."""
+    """Largest difference, as a share of each image's largest value; infinite if a value is not finite."""
     shares = [
         float(np.abs(one - other).max() / max(float(np.abs(other).max()), 1e-12))
         for one, other in zip(values, expected, strict=True)
@@ -382,6 +345,6 @@ def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) ->
 
 
 def _last_line(error: Exception) -> str:
-    """The last line that says something; compilers say much."""
+    """The last line with text; compilers print many."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

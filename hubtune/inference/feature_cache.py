@@ -1,267 +1,472 @@
-"""The feature cache: what a frozen network said of a picture, kept so that it is computed once.
+"""The feature cache: outputs of a frozen network are computed once for each image, and then read.
 
-``$HUBTUNE_HOME/features`` holds a folder for each *space*: values that depend on the same facts (weights,
-view, engine, layer), which its ``space.json`` tells. In it are the values of many pictures a file. Any number
-of processes use the cache at once without waiting for each other: each writes its own files, under random
-names, and no file is ever changed. Whatever is damaged counts as absent; nothing is executed or unpickled.
+All of it is one SQLite file, ``$HUBTUNE_HOME/features/features.sqlite``. An output is found by the SHA-256 of
+its image's file content within a *space*: outputs that depend on the same facts, such as module, weights,
+layer, view and engine. Each row has a checksum, which is compared whenever the row is read. Any number of
+processes may use the file at once. Nothing is executed or unpickled.
 """
 
 import contextlib
+import hashlib
 import json
+import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hubtune.errors import UsageError
-from hubtune.inference.shard import Damaged, open_shard, remove, rewrite_shard, sound_rows, starts_of
-from hubtune.inference.space import Space, name_of
-from hubtune.inference.store import DESCRIPTION, NOTES, Entry, Store, shard_entries
-from hubtune.storage.cache_folder import cache_root
+from hubtune.log import logger
+from hubtune.storage.cache_folder import cache_root, size_on_disk
+from hubtune.storage.sqlite import CacheDatabase
+from hubtune.text import format_bytes, parse_bytes
 
 DEFAULT_LIMIT = 10 * 10**9
+FILE_NAME = "features.sqlite"
+
 _VARIABLE = "HUBTUNE_CACHE_SIZE"
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
+_KEY_BYTES = 32
+_CHECKSUM_BYTES = 8
+# Rows are written, and removed to make room, in batches of about this size; each open space may hold one in
+# memory. A transaction waits for the disk twice, which a batch makes rare.
+_BATCH_BYTES = 16 * 2**20
+
+# Raised with the tables' columns.
+_SCHEMA_VERSION = 1
+_TABLES = (
+    # Numbers are never given twice, so that what a process has read cannot be another process's batch.
+    "CREATE TABLE batches (id INTEGER PRIMARY KEY AUTOINCREMENT, space BLOB, description BLOB, used REAL)",
+    "CREATE TABLE entries (id INTEGER PRIMARY KEY, key BLOB UNIQUE, batch INTEGER, bytes INTEGER, "
+    "checksum BLOB, dtype BLOB, shape BLOB, data BLOB)",
+    # With the sizes in it, no row has to be read to list or to remove a batch.
+    "CREATE INDEX entries_by_batch ON entries (batch, bytes)",
+)
+
+# Older versions had a folder of .npy files for each space.
+_OLD_SPACE = re.compile(r"[0-9a-f]{64}")
+_OLD_NAMES = ("notes", "merge.lock")
+
+# Bytes of the pages that hold something.
+_USED_BYTES = (
+    "SELECT (page_count - freelist_count) * page_size "
+    "FROM pragma_page_count, pragma_freelist_count, pragma_page_size"
+)
+
+_NOTES = {"what": "notes"}
+_JSON = b"json"
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What is kept in a space.
+class SpaceSummary:
+    """What a space holds.
 
     Attributes:
-        folder: its folder.
-        description: its facts; empty where they cannot be read.
-        images: how many different ones.
-        bytes: their size on the disk.
-        used: when it was last used, in seconds since 1970.
+        name: SHA-256 of its description.
+        description: the facts that its outputs depend on; empty where they cannot be read.
+        images: number of images.
+        bytes: size of their outputs.
+        used: when one of them was last read or written, in seconds since 1970.
     """
 
-    folder: Path
+    name: str
     description: dict[str, Any]
     images: int
     bytes: int
     used: float
 
 
-@dataclass(frozen=True)
-class Checked:
-    """What was found when every row of a space was read.
+class _Content(NamedTuple):
+    """The columns of a row that its checksum is of, beside the key."""
 
-    Attributes:
-        folder: its folder.
-        description: its facts; empty where they cannot be read.
-        rows: how many rows were read.
-        damaged_rows: how many of them are not as they were written.
-        damaged_shards: how many shards had such rows, or could not be read at all.
-        removed_shards: how many of those could be removed.
-        saved_rows: how many rows of those were as they had been written, and are kept in new shards.
-    """
+    dtype: bytes
+    shape: bytes
+    data: bytes | memoryview
 
-    folder: Path
-    description: dict[str, Any]
-    rows: int
-    damaged_rows: int
-    damaged_shards: int
-    removed_shards: int
-    saved_rows: int
+
+class _CacheFullError(Exception):
+    """The limit leaves no room for a batch."""
 
 
 class FeatureCache:
     """The cache as one run uses it.
 
-    A cache that cannot be read or written never fails a run: it is told once, and the run goes on without.
+    A cache that is damaged, full, or cannot be read or written never fails a run: the run computes what it
+    does not find. Messages about it are logged once.
 
     Args:
-        folder: where it is; default: ``features`` in :func:`~hubtune.storage.cache_folder.cache_root`.
-        limit: the most bytes that it takes, 0 for none; default: ``HUBTUNE_CACHE_SIZE``, or 10 GB.
+        folder: where the file is; default: ``features`` in :func:`~hubtune.storage.cache_folder.cache_root`.
+        limit: the most bytes that the file may take, 0 for no cache; default: ``HUBTUNE_CACHE_SIZE``, or
+            10 GB.
 
     Raises:
-        UsageError: the variable holds no size.
-        MachineError: no folder is given, and there is no home folder for one.
+        UsageError: the variable does not hold a size.
+        MachineError: no folder is given, and this user has no home folder.
 
     Example:
         >>> with FeatureCache().space({"module": "resnet50_imagenet", "view": "whole 288"}) as space:
         ...     values = space.get(key)
         ...     if values is None:
-        ...         space.put(key, values := compute(picture))
+        ...         space.put(key, values := compute(image))
     """
 
     def __init__(self, folder: Path | None = None, limit: int | None = None) -> None:
         self.folder = cache_root() / "features" if folder is None else folder
         self.limit = limit_from_environment() if limit is None else limit
-        self._store = Store(self.folder, self.limit)
+        self.database = CacheDatabase(self.folder / FILE_NAME, _TABLES, _SCHEMA_VERSION)
+        # Batches that this run has read or written, and those whose time of use the file has already.
+        self._in_use: set[int] = set()
+        self._touched: set[int] = set()
+        self._logged: set[str] = set()
 
     @property
-    def keeps(self) -> bool:
-        """Whether what is given to it has a chance to be kept: there is room, and it can be written."""
-        return self._store.keeps
+    def writable(self) -> bool:
+        """Whether the limit is above 0, and nothing has failed so far."""
+        return self.limit > 0 and self.database.error is None
 
-    def space(self, description: Mapping[str, Any]) -> Space:
-        """Open the space of values that depend on these facts.
+    def space(self, description: Mapping[str, Any]) -> "Space":
+        """Open the space of outputs that depend on these facts.
 
         Args:
-            description: all that the values depend on, as JSON can hold it. People see ``module``, ``layer``,
-                ``view``, ``engine`` and ``weights``.
+            description: all that the outputs depend on, as JSON can hold it. ``hubtune cache ls`` shows
+                ``module``, ``layer``, ``view`` and ``engine``.
         """
-        return Space(self._store, description)
+        return Space(self, description)
 
     def note(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return what was noted under a key; ``None`` where nothing was, or it is damaged."""
-        path = self._note_of(key)
-        if not self.limit:
-            return None
-        try:
-            found = json.loads(path.read_bytes())
-            content = {"key": found["key"], "document": found["document"]}
-            if found["sha256"] != name_of(content) or path != self._note_of(found["key"]):
-                raise ValueError("it is not what was written")
-        except OSError:
-            return None
-        except (ValueError, TypeError, KeyError, RecursionError):
-            remove(path)
-            return None
-        self._store.use(path)
-        return found["document"]
+        """Return the result that was stored under a key; ``None`` where there is none, or it is damaged."""
+        content = self.read_row(_row_key(_digest(_NOTES), _digest(key)))
+        return None if content is None or content.dtype != _JSON else json.loads(bytes(content.data))
 
-    def keep_note(self, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
-        """Note a small outcome under a key, in place of an older one.
+    def put_note(self, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
+        """Store a small result under a key, in place of an older one.
 
         Args:
-            key: all that the outcome depends on, as JSON can hold it.
-            document: the outcome, the same.
+            key: all that the result depends on, as JSON can hold it.
+            document: the result, the same.
         """
-        content = {"key": key, "document": document}
-        note = {**content, "sha256": name_of(content)}
-        self._store.keep_note(self._note_of(key), json.dumps(note, indent=1) + "\n")
+        content = _Content(_JSON, b"", json.dumps(document).encode())
+        self.write_rows(_NOTES, {_row_key(_digest(_NOTES), _digest(key)): content})
 
-    def kept(self) -> list[Kept]:
-        """Return what is kept, the space that was used last first."""
-        found = []
-        for folder in self._store.spaces():
-            entries = list(shard_entries(folder))
-            if entries:
-                size, used = sum(entry.bytes for entry in entries), max(entry.used for entry in entries)
-                found.append(Kept(folder, _described(folder), _images(entries), size, used))
-        return sorted(found, key=lambda kept: kept.used, reverse=True)
+    def spaces(self) -> list[SpaceSummary]:
+        """Return what is stored, the space that was used last first."""
+        rows = self.database.read(
+            "SELECT space, description, count(*), sum(bytes), CAST(max(used) AS REAL) FROM batches JOIN "
+            "entries ON entries.batch = batches.id WHERE space <> ? GROUP BY space ORDER BY max(used) DESC",
+            (_digest(_NOTES).hex().encode(),),
+        )
+        now = time.time()
+        return [
+            SpaceSummary(name.decode(errors="replace"), _parse(facts), images, size, min(max(used, 0.0), now))
+            for name, facts, images, size, used in rows
+        ]
 
     def size(self) -> int:
-        """Return the bytes that all shards and notes take."""
-        return sum(entry.bytes for entry in self._store.entries())
+        """Return the bytes on the disk, the files of older versions included."""
+        return sum(map(size_on_disk, [self.database.file, *self._old_files()]))
 
     def prune(
         self, *, unused_since: float | None = None, keep: int | None = None, dry_run: bool = False
-    ) -> list[Entry]:
-        """Remove shards that cannot be read and what killed processes left, then what was unused for longest.
-
-        What a process is just writing stays.
+    ) -> tuple[int, int]:
+        """Remove the files of older versions, and then what was not used for the longest time.
 
         Args:
             unused_since: remove what was last used before this time, in seconds since 1970.
-            keep: and then so much that this many bytes are left at most; default: the limit.
-            dry_run: only tell what would be removed.
+            keep: then remove more until the file has at most this many bytes; default: the limit.
+            dry_run: remove nothing, and return what would be removed; its size is estimated.
 
         Returns:
-            What was removed.
+            Number of batches and of files and folders of older versions that were removed, and their bytes.
         """
         keep = self.limit if keep is None else keep
-        entries = sorted(self._store.entries(), key=lambda entry: entry.used)
-        total = sum(entry.bytes for entry in entries)
-        useless = {entry.path for entry in entries if entry.left or not entry.readable}
+        before, old_files = self.size(), list(self._old_files())
+        batches = self.database.read(
+            "SELECT batches.id, used, coalesce(sum(bytes), 0) FROM batches "
+            "LEFT JOIN entries ON entries.batch = batches.id GROUP BY batches.id ORDER BY used"
+        )
+        total = left = sum(size for _, _, size in batches)
+        # Keys, indices and pages that are not full count in proportion.
+        scale = self.database.read(_USED_BYTES)[0][0] / total if total else 0.0
         removed = []
-        for entry in sorted(entries, key=lambda entry: entry.path not in useless):
-            old = entry.whole and (total > keep or (unused_since is not None and entry.used < unused_since))
-            if (old or entry.path in useless) and (dry_run or entry.remove()):
-                total -= entry.bytes
-                removed.append(entry)
-        if not dry_run:
-            self._store.remove_empty_spaces()
-        return removed
+        for batch, used, size in batches:
+            if left * scale <= keep and (unused_since is None or used >= unused_since):
+                break
+            removed.append(batch)
+            left -= size
+        if dry_run:
+            freed = round((total - left) * scale) + sum(map(size_on_disk, old_files))
+            return len(removed) + len(old_files), freed
+        if removed and self.database.write(partial(_delete_batches, removed)) is None:
+            removed = []
+        if batches:
+            self.database.shrink()
+        for path in old_files:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        return len(removed) + len(old_files) + self.database.replaced, before - self.size()
 
-    def verify(self) -> Iterator[Checked]:
-        """Read every row of every space, and remove those that are damaged.
+    def verify(self) -> Iterator[tuple[SpaceSummary, int, int]]:
+        """Read every row, and remove those that are damaged.
 
-        The other rows of their shards are written into new ones first. What cannot be read or written just
-        now stays as it is.
+        Yields:
+            Each space, how many of its rows are damaged, and how many of those could be removed. Where the
+            file is damaged as a whole, ``database.replaced`` says so.
         """
-        for folder in self._store.spaces():
-            rows = bad_rows = bad_shards = removed = saved = 0
-            for entry in [*shard_entries(folder)]:
-                if not entry.whole:
-                    continue
-                count, sound, gone = 0, None, False
-                try:
-                    shard = open_shard(entry.path)
-                    count = shard.count
-                    sound = dict(sound_rows(shard))
-                except (FileNotFoundError, Damaged):
-                    if not entry.path.exists():  # another process has just removed it
-                        continue
-                    gone = entry.remove()
-                except OSError:  # the next process may be able to
-                    pass
-                rows += count
-                if sound is not None and len(sound) == count:
-                    continue
-                bad_shards += 1
-                if sound is not None:
-                    with contextlib.suppress(OSError):
-                        gone = rewrite_shard(entry.path, sound)
-                    bad_rows += count - len(sound)
-                    saved += gone * len(sound)
-                removed += gone
-            if rows or bad_shards:
-                yield Checked(folder, _described(folder), rows, bad_rows, bad_shards, removed, saved)
+        entries = "SELECT id, key, checksum, dtype, shape, data FROM entries WHERE batch = ?"
+        for space in self.spaces():
+            batches = self.database.read("SELECT id FROM batches WHERE space = ?", (space.name.encode(),))
+            damaged = [
+                number
+                for batch in batches
+                for number, key, checksum, *content in self.database.read(entries, batch)
+                if not _is_intact(key, checksum, content)
+            ]
+            removed = self.database.write(partial(_delete_entries, damaged)) if damaged else 0
+            yield space, len(damaged), removed or 0
 
-    def _note_of(self, key: Mapping[str, Any]) -> Path:
-        return self.folder / NOTES / f"{name_of(key)}.json"
+    def read_row(self, key: bytes) -> _Content | None:
+        """Return the content of a row as it was written; ``None`` where there is none, or it is damaged."""
+        if not self.limit:
+            return None
+        question = "SELECT batch, checksum, dtype, shape, data FROM entries WHERE key = ?"  # one or none
+        for batch, checksum, *content in self.database.read(question, (key,)):
+            if _is_intact(key, checksum, content):
+                self._in_use.add(batch)
+                return _Content(*content)
+            self._log_once(logging.INFO, "Some stored features are damaged: they are computed again.")
+        self._log_error()
+        return None
+
+    def write_rows(self, description: Mapping[str, Any], rows: Mapping[bytes, _Content]) -> None:
+        """Write rows as one batch of a space; those with the same keys are replaced.
+
+        Args:
+            description: the facts of the space.
+            rows: key of the row → content.
+        """
+        if not rows or not self.limit:
+            return
+        size = sum(len(content.data) for content in rows.values())
+        name, facts = _digest(description).hex().encode(), json.dumps(description, sort_keys=True).encode()
+
+        def insert(database: sqlite3.Connection) -> None:
+            self._make_room(database, size)
+            batch = database.execute(
+                "INSERT INTO batches (space, description, used) VALUES (?, ?, ?)", (name, facts, time.time())
+            ).lastrowid
+            assert batch is not None
+            self._in_use.add(batch)
+            self._touched.add(batch)
+            database.executemany(
+                "INSERT OR REPLACE INTO entries (batch, bytes, key, checksum, dtype, shape, data) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (batch, len(content.data), key, _checksum(key, *content), *content)
+                    for key, content in rows.items()
+                ),
+            )
+            self._make_room(database, 0)  # for keys and indices, too
+
+        try:
+            self.database.write(insert)
+        except _CacheFullError:
+            self._log_once(
+                logging.INFO,
+                "The feature cache is full (%s): further features are not stored, and the next run computes "
+                "them again. HUBTUNE_CACHE_SIZE sets its limit.",
+                format_bytes(self.limit),
+            )
+        if size_on_disk(self.database.file) > self.limit:
+            self.database.shrink()
+        self._log_error()
+
+    def touch(self) -> None:
+        """Write the time of use of the batches that this run has read."""
+        batches = self._in_use - self._touched
+        if batches and self.writable:
+            values = [(time.time(), batch) for batch in batches]
+            statement = "UPDATE batches SET used = ? WHERE id = ?"
+            self.database.write(lambda database: database.executemany(statement, values))
+            self._touched |= batches
+
+    def _make_room(self, database: sqlite3.Connection, wanted: int) -> None:
+        """Remove what was not used for the longest time until this many more bytes fit.
+
+        What this run has used stays. Otherwise a run that needs more than the limit would always remove what
+        the next run asks for first, and never find anything.
+
+        Raises:
+            _CacheFullError: they do not fit; the transaction is to be undone.
+        """
+        ids = [batch for [batch] in database.execute("SELECT id FROM batches ORDER BY used DESC")]
+        newest_first = [batch for batch in ids if batch not in self._in_use]
+        while database.execute(_USED_BYTES).fetchone()[0] + wanted > self.limit:
+            if not newest_first or wanted > self.limit:
+                raise _CacheFullError
+            _delete_batches([newest_first.pop()], database)
+
+    def _old_files(self) -> Iterator[Path]:
+        """What older versions have left in the folder."""
+        with contextlib.suppress(OSError):
+            for path in self.folder.iterdir():
+                if path.name in _OLD_NAMES or (_OLD_SPACE.fullmatch(path.name) and path.is_dir()):
+                    yield path
+
+    def _log_error(self) -> None:
+        if self.database.error is not None:
+            self._log_once(
+                logging.WARNING,
+                "Features cannot be stored in %s (%s): the run goes on without, and the next one computes "
+                "them again. Free some space, or set HUBTUNE_HOME to a folder that can be written.",
+                *(self.folder, self.database.error),
+            )
+
+    def _log_once(self, level: int, message: str, *values: object) -> None:
+        if message not in self._logged:
+            self._logged.add(message)
+            logger.log(level, message, *values)
 
 
-def bytes_of(size: str) -> int:
-    """Return the bytes that a size in words means: ``10GB``, ``1.5 GiB``, ``500 MB``, ``1000``.
+class Space:
+    """Outputs that depend on the same facts; a context manager that writes what is missing at its end.
 
-    Raises:
-        ValueError: it is no size.
+    Made by :meth:`FeatureCache.space`. Its methods may be called from several threads.
+
+    Attributes:
+        name: SHA-256 of its description.
     """
-    parts = _SIZE.fullmatch(size.strip())
-    if parts is None:
-        raise ValueError(f"{size!r} is no size: write 10GB, 500MB or 1.5GiB")
-    number, unit, binary = parts.groups()
-    base = 1024 if binary else 1000
-    return int(float(number) * base ** " kmgt".index((unit or " ").lower()))
+
+    def __init__(self, cache: FeatureCache, description: Mapping[str, Any]) -> None:
+        self._digest = _digest(description)
+        self.name = self._digest.hex()
+        self._cache, self._description = cache, description
+        # A small part of a small limit, as batches are removed whole.
+        self._batch_bytes = max(1, min(_BATCH_BYTES, cache.limit // 8))
+        self._lock = threading.Lock()  # of what is not written yet
+        self._rows: dict[bytes, np.ndarray] = {}
+        self._bytes = 0
+
+    def __enter__(self) -> "Space":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+
+    def get(self, key: bytes) -> np.ndarray | None:
+        """Return the output of an image, as a copy; ``None`` where it is not stored, or is damaged.
+
+        Args:
+            key: SHA-256 of the image file's content, 32 bytes.
+        """
+        with self._lock:
+            values = self._rows.get(key)
+        if values is not None:
+            return values.copy()
+        content = self._cache.read_row(_row_key(self._digest, key))
+        if content is None:
+            return None
+        # An array over a bytearray can be written to, which one over bytes cannot.
+        array = np.frombuffer(bytearray(content.data), np.dtype(content.dtype.decode()))
+        return array.reshape(json.loads(content.shape))
+
+    def put(self, key: bytes, values: np.ndarray) -> None:
+        """Store the output of an image. It is written with others, at the latest by :meth:`flush`.
+
+        Args:
+            key: as for :meth:`get`.
+            values: floats of any shape; they are copied.
+
+        Raises:
+            ValueError: the key is not a SHA-256, or the values are not floats.
+        """
+        if len(key) != _KEY_BYTES or values.dtype.kind != "f" or not values.size:
+            raise ValueError(f"only floats under a key of {_KEY_BYTES} bytes are stored, not {values.dtype}")
+        if not self._cache.writable:
+            return
+        with self._lock:
+            self._bytes += values.nbytes - getattr(self._rows.get(key), "nbytes", 0)
+            self._rows[key] = np.array(values, order="C")
+            if self._bytes >= self._batch_bytes:
+                self._write()
+
+    def flush(self) -> None:
+        """Write what is not in the file yet; when this returns, it survives a loss of power."""
+        with self._lock:
+            self._write()
+        self._cache.touch()
+
+    def _write(self) -> None:
+        rows = {}
+        for key, values in self._rows.items():
+            dtype, shape = values.dtype.str.encode(), json.dumps(values.shape).encode()
+            rows[_row_key(self._digest, key)] = _Content(dtype, shape, values.reshape(-1).view(np.uint8).data)
+        self._cache.write_rows(self._description, rows)
+        self._rows, self._bytes = {}, 0
 
 
 def limit_from_environment() -> int:
     """Return the most bytes that the cache takes: ``HUBTUNE_CACHE_SIZE``, or 10 GB where it is not set.
 
     Raises:
-        UsageError: the variable holds no size.
+        UsageError: the variable does not hold a size.
     """
     text = os.environ.get(_VARIABLE, "")
     if not text.strip():
         return DEFAULT_LIMIT
     try:
-        return bytes_of(text)
+        return parse_bytes(text)
     except ValueError as error:
-        raise UsageError(f"{_VARIABLE}: {error}, or 0 to keep nothing") from error
+        raise UsageError(f"{_VARIABLE}: {error}, or 0 for no cache") from error
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def _digest(facts: Mapping[str, Any]) -> bytes:
+    """SHA-256 of facts, the same whatever their order."""
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def _row_key(space: bytes, key: bytes) -> bytes:
+    return hashlib.sha256(space + key).digest()
+
+
+def _checksum(key: bytes, dtype: bytes, shape: bytes, data: bytes | memoryview) -> bytes:
+    # With the key and the type in it, no row is taken for another image's or read as other numbers.
+    checksum = hashlib.blake2b(key, digest_size=_CHECKSUM_BYTES)
+    checksum.update(b"%b%b" % (dtype, shape))
+    checksum.update(data)
+    return checksum.digest()
+
+
+def _is_intact(key: bytes, checksum: bytes, content: Sequence[bytes]) -> bool:
     try:
-        found = json.loads((folder / DESCRIPTION).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return _checksum(key, *content) == checksum
+    except TypeError:  # damage may change the type of a column
+        return False
 
 
-def _images(entries: Iterable[Entry]) -> int:
-    """How many different pictures shards have: two processes may have computed the same."""
-    starts = [np.zeros(0, np.uint64)]
-    for entry in entries:
-        with contextlib.suppress(OSError, Damaged):
-            if entry.whole:
-                starts.append(starts_of(open_shard(entry.path).keys()))
-    return len(np.unique(np.concatenate(starts)))
+def _delete_entries(numbers: Sequence[int], database: sqlite3.Connection) -> int:
+    statement = "DELETE FROM entries WHERE id = ?"
+    return database.executemany(statement, [(number,) for number in numbers]).rowcount
+
+
+def _delete_batches(numbers: Sequence[int], database: sqlite3.Connection) -> bool:
+    for statement in ("DELETE FROM entries WHERE batch = ?", "DELETE FROM batches WHERE id = ?"):
+        database.executemany(statement, [(number,) for number in numbers])
+    return True
+
+
+def _parse(description: bytes) -> dict[str, Any]:
+    with contextlib.suppress(TypeError, ValueError, RecursionError):  # it is damaged
+        facts = json.loads(description)
+        if isinstance(facts, dict):
+            return facts
+    return {}

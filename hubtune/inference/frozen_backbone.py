@@ -1,10 +1,10 @@
-"""A frozen trunk: what it makes of a picture never changes, so it is computed once and kept."""
+"""The part of a network that does not change: its output for an image is computed once, and cached."""
 
 import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -16,48 +16,52 @@ from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hardware import cpu
-from hubtune.inference.engine import SAMPLE, Engine, Rows, expected_engine, start_engine
-from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import BackboneOutput, run_images, sample_of
-from hubtune.inference.program import Part
-from hubtune.inference.space import Space
+from hubtune.inference.engine import SAMPLE_SIZES, Engine, PendingRows, expected_engine, start_engine
+from hubtune.inference.extract import BackboneOutput, run_images, sample_inputs
+from hubtune.inference.feature_cache import FeatureCache, Space
+from hubtune.inference.program import Subnetwork
 
-# Raised when the same picture, view and weights come to mean other values.
+# Raised when the same image, view and weights come to mean other values.
 _VERSION = 2
-_HALF_MOST = float(np.finfo(np.float16).max)
-# To measure the pace, so many pictures are looked at to let the engine settle, and so many to time it.
+_FLOAT16_MAX = float(np.finfo(np.float16).max)
+# Images of a measurement: the first let the engine settle, the others are timed.
 WARM_UP, TIMED = 8, 32
 
 
-class Pace(NamedTuple):
-    """How long a frozen trunk takes for pictures.
+class Timing(NamedTuple):
+    """Time that a frozen backbone takes for an image.
 
     Attributes:
-        seconds: for one, in one view, decoding included.
-        waiting: share of the time that the engine was without work, as pictures were being decoded.
+        seconds: for one image in one view, decoding included.
+        idle: share of the time in which the engine was idle, waiting for images to be decoded.
     """
 
     seconds: float
-    waiting: float
+    idle: float
 
     def seconds_for(self, pixels: float) -> float:
-        """Seconds for a picture in views that have so many times the pixels together; it is decoded once."""
-        return self.seconds * (self.waiting + (1 - self.waiting) * pixels)
+        """Return the seconds for an image in other views.
+
+        Args:
+            pixels: pixels of these views together, relative to the view of this timing. An image is decoded
+                once for all of them.
+        """
+        return self.seconds * (self.idle + (1 - self.idle) * pixels)
 
 
 class FrozenBackbone:
-    """The part of a network that stays as it is, with its engine and the cache of its outputs.
+    """A network without gradients, with its engine and the cache of its outputs.
 
     Attributes:
-        engine: name of the engine that computes what is not in the cache; ``None`` before it is decided.
-        pace: that of the latest outputs of which some had to be computed; ``None`` where there were none.
-        seconds: how long outputs took so far, those that came from the cache alone left out.
-        waited: how many of these seconds the engine was without work, as pictures were being decoded.
+        engine: name of the engine that computes what is not in the cache; ``None`` before it is chosen.
+        timing: of the latest extraction that had to compute something; ``None`` if the latest had not.
+        seconds: time of all extractions that had to compute something.
+        idle_seconds: how much of it the engine was idle, waiting for images to be decoded.
     """
 
     def __init__(
         self,
-        part: Part,
+        part: Subnetwork,
         tensors: Mapping[str, paddle.Tensor],
         *,
         module: str,
@@ -67,90 +71,103 @@ class FrozenBackbone:
         code: bytes | None = None,
         half: bool = False,
     ) -> None:
-        """Take the part; nothing is computed yet.
+        """Take the network; nothing is computed yet.
 
         Args:
-            part: it.
-            tensors: all that its output depends on.
+            part: from images to one row an image.
+            tensors: everything in it that its output depends on.
             module: name of the module, for people who look at the cache.
             layer: what the output is, such as ``features``.
-            wanted: the engine, or ``auto``.
-            cache: where outputs are kept.
-            code: the ``module.py`` that the network was made by, if it is not hubtune's own.
-            half: keep, and return, them in half precision.
+            wanted: the engine's name, or ``auto``.
+            cache: where outputs are stored.
+            code: the user's ``module.py`` that defines the network; ``None`` for an architecture of hubtune.
+            half: store and return the outputs in half precision.
         """
-        self._part = part
-        self._cache = cache
-        self._half = half
+        self._part, self._cache, self._half = part, cache, half
         self._facts = {
             "version": _VERSION,
             "module": module,
             "layer": layer,
-            "weights": _sum_of(tensors),
+            "weights": _hash_tensors(tensors),
             "code": code and hashlib.sha256(code).hexdigest(),
         }
         self._wanted = wanted
-        # Which engine it came to be, with these programs on this machine.
-        tried = expected_engine(wanted)
-        self._decision = {**self._facts, "wanted": wanted, "tried": tried, "programs": _programs()}
-        noted = cache.note(self._decision)
-        self.engine: str | None = noted["engine"] if noted else None
-        self.pace: Pace | None = None
-        self.seconds = self.waited = 0.0
-        self._in_engine = 0.0
+        # The engine's check takes seconds: its result is stored for these packages and weights.
+        self._choice = {
+            **self._facts,
+            "wanted": wanted,
+            "tried": expected_engine(wanted),
+            "programs": _package_versions(),
+        }
+        note = cache.note(self._choice)
+        self.engine: str | None = note["engine"] if note else None
+        self.timing: Timing | None = None
+        self.seconds = self.idle_seconds = 0.0
+        self._engine_seconds = 0.0
         self._started: Engine | None = None
         self._computed = 0
         self._lock = threading.Lock()
 
     @property
     def facts(self) -> dict[str, object]:
-        """What its outputs depend on, beside the picture and the view."""
+        """What the outputs depend on, besides image and view."""
         return {**self._facts, "engine": self.engine, "half": self._half}
 
-    def decide(self, views: Sequence[Preprocessing], paths: Sequence[Path]) -> None:
-        """Decide about the engine on the first of some pictures, where that was not done before.
+    @property
+    def name(self) -> str:
+        """The engine's name, or the one asked for before an engine is chosen."""
+        return self.engine or self._wanted
+
+    def choose_engine(self, views: Sequence[Preprocessing], paths: Sequence[Path]) -> None:
+        """Choose the engine by a check on the first images, unless that was done in an earlier run.
 
         Raises:
-            MachineError: the engine that was asked for is not to be had.
+            MachineError: the engine that was asked for by name is not available.
         """
         if self.engine is None:
             self.start(views, paths)
 
-    def known_pace(self, view: Preprocessing) -> Pace | None:
-        """What :meth:`measure` has found earlier; see :func:`known_pace`."""
-        return known_pace(str(self._facts["module"]), self._wanted, view)
-
     def start(self, views: Sequence[Preprocessing], paths: Sequence[Path]) -> None:
-        """Start the engine now, not when the first picture is found missing in the cache."""
+        """Start the engine now, and not only when the first image is missing from the cache."""
         if self._started is None:
-            self._start(sample_of(views[:1], paths, SAMPLE.get(expected_engine(self._wanted), 1)))
+            count = SAMPLE_SIZES.get(expected_engine(self._wanted), 1)
+            self._start(sample_inputs(views[:1], paths, count))
 
-    def keep(
+    def space(self, view: Preprocessing) -> Space:
+        """Return the cache's space for the outputs of a view."""
+        return self._cache.space({**self.facts, "view": view.model_dump()})
+
+    def cached_outputs(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
-    ) -> "KeptOutputs":
-        """Compute the outputs of pictures, and give access to each; see :class:`KeptOutputs`."""
-        return KeptOutputs(self, views, paths, {"batch_size": batch_size, "workers": workers})
+    ) -> "CachedOutputs":
+        """Return random access to the outputs of images: see :class:`CachedOutputs`."""
+        return CachedOutputs(self, views, paths, {"batch_size": batch_size, "workers": workers})
 
-    def outputs(
+    def extract(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
     ) -> Iterator[BackboneOutput]:
-        """Give what the trunk makes of pictures, from the cache where it is there; as ``run_images``."""
-        self.decide(views, paths)
+        """Yield the output of each image, in order; from the cache where it is there.
+
+        Arguments and errors are those of :func:`~hubtune.inference.extract.run_images`.
+        """
+        self.choose_engine(views, paths)
         with ExitStack() as stack:
             spaces = [stack.enter_context(self.space(view)) for view in views]
-            before, start, in_engine, elsewhere = self._computed, time.monotonic(), self._in_engine, 0.0
+            computed, engine_seconds = self._computed, self._engine_seconds
+            start, consumer_seconds = time.monotonic(), 0.0
             for output in run_images(
                 self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces
             ):
-                left = time.monotonic()
+                handed_over = time.monotonic()
                 yield output
-                elsewhere += time.monotonic() - left
-            end = time.monotonic()
-        if computed := self._computed - before:
-            waited = max(0.0, end - start - elsewhere - (self._in_engine - in_engine))
-            self.pace = Pace((time.monotonic() - start) / computed, waited / (end - start))
-            self.seconds += end - start
-            self.waited += waited
+                consumer_seconds += time.monotonic() - handed_over
+            seconds = time.monotonic() - start
+        if count := self._computed - computed:
+            # Neither the engine nor the consumer was at work: decoding was waited for.
+            idle = max(0.0, seconds - consumer_seconds - (self._engine_seconds - engine_seconds))
+            self.timing = Timing((time.monotonic() - start) / count, idle / seconds)
+            self.seconds += seconds
+            self.idle_seconds += idle
 
     def measure(
         self,
@@ -159,115 +176,105 @@ class FrozenBackbone:
         *,
         workers: int,
         check: Callable[[], None] = lambda: None,
-    ) -> Pace | None:
-        """Measure on some pictures how long one takes in a view.
+    ) -> Timing | None:
+        """Measure how long an image takes in a view.
 
         Args:
             view: the view.
-            paths: the pictures, of which the first 40 are looked at.
+            paths: the images, of which the first 40 are used.
             workers: threads that decode.
-            check: called between pictures; may raise to stop.
+            check: called between images; may raise to stop.
 
         Returns:
-            The pace, which is kept for :func:`known_pace`; ``None`` where the outputs of the first pictures
-            are in the cache already.
+            The timing, which later processes get from :func:`recall_timing`; ``None`` if the outputs of the
+            first images are in the cache already.
         """
         for some in (paths[:WARM_UP], paths[WARM_UP : WARM_UP + TIMED]):
-            self.pace = None
+            self.timing = None
             # In small batches, so that decoding and computing overlap.
-            for _ in self.outputs([view], some, batch_size=WARM_UP, workers=workers):
+            for _ in self.extract([view], some, batch_size=WARM_UP, workers=workers):
                 check()
-            # Where the warming up was in the cache, the time would be that of making the engine ready.
-            if self.pace is None:
+            # With the first images in the cache, the time would include the start of the engine.
+            if self.timing is None:
                 break
-        if self.pace is not None:
-            cpu.save_measurement(_pace_of(str(self._facts["module"]), self._wanted, view), self.pace)
-        return self.pace
+        if self.timing is not None:
+            cpu.save_measurement(_timing_key(str(self._facts["module"]), self._wanted, view), self.timing)
+        return self.timing
 
-    def space(self, view: Preprocessing) -> Space:
-        """Where the outputs of a view are kept."""
-        return self._cache.space({**self.facts, "view": view.model_dump()})
+    def recall_timing(self, view: Preprocessing) -> Timing | None:
+        """Return what :meth:`measure` has found earlier: see :func:`recall_timing`."""
+        return recall_timing(str(self._facts["module"]), self._wanted, view)
 
-    @property
-    def name(self) -> str:
-        """The engine's name."""
-        return self.engine or self._wanted
-
-    def begin(self, arrays: Sequence[np.ndarray]) -> Rows:
-        """Begin to compute, as an :class:`~hubtune.inference.engine.Engine` does."""
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to compute: :meth:`hubtune.inference.engine.Engine.begin`."""
         with self._lock:  # an engine is used by one thread at a time
             start = time.monotonic()
             if self._started is None:
                 self._start(arrays)
             assert self._started is not None
             self._computed += len(arrays)
-            rows = self._started.begin(arrays)
-            self._in_engine += time.monotonic() - start
+            pending = self._started.begin(arrays)
+            self._engine_seconds += time.monotonic() - start
 
-        def finished() -> list[np.ndarray]:
+        def wait() -> list[np.ndarray]:
             with self._lock:
                 start = time.monotonic()
-                found = rows()
-                self._in_engine += time.monotonic() - start
-            return self._halved(found) if self._half else found
+                rows = pending()
+                self._engine_seconds += time.monotonic() - start
+            return _to_half(rows) if self._half else rows
 
-        return finished
-
-    def _halved(self, rows: list[np.ndarray]) -> list[np.ndarray]:
-        if not all(np.abs(row).max(initial=0) <= _HALF_MOST for row in rows):
-            raise ModelError(
-                "The network's activations before its last stage do not fit half precision: take strategy "
-                "frozen, or default_finetune"
-            )
-        return [row.astype(np.float16) for row in rows]
+        return wait
 
     def _start(self, sample: Sequence[np.ndarray]) -> None:
-        tried = expected_engine(self._wanted)
-        # A fallback that was taken before is taken again: what is kept under its name must be its own.
-        wanted = self._wanted if self.engine in (None, tried) else self.engine
+        # A fallback is taken again: outputs that are stored under an engine's name must come from it.
+        wanted = self._wanted if self.engine in (None, expected_engine(self._wanted)) else self.engine
         self._started = start_engine(self._part, sample, wanted=wanted)
         if self.engine is None:
             self.engine = self._started.name
-            if sample:  # without, nothing was checked
-                self._cache.keep_note(self._decision, {"engine": self.engine})
+            if sample:  # without one, nothing was checked
+                self._cache.put_note(self._choice, {"engine": self.engine})
 
 
-class KeptOutputs:
-    """Outputs of pictures, too large to be held in memory, each to be had at any time."""
+class CachedOutputs:
+    """Random access to outputs that are too large to be held in memory."""
 
     def __init__(
         self,
-        trunk: FrozenBackbone,
+        backbone: FrozenBackbone,
         views: Sequence[Preprocessing],
         paths: Sequence[Path],
-        sizes: Mapping[str, int],
+        loading: Mapping[str, int],
     ) -> None:
-        self._trunk, self._views, self._paths, self._sizes = trunk, views, paths, sizes
-        self._sums: list[bytes | None] = []
-        # Not the errors themselves: raised in every epoch, each would keep what it has met alive.
+        self._backbone, self._views, self._paths, self._loading = backbone, views, paths, loading
+        self._digests: list[bytes | None] = []
+        # Not the errors themselves: each would keep its traceback alive when it is raised in every epoch.
         self._errors: dict[int, str] = {}
 
     def compute(self) -> Iterator[BackboneOutput]:
-        """Compute what is not kept yet; all of it has to be asked for before :meth:`row`."""
-        for index, output in enumerate(self._trunk.outputs(self._views, self._paths, **self._sizes)):
-            self._sums.append(output.sum)
+        """Compute what is missing in the cache; to be exhausted before :meth:`row` is called."""
+        for index, output in enumerate(self._backbone.extract(self._views, self._paths, **self._loading)):
+            self._digests.append(output.digest)
             if output.error is not None:
                 self._errors[index] = output.error.reason
             yield output
-        self._spaces = [self._trunk.space(view) for view in self._views]
+        self._spaces = [self._backbone.space(view) for view in self._views]
 
     def row(self, index: int, view: int) -> np.ndarray:
-        """The output of a picture in a view; may be called from any thread.
+        """Return the output of an image in a view; may be called from any thread.
+
+        Args:
+            index: of the image.
+            view: index of the view.
 
         Raises:
-            PictureError: the picture cannot be read.
+            ImageError: the image cannot be read.
         """
         if index in self._errors:
             raise ImageError(self._paths[index], self._errors[index])
-        digest = self._sums[index]
+        digest = self._digests[index]
         row = None if digest is None else self._spaces[view].get(digest)
-        if row is None:  # evicted, or damaged
-            outputs = self._trunk.outputs([self._views[view]], [self._paths[index]], **self._sizes)
+        if row is None:  # removed from the cache, or damaged
+            outputs = self._backbone.extract([self._views[view]], [self._paths[index]], **self._loading)
             output = next(iter(outputs))
             if output.rows is None:
                 assert output.error is not None
@@ -276,43 +283,50 @@ class KeptOutputs:
         return row
 
 
-def known_pace(module: str, wanted: str, view: Preprocessing) -> Pace | None:
-    """The pace of a frozen trunk on this machine when it was last measured, with whatever pictures.
+def recall_timing(module: str, wanted: str, view: Preprocessing) -> Timing | None:
+    """Return the latest timing of a frozen backbone on this machine, on whatever images.
 
     Args:
         module: its name.
         wanted: the engine that was asked for.
-        view: how it looked at the pictures.
+        view: the view.
 
     Returns:
-        The pace; ``None`` where it was not measured.
+        The timing; ``None`` if it was never measured.
     """
-    match cpu.load_measurement(_pace_of(module, wanted, view)):
-        case [float(seconds), float(waiting)] if seconds > 0 and 0 <= waiting <= 1:
-            return Pace(seconds, waiting)
+    match cpu.load_measurement(_timing_key(module, wanted, view)):
+        case [float(seconds), float(idle)] if seconds > 0 and 0 <= idle <= 1:
+            return Timing(seconds, idle)
     return None
 
 
-def _pace_of(module: str, wanted: str, view: Preprocessing) -> str:
+def _timing_key(module: str, wanted: str, view: Preprocessing) -> str:
     device = f"{paddle.device.get_device()}, {cpu.cores()} cores"
     return f"looking at pictures with {module}, {view.description}, engine {wanted}, {device}"
 
 
-def _sum_of(tensors: Mapping[str, paddle.Tensor]) -> str:
+def _to_half(rows: list[np.ndarray]) -> list[np.ndarray]:
+    if not all(np.abs(row).max(initial=0) <= _FLOAT16_MAX for row in rows):
+        raise ModelError(
+            "The network's activations before its last stage do not fit half precision: take strategy "
+            "frozen, or default_finetune"
+        )
+    return [row.astype(np.float16) for row in rows]
+
+
+def _hash_tensors(tensors: Mapping[str, paddle.Tensor]) -> str:
     """SHA-256 of names, types, shapes and values."""
-    total = hashlib.sha256()
+    digest = hashlib.sha256()
     for name in sorted(tensors):
         values = np.ascontiguousarray(tensors[name].numpy())
-        total.update(f"{name} {values.dtype} {values.shape}\n".encode())
-        total.update(values.data)
-    return total.hexdigest()
+        digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
+        digest.update(values.data)
+    return digest.hexdigest()
 
 
-def _programs() -> dict[str, str]:
-    found = {}
+def _package_versions() -> dict[str, str]:
+    versions = {}
     for package in ("paddlepaddle", "paddlepaddle-gpu", "openvino"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 
 from hubtune.data.audit.issues import LabelCheck, LabelIssue
+from hubtune.data.dedup.duplicates import find_bursts
+from hubtune.data.dedup.groups import DuplicateGroup, merge_groups
+from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
 from hubtune.hub.module import Module
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.linear_head import DEFAULT_STRENGTH, cross_validate_head, fit_head
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 
@@ -46,7 +49,7 @@ def compute_features(
         classifier.load_trunk(module.network)
     view = module.preprocessing
     backbone = FrozenBackbone(
-        Part(classifier, classifier.features, view),
+        Subnetwork(classifier, classifier.features, view),
         classifier.state_before_head(),
         module=module.backbone.name,
         layer="features",
@@ -55,13 +58,41 @@ def compute_features(
         code=module.code,
     )
     rows = np.full((len(paths), module.backbone.width), np.nan, np.float32)
-    outputs = backbone.outputs([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
+    outputs = backbone.extract([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
     for number, output in enumerate(outputs):
         if output.rows is not None:
             rows[number] = output.rows[0]
         if advance is not None:
             advance(number + 1, len(paths))
     return rows
+
+
+def check_labels(
+    module: Module,
+    images: Sequence[ImageEntry],
+    groups: Sequence[DuplicateGroup],
+    *,
+    advance: Callable[[int, int], None] | None = None,
+) -> LabelCheck:
+    """Check the labels of images by the features of a module.
+
+    Args:
+        module: the pretrained network.
+        images: with their labels.
+        groups: copies among the images, by their places; images of the same thing are added to them.
+        advance: called with the number of images done and of all.
+
+    Raises:
+        MachineError: as :func:`compute_features`.
+        DataError: as :func:`find_label_errors`.
+    """
+    features = compute_features(module, [image.path for image in images], advance=advance)
+    # An image in no group is a group of its own.
+    group_of = list(range(len(images)))
+    for group in merge_groups([*groups, *find_bursts(features)]):
+        for index in group.members:
+            group_of[index] = group.members[0]
+    return find_label_errors(features, np.array([image.label for image in images]), group_of)
 
 
 def find_label_errors(features: np.ndarray, labels: np.ndarray, groups: Sequence[object]) -> LabelCheck:

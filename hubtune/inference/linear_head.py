@@ -1,7 +1,7 @@
-"""The head of the `frozen` strategy: logistic regression on pooled features, solved to convergence.
+"""The linear head of the `frozen` strategy: logistic regression on pooled features, solved to convergence.
 
-The problem is scikit-learn's ``LogisticRegression``, and so is the method (L-BFGS, of SciPy). It is written
-out here because importing scikit-learn takes a tenth of a small run, and its solver copies all features.
+The objective is that of scikit-learn's ``LogisticRegression``, and so is the solver (L-BFGS, of SciPy). It is
+not scikit-learn's because its import takes a tenth of a small run, and its solver copies all features.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,31 +16,30 @@ from hubtune.data.splits.kfold import Fold
 from hubtune.errors import DataError
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Inverse strengths of L2 regularisation that may be tried; features have unit variance."""
+"""Inverse strengths of the L2 regularisation to try, for features with unit variance."""
 
-# The search goes to weaker ones from here, and to stronger ones if that is no better.
+# The search starts here and goes to weaker regularisation, then to stronger if weaker does not help.
 _START = STRENGTHS.index(1e-3)
 
 DEFAULT_STRENGTH = 0.01
-"""The strength where classes are too small to choose it."""
+"""The inverse strength if the classes are too small for cross-validation."""
 
-_FINER = 10**0.5  # around the best of them, what lies between is tried, too
-# Threads that share less work than this spend their time waiting for one another: with 420 rows of 420
-# values, one thread was 25 times as fast as two.
-_WORTH_THREADS = 4_000_000
-# More rows than these are gone through in parts, so that no second copy of all of them is needed.
-_ROWS_AT_ONCE = 8192
+_FINER = 10**0.5  # the steps around the best strength
+# With less work than this, threads mostly wait for one another: with 420 rows of 420 values, one thread was
+# 25 times as fast as two.
+_MIN_THREADED_SIZE = 4_000_000
+# More rows are processed in chunks, so that no float64 copy of all of them is needed.
+_CHUNK_ROWS = 8192
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What cross-validation says of features.
+    """Result of a cross-validation.
 
     Attributes:
-        strength: inverse strength of the L2 regularisation with the least loss.
-        loss: mean cross entropy there, over the rows that were held out.
-        accuracy: share of them that is named right there. The strength was chosen with it, so it is a little
-            flattered.
+        strength: inverse strength of the L2 regularisation with the lowest loss.
+        loss: mean cross entropy of the held-out rows.
+        accuracy: of the held-out rows; slightly optimistic, as the strength was chosen on them.
     """
 
     strength: float
@@ -69,15 +68,15 @@ def cross_validate_head(
     balance: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> Validation:
-    """Find the regularisation with the least cross-validated loss.
+    """Choose the regularisation with the lowest cross-validated loss.
 
-    The scaling of the features, which knows no labels, is that of all rows.
+    Features are scaled by the statistics of all rows, which do not depend on labels.
 
     Args:
-        features: pooled features ``[N, width]``.
-        labels: class of each row.
-        folds: as :func:`~hubtune.data.splits.kfold.make_folds` gives them; at least one.
-        balance: whether each class counts the same, however many rows it has.
+        features: pooled features, float ``[N, width]``.
+        labels: class number of each row, ``[N]``.
+        folds: from :func:`~hubtune.data.splits.kfold.make_folds`; at least one.
+        balance: whether all classes weigh the same, whatever their number of rows.
         check: called between solutions; may raise to stop.
     """
     present, columns = np.unique(labels, return_inverse=True)
@@ -89,11 +88,11 @@ def cross_validate_head(
         loss = weight = 0.0
         correct = count = 0
         for number, (fitted, tested) in enumerate(folds):
-            # Each starts at the solution for the strength before it.
+            # Starting at the solution for the previous strength takes fewer iterations.
             problem = _Problem(rows[fitted], columns[fitted], len(present), balance, check)
             starts[number] = solution = problem.solve(strength, starts[number], tolerance=1e-4)
             logits = rows[tested] @ solution[:-1] + solution[-1]
-            # Of classes that the fold cannot know.
+            # Classes without a row to fit on.
             logits[:, np.setdiff1d(columns, columns[fitted])] = -np.inf
             logits -= logits.max(axis=1, keepdims=True)
             right = columns[tested]
@@ -114,7 +113,7 @@ def cross_validate_head(
             if tried and best().strength != STRENGTHS[_START]:
                 break
             for strength in direction:
-                # The loss falls to a minimum, and rises again.
+                # The loss has a single minimum: once it rises, it stays higher.
                 if try_strength(strength).loss > best().loss:
                     break
         coarse = best().strength
@@ -135,15 +134,15 @@ def fit_head(
     """Fit a multinomial logistic head.
 
     Args:
-        features: pooled features ``[N, width]``.
-        labels: class of each row.
-        strength: inverse strength of the L2 regularisation, of features with unit variance.
-        num_classes: number of classes, those without a row included: they get a score of about 0.
-        balance: whether each class counts the same, however many rows it has.
-        check: called again and again; may raise to stop.
+        features: pooled features, float ``[N, width]``.
+        labels: class number of each row, ``[N]``.
+        strength: inverse strength of the L2 regularisation, for features with unit variance.
+        num_classes: number of classes; those without a row get a score of about 0.
+        balance: whether all classes weigh the same, whatever their number of rows.
+        check: called in each iteration; may raise to stop.
 
     Raises:
-        DataError: if all rows are of one class.
+        DataError: all rows are of one class.
     """
     present = np.unique(labels)
     if len(present) < 2:
@@ -160,7 +159,7 @@ def fit_head(
             solution = problem.solve(strength)
             weight, bias = solution[:-1], solution[-1]
     full_weight = np.zeros((features.shape[1], num_classes))
-    # A class without a picture: far below all others, but finite.
+    # Classes without a row: far below all others, but finite.
     full_bias = np.full(num_classes, bias.min() - 50.0)
     full_weight[:, present] = weight / std[:, None]
     full_bias[present] = bias - (mean / std) @ weight
@@ -170,7 +169,7 @@ def fit_head(
 class _Problem:
     """Multinomial logistic regression with L2 regularisation of the weights, not of the biases.
 
-    What is minimised is ``strength · Σ cross entropy + ½ · Σ weight²``, as scikit-learn has it.
+    It minimises ``strength · Σ cross entropy + ½ · Σ weight²``, as scikit-learn does.
     """
 
     def __init__(
@@ -182,7 +181,7 @@ class _Problem:
         check: Callable[[], None],
         scaling: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Take rows ``[N, width]`` and their classes; means and deviations, if given, are removed."""
+        """Take rows ``[N, width]`` and their classes; ``scaling`` is the mean and deviation to remove."""
         self._rows, self._columns, self._classes = rows, columns, num_classes
         self._scaling, self._check = scaling, check
         weights = _row_weights(columns) if balance else np.ones(len(rows))
@@ -193,7 +192,7 @@ class _Problem:
     ) -> np.ndarray:
         """Return weights and, in the last row, biases: ``[width + 1, num_classes]``."""
         shape = (self._rows.shape[1] + 1, self._classes)
-        # So that the gradient's size, and the tolerance, depend neither on strength nor on the rows' number.
+        # Scaled so that one tolerance of the gradient fits every strength and number of rows.
         scale = 1.0 / (strength * len(self._rows))
 
         def loss_and_gradient(values: np.ndarray) -> tuple[float, np.ndarray]:
@@ -205,19 +204,19 @@ class _Problem:
 
         first = np.zeros(shape) if start is None else start
         options = {"maxiter": 2000, "gtol": tolerance, "ftol": 64 * np.finfo(float).eps, "maxls": 50}
-        found = minimize(loss_and_gradient, first.ravel(), jac=True, method="L-BFGS-B", options=options)
-        return np.asarray(found.x).reshape(shape)
+        result = minimize(loss_and_gradient, first.ravel(), jac=True, method="L-BFGS-B", options=options)
+        return np.asarray(result.x).reshape(shape)
 
     def _loss_and_gradient(self, solution: np.ndarray) -> tuple[float, np.ndarray]:
         """Mean cross entropy, and its gradient."""
         loss, gradient = 0.0, np.zeros_like(solution)
-        for start in range(0, len(self._rows), _ROWS_AT_ONCE):
+        for start in range(0, len(self._rows), _CHUNK_ROWS):
             self._check()
-            part = slice(start, start + _ROWS_AT_ONCE)
-            rows = self._rows[part]
+            chunk = slice(start, start + _CHUNK_ROWS)
+            rows = self._rows[chunk]
             if self._scaling is not None:
                 rows = (rows.astype(np.float64) - self._scaling[0]) / self._scaling[1]
-            weights, columns = self._weights[part, None], self._columns[part]
+            weights, columns = self._weights[chunk, None], self._columns[chunk]
             logits = rows @ solution[:-1] + solution[-1]
             logits -= logits.max(axis=1, keepdims=True)
             right = (np.arange(len(columns)), columns)
@@ -233,12 +232,12 @@ class _Problem:
 
 
 def _statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means and deviations, float64; 1 for the deviation of features that are constant."""
-    parts = [features[start : start + _ROWS_AT_ONCE] for start in range(0, len(features), _ROWS_AT_ONCE)]
-    total = np.sum([part.sum(axis=0, dtype=np.float64) for part in parts], axis=0)
+    """Mean and standard deviation of each feature, float64; the deviation of constant features is 1."""
+    chunks = [features[start : start + _CHUNK_ROWS] for start in range(0, len(features), _CHUNK_ROWS)]
+    total = np.sum([chunk.sum(axis=0, dtype=np.float64) for chunk in chunks], axis=0)
     mean = np.asarray(total / len(features))
-    std = np.sqrt(np.sum([((part - mean) ** 2).sum(axis=0) for part in parts], axis=0) / len(features))
-    # What varies by little more than float32's rounding says nothing, and must not be blown up.
+    std = np.sqrt(np.sum([((chunk - mean) ** 2).sum(axis=0) for chunk in chunks], axis=0) / len(features))
+    # Variation of the size of float32's rounding errors is noise, and must not be scaled up.
     std[std < np.maximum(1e-5 * np.abs(mean), 1e-8 * max(1.0, float(np.abs(mean).max())))] = 1.0
     return mean, std
 
@@ -249,25 +248,25 @@ def _scaled(features: np.ndarray) -> np.ndarray:
 
 
 def _rotation(scaled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The rows in coordinates of their own span, and its axes ``[width, rows]``, where that are fewer.
+    """Return the rows in an orthonormal basis of their span, and that basis ``[width, rows]``.
 
-    A solution with L2 regularisation lies in the span of the rows, so the problem is the same in as many
-    coordinates as there are rows, and much smaller.
+    A solution with L2 regularisation lies in the span of the rows. With fewer rows than features, the same
+    problem in this basis is much smaller; otherwise the rows are returned as they are.
     """
     if len(scaled) >= scaled.shape[1]:
         return scaled, np.eye(scaled.shape[1])
-    # From the products of the rows, which takes a fifth of the time of a singular value decomposition.
+    # From the Gram matrix, which takes a fifth of the time of a singular value decomposition.
     squares, left = np.linalg.eigh(scaled @ scaled.T)
-    kept = squares > 1e-12 * squares[-1]
-    sizes = np.sqrt(squares[kept])
-    return left[:, kept] * sizes, scaled.T @ (left[:, kept] / sizes)
+    positive = squares > 1e-12 * squares[-1]
+    sizes = np.sqrt(squares[positive])
+    return left[:, positive] * sizes, scaled.T @ (left[:, positive] / sizes)
 
 
 def _threads_for(rows: np.ndarray) -> "threadpool_limits | nullcontext[None]":
-    return threadpool_limits(1) if rows.size < _WORTH_THREADS else nullcontext()
+    return threadpool_limits(1) if rows.size < _MIN_THREADED_SIZE else nullcontext()
 
 
 def _row_weights(labels: np.ndarray) -> np.ndarray:
-    """A weight for each row, such that all classes weigh the same."""
+    """A weight for each row that gives all classes the same total."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return 1.0 / counts[inverse]

@@ -1,4 +1,4 @@
-"""A fine-tuned model: read from its folder, it scores pictures and is measured on lists."""
+"""A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from hubtune.hub.module import Module
 from hubtune.inference.engine import LazyEngine
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.inference.predict import ImageScores, predict_scores
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import find_checked
@@ -24,14 +24,14 @@ from hubtune.storage.checked_folder import find_checked
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of a picture; fields can also be read like a dict's, by the names of the JSON.
+    """Prediction for one image. Its fields can also be read like a dict's: ``row["label"]``.
 
     Attributes:
-        path: the picture, as it was given.
-        label: name of the class with the highest score; ``None`` where the picture cannot be read.
-        score: that score, 0 to 1.
-        scores: every class's score, highest first.
-        error: why the picture cannot be read; ``None`` where it can.
+        path: the image, as it was passed in.
+        label: name of the class with the highest score; ``None`` if the image cannot be read.
+        score: that score, 0 to 1; ``None`` if the image cannot be read.
+        scores: class name → score, the highest first.
+        error: why the image cannot be read; ``None`` if it can.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Prediction:
     error: str | None = None
 
     def __getitem__(self, name: str) -> Any:
-        """A field by its name."""
+        """Return a field by its name."""
         return vars(self)[name]
 
 
@@ -49,64 +49,65 @@ class Model:
     """A classifier with its classes and its preprocessing.
 
     Attributes:
-        classifier: the network, pictures ``[N, 3, h, w]`` → logits ``[N, classes]``.
-        card: what ``model.json`` says of it.
+        classifier: the network, from images ``[N, channels, h, w]`` to logits ``[N, classes]``.
+        card: its description, as in ``model.json``.
     """
 
     def __init__(self, classifier: nn.Layer, card: ModelCard, *, engine: str = "auto") -> None:
-        """Join a network and its description; :func:`load_model` reads both from disk.
+        """Join a network and its description; :func:`load_model` reads both from a folder.
 
         Args:
-            classifier: the network, as it is to be used: the engine takes it over at the first picture.
+            classifier: the network; changes after the first prediction have no effect.
             card: its description.
-            engine: what runs it, see :func:`hubtune.inference.engine.start_engine`.
+            engine: the engine's name or ``auto``: see :func:`hubtune.inference.engine.start_engine`.
         """
         self.classifier = classifier
         self.card = card
-        self._engine = LazyEngine(Part(classifier, classifier, card.preprocessing), engine)
+        self._engine = LazyEngine(Subnetwork(classifier, classifier, card.preprocessing), engine)
 
     @property
     def labels(self) -> list[str]:
-        """Class names in the order of the scores."""
+        """Class names, in the order of the network's outputs."""
         return self.card.labels
 
     def score(
         self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2
     ) -> Iterator[ImageScores]:
-        """Score pictures, one outcome a picture, in order:
-        :func:`~hubtune.inference.predict.predict_scores`."""
+        """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`."""
         return predict_scores(self._engine, self.card.views, paths, batch_size=batch_size, workers=workers)
 
     def predict(
         self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
     ) -> Iterator[Prediction]:
-        """Name the class of pictures: one prediction a picture, in order, unreadable pictures included.
+        """Predict the classes of images.
 
         Args:
-            paths: the pictures.
-            batch_size: pictures that the network sees at once; the scores do not depend on it.
+            paths: the images.
+            batch_size: images that the network gets at once; the scores do not depend on it.
             workers: threads that decode.
 
+        Returns:
+            An iterator with one prediction for each image, in order, unreadable images included.
+
         Raises:
-            UsageError: if ``paths`` is a single path, or ``batch_size`` is less than 1.
+            UsageError: ``paths`` is a single path, or ``batch_size`` is less than 1.
+            MachineError: an image does not load within two minutes.
         """
         if isinstance(paths, str | os.PathLike):
             raise UsageError(f"Give a list of pictures, even for one: [{os.fspath(paths)!r}]")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size is to be a whole number from 1, not {batch_size!r}")
         paths = list(paths)
-        outcomes = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
-        return self._named(paths, outcomes)
+        results = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
+        return (self._prediction(path, result) for path, result in zip(paths, results, strict=True))
 
-    def _named(self, paths: list[str | Path], outcomes: Iterator[ImageScores]) -> Iterator[Prediction]:
-        for path, outcome in zip(paths, outcomes, strict=True):
-            if outcome.values is None:
-                yield Prediction(str(path), None, None, {}, outcome.error.reason if outcome.error else None)
-                continue
-            order = (-outcome.values).argsort(kind="stable")
-            scores = {self.labels[number]: float(outcome.values[number]) for number in order}
-            best = self.labels[int(order[0])]
-            yield Prediction(str(path), best, scores[best], scores)
+    def _prediction(self, path: str | Path, result: ImageScores) -> Prediction:
+        if result.values is None:
+            return Prediction(str(path), None, None, {}, result.error.reason if result.error else None)
+        order = (-result.values).argsort(kind="stable")
+        scores = {self.labels[number]: float(result.values[number]) for number in order}
+        best = self.labels[int(order[0])]
+        return Prediction(str(path), best, scores[best], scores)
 
     def evaluate(
         self,
@@ -117,37 +118,37 @@ class Model:
         workers: int = 2,
         remap_by_name: bool = False,
     ) -> Metrics:
-        """Measure the model on a list.
+        """Evaluate the model on a list.
 
         Args:
-            dataset: where the list is from; its classes must be the model's.
+            dataset: the data set of the list, with the model's classes.
             name: ``train``, ``validate`` or ``test``.
-            batch_size: pictures that the network sees at once; the figures do not depend on it.
+            batch_size: images that the network gets at once; the metrics do not depend on it.
             workers: threads that decode.
             remap_by_name: accept classes in another order, and match them by name.
 
         Raises:
-            DataError: if the list cannot be read.
-            ModelError: if the classes differ.
+            DataError: the list cannot be read.
+            ModelError: the classes differ.
         """
         number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
         examples = dataset.examples(name)
-        outcomes = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
-        return measure(map(_values, outcomes), [number_of[example.label] for example in examples])
+        results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
+        return measure(map(_readable_values, results), [number_of[example.label] for example in examples])
 
 
-def _values(outcome: ImageScores) -> np.ndarray | None:
-    if outcome.error is not None:
-        logger.warning("left out: %s", outcome.error)
-    return outcome.values
+def _readable_values(result: ImageScores) -> np.ndarray | None:
+    if result.error is not None:
+        logger.warning("left out: %s", result.error)
+    return result.values
 
 
 def pretrained_model(module: Module, *, engine: str = "auto") -> Model:
-    """Return a module as it was pretrained as a model: its own head, classes and preprocessing.
+    """Return a pretrained module as a model, with its own head, classes and preprocessing.
 
     Args:
         module: the module.
-        engine: what runs it: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
+        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
 
     Raises:
         ModelError: the module has no pretrained head, or its classes have no names.
@@ -179,13 +180,12 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     """Read a model folder, or the best model of a run folder.
 
     Args:
-        folder: the model's or the run's.
-        trust_code: whether code of a user's own architecture (``module.py`` in the model folder) may run.
-        engine: what runs the network: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or
-            ``paddle-amp``.
+        folder: of the model or the run.
+        trust_code: whether the code of a user's own architecture (``module.py`` in the folder) may run.
+        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
 
     Raises:
-        ModelError: if there is no whole model there, or it has code that may not run.
+        ModelError: there is no complete model, or it has code that may not run.
 
     Example:
         >>> model = load_model("runs/idol5")
@@ -197,16 +197,16 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
 
 
 def model_folder_of(folder: Path) -> Path:
-    """The model folder that a run's or a model's folder stands for.
+    """Return the model folder: the folder itself, or that of the best model in a run folder.
 
     Raises:
-        ModelError: if the folder is not there, or is a run without a model.
+        ModelError: the folder does not exist, holds no model, or is a run without a model yet.
     """
     if is_run(folder):
         if not find_checked(folder / BEST_MODEL).exists():
             raise ModelError(
-                f"{folder} has no model yet, as it has not come to its first evaluation: "
-                f"go on with it by hubtune finetune {folder} --resume"
+                f"{folder} has no model yet, as it has not reached its first evaluation: "
+                f"continue it with hubtune finetune {folder} --resume"
             )
         return folder / BEST_MODEL
     if not find_checked(folder).is_dir():
@@ -217,10 +217,15 @@ def model_folder_of(folder: Path) -> Path:
 
 
 def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
-    """For each class of the data its number in the model.
+    """Return the number in the model of each class of the data.
+
+    Args:
+        model: the model's class names.
+        data: the data's class names.
+        remap_by_name: accept another order, and match the classes by name.
 
     Raises:
-        ModelError: if the classes differ, or stand in another order without ``remap_by_name``.
+        ModelError: the classes differ, or are in another order without ``remap_by_name``.
     """
     if list(model) == list(data):
         return list(range(len(model)))
@@ -228,10 +233,10 @@ def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bo
     removed = [name for name in model if name not in set(data)]
     if added or removed:
         parts = [("only in the data", added), ("only in the model", removed)]
-        told = "; ".join(f"{what}: {', '.join(names[:10])}" for what, names in parts if names)
+        differences = "; ".join(f"{what}: {', '.join(names[:10])}" for what, names in parts if names)
         raise ModelError(
-            f"The model's {len(model)} classes are not the data's {len(data)} ({told}): "
-            "use data with the model's classes, or fine-tune anew"
+            f"The model's {len(model)} classes are not the data's {len(data)} ({differences}): "
+            "use data with the model's classes, or fine-tune a new model"
         )
     if not remap_by_name:
         moved = next(name for name, other in zip(data, model, strict=True) if name != other)

@@ -1,4 +1,4 @@
-"""Model folders: a fine-tuned classifier on disk, with everything that prediction needs and no code."""
+"""Model folders: a fine-tuned classifier with everything that prediction needs, and without code."""
 
 import json
 from itertools import pairwise
@@ -21,25 +21,24 @@ from hubtune.storage.safe_load import read_weights
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = MODEL_FILE
-_CARD_LIMIT = 16 * 2**20  # a hundred thousand class names fit; a file beyond it is not a model's
+_MAX_CARD_BYTES = 16 * 2**20  # a hundred thousand class names fit
 
 
 class ModelCard(BaseModel):
-    """What ``model.json`` says of a model.
+    """Description of a model, the content of ``model.json``.
 
     Attributes:
-        schema_version: of this file.
-        architecture: hub name of the backbone, or ``module.py``: the file of that name in the folder, which
-            defines it.
+        schema_version: of the file.
+        architecture: hub name of the backbone, or ``module.py`` for the file in the folder that defines it.
         hidden_units: widths of the head's hidden layers.
-        labels: class names in the order of the outputs.
-        preprocessing: how a picture becomes the input.
-        further_views: other ways in which each picture is looked at, too; the logits are averaged over all.
-        module: name of the module it was fine-tuned from.
-        module_sha256: of that module's weights; ``None`` for random values.
+        labels: class names, in the order of the outputs.
+        preprocessing: how an image becomes the input.
+        further_views: further preprocessings; the logits are averaged over all views.
+        module: name of the module that was fine-tuned.
+        module_sha256: SHA-256 of its weights; ``None`` for random values.
         strategy: name of the strategy.
-        step: training steps behind the model; 0 where there are none.
-        metrics: list name → figures on it.
+        step: number of training steps; 0 for a head that was solved.
+        metrics: list name → metrics on it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,41 +57,41 @@ class ModelCard(BaseModel):
 
     @model_validator(mode="after")
     def _views_are_normalised_alike(self) -> "ModelCard":
-        # It is a part of what the engine runs.
+        # The engine normalises: its program has one mean and one std.
         if len({(view.mean, view.std, view.channels) for view in self.views}) > 1:
             raise ValueError("further_views have another mean, std or channels than preprocessing")
         return self
 
     @property
     def views(self) -> list[Preprocessing]:
-        """All ways in which a picture is looked at."""
+        """All preprocessings of an image."""
         return [self.preprocessing, *self.further_views]
 
 
 def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: bytes | None = None) -> None:
-    """Write a model folder, in place of an older one.
+    """Write a model folder, or replace it.
 
     Args:
         folder: the folder.
         classifier: the network.
         card: its description.
-        code: the ``module.py`` that the architecture was made by, if it is not hubtune's own.
+        code: the ``module.py`` that defines a user's own architecture; ``None`` for one of hubtune.
 
     Raises:
-        MachineError: if it cannot be written.
+        MachineError: the folder cannot be written.
     """
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-    # Class names that are no valid UTF-8 go through json's escapes; pydantic's own writer refuses them.
+    # json writes class names that are not valid UTF-8 as escapes; pydantic's own writer refuses them.
     text = json.dumps(card.model_dump(), indent=1) + "\n"
     files = {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()}
     write_checked(folder, files if code is None else {**files, CODE_FILE: code})
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Read ``model.json`` after checking that the folder is whole.
+    """Read ``model.json``, after checking that the folder is complete and not damaged.
 
     Raises:
-        ModelError: if the folder is no model, is damaged, or was written by a newer hubtune.
+        ModelError: the folder is not a model, is damaged, or was written by a newer hubtune.
     """
     return _card_in(open_checked(folder, WEIGHTS_FILE, CARD_FILE))
 
@@ -102,18 +101,18 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
 
     Args:
         folder: the folder.
-        trust_code: whether the code of an architecture that is not hubtune's own may run.
+        trust_code: whether the code of a user's own architecture may run.
 
     Raises:
-        ModelError: if the folder is no model, is damaged, does not hold together, or has code that may not
-            run.
+        ModelError: the folder is not a model, is damaged, has weights that do not fit its description, or has
+            code that may not run.
     """
-    # Opened once: each time, the sums of all files are computed.
-    found = open_checked(folder, WEIGHTS_FILE, CARD_FILE)
-    card, file = _card_in(found), found / WEIGHTS_FILE
-    backbone = _architecture(found, card.architecture, trust_code)
+    # Opened once, as opening computes the SHA-256 of all files.
+    complete = open_checked(folder, WEIGHTS_FILE, CARD_FILE)
+    card, file = _card_in(complete), complete / WEIGHTS_FILE
+    backbone = _architecture(complete, card.architecture, trust_code)
     tensors = read_weights(file)
-    # Before anything of that size is built: a description may name any size, a file has its own.
+    # Checked before the network is built: a description may claim any size.
     widths = [backbone.width, *card.hidden_units, len(card.labels)]
     for layer, shape in enumerate(pairwise(widths)):
         tensor = tensors.get(f"head.{2 * layer}.weight")
@@ -128,17 +127,16 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
     return classifier, card
 
 
-def _architecture(found: Path, name: str, trust_code: bool) -> Backbone:
+def _architecture(folder: Path, name: str, trust_code: bool) -> Backbone:
     if name != CODE_FILE:
         return find(name).backbone
-    open_checked(found, CODE_FILE)  # what is run must be what was written
-    return load_backbone(found, trust_code=trust_code)[0]
+    open_checked(folder, CODE_FILE)  # only the code that was written may run
+    return load_backbone(folder, trust_code=trust_code)[0]
 
 
-def _card_in(found: Path) -> ModelCard:
-    """Read the description in a folder that was checked."""
-    file = found / CARD_FILE
-    if file.stat().st_size > _CARD_LIMIT:
+def _card_in(folder: Path) -> ModelCard:
+    file = folder / CARD_FILE
+    if file.stat().st_size > _MAX_CARD_BYTES:
         raise ModelError(f"{file} is larger than any model description")
     try:
         return ModelCard.model_validate(json.loads(file.read_bytes()))

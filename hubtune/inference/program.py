@@ -1,4 +1,4 @@
-"""Saving a network as a Paddle program: for engines that run it, and for exports."""
+"""Saving a network as a Paddle program, for engines that run it and for exports."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,12 +15,12 @@ from hubtune.data.images.preprocessing import Preprocessing
 Forward = Callable[[paddle.Tensor], Any]
 
 
-class Part(nn.Layer):
-    """What is computed with a network's parameters: all of it, or a part.
+class Subnetwork(nn.Layer):
+    """A network, or a part of it, as one layer that starts from images.
 
-    With a preprocessing it takes pictures as they are arranged, uint8 ``[N, height, width, channels]``, and
-    normalises them itself: a quarter of the bytes to hold and to move, and no time of the threads that
-    decode. Without, it takes float32 ``[N, channels, height, width]``.
+    With a preprocessing it takes arranged pixels, uint8 ``[N, height, width, channels]``, and normalises them
+    itself: these are a quarter of the bytes to hold and to move, and the decoding threads save the time.
+    Without one it takes float32 ``[N, channels, height, width]``.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class Part(nn.Layer):
         *,
         channels: int = 3,
     ) -> None:
-        """Take a part of a network.
+        """Take a network.
 
         Args:
             network: holds the parameters.
-            forward: what is computed from pictures ``[N, channels, height, width]`` with them.
-            preprocessing: whose ``mean`` and ``std`` pictures are normalised by.
-            channels: of the pictures, where there is no preprocessing.
+            forward: what to compute with them from images ``[N, channels, height, width]``.
+            preprocessing: its ``mean`` and ``std`` normalise the images.
+            channels: of the images, if there is no preprocessing.
         """
         super().__init__()
         self.network = network
@@ -48,29 +48,31 @@ class Part(nn.Layer):
             for name, values in zip(("scale", "shift"), preprocessing.scale_and_shift, strict=True):
                 self.register_buffer(name, paddle.to_tensor(values.reshape([-1, 1, 1])), persistable=False)
 
-    # Traced as it stands: Paddle's translation of Python source stumbles over names that are used twice.
+    # Traced as it stands: Paddle's translation of Python source fails on names that are used twice.
     @paddle.jit.not_to_static
     def forward(self, images: paddle.Tensor) -> Any:
-        """Compute the part from a batch of pictures."""
+        """Compute the output for a batch of images."""
         if self.takes_pixels:
-            # As Preprocessing.normalise, to the last bit.
+            # Equal to Preprocessing.normalise to the last bit.
             images = images.transpose([0, 3, 1, 2]).astype("float32") * self.scale - self.shift
         return self._forward(images)
 
 
-def save_program(part: Part, path: Path, height: int | None, width: int | None, *, old: bool = False) -> None:
-    """Write the program of a part of a network as it is in evaluation mode, for any number of pictures.
+def save_program(
+    part: Subnetwork, path: Path, height: int | None, width: int | None, *, old: bool = False
+) -> None:
+    """Write the program of a network in evaluation mode, for any number of images.
 
     Args:
-        part: what is computed; switched to evaluation mode.
-        path: the files' common name, without an ending.
-        height: of the pictures, pixels; ``None`` for any.
-        width: of the pictures, pixels; ``None`` for any.
-        old: write Paddle's older form (``.pdmodel`` and ``.pdiparams``), which other programs read, in place
+        part: the network; switched to evaluation mode.
+        path: the files' common name, without a suffix.
+        height: of the images, in pixels; ``None`` for any.
+        width: of the images, in pixels; ``None`` for any.
+        old: write Paddle's older format (``.pdmodel`` and ``.pdiparams``), which other programs read, instead
             of its newer one (``.json`` and ``.pdiparams``).
 
     Raises:
-        Exception: of any kind, where Paddle cannot trace the network; foreign code can fail in any way.
+        Exception: of any kind, if Paddle cannot trace the network; foreign code can fail in any way.
     """
     part.eval()
     if part.takes_pixels:
@@ -78,7 +80,7 @@ def save_program(part: Part, path: Path, height: int | None, width: int | None, 
     else:
         images = paddle.static.InputSpec([None, part.channels, height, width], "float32", name="images")
     with ExitStack() as stack:
-        # Paddle warns of what differed in its first version.
+        # Paddle warns of differences to its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         if old:
             stack.enter_context(paddle.pir_utils.OldIrGuard())
@@ -86,8 +88,8 @@ def save_program(part: Part, path: Path, height: int | None, width: int | None, 
         paddle.jit.save(part, str(path), input_spec=[images])
 
 
-# Paddle 3.3 dropped the older form's way of writing these from its functions, not from the form itself: the
-# operator's name in it, its inputs, and its attributes with their defaults by their names in both.
+# Functions of Paddle 3.3 that can no longer write these operators of the older format, which still has them:
+# the operator's name in it, its inputs, and its attributes with their defaults, by their names in both.
 _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
     "exp": ("exp", ("x",), {}),
     "gelu": ("gelu", ("x",), {"approximate": ("approximate", False)}),
@@ -107,14 +109,14 @@ _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
 
 @contextmanager
 def _old_operators() -> Iterator[None]:
-    """Let the functions that Paddle gives only tensors of its newer form write operators of the older one."""
-    before = {name: getattr(_C_ops, name) for name in _OLD}
+    """Let functions that only take tensors of Paddle's newer format write operators of the older one."""
+    originals = {name: getattr(_C_ops, name) for name in _OLD}
     for name in _OLD:
         setattr(_C_ops, name, _old_operator(name))
     try:
         yield
     finally:
-        for name, function in before.items():
+        for name, function in originals.items():
             setattr(_C_ops, name, function)
 
 
@@ -122,14 +124,14 @@ def _old_operator(name: str) -> Callable[..., Any]:
     kind, inputs, attributes = _OLD[name]
     parameters = [*inputs, *attributes]
 
-    def append(*args: Any, **given: Any) -> Any:
-        given.pop("name", None)
-        given.update(zip(parameters, args, strict=False))
-        given = {{"input": "x", "other": "y"}.get(key, key): value for key, value in given.items()}
+    def append(*args: Any, **values: Any) -> Any:
+        values.pop("name", None)
+        values.update(zip(parameters, args, strict=False))
+        values = {{"input": "x", "other": "y"}.get(key, key): value for key, value in values.items()}
         helper = LayerHelper(name)
-        output = helper.create_variable_for_type_inference(given["x"].dtype)
-        attrs = {old: given.get(key, default) for key, (old, default) in attributes.items()}
-        tensors = {key.upper(): given[key] for key in inputs}
+        output = helper.create_variable_for_type_inference(values["x"].dtype)
+        attrs = {old: values.get(key, default) for key, (old, default) in attributes.items()}
+        tensors = {key.upper(): values[key] for key in inputs}
         helper.append_op(type=kind, inputs=tensors, outputs={"Out": output}, attrs=attrs)
         return output
 

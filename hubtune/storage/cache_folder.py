@@ -1,8 +1,10 @@
 """The cache folder, and the folders in it that are built once from a source, whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +29,18 @@ def cache_root() -> Path:
 def data_folder() -> Path:
     """Return the cache's folder for images."""
     return cache_root() / "data"
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; 0 where there is none."""
+    files = (
+        [path] if path.is_file() else (Path(top, name) for top, _, names in os.walk(path) for name in names)
+    )
+    total = 0
+    for file in files:
+        with contextlib.suppress(OSError):  # another process may be removing it
+            total += file.lstat().st_size
+    return total
 
 
 def source_folder(kind: str, name: str, identity: str) -> Path:
@@ -76,3 +90,24 @@ def cache_write_error(path: Path, error: OSError) -> MachineError:
         f"The cache cannot keep {path}: {error.strerror or error}. "
         "Free some space or set HUBTUNE_HOME to a folder that can be written."
     )
+
+
+def remove_data() -> int:
+    """Remove all pictures that were unpacked or fetched, a source at a time; returns their bytes.
+
+    Raises:
+        OSError: one of them cannot be removed.
+    """
+    freed = 0
+    # What a killed process has left unfinished is removed with its source.
+    folders = filter(Path.is_dir, data_folder().glob("*/*"))
+    for folder in sorted({path.with_name(path.name.removesuffix(".part")) for path in folders}):
+        unfinished = folder.with_name(f"{folder.name}.part")
+        freed += size_on_disk(folder) + size_on_disk(unfinished)
+        with exclusive_lock(with_ending(folder, ".lock")):
+            if unfinished.exists():
+                shutil.rmtree(unfinished)
+            # Under this name, half of a source can never be taken for all of it.
+            if folder.exists():
+                shutil.rmtree(folder.rename(unfinished))
+    return freed

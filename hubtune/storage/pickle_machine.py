@@ -206,14 +206,14 @@ class PickleMachine:
     def _name(self, name: str) -> None:
         known = KNOWN_NAMES.get(name)
         if known is None:
-            raise RefusedError(f"it asks for {quoted(name.replace(' ', '.', 1))}, which arrays never need")
+            raise RefusedError(f"it asks for {quote(name.replace(' ', '.', 1))}, which arrays never need")
         self._stack.append(known)
 
     def _reduce(self, function: object, arguments: object) -> object:
         match function, arguments:
             case _Known.DTYPE, (str(code), _, _):
                 if code not in _DTYPES:
-                    raise RefusedError(f"it holds an array of the type {quoted(code)}, not of plain numbers")
+                    raise RefusedError(f"it holds an array of the type {quote(code)}, not of plain numbers")
                 return _Type(code)
             case _Known.RECONSTRUCT, (_Known.NDARRAY, (0,), b"b" | "b"):
                 return PickledArray()
@@ -259,7 +259,7 @@ class PickleMachine:
             raise RefusedError("its arrays claim more than the file has")
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return a name from a file for a message: short, and without control characters."""
     return ascii(clipped(text))
 

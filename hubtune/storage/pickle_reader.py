@@ -19,7 +19,7 @@ from hubtune.storage.pickle_machine import (
     RefusedError,
     clipped,
     describe_kind,
-    quoted,
+    quote,
 )
 
 # paddle.save adds a table of the parameters' internal names, which nobody needs.
@@ -54,7 +54,7 @@ def read_tensor_pickle(
             if name == _NAME_TABLE:
                 continue
             if not isinstance(value, PickledArray) or value.filled is None:
-                raise RefusedError(f"its entry {quoted(name)} is {describe_kind(value)}, not a tensor")
+                raise RefusedError(f"its entry {quote(name)} is {describe_kind(value)}, not a tensor")
             state[name] = value.filled
         return state
     except (ValueError, DeprecationWarning, RefusedError):
@@ -62,7 +62,7 @@ def read_tensor_pickle(
         name = _foreign_name(file, size, most_opcodes)
         if name is None:
             raise
-        raise RefusedError(f"it asks for {quoted(name)}, which arrays never need") from None
+        raise RefusedError(f"it asks for {quote(name)}, which arrays never need") from None
 
 
 def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
@@ -84,7 +84,7 @@ def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[s
         content = _run(file, size, most_opcodes)
     except (ValueError, DeprecationWarning, RefusedError) as error:
         name = _foreign_name(file, size, most_opcodes)
-        reason = f"it asks for {quoted(name)}, which arrays never need" if name else clipped(str(error))
+        reason = f"it asks for {quote(name)}, which arrays never need" if name else clipped(str(error))
         refused = name is not None or isinstance(error, RefusedError)
         raise ValueError(f"is refused ({reason})" if refused else f"is damaged ({reason})") from None
     if not isinstance(content, dict):

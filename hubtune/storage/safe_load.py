@@ -10,7 +10,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from hubtune.errors import ModelError
-from hubtune.storage.pickle_machine import RefusedError, clipped, quoted
+from hubtune.storage.pickle_machine import RefusedError, clipped, quote
 from hubtune.storage.pickle_reader import read_tensor_pickle
 from hubtune.storage.signature import foreign_format
 
@@ -87,6 +87,6 @@ def _read_safetensors(path: Path, start: bytes, size: int) -> dict[str, np.ndarr
         for name in names:
             dtype = tensors.get_slice(name).get_dtype()
             if dtype not in _SAFETENSORS_DTYPES:
-                raise RefusedError(f"the tensor {quoted(name)} has the type {dtype}, which no backbone uses")
+                raise RefusedError(f"the tensor {quote(name)} has the type {dtype}, which no backbone uses")
             state[name] = tensors.get_tensor(name)
     return state

@@ -13,8 +13,9 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import StoppedError
 from hubtune.hub.module import Module
+from hubtune.inference.extract import BackboneOutput
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.predict import BackboneOutput, ImageScores
+from hubtune.inference.predict import ImageScores
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.rng import seed_for

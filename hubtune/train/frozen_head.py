@@ -14,7 +14,7 @@ from hubtune.evaluation.metrics import Metrics
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model_folder import read_card
 from hubtune.inference.predict import ImageScores, softmax
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.text import format_duration
@@ -29,7 +29,7 @@ from hubtune.train.views import first_views
 _LONG_SECONDS, _HIGH_WAITING = 2.0, 0.4
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Solve the head in closed form; nothing else is trained.
 
     Raises:
@@ -51,7 +51,7 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
         on the validation list by more than a standard error.
 
     Raises:
-        DataError: as :func:`train`; or if no validation image can be read.
+        DataError: as :func:`train_frozen`; or if no validation image can be read.
         StopRequested: if a stop was requested.
     """
     model = solve_head(context, classifier)
@@ -85,7 +85,7 @@ def _keep(context: RunContext, model: TrainedModel, metrics: Metrics | None) -> 
 def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Fit the head, choose the views, and install the head in the classifier."""
     backbone = FrozenBackbone(
-        Part(classifier, classifier.features, context.view),
+        Subnetwork(classifier, classifier.features, context.view),
         classifier.state_before_head(),
         module=context.module.backbone.name,
         layer="features",
@@ -125,14 +125,14 @@ def views_to_try(context: RunContext) -> tuple[Preprocessing, Preprocessing | No
 
 def log_idle_engine(backbone: FrozenBackbone) -> None:
     """Log that the engine waited for images, if it idled for a large share of a longer pass."""
-    if backbone.seconds > _LONG_SECONDS and backbone.waited > _HIGH_WAITING * backbone.seconds:
-        log_waiting(backbone.waited / backbone.seconds)
+    if backbone.seconds > _LONG_SECONDS and backbone.idle_seconds > _HIGH_WAITING * backbone.seconds:
+        log_waiting(backbone.idle_seconds / backbone.seconds)
 
 
 def _score_features(
     context: RunContext, backbone: FrozenBackbone, solution: Solution, paths: Sequence[Path]
 ) -> Iterator[ImageScores]:
     """Score images with a solved head; features come from the cache where it has them."""
-    for output in backbone.outputs(solution.views, paths, **context.loading):
+    for output in backbone.extract(solution.views, paths, **context.loading):
         scores = None if output.rows is None else softmax(solution.logits(output.rows))
         yield ImageScores(output.path, scores, output.error)

@@ -20,9 +20,10 @@ from hubtune.hardware.throughput import (
     thread_count,
 )
 from hubtune.inference.engine import start_engine
+from hubtune.inference.extract import sample_inputs
 from hubtune.inference.model import load_model
-from hubtune.inference.predict import ImageScores, predict_scores, sample_of
-from hubtune.inference.program import Part
+from hubtune.inference.predict import ImageScores, predict_scores
+from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
@@ -66,7 +67,7 @@ class TrainedPart:
     last_stage_only: bool = False
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_by_gradients(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Train as the strategy's rules say, from the module's weights or random values.
 
     Raises:
@@ -99,7 +100,7 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
 
     def score(paths: Sequence[Path]) -> Iterator[ImageScores]:
         # Paddle itself: the network changes too often to compile it for other engines.
-        engine = start_engine(Part(classifier, classifier, view), [], wanted="paddle")
+        engine = start_engine(Subnetwork(classifier, classifier, view), [], wanted="paddle")
         return predict_scores(engine, views, paths, **context.loading)
 
     return TrainedPart(classifier, prepare, settings, score)
@@ -275,7 +276,7 @@ class _GradientTraining:
         """Choose the number of threads for a run that begins, and log how long training will take."""
         context, size = self._context, self._length.batch_size
         remaining = (settings.total_steps - step) * size
-        [pixels] = sample_of(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
+        [pixels] = sample_inputs(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
         pace = measure_step(
             self._classifier,
             context.module.name,
@@ -284,9 +285,9 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keeps_statistics(),
         )
-        if step == 0 and pace.thread_count != thread_count():
-            set_threads(pace.thread_count)
-            context.folder.record_threads(pace.thread_count)
+        if step == 0 and pace.threads != thread_count():
+            set_threads(pace.threads)
+            context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
             pace = from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))

@@ -14,8 +14,9 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import Fold, make_folds, split_keys
 from hubtune.errors import DataError, ModelError
-from hubtune.inference.frozen_backbone import FrozenBackbone, Pace
-from hubtune.inference.predict import BackboneOutput, mean_of
+from hubtune.inference.extract import BackboneOutput
+from hubtune.inference.frozen_backbone import FrozenBackbone, Timing
+from hubtune.inference.predict import mean_rows
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import HeadSettings
@@ -58,7 +59,7 @@ class Solution:
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits ``[num_classes]`` of an image from its features in each view; float64."""
-        return mean_of(rows) @ self.weight.astype(np.float64) + self.bias
+        return mean_rows(rows) @ self.weight.astype(np.float64) + self.bias
 
 
 def head_settings(config: RunConfig) -> HeadSettings:
@@ -89,7 +90,7 @@ class HeadSolver:
         self._paths = [example.path for example in self._examples]
         self._bad: dict[int, str] = {}
         self._has_changed = False  # whether a file is not the one that was hashed
-        self._pace: Pace | None = None  # in the own view
+        self._pace: Timing | None = None  # in the own view
         keys = split_keys(self._examples, context.data.groups)
         self._key_of = dict(zip(self._paths, keys, strict=True))
         lines = [
@@ -108,7 +109,7 @@ class HeadSolver:
         Raises:
             DataError: if no image can be read, or all are of one class.
         """
-        self._backbone.decide([own], self._paths)
+        self._backbone.choose_engine([own], self._paths)
         # Everything that the solution depends on.
         facts = {
             "what": "head",
@@ -137,7 +138,7 @@ class HeadSolver:
             if self._has_changed:
                 return solution  # of other files than those in the key
             heads.put(key, np.vstack([solution.weight, solution.bias]))
-        self._cache.keep_note(
+        self._cache.put_note(
             facts,
             {
                 "views": [view.model_dump() for view in solution.views],
@@ -172,7 +173,7 @@ class HeadSolver:
         workers = self._context.config.workers
         self._pace = self._backbone.measure(own, self._paths, workers=workers, check=self._check)
         if self._pace is None:
-            self._pace = self._backbone.known_pace(own)
+            self._pace = self._backbone.recall_timing(own)
             return None
         pace, count = self._pace, len(self._examples)
         fitting = _START_SECONDS + self._head_seconds(min(count, _CHOOSE_STRENGTH_ON))
@@ -286,7 +287,7 @@ class HeadSolver:
         outputs: Iterator[BackboneOutput] = iter(())
         if missing:
             outputs = self._watch(
-                self._backbone.outputs(views, missing, **self._context.loading), len(missing)
+                self._backbone.extract(views, missing, **self._context.loading), len(missing)
             )
         for number, example in enumerate(examples):
             row = row_of.get(example.path)
@@ -319,7 +320,7 @@ class HeadSolver:
                 "damaged, or the picture too small for it. Take another module, or another fit"
             )
         # Rows are computed from the file as it is now, which may differ from what the scan read.
-        if output.sum is not None and example.sha256 != output.sum.hex():
+        if output.digest is not None and example.sha256 != output.digest.hex():
             self._has_changed = True
         return np.asarray(np.mean(output.rows, axis=0, dtype=np.float32))
 

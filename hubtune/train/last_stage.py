@@ -13,20 +13,20 @@ from hubtune.errors import MachineError
 from hubtune.inference.engine import start_engine
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.frozen_backbone import FrozenBackbone
-from hubtune.inference.predict import ImageScores, mean_of, softmax
-from hubtune.inference.program import Part
+from hubtune.inference.predict import ImageScores, mean_rows, softmax
+from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.text import format_duration
 from hubtune.train.context import RunContext
 from hubtune.train.evaluator import TrainedModel
-from hubtune.train.from_frozen import train_from_frozen
+from hubtune.train.from_frozen import continue_from_frozen
 from hubtune.train.frozen_head import log_idle_engine, start_from_frozen, views_to_try
 from hubtune.train.gradient import TrainedPart, drawn_view
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Train the last stage from the solution of `frozen`.
 
     Raises:
@@ -34,7 +34,7 @@ def train(context: RunContext, classifier: Classifier) -> TrainedModel:
         DataError, NumericError, StoppedError: as the strategies `frozen` and `default_finetune`.
     """
     backbone = FrozenBackbone(
-        Part(classifier, classifier.before_last_stage, context.view),
+        Subnetwork(classifier, classifier.before_last_stage, context.view),
         classifier.state_before_last_stage(),
         module=context.module.backbone.name,
         layer=f"before {classifier.last_stage}",
@@ -51,7 +51,7 @@ def train(context: RunContext, classifier: Classifier) -> TrainedModel:
         check_room(context, backbone, views, solved=context.folder.best_model)
         backbone.start(views, paths)  # here, so that its seconds do not count as a training step's
         _log_estimate(context, backbone, views)
-        activations = backbone.keep(views, paths, **context.loading)
+        activations = backbone.cached_outputs(views, paths, **context.loading)
         for _ in context.watch("train", activations.compute(), progress="activations"):
             pass
         log_idle_engine(backbone)
@@ -67,7 +67,7 @@ def train(context: RunContext, classifier: Classifier) -> TrainedModel:
         partial(_score_activations, context, classifier, backbone, views),
         last_stage_only=True,
     )
-    return train_from_frozen(context, head, part, state, name="the last stage")
+    return continue_from_frozen(context, head, part, state, name="the last stage")
 
 
 def _score_activations(
@@ -78,14 +78,14 @@ def _score_activations(
     paths: Sequence[Path],
 ) -> Iterator[ImageScores]:
     """Score images by the last stage and the head as they are now, from cached activations."""
-    tail = start_engine(Part(classifier, classifier.from_last_stage), [], wanted="paddle")
-    outputs = backbone.outputs(views, paths, **context.loading)
+    tail = start_engine(Subnetwork(classifier, classifier.from_last_stage), [], wanted="paddle")
+    outputs = backbone.extract(views, paths, **context.loading)
     while batch := [*islice(outputs, context.config.images_per_step)]:
         rows = [row.astype(np.float32) for output in batch for row in output.rows or ()]
         logits = iter(tail.begin(rows)() if rows else [])
         for output in batch:
             scores = [*islice(logits, len(output.rows or ()))]
-            yield ImageScores(output.path, softmax(mean_of(scores)) if scores else None, output.error)
+            yield ImageScores(output.path, softmax(mean_rows(scores)) if scores else None, output.error)
 
 
 def _log_estimate(context: RunContext, backbone: FrozenBackbone, views: Sequence[Preprocessing]) -> None:
@@ -120,7 +120,7 @@ def check_room(
     count = len(paths) + len(context.paths("validate"))
     size = 0
     for path in paths:
-        [output] = backbone.outputs([*filter(None, views)], [path], batch_size=1, workers=1)
+        [output] = backbone.extract([*filter(None, views)], [path], batch_size=1, workers=1)
         if output.rows is not None:
             size = sum(row.nbytes for row in output.rows)
             break
@@ -149,4 +149,4 @@ def is_writable(cache: FeatureCache) -> bool:
     folder = cache.folder
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    return cache.keeps and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+    return cache.writable and folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -10,10 +10,10 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.hardware import cpu
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import estimate_pace, estimate_seconds, from_last_stage, measure_step
+from hubtune.inference.extract import sample_inputs
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import Pace, known_pace
+from hubtune.inference.frozen_backbone import Timing, recall_timing
 from hubtune.inference.model_folder import read_card
-from hubtune.inference.predict import sample_of
 from hubtune.models.classifier import Classifier
 from hubtune.runs.result import Run
 from hubtune.task import ImageClassifierTask
@@ -23,6 +23,7 @@ from hubtune.train.strategies import TRAINERS
 from hubtune.train.views import area, first_views
 
 _START_SECONDS = 5.0  # for starting a process and its engines, and reading the best model
+_LAST_STAGE = TRAINERS["last_stage"]
 # Measuring takes about as long as the frozen backbone takes for this many images. It is done if that is less
 # than this share of the run's time, or less than this many seconds.
 _MEASURED_IMAGES, _SHARE, _LEAST_SECONDS = 100, 0.2, 1.0
@@ -62,7 +63,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     views = read_card(run.best_model).views
     pace = _backbone_pace(task, own, views[0])
     affordable = pace is not None and (
-        _MEASURED_IMAGES * pace.seconds * (1 - pace.waiting) < max(_SHARE * seconds, _LEAST_SECONDS)
+        _MEASURED_IMAGES * pace.seconds * (1 - pace.idle) < max(_SHARE * seconds, _LEAST_SECONDS)
     )
 
     def cost(view: Preprocessing, *, evaluated: int, last_stage: bool) -> float | None:
@@ -78,7 +79,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
 
     everything = cost(own, evaluated=counts["validate"], last_stage=False)
     estimates = [CostEstimate("default_finetune", everything)]
-    if run.validate is None or len(module.stages) < TRAINERS["last_stage"].min_stages:
+    if run.validate is None or len(module.stages) < _LAST_STAGE.min_stages:
         return estimates
     for stage, _, tensor in [*classifier.trained_parameters()]:
         tensor.stop_gradient = stage not in (classifier.last_stage, "head")
@@ -93,19 +94,19 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     return [CostEstimate("last_stage", last), *estimates]
 
 
-def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Pace | None:
+def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Timing | None:
     """Time of the frozen backbone for an image in a view."""
     config, backbone = task.config, task.module.backbone
     first, _ = first_views(
         own, head_settings(config), fixed=config.fit is not None, size_multiple=backbone.size_multiple
     )
-    pace = known_pace(backbone.name, config.engine, first)
-    return pace and Pace(pace.seconds_for(area(view) / area(first)), pace.waiting)
+    pace = recall_timing(backbone.name, config.engine, first)
+    return pace and Timing(pace.seconds_for(area(view) / area(first)), pace.idle)
 
 
 def _shape(task: ImageClassifierTask, view: Preprocessing) -> tuple[int, int]:
     paths = [example.path for example in task.dataset.examples("train")]
-    [pixels] = sample_of([view], paths) or [np.zeros((view.size, view.size, 3))]
+    [pixels] = sample_inputs([view], paths) or [np.zeros((view.size, view.size, 3))]
     return pixels.shape[0], pixels.shape[1]
 
 

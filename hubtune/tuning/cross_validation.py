@@ -107,7 +107,7 @@ def cross_validate(
     """
     callback = callback or Callback()
     trainer = TRAINERS[recipe.strategy.name]
-    images = [image.path for name in ("train", "validate") for image, _ in folds[0].lists[name]]
+    images = [image.path for name in ("train", "validate") for image in folds[0].lists[name]]
     check_place(folder, Path(recipe.data.base), images, cache_root())
     _begin(folder, recipe, folds, resume=resume)
     runs: list[Run] = []
@@ -185,7 +185,7 @@ def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
     }
     for key in ("device", "engine"):
         del said["train"][key]
-    parted = [[(image.name, label) for image, label in fold.lists["validate"]] for fold in folds]
+    parted = [[(image.name, image.label) for image in fold.lists["validate"]] for fold in folds]
     return {**said, "pictures": hashlib.sha256(json.dumps(parted).encode()).hexdigest()}
 
 
@@ -213,7 +213,7 @@ def _pooled(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValid
     group_of = {image.path: n for n, group in enumerate(folds[0].groups) for image in group}
     sizes: Counter[object] = Counter()
     for fold in folds:
-        sizes.update(group_of.get(image.path, image.path) for image, _ in fold.lists["validate"])
+        sizes.update(group_of.get(image.path, image.path) for image in fold.lists["validate"])
     share = sizes.total() / sum(size**2 for size in sizes.values())  # independent pictures a picture
     return CrossValidation(
         folder,

@@ -1,21 +1,17 @@
 """benchmarks/machine.py: every part is timed, ratios are made within rounds, and mistakes are explained."""
 
-import importlib.util
 import json
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from paddle import nn
+from support.scripts import load_script
 
 from hubtune.hub.module import Module
 from hubtune.log import logger
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "machine.py"
-SPEC = importlib.util.spec_from_file_location("benchmarks_machine", SCRIPT)
-machine = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(machine)
+machine = load_script("machine", "benchmarks")
 
 PARTS = {"decode", "engine", "pipeline", "cached", "paddle", "product", "step", "bare_step"}
 FACTS = {

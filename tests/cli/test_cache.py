@@ -1,10 +1,11 @@
 """`hubtune cache …` as a person types it."""
 
-import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import sqlite3
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from click.testing import CliRunner
 
 from hubtune.cli.split import command as split_command
 from hubtune.inference.feature_cache import FeatureCache
+from hubtune.text import format_bytes
 
 Run = Callable[..., SimpleNamespace]
 
@@ -25,28 +27,37 @@ def key(number: int) -> bytes:
     return hashlib.sha256(str(number).encode()).digest()
 
 
-def keep(count: int, days_ago: float = 0, **facts: object) -> Path:
-    """Keep pictures under some facts, and return the folder of the space."""
-    with FeatureCache().space(facts) as space:
+def store(count: int, days_ago: float = 0, **facts: object) -> Path:
+    """Store features of some images, and return the cache's file."""
+    cache = FeatureCache()
+    with cache.space(facts) as space:
         for number in range(count):
-            space.put(key(number), np.full(256, number, np.float32))
-    for file in space.folder.glob("*.npy"):
-        os.utime(file, (time.time() - days_ago * 86400,) * 2)
-    return space.folder
+            space.put(key(number), np.full(1200, number, np.float32))
+    change(
+        "UPDATE batches SET used = ? WHERE id = (SELECT max(id) FROM batches)", time.time() - days_ago * 86400
+    )
+    return cache.database.file
+
+
+def change(statement: str, *values: object) -> None:
+    """Change the file behind the cache's back."""
+    with sqlite3.connect(FeatureCache().database.file) as database:
+        database.execute(statement, values)
+    database.close()
 
 
 @pytest.fixture
-def spaces() -> tuple[Path, Path]:
-    """The folders of an old space and a new one."""
-    old = keep(20, 60, module="resnet50_imagenet", layer="features", view="crop 224", engine="openvino")
+def file() -> Path:
+    """The file of a cache with an old space and a new one."""
     view = {"fit": "whole", "resize": 288, "size": 224, "mirror": True}
-    return old, keep(2500, module="xception71_imagenet", layer="stage4", view=view, engine="paddle")
+    store(20, 60, module="resnet50_imagenet", layer="features", view="crop 224", engine="openvino")
+    return store(500, module="xception71_imagenet", layer="stage4", view=view, engine="paddle")
 
 
-def test_an_empty_cache_is_told_in_words(run_here: Run) -> None:
+def test_an_empty_cache_says_so(run_here: Run) -> None:
     listed = run_here("cache", "ls")
     assert (listed.returncode, listed.stdout) == (0, "")
-    assert "No features are kept yet" in listed.stderr
+    assert "No features are stored yet" in listed.stderr
     assert "0 bytes of at most 10 GB" in listed.stderr
     verified = run_here("cache", "verify")
     assert (verified.returncode, verified.stdout) == (0, "")
@@ -54,20 +65,20 @@ def test_an_empty_cache_is_told_in_words(run_here: Run) -> None:
     assert run_here("cache", "prune").stdout == "0 bytes freed\n"
 
 
-def test_ls_tells_what_is_kept_the_last_used_first(run_here: Run, spaces: tuple[Path, Path]) -> None:
+def test_ls_shows_the_space_that_was_used_last_first(run_here: Run, file: Path) -> None:
     listed = run_here("cache", "ls")
     assert listed.returncode == 0
-    assert [line.split("  ") for line in map(_squeezed, listed.stdout.splitlines())] == [
+    assert [re.split(r"  +", line) for line in listed.stdout.splitlines()] == [
         ["module", "layer", "view", "engine", "pictures", "size", "last used"],
-        ["xception71_imagenet", "stage4", "whole 288, mirrored", "paddle", "2,500", "2.7 MB", "just now"],
-        ["resnet50_imagenet", "features", "crop 224", "openvino", "20", "21.5 kB", "60 days ago"],
+        ["xception71_imagenet", "stage4", "whole 288 mirrored", "paddle", "500", "2.4 MB", "just now"],
+        ["resnet50_imagenet", "features", "crop 224", "openvino", "20", "96 kB", "60 days ago"],
     ]
-    assert "features  2.7 MB of at most 10 GB" in listed.stderr
+    assert f"features  {format_bytes(file.stat().st_size)} of at most 10 GB" in listed.stderr
     assert "weights" not in listed.stderr
 
 
-def test_ls_counts_a_picture_once_that_two_processes_computed(run_here: Run) -> None:
-    keep(3, module="m")
+def test_ls_counts_an_image_once_that_two_processes_computed(run_here: Run) -> None:
+    store(3, module="m")
     with FeatureCache().space({"module": "m"}) as space:
         space.put(key(2), np.ones(256, np.float32))
         space.put(key(3), np.ones(256, np.float32))
@@ -75,9 +86,7 @@ def test_ls_counts_a_picture_once_that_two_processes_computed(run_here: Run) -> 
     assert row["pictures"] == 4
 
 
-def test_ls_tells_the_size_of_weights_and_how_to_remove_them(
-    run_here: Run, spaces: tuple[Path, Path]
-) -> None:
+def test_ls_shows_the_size_of_weights_and_how_to_remove_them(run_here: Run) -> None:
     folder = Path(os.environ["HUBTUNE_HOME"]) / "weights"
     folder.mkdir()
     (folder / "x-0123456789.pdparams").write_bytes(b"x" * 2_000_000)
@@ -87,125 +96,117 @@ def test_ls_tells_the_size_of_weights_and_how_to_remove_them(
     assert json.loads(run_here("cache", "ls", "--json").stdout)["weights"]["bytes"] == 2_000_000
 
 
-def test_ls_as_json_has_whole_figures(
-    run_here: Run, spaces: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ls_as_json_has_whole_figures(run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "5GB")
     document = json.loads(run_here("cache", "ls", "--json").stdout)
     assert document["schema_version"] == 1
     assert document["limit"] == 5_000_000_000
-    assert document["bytes"] == sum(row["bytes"] for row in document["spaces"])
+    assert document["folder"] == str(file.parent)
+    assert document["bytes"] == file.stat().st_size
     new, old = document["spaces"]
-    assert old["name"] == spaces[0].name
+    assert len(old["name"]) == 64
     assert old["description"]["engine"] == "openvino"
-    assert (old["pictures"], new["pictures"]) == (20, 2500)
-    assert old["bytes"] == sum(file.stat().st_size for file in spaces[0].glob("*.npy"))
+    assert (old["pictures"], new["pictures"]) == (20, 500)
+    assert (old["bytes"], new["bytes"]) == (20 * 4800, 500 * 4800)
     assert old["last_used"] < new["last_used"]
 
 
-def test_ls_shows_a_space_whose_description_is_damaged(run_here: Run, spaces: tuple[Path, Path]) -> None:
-    (spaces[0] / "space.json").write_bytes(b"\xff{")
+def test_ls_shows_a_space_whose_description_is_damaged(run_here: Run, file: Path) -> None:
+    change("UPDATE batches SET description = CAST(x'ff7b' AS BLOB) WHERE id = 1")
     row = run_here("cache", "ls").stdout.splitlines()[-1].split()
     assert row[:2] == ["?", "20"]
 
 
-def test_prune_removes_what_was_not_used_for_some_time(run_here: Run, spaces: tuple[Path, Path]) -> None:
-    told = run_here("cache", "prune", "--older-than", "30d", "--dry-run")
-    assert told.stdout == "21.5 kB would be freed\n"
-    assert spaces[0].exists()
-    assert run_here("cache", "prune", "--older-than", "30d").stdout == "21.5 kB freed\n"
-    assert [space.exists() for space in spaces] == [False, True]
+def test_prune_removes_what_was_not_used_for_some_time(run_here: Run, file: Path) -> None:
+    size = file.stat().st_size
+    dry = json.loads(run_here("cache", "prune", "--older-than", "30d", "--dry-run", "--json").stdout)
+    assert (dry["removed"], dry["dry_run"], file.stat().st_size) == (1, True, size)
+    done = json.loads(run_here("cache", "prune", "--older-than", "30d", "--json").stdout)
+    assert (done["removed"], done["dry_run"]) == (1, False)
+    assert done["bytes"] == done["bytes_of"]["features"] == size - file.stat().st_size
+    assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1) == pytest.approx(20 * 4800, rel=0.2)
+    assert [space.images for space in FeatureCache().spaces()] == [500]
     assert run_here("cache", "prune", "--older-than", "30d").stdout == "0 bytes freed\n"
 
 
-def test_prune_keeps_so_much_of_what_was_used_last(run_here: Run, spaces: tuple[Path, Path]) -> None:
-    assert run_here("cache", "prune", "--keep", "2.67MB").stdout == "21.5 kB freed\n"
-    assert [space.exists() for space in spaces] == [False, True]
-    assert run_here("cache", "prune", "--keep", "1MB").stdout == "2.7 MB freed\n"
-    assert not spaces[1].exists()
+def test_prune_leaves_the_size_of_what_was_used_last(run_here: Run, file: Path) -> None:
+    run_here("cache", "prune", "--keep", f"{file.stat().st_size // 1000 - 1}kB")
+    assert [space.images for space in FeatureCache().spaces()] == [500]
+    run_here("cache", "prune", "--keep", "1MB")
+    assert FeatureCache().spaces() == []
 
 
-def test_prune_without_options_removes_only_what_is_of_no_use(
-    run_here: Run, spaces: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+def test_prune_without_options_keeps_to_the_limit(
+    run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = spaces[1] / "left.values.npy"
-    left.write_bytes(b"x" * 5000)
-    os.utime(left, (0, 0))
-    [spoiled] = spaces[0].glob("*.values.npy")
-    spoiled.write_bytes(b"x")
-    removed = json.loads(run_here("cache", "prune", "--json").stdout)
-    assert (removed["removed"], removed["dry_run"]) == (2, False)
-    assert not spaces[0].exists()
-    assert not left.exists()
-    assert len(list(spaces[1].glob("*.npy"))) == 2
+    assert run_here("cache", "prune").stdout == "0 bytes freed\n"
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "1MB")
-    assert run_here("cache", "prune").stdout == "2.7 MB freed\n"
+    assert json.loads(run_here("cache", "prune", "--json").stdout)["removed"] == 2
 
 
-def test_prune_all_removes_all(run_here: Run, spaces: tuple[Path, Path]) -> None:
-    FeatureCache().keep_note({"a": 1}, {"b": 2})
-    assert run_here("cache", "prune", "--all").stdout == "2.7 MB freed\n"
+def test_prune_all_removes_all_features_and_notes(run_here: Run, file: Path) -> None:
+    FeatureCache().put_note({"a": 1}, {"b": 2})
+    assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["removed"] == 3
     assert FeatureCache().note({"a": 1}) is None
-    assert FeatureCache().size() == 0
+    assert FeatureCache().spaces() == []
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--older-than", "soon"), "--older-than 'soon' is no time: write 12h, 30d or 8w"),
-        (("--keep", "much"), "--keep 'much' is no size: write 10GB, 500MB or 1.5GiB"),
         (("--all", "--keep", "1GB"), "Give --all, or --older-than and --keep, not both"),
+        (("--older-than", "30"), "--older-than '30' is not a time: write 12h, 30d or 8w"),
+        (("--keep", "lots"), "--keep 'lots' is not a size: write 10GB, 500MB or 1.5GiB"),
     ],
 )
-def test_prune_refuses_what_it_does_not_understand(
-    run_here: Run, spaces: tuple[Path, Path], options: tuple[str, ...], message: str
+def test_options_that_make_no_sense_are_refused(
+    run_here: Run, options: tuple[str, ...], message: str
 ) -> None:
     refused = run_here("cache", "prune", *options)
     assert refused.returncode == 2
-    assert refused.stderr == f"Error: {message}\n"
-    assert all(space.exists() for space in spaces)
+    assert message in refused.stderr
 
 
-def test_verify_reads_all_and_removes_what_is_damaged(run_here: Run, spaces: tuple[Path, Path]) -> None:
-    sound = run_here("cache", "verify")
-    assert sound.returncode == 0
-    assert {line.split()[0] for line in sound.stdout.splitlines()} == {"ok"}
-    [spoiled] = spaces[0].glob("*.values.npy")
-    content = bytearray(spoiled.read_bytes())
-    content[-1] ^= 1
-    spoiled.write_bytes(content)
-
+def test_verify_removes_damaged_rows(run_here: Run, file: Path) -> None:
+    assert run_here("cache", "verify").returncode == 0
+    change("UPDATE entries SET data = CAST(x'07' || substr(data, 2) AS BLOB) WHERE id IN (3, 4)")
+    found = json.loads(run_here("cache", "verify", "--json").stdout)
+    assert found["damaged"] == 2
+    assert [(row["rows"], row["damaged_rows"], row["removed_rows"]) for row in found["spaces"]] == [
+        (500, 0, 0),
+        (20, 2, 2),
+    ]
+    change("UPDATE entries SET shape = NULL WHERE id = 5")
     found = run_here("cache", "verify")
     assert found.returncode == 8
-    states = {line.split()[1]: line for line in found.stdout.splitlines()}
-    assert states["xception71_imagenet"].startswith("ok")
-    assert states["resnet50_imagenet"].startswith("DAMAGED")
-    assert states["resnet50_imagenet"].endswith("20 rows: 1 damaged")
-    assert found.stderr == (
-        "Damaged files: 1, removed: 1; their 19 good rows stay, in new files. What is damaged is computed "
-        "again when it is needed\n"
-    )
-    assert not spoiled.exists()
-    again = json.loads(run_here("cache", "verify", "--json").stdout)
-    assert again["damaged"] == 0
-    assert sorted(space["rows"] for space in again["spaces"]) == [19, 2500]
+    assert found.stdout.splitlines() == [
+        "ok       xception71_imagenet  stage4  whole 288 mirrored  paddle  500 rows",
+        "DAMAGED  resnet50_imagenet  features  crop 224  openvino  18 rows: 1 damaged",
+    ]
+    assert "Damaged: 1, removed: 1. What is damaged is computed again when it is needed" in found.stderr
+    assert run_here("cache", "verify").returncode == 0
 
 
-def test_verify_says_what_it_could_not_mend(
-    run_here: Run, spaces: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+def test_verify_replaces_a_file_that_is_damaged_as_a_whole(run_here: Run, file: Path) -> None:
+    file.write_bytes(b"<html>" * 1000)
+    found = run_here("cache", "verify")
+    assert found.returncode == 8
+    assert "The file was damaged as a whole, and is replaced by an empty one" in found.stderr
+    assert run_here("cache", "verify").returncode == 0
+
+
+def test_verify_says_what_it_could_not_remove(
+    run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [spoiled] = spaces[0].glob("*.values.npy")
-    spoiled.write_bytes(spoiled.read_bytes()[:-1] + b"x")
-
-    def full(handle: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
+    change("UPDATE entries SET shape = NULL WHERE id = 5")
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda file, **options: connect(f"file:{file}?mode=ro", uri=True, **options)
+    )
     found = run_here("cache", "verify")
     assert found.returncode == 8
-    assert "Damaged files: 1, removed: 0. What" in found.stderr
-    assert "Not to be read or written now, and left as they are: 1. Check the disk" in found.stderr
-    assert spoiled.exists()
+    assert "Damaged: 1, removed: 0." in found.stderr
+    assert "The rest cannot be removed now. Check the disk" in found.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows tells that it is not there")
@@ -225,14 +226,7 @@ def test_a_size_that_is_none_is_refused(run_here: Run, monkeypatch: pytest.Monke
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
     refused = run_here("cache", "ls")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is no size: write 10GB")
-
-
-def _squeezed(line: str) -> str:
-    """Columns two blanks apart, whatever their width."""
-    while "   " in line:
-        line = line.replace("   ", "  ")
-    return line
+    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is not a size: write 10GB")
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_a_recipe_is_run_and_its_run_folder_repeats_it(pics, tmp_path, run_here)
 def test_a_module_is_refused_before_images_are_read(
     pics, tmp_path, run_here, monkeypatch, overrides, code, message
 ):
-    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    monkeypatch.setattr("hubtune.data.prepare.scan_listing", None)
     for command in (["finetune", "pics"], ["finetune", "pics", "--folds", 2], ["tune", "pics"]):
         done = run_here(*command, *options(*overrides))
         assert done.returncode == code, done.stderr

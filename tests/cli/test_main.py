@@ -84,13 +84,13 @@ def test_help_of_every_command_imports_nothing_heavy():
         "import sys\n"
         "heavy = 'paddle numpy scipy PIL pydantic yaml rich sqlite3 filelock fsspec optuna'.split()\n"
         "sys.modules.update(dict.fromkeys(heavy))\n"
-        "import click; from hubtune.cli.main import _hubtune\n"
+        "import click; from hubtune.cli.main import hubtune_command\n"
         "def show(command, name):\n"
         "    context = click.Context(command, info_name=name)\n"
         "    print(name, len(command.get_help(context)))\n"
         "    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():\n"
         "        show(command.get_command(context, inner), f'{name} {inner}')\n"
-        "show(_hubtune, 'hubtune')"
+        "show(hubtune_command, 'hubtune')"
     )
     shown = {line.rpartition(" ")[0] for line in _python(program).splitlines()}
     assert {"hubtune", "hubtune split", "hubtune cache prune", "hubtune data preview"} <= shown

@@ -86,7 +86,7 @@ def test_what_is_unusual_is_told_after_the_table(pics):
         f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "
         f"{Path('pics/cat/worse.jpg')}\n"
         "\n"
-        "• 1 file is no picture (passed over): cat/note.txt.\n"
+        "• 1 file is not a picture (ignored): cat/note.txt.\n"
         "• Class 'yushuxin' has 8 pictures, too few for 9 in the validation list: "
         "it gives 4 for training, 4 for validation.\n"
         "\nWritten to .: train_list.txt, validate_list.txt, label_list.txt, split.json\n"
@@ -197,7 +197,7 @@ def test_a_column_of_a_table_says_what_belongs_together(pics):
     assert found[1][:3] == ["../pics/cat/001.png", "../pics/cat/005.png", "../pics/cat/009.png"]
     sides = [{path.parts[-2] for path in map(Path, group)} for group in found]
     assert sides == [{"cat", "yushuxin"}] * 4
-    assert "4 groups of pictures that belong together (4 given) hold 18 pictures" in result.stderr
+    assert "4 groups of copies or related pictures (4 given) with 18 pictures in all" in result.stderr
 
 
 def test_what_is_no_column_is_a_pattern(pics):
@@ -206,14 +206,12 @@ def test_what_is_no_column_is_a_pattern(pics):
     assert groups("lists") == [
         [f"../pics/{name}/00{number}.png" for name in ("cat", "yushuxin")] for number in (0, 1)
     ]
-    assert r"--group-by '/00([01])\.': 14 of 18 pictures do not match it and stand for themselves." in (
-        result.stderr
-    )
+    assert r"--group-by '/00([01])\.' matches 4 of 18 pictures; the others are in no group." in result.stderr
 
 
 def test_what_is_neither_column_nor_pattern_is_refused_before_any_picture_is_read(pics, monkeypatch):
     table_of(pics)
-    monkeypatch.setattr("hubtune.cli.lists.scan_listing", None)
+    monkeypatch.setattr("hubtune.data.prepare.scan_listing", None)
     assert refusal(2, "table.csv", "--group-by", "bottel") == (
         "--group-by 'bottel' fits none of the 18 names; a name is 'pics/cat/000.png'. "
         "table.csv has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"
@@ -317,9 +315,11 @@ def test_help_is_there_at_once(run_hubtune):
 
 
 def test_few_pairs_of_real_photos_are_compared_in_full(material, tmp_path, monkeypatch):
-    likeness, compared = duplicates.likeness, []
+    register_pairs, compared = duplicates.register_pairs, []
     monkeypatch.setattr(
-        duplicates, "likeness", lambda prints, pairs: (compared.append(pairs), likeness(prints, pairs))[1]
+        duplicates,
+        "register_pairs",
+        lambda prints, pairs: (compared.append(pairs), register_pairs(prints, pairs))[1],
     )
     shutil.copytree(material / "trashnet", tmp_path / "pics")
     result = split(tmp_path / "pics", "--val", "20")

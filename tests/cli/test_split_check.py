@@ -94,11 +94,15 @@ def test_names_that_belong_together_are_looked_for_too(lists):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--from", ".", "pics"), 2, "--from checks lists as they are: leave PICTURES away"),
-        (("--from", ".", "--test-dir", "pics"), 2, "--from checks lists as they are: leave --test-dir away"),
+        (("--from", ".", "pics"), 2, "--from checks lists as they are: remove PICTURES"),
+        (("--from", ".", "--test-dir", "pics"), 2, "--from checks lists as they are: remove --test-dir"),
         (("--from", "gone"), 3, "There is no gone/train_list.txt."),
         ((), 2, "Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS"),
-        (("pics", "--folds", "3", "--val", "3"), 2, "--folds divides all that is not for the test: "),
+        (
+            ("pics", "--folds", "3", "--val", "3"),
+            2,
+            "--folds divides all pictures outside the test list: remove --val",
+        ),
         (("pics", "--folds", "50"), 3, "18 training pictures of 2 classes are too few for 50 folds: "),
     ],
 )

@@ -84,7 +84,7 @@ def test_the_command_needs_the_folder_only_where_all_is_said_around_it(checkpoin
     done = CliRunner().invoke(command, ["paddleclas", str(checkpoint), "-o", str(tmp_path / "model")])
     assert done.exit_code == 0, done.output
     assert "pplcnet_x0_25_imagenet, 3 classes (Gänseblümchen, 安崎, a red rose)" in done.stdout
-    assert "Without --config, pictures are prepared as PaddleClas does by default" in done.stderr
+    assert "Without --config, pictures are preprocessed by PaddleClas's defaults" in done.stderr
     card = load_model(tmp_path / "model").card
     assert card.preprocessing == Preprocessing(size=224, resize=256, antialias=False)
     assert (card.architecture, card.strategy) == ("pplcnet_x0_25_imagenet", "imported from paddleclas")
@@ -141,7 +141,7 @@ def test_every_head_gives_the_original_logits_or_is_refused(name, tmp_path):
         said = refusal(ModelError, import_paddleclas, tmp_path, tmp_path / "model", **options)
         assert said == (
             f"The head of {name} is more than a linear layer on the pooled features, so its scores cannot be "
-            "preserved: fine-tune it anew"
+            "preserved: fine-tune it again"
         )
         assert not (tmp_path / "model").exists()
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.list_files import (
-    count_classes,
+    count_listed_classes,
     encode,
     labels_text,
     list_text,
@@ -128,9 +128,9 @@ def test_a_prediction_list_may_have_labels_or_none(write, tmp_path):
 
 
 def test_classes_are_counted_only_where_labels_are_numbers(write):
-    assert count_classes(write("a 0\nb 4\n")) == 5
-    assert count_classes(write("a 0\nb cat\n")) is None
-    assert count_classes(write("")) == 0
+    assert count_listed_classes(write("a 0\nb 4\n")) == 5
+    assert count_listed_classes(write("a 0\nb cat\n")) is None
+    assert count_listed_classes(write("")) == 0
 
 
 @pytest.mark.parametrize(
@@ -156,8 +156,7 @@ def test_label_lists_that_name_nothing_or_twice_are_refused(write):
     file = write("\n \n")
     assert refusal(read_labels, file) == f"{file} names no class: write one class name a line"
     file = write("cat\ndog\ncat\n")
-    expected = f"{file}: class 'cat' stands there twice: every class needs a name of its own"
-    assert refusal(read_labels, file) == expected
+    assert refusal(read_labels, file) == f"{file} has class 'cat' twice: every class needs a name of its own"
 
 
 def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):

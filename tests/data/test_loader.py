@@ -48,7 +48,7 @@ def test_batches_come_in_order_whatever_the_workers(workers):
     assert [[int(array[0, 0, 0]) for array in batch.arrays] for batch in got] == BATCHES
 
 
-def test_a_bad_picture_is_named_and_never_replaced():
+def test_an_unreadable_image_is_named_and_not_replaced():
     def prepare(index):
         if index in (1, 0):
             raise ImageError(PATHS[index], "empty file (0 bytes)")
@@ -87,12 +87,12 @@ def test_only_a_few_batches_are_loaded_ahead():
     loading.close()
 
 
-def test_a_batch_says_how_long_its_consumer_waited(monkeypatch):
+def test_a_batch_reports_how_long_its_consumer_waited(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(loader, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
 
     class Slow(Future):
-        """Takes a second where the consumer has to wait for it."""
+        """Takes a second if the consumer has to wait for it."""
 
         def result(self, timeout=None):
             clock[0] += 1
@@ -106,12 +106,12 @@ def test_a_batch_says_how_long_its_consumer_waited(monkeypatch):
     assert waited == [2, 1, 3]
 
 
-def test_pictures_may_be_prepared_as_anything():
-    [batch] = load_batches(PATHS, [[2, 5]], lambda index: f"picture {index}", workers=1)
-    assert batch.arrays == ["picture 2", "picture 5"]
+def test_images_may_be_prepared_as_anything():
+    [batch] = load_batches(PATHS, [[2, 5]], lambda index: f"image {index}", workers=1)
+    assert batch.arrays == ["image 2", "image 5"]
 
 
-def test_stopping_early_does_not_wait_for_pictures_ahead():
+def test_stopping_early_does_not_wait_for_images_ahead():
     release = threading.Event()
 
     def prepare(index):
@@ -126,7 +126,7 @@ def test_stopping_early_does_not_wait_for_pictures_ahead():
     release.set()
 
 
-def test_a_picture_that_stalls_is_named(monkeypatch):
+def test_an_image_that_stalls_is_named(monkeypatch):
     release = threading.Event()
 
     def prepare(index):
@@ -145,7 +145,7 @@ def test_a_picture_that_stalls_is_named(monkeypatch):
     release.set()
 
 
-def test_the_program_ends_though_a_picture_still_stalls():
+def test_the_program_ends_although_an_image_still_stalls():
     program = """
 import threading
 from pathlib import Path

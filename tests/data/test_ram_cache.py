@@ -1,4 +1,4 @@
-"""Decoded pictures in memory: once, all or none, and never more than allowed."""
+"""Decoded images in memory: decoded once, all or none, and never over the limit."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +11,7 @@ from hubtune.data.ram_cache import DecodedImages, spare_memory
 
 
 class Decoder:
-    """Makes pictures of 10 × 10 pixels (300 bytes), and remembers which were asked for."""
+    """Makes images of 10 × 10 pixels (300 bytes), and records which were requested."""
 
     def __init__(self):
         self.asked = []
@@ -25,7 +25,7 @@ def ask(images, decoder, numbers):
     return [np.asarray(images.get(n, lambda n=n: decoder(n)))[0, 0, 0] for n in numbers]
 
 
-def test_pictures_that_fit_are_decoded_once():
+def test_images_that_fit_are_decoded_once():
     decoder = Decoder()
     images = DecodedImages(5, limit=5 * 300)
     for _ in range(3):
@@ -33,7 +33,7 @@ def test_pictures_that_fit_are_decoded_once():
     assert decoder.asked == [3, 1, 4, 0, 2]
 
 
-def test_what_is_done_to_a_picture_does_not_change_the_kept_one():
+def test_changes_to_an_image_do_not_affect_the_cache():
     images = DecodedImages(1, limit=300)
     for _ in range(3):
         image = images.get("a", lambda: Image.new("RGB", (10, 10), "white"))
@@ -42,7 +42,7 @@ def test_what_is_done_to_a_picture_does_not_change_the_kept_one():
 
 
 @pytest.mark.parametrize("limit", [0, 5 * 300 - 1])
-def test_pictures_that_do_not_fit_are_decoded_each_time(limit):
+def test_images_that_do_not_fit_are_decoded_each_time(limit):
     decoder = Decoder()
     images = DecodedImages(5, limit=limit)
     for _ in range(2):
@@ -51,7 +51,7 @@ def test_pictures_that_do_not_fit_are_decoded_each_time(limit):
     assert decoder.asked[5:] == [0, 1, 2, 3, 4] * 2
 
 
-def test_what_will_not_fit_is_seen_before_the_memory_is_full():
+def test_a_cache_that_will_not_fit_is_dropped_before_it_is_full():
     decoder = Decoder()
     images = DecodedImages(1000, limit=999 * 300)
     ask(images, decoder, range(99))
@@ -73,7 +73,7 @@ def test_an_error_is_passed_on_each_time():
     assert ask(images, Decoder(), [0]) == [0]
 
 
-def test_threads_get_the_right_pictures():
+def test_threads_get_the_right_images():
     decoder = Decoder()
     images = DecodedImages(50, limit=50 * 300)
     with ThreadPoolExecutor(8) as pool:

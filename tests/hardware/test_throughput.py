@@ -79,7 +79,7 @@ def test_what_was_measured_is_kept(timed):
 
 def test_what_other_programs_disturbed_is_not_kept(timed):
     timed.share = 0.5
-    assert _measure().thread_count == 4
+    assert _measure().threads == 4
     assert not cpu._file().exists()
 
 
@@ -103,22 +103,22 @@ def test_a_damaged_entry_is_measured_anew(timed, kept):
     file = cpu._file()
     file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), kept)))
     timed.threads.clear()
-    assert _measure().thread_count == 4
+    assert _measure().threads == 4
     assert timed.threads
 
 
 def test_a_short_run_is_not_held_up(timed):
     set_threads(2)
     timed.seconds = {2: 1.0}
-    assert _measure(images=19).thread_count == 2  # shorter than 20 s
-    assert _measure(images=159).thread_count == 2  # measuring eight steps would take more than a twentieth
+    assert _measure(images=19).threads == 2  # shorter than 20 s
+    assert _measure(images=159).threads == 2  # measuring eight steps would take more than a twentieth
     assert not cpu._file().exists()
 
 
 def test_the_users_number_of_threads_stays(timed, monkeypatch):
     monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "OMP_NUM_THREADS=2"))
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert _measure().thread_count == 2
+    assert _measure().threads == 2
     assert set(timed.threads[2:]) == {2}
 
 

@@ -1,18 +1,15 @@
-"""A user's own architecture: its code runs only where that was said, and its mistakes are told."""
+"""A user's own architecture: its code runs only if that is allowed, and its mistakes are explained."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
 from hubtune.hub.module_code import load_backbone
 from hubtune.hub.new_module import write_skeleton
-from hubtune.storage.atomic import sha256_of
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def refusal(folder: Path) -> str:
     return str(refused.value)
 
 
-def test_code_does_not_run_without_a_word(mine: Path) -> None:
+def test_code_runs_only_if_allowed(mine: Path) -> None:
     (mine / "module.py").write_text(f"BACKBONE = open({str(mine / 'ran')!r}, 'w').close()\n")
     with pytest.raises(ModelError) as refused:
         hubtune.Module(mine, weights=None)
@@ -45,30 +42,8 @@ def test_code_does_not_run_without_a_word(mine: Path) -> None:
     assert (mine / "ran").exists()
 
 
-def test_the_skeleton_is_a_working_module(mine: Path) -> None:
-    before = sorted(mine.iterdir())
-    module = hubtune.Module(mine, weights=None, trust_code=True)
-    assert [stage.name for stage in module.stages] == ["stem", "stage1", "stage2", "stage3", "head"]
-    assert module.code == (mine / "module.py").read_bytes()
-    assert sorted(mine.iterdir()) == before
-    with pytest.raises(ModelError, match="No official weights"):
-        hubtune.Module(mine, trust_code=True)
-
-
-def test_weights_and_classes_come_from_the_folder(mine: Path) -> None:
-    network = load_backbone(mine, trust_code=True)[0].build(num_classes=3)
-    tensors = {key: value.numpy() for key, value in network.state_dict().items()}
-    save_file(tensors, mine / "w.safetensors")
-    text = (mine / "module.yaml").read_text(encoding="utf-8")
-    lines = f"weights: {{file: w.safetensors, sha256: {sha256_of(mine / 'w.safetensors')}}}\n"
-    (mine / "module.yaml").write_text(text + lines + "classes: [apple, pear, plum]\n", encoding="utf-8")
-    module = hubtune.Module(mine, trust_code=True)
-    assert module.labels == ("apple", "pear", "plum")
-    np.testing.assert_array_equal(module.network.state_dict()["fc.weight"].numpy(), tensors["fc.weight"])
-
-
 @pytest.mark.parametrize(
-    ("before", "after", "said"),
+    ("before", "after", "message"),
     [
         ("WIDTH = 128", "WIDTH = 128 +", r"module\.py failed in line \d+ \(SyntaxError: "),
         ("nn.Flatten()", "nn.Flattn()", r"module\.py failed in line \d+ \(AttributeError: .*Flattn"),
@@ -89,9 +64,9 @@ def test_weights_and_classes_come_from_the_folder(mine: Path) -> None:
         ("resize=72", "resize=7", "contradicts itself: resize 7 is smaller than the crop of 64"),
     ],
 )
-def test_mistakes_in_the_code_are_told(mine: Path, before: str, after: str, said: str) -> None:
+def test_mistakes_in_the_code_are_explained(mine, before, after, message) -> None:
     change(mine, before, after)
-    assert re.search(said, refusal(mine)), refusal(mine)
+    assert re.search(message, refusal(mine)), refusal(mine)
 
 
 def test_pooling_may_stand_in_the_head_as_it_holds_no_tensors(mine: Path) -> None:
@@ -134,9 +109,7 @@ def test_a_run_is_not_resumed_with_other_code(mine: Path, task) -> None:
         task().finetune_and_eval(resume=True)
 
 
-def test_what_a_run_says_of_itself_is_nobodys_word_for_its_code(
-    mine: Path, task, tmp_path, run_hubtune
-) -> None:
+def test_a_runs_own_recipe_does_not_allow_its_code(mine: Path, task, tmp_path, run_hubtune) -> None:
     task().finetune_and_eval()
     with (mine / "module.py").open("a") as file:
         file.write(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
@@ -162,42 +135,3 @@ def test_a_model_keeps_the_code_that_it_was_trained_with(mine: Path, task, tmp_p
         file.write("# changed\n")
     with pytest.raises(ModelError, match=r"module\.py"):
         hubtune.load_model(run.path, trust_code=True)
-
-
-@pytest.mark.parametrize(
-    ("lines", "said"),
-    [
-        ("", "the file: it must hold keys"),
-        ("architecture: smallnet\nlicense: MIT\nlicence: MIT\n", "license: no such key. Did you mean"),
-        ("architecture: smalnet\nlicence: MIT\n", r"'smalnet', .* Did you mean 'smallnet'\?"),
-        (
-            "architecture: smallnet\nlicence: MIT\npreprocessing: {mean: [.nan, 0, 0]}\n",
-            "preprocessing.mean.0: Input should be a finite number",
-        ),
-        ("architecture: smallnet\nlicence: MIT\nclasses: [a, ' ']\n", "classes: a class has no name"),
-        (
-            "architecture: dinov2_vits14\nlicence: MIT\npreprocessing: {size: 100, resize: 100}\n",
-            "takes multiples of 14: correct preprocessing.size",
-        ),
-    ],
-)
-def test_mistakes_in_the_description_are_told(tmp_path: Path, lines: str, said: str) -> None:
-    (tmp_path / "module.yaml").write_text(f"name: m\n{lines}" if lines else "")
-    with pytest.raises(ModelError) as refused:
-        hubtune.Module(tmp_path, weights=None)
-    assert re.search(said, str(refused.value)), refused.value
-
-
-def test_code_without_a_description_is_no_module(mine: Path, tmp_path: Path) -> None:
-    (mine / "module.yaml").unlink()
-    with pytest.raises(ModelError, match=r"has no module\.yaml"):
-        hubtune.Module(mine, weights=None, trust_code=True)
-
-
-def test_a_module_folder_needs_its_weights_only_where_they_are_used(mine: Path) -> None:
-    text = (mine / "module.yaml").read_text(encoding="utf-8")
-    lines = f"weights: {{file: gone.safetensors, sha256: {'0' * 64}}}\n"
-    (mine / "module.yaml").write_text(text + lines, encoding="utf-8")
-    assert hubtune.Module(mine, weights=None, trust_code=True).weights_file is None
-    with pytest.raises(ModelError, match=r"gone\.safetensors, which are not there"):
-        hubtune.Module(mine, trust_code=True)

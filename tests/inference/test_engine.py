@@ -15,12 +15,12 @@ import hubtune
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import MachineError
 from hubtune.inference import engine as engines
 from hubtune.inference.engine import TOLERANCES, LazyEngine, start_engine
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.runs.callbacks import Callback
@@ -80,8 +80,10 @@ def _agrees_with_paddle(record, monkeypatch, *, quick):
     network = Classifier(record, 2)
     pictures = _images(*_sides(record, quick=quick))
     network.eval()
-    expected = start_engine(Part(network, network.features, VIEW), [], wanted="paddle").begin(pictures)()
-    engine = start_engine(Part(network, network.features, VIEW), pictures[:1], wanted="openvino")
+    expected = start_engine(Subnetwork(network, network.features, VIEW), [], wanted="paddle").begin(
+        pictures
+    )()
+    engine = start_engine(Subnetwork(network, network.features, VIEW), pictures[:1], wanted="openvino")
     assert engine.name == "openvino"
     engine.begin(pictures)()  # a shape that is new is held against Paddle
     _forbid_paddle(monkeypatch)
@@ -99,8 +101,10 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
         return outputs if images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
 
     large, small = _images((32, 32), (16, 16))
-    engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
-    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin([small, large, small])()
+    engine = start_engine(Subnetwork(network, forward, VIEW), [large], wanted="openvino")
+    expected = start_engine(Subnetwork(network, forward, VIEW), [], wanted="paddle").begin(
+        [small, large, small]
+    )()
     assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
     assert engine.name == "openvino"
     assert "Paddle runs pictures of 16×16, as OpenVINO's values differ by" in told.text
@@ -109,16 +113,16 @@ def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
 def test_a_shape_that_openvino_cannot_run_is_left_to_paddle(network, told, monkeypatch):
     large, small = _images((32, 32), (16, 16))
     forward = lambda images: network(images).mean([2, 3])  # noqa: E731
-    engine = start_engine(Part(network, forward, VIEW), [large], wanted="openvino")
-    begin = engines._Ring.begin
+    engine = start_engine(Subnetwork(network, forward, VIEW), [large], wanted="openvino")
+    begin = engines._RequestRing.begin
 
     def fail(ring, arrays):
         if any(array.shape == small.shape for array in arrays):
             raise RuntimeError("Kernel after dilation has size\n(larger than the padded input)")
         return begin(ring, arrays)
 
-    monkeypatch.setattr(engines._Ring, "begin", fail)
-    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin([large, small])()
+    monkeypatch.setattr(engines._RequestRing, "begin", fail)
+    expected = start_engine(Subnetwork(network, forward, VIEW), [], wanted="paddle").begin([large, small])()
     assert _distance(engine.begin([large, small])(), expected) <= TOLERANCES["openvino"]
     assert "Paddle runs pictures of 16×16, as OpenVINO cannot" in told.text
 
@@ -141,7 +145,7 @@ def test_one_program_serves_all_shapes_where_it_can(network, monkeypatch):
 
 
 def test_a_program_a_shape_is_made_where_there_is_none_for_all(network, monkeypatch):
-    monkeypatch.setattr(engines, "_MOST_PROGRAMS", 2)
+    monkeypatch.setattr(engines, "_MAX_PROGRAMS", 2)
     made = _count_programs(monkeypatch)
     pictures = _many_shapes()
     engine = _run_in_order(network, lambda images: _bound_to_a_shape(network, images), pictures)
@@ -173,9 +177,9 @@ def _count_programs(monkeypatch):
 
 
 def _run_in_order(network, forward, pictures):
-    engine = start_engine(Part(network, forward, VIEW), pictures[:1], wanted="openvino")
+    engine = start_engine(Subnetwork(network, forward, VIEW), pictures[:1], wanted="openvino")
     assert engine.name == "openvino"
-    expected = start_engine(Part(network, forward, VIEW), [], wanted="paddle").begin(pictures)()
+    expected = start_engine(Subnetwork(network, forward, VIEW), [], wanted="paddle").begin(pictures)()
     assert _distance(engine.begin(pictures)(), expected) < 1e-5
     for image, row in zip(pictures, expected, strict=True):
         assert _distance(engine.begin([image])(), [row]) < 1e-5
@@ -187,7 +191,7 @@ def _run_in_order(network, forward, pictures):
 def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wanted):
     first, second, third = _images(*[(16, 16), (16, 24)] * 5), _images(*[(24, 16)] * 3), []
     engine = start_engine(
-        Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted=wanted
+        Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted=wanted
     )
     alone = [[engine.begin([image])()[0] for image in some] for some in (first, second)]
     begun = [engine.begin(some) for some in (first, second, third)]
@@ -200,7 +204,7 @@ def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wa
 def test_an_engine_that_is_dropped_with_pictures_begun_does_not_hang(network):
     for _ in range(20):
         engine = start_engine(
-            Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted="openvino"
+            Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)), wanted="openvino"
         )
         engine.begin(_images(*[(160, 160)] * 5))
         del engine
@@ -212,11 +216,11 @@ import numpy as np
 from paddle import nn
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine import start_engine
-from hubtune.inference.program import Part
+from hubtune.inference.program import Subnetwork
 
 network = nn.Sequential(nn.Conv2D(3, 4, 3), nn.AdaptiveAvgPool2D(1), nn.Flatten())
 pictures = [np.zeros((16, 16, 3), np.uint8)]
-part = Part(network, network, Preprocessing())
+part = Subnetwork(network, network, Preprocessing())
 engines = [start_engine(part, pictures, wanted="openvino") for _ in range(3)]
 signal.signal(signal.SIGINT, lambda *given: print("handled", flush=True))
 while engines:
@@ -236,7 +240,7 @@ def test_ctrl_c_is_handled_after_engines_have_come_and_gone():
 def test_a_part_normalises_pictures_as_the_preprocessing_does_to_the_bit():
     view = Preprocessing(mean=(0.1, 0.45, 0.4), std=(0.3, 0.224, 2.5))
     pictures = np.stack(_images((40, 30), (40, 30)))
-    part = Part(nn.Identity(), lambda images: images, view)
+    part = Subnetwork(nn.Identity(), lambda images: images, view)
     assert np.array_equal(
         part(paddle.to_tensor(pictures)).numpy(), np.stack([*map(view.normalise, pictures)])
     )
@@ -246,7 +250,7 @@ def test_a_program_can_be_dropped_at_once_and_does_not_hang(network):
     [*pictures] = _images(*[(16, 16)] * 5)
     for _ in range(20):
         engine = start_engine(
-            Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures[:1], wanted="openvino"
+            Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), pictures[:1], wanted="openvino"
         )
         assert len(engine.begin(pictures)()) == 5
         del engine
@@ -257,14 +261,14 @@ def test_the_mode_of_the_network_does_not_matter():
     network = nn.Sequential(nn.Conv2D(3, 8, 3), nn.Dropout(0.5), nn.AdaptiveAvgPool2D(1), nn.Flatten())
     network.train()
     pictures = _images((16, 16), (16, 16))
-    engine = start_engine(Part(network, network, VIEW), pictures, wanted="openvino")
+    engine = start_engine(Subnetwork(network, network, VIEW), pictures, wanted="openvino")
     assert engine.name == "openvino"
     assert np.array_equal(engine.begin(pictures)()[0], engine.begin(pictures)()[0])
 
 
 def test_what_cannot_be_traced_is_run_by_paddle_with_a_word(network, told):
     pictures = _images((16, 16))
-    engine = start_engine(Part(network, _untraceable, VIEW), pictures)
+    engine = start_engine(Subnetwork(network, _untraceable, VIEW), pictures)
     assert engine.name == "paddle"
     assert engine.begin(pictures)()[0].shape == (3,)
     assert "Paddle runs this network, as openvino cannot (" in told.text
@@ -275,7 +279,7 @@ def test_what_cannot_be_traced_is_refused_where_openvino_was_asked_for(network):
         MachineError,
         match=r"(?s)^This network cannot be run by openvino \(.*\): use --engine auto or paddle$",
     ):
-        start_engine(Part(network, _untraceable, VIEW), _images((16, 16)), wanted="openvino")
+        start_engine(Subnetwork(network, _untraceable, VIEW), _images((16, 16)), wanted="openvino")
     assert MachineError.exit_code == 5
 
 
@@ -286,10 +290,10 @@ def _untraceable(images):
 def test_without_openvino_paddle_is_taken_unless_it_was_asked_for(network, monkeypatch):
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
     pictures = _images((16, 16))
-    assert start_engine(Part(network, network, VIEW), pictures).name == "paddle"
+    assert start_engine(Subnetwork(network, network, VIEW), pictures).name == "paddle"
     for wanted in ("openvino", "openvino-bf16"):
         with pytest.raises(MachineError, match=r"openvino is not installed: pip install .*--engine paddle"):
-            start_engine(Part(network, network, VIEW), pictures, wanted=wanted)
+            start_engine(Subnetwork(network, network, VIEW), pictures, wanted=wanted)
 
 
 def _change_openvino(monkeypatch, change):
@@ -307,7 +311,9 @@ def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
     pictures = _images((16, 16))
     for wanted in ("auto", "openvino"):
         told.clear()
-        engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted=wanted)
+        engine = start_engine(
+            Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted=wanted
+        )
         assert engine.name == "paddle"
         [record] = [record for record in told.records if record.levelname == "WARNING"]
         assert record.getMessage() == (
@@ -319,14 +325,14 @@ def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_an_engine_whose_values_are_no_numbers_is_not_used(network, monkeypatch, told, value):
     _change_openvino(monkeypatch, lambda row: row + value)
-    engine = start_engine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)))
+    engine = start_engine(Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), _images((16, 16)))
     assert engine.name == "paddle"
     assert "openvino is not used" in told.text
 
 
 def test_mixed_precision_on_a_cpu_is_refused(network):
     with pytest.raises(MachineError, match="Mixed precision needs a GPU"):
-        start_engine(Part(network, network, VIEW), _images((16, 16)), wanted="paddle-amp")
+        start_engine(Subnetwork(network, network, VIEW), _images((16, 16)), wanted="paddle-amp")
 
 
 def _has_bf16():
@@ -343,7 +349,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(network, monkeypatch):
     with pytest.raises(
         MachineError, match="This processor has no bfloat16 arithmetic: use --engine openvino"
     ):
-        start_engine(Part(network, network, VIEW), _images((16, 16)), wanted="openvino-bf16")
+        start_engine(Subnetwork(network, network, VIEW), _images((16, 16)), wanted="openvino-bf16")
 
 
 @pytest.mark.skipif(not _has_bf16(), reason="this processor has no bfloat16 arithmetic")
@@ -351,7 +357,7 @@ def test_bfloat16_beyond_its_tolerance_gives_way_to_float32(network, monkeypatch
     monkeypatch.setitem(TOLERANCES, "openvino-bf16", 1e-6)
     pictures = _images((32, 32), (32, 32))
     engine = start_engine(
-        Part(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted="openvino-bf16"
+        Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), pictures, wanted="openvino-bf16"
     )
     assert engine.name == "openvino"
     assert "openvino-bf16 is not used: on 2 pictures" in told.text
@@ -364,7 +370,7 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
     module = hubtune.Module("paddle.vision:mobilenet_v2", weights=weights)
     photos = sorted((material / "trashnet").glob("*/*.jpg"))[::40][:8]
     pictures = [array for photo in photos for array in preprocess_views(photo, [module.preprocessing])]
-    part = Part(module.network, module.features, module.preprocessing)
+    part = Subnetwork(module.network, module.features, module.preprocessing)
     expected = start_engine(part, [], wanted="paddle").begin(pictures)()
 
     def distance(tolerance):
@@ -381,7 +387,7 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
 
 
 def test_a_lazy_engine_starts_with_its_first_pictures(network, told):
-    engine = LazyEngine(Part(network, lambda x: network(x).mean([2, 3]), VIEW), "auto")
+    engine = LazyEngine(Subnetwork(network, lambda x: network(x).mean([2, 3]), VIEW), "auto")
     assert engine.name == "auto"
     assert not told.records
     assert len(engine.begin(_images((16, 16), (16, 24)))()) == 2
@@ -397,7 +403,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engines")
     pics = draw_tree(folder / "data" / "pics", {"a": 10, "b": 10, "c": 10}, noise=120.0)
     write_split(
-        make_split(scan_classes(pics), validate=SplitSize(2), test=SplitSize(4)),
+        make_split(scan_classes(pics), SplitRequest(validate=SplitSize(2), test=SplitSize(4))),
         pics.parent,
         {"seed": 0},
         force=True,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.strategies import STRATEGY_NAMES
 
 from hubtune.errors import RecipeError
 from hubtune.recipe.load import make_recipe
@@ -82,9 +83,7 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         ("run=[!!str 1]", "tags (!!str) are not allowed here: remove it"),
         (
             "strategy=frozn",
-            "strategy must be one of default_finetune, default, l2sp, adam_weight_decay, ulmfit, combined, "
-            "scratch, rules, frozen, last_stage, from_frozen, not the text "
-            "'frozn'. Did you mean 'frozen'?",
+            f"strategy must be one of {STRATEGY_NAMES}, not the text 'frozn'. Did you mean 'frozen'?",
         ),
     ],
 )

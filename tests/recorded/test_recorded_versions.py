@@ -138,7 +138,8 @@ def test_recorded_caches_change_no_result(place, monkeypatch, answer):
     monkeypatch.setenv("HUBTUNE_HOME", str(place / "home"))
     result = answer("finetune", "recipes/frozen.yaml", "-o", "run=runs/again")
     assert_close(result, EXPECTED["frozen"]["finetune"], tolerance=1e-4, skip=("run", "best_model"))
-    assert_close(answer("scan", "odd"), EXPECTED["scan"], tolerance=1e-6)
+    words = ("title", "advice", "note", "reason", "unreadable")
+    assert_close(answer("scan", "odd"), EXPECTED["scan"], tolerance=1e-6, skip=words)
     answer("cache", "ls")
     answer("cache", "verify")
 

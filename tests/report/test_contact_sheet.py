@@ -1,143 +1,98 @@
-"""Labelled pictures and contact sheets, looked at by their pixels."""
+"""Labelled images and contact sheets, checked by their pixels."""
 
 import numpy as np
 import pytest
-from fontTools.fontBuilder import FontBuilder
-from fontTools.pens.ttGlyphPen import TTGlyphPen
 from PIL import Image
+from support.fonts import install_only_font
 
 from hubtune.report import fonts
-from hubtune.report.contact_sheet import Cell, contact_sheet, label_image, side_by_side
+from hubtune.report.contact_sheet import SheetCell, draw_contact_sheet, join_sheets, label_image
 
 
 @pytest.fixture(autouse=True)
-def _no_font_remembered():
+def _font(monkeypatch, tmp_path):
+    install_only_font(monkeypatch, tmp_path / "NotoSansTest-Regular.ttf", "虞书")
+    yield
     fonts._system_font.cache_clear()
     fonts._system_fonts.cache_clear()
 
 
-@pytest.fixture
-def only_font(monkeypatch, tmp_path):
-    """Lets the machine have a single font, with these characters; each looks like a black square."""
-
-    def install(characters, name="NotoSansTest-Regular.ttf"):
-        glyphs = [".notdef", *(f"g{number}" for number in range(len(characters)))]
-        pen = TTGlyphPen(None)
-        for corner, move in (
-            ((0, 0), pen.moveTo),
-            *((c, pen.lineTo) for c in ((0, 800), (800, 800), (800, 0))),
-        ):
-            move(corner)
-        pen.closePath()
-        builder = FontBuilder(1000, isTTF=True)
-        builder.setupGlyphOrder(glyphs)
-        builder.setupCharacterMap(dict(zip(map(ord, characters), glyphs[1:], strict=True)))
-        builder.setupGlyf(dict.fromkeys(glyphs, pen.glyph()))
-        builder.setupHorizontalMetrics(dict.fromkeys(glyphs, (1000, 0)))
-        builder.setupHorizontalHeader(ascent=900, descent=-100)
-        builder.setupOS2()
-        builder.setupPost()
-        builder.setupNameTable({"familyName": "Test", "styleName": "Regular"})
-        builder.save(tmp_path / name)
-        monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(tmp_path / name)])
-
-    return install
-
-
-def _ink(image):
-    """Where a picture is not white: left, top, right, bottom."""
+def ink(image):
+    """The part of an image that is not white: left, top, right, bottom."""
     rows, columns = np.nonzero(np.asarray(image.convert("L")) < 250)
     return columns.min(), rows.min(), columns.max(), rows.max()
 
 
-def _grey(width, height):
+def grey(width, height):
     return Image.new("RGB", (width, height), (120, 120, 120))
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"),
+    ("size", "drawn"),
     [((2000, 1000), (640, 320)), ((20, 10), (160, 80)), ((300, 200), (300, 200)), ((10, 5000), (1, 640))],
 )
-def test_a_labelled_picture_is_of_a_useful_size(size, shown):
-    drawn = label_image(_grey(*size), "cat")
-    assert drawn.complete
-    assert drawn.image.size == (max(240, shown[0]), shown[1] + 32)
+def test_a_labelled_image_has_a_useful_size(size, drawn):
+    drawing = label_image(grey(*size), "cat")
+    assert drawing.complete
+    assert drawing.image.size == (max(240, drawn[0]), drawn[1] + 32)
 
 
-def test_a_caption_stays_inside_however_long():
-    image = label_image(_grey(200, 100), "a very long name of a class, longer than any picture is wide").image
+def test_a_long_caption_stays_inside():
+    image = label_image(grey(200, 100), "a very long name of a class, longer than any image is wide").image
     strip = image.crop((0, 100, *image.size))
-    left, top, right, bottom = _ink(strip)
+    left, top, right, bottom = ink(strip)
     assert left > 0 and top > 0 and right < strip.width - 1 and bottom < strip.height - 1
 
 
-def test_line_breaks_in_a_caption_become_spaces():
-    assert label_image(_grey(200, 99), "a\nb").image == label_image(_grey(200, 99), "a b").image
+@pytest.mark.parametrize(
+    ("caption", "fallback", "same_as", "complete"),
+    [
+        ("a\nb", "?", "a b", True),
+        ("虞书欣", "class 2", "class 2", False),
+        ("caf\udce9.jpg", "caf\udce9.jpg", "caf?.jpg", False),
+    ],
+)
+def test_captions_that_cannot_be_drawn_are_replaced(caption, fallback, same_as, complete):
+    drawing = label_image(grey(200, 100), caption, fallback)
+    assert drawing.complete == complete
+    assert drawing.image == label_image(grey(200, 100), same_as).image
 
 
-def test_a_system_font_is_used_where_our_own_lacks_a_character(only_font):
-    only_font("虞书欣")
-    drawn = label_image(_grey(200, 100), "虞书欣", fallback="class 2")
-    assert drawn.complete
-    assert drawn.image != label_image(_grey(200, 100), "class 2").image
+def test_a_caption_in_a_system_font_is_complete():
+    drawing = label_image(grey(200, 100), "虞书", fallback="class 2")
+    assert drawing.complete
+    assert drawing.image != label_image(grey(200, 100), "class 2").image
+    assert draw_contact_sheet([SheetCell(grey(9, 9), "虞")]).complete
+    assert not draw_contact_sheet([SheetCell(grey(9, 9), "虞"), SheetCell(grey(9, 9), "欣")]).complete
 
 
-def test_the_fallback_stands_in_where_no_font_has_the_characters(only_font):
-    only_font("虞书")
-    drawn = label_image(_grey(200, 100), "虞书欣", fallback="class 2")
-    assert not drawn.complete
-    assert drawn.image == label_image(_grey(200, 100), "class 2").image
-
-
-def test_fonts_that_show_every_character_as_a_box_are_not_used(only_font):
-    only_font("虞书欣", name="Last Resort.ttf")
-    assert not label_image(_grey(200, 100), "虞书欣").complete
-
-
-def test_a_damaged_font_is_passed_over(monkeypatch, tmp_path):
-    (tmp_path / "broken.ttf").write_bytes(b"not a font")
-    monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [str(tmp_path / "broken.ttf")])
-    assert not label_image(_grey(200, 100), "虞书欣").complete
-
-
-def test_broken_file_names_do_not_break_a_caption():
-    drawn = label_image(_grey(200, 100), "caf\udce9.jpg", fallback="caf\udce9.jpg")
-    assert not drawn.complete
-
-
-def test_a_sheet_tells_right_from_wrong_by_colour_and_by_shape():
-    sheets = [contact_sheet([Cell(_grey(50, 50), "cat", right)]).image for right in (True, False, None)]
-    corners = [sheet.getpixel((12, 12)) for sheet in sheets]
-    assert corners[0] == (0, 121, 90) and corners[1] == (200, 74, 0) and corners[2] == (255, 255, 255)
+def test_a_sheet_distinguishes_right_from_wrong_by_colour_and_by_shape():
+    sheets = [
+        draw_contact_sheet([SheetCell(grey(50, 50), "cat", right)]).image for right in (True, False, None)
+    ]
+    assert [sheet.getpixel((12, 12)) for sheet in sheets] == [(0, 121, 90), (200, 74, 0), (255, 255, 255)]
     shapes = [np.asarray(sheet.convert("L").crop((0, 162, *sheet.size))) < 200 for sheet in sheets]
     assert (shapes[0] != shapes[1]).any()
 
 
-def test_an_unreadable_picture_is_a_grey_cell_with_the_reason():
-    drawn = contact_sheet([Cell(None, "damaged picture (the file ends too early)")])
-    cell = np.asarray(drawn.image.convert("L"))[14:158, 14:158]
+def test_an_unreadable_image_is_a_grey_cell_with_the_reason():
+    sheet = draw_contact_sheet([SheetCell(None, "damaged picture (the file ends too early)")]).image
+    cell = np.asarray(sheet.convert("L"))[14:158, 14:158]
     assert cell[0, 0] == 232
-    left, top, right, bottom = _ink(drawn.image)
-    assert (left, top, right, bottom) == (14, 14, 157, 157)  # the reason stays inside the cell
+    assert ink(sheet) == (14, 14, 157, 157)  # the reason stays inside the cell
     assert (cell < 150).any()
 
 
 def test_a_sheet_has_at_most_a_hundred_cells_and_says_how_many_more():
-    few = contact_sheet([Cell(_grey(9, 9), "x")] * 100, columns=10)
-    many = contact_sheet([Cell(_grey(9, 9), "x")] * 1234, columns=10)
-    assert many.image.width == few.image.width
-    assert 0 < many.image.height - few.image.height < 60
-    assert many.image.crop((0, 0, *few.image.size)) == few.image
+    few, many = (
+        draw_contact_sheet([SheetCell(grey(9, 9), "x")] * count, columns=10).image for count in (100, 1234)
+    )
+    assert many.width == few.width
+    assert 0 < many.height - few.height < 60
+    assert many.crop((0, 0, *few.size)) == few
 
 
-def test_a_sheet_reports_a_caption_that_it_could_not_show(only_font):
-    only_font("虞")
-    assert contact_sheet([Cell(_grey(9, 9), "虞")]).complete
-    assert not contact_sheet([Cell(_grey(9, 9), "虞"), Cell(_grey(9, 9), "书", fallback="class 1")]).complete
-
-
-def test_sheets_side_by_side_keep_their_pictures():
-    one, other = _grey(100, 80), _grey(60, 120)
-    joined = side_by_side([one, other], title="Two", note="and a note")
+def test_joined_sheets_keep_their_sizes():
+    joined = join_sheets([grey(100, 80), grey(60, 120)], title="Two", note="and a note")
     assert joined.width == 100 + 28 + 60
     assert joined.height > 120 + 40

@@ -1,4 +1,4 @@
-"""Predictions become labelled pictures and a contact sheet."""
+"""Predictions become labelled images and a contact sheet."""
 
 import pytest
 from PIL import Image
@@ -12,7 +12,7 @@ def _row(path, label="cat", score=0.9):
     return Prediction(str(path), label, score, {label: score})
 
 
-def test_every_readable_picture_is_written_and_the_sheet_shows_all(tmp_path, draw_photos):
+def test_readable_images_are_written_and_the_sheet_shows_all(tmp_path, draw_photos):
     pics = draw_photos(tmp_path / "pics", {"cat": 3})
     rows = [_row(path) for path in sorted((pics / "cat").iterdir())]
     rows.insert(1, Prediction("gone.jpg", None, None, {}, "no such file"))
@@ -25,7 +25,7 @@ def test_every_readable_picture_is_written_and_the_sheet_shows_all(tmp_path, dra
         assert sheet.width > 4 * 100
 
 
-def test_pictures_of_one_name_and_hostile_names_do_not_collide(tmp_path, draw_photos):
+def test_equal_and_hostile_names_do_not_collide(tmp_path, draw_photos):
     pics = draw_photos(tmp_path / "pics", {"a": 1, "b": 1})
     odd = pics / "b" / ("x" * 200 + "虞.png")
     (pics / "b" / "000.png").rename(odd)

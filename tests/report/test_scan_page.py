@@ -1,4 +1,4 @@
-"""The page of a scan: safe to open, whatever the pictures and their names hold."""
+"""The page of a scan: safe to open, whatever the images and their names contain."""
 
 import base64
 import hashlib
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from hubtune.data.audit.issues import Issue, Item
+from hubtune.data.audit.issues import Issue, IssueFile
 from hubtune.data.scan.scanner import Scan
-from hubtune.report.scan_page import MOST_SHOWN, scan_page
+from hubtune.report.scan_page import MAX_FILES, render_scan_page
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil/ onerror=x>'
 
@@ -36,7 +36,7 @@ class _Elements(HTMLParser):
 
 @pytest.fixture
 def photo(tmp_path):
-    """A photo that tells where it was taken."""
+    """A photo with metadata."""
     exif = Image.Exif()
     exif[0x010E] = "secret place"
     exif[0x0112] = 6
@@ -44,24 +44,24 @@ def photo(tmp_path):
     return tmp_path / "a.jpg"
 
 
-def page_of(findings, classes=("cat",), source="pics"):
-    return _Elements(scan_page(source, Scan(Path("pics"), {name: [] for name in classes}), findings))
+def page_of(issues, classes=("cat",), source="pics"):
+    return _Elements(render_scan_page(source, Scan(Path("pics"), {name: [] for name in classes}), issues))
 
 
-def finding(*groups, kind="blurred", title="1 picture is blurred", advice="Look."):
+def issue(*groups, kind="blurred", title="1 picture is blurred", advice="Look."):
     return Issue(kind, title, advice, [list(group) for group in groups])
 
 
-def test_hostile_words_stay_words(photo):
-    item = Item(photo, HOSTILE, HOSTILE, HOSTILE)
-    page = page_of([finding([item], title=HOSTILE, advice=HOSTILE)], classes=(HOSTILE,), source=HOSTILE)
+def test_hostile_text_stays_text(photo):
+    item = IssueFile(photo, HOSTILE, HOSTILE, HOSTILE)
+    page = page_of([issue([item], title=HOSTILE, advice=HOSTILE)], classes=(HOSTILE,), source=HOSTILE)
     assert not page.all("script")
     assert [image["src"][:23] for image in page.all("img")] == ["data:image/jpeg;base64,"]
     assert sum(word.count("alert(1)") for word in page.words) == 8
 
 
-def test_no_handlers_styles_or_addresses_but_files(photo):
-    page = page_of([finding([Item(photo, "a.jpg", "cat")])])
+def test_there_are_no_handlers_styles_or_addresses_but_files(photo):
+    page = page_of([issue([IssueFile(photo, "a.jpg", "cat")])])
     for tag, attributes in page.elements:
         assert not {name for name in attributes if name.startswith("on") or name == "style"}, tag
         for name in ("src", "href"):
@@ -69,7 +69,7 @@ def test_no_handlers_styles_or_addresses_but_files(photo):
 
 
 def test_the_policy_allows_the_one_style_and_thumbnails_only(photo):
-    text = scan_page("pics", Scan(Path("pics")), [])
+    text = render_scan_page("pics", Scan(Path("pics")), [])
     [policy] = [
         meta["content"]
         for meta in _Elements(text).all("meta")
@@ -80,33 +80,33 @@ def test_the_policy_allows_the_one_style_and_thumbnails_only(photo):
     assert policy.split("; ")[:3] == ["default-src 'none'", "img-src data:", f"style-src 'sha256-{digest}'"]
 
 
-def test_thumbnails_are_small_upright_and_without_what_else_the_file_tells(photo):
-    [image] = page_of([finding([Item(photo, "a.jpg", "cat")])]).all("img")
+def test_thumbnails_are_small_upright_and_without_metadata(photo):
+    [image] = page_of([issue([IssueFile(photo, "a.jpg", "cat")])]).all("img")
     content = base64.b64decode(image["src"].partition(",")[2])
     assert b"secret" not in content
     with Image.open(io.BytesIO(content)) as thumbnail:
         assert (thumbnail.size, len(thumbnail.getexif())) == ((80, 160), 0)
 
 
-def test_a_section_shows_so_many_pictures_and_says_how_many_more(photo):
-    items = [Item(photo, f"{number}.jpg", "cat") for number in range(MOST_SHOWN + 5)]
+def test_a_section_shows_a_limited_number_of_images_and_says_how_many_more(photo):
+    items = [IssueFile(photo, f"{number}.jpg", "cat") for number in range(MAX_FILES + 5)]
     for groups in ([[item] for item in items], [items], [items[:40], items[40:]]):
-        page = page_of([finding(*groups)])
-        assert len(page.all("img")) == MOST_SHOWN
+        page = page_of([issue(*groups)])
+        assert len(page.all("img")) == MAX_FILES
         assert "and 5 more" in page.words
 
 
-def test_pictures_that_went_away_are_named_without_a_thumbnail(photo):
-    page = page_of([finding([Item(photo.with_name("gone.jpg"), "gone.jpg", "cat")])])
+def test_deleted_images_are_named_without_a_thumbnail(photo):
+    page = page_of([issue([IssueFile(photo.with_name("gone.jpg"), "gone.jpg", "cat")])])
     assert not page.all("img")
     assert {"no picture", "gone.jpg"} <= set(page.words)
 
 
 def test_unreadable_files_are_a_list_with_the_reasons(photo):
-    page = page_of([finding([Item(photo, "cut.jpg", None, "damaged")], kind="unreadable")])
+    page = page_of([issue([IssueFile(photo, "cut.jpg", None, "damaged")], kind="unreadable")])
     assert not page.all("img")
     assert {"cut.jpg ", "damaged"} <= set(page.words)
 
 
-def test_a_page_without_findings_says_so():
-    assert any("Nothing to be seen to." in word for word in page_of([]).words)
+def test_a_page_without_issues_says_so():
+    assert any("No issues found." in word for word in page_of([]).words)

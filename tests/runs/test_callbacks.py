@@ -10,7 +10,7 @@ import pytest
 from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import StoppedError
 from hubtune.runs.callbacks import Callback, CallbackList
@@ -44,7 +44,9 @@ class Raising(Callback):
 def task(tmp_path, draw_photos):
     """Six steps of four pictures; evaluations after steps 2, 3, 4 and 6."""
     scan = scan_classes(draw_photos(tmp_path / "pics", {"a": 10, "b": 10}))
-    write_split(make_split(scan, validate=SplitSize(2), test=SplitSize(2)), tmp_path, {"seed": 0})
+    write_split(
+        make_split(scan, SplitRequest(validate=SplitSize(2), test=SplitSize(2))), tmp_path, {"seed": 0}
+    )
     config = RunConfig(
         num_epoch=2,
         batch_size=4,

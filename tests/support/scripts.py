@@ -1,4 +1,4 @@
-"""The scripts in ``tools`` as modules."""
+"""The scripts in ``tools`` and ``benchmarks`` as modules."""
 
 import importlib.util
 import sys
@@ -8,9 +8,9 @@ from types import ModuleType
 ROOT = Path(__file__).parents[2]
 
 
-def load_script(name: str) -> ModuleType:
-    """Import ``tools/<name>.py``."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
+def load_script(name: str, folder: str = "tools") -> ModuleType:
+    """Import ``<folder>/<name>.py``."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from hubtune.data.scan.scanner import scan_classes
-from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from support.images import draw_marked_tree, draw_tree
 
@@ -18,14 +17,8 @@ def write_lists(
 
     ``validate`` and ``test`` are images per class (4) or shares ("20%"). Lists that exist are replaced.
     """
-    split = make_split(
-        scan_classes(pics),
-        validate=SplitSize.parse(str(validate)),
-        test=SplitSize.parse(str(test)),
-        train=train,
-        seed=seed,
-    )
-    write_split(split, pics.parent, {"seed": seed}, force=True)
+    request = SplitRequest(SplitSize.parse(validate), SplitSize.parse(test), train, seed)
+    make_split(scan_classes(pics), request).write(pics.parent, force=True)
     return pics.parent
 
 

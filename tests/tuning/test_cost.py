@@ -5,10 +5,10 @@ import pytest
 import hubtune
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.hardware import throughput
-from hubtune.inference.frozen_backbone import Pace
+from hubtune.inference.frozen_backbone import Timing
 from hubtune.runs.callbacks import Callback
 from hubtune.tuning import cost as module_of_offers
 from hubtune.tuning.cost import estimate_costs
@@ -18,7 +18,7 @@ from hubtune.tuning.cost import estimate_costs
 def finished(tmp_path, draw_photos):
     """A run of `frozen`, which has just ended."""
     pics = draw_photos(tmp_path / "data" / "pics", {"a": 18, "b": 18}, size=40)
-    split = make_split(scan_classes(pics), validate=SplitSize(3), test=SplitSize(3))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(3), test=SplitSize(3)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     config = hubtune.RunConfig(
         checkpoint_dir=tmp_path / "run", strategy=hubtune.FrozenStrategy(), num_epoch=3
@@ -46,7 +46,7 @@ def test_the_second_time_nothing_is_measured(finished, monkeypatch):
 
 def test_where_measuring_would_take_long_beside_the_run_no_time_is_said(finished, monkeypatch):
     monkeypatch.setattr(throughput, "_time_step", None)
-    monkeypatch.setattr(module_of_offers, "known_pace", lambda *_: Pace(0.1, 0.0))
+    monkeypatch.setattr(module_of_offers, "recall_timing", lambda *_: Timing(0.1, 0.0))
     assert _seconds(estimate_costs(*finished, 10.0)) == {"default_finetune": None}
 
 

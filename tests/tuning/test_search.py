@@ -15,7 +15,7 @@ from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.list_files import list_text
 from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitSize
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.errors import DataError, LockedError, MachineError, NumericError, UsageError
 from hubtune.log import logger
@@ -36,7 +36,7 @@ def data(tmp_path, draw_photos):
 
 
 def _split(pics):
-    split = make_split(scan_classes(pics), validate=SplitSize(3), test=SplitSize(3))
+    split = make_split(scan_classes(pics), SplitRequest(validate=SplitSize(3), test=SplitSize(3)))
     write_split(split, pics.parent, {"seed": 0}, force=True)
     return pics.parent
 
@@ -426,7 +426,7 @@ def test_ctrl_c_shows_what_there_is_and_exits_130(recipe_file, tmp_path, run_her
     done = run_here("tune", recipe_file, "--folds", 2, cwd=tmp_path)
     assert done.returncode == 130
     assert done.stdout.splitlines()[3].split()[-1] == "unfinished"
-    assert done.stderr.splitlines()[-1] == "Stopped. Go on with the same command and --resume"
+    assert done.stderr.splitlines()[-1] == "Stopped. Continue with the same command and --resume"
 
 
 @pytest.mark.parametrize("text", ["30", "0s", "m", "1d", "-5m", "1e3s"])

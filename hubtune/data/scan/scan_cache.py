@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import sqlite3
 import sys
 import time
 import zlib
@@ -23,23 +22,21 @@ import PIL
 from hubtune.data.scan import fingerprint, inspect
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.errors import MachineError
-from hubtune.log import logger
 from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.sqlite import CacheDatabase, remove_database
 
 MAX_FILES = 1_000_000
 """Most files in the cache, about 5 kB each; the oldest entries are deleted first."""
 
 # A file changed less long ago may change again without a new time: FAT stores times in steps of two seconds.
 _RACY_SECONDS = 2
-_TIMEOUT_SECONDS = 10.0  # for another process that is writing
 _MAX_IMAGE_SETS = 100  # of which the copies are stored
 # Raised when the columns change. The tables' names are part of the format, too.
 _SCHEMA_VERSION = 2
-_SCHEMA = {
-    "looks": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB",
-    "copies": "place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB",
-}
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
+_TABLES = (
+    "CREATE TABLE looks (place INTEGER PRIMARY KEY, key BLOB UNIQUE, state BLOB, sum INTEGER, look BLOB)",
+    "CREATE TABLE copies (place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB)",
+)
 # What an inspection depends on besides the file.
 _VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__)
 
@@ -90,10 +87,18 @@ def delete_scan_cache() -> int:
         MachineError: this user has no home folder.
         OSError: it cannot be deleted.
     """
-    file = cache_file()
-    size = file.stat().st_size if file.exists() else 0
-    _delete(file)
-    return size
+    return remove_database(cache_file())
+
+
+def cached_sha256(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of files that were scanned before and have not changed; empty for the others."""
+    if not cache_file().exists():
+        return [""] * len(paths)
+    with ScanCache() as cache:
+        # Lists name files relative to their own folder. The stamp has the inode: another file never matches.
+        stamps = [stamp_file(Path(os.path.normpath(path.absolute()))) for path in paths]
+        results = [cache.get(stamp) for stamp in stamps]
+    return [result.sha256 if isinstance(result, ImageInfo) else "" for result in results]
 
 
 class ScanCache:
@@ -103,11 +108,10 @@ class ScanCache:
     """
 
     def __init__(self) -> None:
-        """Open the cache; it is created if it does not exist."""
-        self._database: sqlite3.Connection | None = None
-        self._writable = True
-        self._replaced = False
-        self._open()
+        """Open the cache; it is created when the first result is stored."""
+        self._database: CacheDatabase | None = None
+        with contextlib.suppress(MachineError):  # this user has no home folder
+            self._database = CacheDatabase(cache_file(), _TABLES, _SCHEMA_VERSION)
 
     def __enter__(self) -> "ScanCache":
         return self
@@ -151,72 +155,12 @@ class ScanCache:
 
     def _read(self, query: str, values: tuple[bytes | None, ...]) -> bytes | None:
         """The content of the matching row, if its checksum is right."""
-        if self._database is None:
-            return None
-        try:
-            row = self._database.execute(query, values).fetchone()
-        except sqlite3.DatabaseError as error:
-            self._close(error)
-            return None
-        return row[1] if row is not None and zlib.crc32(row[1]) == row[0] else None
+        rows = [] if self._database is None else self._database.read(query, values)
+        return rows[0][1] if rows and zlib.crc32(rows[0][1]) == rows[0][0] else None
 
     def _write(self, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if self._database is None or not self._writable or not rows:
-            return
-        try:
-            with self._database:  # a transaction
-                self._database.executemany(statement, rows)
-        except sqlite3.DatabaseError as error:
-            if _is_damage(error):
-                self._close(error)
-            self._writable = False  # a read-only cache is still useful
-
-    def _open(self) -> None:
-        with contextlib.suppress(OSError, MachineError):
-            cache_file().parent.mkdir(parents=True, exist_ok=True)
-            try:
-                self._database = _connect(cache_file())
-            except sqlite3.DatabaseError as error:
-                self._close(error)
-
-    def _close(self, error: sqlite3.DatabaseError) -> None:
-        """Go on without the cache; after damage, replace it once."""
-        if self._database is not None:
-            self._database.close()
-            self._database = None
-        if _is_damage(error) and not self._replaced:
-            self._replaced = True
-            logger.warning("%s is damaged and is replaced", cache_file())
-            with contextlib.suppress(OSError):
-                _delete(cache_file())
-                self._open()
-
-
-def _connect(file: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(file, timeout=_TIMEOUT_SECONDS)
-    try:
-        [version] = database.execute("PRAGMA user_version").fetchone()
-        if version != _SCHEMA_VERSION:
-            with database:
-                database.execute("BEGIN IMMEDIATE")
-                for table, columns in _SCHEMA.items():
-                    database.execute(f"DROP TABLE IF EXISTS {table}")
-                    database.execute(f"CREATE TABLE {table} ({columns})")
-                database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGE  # higher bits are details
-
-
-def _delete(file: Path) -> None:
-    # The journal first: SQLite would otherwise roll it back into a new file of this name.
-    file.with_name(f"{file.name}-journal").unlink(missing_ok=True)
-    file.unlink(missing_ok=True)
+        if self._database is not None and rows:
+            self._database.write(lambda database: database.executemany(statement, rows))
 
 
 def _hash(text: str) -> bytes:

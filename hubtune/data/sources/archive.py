@@ -1,9 +1,9 @@
-"""Archives of pictures, unpacked into the cache without trusting them.
+"""Archives of images, unpacked into the cache without trusting them.
 
-What can go wrong is known (https://cwe.mitre.org/data/definitions/22.html, CVE-2007-4559 for tar; Fifield,
-"A better zip bomb", WOOT 2019): names that lead out of the folder, links, a few bytes that unpack to
-terabytes. Nothing is unpacked by :meth:`extractall`: each member's name is checked, and its bytes are
-counted, before anything of it is written.
+The dangers are known (https://cwe.mitre.org/data/definitions/22.html, CVE-2007-4559 for tar; Fifield, "A
+better zip bomb", WOOT 2019): names that lead out of the folder, links, a few bytes that unpack to terabytes.
+So :meth:`extractall` is never called: the name of each member is checked, and its bytes are counted, before
+anything of it is written.
 """
 
 import contextlib
@@ -12,30 +12,29 @@ import json
 import os
 import re
 import shutil
-import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.data.images.decode import MAX_BYTES
-from hubtune.data.listing import Excluded
-from hubtune.data.sources.packed import TarStream, count_zip_entries, packing
+from hubtune.data.listing import Excluded, Progress, no_progress
+from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 
 MOST_FILES = 500_000
-"""An archive of more files is not unpacked."""
+"""Largest number of files in an archive that is unpacked."""
 
 MOST_TIMES = 100
-"""An archive that unpacks to more than so many times its size is not: pictures are packed already."""
+"""Largest ratio of the unpacked size to the archive's own: images are compressed already."""
 
 MOST_DEPTH = 100
-"""An archive of deeper folders is not unpacked: what walks through them could run out of stack."""
+"""Largest depth of folders in an archive that is unpacked: a walk through them could exhaust the stack."""
 
 SMALL_BYTES = 2**26
 """An archive that unpacks to no more than this is unpacked whatever its own size is."""
@@ -44,18 +43,18 @@ _CHUNK = 2**20
 _ABOUT = "unpacked.json"
 _FILES = "files"
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError)
-# Names that a file system cannot hold: too long, or bytes that it takes for no text.
-_NO_NAME = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+# Names that a file system cannot hold: too long, or bytes that it does not accept as text.
+_NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
 @dataclass(frozen=True)
 class ExtractedArchive:
-    """An archive's content.
+    """The content of an archive.
 
     Attributes:
         folder: where it is.
-        left_out: members that are not there, and why.
+        left_out: members that were not unpacked, and why.
         remarks: what a person should know, one sentence each.
     """
 
@@ -64,38 +63,19 @@ class ExtractedArchive:
     remarks: list[str]
 
 
-@dataclass(frozen=True)
-class _Member:
-    """A file, folder or anything else in an archive.
+def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
+    """Unpack an archive into the cache, once; again if its size or time changes.
 
-    Attributes:
-        name: as the archive has it.
-        size: bytes, unpacked.
-        open: opens its content; ``None`` for a folder.
-        twin: the member that a hard link is another name of.
-        oddity: in words, what is no file and no folder.
-    """
-
-    name: str
-    size: int = 0
-    open: Callable[[], BinaryIO] | None = None
-    twin: str | None = None
-    oddity: str | None = None
-
-
-def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) -> ExtractedArchive:
-    """Unpack an archive into the cache, once; it is unpacked anew when its size or time changes.
-
-    Links to what is not in the archive, devices, files too large for a picture, and names that the file
-    system cannot hold are left out and named.
+    Links out of the archive, devices, files too large for an image, and names that the file system cannot
+    hold are left out and reported.
 
     Args:
-        archive: a zip, or a tar that may be packed by gzip, bzip2 or xz.
-        advance: called with the number of files done and of all files, 0 where that is unknown.
+        archive: a zip, or a tar that may be compressed by gzip, bzip2 or xz.
+        progress: reports the files.
 
     Raises:
-        DataError: it is no archive, damaged, encrypted, or not safe to unpack; nothing of it stays then.
-        MachineError: the disk is full, or the cache cannot be written.
+        DataError: if it is not an archive, damaged, encrypted, or not safe to unpack; nothing of it is kept.
+        MachineError: if the disk is full, or the cache cannot be written.
     """
     try:
         status = archive.stat()
@@ -107,10 +87,10 @@ def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) 
         raise DataError(f"{archive} is no zip or tar archive: {_BY_HAND}")
 
     def make(folder: Path) -> None:
-        unpacking = _Unpacking(archive, folder / _FILES, status.st_size, advance)
+        extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
         with _reading(archive):
-            (_zip if kind == "zip" else _tar)(archive, unpacking)
-        about = {"archive": str(archive), "left_out": unpacking.left_out, "remarks": unpacking.remarks}
+            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction)
+        about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
     folder = build_once(source_folder("unpacked", archive.stem, identity), make)
@@ -123,12 +103,12 @@ def unpack(archive: Path, *, advance: Callable[[int, int], None] | None = None) 
 
 
 def inside(name: str) -> str:
-    """Return where a foreign name leads below a folder, with ``/`` and without ``.`` and empty parts.
+    """Normalise a foreign name to a path below a folder, with ``/`` and without ``.`` and empty parts.
 
     Raises:
-        ValueError: it leads out of the folder, or too deep into it; in words.
+        ValueError: if it leads out of the folder, or too deep into it; the message says which.
     """
-    # On every machine, so that all make the same of an archive.
+    # The same on every machine, so that all of them unpack an archive alike.
     name = name.replace("\\", "/")
     if name.startswith("/"):
         raise ValueError("is absolute")
@@ -146,69 +126,65 @@ def inside(name: str) -> str:
     return "/".join(parts)
 
 
-class _Unpacking:
-    """Writes members below a folder, and stops where an archive is not what one of pictures is."""
+class _Extraction:
+    """Writes members below a folder, and stops where an archive is not what one of images would be."""
 
-    def __init__(
-        self, archive: Path, folder: Path, packed: int, advance: Callable[[int, int], None] | None
-    ) -> None:
+    def __init__(self, archive: Path, folder: Path, packed: int, progress: Progress) -> None:
         self.left_out: list[tuple[str, str]] = []
         self.remarks: list[str] = []
-        self.total = 0  # files, where that is known
+        self.total = 0  # files, if known
         self.folder = folder
         self._archive = archive
         self._most_bytes = max(SMALL_BYTES, MOST_TIMES * packed)
-        self._advance = advance
+        self._progress = progress
         self._bytes = 0
         self._members = 0
         self._files: set[str] = set()
         self._folders = {""}
         folder.mkdir()
 
-    def refused(self, why: str) -> DataError:
+    def refusal(self, why: str) -> DataError:
         """Return the error for an archive that is not unpacked."""
         return DataError(f"{self._archive} is not unpacked: {why}; {_BY_HAND}")
 
     def check_count(self, members: int) -> None:
         """Refuse an archive of too many members."""
         if members > MOST_FILES:
-            raise self.refused(f"it holds more than {MOST_FILES:,} files")
+            raise self.refusal(f"it holds more than {MOST_FILES:,} files")
 
-    def count(self, member: _Member) -> None:
-        """Refuse what unpacks to too much, by what a member says of itself; more is never read of it."""
+    def count(self, member: Member) -> None:
+        """Refuse an archive that unpacks to too much, by the sizes in its headers; no more is ever read."""
         self._members += 1
         self.check_count(self._members)
         self._bytes += member.size
         if self._bytes > self._most_bytes:
-            raise self.refused(
+            raise self.refusal(
                 f"it would take more than {self._most_bytes / 1e6:,.0f} MB, {MOST_TIMES} times its own size"
                 if self._most_bytes > SMALL_BYTES
                 else f"it would take more than {SMALL_BYTES / 1e6:,.0f} MB, too much for so small a file"
             )
 
-    def add(self, member: _Member) -> None:
+    def add(self, member: Member) -> None:
         """Write a member that was counted."""
         try:
             name = inside(member.name)
         except ValueError as error:
-            raise self.refused(f"the name {member.name!a} in it {error}") from error
-        if member.oddity or member.size > MAX_BYTES:
-            self.left_out.append(
-                (name, member.oddity or f"has {member.size:,} bytes, too many for a picture")
-            )
+            raise self.refusal(f"the name {member.name!a} in it {error}") from error
+        if member.problem or member.size > MAX_BYTES:
+            reason = member.problem or f"has {member.size:,} bytes, too many for a picture"
+            self.left_out.append((name, reason))
             return
         try:
-            if member.open is None and member.twin is None:
+            if member.open is None and member.link_target is None:
                 self._make_folder(name)
             else:
                 self._make_folder(name.rpartition("/")[0])
                 self._write(name, member)
         except OSError as error:
-            if error.errno not in _NO_NAME:
+            if error.errno not in _NAME_ERRORS:
                 raise
             self.left_out.append((name, f"cannot be called so on this file system ({error.strerror})"))
-        if self._advance is not None:
-            self._advance(len(self._files), self.total)
+        self._progress("unpacking", len(self._files), self.total)
 
     def _make_folder(self, name: str) -> None:
         missing = []
@@ -222,53 +198,54 @@ class _Unpacking:
                 raise self._clash(name) from error
             self._folders.add(name)
 
-    def _write(self, name: str, member: _Member) -> None:
+    def _write(self, name: str, member: Member) -> None:
         path = self.folder / name
         if name in self._files:
-            raise self.refused(f"it holds two files called {name!a}")
+            raise self.refusal(f"it holds two files called {name!a}")
         try:
-            if member.twin is not None:
-                self._link(name, member.twin)
+            if member.link_target is not None:
+                self._link(name, member.link_target)
             else:
                 assert member.open is not None
                 with path.open("xb") as file, member.open() as content:
-                    self._copy(content, file, member)
+                    _copy(content, file, member)
         except FileExistsError as error:
             raise self._clash(name) from error
         self._files.add(name)
 
     def _clash(self, name: str) -> DataError:
-        # Of the same letters in another case, on a disk that takes them for the same; or a file and a folder.
-        return self.refused(f"{name!a} in it has the name of another file or folder of it, on this disk")
+        # Names that differ in case only, on a disk that ignores it; or a file and a folder of one name.
+        return self.refusal(f"{name!a} in it has the name of another file or folder of it, on this disk")
 
-    def _link(self, name: str, twin: str) -> None:
+    def _link(self, name: str, target: str) -> None:
         with contextlib.suppress(ValueError):
-            twin = inside(twin)
-        if twin not in self._files:
+            target = inside(target)
+        if target not in self._files:
             self.left_out.append((name, "link to what is not in the archive"))
             return
         try:
-            os.link(self.folder / twin, self.folder / name)
+            os.link(self.folder / target, self.folder / name)
         except FileExistsError:
             raise
         except OSError:  # a file system without hard links
-            shutil.copyfile(self.folder / twin, self.folder / name)
+            shutil.copyfile(self.folder / target, self.folder / name)
 
-    def _copy(self, content: BinaryIO, file: BinaryIO, member: _Member) -> None:
-        left = member.size
-        while left and (chunk := _read(content, min(left, _CHUNK))):
-            file.write(chunk)
-            left -= len(chunk)
-        # One byte more than it says: the end is what makes a zip check its sum.
-        if left or _read(content, 1):
-            raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
+
+def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
+    left = member.size
+    while left and (chunk := _read(content, min(left, _CHUNK))):
+        file.write(chunk)
+        left -= len(chunk)
+    # Read one byte beyond the end: zipfile checks its sum there only.
+    if left or _read(content, 1):
+        raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
 
 
 def _read(content: BinaryIO, count: int) -> bytes:
     try:
         return content.read(count)
     except OSError as error:
-        if error.errno is None:  # bzip2's way to say that data are damaged
+        if error.errno is None:  # raised by bz2 for damaged data
             raise EOFError(str(error)) from error
         raise
 
@@ -285,83 +262,35 @@ def _reading(archive: Path) -> Iterator[None]:
         ) from error
 
 
-def _zip(archive: Path, unpacking: _Unpacking) -> None:
-    # Before zipfile makes an object of each.
-    unpacking.check_count(count_zip_entries(archive, most=MOST_FILES))
+def _extract_zip(archive: Path, extraction: _Extraction) -> None:
+    # Before zipfile makes an object of each entry.
+    extraction.check_count(count_zip_entries(archive, most=MOST_FILES))
     with zipfile.ZipFile(archive) as opened:
-        members = [_zip_member(opened, info) for info in opened.infolist()]
+        members = [zip_member(opened, info) for info in opened.infolist()]
         for info, member in zip(opened.infolist(), members, strict=True):
             if info.flag_bits & 1:
-                raise unpacking.refused("it is encrypted")
-            unpacking.count(member)
+                raise extraction.refusal("it is encrypted")
+            extraction.count(member)
         needed = sum(member.size for member in members)
-        free = shutil.disk_usage(unpacking.folder).free
+        free = shutil.disk_usage(extraction.folder).free
         if needed > free:
             raise MachineError(
                 f"{archive} unpacks to {needed / 1e9:,.1f} GB, but the cache has {free / 1e9:,.1f} GB: "
                 "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
             )
-        odd = [member.name for member in members if not _is_text(member.name)]
-        if odd:
-            unpacking.remarks.append(
-                f"{len(odd):,} names in {archive.name} are not in UTF-8 (first {odd[0]!a}): they are kept as "
-                f"they are; for readable ones, {_BY_HAND}."
+        undecoded = [member.name for member in members if re.search("[\ud800-\udfff]", member.name)]
+        if undecoded:
+            extraction.remarks.append(
+                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 (first {undecoded[0]!a}): they "
+                f"are kept as they are; for readable ones, {_BY_HAND}."
             )
-        unpacking.total = sum(member.open is not None for member in members)
+        extraction.total = sum(member.open is not None for member in members)
         for member in members:
-            unpacking.add(member)
+            extraction.add(member)
 
 
-def _zip_member(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
-    name = info.filename
-    if not info.flag_bits & 0x800:
-        # zipfile reads names without the mark of UTF-8 as cp437, in which every byte is a character: many
-        # programs write the bytes of their own encoding, most often UTF-8, and do not say so.
-        with contextlib.suppress(UnicodeEncodeError):  # it has found the name in UTF-8 elsewhere
-            name = name.encode("cp437").decode("utf-8", errors="surrogateescape")
-    if info.is_dir() or name.endswith("\\"):
-        return _Member(name)
-    mode = info.external_attr >> 16 if info.create_system == 3 else 0
-    kind = stat.S_IFMT(mode)
-    if kind not in (0, stat.S_IFREG):
-        return _Member(name, oddity="link in an archive" if kind == stat.S_IFLNK else "is no file")
-    return _Member(name, info.file_size, lambda: _opened(opened, info))
-
-
-def _opened(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> BinaryIO:
-    return opened.open(info)  # type: ignore[return-value]  # IO[bytes], which is as good
-
-
-def _is_text(name: str) -> bool:
-    return not re.search("[\ud800-\udfff]", name)
-
-
-def _tar(archive: Path, unpacking: _Unpacking) -> None:
+def _extract_tar(archive: Path, extraction: _Extraction) -> None:
     with archive.open("rb") as packed:
-        stream = TarStream(packed)
-        # As a stream: nothing is kept of what was passed, and nothing is read twice.
-        with tarfile.open(
-            fileobj=stream,  # type: ignore[call-overload]
-            mode="r|",
-            encoding="utf-8",
-            errors="surrogateescape",
-        ) as opened:
-            stream.expect(0)
-            while (info := opened.next()) is not None:
-                opened.members.clear()  # else all headers of a million files stay in memory
-                member = _tar_member(opened, info)
-                unpacking.count(member)
-                stream.expect(info.size)
-                unpacking.add(member)
-                stream.expect(info.size)
-        stream.check_end()
-
-
-def _tar_member(opened: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
-    if info.isdir():
-        return _Member(info.name)
-    if info.islnk():
-        return _Member(info.name, twin=info.linkname)
-    if info.isreg():
-        return _Member(info.name, info.size, lambda: opened.extractfile(info))  # type: ignore[arg-type, return-value]
-    return _Member(info.name, info.size, oddity="link in an archive" if info.issym() else "is no file")
+        for member in tar_members(packed):
+            extraction.count(member)
+            extraction.add(member)

@@ -1,7 +1,7 @@
-"""Pictures in buckets and on web servers, brought into the cache: what has not changed is not fetched again.
+"""Copies of buckets and of files on web servers in the cache; unchanged files are not fetched again.
 
-A source's folder in the cache has ``files/``, what was fetched; ``listing.json``, what is at the source;
-``fetched.jsonl``, a line for each file that arrived whole; and ``parts/``, files that did not.
+A source's folder in the cache has ``files/``, the complete files; ``parts/``, incomplete ones;
+``listing.json``, the names at the source; and ``fetched.jsonl``, a line for each complete file.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import shutil
 import time
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Collection, Generator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,8 +22,9 @@ from typing import TextIO
 from urllib.parse import quote
 
 from hubtune.data.images.decode import MAX_BYTES
+from hubtune.data.listing import Progress, no_progress
 from hubtune.data.sources.archive import inside
-from hubtune.data.sources.remote import Object, Remote, reach
+from hubtune.data.sources.remote import Object, Remote, connect
 from hubtune.errors import DataError, MachineError
 from hubtune.log import logger
 from hubtune.storage.atomic import with_ending, write_atomically
@@ -33,21 +34,21 @@ from hubtune.storage.lock import exclusive_lock
 from hubtune.text import plural
 
 THREADS = 16
-"""Files that are fetched at once: most of the time goes into waiting for the server's answer."""
+"""Number of files fetched at once: most of the time is spent waiting for the server."""
 
 _FILES, _PARTS, _LISTING, _FETCHED = "files", "parts", "listing.json", "fetched.jsonl"
-# Files that are handed to the threads at once.
+# Files that are submitted to the threads in advance: a million futures would fill the memory.
 _PORTION = 4 * THREADS
 
 
 @dataclass(frozen=True)
 class MirroredSource:
-    """What lies in the cache of a source.
+    """The copy of a source in the cache.
 
     Attributes:
         folder: the folder that names start from.
-        file: the file, where the address is that of a single one.
-        left_out: name → why it is not there.
+        file: the file, if the address is that of a single one.
+        left_out: name → reason why it was not fetched.
     """
 
     folder: Path
@@ -57,7 +58,7 @@ class MirroredSource:
 
 @dataclass
 class _Record:
-    """A file that arrived whole: what the source said of it, and what it is on the disk."""
+    """A complete file: its token at the source, and its size and time on the disk."""
 
     token: str | None
     size: int
@@ -74,7 +75,7 @@ class _Cache:
     _lock: Lock = field(default_factory=Lock)
 
     def load(self) -> None:
-        """Read which files arrived whole; a line that a killed process cut is passed over."""
+        """Read the records of complete files; a line that a killed process left incomplete is ignored."""
         try:
             lines = (self.folder / _FETCHED).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -93,7 +94,7 @@ class _Cache:
         return self.folder / _PARTS / hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()
 
     def has(self, name: str) -> bool:
-        """Whether a file is there as it arrived."""
+        """Whether a file is complete and unchanged."""
         record = self.records.get(name)
         try:
             status = self.path(name).stat()
@@ -102,7 +103,7 @@ class _Cache:
         return record is not None and (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns)
 
     def note(self, name: str, token: str | None) -> None:
-        """Note that a file arrived whole."""
+        """Record a complete file."""
         status = self.path(name).stat()
         record = _Record(token, status.st_size, status.st_mtime_ns)
         with self._lock:
@@ -117,7 +118,7 @@ class _Cache:
             self._journal.close()
 
     def remove_others(self, names: Collection[str]) -> None:
-        """Remove what is no longer at the source, and folders that are empty then."""
+        """Remove files that are no longer at the source, and folders that become empty."""
         top = self.folder / _FILES
         for place, _, files in os.walk(top, topdown=False):
             here = Path(place)
@@ -133,26 +134,26 @@ def mirror_source(
     address: str,
     names: Collection[str] | None = None,
     *,
-    advance: Callable[[str, int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> MirroredSource:
-    """Bring a file, or all files of a folder, into the cache.
+    """Fetch a file, or all files of a folder, into the cache.
 
-    The source is listed at each call. Files that were fetched before, and have the same size and the same
-    ETag (or time) as then, are not fetched again; what a call that was stopped has fetched stays. A file gets
-    its name when it is whole: its size and, where the source tells one, its sum have been checked. With
-    ``HUBTUNE_OFFLINE``, what is in the cache is used if it is all there.
+    The source is listed at each call. Files of unchanged size and ETag (or time) are not fetched again, nor
+    are those that an interrupted call has fetched. A file gets its name when it is complete, after its size
+    and, if the source has one, its checksum were verified. With ``HUBTUNE_OFFLINE`` the cache is used, which
+    must be complete.
 
     Args:
         address: of a file or a folder.
-        names: fetch these, named from the folder that the file at ``address`` lies in, together with it.
-        advance: told how many files, or of a single file how many MB, are there, and how many there will be.
+        names: files to fetch together with the file at ``address``; their paths start from its folder.
+        progress: reports the files; of a single file, the megabytes.
 
     Raises:
-        DataError: there is nothing at the address.
-        UsageError: the address cannot be one, or holds a password.
-        MachineError: the network, the credentials or the disk do not allow it.
+        DataError: if there is nothing at the address.
+        UsageError: if the address is malformed, or holds a password.
+        MachineError: if the network, the credentials or the disk do not allow it.
     """
-    remote = reach(address)
+    remote = connect(address)
     folder = source_folder("remote", address.rstrip("/").rpartition("/")[2], address)
     cache = _Cache(folder)
     try:
@@ -164,11 +165,11 @@ def mirror_source(
             (folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
             try:
-                return _fetch(address, remote, cache, names, advance)
+                return _fetch(address, remote, cache, names, progress)
             finally:
                 cache.close()
     except DownloadError as error:
-        raise MachineError(_unreached(address, str(error), cache)) from error
+        raise MachineError(_unreachable(address, str(error), cache)) from error
     except OSError as error:
         raise cache_write_error(folder, error) from error
 
@@ -196,48 +197,47 @@ def _fetch(
     remote: Remote,
     cache: _Cache,
     names: Collection[str] | None,
-    advance: Callable[[str, int, int], None] | None,
+    progress: Progress,
 ) -> MirroredSource:
-    if advance is not None:
-        advance("listing", 0, 0)
+    progress("listing", 0, 0)
     objects, single = remote.objects(names)
-    left_out = _misfits(objects, cache.folder / _FILES)
+    left_out = _unusable(objects, cache.folder / _FILES)
     wanted = [item for name, item in sorted(objects.items()) if name not in left_out]
-    _check_room(address, cache, wanted)
-    # Before anything of the old state goes: what is no longer listed is not the source's.
+    _check_space(address, cache, wanted)
+    # Files that are no longer listed do not belong to the source; a web address alone lists nothing.
     if names is not None or single is None:
         cache.remove_others({item.name for item in wanted})
-    # Closed at once, which waits for the threads: what they bring meanwhile is kept, too.
-    with contextlib.closing(_bring_all(remote, cache, wanted, single, advance)) as brought:
-        for done, (item, lost) in enumerate(brought, start=1):
+    # Closing waits for the threads, so that files which complete after an error are recorded, too.
+    with contextlib.closing(_fetch_all(remote, cache, wanted, single, progress)) as fetched:
+        for done, (item, lost) in enumerate(fetched, start=1):
             if lost is not None:
                 if not lost.final:
                     raise lost
                 left_out[item.name] = str(lost)
-            if advance is not None and (single is None or names is not None):
-                advance("fetching", done, len(wanted))
+            if single is None or names is not None:
+                progress("fetching", done, len(wanted))
     if wanted and all(item.name in left_out for item in wanted):
         raise DataError(f"{address} cannot be fetched: {left_out[wanted[0].name]}")
-    # By names that cannot lead anywhere else either.
-    told = {name if _fits(name) else quote(name, safe=""): why for name, why in left_out.items()}
+    # Hostile names are quoted, so that they cannot lead out of the folder either.
+    left_out = {name if _is_inside(name) else quote(name, safe=""): why for name, why in left_out.items()}
     state = {
         "address": address,
         "names": [item.name for item in wanted],
         "single": single,
-        "left_out": told,
+        "left_out": left_out,
     }
     write_atomically(cache.folder / _LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
     root = cache.folder / _FILES
-    return MirroredSource(root, root / single if single else None, told)
+    return MirroredSource(root, root / single if single else None, left_out)
 
 
-def _misfits(objects: dict[str, Object], root: Path) -> dict[str, str]:
-    """Names that cannot be files below a folder, and files too large for pictures; and why."""
-    found = {}
+def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
+    """Return the names that cannot be files below a folder, and files too large for images, with reasons."""
+    reasons = {}
     folders = {name[:at] for name in objects for at, letter in enumerate(name) if letter == "/"}
-    folds = Counter(_folded(name) for name in objects)
-    folding: bool | None = None
+    times = Counter(_folded(name) for name in objects)
+    ignores_case: bool | None = None
     for name, item in objects.items():
         try:
             reason = "" if inside(name) == name != "" else "cannot be a file's path"
@@ -247,17 +247,17 @@ def _misfits(objects: dict[str, Object], root: Path) -> dict[str, str]:
             reason = "cannot be a file's path: too long"
         if not reason and name in folders:
             reason = "is a file and a folder at once"
-        if not reason and folds[_folded(name)] > 1:
-            folding = _folds_names(root) if folding is None else folding
-            reason = "has the name of another file on this disk" if folding else ""
+        if not reason and times[_folded(name)] > 1:
+            ignores_case = _ignores_case(root) if ignores_case is None else ignores_case
+            reason = "has the name of another file on this disk" if ignores_case else ""
         if not reason and item.size is not None and item.size > MAX_BYTES and item.small:
             reason = f"has {item.size:,} bytes, too many for a picture"
         if reason:
-            found[name] = reason
-    return found
+            reasons[name] = reason
+    return reasons
 
 
-def _fits(name: str) -> bool:
+def _is_inside(name: str) -> bool:
     with contextlib.suppress(ValueError):
         return inside(name) == name != ""
     return False
@@ -267,8 +267,8 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _folds_names(folder: Path) -> bool:
-    """Whether a disk takes names in other letters for the same."""
+def _ignores_case(folder: Path) -> bool:
+    """Whether a disk ignores the case of names."""
     probe = folder / ".Probe"
     probe.touch()
     try:
@@ -277,7 +277,7 @@ def _folds_names(folder: Path) -> bool:
         probe.unlink()
 
 
-def _check_room(address: str, cache: _Cache, wanted: list[Object]) -> None:
+def _check_space(address: str, cache: _Cache, wanted: list[Object]) -> None:
     needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
     free = shutil.disk_usage(cache.folder).free
     if needed > free:
@@ -287,22 +287,18 @@ def _check_room(address: str, cache: _Cache, wanted: list[Object]) -> None:
         )
 
 
-def _bring_all(
-    remote: Remote,
-    cache: _Cache,
-    wanted: list[Object],
-    single: str | None,
-    advance: Callable[[str, int, int], None] | None,
+def _fetch_all(
+    remote: Remote, cache: _Cache, wanted: list[Object], single: str | None, progress: Progress
 ) -> Generator[tuple[Object, DownloadError | None]]:
-    """Bring files in parallel; yields each, and why it is lost if it is."""
+    """Fetch files in parallel; yields each, with the error if it is lost."""
     waiting = iter(wanted)
     running: dict[Future[None], Object] = {}
     with ThreadPoolExecutor(THREADS) as pool:
         try:
             while True:
                 while len(running) < _PORTION and (item := next(waiting, None)):
-                    tell = _megabytes(advance) if item.name == single else None
-                    running[pool.submit(_bring, remote, cache, item, tell)] = item
+                    report = progress if item.name == single else no_progress
+                    running[pool.submit(_fetch_one, remote, cache, item, report)] = item
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -318,24 +314,18 @@ def _bring_all(
                 future.cancel()
 
 
-def _megabytes(
-    advance: Callable[[str, int, int], None] | None,
-) -> Callable[[int, int | None], None] | None:
-    if advance is None:
-        return None
-    return lambda have, total: advance("fetching, MB", have // 10**6, (total or 0) // 10**6)
+def _fetch_one(remote: Remote, cache: _Cache, item: Object, progress: Progress) -> None:
+    """Fetch and verify a file, unless it is in the cache and has not changed."""
 
+    def report(have: int, total: int | None) -> None:
+        progress("fetching, MB", have // 10**6, (total or 0) // 10**6)
 
-def _bring(
-    remote: Remote, cache: _Cache, item: Object, tell: Callable[[int, int | None], None] | None
-) -> None:
-    """Bring one file, whole and checked, to its place, unless it is there and has not changed."""
     part, path = cache.part(item.name), cache.path(item.name)
     for left in reversed(range(TRIES)):
         try:
             if cache.has(item.name) and remote.is_same(item, cache.records[item.name].token, path):
                 return
-            token = remote.receive(item, part, tell)
+            token = remote.receive(item, part, report)
             break
         except DownloadError as error:
             if error.final or not left:
@@ -348,11 +338,10 @@ def _bring(
     cache.note(item.name, token)
 
 
-def _unreached(address: str, reason: str, cache: _Cache) -> str:
+def _unreachable(address: str, reason: str, cache: _Cache) -> str:
     have = sum(map(cache.has, cache.records))
-    kept = f" {plural(have, 'file')} of it are in the cache and will not be fetched again." if have else ""
-    offline = ""
+    advice = f" {plural(have, 'file')} of it are in the cache and will not be fetched again." if have else ""
     if (cache.folder / _LISTING).exists():
-        offline = " To go on with what was fetched before, set HUBTUNE_OFFLINE=1."
+        advice += " To go on with what was fetched before, set HUBTUNE_OFFLINE=1."
     reason = re.sub(r"\s+", " ", reason)
-    return f"{address} cannot be fetched ({reason}): check the network, and try again.{kept}{offline}"
+    return f"{address} cannot be fetched ({reason}): check the network, and try again.{advice}"

@@ -1,6 +1,6 @@
-"""Where pictures may be that is not this machine: buckets through fsspec, and files on web servers.
+"""Remote places of images: buckets through fsspec, and files on web servers.
 
-Credentials come from the environment, as each service's own tools find them, and from nowhere else.
+Credentials are taken from the environment only, by the names that the services' own tools use.
 """
 
 import hashlib
@@ -20,13 +20,15 @@ from hubtune.errors import DataError, MachineError, UsageError, suggest
 from hubtune.storage.atomic import with_ending, write_atomically
 from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 
-Tell = Callable[[int, int | None], None]
+Report = Callable[[int, int | None], None]
+"""Called with the bytes fetched and the size of the file, ``None`` if unknown."""
 
 _PIECE = 2**23
 _SECRET_PARAMETER = re.compile(
     r"(sig|signature|credential|token|secret|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
 )
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
+_TOKENS = "ETag etag md5Hash content_md5 crc32c LastModified mtime modified created".split()
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (for another service than Amazon's, AWS_ENDPOINT_URL)",
     "oss": "OSS_ACCESS_KEY_ID and OSS_ACCESS_KEY_SECRET",
@@ -39,10 +41,10 @@ class Object:
 
     Attributes:
         name: its path from the source's folder.
-        where: what the source knows it by.
-        size: bytes; ``None`` where that is not known before it is fetched.
-        token: what changes with its content: ETag, sum or time; ``None`` likewise.
-        small: whether it can only be a picture, and not an archive of them.
+        where: its identifier at the source.
+        size: bytes; ``None`` if unknown before it is fetched.
+        token: a value that changes with its content (ETag, checksum or time); ``None`` likewise.
+        small: whether it can only be an image, and not an archive of them.
     """
 
     name: str
@@ -53,52 +55,53 @@ class Object:
 
 
 class _Missing(DownloadError):
-    """There is no such thing at a source."""
+    """An object does not exist at its source."""
 
 
 class Remote(Protocol):
     """A place that files are fetched from."""
 
     def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
-        """List the files by name; and name the one that the address is of, if it is of one.
+        """Return the files by name, and the name of the file at the address, if it is a single one.
 
         Args:
-            names: which files, from the folder of the one; ``None``: the one, or all of a folder.
+            names: files to return beside the single one, from its folder; ``None``: only it, or all files of
+                a folder.
         """
 
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
-        """Whether a file is still the one that was fetched with that token to that path.
+        """Whether a file is unchanged since it was fetched to a path with a token.
 
         Raises:
-            DownloadError: the source does not tell.
+            DownloadError: if the source does not answer.
         """
 
-    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
-        """Make a partial file whole, and check it; returns its token.
+    def receive(self, item: Object, part: Path, report: Report) -> str | None:
+        """Complete a partial file, and verify it; returns its token.
 
         Raises:
-            DownloadError: it is not whole.
+            DownloadError: if it cannot be completed.
         """
 
 
 def is_address(where: str) -> bool:
-    """Whether a text is an address rather than a path: ``scheme://…``; not ``C:\\…``."""
+    """Whether a text is an address, ``scheme://…``, rather than a path such as ``C:\\…``."""
     return re.match(r"[A-Za-z][A-Za-z0-9+.-]+://", where) is not None
 
 
-def reach(address: str) -> Remote:
-    """Return what fetches from an address; nothing is asked of it yet.
+def connect(address: str) -> Remote:
+    """Return the remote place of an address, without any request.
 
     Raises:
-        UsageError: the address cannot be one, or holds a password; the message does not repeat it then.
-        MachineError: an extra or an endpoint is missing.
+        UsageError: if the address is malformed, or holds a password, which the message does not repeat.
+        MachineError: if an extra or an endpoint is missing.
     """
     scheme, _, rest = address.partition("://")
     scheme = scheme.lower()
     host = re.split(r"[/?#]", rest, maxsplit=1)[0]
     if "::" in address:
         raise UsageError("Addresses joined by :: are not read: write scheme://bucket/folder")
-    # A password that itself has a slash ends up beyond what looks like the host, behind a port that is none.
+    # A password with a slash ends up after the apparent host, behind a port that is not a number.
     if re.search(r":(?!\d*$)", host) or ("@" in host and scheme in ("http", "https", "s3", "oss")):
         raise UsageError(
             f"The address {scheme}://… holds a password or a key, which would end up in files and logs: "
@@ -110,7 +113,7 @@ def reach(address: str) -> Remote:
 
 
 class _Web:
-    """A file on a web server; and, for a table there, the files that it names."""
+    """A file on a web server, and the files that it names, if it is a table."""
 
     def __init__(self, address: str) -> None:
         if not is_web_address(address):
@@ -137,7 +140,7 @@ class _Web:
         return found, self._name
 
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
-        # Not HEAD, which many servers refuse.
+        # GET, as many servers refuse HEAD; the content is not read.
         request = urllib.request.Request(item.where, headers={"User-Agent": "hubtune"})
         try:
             with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:
@@ -155,8 +158,8 @@ class _Web:
             return bool(now == token)
         return bool(size == str(path.stat().st_size))
 
-    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
-        download(item.where, part, tell, checked=False)
+    def receive(self, item: Object, part: Path, report: Report) -> str | None:
+        download(item.where, part, report, checked=False)
         try:
             validator = json.loads(with_ending(part, ".json").read_text(encoding="utf-8"))["validator"]
         except (OSError, ValueError, KeyError):
@@ -165,7 +168,7 @@ class _Web:
 
 
 class _Bucket:
-    """A file or a folder in anything that fsspec has."""
+    """A file or a folder in any file system of fsspec."""
 
     def __init__(self, address: str, scheme: str, rest: str) -> None:
         if not rest.strip("/"):
@@ -173,7 +176,7 @@ class _Bucket:
         self._address, self._scheme = address, scheme
         self._path = rest.rstrip("/")
         self._system = _file_system(scheme)
-        self._sums = True  # whether ETags have been MD5 sums so far
+        self._sums = True  # whether ETags have been MD5 checksums so far
 
     def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
         try:
@@ -190,13 +193,13 @@ class _Bucket:
             raise DataError(
                 f"There is nothing at {self._address}: check the names of the bucket and the folder"
             ) from error
-        # A system may put its own form of the address before the names.
+        # A file system may prefix the names with its own form of the address.
         start = self._system._strip_protocol(f"{self._scheme}://{folder}").rstrip("/") + "/"
         wanted = None if names is None else {*names, single}
         objects = {}
         for path, info in found.items():
             name = path.removeprefix(start)
-            # A key with a slash at its end stands for a folder.
+            # A key with a trailing slash stands for a folder.
             if info["type"] == "file" and not name.endswith("/") and (wanted is None or name in wanted):
                 objects[name] = self._object(name, info, small=name != single)
         if not objects:
@@ -206,23 +209,23 @@ class _Bucket:
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
         return item.token == token and item.size == path.stat().st_size
 
-    def receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
+    def receive(self, item: Object, part: Path, report: Report) -> str | None:
         assert item.size is not None
-        if self._receive(item, part, tell) is not None or not self._sums:
+        if self._receive(item, part, report) is not None or not self._sums:
             return item.token
-        # Damaged, or of another object than was listed; or the ETag is no sum, as of objects that the service
-        # encrypts: then a second fetch brings the same.
+        # The content is damaged or has changed since the listing, or the ETag is not a checksum, as with
+        # objects that the service encrypts. In the last case a second fetch brings the same content.
         first = _md5_of(part)
         part.unlink()
-        if self._receive(item, part, tell) is None:
+        if self._receive(item, part, report) is None:
             if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
                 part.unlink()
                 raise DownloadError("it changes while it is being fetched")
             self._sums = False
         return item.token
 
-    def _receive(self, item: Object, part: Path, tell: Tell | None) -> str | None:
-        """Fetch what is missing; returns what checked it, ``None`` where the ETag looks like another sum."""
+    def _receive(self, item: Object, part: Path, report: Report) -> str | None:
+        """Fetch the missing bytes; returns how they were verified, ``None`` if the ETag is another MD5."""
         about = with_ending(part, ".json")
         size = item.size or 0
         try:
@@ -242,8 +245,7 @@ class _Bucket:
                     raise DownloadError(f"the source sent {len(piece):,} bytes of {size - have:,}")
                 file.write(piece)
                 have += len(piece)
-                if tell is not None:
-                    tell(have, size)
+                report(have, size)
             file.flush()
             os.fsync(file.fileno())
         tag = (item.token or "").strip('"').lower()
@@ -261,8 +263,8 @@ class _Bucket:
         """Call the file system.
 
         Raises:
-            DownloadError: it is not to be had.
-            MachineError: it may not be looked at.
+            DownloadError: if the object cannot be fetched.
+            MachineError: if it may not be listed.
         """
         try:
             return getattr(self._system, what)(path, **options)
@@ -275,28 +277,15 @@ class _Bucket:
             if what == "cat_file":
                 raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error
-        except Exception as error:  # each of fsspec's systems raises what its libraries raise
+        except Exception as error:  # each file system of fsspec raises the errors of its own library
             if type(error).__name__ == "NoCredentialsError" and not self._system.storage_options.get("anon"):
-                self._system = _file_system(self._scheme, anon=True)  # the bucket may be open to all
+                self._system = _file_system(self._scheme, anon=True)  # the bucket may be public
                 return self._ask(what, path, **options)
             raise DownloadError(_without_secrets(error_reason(error))) from error
 
 
 def _token(info: dict[str, Any]) -> str | None:
-    for key in (
-        "ETag",
-        "etag",
-        "md5Hash",
-        "content_md5",
-        "crc32c",
-        "LastModified",
-        "mtime",
-        "modified",
-        "created",
-    ):
-        if info.get(key):
-            return str(info[key])
-    return None
+    return next((str(info[key]) for key in _TOKENS if info.get(key)), None)
 
 
 def _file_system(scheme: str, **options: Any) -> Any:
@@ -314,7 +303,7 @@ def _file_system(scheme: str, **options: Any) -> Any:
     try:
         return fsspec.filesystem(
             "s3" if scheme == "oss" else scheme,
-            # Another call lists anew.
+            # Without fsspec's caches: each call lists the source again.
             skip_instance_cache=True,
             use_listings_cache=False,
             **options,
@@ -329,7 +318,7 @@ def _file_system(scheme: str, **options: Any) -> Any:
 
 
 def _oss(config: dict[str, Any]) -> dict[str, Any]:
-    """How Alibaba's OSS is reached by way of S3: keys and endpoint as its own tools have them."""
+    """Return the options for Alibaba's OSS through S3; keys and endpoint are named as in its own tools."""
     endpoint = os.environ.get("OSS_ENDPOINT", "").strip()
     if not endpoint:
         raise MachineError(
@@ -348,12 +337,12 @@ def _oss(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extra(scheme: str, reason: str = "") -> MachineError:
-    said = f" ({reason})" if reason and scheme not in ("s3", "oss") else ""
-    return MachineError(f'{scheme}:// needs more packages{said}: pip install "hubtune[remote]"')
+    cause = f" ({reason})" if reason and scheme not in ("s3", "oss") else ""
+    return MachineError(f'{scheme}:// needs more packages{cause}: pip install "hubtune[remote]"')
 
 
 def _without_secrets(text: str) -> str:
-    """A library's message, short, without what the environment keeps secret."""
+    """Shorten the message of a library, and remove the secrets of the environment from it."""
     for name, value in os.environ.items():
         if len(value) >= 8 and _SECRET_VARIABLE.search(name):
             text = text.replace(value, "…")

@@ -1,4 +1,4 @@
-"""Tables of pictures: CSV or TSV with a path and a label a row, and perhaps a group and the list it is in."""
+"""Tables of images: CSV or TSV with a path and a label per row, and perhaps a group and a part."""
 
 import csv
 import os
@@ -8,27 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from hubtune.data.listing import Excluded, Listing, SourceFile
-from hubtune.data.scan.scanner import name_key
+from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
 from hubtune.text import first_few, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
-PART_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "validate",
-    "valid": "validate",
-    "validate": "validate",
-    "validation": "validate",
-    "dev": "validate",
-    "test": "test",
-    "testing": "test",
-}
-"""What people call the lists, in folders and tables, in small letters."""
-
-# The first name of a column is hubtune's own; where a table has it, the others mean something else.
+# The first name of a column is hubtune's own; in a table that has it, the others mean something else.
 _COLUMNS = {
     "path": ("path", "filename", "file_name", "file", "filepath", "file_path", "image", "image_path", "img"),
     "label": ("label", "class", "target", "category", "class_name", "label_name"),
@@ -40,7 +26,7 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class ColumnError(DataError):
-    """A column that was asked for by its name is not there."""
+    """A table has no column of the requested name."""
 
 
 def read_table(
@@ -52,23 +38,23 @@ def read_table(
 ) -> Listing:
     """Read a table whose first line names its columns.
 
-    Columns are known by their names in any case: ``path`` (or ``filename``, ``image``, …) and ``label``
-    (``class``, ``target``, …) must be there, ``group`` (``patient_id``, …) and ``split`` (``part``, …) may.
-    The fields are parted by commas, semicolons or tabs and quoted as the :mod:`csv` module reads it; the text
-    is UTF-8. Paths start from the table's folder. No picture is opened.
+    The columns ``path`` (or ``filename``, ``image``, …) and ``label`` (``class``, ``target``, …) are
+    required, ``group`` (``patient_id``, …) and ``split`` (``part``, …) are optional; case does not matter.
+    The fields are separated by commas, semicolons or tabs and quoted as the :mod:`csv` module reads them; the
+    text is UTF-8. Paths start from the table's folder. No image is opened.
 
     Args:
         file: the table.
         closed: whether paths must stay in the table's folder, as those of a foreign table must.
-        absent: files that are known not to be there, and why; they are left out.
-        group_column: the column that says what belongs together, in any case; in place of ``group``.
+        absent: names of files that are missing, and why; they are left out.
+        group_column: the column with the groups of images, in any case; in place of ``group``.
 
     Returns:
         The files; the classes are sorted by name, or by number if all are numbers.
 
     Raises:
-        ColumnError: there is no such column; with the names of those that are there.
-        DataError: the table cannot be read, lacks a column, or a row is wrong; with the line.
+        ColumnError: if there is no such column; the message names the existing ones.
+        DataError: if the table cannot be read, lacks a column, or a row is wrong; the message has the line.
     """
     rows = Rows(file.parent, closed=closed, absent=absent)
     for where, cells in _cells(file, group_column):
@@ -78,7 +64,7 @@ def read_table(
 
 
 def named_files(file: Path) -> list[str]:
-    """Return the files that a table names, with ``/``, each once, whether they are there or not.
+    """Return the files that a table names, with ``/``, each once, whether they exist or not.
 
     Raises:
         DataError: as :func:`read_table`.
@@ -87,7 +73,7 @@ def named_files(file: Path) -> list[str]:
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file is a table of pictures, by its name and its first line; not one of other things."""
+    """Whether a file is a table of images, by its suffix and its first line."""
     if file.suffix.lower() not in TABLE_SUFFIXES:
         return False
     try:
@@ -99,7 +85,7 @@ def is_table(file: Path) -> bool:
 
 
 def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, dict[str, str]]]:
-    """The rows: each its file and line, and what it says in the columns that are known."""
+    """Yield the place of each row in its file, and its values by the meaning of their columns."""
     records = _records(file)
     place, header = next(records, (1, []))
     columns = _find_columns(file, header)
@@ -120,7 +106,7 @@ def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, d
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """The records that say something, each with the number of its last line."""
+    """Yield the records that are not blank, each with the number of its last line."""
     try:
         with file.open("rb") as opened:
             if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
@@ -145,7 +131,7 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
-    """What is in which column."""
+    """Return the place of each column by its meaning."""
     names = [_plain(name) for name in header]
     found = {}
     for meaning, words in _COLUMNS.items():
@@ -166,15 +152,15 @@ def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
     return found
 
 
-def _find_column(file: Path, header: list[str], asked: str) -> int:
-    """The place of the column that a person names."""
-    exact = [number for number, name in enumerate(header) if name == asked]
-    fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(asked)]
+def _find_column(file: Path, header: list[str], column: str) -> int:
+    """Return the place of the column of a requested name."""
+    exact = [number for number, name in enumerate(header) if name == column]
+    fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(column)]
     if not fitting:
         known = first_few([repr(name) for name in header], 10)
-        raise ColumnError(f"{file} has no column {asked!r}, but {known}.{suggest(asked, header)}")
+        raise ColumnError(f"{file} has no column {column!r}, but {known}.{suggest(column, header)}")
     if len(fitting) > 1:
-        raise DataError(f"{file} has {len(fitting)} columns {asked!r}: call them differently")
+        raise DataError(f"{file} has {len(fitting)} columns {column!r}: call them differently")
     return fitting[0]
 
 
@@ -183,10 +169,10 @@ def _plain(name: str) -> str:
 
 
 def _part(where: str, word: str) -> str:
-    part = PART_WORDS.get(word.casefold())
+    part = PART_OF_WORD.get(word.casefold())
     if part is None:
         raise DataError(
-            f"{where}: unknown split {word!r}: write train, validate or test.{suggest(word, PART_WORDS)}"
+            f"{where}: unknown split {word!r}: write train, validate or test.{suggest(word, PART_OF_WORD)}"
         )
     return part
 
@@ -199,50 +185,50 @@ class _Row:
 
 @dataclass
 class Rows:
-    """Files that a table or lists name, checked one by one.
+    """Collects the files that a table or lists name, and checks them one by one.
 
     Attributes:
         base: the folder that paths start from.
         closed: whether paths must stay in it.
-        labels: the classes in the order of their labels; empty where the rows themselves decide.
-        absent: files that are known not to be there, and why; they are left out.
+        labels: the classes in the order of their labels; if empty, they are taken from the rows.
+        absent: names of files that are missing, and why; they are left out.
     """
 
     base: Path
     closed: bool = False
     labels: list[str] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
-    _seen: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
+    _rows: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
     _first: dict[str, _Row] = field(default_factory=dict)
     _missing: list[tuple[str, str]] = field(default_factory=list)
     _repeated: int = 0
 
     def add(self, where: str, path: str, label: str, group: str | None, part: str | None) -> None:
-        """Take a row.
+        """Add a row.
 
         Args:
             where: file and line, for messages.
-            path: as it stands there.
-            label: the class's name.
-            group: what it belongs to.
+            path: as it is written there.
+            label: the name of the class.
+            group: the group of the image.
             part: its list.
 
         Raises:
-            DataError: the same file has another label, group or part in another row, or a path leads out.
+            DataError: if the same file has another label or group in another row, or a path leads out.
         """
-        path, found = _locate(path, self.base)
+        path, exists = _locate(path, self.base)
         name = posixpath.normpath(path)
         if self.closed and (name.startswith(("../", "/")) or name == ".." or Path(name).is_absolute()):
             raise DataError(f"{where}: {path!a} leads out of the folder of the table, which it must not")
         if "\n" in label or "\r" in label:
             raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
-        if not found:
+        if not exists:
             if name not in self.absent:
                 self._missing.append((where, path))
             return
         row = _Row(where, SourceFile(self.base / name, name, label, group, part))
         self._check_same(row, self._first.setdefault(name, row))
-        if self._seen.setdefault((name, part), row) is not row:
+        if self._rows.setdefault((name, part), row) is not row:
             self._repeated += 1
 
     @staticmethod
@@ -256,10 +242,10 @@ class Rows:
                 )
 
     def listing(self, source: Path) -> Listing:
-        """The files of all rows.
+        """Return the files of all rows.
 
         Raises:
-            DataError: a file is not there, some rows have a part and some have none, or there are fewer than
+            DataError: if a file is missing, some rows have a part and some have none, or there are fewer than
                 two classes.
         """
         if self._missing:
@@ -269,30 +255,33 @@ class Rows:
                 f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: {places}; "
                 f"paths start from {self.base}"
             )
-        files = [row.file for row in self._seen.values()]
-        without = [row.where for row in self._seen.values() if row.file.part is None]
+        files = [row.file for row in self._rows.values()]
+        without = [row.where for row in self._rows.values() if row.file.part is None]
         if 0 < len(without) < len(files):
             raise DataError(f"{without[0]}: no split, but other lines have one: fill all of them, or none")
-        labels = self.labels or _sorted({file.label for file in files})
+        labels = self.labels or _in_order({file.label for file in files})
         if len(labels) < 2:
             what = f"only one class, {labels[0]!r}" if labels else "no picture"
             raise DataError(f"{source} names {what}; a classifier needs two classes")
-        numbers = {label: number for number, label in enumerate(labels)}
-        files.sort(key=lambda file: (numbers[file.label], name_key(file.name)))
-        repeated = f"{plural(self._repeated, 'line')} of {source.name} repeated, and counted once."
         left_out = [Excluded(self.base / name, reason) for name, reason in self.absent.items()]
-        return Listing(self.base, labels, files, left_out, remarks=[repeated] if self._repeated else [])
+        listing = Listing(self.base, labels, files, left_out)
+        listing.sort()
+        if self._repeated:
+            listing.remarks.append(
+                f"{plural(self._repeated, 'line')} of {source.name} repeated, and counted once."
+            )
+        return listing
 
 
 def _locate(path: str, base: Path) -> tuple[str, bool]:
-    """A path with ``/``, and whether there is a file; Windows' separators are tried where there is none."""
+    """Return a path with ``/``, and whether it exists; if not, Windows' separators are tried."""
     if os.path.lexists(base / path):
         return path, True
-    meant = path.replace("\\", "/")
-    return (meant, True) if meant != path and os.path.lexists(base / meant) else (path, False)
+    posix = path.replace("\\", "/")
+    return (posix, True) if posix != path and os.path.lexists(base / posix) else (path, False)
 
 
-def _sorted(labels: set[str]) -> list[str]:
+def _in_order(labels: set[str]) -> list[str]:
     if all(label.isascii() and label.isdecimal() for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels, key=name_key)

@@ -1,10 +1,13 @@
-"""Dealing groups of different sizes to lists, so that the counts asked for come out exactly where they can.
+"""Allocation of groups of different sizes to lists, such that every list meets its quota exactly if it can.
 
-Within a class this is a subset-sum problem for several sums at once, and is solved as one: most groups are
-dealt in the order of their lots, and the last of each list are chosen by dynamic programming (Bellman, "Notes
-on the theory of dynamic programming IV: maximization over discrete sets", 1956), over more and more of them
-until the counts are exact or all has been tried. Groups that span classes are dealt by lot, too, and
-exchanged one for others as long as that brings the counts nearer.
+Within a class this is a subset-sum problem for several sums at once. Most groups are allocated in their
+order; the last of each list are chosen by dynamic programming (Bellman, "Notes on the theory of dynamic
+programming IV: maximization over discrete sets", 1956), over more and more of them until the counts are exact
+or all were tried. Groups that span classes are allocated in their order, too, and then exchanged for others
+as long as that brings the counts nearer to the quotas.
+
+If every group exceeds a list's quota, such as a few patients with many images each, the list would be empty
+and measure nothing. :func:`fill_empty_lists` gives it the group closest to the quota.
 """
 
 import math
@@ -13,100 +16,102 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-# Pictures of each list that the dynamic programming decides at first; four times as many at each new try.
+# Images of each list that the dynamic programming decides at first; four times as many at each new try.
 _FIRST_MARGIN = 32
-# Sums times groups that it may look at: a second or so.
-_MOST_WORK = 300_000_000
-# Groups that may be put in, groups that may be taken out, and exchanges a list: a second or so.
-_MOST_PUT_IN = 1500
-_MOST_TAKEN_OUT = 100
-_MOST_EXCHANGES = 100
+# Limits that keep each search at about a second: sums times groups of the dynamic programming; groups put in,
+# groups taken out and exchanges a list; groups, exchanged groups and counts of the search for empty lists.
+_MOST_SUMS = 300_000_000
+_MOST_PUT_IN, _MOST_TAKEN_OUT, _MOST_EXCHANGES = 1500, 100, 100
+_MOST_GROUPS, _MOST_EXCHANGED, _MOST_COUNTS = 1500, 30, 100_000_000
+# Cost of an empty list, and the surplus of each later one: if one of two must be empty, it is the first.
+_EMPTY, _LATER = 1000, 1
 
-Dealt = list[int | None]
-"""For each group, the number of the list that it goes to, or ``None``."""
+Allocation = list[int | None]
+"""For each group, the number of its list, or ``None``."""
 
 
-def allocate_class(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
-    """Deal the groups of one class.
+def allocate_class(sizes: Sequence[int], quotas: Sequence[int]) -> Allocation:
+    """Allocate the groups of one class.
 
     Args:
-        sizes: pictures in each group, in the order of the lots.
-        rooms: pictures that each list is to have.
+        sizes: images in each group; earlier groups go first.
+        quotas: images that each list is to have.
 
     Returns:
-        A list for each group, such that no list gets more than asked, and all exactly as many where that is
-        possible; else as near as was found.
+        A list for each group, such that no list exceeds its quota, and all meet it exactly if that is
+        possible; otherwise the closest that was found.
     """
-    dealt = _in_turn(sizes, rooms, 0)
-    lack = _lack(sizes, rooms, dealt)
+    allocation = _in_order(sizes, quotas, 0)
+    lack = _lack(sizes, quotas, allocation)
     divisor = math.gcd(*sizes)
-    # Where sizes differ, sums that they have no common divisor for may still be out of reach: that is tried.
-    least = sum(room % divisor for room in rooms) if divisor else 0
-    enough = sum(sizes) - max(sizes, default=0) >= sum(rooms)
+    # Sums that are no multiple of the divisor are out of reach. Others may be as well, which takes a try.
+    least = sum(quota % divisor for quota in quotas) if divisor else 0
+    enough = sum(sizes) - max(sizes, default=0) >= sum(quotas)
     margin = _FIRST_MARGIN
     while lack > (least if enough else 0):
-        tried = _in_turn(sizes, rooms, margin)
-        if not _finish(sizes, rooms, tried):
+        candidate = _in_order(sizes, quotas, margin)
+        if not _complete(sizes, quotas, candidate):
             break
-        if (now := _lack(sizes, rooms, tried)) < lack:
-            dealt, lack = tried, now
-        if margin >= max(rooms):  # all groups have been looked at
+        if (lack_now := _lack(sizes, quotas, candidate)) < lack:
+            allocation, lack = candidate, lack_now
+        if margin >= max(quotas):  # all groups were considered
             break
         margin *= 4
-    return dealt
+    return allocation
 
 
-def _in_turn(sizes: Sequence[int], rooms: Sequence[int], margin: int) -> Dealt:
-    """Fill list after list in the order of the lots, passing over what does not fit, but for a margin."""
-    dealt: Dealt = [None] * len(sizes)
-    for number, room in enumerate(rooms):
-        left = room - min(margin, room)
+def _in_order(sizes: Sequence[int], quotas: Sequence[int], margin: int) -> Allocation:
+    """Fill list after list in the order of the groups, up to a margin; groups that do not fit are skipped."""
+    allocation: Allocation = [None] * len(sizes)
+    for number, quota in enumerate(quotas):
+        left = quota - min(margin, quota)
         for place, size in enumerate(sizes):
             if left <= 0:
                 break
-            if size <= left and dealt[place] is None:
-                dealt[place] = number
+            if size <= left and allocation[place] is None:
+                allocation[place] = number
                 left -= size
-    return dealt
+    return allocation
 
 
-def _lack(sizes: Sequence[int], rooms: Sequence[int], dealt: Dealt) -> int:
-    return sum(rooms) - sum(size for size, number in zip(sizes, dealt, strict=True) if number is not None)
+def _lack(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> int:
+    allocated = sum(size for size, number in zip(sizes, allocation, strict=True) if number is not None)
+    return sum(quotas) - allocated
 
 
-def _finish(sizes: Sequence[int], rooms: Sequence[int], dealt: Dealt) -> bool:
-    """Fill what room is left as exactly as can be; false where that would be too much work."""
-    left = list(rooms)
-    for size, number in zip(sizes, dealt, strict=True):
+def _complete(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> bool:
+    """Fill the rest of the quotas as exactly as possible; return False if that would take too long."""
+    left = list(quotas)
+    for size, number in zip(sizes, allocation, strict=True):
         if number is not None:
             left[number] -= size
     of_size: Counter[int] = Counter()
     places = []
     for place, size in enumerate(sizes):
-        # More of one size than fit cannot help.
-        if dealt[place] is None and of_size[size] < sum(room // size for room in left):
+        # More groups of one size than fit cannot help.
+        if allocation[place] is None and of_size[size] < sum(quota // size for quota in left):
             of_size[size] += 1
             places.append(place)
-    shape = [room + 1 for room in left]
-    if math.prod(shape) * len(places) > _MOST_WORK:
+    shape = [quota + 1 for quota in left]
+    if math.prod(shape) * len(places) > _MOST_SUMS:
         return False
     for place, number in zip(places, _best_sums([sizes[place] for place in places], left), strict=True):
-        dealt[place] = number
+        allocation[place] = number
     return True
 
 
-def _best_sums(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
-    """Choose groups whose sizes add up to each room, or with the least lack in all."""
-    shape = tuple(room + 1 for room in rooms)
-    start = (0,) * len(rooms)
+def _best_sums(sizes: Sequence[int], quotas: Sequence[int]) -> Allocation:
+    """Choose groups whose sizes add up to each quota, or with the least lack in all."""
+    shape = tuple(quota + 1 for quota in quotas)
+    start = (0,) * len(quotas)
     reached = np.zeros(shape, bool)
     reached[start] = True
-    group_of = np.full(shape, -1, np.int32)  # by which the sums were reached first,
-    list_of = np.zeros(shape, np.int8)  # in which list
+    # The group by which each sum was reached first, and its list.
+    group_of, list_of = np.full(shape, -1, np.int32), np.zeros(shape, np.int8)
     for number, size in enumerate(sizes):
         before = reached.copy()
-        for axis, room in enumerate(rooms):
-            if size > room:
+        for axis, quota in enumerate(quotas):
+            if size > quota:
                 continue
             ahead = (slice(None),) * axis
             to, origin = (*ahead, slice(size, None)), (*ahead, slice(None, -size))
@@ -114,103 +119,103 @@ def _best_sums(sizes: Sequence[int], rooms: Sequence[int]) -> Dealt:
             group_of[to][new] = number
             list_of[to][new] = axis
             reached[to] |= new
-        if reached[tuple(rooms)]:
+        if reached[tuple(quotas)]:
             break
-    lacks = sum(np.ogrid[tuple(slice(room, -1, -1) for room in rooms)], start=np.zeros((), np.int64))
+    lacks = sum(np.ogrid[tuple(slice(quota, -1, -1) for quota in quotas)], start=np.zeros((), np.int64))
     sums = [int(axis) for axis in np.unravel_index(np.where(reached, lacks, lacks.max() + 1).argmin(), shape)]
-    dealt: Dealt = [None] * len(sizes)
+    allocation: Allocation = [None] * len(sizes)
     while tuple(sums) != start:
         number, axis = int(group_of[tuple(sums)]), int(list_of[tuple(sums)])
-        dealt[number] = axis
+        allocation[number] = axis
         sums[axis] -= sizes[number]
-    return dealt
+    return allocation
 
 
 def allocate_spanning(
-    groups: Sequence[Mapping[int, int]], rooms: Sequence[Mapping[int, int]], others: Mapping[int, int]
-) -> Dealt:
-    """Deal groups that span classes; what they leave to fill is for the groups inside classes.
+    groups: Sequence[Mapping[int, int]], quotas: Sequence[Mapping[int, int]], others: Mapping[int, int]
+) -> Allocation:
+    """Allocate groups that span classes; the groups inside classes fill the rest.
 
     Args:
-        groups: class → pictures in each group, in the order of the lots.
-        rooms: class → pictures that each list is to have.
-        others: class → pictures that lie in no such group.
+        groups: class → images of each group; earlier groups go first.
+        quotas: for each list, class → images that it is to have.
+        others: class → images outside of these groups.
 
     Returns:
-        A list for each group, such that no list gets more of a class than asked.
+        A list for each group, such that no list exceeds its quota of any class.
     """
     own: Counter[int] = Counter()
     for group in groups:
         own.update(group)
-    # Of each class as large a share of these groups goes to a list as of all its pictures.
+    # Of each class, a list gets the same share of these groups as of all its images.
     shares = [
         {
-            label: math.ceil(room.get(label, 0) * count / (count + others.get(label, 0)))
+            label: math.ceil(quota.get(label, 0) * count / (count + others.get(label, 0)))
             for label, count in own.items()
         }
-        for room in rooms
+        for quota in quotas
     ]
-    dealt: Dealt = [None] * len(groups)
+    allocation: Allocation = [None] * len(groups)
     for number, share in enumerate(shares):
         for place, group in enumerate(groups):
-            if dealt[place] is None and all(count <= share[label] for label, count in group.items()):
-                dealt[place] = number
+            if allocation[place] is None and all(count <= share[label] for label, count in group.items()):
+                allocation[place] = number
                 for label, count in group.items():
                     share[label] -= count
-    _exchange(groups, rooms, dealt, others)
-    return dealt
+    labels = sorted(own)
+    counts = _table(groups[:_MOST_PUT_IN], labels)
+    for number, quota in enumerate(quotas):
+        rest = Counter({label: quota.get(label, 0) for label in labels})
+        for group, to in zip(groups, allocation, strict=True):
+            if to == number:
+                rest.subtract(group)
+        # Images in no group can fill the rest, so it is not a lack.
+        filled = np.array([others.get(label, 0) // len(quotas) for label in labels], np.int64)
+        left = np.array([rest[label] for label in labels], np.int64)
+        _exchange(counts, allocation, number, left, filled)
+    return allocation
 
 
 def _exchange(
-    groups: Sequence[Mapping[int, int]],
-    rooms: Sequence[Mapping[int, int]],
-    dealt: Dealt,
-    others: Mapping[int, int],
+    counts: np.ndarray, allocation: Allocation, number: int, left: np.ndarray, filled: np.ndarray
 ) -> None:
-    """Bring lists nearer to their counts: take one group out, or none, and put others in."""
-    labels = sorted({label for group in groups for label in group})
-    column_of = {label: column for column, label in enumerate(labels)}
-    used = range(min(len(groups), _MOST_PUT_IN))
-    counts = np.zeros((len(used), len(labels)), np.int64)
-    for row in used:
-        for label, count in groups[row].items():
-            counts[row, column_of[label]] = count
-    for number, room in enumerate(rooms):
-        rest = Counter({label: room.get(label, 0) for label in labels})
-        for group, to in zip(groups, dealt, strict=True):
-            if to == number:
-                rest.subtract(group)
-        left = np.array([rest[label] for label in labels], np.int64)
-        # What the pictures in no group can fill is no lack.
-        filled = np.array([others.get(label, 0) // len(rooms) for label in labels], np.int64)
-        for _ in range(_MOST_EXCHANGES):
-            lack = int(np.clip(left - filled, 0, None).sum())
-            if not lack:
-                break
-            free = [place for place in used if dealt[place] is None]
-            best: tuple[int, int | None, list[int]] = (lack, None, [])
-            inside = [place for place in used if dealt[place] == number]
-            for out in [None, *inside[:_MOST_TAKEN_OUT]]:
-                room_now = left if out is None else left + counts[out]
-                taken, lack_then = _refill(counts, free, room_now, filled)
-                if lack_then < best[0]:
-                    best = (lack_then, out, taken)
-            lack_then, out, taken = best
-            if lack_then == lack:
-                break
-            if out is not None:
-                dealt[out] = None
-                left = left + counts[out]
-            for place in taken:
-                dealt[place] = number
-                left = left - counts[place]
+    """Bring a list nearer to its quotas: take one group out, or none, and put others in.
+
+    Args:
+        counts: images of the groups, ``[groups, classes]``.
+        allocation: of the groups; it is changed.
+        number: of the list.
+        left: images that it lacks, ``[classes]``.
+        filled: images that others can fill, ``[classes]``.
+    """
+    used = range(len(counts))
+    for _ in range(_MOST_EXCHANGES):
+        lack = int(np.clip(left - filled, 0, None).sum())
+        if not lack:
+            break
+        free = [place for place in used if allocation[place] is None]
+        best: tuple[int, int | None, list[int]] = (lack, None, [])
+        inside = [place for place in used if allocation[place] == number]
+        for out in [None, *inside[:_MOST_TAKEN_OUT]]:
+            put_in, lack_then = _refill(counts, free, left if out is None else left + counts[out], filled)
+            if lack_then < best[0]:
+                best = (lack_then, out, put_in)
+        lack_then, out, put_in = best
+        if lack_then == lack:
+            break
+        if out is not None:
+            allocation[out] = None
+            left = left + counts[out]
+        for place in put_in:
+            allocation[place] = number
+            left = left - counts[place]
 
 
 def _refill(
     counts: np.ndarray, free: Sequence[int], left: np.ndarray, filled: np.ndarray
 ) -> tuple[list[int], int]:
-    """Put groups into the room left, that which fills most of it first; returns them, and the lack then."""
-    taken: list[int] = []
+    """Put groups into a list greedily, the one that fills most first; return them, and the lack then."""
+    put_in: list[int] = []
     candidates = np.asarray(free, np.int64)
     while len(candidates):
         rest = left - counts[candidates]
@@ -221,7 +226,172 @@ def _refill(
         best = int(np.clip(rest - filled, 0, None).sum(axis=1).argmin())
         if rest[best].sum() == left.sum():
             break
-        taken.append(int(candidates[best]))
+        put_in.append(int(candidates[best]))
         left = rest[best]
         candidates = np.delete(candidates, best)
-    return taken, int(np.clip(left - filled, 0, None).sum())
+    return put_in, int(np.clip(left - filled, 0, None).sum())
+
+
+def fill_empty_lists(
+    groups: Sequence[Mapping[int, int]],
+    allocation: Sequence[int | None],
+    quotas: Sequence[Mapping[int, int]],
+    others: Sequence[Mapping[int, int]],
+    rest: Mapping[int, int],
+    training: int | None = None,
+) -> Allocation:
+    """Give groups to lists that lack images of a class and have no group of it.
+
+    Groups are moved, or exchanged for others, as long as that leaves fewer lists empty, or brings the counts
+    nearer to the quotas (a local search). Training keeps some images of every class that it has any of.
+
+    Args:
+        groups: class → images of each group; earlier groups go first.
+        allocation: the list of each; ``None`` for groups that are left for training.
+        quotas: for each list, class → images that it is to have.
+        others: for each list, class → images in it that are in none of these groups; they give way.
+        rest: class → such images that are in training, or in no list.
+        training: the number of the training list, if it is one of the lists.
+
+    Returns:
+        The new allocation.
+    """
+    moved = list(allocation)
+    used = _affected(groups, allocation, quotas, others)
+    if not used:
+        return moved
+    rows = [len(quotas) if number is None else number for number in allocation]
+    labels = sorted({label for place in used for label in groups[place]})
+    fixed = [Counter(own) for own in (*others, rest)]
+    for place in {*range(len(groups))}.difference(used):
+        fixed[rows[place]].update(groups[place])
+    search = _LocalSearch(
+        _table([groups[place] for place in used], labels),
+        np.array([rows[place] for place in used]),
+        _table(fixed, labels),
+        _table(quotas, labels),
+        _table(others, labels),
+        training,
+    )
+    search.run()
+    for place, row in zip(used, search.rows.tolist(), strict=True):
+        moved[place] = row if row < len(quotas) else None
+    return moved
+
+
+def _affected(
+    groups: Sequence[Mapping[int, int]],
+    allocation: Sequence[int | None],
+    quotas: Sequence[Mapping[int, int]],
+    others: Sequence[Mapping[int, int]],
+) -> list[int]:
+    """Return the groups with images of a class that a list lacks, and has no group of."""
+    inside: list[Counter[int]] = [Counter() for _ in quotas]
+    for group, number in zip(groups, allocation, strict=True):
+        if number is not None:
+            inside[number].update(group)
+    lacking = {
+        label
+        for quota, own, more in zip(quotas, inside, others, strict=True)
+        for label, count in quota.items()
+        if not own[label] and more.get(label, 0) < count
+    }
+    return [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
+
+
+def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.ndarray:
+    table = [[own.get(label, 0) for label in labels] for own in counts]
+    return np.array(table, np.int64).reshape(len(counts), len(labels))
+
+
+class _LocalSearch:
+    """The row of each group, and the moves that improve it. The last row is for groups in no list.
+
+    Args:
+        counts: images of each group, ``[groups, classes]``.
+        rows: the row of each group, ``[groups]``.
+        fixed: images outside of these groups, ``[lists + 1, classes]``.
+        quotas: images that the lists are to have, ``[lists, classes]``.
+        yielding: images of the lists that give way, ``[lists, classes]``.
+        training: the row of the training list.
+    """
+
+    def __init__(
+        self,
+        counts: np.ndarray,
+        rows: np.ndarray,
+        fixed: np.ndarray,
+        quotas: np.ndarray,
+        yielding: np.ndarray,
+        training: int | None,
+    ) -> None:
+        self.rows = rows
+        self._counts, self._quotas, self._yielding = counts, quotas, yielding
+        self._got = fixed.copy()
+        np.add.at(self._got, rows, counts)
+        self._work = 0
+        self._training = [row for row in (training, len(quotas)) if row is not None]
+        # More than all deviations together: an empty list is worse than any of them.
+        self._worst = int(quotas.sum() + self._got.sum()) + 1
+
+    def run(self) -> None:
+        """Move groups of the lacking classes into the lists, as long as that gains anything."""
+        moving = True
+        while moving:
+            moving = False
+            for to in reversed(range(len(self._quotas))):
+                for label in np.flatnonzero(self._lacking(to)).tolist():
+                    if self._lacking(to)[label] and self._move_best(to, label):
+                        moving = True
+
+    def _lacking(self, to: int) -> np.ndarray:
+        """Return the classes of which a list lacks images and has no group."""
+        inside = self._counts[self.rows == to].any(axis=0)
+        lacking: np.ndarray = (self._got[to] < self._quotas[to]) & ~inside
+        return lacking
+
+    def _move_best(self, to: int, label: int) -> bool:
+        """Make the best move of a group of the class, if it gains; an exchange only if nothing else does."""
+        inside = np.flatnonzero(self.rows == to)[:_MOST_EXCHANGED].tolist()
+        for exchanged in ([None], inside):
+            best, group, swapped = 0, -1, None
+            for origin in range(len(self._got)):
+                groups = np.flatnonzero((self.rows == origin) & (self._counts[:, label] > 0))
+                for back in exchanged if len(groups) and self._work < _MOST_COUNTS else []:
+                    gains = self._gains(groups, origin, to, back)
+                    first = int(gains.argmax())
+                    if gains[first] > best:
+                        best, group, swapped = int(gains[first]), int(groups[first]), back
+            if best:
+                origin = int(self.rows[group])
+                self._move(group, origin, to)
+                if swapped is not None:
+                    self._move(swapped, to, origin)
+                return True
+        return False
+
+    def _move(self, group: int, origin: int, to: int) -> None:
+        self.rows[group] = to
+        self._got[origin] -= self._counts[group]
+        self._got[to] += self._counts[group]
+
+    def _gains(self, groups: np.ndarray, origin: int, to: int, back: int | None) -> np.ndarray:
+        """Return the gain of moving each of some groups of one row."""
+        change = self._counts[groups]
+        self._work += change.size
+        if back is not None:
+            change = change - self._counts[back]
+        costs = self._cost(to, self._got[to] + change) + self._cost(origin, self._got[origin] - change)
+        gains = self._cost(to, self._got[to]) + self._cost(origin, self._got[origin]) - costs
+        lost = change * ((origin in self._training) - (to in self._training))
+        trained = self._got[self._training].sum(axis=0)
+        gains[((trained > 0) & (trained - lost < 1)).any(axis=1)] = 0
+        return gains
+
+    def _cost(self, row: int, got: np.ndarray) -> np.ndarray:
+        if row == len(self._quotas):
+            return np.zeros(got.shape[:-1], np.int64)
+        quotas, yielding = self._quotas[row], self._yielding[row]
+        deviation = np.maximum(quotas - got, 0) + np.maximum(got - quotas - yielding, 0)
+        empty = (got < 1) & (quotas > 0)
+        return (deviation + empty * (self._worst * (_EMPTY + _LATER * row))).sum(axis=-1)

@@ -1,13 +1,15 @@
-"""What a split is, and its files: the lists, the label list, and ``split.json``."""
+"""A split, and its files: the lists, the label list, and ``split.json``."""
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from os.path import lexists, normpath  # Path.exists() raises where a folder may not be entered
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from os.path import lexists, normpath  # Path.exists() raises in a folder without access
 from pathlib import Path
 from typing import Any
 
+from hubtune.data.dedup.groups import GROUP_KINDS
 from hubtune.data.list_files import (
     LABEL_LIST,
     PADDLECLAS_VALIDATE_LIST,
@@ -20,7 +22,7 @@ from hubtune.data.list_files import (
     relative_to,
 )
 from hubtune.data.listing import PARTS, Excluded, ImageEntry
-from hubtune.data.splits.leakage import Leak
+from hubtune.data.splits.leakage import WORDS, Leak, without_leaks
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
@@ -31,29 +33,29 @@ _ALL_FILES = (*LIST_FILES.values(), LABEL_LIST, SPLIT_FILE)
 
 @dataclass
 class Split:
-    """Pictures divided into lists.
+    """Images divided into lists.
 
     Attributes:
         folders: class folders in the order of their labels.
         labels: display name of each class.
-        lists: ``train``, ``validate``, ``test`` → pictures with their labels.
-        left_over: class folder → pictures that no list asked for.
-        groups: pictures that belong together, at least two each; each group is in one list, but where the
-            source has divided its pictures itself.
-        group_kinds: the loosest tie in each group: ``equal``, ``near``, ``burst`` or ``given``.
-        conflicts: copies of one picture that lie in different classes.
-        leaks: pictures on other sides than their copies, which the source has put so.
-        random_leaks: for each list but training, how many of its pictures would have had a mate of their
-            group in training after a random split of the same sizes: the expected number.
+        lists: ``train``, ``validate``, ``test`` → images, sorted by label and name.
+        left_over: class folder → number of images that no list asked for.
+        groups: images that stay in one list, at least two each; only a source that is divided already may
+            have a group in several lists.
+        group_kinds: the loosest relation in each group: ``equal``, ``near``, ``burst`` or ``given``.
+        conflicts: copies of one image that lie in different classes.
+        leaks: images in another list than their copies, where the source has put them.
+        random_leaks: for each list but training, the expected number of its images with a group mate in
+            training, if a random split of the same sizes had been made.
         left_out: files that are in no list, and why.
+        non_images: files that are not images.
         remarks: what a person should know, one sentence each.
+        options: the request as it is recorded in ``split.json``.
     """
 
     folders: list[str]
     labels: list[str]
-    lists: dict[str, list[tuple[ImageEntry, int]]] = field(
-        default_factory=lambda: {name: [] for name in PARTS}
-    )
+    lists: dict[str, list[ImageEntry]] = field(default_factory=lambda: {name: [] for name in PARTS})
     left_over: dict[str, int] = field(default_factory=dict)
     groups: list[list[ImageEntry]] = field(default_factory=list)
     group_kinds: list[str] = field(default_factory=list)
@@ -61,52 +63,95 @@ class Split:
     leaks: list[Leak] = field(default_factory=list)
     random_leaks: dict[str, float] = field(default_factory=dict)
     left_out: list[Excluded] = field(default_factory=list)
+    non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    options: dict[str, Any] = field(default_factory=lambda: {"seed": 0})
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Class folder → number of pictures in each list, and left over."""
+        """Return class folder → number of images in each list, and left over."""
         table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
         for name, images in self.lists.items():
-            for _, label in images:
-                table[self.folders[label]][name] += 1
+            for image in images:
+                table[self.folders[image.label]][name] += 1
         for folder, number in self.left_over.items():
             table[folder]["left_over"] = number
         return table
 
+    def without_leaks(self) -> "Split":
+        """Return the split without the training and validation images that leak into later lists."""
+        lists, removed = without_leaks(self.lists, self.leaks)
+        beside = {mate.path: leak.part for leak in self.leaks for mate in leak.mates}
+        left_out = [
+            Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list")
+            for image in removed
+        ]
+        return replace(self, lists=lists, left_out=[*self.left_out, *left_out], leaks=[])
+
+    def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
+        """Write the list files, the label list and ``split.json``, as ``hubtune split`` does.
+
+        Args:
+            folder: where; it is made if it is missing. Paths in the lists are relative to it.
+            force: replace lists with other content.
+
+        Returns:
+            The files, in the order they were written.
+
+        Raises:
+            UsageError: if lists with other content exist; nothing is written then.
+            MachineError: if the folder cannot be written.
+        """
+        return write_split(self, Path(folder), self.options, force=force)
+
+    def as_dict(self, folds: Sequence["Split"] = ()) -> dict[str, Any]:
+        """Return the split as ``hubtune split --json`` prints it.
+
+        Args:
+            folds: of cross-validation, if it was divided into some.
+        """
+        kinds = Counter(self.group_kinds)
+        return {
+            "classes": dict(zip(self.folders, self.labels, strict=True)),
+            "counts": self.counts(),
+            **({"folds": [fold.counts() for fold in folds]} if folds else {}),
+            "groups": {**{kind: kinds[kind] for kind in GROUP_KINDS}, "pictures": sum(map(len, self.groups))},
+            "conflicts": [[str(image.path) for image in group] for group in self.conflicts],
+            "leaks": [
+                {
+                    "path": str(leak.image.path),
+                    "list": leak.part,
+                    "in": leak.beside,
+                    "kind": leak.kind,
+                    "copies": [str(mate.path) for mate in leak.mates],
+                }
+                for leak in self.leaks
+            ],
+            "random_split_leaks": {name: round(number, 2) for name, number in self.random_leaks.items()},
+            "left_out": [{"path": str(entry.path), "reason": entry.reason} for entry in self.left_out],
+            "strays": [str(path) for path in self.non_images],
+            "remarks": self.remarks,
+        }
+
 
 def fold_name(number: int) -> str:
-    """The folder of a fold, by its number from 1."""
+    """Return the name of a fold's folder, by its number from 1."""
     return f"fold-{number}"
 
 
 def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: bool = False) -> list[Path]:
-    """Write the list files, the label list and ``split.json``.
-
-    Args:
-        split: what to write.
-        folder: where; paths in the lists are relative to it.
-        options: the request, as it is to stand in ``split.json``.
-        force: overwrite lists with other content.
-
-    Returns:
-        The files, in the order they were written.
-
-    Raises:
-        UsageError: if lists with other content are there; nothing is written then.
-        MachineError: if the folder cannot be written to.
-    """
+    """Write a split as :meth:`Split.write`, with other options in ``split.json``."""
     return _write({folder: split}, [], folder, options, force=force)
 
 
 def write_folds(
-    folds: list[Split], folder: Path, options: dict[str, Any], *, force: bool = False
+    folds: Sequence[Split], folder: Path, options: dict[str, Any], *, force: bool = False
 ) -> list[Path]:
     """Write the lists of folds for cross-validation, each into ``fold-1``, ``fold-2``, … of a folder.
 
-    Args, Returns and Raises: as of :func:`write_split`.
+    Args, Returns and Raises: as :func:`write_split`.
     """
     splits = {folder / fold_name(number): split for number, split in enumerate(folds, 1)}
-    # Folds of an earlier division into more of them are no part of this one.
+    # Folds of an earlier division into more of them are removed.
     stale = []
     number = len(folds) + 1
     while (other := folder / fold_name(number)).is_dir():
@@ -116,11 +161,10 @@ def write_folds(
 
 
 def read_groups(folder: Path) -> dict[Path, int]:
-    """Read which pictures belong together, from the ``split.json`` in a folder.
+    """Read the groups of images from the ``split.json`` in a folder.
 
     Returns:
-        The number of its group for each picture that is in one; empty where there is no such file, or none
-        that says it.
+        Path → number of its group, for images in a group; empty without a readable file.
     """
     try:
         groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
@@ -130,11 +174,7 @@ def read_groups(folder: Path) -> dict[Path, int]:
 
 
 def read_unreadable(folder: Path) -> list[Excluded]:
-    """Read which pictures were left out as they cannot be read, from the ``split.json`` in a folder.
-
-    Returns:
-        Them; none where there is no such file, or none that says it.
-    """
+    """Read the unreadable images from the ``split.json`` in a folder; none without a readable file."""
     try:
         entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
         return [
@@ -154,7 +194,7 @@ def _write(
     for place, split in splits.items():
         own, replaced = _files_of(split, place, options)
         files |= own
-        # Lists of an earlier split would leak into this one's training pictures.
+        # Lists of an earlier split would leak into the training images of this one.
         gone = [place / name for name in LIST_FILES.values() if place / name not in own]
         if place / VALIDATE_LIST in gone:
             gone.append(place / PADDLECLAS_VALIDATE_LIST)
@@ -182,19 +222,19 @@ def _write(
 
 
 def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], list[Path]]:
-    """The files of a split with their content, and those of them that are there with another one."""
+    """Return the files of a split with their content, and those that exist with other content."""
     written = _relative_to(folder)
     files = {
-        folder / LIST_FILES[name]: encode(list_text((written(image.path), label) for image, label in images))
+        folder / LIST_FILES[name]: encode(list_text((written(image.path), image.label) for image in images))
         for name, images in split.lists.items()
         if images or name == "train"
     }
     files[folder / LABEL_LIST] = encode(labels_text(split.labels))
     other = [path for path, content in files.items() if lexists(path) and not _holds(path, content)]
-    # The same lists, made by another request.
+    # The same lists, made by another request, may get another split.json.
     is_repetition = _holds(folder / TRAIN_LIST, files[folder / TRAIN_LIST])
     record = folder / SPLIT_FILE
-    files[record] = _split_json(split, folder, options).encode()
+    files[record] = _split_json(split, written, options).encode()
     if lexists(record) and not is_repetition and not _holds(record, files[record]):
         other.append(record)
     return files, other
@@ -208,7 +248,7 @@ def _holds(path: Path, content: bytes) -> bool:
 
 
 def _relative_to(folder: Path) -> Callable[[Path], str]:
-    """:func:`~hubtune.data.list_files.relative_to` for a million paths: it follows links once a folder."""
+    """Return ``relative_to`` of list files for a million paths: it follows links once a folder."""
     known: dict[str, str] = {}
 
     def written(path: Path) -> str:
@@ -220,8 +260,7 @@ def _relative_to(folder: Path) -> Callable[[Path], str]:
     return written
 
 
-def _split_json(split: Split, folder: Path, options: dict[str, Any]) -> str:
-    written = _relative_to(folder)
+def _split_json(split: Split, written: Callable[[Path], str], options: dict[str, Any]) -> str:
     document = {
         "schema_version": 1,
         "seed": options["seed"],

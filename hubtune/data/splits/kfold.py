@@ -1,4 +1,4 @@
-"""Cross-validation: pictures divided into folds, each of which is held out once."""
+"""Cross-validation: images divided into folds, each of which is held out once."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from hubtune.text import plural
 Fold = tuple[np.ndarray, np.ndarray]
 """Indices of the rows to fit, and of those to test."""
 
-_VALIDATE_PARTS = 10  # one of so many parts of a fold's training pictures is its validation list
+_VALIDATE_PARTS = 10  # a tenth of a fold's training images is its validation list
 
 
 def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list[str]:
@@ -53,13 +53,13 @@ def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed
 
     Args:
         labels: class of each row.
-        groups: rows of the same group are copies of one picture, and stay in one fold.
-        folds: so many folds; fewer where the largest class has fewer rows.
+        groups: group of each row, such as :func:`split_keys`; rows of one group stay in one fold.
+        folds: number of folds; fewer if the largest class has fewer rows.
         seed: decides the folds.
 
     Returns:
-        The folds in which something can be tested: a class whose rows are all held out cannot be answered.
-        Empty where the classes are too small.
+        The folds with rows to test: a class whose rows are all held out cannot be predicted. Empty if the
+        classes are too small.
     """
     counts = np.unique(labels, return_counts=True)[1]
     if (counts > 1).sum() < 2:
@@ -69,7 +69,7 @@ def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed
         members.setdefault(groups[row], []).append(row)
     fold_of = np.empty(len(labels), dtype=np.int64)
     filled: list[Counter[int]] = [Counter() for _ in range(min(folds, int(counts.max())))]
-    # Large groups first, while there is room to even them out.
+    # Large groups first, while small ones are left to balance the folds.
     for rows in sorted(members.values(), key=len, reverse=True):
         own = Counter(labels[rows].tolist())
         [(most, _)] = own.most_common(1)
@@ -86,11 +86,11 @@ def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed
 
 
 def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
-    """Divide the training pictures of a split into folds.
+    """Divide the training images of a split into folds.
 
-    A fold's validation list is what it holds out, its training list all the rest; the test list is the
-    split's. Groups stay in one fold. Pictures with a contradictory label, and classes that are one group, are
-    never held out.
+    A fold's validation list is the images that it holds out, its training list all others; the test list is
+    the split's. Groups stay in one fold. Images with a contradictory label, and classes of a single group,
+    are never held out.
 
     Args:
         split: its validation list is not used.
@@ -98,14 +98,14 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
         seed: decides the folds.
 
     Raises:
-        DataError: if there are too few pictures.
+        DataError: if there are too few images.
     """
     entries = split.lists["train"]
     keys = _group_keys(split, entries)
-    doubted = {image.path for group in split.conflicts for image in group}
-    doubted_keys = {key for key, (image, _) in zip(keys, entries, strict=True) if image.path in doubted}
-    rows = np.array([row for row, key in enumerate(keys) if key not in doubted_keys], np.int64)
-    labels = np.array([entries[row][1] for row in rows], np.int64)
+    conflicting = {image.path for group in split.conflicts for image in group}
+    bound_keys = {key for key, image in zip(keys, entries, strict=True) if image.path in conflicting}
+    rows = np.array([row for row, key in enumerate(keys) if key not in bound_keys], np.int64)
+    labels = np.array([entries[row].label for row in rows], np.int64)
     parts = make_folds(labels, [keys[row] for row in rows], folds=folds, seed=seed)
     if len(parts) < folds:
         bound = len(entries) - len(rows)
@@ -115,80 +115,76 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
             f"{plural(len(rows), 'training picture')} of {len(np.unique(labels))} classes{why} are too few "
             f"for {folds} folds: {repair}" + (", or take fewer folds" if folds > 2 else "")
         )
-    made = [_with_lists(split, *_parted(entries, set(rows[tested].tolist()))) for _, tested in parts]
-    always = len(entries) - sum(len(fold.lists["validate"]) for fold in made)
+    divided = [_fold(split, set(rows[tested].tolist())) for _, tested in parts]
+    always = len(entries) - sum(len(fold.lists["validate"]) for fold in divided)
     if always:
         split.remarks.append(
-            f"{plural(always, 'picture')} {'is' if always == 1 else 'are'} in training in every fold: "
-            "the label is contradictory, or the class is a single group."
+            f"In training in every fold: {plural(always, 'picture')}, with contradictory labels or in a "
+            "class of a single group."
         )
-    return made
+    return divided
 
 
 def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Split]:
-    """Divide the training pictures of a split into folds that were made before.
+    """Divide the training images of a split into existing folds.
 
     Args:
         split: its validation list is not used.
-        fold_of: name of a picture → the fold, from 0, that holds it out; others are in training always.
-        folds: how many there are.
+        fold_of: name of an image → the fold, from 0, that holds it out; other images are in training always.
+        folds: the number of folds.
     """
     entries = split.lists["train"]
-    crossing = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
-    if crossing:
+    divided = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
+    if divided:
         split.remarks.append(
-            f"Pictures that belong together lie in several folds ({plural(crossing, 'group')}), which "
-            "flatters: make the folds anew with hubtune split."
+            f"{plural(divided, 'group')} of pictures in several folds: the accuracy will look better than "
+            "it is. Make new folds with hubtune split."
         )
-    held = [fold_of.get(image.name) for image, _ in entries]
+    fold_of_row = [fold_of.get(image.name) for image in entries]
     return [
-        _with_lists(split, *_parted(entries, {row for row, own in enumerate(held) if own == fold}))
-        for fold in range(folds)
+        _fold(split, {row for row, own in enumerate(fold_of_row) if own == fold}) for fold in range(folds)
     ]
 
 
 def held_out(fold: Split, *, seed: int, validate: bool) -> Split:
-    """Turn a fold into lists whose test list is what the fold holds out.
+    """Turn a fold into lists whose test list is the images that the fold holds out.
 
     Args:
-        fold: as of :func:`fold_splits`; its own test list is left away.
+        fold: as of :func:`fold_splits`; its own test list is removed.
         seed: decides the validation list.
-        validate: whether a tenth of the training pictures becomes a validation list, on which the best model
-            is chosen; else there is none.
+        validate: whether a tenth of the training images becomes a validation list, to choose the best model.
 
     Raises:
-        DataError: if there are too few pictures.
+        DataError: if there are too few images.
     """
     entries, tested = fold.lists["train"], fold.lists["validate"]
-    train, chosen = entries, tested[:0]
+    train, validation = entries, tested[:0]
     if validate:
-        labels = np.array([label for _, label in entries], np.int64)
+        labels = np.array([image.label for image in entries], np.int64)
         parts = make_folds(labels, _group_keys(fold, entries), folds=_VALIDATE_PARTS, seed=seed)
         if not parts:
             raise DataError(
                 f"{plural(len(entries), 'training picture')} in a fold are too few for a validation list"
             )
-        train, chosen = _parted(entries, set(parts[0][1].tolist()))
-    return replace(fold, lists={"train": train, "validate": chosen, "test": tested})
+        train, validation = _divide(entries, set(parts[0][1].tolist()))
+    return replace(fold, lists={"train": train, "validate": validation, "test": tested})
 
 
-def _group_keys(split: Split, entries: Sequence[tuple[ImageEntry, int]]) -> list[object]:
-    """What each picture shares with those of its group only."""
+def _group_keys(split: Split, images: Sequence[ImageEntry]) -> list[str]:
     groups = {image.path: number for number, group in enumerate(split.groups) for image in group}
-    return [groups.get(image.path, str(image.path)) for image, _ in entries]
+    return split_keys(images, groups)
 
 
-_Entries = list[tuple[ImageEntry, int]]
-
-
-def _parted(entries: _Entries, chosen: set[int]) -> tuple[_Entries, _Entries]:
-    """What is not chosen, and what is."""
+def _divide(images: Sequence[ImageEntry], rows: set[int]) -> tuple[list[ImageEntry], list[ImageEntry]]:
+    """Return the images without some rows, and those of these rows."""
     return (
-        [entry for row, entry in enumerate(entries) if row not in chosen],
-        [entry for row, entry in enumerate(entries) if row in chosen],
+        [image for row, image in enumerate(images) if row not in rows],
+        [image for row, image in enumerate(images) if row in rows],
     )
 
 
-def _with_lists(split: Split, train: _Entries, validate: _Entries) -> Split:
-    lists = {"train": train, "validate": validate, "test": split.lists["test"]}
+def _fold(split: Split, rows: set[int]) -> Split:
+    """Return a fold that holds out some rows of the training list."""
+    train, validation = _divide(split.lists["train"], rows)
+    lists = {"train": train, "validate": validation, "test": split.lists["test"]}
     return replace(split, lists=lists, left_over={}, random_leaks={}, leaks=[], remarks=[])

@@ -1,4 +1,4 @@
-"""Leaks: pictures that lie on another side than a copy of theirs, or another picture of their group."""
+"""Leaks: images with a copy, or a mate of their group, in a list that must be independent of theirs."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,23 +15,23 @@ KIND_WORDS = {
     "burst": "of the same thing",
     "given": "of a group that was given",
 }
+_KINDS = tuple(KIND_WORDS)
 
-# What a list must not share pictures with: nothing that is measured may have been trained on, and nothing
-# that the model was chosen on may be in the test.
-_BEFORE = {"validate": ("train",), "test": ("train", "validate")}
+# The lists that each list must not share images with: a measured image must not have been trained on, and a
+# test image must not have chosen the model.
+_EARLIER = {"validate": ("train",), "test": ("train", "validate")}
 
 
 @dataclass(frozen=True)
 class Leak:
-    """A picture that a list has, though lists that come before it have something of it.
+    """An image of a validation or test list that has mates in an earlier list.
 
     Attributes:
         image: which.
         part: its list, ``validate`` or ``test``.
-        beside: the list of the others: ``train``, or ``validate`` where the test list has a copy of a
-            validation picture.
-        mates: those others.
-        kind: ``equal``, ``near``, ``burst`` or ``given``: the closest tie to one of them.
+        beside: the list of its mates: ``train``, or ``validate`` for a test image.
+        mates: its copies, or other images of its group, in that list.
+        kind: ``equal``, ``near``, ``burst`` or ``given``: the closest relation to one of them.
     """
 
     image: ImageEntry
@@ -47,69 +47,66 @@ def find_leaks(
     """Find the leaks between lists.
 
     Args:
-        images: all pictures.
+        images: all images.
         parts: the list of each.
-        groups: of the pictures, by their places.
+        groups: of the images, by their places.
 
     Returns:
-        The leaks of the validation list, then those of the test list; each in the order of pictures.
+        The leaks of the validation list, then those of the test list; each in the order of images.
     """
-    found: dict[tuple[int, str], Leak] = {}
+    leaks: dict[tuple[int, str], Leak] = {}
     for group in groups:
         members = defaultdict(list)
         for place in group.members:
             members[parts[place]].append(place)
-        for part, beside in ((part, beside) for part, before in _BEFORE.items() for beside in before):
+        for part, beside in ((part, beside) for part, earlier in _EARLIER.items() for beside in earlier):
             mates = tuple(images[mate] for mate in members[beside])
             sums = {mate.sha256 for mate in mates}
             for place in members[part] if mates else ():
                 kind = "equal" if images[place].sha256 in sums else group.kind
-                known = found.get((place, beside))
+                known = leaks.get((place, beside))
                 if known is None or _KINDS.index(kind) < _KINDS.index(known.kind):
-                    found[place, beside] = Leak(images[place], part, beside, mates, kind)
-    return [found[key] for key in sorted(found, key=lambda key: (parts[key[0]] == "test", *key))]
-
-
-_KINDS = tuple(KIND_WORDS)
+                    leaks[place, beside] = Leak(images[place], part, beside, mates, kind)
+    return [leaks[key] for key in sorted(leaks, key=lambda key: (parts[key[0]] == "test", *key))]
 
 
 def without_leaks(
-    lists: Mapping[str, Sequence[tuple[ImageEntry, int]]], leaks: Iterable[Leak]
-) -> tuple[dict[str, list[tuple[ImageEntry, int]]], list[ImageEntry]]:
-    """Take leaks out of lists: what was measured stays as it is, what came before it loses the copies.
+    lists: Mapping[str, Sequence[ImageEntry]], leaks: Iterable[Leak]
+) -> tuple[dict[str, list[ImageEntry]], list[ImageEntry]]:
+    """Remove the mates of leaked images from the earlier lists; validation and test lists are kept.
 
     Returns:
-        The lists, and the pictures that are in none of them any more.
+        The lists, and the removed images.
     """
-    gone = {(leak.beside, mate.path) for leak in leaks for mate in leak.mates}
-    kept: dict[str, list[tuple[ImageEntry, int]]] = {}
-    lost = []
-    for name, entries in lists.items():
-        # A file that stands in both lists is lost by the one only.
-        kept[name] = [entry for entry in entries if (name, entry[0].path) not in gone]
-        lost += [image for image, _ in entries if (name, image.path) in gone]
-    return kept, lost
+    mates = {(leak.beside, mate.path) for leak in leaks for mate in leak.mates}
+    clean: dict[str, list[ImageEntry]] = {}
+    removed = []
+    for name, images in lists.items():
+        # By list, too: a file that is in both lists is removed from the earlier one only.
+        clean[name] = [image for image in images if (name, image.path) not in mates]
+        removed += [image for image in images if (name, image.path) in mates]
+    return clean, removed
 
 
-def leaks_in_words(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str]:
-    """A sentence for each two lists that share pictures.
+def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str]:
+    """Return a sentence for every two lists that share images.
 
     Args:
-        leaks: as :func:`find_leaks` gives them.
-        counts: pictures in each list.
+        leaks: as :func:`find_leaks` returns them.
+        counts: images in each list.
     """
-    said = []
-    for part, before in _BEFORE.items():
-        for beside in before:
+    sentences = []
+    for part, earlier in _EARLIER.items():
+        for beside in earlier:
             kinds = [leak.kind for leak in leaks if (leak.part, leak.beside) == (part, beside)]
             if kinds:
-                parted = ", ".join(
+                by_kind = ", ".join(
                     f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
                 )
                 verb = "has" if len(kinds) == 1 else "have"
                 what = "copies or group mates" if "given" in kinds else "copies"
-                said.append(
+                sentences.append(
                     f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
-                    f"the {WORDS[beside]} list ({parted})."
+                    f"the {WORDS[beside]} list ({by_kind})."
                 )
-    return said
+    return sentences

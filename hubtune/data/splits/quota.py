@@ -1,10 +1,12 @@
-"""What is asked of every class, and what a class can give."""
+"""Requests for a split: the images that each class is to give to each list, and what it can give."""
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 from hubtune.data.splits.leakage import WORDS
 from hubtune.errors import UsageError
@@ -13,30 +15,38 @@ from hubtune.text import plural
 
 @dataclass(frozen=True)
 class SplitSize:
-    """How many pictures of a class: a number, or a share of them."""
+    """A number of images per class, or a share of them.
+
+    Attributes:
+        count: the number; not used with a share.
+        share: at least 0 and less than 1.
+        text: as it was written; for ``split.json``.
+    """
 
     count: int = 0
     share: Fraction | None = None
+    text: str = field(default="", compare=False)
 
     @classmethod
-    def parse(cls, text: str) -> "SplitSize":
-        """Read ``20`` (pictures), ``0.2`` or ``20%`` (a share).
+    def parse(cls, size: str | float) -> "SplitSize":
+        """Read ``20`` (images), ``0.2`` or ``20%`` (a share).
 
         Raises:
             UsageError: if it is none of these.
         """
+        text = str(size)
         if re.fullmatch(r"\s*\d{1,9}\s*", text):
-            return cls(count=int(text))
+            return cls(count=int(text), text=text)
         match = re.fullmatch(r"\s*(\d{1,3}(?:\.\d{1,9})?|\.\d{1,9})\s*(%?)\s*", text)
         share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
         if share is None or share >= 1:
             raise UsageError(
                 f"{text!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
             )
-        return cls(share=share)
+        return cls(share=share, text=text)
 
     def of(self, total: int) -> int:
-        """The number of pictures out of ``total``, a share rounded to the nearest."""
+        """Return the number of images out of ``total``; a share is rounded to the nearest."""
         return self.count if self.share is None else math.floor(self.share * total + Fraction(1, 2))
 
     def __bool__(self) -> bool:
@@ -46,86 +56,128 @@ class SplitSize:
 NOTHING = SplitSize()
 
 
-# Why pictures are bound to training, and what helps.
-_CONTRADICTED = "as they, or others of their groups, have copies in another class"
-_REPAIR = "Remove the copies that are in the wrong class, and split again."
-
-
 @dataclass(frozen=True)
 class ClassSize:
-    """What keeps the pictures of a class from going to any list.
+    """The images of a class, and what binds them.
 
     Attributes:
-        total: all its pictures.
-        bound: those that must be in training, as their label is doubted.
-        largest: how many the largest group has that is of more than one picture; 0 without any.
-        across: whether such groups have pictures of other classes, too.
+        total: all its images.
+        bound: those that must be in training, as their label is doubtful.
+        largest_group: images in its largest group of at least two; 0 without any.
+        shares_groups: whether such groups have images of other classes, too.
     """
 
     total: int
     bound: int
-    largest: int
-    across: bool
+    largest_group: int
+    shares_groups: bool
 
 
 @dataclass(frozen=True)
 class SplitRequest:
-    """What is asked of every class.
+    """Everything that a split is asked for.
 
     Attributes:
-        validate: validation pictures.
-        test: test pictures.
-        train: training pictures; ``None`` for all the rest.
+        validate: validation images per class.
+        test: test images per class.
+        train: training images per class; ``None`` for all the rest.
+        seed: another seed gives another split.
+        group_by: a column of the source's table, or else a regular expression over the images' names; images
+            with the same value, or the same match, stay in one list.
+        labels: class folder → display name, in the order of the labels, or a file with them.
+        test_dir: a separate folder of test images, in place of ``test``.
+        folds: number of folds, in place of a validation list.
+        module: the module whose features find images of the same thing; for ``split.json``.
+        explicit: whether ``val`` and ``test`` were set by the caller, who is told if they have no effect.
     """
 
-    validate: SplitSize
-    test: SplitSize
-    train: int | None
+    validate: SplitSize = NOTHING
+    test: SplitSize = NOTHING
+    train: int | None = None
+    seed: int = 0
+    group_by: str | None = None
+    labels: Path | Mapping[str, str] | None = None
+    test_dir: Path | None = None
+    folds: int | None = None
+    module: str | None = None
+    explicit: Mapping[str, bool] = field(default_factory=dict)
 
-    def of(self, total: int) -> dict[str, int]:
-        """What is asked of a class with so many pictures, by list."""
+    def check(self, source: str) -> None:
+        """Refuse contradictions.
+
+        Raises:
+            UsageError: if there are two kinds of test images, or the test folder contains the source.
+        """
+        if self.test_dir is None:
+            return
+        if self.test:
+            raise UsageError("--test and --test-dir both say where test pictures come from: give one of them")
+        if "://" not in source and Path(source).resolve().is_relative_to(self.test_dir.resolve()):
+            raise UsageError(
+                f"--test-dir {self.test_dir} holds {source} itself: give a folder of test pictures only"
+            )
+
+    def options(self, source: str) -> dict[str, Any]:
+        """Return the request as it is recorded in ``split.json``."""
+        return {
+            "pictures": source,
+            "validate": None if self.folds else self.validate.text,
+            "test": self.test.text,
+            "train": self.train,
+            "folds": self.folds,
+            "group_by": self.group_by,
+            "module": self.module,
+            "seed": self.seed,
+            "labels": str(self.labels) if isinstance(self.labels, Path) else self.labels,
+            "test_dir": str(self.test_dir) if self.test_dir else None,
+        }
+
+    def sizes(self, total: int) -> dict[str, int]:
+        """Return the images that a class of ``total`` images is asked for, by list."""
         return {"test": self.test.of(total), "validate": self.validate.of(total), "train": self.train or 0}
 
-    def rooms(self, free: int, bound: int) -> dict[str, int]:
-        """What a class can give: all that is asked while training keeps a picture, else half of it.
+    def quotas(self, free: int, bound: int) -> dict[str, int]:
+        """Return what a class can give: the sizes as long as training keeps an image, else half of them.
 
         Args:
-            free: pictures that may go to any list.
+            free: images that may go to any list.
             bound: those that must be in training.
 
         Returns:
-            How many of the free ones go to each list; without training where that takes all the rest.
+            The number of free images for each list; without training if that takes all the rest.
         """
-        asked = self.of(free + bound)
-        test, validate = asked["test"], asked["validate"]
+        sizes = self.sizes(free + bound)
+        test, validate = sizes["test"], sizes["validate"]
         if test + validate >= free + min(bound, 1):
             for_both = (free + bound) // 2
             # Validation first: without it no best model can be chosen.
-            validate = min(asked["validate"], math.ceil(for_both * validate / max(1, test + validate)))
+            validate = min(sizes["validate"], math.ceil(for_both * validate / max(1, test + validate)))
             test = min(test, for_both - validate)
-        rooms = {"test": test, "validate": validate}
-        return rooms if self.train is None else {**rooms, "train": max(0, self.train - bound)}
+        quotas = {"test": test, "validate": validate}
+        return quotas if self.train is None else {**quotas, "train": max(0, self.train - bound)}
 
-    def shortage(self, folder: str, got: Mapping[str, int], held: ClassSize) -> str | None:
-        """Say what a class gives, if that is not what is asked.
+    def shortage(self, folder: str, got: Mapping[str, int], size: ClassSize) -> str | None:
+        """Describe how a class falls short of the request; ``None`` if it does not.
 
         Args:
             folder: the class.
-            got: by list, what it gives.
-            held: what keeps its pictures from going where they might.
+            got: the images that it gives, by list.
+            size: what it has.
         """
-        total, asked = held.total, self.of(held.total)
-        wanted = {"train": self.train, "validate": self.validate, "test": self.test}
-        more = [
+        total, sizes = size.total, self.sizes(size.total)
+        requested = {"train": self.train, "validate": self.validate, "test": self.test}
+        exceeded = [
             name
             for name in WORDS
-            if wanted[name] is not None
-            and got.get(name, 0) > max(asked[name], held.bound * (name == "train"))
+            if requested[name] is not None
+            and got.get(name, 0) > max(sizes[name], size.bound * (name == "train"))
         ]
         missed = [
-            f"{asked[name] or 'any'} in the {WORDS[name]} list"
+            f"{sizes[name] or 'any'} in the {WORDS[name]} list"
             for name in WORDS
-            if name in more or got.get(name, 0) < asked[name] or (wanted[name] and not got.get(name, 0))
+            if name in exceeded
+            or got.get(name, 0) < sizes[name]
+            or (requested[name] and not got.get(name, 0))
         ]
         if not missed:
             return None
@@ -135,26 +187,19 @@ class SplitRequest:
             for name, words in WORDS.items()
             if got.get(name, 0) or name == "train"
         )
-        if 0 < held.bound == total:
-            whole = (
-                f"All {total:,} pictures of class {folder!r} are"
-                if total > 1
-                else f"The only picture of class {folder!r} is"
-            )
-            return f"{whole} bound to training, {_CONTRADICTED}: none is left for {lists}. {_REPAIR}"
         has = f"Class {folder!r} has {plural(total, 'picture')}"
-        if held.bound and total - held.bound < asked["validate"] + asked["test"] < total:
-            other = total - held.bound
+        others = total - size.bound
+        if size.bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (
-                f"{has}, of which {held.bound:,} {'is' if held.bound == 1 else 'are'} bound to training, "
-                f"{_CONTRADICTED}; the other {other:,} {'does' if other == 1 else 'do'} not come to {lists}: "
-                f"it gives {gives}. {_REPAIR}"
+                f"{has}, {size.bound:,} of them bound to training because of copies in another class, and "
+                f"too few others for {lists}: it gives {gives}. Remove the copies that are in the wrong "
+                "class, and split again."
             )
-        if held.largest and (more or sum(asked.values()) < total):
-            across = ", also across classes," if held.across else ","
-            size = f" of up to {held.largest:,}" if held.largest > 1 else ""
+        if size.largest_group and (exceeded or sum(sizes.values()) < total):
+            across = ", also across classes" if size.shares_groups else ""
+            of_up_to = f" of up to {size.largest_group:,}" if size.largest_group > 1 else ""
             return (
-                f"{has} in groups{size} that stay together{across} which do not come to "
-                f"{lists}: it gives {gives}."
+                f"{has} in groups{of_up_to} that stay together{across}, with which {lists} cannot be met "
+                f"exactly: it gives {gives}."
             )
         return f"{has}, too few for {lists}: it gives {gives}."

@@ -1,32 +1,34 @@
-"""Honest splits: the pictures of a source become training, validation and test lists.
+"""Honest splits: the images of a source are divided into training, validation and test lists.
 
-A picture's place is decided by a hash of the seed and of its name alone, so a split is the same on every
-machine and hardly changes when pictures are added. Pictures that belong together (copies, nearly equal ones,
-those of one patient) always stay on one side.
+The place of an image depends on a hash of the seed and of its name alone, so a split is the same on every
+machine and hardly changes when images are added. Images of one group (copies, near-copies, those of one
+patient) always stay in one list.
 """
 
 import hashlib
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from hubtune.data.dedup.duplicates import find_groups
 from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup, expected_leaks, groups_by_key, merge_groups
 from hubtune.data.list_files import encode
-from hubtune.data.listing import PARTS, Excluded, ImageEntry
-from hubtune.data.scan.scanner import Scan, name_key
+from hubtune.data.listing import PARTS, Excluded, ImageEntry, name_key
+from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.assignment import Assignment, Unit
-from hubtune.data.splits.class_names import class_namer
+from hubtune.data.splits.class_names import class_namer, read_display_names
 from hubtune.data.splits.files import Split
-from hubtune.data.splits.leakage import WORDS, find_leaks, leaks_in_words
-from hubtune.data.splits.quota import NOTHING, ClassSize, SplitRequest, SplitSize
+from hubtune.data.splits.leakage import WORDS, describe_leaks, find_leaks
+from hubtune.data.splits.quota import NOTHING, ClassSize, SplitRequest
 from hubtune.errors import DataError
 from hubtune.text import first_few, plural
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
 _GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "burst": "of one thing", "given": "given"}
-_TESTED = {
+_MATE_WORDS = {
     "equal": "a copy of it",
     "near": "nearly the same picture",
     "burst": "another picture of the same thing",
@@ -35,134 +37,130 @@ _TESTED = {
 
 
 def images_of(scan: Scan, test_scan: Scan | None = None) -> list[ImageEntry]:
-    """All pictures in the order that groups count them in: class after class, then the test folder's."""
-    return [
-        image
-        for found in (scan, test_scan)
-        if found is not None
-        for images in found.classes.values()
-        for image in images
-    ]
+    """Return all images in the order of their places in groups: class after class, then the test folder's."""
+    scans = [scan] if test_scan is None else [scan, test_scan]
+    return [image for each in scans for images in each.classes.values() for image in images]
 
 
 def make_split(
     scan: Scan,
+    request: SplitRequest,
     *,
-    validate: SplitSize,
-    test: SplitSize = NOTHING,
-    train: int | None = None,
-    seed: int = 0,
-    labels: dict[str, str] | None = None,
     test_scan: Scan | None = None,
     groups: Sequence[DuplicateGroup] | None = None,
 ) -> Split:
-    """Divide every class at random, by the seed, into training, validation and test pictures.
+    """Divide every class at random, by the seed, into training, validation and test images.
 
-    Pictures whose source has put them into a list stay there. Where it has no list of its own for what is
-    asked, that is taken from the training pictures.
+    Images that their source assigns to a list stay there. If it has no list of a requested kind, the images
+    are taken from the training list.
 
     Args:
-        scan: the pictures.
-        validate: validation pictures per class.
-        test: test pictures per class.
-        train: training pictures per class; ``None`` takes all the rest.
-        seed: another seed gives another split.
-        labels: class folder → display name, in the order of the labels.
-        test_scan: a separate folder of test pictures, in place of ``test``.
-        groups: what belongs together, as places in :func:`images_of`; groups with a common member count as
-            one. Default: the copies that are found, and what the source says.
+        scan: the images.
+        request: sizes, seed and display names; its ``group_by`` and ``test_dir`` are read by the caller.
+        test_scan: the images of a separate test folder.
+        groups: images that stay in one list, by their places in :func:`images_of`; groups with a common
+            member count as one. Default: copies, and the groups of the source.
 
     Raises:
-        DataError: if no picture of the test folder belongs to a class, or a class has no training picture.
+        DataError: if no image of the test folder belongs to a class, every image of a class is in the test
+            folder, or the display names do not fit the classes.
     """
     images = images_of(scan, test_scan)
     if groups is None:
         groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
-    table = _Table(scan, images, labels or {folder: folder for folder in scan.classes}, seed)
+    names = request.labels or {folder: folder for folder in scan.classes}
+    if isinstance(names, Path):
+        names = read_display_names(names, list(scan.classes))
+    builder = _SplitBuilder(scan, images, dict(names), groups, request.seed)
     if test_scan is not None:
-        table.place_test_folder(test_scan)
-    has = table.place_parts()
-    together = table.join(groups)
-    table.leave_out_tested(together)
-    table.note_groups(groups, together, divided=bool(has))
-    table.bind_conflicts(groups, together)
-    table.deal(
-        together,
-        SplitRequest(NOTHING if "validate" in has else validate, NOTHING if "test" in has else test, train),
-    )
-    return table.finish(groups, together)
+        builder.place_test_folder(test_scan)
+    parts = builder.place_parts()
+    builder.join_groups()
+    builder.exclude_tested()
+    builder.note_groups(is_divided=bool(parts))
+    builder.bind_conflicts()
+    if "validate" in parts:
+        request = replace(request, validate=NOTHING)
+    if "test" in parts:
+        request = replace(request, test=NOTHING)
+    builder.allocate(request)
+    return builder.finish()
 
 
-class _Table:
-    """All pictures on their way into lists, and what is to be said of it."""
+class _SplitBuilder:
+    """Collects the lists, and the remarks about them."""
 
-    def __init__(self, scan: Scan, images: list[ImageEntry], names: dict[str, str], seed: int) -> None:
-        self.split = Split(
-            list(names), list(names.values()), left_out=list(scan.left_out), remarks=scan.remarks()
-        )
+    def __init__(
+        self,
+        scan: Scan,
+        images: list[ImageEntry],
+        names: dict[str, str],
+        groups: Sequence[DuplicateGroup],
+        seed: int,
+    ) -> None:
+        self.split = Split(list(names), list(names.values()), options={"seed": seed})
+        self.split.left_out += scan.left_out
+        self.split.non_images += scan.non_images
+        self.split.remarks += scan.remarks()
         self._root, self._seed = scan.root, seed
-        self._images = images
-        numbers = {folder: label for label, folder in enumerate(names)}
-        self._places = Assignment(
-            [numbers.get(folder) for folder, found in scan.classes.items() for _ in found], len(names)
+        self._images, self._groups = images, groups
+        self._merged: list[DuplicateGroup] = []  # groups of images with a class, without common members
+        number_of = {folder: label for label, folder in enumerate(names)}
+        self._assignment = Assignment(
+            [number_of.get(folder) for folder, own in scan.classes.items() for _ in own], len(names)
         )
-        self._tests = range(len(self._places.labels), len(images))  # of the test folder
-        self._pool: list[bool] = []  # what is to be divided here, when all others have their lists
-        self._after_groups = 0  # the place among the remarks
+        self._tests = range(len(self._assignment.labels), len(images))  # places of the test folder's images
+        self._divided: list[bool] = []  # whether an image is divided here, and not assigned by its source
+        self._after_groups = 0  # a place among the remarks
 
     def place_test_folder(self, scan: Scan) -> None:
-        """Give each picture of the test folder its class, from its folder or its name."""
+        """Find the class of each image of the test folder by its folder or its name."""
         split = self.split
         split.left_out += scan.left_out
         split.remarks += scan.remarks()
         label_of = class_namer(split.folders, split.labels)
         for place in self._tests:
             label = label_of(self._images[place].name)
-            self._places.add(label, "test")
+            self._assignment.add(label, "test")
             if label is None:
                 split.left_out.append(Excluded(self._images[place].path, "no class has this name"))
-        if not any(self._places.lists[place] for place in self._tests):
+        if not any(self._assignment.lists[place] for place in self._tests):
             raise DataError(
                 f"No picture in {scan.root} can be told to belong to a class: name them after their class "
                 f"({split.folders[0]}.jpg, {split.folders[0]}_2.jpg), or put them into folders named so"
             )
 
     def place_parts(self) -> set[str]:
-        """Put validation and test pictures where their source has them; returns which of these it has."""
-        given = set()
-        for place, free in enumerate(self._places.free):
+        """Place validation and test images as their source assigns them; return which of these it has."""
+        parts = set()
+        for place, free in enumerate(self._assignment.free):
             part = self._images[place].part
             if free and part in PARTS[1:]:
-                self._places.lists[place], self._places.free[place] = part, False
-                given.add(part)
-        return given
+                self._assignment.lists[place], self._assignment.free[place] = part, False
+                parts.add(part)
+        return parts
 
-    def join(self, groups: Sequence[DuplicateGroup]) -> list[DuplicateGroup]:
-        """Groups without a common member, of pictures that have a class."""
-        used = (
-            tuple(place for place in group.members if self._places.labels[place] is not None)
-            for group in groups
-        )
-        return merge_groups(
-            DuplicateGroup(members, group.kind)
-            for members, group in zip(used, groups, strict=True)
-            if len(members) > 1
-        )
+    def join_groups(self) -> None:
+        """Merge groups with common members; images without a class are ignored."""
+        used = (DuplicateGroup(tuple(self._with_class(group)), group.kind) for group in self._groups)
+        self._merged = merge_groups(group for group in used if len(group.members) > 1)
 
-    def leave_out_tested(self, together: Sequence[DuplicateGroup]) -> None:
-        """Leave out pictures of the tree that belong to pictures of the test folder."""
-        for group in together:
+    def _with_class(self, group: DuplicateGroup) -> list[int]:
+        return [place for place in group.members if self._assignment.labels[place] is not None]
+
+    def exclude_tested(self) -> None:
+        """Exclude images with a copy or a group mate in the test folder."""
+        free = self._assignment.free
+        for group in self._merged:
             sums = {self._images[place].sha256 for place in group.members if place in self._tests}
-            if not sums:
-                continue
-            for place in group.members:
-                if self._places.free[place]:
-                    self._places.free[place] = False
+            for place in group.members if sums else ():
+                if free[place]:
+                    free[place] = False
                     image = self._images[place]
-                    what = "the same picture" if image.sha256 in sums else _TESTED[group.kind]
+                    what = "the same picture" if image.sha256 in sums else _MATE_WORDS[group.kind]
                     self.split.left_out.append(Excluded(image.path, f"{what} is in the test folder"))
-        self._pool = list(self._places.free)
-        present = {self._places.labels[place] for place, free in enumerate(self._places.free) if free}
+        self._divided = list(free)
+        present = {label for label, own in zip(self._assignment.labels, free, strict=True) if own}
         for label, folder in enumerate(self.split.folders):
             if label in present:
                 continue
@@ -175,164 +173,155 @@ class _Table:
                 f"Class {folder!r} has no training picture: nothing can be learned of it."
             )
 
-    def bind_conflicts(self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup]) -> None:
-        """Put copies that lie in different classes, and all that belongs to them, into the training list.
-
-        On different sides, these would be questions that no classifier can answer right twice.
-        """
-        doubted = [
-            group
-            for group in groups
-            if group.kind in COPY_KINDS
-            and len({self._places.labels[place] for place in group.members} - {None}) > 1
-        ]
-        self.split.conflicts = [
-            [self._images[place] for place in group.members if self._places.labels[place] is not None]
-            for group in doubted
-        ]
-        touched = {place for group in doubted for place in group.members}
-        for group in together:
-            if not touched.isdisjoint(group.members):
-                self._places.bind(group.members)
-        said = [self._conflict(group) for group in doubted]
-        self.split.remarks += said[:_MOST_REMARKS]
-        if len(said) > _MOST_REMARKS:
-            self.split.remarks.append(
-                f"… and {len(said) - _MOST_REMARKS:,} more of these; split.json has all in `conflicts`."
-            )
-
-    def _conflict(self, group: DuplicateGroup) -> str:
-        members = [place for place in group.members if self._places.labels[place] is not None]
-        sums = {self._images[place].sha256 for place in members}
-        what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
-        where = [WORDS[name] for name in PARTS if any(self._places.lists[place] == name for place in members)]
-        lists = f"the {' and '.join(where)} list{'s' * (len(where) > 1)}"
-        names = first_few([self._images[place].name for place in members])
-        return f"{what} in different classes: {names}. All are in {lists}; remove the wrong ones."
-
-    def note_groups(
-        self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup], *, divided: bool
-    ) -> None:
-        """Note the groups, and say how many there are; whether the source has divided them itself."""
+    def note_groups(self, *, is_divided: bool) -> None:
+        """Record the groups, and remark on their number and on copies across given groups."""
         split = self.split
-        split.groups = [[self._images[place] for place in group.members] for group in together]
-        split.group_kinds = [group.kind for group in together]
-        if not together:
+        split.groups = [[self._images[place] for place in group.members] for group in self._merged]
+        split.group_kinds = [group.kind for group in self._merged]
+        if not self._merged:
             return
         kinds = Counter(split.group_kinds)
-        parted = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
-        hold = "holds" if len(together) == 1 else "hold"
-        said = (
-            f"{plural(len(together), 'group')} of pictures that belong together ({parted}) {hold} "
-            f"{plural(sum(map(len, split.groups)), 'picture')}"
+        by_kind = ", ".join(f"{kinds[kind]:,} {words}" for kind, words in _GROUP_WORDS.items() if kinds[kind])
+        copies = sum(group.kind in COPY_KINDS for group in self._groups)
+        split.remarks.append(
+            f"{plural(len(self._merged), 'group')} of copies or related pictures ({by_kind}) with "
+            f"{plural(sum(map(len, split.groups)), 'picture')} in all"
+            + (f", {plural(copies, 'group')} of copies among them" if kinds["given"] and copies else "")
+            + ("." if is_divided else "; each group stays in one list.")
         )
-        copies = sum(group.kind in COPY_KINDS for group in groups)
-        if kinds["given"] and copies:
-            said += f", {plural(copies, 'group')} of copies among them"
-        split.remarks.append(f"{said}." if divided else f"{said}; each stays in one list.")
         self._after_groups = len(split.remarks)
-        self._note_ties(groups)
-
-    def _note_ties(self, groups: Sequence[DuplicateGroup]) -> None:
-        """Say which copies make one group of several that were given apart, as of two patients."""
-        given = {
+        group_of = {
             place: number
-            for number, group in enumerate(groups)
+            for number, group in enumerate(self._groups)
             if group.kind == "given"
             for place in group.members
         }
         ties = [
             group
-            for group in groups
+            for group in self._groups
             if group.kind in COPY_KINDS
-            and len({given[place] for place in group.members if place in given}) > 1
+            and len({group_of[place] for place in group.members if place in group_of}) > 1
         ]
-        for group in ties[:_MOST_REMARKS]:
-            names = first_few([self._images[place].name for place in group.members])
-            self.split.remarks.append(
-                f"Copies of one picture lie in groups that were given apart: {names}. These groups stay "
-                "together."
-            )
-        if len(ties) > _MOST_REMARKS:
-            self.split.remarks.append(f"… and {len(ties) - _MOST_REMARKS:,} more of these.")
+        self._remark(
+            [
+                f"Copies of one picture lie in different groups: {self._names(group.members)}. These groups "
+                "stay together."
+                for group in ties
+            ],
+            "… and {:,} more of these.",
+        )
 
-    def deal(self, together: Sequence[DuplicateGroup], wish: SplitRequest) -> None:
-        """Deal the pictures that are free to the lists, and say where they do not suffice."""
-        units = self._places.deal(together, self._lot, wish)
-        left_over = sorted(self._places.left_over.items())
+    def _remark(self, sentences: Sequence[str], summary: str) -> None:
+        """Add remarks of one kind, and a summary with the number of those beyond the first."""
+        self.split.remarks += sentences[:_MOST_REMARKS]
+        if len(sentences) > _MOST_REMARKS:
+            self.split.remarks.append(summary.format(len(sentences) - _MOST_REMARKS))
+
+    def _names(self, places: Sequence[int]) -> str:
+        return first_few([self._images[place].name for place in places])
+
+    def bind_conflicts(self) -> None:
+        """Put copies that lie in different classes, and their groups, into the training list.
+
+        In different lists, their labels would contradict one another: no classifier could be right on both.
+        """
+        conflicts = [
+            group
+            for group in self._groups
+            if group.kind in COPY_KINDS
+            and len({self._assignment.labels[place] for place in self._with_class(group)}) > 1
+        ]
+        self.split.conflicts = [
+            [self._images[place] for place in self._with_class(group)] for group in conflicts
+        ]
+        conflicting = {place for group in conflicts for place in group.members}
+        for group in self._merged:
+            if not conflicting.isdisjoint(group.members):
+                self._assignment.bind(group.members)
+        self._remark(
+            [self._describe_conflict(self._with_class(group)) for group in conflicts],
+            "… and {:,} more of these; split.json has all in `conflicts`.",
+        )
+
+    def _describe_conflict(self, places: Sequence[int]) -> str:
+        sums = {self._images[place].sha256 for place in places}
+        what = "The same picture lies" if len(sums) == 1 else "Nearly the same picture lies"
+        lists = [WORDS[name] for name in PARTS if any(self._assignment.lists[p] == name for p in places)]
+        return (
+            f"{what} in different classes: {self._names(places)}. All are in the {' and '.join(lists)} "
+            f"list{'s' * (len(lists) > 1)}; remove the wrong ones."
+        )
+
+    def allocate(self, request: SplitRequest) -> None:
+        """Assign the free images to the lists, and remark on classes with too few."""
+        units = self._assignment.allocate(self._merged, self._sort_key, request)
+        left_over = sorted(self._assignment.left_over.items())
         self.split.left_over = {self.split.folders[label]: count for label, count in left_over}
-        self._say_shortages(units, wish)
-
-    def _lot(self, unit: Unit) -> tuple[bytes, str]:
-        """A group's lot is that of its first picture. Unicode forms of one name are one (macOS's differ)."""
-        first = min(unit, key=lambda place: name_key(self._images[place].name))
-        label, name = self._places.labels[first], self._images[first].name
-        assert label is not None  # what is free has a class
-        text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
-        return hashlib.sha256(encode(text)).digest(), name
-
-    def _say_shortages(self, units: Sequence[Unit], wish: SplitRequest) -> None:
-        largest, across = Counter[int](), set[int]()
+        largest, shared = Counter[int](), set[int]()
         for unit in units:
-            counts = self._places.counts(unit) if len(unit) > 1 else {}
+            counts = self._assignment.counts(unit) if len(unit) > 1 else {}
             for label, count in counts.items():
                 largest[label] = max(largest[label], count)
             if len(counts) > 1:
-                across |= {*counts}
-        small = {}
-        for label, (folder, got) in enumerate(zip(self.split.folders, self._places.got, strict=True)):
-            held = ClassSize(got.total(), self._places.bound[label], largest[label], label in across)
-            if sentence := wish.shortage(folder, got, held):
-                small[folder] = sentence
-        self.split.remarks += list(small.values())[:_MOST_REMARKS]
-        if len(small) > _MOST_REMARKS:
-            names = ", ".join(map(repr, list(small)[_MOST_REMARKS:]))
-            self.split.remarks.append(f"Fewer than asked, likewise: {names}.")
+                shared |= {*counts}
+        shortages = {}
+        for label, (folder, got) in enumerate(zip(self.split.folders, self._assignment.got, strict=True)):
+            size = ClassSize(got.total(), self._assignment.bound[label], largest[label], label in shared)
+            if sentence := request.shortage(folder, got, size):
+                shortages[folder] = sentence
+        others = ", ".join(map(repr, [*shortages][_MOST_REMARKS:]))
+        self.split.remarks += [*shortages.values()][:_MOST_REMARKS]
+        if others:
+            self.split.remarks.append(f"Fewer than asked, likewise: {others}.")
 
-    def finish(self, groups: Sequence[DuplicateGroup], together: Sequence[DuplicateGroup]) -> Split:
-        """Fill the lists, and say what leaks, or what would have."""
+    def _sort_key(self, unit: Unit) -> tuple[bytes, str]:
+        """Return a hash of the seed and the first name; in NFC, as macOS stores other forms than Linux."""
+        first = min(unit, key=lambda place: name_key(self._images[place].name))
+        label, name = self._assignment.labels[first], self._images[first].name
+        assert label is not None  # every free image has a class
+        text = unicodedata.normalize("NFC", f"{self._seed}\0{self.split.folders[label]}\0{name}")
+        return hashlib.sha256(encode(text)).digest(), name
+
+    def finish(self) -> Split:
+        """Fill the lists, and remark on leaks, or on those of a random split."""
         split = self.split
-        for place, (name, label) in enumerate(zip(self._places.lists, self._places.labels, strict=True)):
+        lists, labels = self._assignment.lists, self._assignment.labels
+        for image, name, label in zip(self._images, lists, labels, strict=True):
             if name is not None and label is not None:
-                split.lists[name].append((self._images[place], label))
-        for entries in split.lists.values():
-            entries.sort(key=lambda entry: (entry[1], name_key(entry[0].name)))
-        split.leaks = find_leaks(self._images, self._places.lists, groups)
-        counts = {name: len(entries) for name, entries in split.lists.items()}
-        split.remarks += leaks_in_words(split.leaks, counts)
+                split.lists[name].append(replace(image, label=label))
+        for images in split.lists.values():
+            images.sort(key=lambda image: (image.label, name_key(image.name)))
+        split.leaks = find_leaks(self._images, lists, self._groups)
+        split.remarks += describe_leaks(
+            split.leaks, {name: len(images) for name, images in split.lists.items()}
+        )
         if not split.leaks:
-            self._expect_leaks(together)
+            self._estimate_random_leaks()
         return split
 
-    def _expect_leaks(self, together: Sequence[DuplicateGroup]) -> None:
-        """Reckon what a random split of the same sizes would have leaked, and say it after the groups."""
-        split = self.split
-        lists: dict[str, Counter[int]] = {name: Counter() for name in PARTS}
-        totals: Counter[int] = Counter()
-        for got_label, got in enumerate(self._places.got):
-            totals[got_label] = got.total()
-            for name in lists:
-                lists[name][got_label] = got[name]
-        of_groups = [
-            counts
-            for group in together
-            if (
-                counts := self._places.counts([place for place in group.members if self._pool[place]])
-            ).total()
-            > 1
+    def _estimate_random_leaks(self) -> None:
+        """Compute the expected leaks of a random split of the same sizes; remark on them after the groups."""
+        split, got = self.split, self._assignment.got
+        lists = {name: {label: own[name] for label, own in enumerate(got)} for name in PARTS}
+        groups = [
+            self._assignment.counts([place for place in group.members if self._divided[place]])
+            for group in self._merged
         ]
-        measured = {name: lists[name].total() for name in PARTS[1:] if lists[name].total()}
-        if not of_groups or not measured:
+        groups = [counts for counts in groups if counts.total() > 1]
+        measured = {name: sum(lists[name].values()) for name in PARTS[1:] if any(lists[name].values())}
+        if not groups or not measured:
             return
-        split.random_leaks = expected_leaks(of_groups, lists, totals)
-        parted = " and ".join(
+        split.random_leaks = expected_leaks(
+            groups, lists, {label: own.total() for label, own in enumerate(got)}
+        )
+        shares = " and ".join(
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
         what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or group mates"
         split.remarks.insert(
             self._after_groups,
-            f"A random split of these sizes would have put {what} of {parted} pictures into training, "
+            f"A random split of these sizes would have put {what} of {shares} pictures into training, "
             "on average.",
         )
 

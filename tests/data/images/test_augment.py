@@ -1,20 +1,22 @@
-"""Augmentation: what each operation does, how often, and that the draw alone decides."""
+"""Augmentation: what each operation does, how often, and that it depends on the random draws alone."""
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from support.images import noise_image
+from support.orientation import save_oriented
 
 from hubtune.data.images.augment import OPERATIONS, augment_image, read_image
 from hubtune.data.images.decode import ImageError
-from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.images.preprocessing import Preprocessing, image_to_array
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.rng import rng_for
 
 GREY = (128, 128, 128)
 VIEW = Preprocessing(size=48, resize=48, fit="stretch", mean=(0.5, 0.5, 0.5))
-NOISE = Image.fromarray(np.random.default_rng(0).integers(256, size=(48, 48, 3), dtype=np.uint8))
-# Red says the column, green the row.
+NOISE = noise_image(48, 48)
+# Red is the column, green the row.
 PLACES = Image.merge(
     "RGB",
     [
@@ -45,11 +47,11 @@ def flat(*colour):
 
 
 def extent(values):
-    """What a side of evenly spaced values covered, seen in 48 pixels."""
+    """Length of a side of evenly spaced values, from 48 samples of it."""
     return (float(values.max()) - float(values.min())) * 48 / 47
 
 
-def test_without_settings_a_picture_stays_as_it_is():
+def test_without_settings_an_image_stays_as_it_is():
     assert (change(NOISE, 0) == np.asarray(NOISE)).all()
 
 
@@ -76,13 +78,13 @@ def test_crop_takes_a_part_of_the_area_and_aspect_asked_for():
     assert 0.45 < min(aspects) < 0.65 and 1.6 < max(aspects) < 2.2
 
 
-def test_crop_covers_the_whole_picture_in_time():
+def test_crops_reach_every_part_of_the_image():
     seen = [change(PLACES, seed, crop=[0.1, 0.3]) for seed in range(100)]
     assert min(got[..., 0].min() for got in seen) <= 3 and max(got[..., 0].max() for got in seen) >= 196
     assert min(got[..., 1].min() for got in seen) <= 3 and max(got[..., 1].max() for got in seen) >= 96
 
 
-def test_a_part_that_does_not_fit_is_the_whole_picture():
+def test_a_crop_that_does_not_fit_is_the_whole_image():
     line = Image.fromarray(np.asarray(PLACES)[:2])
     got = change(line, 0, crop=[0.9, 1.0])
     assert extent(got[..., 0]) > 195
@@ -91,7 +93,7 @@ def test_a_part_that_does_not_fit_is_the_whole_picture():
 @pytest.mark.parametrize(
     ("fit", "shapes"), [("crop", {(48, 48)}), ("stretch", {(48, 48)}), ("pad", {(48, 48)}), ("whole", None)]
 )
-def test_the_part_is_arranged_as_the_view_does(fit, shapes):
+def test_a_crop_is_resized_by_the_view(fit, shapes):
     view = Preprocessing(size=48, resize=64, fit=fit, mean=(1.0, 0.0, 0.0))
     aspect = [1.5, 2.0] if fit == "pad" else [0.5, 2.0]
     seen = [change(PLACES, seed, view=view, crop=[0.3, 1.0], aspect=aspect) for seed in range(20)]
@@ -150,29 +152,26 @@ def test_full_saturation_reaches_from_grey_to_twice_the_colour():
     assert min(spread) < 4 and max(spread) > 36
 
 
-def test_a_turn_of_the_hue_goes_round_the_circle():
+def test_hue_reaches_every_colour():
     reddest = {int(change(flat(160, 100, 100), seed, hue=0.5)[0, 0].argmax()) for seed in range(40)}
     assert reddest == {0, 1, 2}
 
 
-def test_erasing_fills_one_rectangle_with_noise():
+def test_erasing_fills_one_rectangle_with_noise_as_often_as_asked():
+    erased = sum((change(flat(7, 7, 7), seed, erase=0.25) != 7).any() for seed in range(200))
+    assert 25 < erased < 75
     shares = []
     for seed in range(150):
         changed = (change(flat(7, 7, 7), seed, erase=1.0) != 7).any(axis=2)
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         if not len(rows):
-            continue  # no draw that fits
+            continue  # none of ten rectangles fits
         inside = changed[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
         assert inside.mean() > 0.97  # noise may be 7, 7, 7, too
         assert changed.sum() == inside.sum()
         shares.append(inside.size / changed.size)
     assert len(shares) > 140
     assert 0.015 < min(shares) < 0.08 and 0.33 < max(shares) < 0.42
-
-
-def test_erasing_happens_as_often_as_asked():
-    erased = sum((change(flat(7, 7, 7), seed, erase=0.25) != 7).any() for seed in range(200))
-    assert 25 < erased < 75
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -200,42 +199,39 @@ def test_operations_grow_with_their_strength_from_nothing():
         assert difference(operation, 1.0) > difference(operation, 0.25) > 0
 
 
-def test_randaugment_takes_each_operation_and_each_sign():
-    one = {change(NOISE, seed, randaugment=1, magnitude=7.0).tobytes() for seed in range(300)}
+def test_randaugment_draws_operations_and_signs():
+    one, two = (
+        {change(NOISE, seed, randaugment=count, magnitude=7.0).tobytes() for seed in range(300)}
+        for count in (1, 2)
+    )
     expected = {
         np.asarray(operation(NOISE, sign * 0.7, GREY)).tobytes()
         for operation in OPERATIONS
         for sign in (-1, 1)
     }
     assert one == expected
-
-
-def test_randaugment_takes_as_many_operations_as_asked():
-    one = {change(NOISE, seed, randaugment=1).tobytes() for seed in range(300)}
-    two = {change(NOISE, seed, randaugment=2).tobytes() for seed in range(300)}
     assert len(two) > 3 * len(one)
 
 
 @pytest.mark.parametrize("preset", [name for name in AUGMENT_PRESETS if name != "none"])
-def test_the_draw_decides_alone(preset):
+def test_the_result_depends_on_the_random_draws_alone(preset):
     settings = AUGMENT_PRESETS[preset]
-    assert (
-        change(PLACES, 1, "augment", 2, 3, **settings) == change(PLACES, 1, "augment", 2, 3, **settings)
-    ).all()
+    one, again = (change(PLACES, 1, "augment", 2, 3, **settings) for _ in range(2))
+    assert (one == again).all()
     assert len({change(PLACES, 1, "augment", 2, index, **settings).tobytes() for index in range(20)}) > 1
 
 
-def test_a_kept_picture_is_not_changed():
-    kept = np.asarray(PLACES).copy()
+def test_the_original_is_not_changed():
+    original = np.asarray(PLACES).copy()
     for seed in range(30):
-        augment_image(Image.fromarray(kept), VIEW, STRONGEST, rng_for(seed))
-        augment_image(Image.fromarray(kept), VIEW, AugmentSettings(erase=1.0), rng_for(seed))
-    assert (kept == np.asarray(PLACES)).all()
+        for settings in (STRONGEST, AugmentSettings(erase=1.0)):
+            augment_image(Image.fromarray(original), VIEW, settings, rng_for(seed))
+    assert (original == np.asarray(PLACES)).all()
 
 
 @pytest.mark.parametrize("fit", ["crop", "whole", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 500), (500, 1)])
-def test_pictures_of_one_line_do_no_harm(fit, size):
+def test_images_of_one_line_can_be_augmented(fit, size):
     view = Preprocessing(size=32, resize=32, fit=fit)
     for seed in range(20):
         got = augment_image(Image.new("RGB", size), view, STRONGEST, rng_for(seed))
@@ -244,27 +240,25 @@ def test_pictures_of_one_line_do_no_harm(fit, size):
 
 @pytest.fixture
 def photo(tmp_path):
-    """A large JPEG, lying on its side, of sides that no reduction divides."""
-    columns, rows = np.meshgrid(np.linspace(0, 255, 1501), np.linspace(0, 255, 1203))
-    pixels = np.stack([columns, rows, (columns + rows) / 2], 2).astype(np.uint8)
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    """A large JPEG, stored on its side, of sides that no reduction divides."""
+    columns, rows = np.meshgrid(np.linspace(0, 255, 1203), np.linspace(0, 255, 1501))
+    upright = np.stack([columns, rows, (columns + rows) / 2], 2).astype(np.uint8)
+    save_oriented(tmp_path / "a.jpg", upright, 6, quality=95)
     return tmp_path / "a.jpg"
 
 
-def test_without_a_crop_a_picture_is_read_as_the_view_arranges_it(photo):
+def test_without_a_crop_an_image_is_resized_by_the_view(photo):
     image = read_image(photo, VIEW, AugmentSettings(flip=0.5, rotate=10.0))
     assert (np.asarray(image) == np.asarray(VIEW.read(photo))).all()
 
 
 @pytest.mark.parametrize(("least", "size"), [(1.0, (150, 187)), (0.35, (300, 375)), (0.02, (1203, 1501))])
-def test_with_a_crop_a_picture_is_read_as_small_as_its_parts_allow(photo, least, size):
+def test_with_a_crop_a_jpeg_is_reduced_as_far_as_its_crops_allow(photo, least, size):
     image = read_image(photo, VIEW, AugmentSettings(crop=[least, 1.0]))
     assert image.size == size  # upright
 
 
-def test_a_part_of_a_reduced_picture_is_the_part_of_the_full_one(photo):
+def test_a_crop_of_a_reduced_image_is_that_of_the_full_one(photo):
     settings = AugmentSettings(crop=[0.35, 1.0], flip=0.5)
     full = read_image(photo, VIEW, AugmentSettings(crop=[0.02, 1.0]))
     reduced = read_image(photo, VIEW, settings)
@@ -273,18 +267,48 @@ def test_a_part_of_a_reduced_picture_is_the_part_of_the_full_one(photo):
         assert abs(one.astype(int) - other).max() <= 3
 
 
-def test_a_view_without_antialias_reads_pictures_in_full(photo):
-    view = VIEW.model_copy(update={"antialias": False})
-    assert read_image(photo, view, AugmentSettings(crop=[1.0, 1.0])).size == (1203, 1501)
-
-
-def test_a_long_strip_is_not_reduced_away(tmp_path):
-    Image.new("RGB", (6000, 100)).save(tmp_path / "a.jpg")
-    assert read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(crop=[0.5, 1.0])).size == (6000, 100)
+def test_what_must_not_be_reduced_is_read_in_full(photo, tmp_path):
+    exact = VIEW.model_copy(update={"antialias": False})
+    assert read_image(photo, exact, AugmentSettings(crop=[1.0, 1.0])).size == (1203, 1501)
+    Image.new("RGB", (6000, 100)).save(tmp_path / "strip.jpg")
+    assert read_image(tmp_path / "strip.jpg", VIEW, AugmentSettings(crop=[0.5, 1.0])).size == (6000, 100)
 
 
 @pytest.mark.parametrize("preset", ["none", "standard"])
-def test_what_is_no_picture_is_refused(tmp_path, preset):
+def test_a_file_that_is_not_an_image_is_refused(tmp_path, preset):
     (tmp_path / "a.jpg").write_bytes(b"nothing")
     with pytest.raises(ImageError, match="not a picture"):
         read_image(tmp_path / "a.jpg", VIEW, AugmentSettings(**AUGMENT_PRESETS[preset]))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("preset", AUGMENT_PRESETS)
+def test_augmentation_keeps_the_channels(tmp_path, channels, preset):
+    noise_image(90, 60, mode="RGBA").save(tmp_path / "a.png")
+    view, settings = (
+        VIEW.model_copy(update={"channels": channels}),
+        AugmentSettings(**AUGMENT_PRESETS[preset]),
+    )
+    image = read_image(tmp_path / "a.png", view, settings)
+    for epoch in range(8):
+        pixels = augment_image(image, view, settings, rng_for(0, epoch))
+        assert (pixels.shape, pixels.dtype) == ((48, 48, channels), np.uint8)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_operations_move_opacity_with_the_colours_or_leave_it(operation):
+    grey = noise_image(90, 60, mode="L")
+    after = image_to_array(operation(Image.merge("RGBA", [grey] * 4), 0.7, (9, 9, 9, 9)))
+    moved = (after[..., 0] == after[..., 3]).all()
+    assert moved or (after[..., 3] == np.asarray(grey)).all()
+    alone = image_to_array(operation(grey, 0.7, (9,)))
+    assert np.abs(alone[..., 0].astype(int) - after[..., 0]).max() <= 1  # of rounding
+
+
+def test_colour_jitter_changes_grey_as_it_changes_equal_colours():
+    settings = AugmentSettings(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.1)
+    grey = noise_image(48, 48, mode="L")
+    one = augment_image(grey, VIEW.model_copy(update={"channels": 1}), settings, rng_for(0))
+    three = augment_image(grey.convert("RGB"), VIEW, settings, rng_for(0))
+    assert np.abs(one.astype(int) - three).max() <= 1
+    assert (one[..., 0] != np.asarray(grey)).any()

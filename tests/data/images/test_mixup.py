@@ -1,4 +1,4 @@
-"""Mixing: targets say exactly what is in a picture, shapes stay apart, and the draw alone decides."""
+"""Mixing: targets are the exact shares of the classes, and the random draws alone decide."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ CLASSES = 5
 
 
 def batch(*shapes):
-    """A picture for each shape, all of its values the number of its class."""
+    """An image of each shape, all of its values the number of its class."""
     labels = [index % CLASSES for index in range(len(shapes))]
     return [
         np.full((3, *shape), label, np.float32) for shape, label in zip(shapes, labels, strict=True)
@@ -30,7 +30,7 @@ def test_without_mixing_arrays_come_back_as_they_are():
     assert targets.dtype == np.float32
 
 
-def test_mixup_blends_pictures_as_their_labels_say():
+def test_mixup_blends_images_and_labels_alike():
     arrays, labels = batch(*[(6, 8)] * 8)
     for seed in range(20):
         mixed, targets = mix(arrays, labels, seed, mixup=1.0)
@@ -40,7 +40,7 @@ def test_mixup_blends_pictures_as_their_labels_say():
         assert targets.sum(axis=1) == pytest.approx(np.ones(8), abs=1e-6)
 
 
-def test_mixup_has_one_proportion_a_batch():
+def test_mixup_uses_one_proportion_per_batch():
     arrays, labels = batch(*[(2, 2)] * 5)
     own = set()
     for seed in range(10):
@@ -51,7 +51,7 @@ def test_mixup_has_one_proportion_a_batch():
     assert len(own) == 10
 
 
-def test_each_picture_is_mixed_with_one_other_and_goes_into_one():
+def test_each_image_has_one_partner_and_is_the_partner_of_one():
     arrays, labels = batch(*[(2, 2)] * 5)
     partners = set()
     for seed in range(20):
@@ -89,7 +89,7 @@ def test_cutmix_puts_a_rectangle_into_its_own_place():
     assert cut > 10
 
 
-def test_only_pictures_of_one_shape_are_mixed():
+def test_only_images_of_one_shape_are_mixed():
     shapes = [(8, 8), (8, 16)] * 4
     arrays = [np.full((3, *shape), index % 2, np.float32) for index, shape in enumerate(shapes)]
     for kind in ("mixup", "cutmix"):
@@ -100,12 +100,12 @@ def test_only_pictures_of_one_shape_are_mixed():
             assert targets[:, :2] == pytest.approx(np.array([[1, 0], [0, 1]] * 4))
 
 
-def test_with_both_each_batch_has_one_of_them():
+def test_with_both_each_batch_uses_one_of_them():
     arrays, labels = batch(*[(16, 16)] * 5)
     blended = cut = 0
     for seed in range(200):
         mixed, _ = mix(arrays, labels, seed, mixup=2.0, cutmix=2.0)
-        # Blends of whole numbers are none; parts of pictures keep their values.
+        # Blends of integers are not integers; parts of images keep their values.
         whole = [bool((array == np.rint(array)).all()) for array in mixed]
         varied = [len(np.unique(array)) > 1 for array in mixed]
         assert not (any(varied) and not all(whole))
@@ -124,7 +124,7 @@ def test_the_parameter_decides_how_even_the_proportions_are():
     assert evenness(0.001) < 0.05 < evenness(0.2) < evenness(10.0)
 
 
-def test_the_draw_decides_alone_and_given_arrays_stay():
+def test_the_result_depends_on_the_random_draws_alone_and_inputs_stay():
     arrays, labels = batch(*[(9, 9)] * 6)
     before = [array.copy() for array in arrays]
     for kind in ("mixup", "cutmix"):
@@ -138,7 +138,7 @@ def test_the_draw_decides_alone_and_given_arrays_stay():
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_batches_of_none_and_one_do_no_harm(kind):
+def test_batches_of_none_and_one_stay_as_they_are(kind):
     assert mix([], [], 0, **{kind: 1.0})[1].shape == (0, CLASSES)
     arrays, labels = batch((5, 5))
     mixed, targets = mix(arrays, labels, 0, **{kind: 1.0})

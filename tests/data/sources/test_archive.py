@@ -69,12 +69,12 @@ def test_what_is_in_an_archive_is_in_the_cache(tmp_path: Path, mode: str):
     members = {"pics/cat/1.jpg": CONTENT, "pics/cat/2.jpg": b"", "./pics/虞书欣/a b\n🙂.jpg": b"x"}
     path = tmp_path / "pics"
     path = zipped(path, members) if mode == "zip" else tarred(path, members, mode)
-    seen: list[tuple[int, int]] = []
-    done = unpack(path, advance=lambda *counts: seen.append(counts))
+    seen: list[tuple[str, int, int]] = []
+    done = unpack(path, progress=lambda *counts: seen.append(counts))
     assert files_below(done.folder) == {name.removeprefix("./"): content for name, content in members.items()}
     assert done.folder.is_relative_to(home())
     assert not done.left_out
-    assert seen[-1] == (3, 3 if mode == "zip" else 0)
+    assert seen[-1] == ("unpacking", 3, 3 if mode == "zip" else 0)
 
 
 def test_an_archive_is_unpacked_once_and_again_when_it_changes(tmp_path: Path):

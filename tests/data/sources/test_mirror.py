@@ -110,7 +110,7 @@ def test_a_folder_of_a_bucket_is_fetched_once(bucket: Bucket, photos: Path):
     bucket.upload(photos, "sets/pics/")
     bucket.put(**{"sets/pictures/x/1.png": b"another folder that begins alike", "sets/pics/dog/": b""})
     seen: list[tuple[str, int, int]] = []
-    listing = open_source(f"s3://{bucket.name}/sets/pics", advance=lambda *what: seen.append(what))
+    listing = open_source(f"s3://{bucket.name}/sets/pics", progress=lambda *what: seen.append(what))
     assert content(listing) == original(photos)
     assert listing.labels == ["cat", "dog"]
     assert listing.root.is_relative_to(home())
@@ -209,7 +209,7 @@ def test_a_large_file_goes_on_where_it_stopped(
             open_source(f"s3://{bucket.name}/pics.zip")
     bucket.fetched.clear()
     seen: list[tuple[str, int, int]] = []
-    listing = open_source(f"s3://{bucket.name}/pics.zip", advance=lambda *what: seen.append(what))
+    listing = open_source(f"s3://{bucket.name}/pics.zip", progress=lambda *what: seen.append(what))
     assert content(listing) == original(tmp_path / "pics")
     assert bucket.fetched["pics.zip"] == pieces - 5
     assert {what for what, _, _ in seen} == {"listing", "fetching, MB", "unpacking"}
@@ -295,7 +295,7 @@ def test_keys_that_this_disk_takes_for_the_same_are_left_out(
     bucket.put(**{"pics/Cat/000.png": b"x"})
     where = f"s3://{bucket.name}/pics"
     assert open_source(where).labels == ["Cat", "cat", "dog"]
-    monkeypatch.setattr(mirror, "_folds_names", lambda _: True)
+    monkeypatch.setattr(mirror, "_ignores_case", lambda _: True)
     listing = open_source(where)
     assert listing.labels == ["cat", "dog"]
     assert {e.reason for e in listing.left_out} == {"has the name of another file on this disk"}

@@ -14,7 +14,7 @@ from support.archives import tarred, zipped
 from hubtune.data.listing import Listing
 from hubtune.data.sources.open import is_cached, open_source
 from hubtune.data.sources.table import ColumnError
-from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.errors import DataError, MachineError
 
 
 def tree(root: Path, names: str | list[str]) -> Path:
@@ -67,53 +67,6 @@ def test_ready_made_parts(divided: Path):
     assert said(listing) == DIVIDED
     assert listing.labels == ["cat", "dog"]
     assert not listing.left_out
-
-
-@pytest.mark.parametrize("names", ["Training Validation Testing", "train dev test", "train valid test"])
-def test_parts_by_their_other_names(divided: Path, names: str):
-    for old, new in zip(("train", "val", "test"), names.split(), strict=True):
-        (divided / old).rename(divided / new)
-    parts = {(name.partition("/")[2], part) for name, _, part in said(open_source(divided))}
-    assert parts == {(name.partition("/")[2], part) for name, _, part in DIVIDED}
-
-
-def test_an_unknown_class_in_a_part_is_named(divided: Path):
-    tree(divided, "val/catt/1.jpg val/cow/1.jpg")
-    with pytest.raises(
-        DataError,
-        match=r"val/catt is of no class of the training folder: rename it, or add training pictures of it\. "
-        r"Did you mean 'cat'\? The same holds for cow",
-    ):
-        open_source(divided)
-
-
-def test_class_names_in_another_unicode_form_are_the_same_class(tmp_path: Path):
-    root = tree(tmp_path, ["train/Käse/1.jpg", "train/b/1.jpg", "val/Ka\u0308se/1.jpg"])
-    assert {label for _, label, _ in said(open_source(root))} == {"Käse", "b"}
-
-
-def test_two_folders_for_one_part_are_refused(divided: Path):
-    tree(divided, "valid/cat/1.jpg")
-    with pytest.raises(DataError, match="holds both val and valid"):
-        open_source(divided)
-
-
-def test_what_lies_beside_the_parts_is_told(divided: Path):
-    tree(divided, "masks/cat/1.jpg readme.txt loose.jpg train/loose.png")
-    listing = open_source(divided)
-    assert said(listing) == DIVIDED
-    assert listing.remarks == [f"{divided} is divided into train, val, test; passed over beside them: masks."]
-    assert [entry.path.name for entry in listing.left_out] == ["loose.jpg", "loose.png"]
-    assert [path.name for path in listing.non_images] == ["readme.txt"]
-
-
-def test_test_pictures_without_class_folders_are_left_out_with_advice(divided: Path):
-    (divided / "test/dog/3.jpg").rename(divided / "test/3.jpg")
-    (divided / "test/dog").rmdir()
-    listing = open_source(divided)
-    assert said(listing) == [*DIVIDED[:2], DIVIDED[3]]
-    assert [entry.path.name for entry in listing.left_out] == ["3.jpg"]
-    assert f"--test-dir {divided / 'test'}" in listing.remarks[0]
 
 
 @pytest.mark.parametrize("held_out", ["validate_list.txt", "val_list.txt"])
@@ -197,7 +150,7 @@ def test_an_archive_has_the_names_of_the_folder_in_it(
     pics: Path, divided: Path, pack: Callable[[Path], Path]
 ):
     seen: list[tuple[str, int, int]] = []
-    listing = open_source(pack(pics), advance=lambda *what: seen.append(what))
+    listing = open_source(pack(pics), progress=lambda *what: seen.append(what))
     assert said(listing) == PLAIN
     assert is_cached(listing.root)
     assert seen[-1][:2] == ("unpacking", 3)
@@ -282,54 +235,6 @@ def test_what_is_not_there_is_said(tmp_path: Path):
     for name in ("none", "none.zip", "none.csv"):
         with pytest.raises(DataError, match=f"There is no .*{name}"):
             open_source(tmp_path / name)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "https://user:CANARY-1@host/x.zip",
-        "https://CANARY-1@host/x.zip",
-        "https://user:CANARY-1/2@host/x.zip",
-        "s3://AKIA:CANARY-1@bucket/x",
-        "oss://CANARY-1@bucket/x",
-        "sftp://user:CANARY-1@host/x",
-        "https://host/x.zip?X-Amz-Signature=CANARY-1",
-        "https://host/x.zip?a=1&access_token=CANARY-1",
-    ],
-)
-def test_an_address_with_a_secret_is_refused_without_repeating_it(address: str):
-    with pytest.raises(UsageError, match="holds a ") as caught:
-        open_source(address)
-    assert "CANARY" not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("s33://bucket/x", r"Addresses of the kind s33:// are not known\. Did you mean 's3'\?"),
-        ("s3://", "is no address of pictures: write s3://bucket/folder"),
-        ("zip://x::s3://bucket/x.zip", "joined by :: are not read"),
-        ("https://host/", "web servers do not list files"),
-        ("https:///x.zip", "is no address: write https://host/path/pictures.zip"),
-    ],
-)
-def test_an_address_that_cannot_be_one_is_refused(address: str, words: str):
-    pytest.importorskip("fsspec")
-    with pytest.raises(UsageError, match=words):
-        open_source(address)
-
-
-def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
-    with pytest.raises(MachineError, match=r'pip install "hubtune\[remote\]"'):
-        open_source("s3://bucket/x")
-
-
-def test_oss_needs_an_endpoint(monkeypatch: pytest.MonkeyPatch):
-    pytest.importorskip("fsspec")
-    monkeypatch.delenv("OSS_ENDPOINT", raising=False)
-    with pytest.raises(MachineError, match="set OSS_ENDPOINT, for example to https://oss-cn-hangzhou"):
-        open_source("oss://bucket/x")
 
 
 def test_a_read_only_cache_is_said(pics: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.splits.class_names import read_display_names
+from hubtune.data.splits.class_names import class_namer, read_display_names
 from hubtune.errors import DataError
 
 
@@ -63,7 +63,23 @@ def test_display_names_that_do_not_fit_are_refused(names_file, content, message)
     assert str(caught.value) == message.format(file)
 
 
-def test_thousand_classes_are_named_in_no_time(names_file):
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        *(("anqi.jpg", "anqi"), ("Anqi.JPG", "anqi"), ("anqi_2.jpg", "anqi"), ("anqi (3).png", "anqi")),
+        *(("anqi12.jpg", "anqi"), ("anqi/whatever.jpg", "anqi"), ("anqi/deep/7.jpg", "anqi")),
+        *(("虞书欣.jpg", "yu shuxin"), ("yu shuxin-2.jpg", "yu shuxin"), ("e\u0301_1.jpg", "é")),
+        *(("7.jpg", "7"), ("7_1.jpg", "7"), ("71.jpg", "71"), ("x2.jpg", "x2"), ("x2_2.jpg", "x2")),
+        *(("beach.jpg", None), ("beach/anqi.jpg", None), ("72.jpg", None)),
+    ],
+)
+def test_loose_images_are_named_after_their_class(name, folder):
+    folders = ["anqi", "yu shuxin", "7", "71", "x2", "é"]
+    label = class_namer(folders, ["anqi", "虞书欣", *folders[2:]])(name)
+    assert (None if label is None else folders[label]) == folder
+
+
+def test_thousand_classes_are_named(names_file):
     folders = [f"class {number}" for number in range(1000)]
     file = names_file("".join(f"{folder}\tName {folder}\n" for folder in folders))
     assert read_display_names(file, folders)["class 7"] == "Name class 7"

@@ -1,0 +1,112 @@
+"""The report of a scan: the images of a source, the files left out, copies, and issues."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hubtune.data.audit.issues import Issue, IssueFile, LabelCheck, find_issues
+from hubtune.data.dedup.duplicates import find_groups
+from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.listing import Excluded, ImageEntry, Listing, Progress, no_progress
+from hubtune.data.scan.scanner import Scan, inspect_listing
+
+LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelCheck]
+"""Checks the labels of images, among which there are groups of copies."""
+
+
+@dataclass(frozen=True)
+class ScanReport:
+    """The result of a scan.
+
+    Attributes:
+        source: as it was named.
+        scan: the inspected images.
+        groups: copies, by their places in :attr:`images`.
+        issues: the most severe first.
+    """
+
+    source: str
+    scan: Scan
+    groups: list[DuplicateGroup]
+    issues: list[Issue]
+
+    @property
+    def classes(self) -> dict[str, list[ImageEntry]]:
+        """Class → its images."""
+        return self.scan.classes
+
+    @property
+    def images(self) -> list[ImageEntry]:
+        """All images, class by class."""
+        return [image for images in self.classes.values() for image in images]
+
+    @property
+    def left_out(self) -> list[Excluded]:
+        """Files that are not used, and why."""
+        return self.scan.left_out
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the source itself has to say, one sentence each."""
+        return self.scan.notes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as ``hubtune scan --json`` prints it."""
+        return {**self.summary(), "files": list(self.files())}
+
+    def summary(self) -> dict[str, Any]:
+        """Return the report without the single files, of which there may be a million."""
+        return {
+            "source": self.source,
+            "pictures": len(self.images),
+            "classes": {label: len(images) for label, images in self.classes.items()},
+            "findings": [
+                {
+                    "kind": issue.kind,
+                    "title": issue.title,
+                    "advice": issue.advice,
+                    "groups": [[_item_as_dict(item) for item in group] for group in issue.groups],
+                }
+                for issue in self.issues
+            ],
+            "remarks": self.remarks,
+        }
+
+    def files(self) -> Iterator[dict[str, Any]]:
+        """Yield the facts of each image, and the reason for each file left out."""
+        for label, images in self.classes.items():
+            for image in images:
+                info = image.info
+                if info is not None:
+                    facts = {name: getattr(info, name) for name in info.__slots__ if name != "fingerprint"}
+                    yield {"name": image.name, "path": str(image.path), "label": label, **facts}
+        for entry in self.left_out:
+            yield {"path": str(entry.path), "unreadable": entry.reason}
+
+
+def _item_as_dict(item: IssueFile) -> dict[str, Any]:
+    return {"name": item.name, "path": str(item.path), "label": item.label, "note": item.note}
+
+
+def make_scan_report(
+    source: str,
+    listing: Listing,
+    *,
+    check_labels: LabelChecker | None = None,
+    progress: Progress = no_progress,
+) -> ScanReport:
+    """Inspect every file of a listing, and report the issues.
+
+    Args:
+        source: its name.
+        listing: its files.
+        check_labels: checks the labels; default: they are not checked.
+        progress: reports reading and searching.
+    """
+    scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
+    images = [image for own in scan.classes.values() for image in own]
+    progress("looking for copies", 0, 0)
+    groups = find_groups(images)
+    labels = check_labels(images, groups) if check_labels is not None and images else None
+    return ScanReport(source, scan, groups, find_issues(scan, groups, labels))

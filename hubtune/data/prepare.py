@@ -1,0 +1,271 @@
+"""Preparation of a data set: from a source of images to a split, or to a report of its issues."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hubtune.data.audit.scan_report import LabelChecker, ScanReport, make_scan_report
+from hubtune.data.dedup.duplicates import find_bursts, find_groups
+from hubtune.data.dedup.groups import DuplicateGroup, check_keys, extract_keys, groups_by_key
+from hubtune.data.listing import ImageEntry, Listing, Progress, name_key, no_progress
+from hubtune.data.scan.scanner import Scan, scan_files, scan_listing
+from hubtune.data.sources.cifar import cifar_folder, extract
+from hubtune.data.sources.open import open_source
+from hubtune.data.sources.table import ColumnError
+from hubtune.data.splits.files import Split, write_split
+from hubtune.data.splits.leakage import WORDS
+from hubtune.data.splits.quota import NOTHING, SplitRequest, SplitSize
+from hubtune.data.splits.split import images_of, make_split
+from hubtune.errors import MachineError, UsageError
+from hubtune.storage.atomic import replacing_folder
+from hubtune.text import plural
+
+Features = Callable[[Sequence[Path]], np.ndarray]
+"""Computes the features of images, ``[N, width]``; rows of nan for those that cannot be read."""
+
+DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
+"""Sizes of the lists that are made for training on a source without any."""
+
+_DEFAULT_REQUEST = SplitRequest(
+    SplitSize.parse(DEFAULT_SPLIT["validate"]), SplitSize.parse(DEFAULT_SPLIT["test"])
+)
+
+
+def split(
+    source: str | os.PathLike[str],
+    val: float | str = "20%",
+    test: float | str = 0,
+    *,
+    train: int | None = None,
+    seed: int = 0,
+    group_by: str | None = None,
+    labels: str | os.PathLike[str] | Mapping[str, str] | None = None,
+    test_dir: str | os.PathLike[str] | None = None,
+    features: Features | None = None,
+) -> Split:
+    """Divide the images of a source into training, validation and test lists, as ``hubtune split`` does.
+
+    Every image is read once; unreadable ones are left out. Copies of an image, resized, cropped or compressed
+    again, stay in one list. The same images and seed give the same lists on every machine. Nothing is written
+    before :meth:`Split.write`.
+
+    Args:
+        source: a folder with a folder for each class, an archive, a table, a list, an address; see
+            :func:`~hubtune.data.sources.open.open_source`.
+        val: validation images per class: ``20``, or a share, ``0.2`` or ``"20%"``.
+        test: test images per class, likewise.
+        train: training images per class; ``None`` for all the rest.
+        seed: another seed gives another split.
+        group_by: a column of the table that the source is, or else a regular expression over the images'
+            names; images with the same value, or the same match, stay in one list.
+        labels: class folder → display name, in the order of the labels, or a file with them.
+        test_dir: a separate folder of test images, named after their class or in folders named so, in place
+            of ``test``.
+        features: computes features by which images of the same thing are found and stay in one list, for
+            example ``partial(hubtune.inference.label_errors.compute_features, module)``.
+
+    Returns:
+        The lists, the groups of images that stay in one list, the files that were left out, and remarks.
+
+    Raises:
+        DataError: if the source is missing or damaged, or a class has no usable image.
+        UsageError: if a size is malformed, options contradict one another, or ``group_by`` makes no groups.
+        MachineError: if a remote source cannot be fetched, or the cache cannot be written.
+
+    Example:
+        >>> split = hubtune.split("pics/", val=20, test="10%")  # doctest: +SKIP
+        >>> split.write("lists")  # doctest: +SKIP
+    """
+    request = SplitRequest(
+        SplitSize.parse(val),
+        SplitSize.parse(test),
+        train,
+        seed,
+        group_by=group_by,
+        labels=labels if labels is None or isinstance(labels, Mapping) else Path(labels),
+        test_dir=None if test_dir is None else Path(test_dir),
+        explicit={"val": val != "20%", "test": test != 0},
+    )
+    return split_source(os.fspath(source), request, features=features)
+
+
+def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = None) -> ScanReport:
+    """Inspect every image of a source, and report its issues, as ``hubtune scan`` does.
+
+    Every file is read to its last byte; the next scan reads only new or changed files. Nothing is written,
+    moved or removed in the source.
+
+    Args:
+        source: as of :func:`split`.
+        check_labels: checks the labels by features, for example
+            ``partial(hubtune.inference.label_errors.check_labels, module)``.
+
+    Returns:
+        The images of each class, the files that were left out, groups of copies, and the issues, most severe
+        first.
+
+    Raises:
+        DataError: if the source is missing or damaged.
+        UsageError: if an address holds a password, or is of an unknown kind.
+        MachineError: if a remote source cannot be fetched, or the cache cannot be written.
+
+    Example:
+        >>> report = hubtune.scan("pics/")  # doctest: +SKIP
+        >>> [issue.title for issue in report.issues]  # doctest: +SKIP
+        ['1 file cannot be used']
+    """
+    text = os.fspath(source)
+    return make_scan_report(text, open_source(text), check_labels=check_labels)
+
+
+def split_source(
+    source: str,
+    request: SplitRequest = _DEFAULT_REQUEST,
+    *,
+    features: Features | None = None,
+    progress: Progress = no_progress,
+) -> Split:
+    """Divide a source as requested; nothing is written. With ``request.folds`` there is no validation list.
+
+    Args:
+        source: as of :func:`split`.
+        request: default: the lists that are made for training.
+        features: as of :func:`split`.
+        progress: reports opening, reading and searching.
+
+    Raises:
+        HubtuneError: as :func:`split`.
+    """
+    request.check(source)
+    listing, pattern = _open_grouped(source, request, progress)
+    parts = {file.part for file in listing.files}
+    for option, part in (("val", "validate"), ("test", "test")):
+        if request.explicit.get(option) and part in parts:
+            listing.remarks.append(
+                f"The source has a {WORDS[part]} list of its own; --{option} changes nothing."
+            )
+    if request.folds:
+        listing, request = _without_validation(listing), replace(request, validate=NOTHING)
+    test_scan = None if request.test_dir is None else scan_files(request.test_dir)
+    own_scan = scan_listing(listing, advance=partial(progress, "reading pictures"))
+    groups = find_all_groups(own_scan, test_scan, pattern=pattern, features=features, progress=progress)
+    made = make_split(own_scan, request, test_scan=test_scan, groups=groups)
+    return replace(made, options=request.options(source))
+
+
+def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tuple[Listing, str | None]:
+    """Open a source, and check ``group_by`` before any image is read.
+
+    Returns:
+        Its files, and ``group_by`` if it is a regular expression.
+
+    Raises:
+        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
+        UsageError: if ``group_by`` makes no groups.
+    """
+    open_it = partial(open_source, source, skip=request.test_dir, progress=progress)
+    group_by = request.group_by
+    if group_by is None:
+        return open_it(), None
+    try:
+        listing = open_it(group_column=group_by)
+    except ColumnError as error:
+        listing = open_it()
+        try:
+            extract_keys([file.name for file in listing.files], group_by)
+        except UsageError as reason:
+            raise UsageError(f"{reason}. {error}") from reason
+        return listing, group_by
+    names = [file.name for file in listing.files]
+    check_keys([file.group for file in listing.files], f"The column {group_by!r}", names)
+    return listing, None
+
+
+def _without_validation(listing: Listing) -> Listing:
+    """Return a source for cross-validation, which uses its validation images like any others."""
+    files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
+    return replace(listing, files=[*dict.fromkeys(files)])  # a file may be in both lists
+
+
+def find_all_groups(
+    scan: Scan,
+    test_scan: Scan | None = None,
+    *,
+    pattern: str | None = None,
+    features: Features | None = None,
+    progress: Progress = no_progress,
+) -> list[DuplicateGroup]:
+    """Return copies, the groups of the source, those of a pattern over names, and those by features.
+
+    Raises:
+        UsageError: if the pattern makes no groups.
+    """
+    images = images_of(scan, test_scan)
+    progress("looking for copies", 0, 0)
+    groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
+    if features is not None:
+        groups += find_bursts(features([image.path for image in images]))
+    if pattern is not None:
+        keys = extract_keys([image.name for image in images], pattern)
+        groups += groups_by_key(keys)
+        if None in keys:
+            scan.notes.append(
+                f"--group-by '{pattern}' matches {len(keys) - keys.count(None):,} of "
+                f"{plural(len(keys), 'picture')}; the others are in no group."
+            )
+    return groups
+
+
+def convert_cifar(
+    source: Path, folder: Path, request: SplitRequest, progress: Progress = no_progress
+) -> tuple[str, Split]:
+    """Write the images and lists of CIFAR-10 or CIFAR-100.
+
+    The folder gets ``train/<class>/<batch>_<row>.png``, ``test/<class>/…``, the list files, the label list in
+    CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images are drawn
+    from the training images of every class; the test list is CIFAR's own.
+
+    Args:
+        source: the folder of the published files, or the archive as it was downloaded.
+        folder: where the data set goes; it must not exist yet, or be empty.
+        request: the validation images per class, and the seed.
+        progress: reports unpacking, and the batches.
+
+    Returns:
+        The name of the data set, and its split.
+
+    Raises:
+        DataError: if a file is missing, damaged or not one of CIFAR's.
+        UsageError: if the folder is not empty.
+        MachineError: if the folder cannot be written.
+    """
+    folder = folder.resolve()
+    try:
+        occupied = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise MachineError(f"{folder} cannot be opened ({error.strerror}): choose another folder") from error
+    if occupied:
+        raise UsageError(f"{folder} holds something already: choose a new folder, or empty this one")
+    files = cifar_folder(source, progress)
+    unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.new"
+    options = {"source": str(source), "validate": request.validate.text, "seed": request.seed}
+    try:
+        with replacing_folder(folder, unfinished):
+            images = extract(files, unfinished, progress)
+            of_class: dict[str, list[ImageEntry]] = {name: [] for name in images.classes}
+            for image in images.train:
+                of_class[images.classes[image.label]].append(image)
+            tests = sorted(images.test, key=lambda image: name_key(image.name))
+            test_scan = Scan(unfinished / "test", {"": tests})
+            made = make_split(Scan(unfinished / "train", of_class), request, test_scan=test_scan)
+            write_split(made, unfinished, options)
+    except OSError as error:
+        raise MachineError(
+            f"{folder} cannot be written ({error.strerror or error}): free some space, or choose another one"
+        ) from error
+    return images.name, made

@@ -1,0 +1,21 @@
+"""The benchmarks import only what exists, also in the programs that they run in other processes."""
+
+import ast
+from importlib import import_module
+
+import pytest
+from support.scripts import ROOT
+
+
+def _imports(source):
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hubtune"):
+            yield from ((node.module, alias.name) for alias in node.names)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\nfrom hubtune" in node.value:
+            yield from _imports(node.value)
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in ROOT.glob("benchmarks/*.py")))
+def test_imported_names_exist(script):
+    for module, name in _imports((ROOT / "benchmarks" / script).read_text("utf-8")):
+        assert hasattr(import_module(module), name), f"{module} has no {name}"

@@ -1,0 +1,49 @@
+"""What `hubtune split` prints besides the table."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.cli.split_output import print_fold_counts, print_remarks, quote_path, say_repair
+from hubtune.data.listing import Excluded, ImageEntry
+from hubtune.data.splits.files import Split
+from hubtune.storage.cache_folder import data_folder
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [("pics/a-b_c.1", "pics/a-b_c.1"), ("my pics", '"my pics"'), ("a\x1b[2J", '"a\\x1b[2J"')],
+)
+def test_paths_can_be_typed(path, shown, capsys):
+    assert quote_path(path) == shown
+    say_repair(Path(path))
+    assert capsys.readouterr().err == f"For lists without leaks: hubtune split --from {shown} --out DIR\n"
+
+
+def test_files_are_named_by_reason_and_as_in_their_archive(capsys):
+    cached = data_folder() / "unpacked" / "a-123" / "files" / "cat" / "1.jpg"
+    entries = [Excluded(Path(f"{number}.jpg"), "empty file") for number in range(5)]
+    split = Split([], [], left_out=[*entries, Excluded(cached, "damaged")], remarks=["One remark."])
+    print_remarks(split, "split.json has them all")
+    assert capsys.readouterr().err == (
+        "\nLeft out: 6 files; split.json has them all.\n"
+        "• empty file: 0.jpg, 1.jpg, 2.jpg and 2 more\n"
+        "• damaged: cat/1.jpg\n"
+        "\n• One remark.\n"
+    )
+
+
+def test_folds_are_columns(capsys):
+    def fold(*labels: int) -> Split:
+        images = [ImageEntry(Path("x"), label) for label in labels]
+        return Split(["cat", "dog"], ["Cat", "dog"], lists={"train": [], "validate": images, "test": []})
+
+    print_fold_counts([fold(0, 0, 1), fold(1)])
+    assert capsys.readouterr().out.splitlines() == [
+        "held out   fold 1  fold 2",
+        "─────────  ──────  ──────",
+        "cat (Cat)       2       0",
+        "dog             1       1",
+        "─────────  ──────  ──────",
+        "total           3       1",
+    ]

@@ -1,0 +1,102 @@
+"""Issues: which kinds there are, in which order, and what they say."""
+
+from pathlib import Path
+
+import pytest
+
+from hubtune.data.audit.issues import LabelCheck, LabelIssue, find_issues
+from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.listing import Excluded, ImageEntry
+from hubtune.data.scan.inspect import ImageInfo
+from hubtune.data.scan.scanner import Scan
+
+GOOD = {"width": 320, "height": 240, "brightness": 0.5, "contrast": 0.2, "darkest": 0.1, "brightest": 0.8}
+
+
+def entry(name, label=0, **measured):
+    values = {**GOOD, "sharpness": 1.5, **measured}
+    info = ImageInfo("", "JPEG", "RGB", orientation=1, frames=1, fingerprint=b"", **values)
+    return ImageEntry(Path("pics", name), label, name, info=info)
+
+
+def scan_of(sizes=None, **lists):
+    classes = {
+        name: [entry(f"{name}/{number}", label) for number in range(size)]
+        for label, (name, size) in enumerate((sizes or {"cat": 10, "dog": 10}).items())
+    }
+    return Scan(Path("pics"), classes, **lists)
+
+
+def kinds(issues):
+    return {issue.kind: [file.name for file in issue.files] for issue in issues}
+
+
+def test_a_good_data_set_has_no_issues():
+    assert find_issues(scan_of(), []) == find_issues(Scan(Path("pics")), []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "measured"),
+    [
+        ("blank", {"contrast": 0.01, "sharpness": 0.0}),
+        ("dark", {"brightest": 0.14, "brightness": 0.05, "contrast": 0.01, "sharpness": 0.3}),
+        ("bright", {"darkest": 0.91, "sharpness": 0.3}),
+        ("tiny", {"height": 31, "sharpness": 0.3}),
+        ("blurred", {"sharpness": 0.49}),
+        (None, {"brightest": 0.15, "darkest": 0.9, "height": 32, "sharpness": 0.5}),
+    ],
+)
+def test_a_poor_image_has_one_issue(kind, measured):
+    scan = scan_of()
+    scan.classes["cat"].append(entry("cat/poor", **measured))
+    assert kinds(find_issues(scan, [])) == ({} if kind is None else {kind: ["cat/poor"]})
+
+
+def test_issues_are_ordered_by_severity():
+    scan = scan_of(
+        {"cat": 100, "dog": 9},
+        left_out=[Excluded(Path("pics/cut.png"), "damaged", unreadable=True)],
+        non_images=[Path("pics/notes.txt")],
+        renamed=[Path("pics/cat/5")],
+        animated=[Path("pics/cat/6")],
+    )
+    scan.classes["cat"][4] = entry("cat/4", sharpness=0.1)
+    groups = [((0, 100), "equal"), ((1, 2), "near"), ((3, 5, 6), "equal")]
+    labels = LabelCheck([LabelIssue(104, 0.001, 0, 0.97)], 0.774)
+    issues = find_issues(scan, [DuplicateGroup(*group) for group in groups], labels)
+    assert kinds(issues) == {
+        "unreadable": ["cut.png"],
+        "contradictory": ["cat/0", "dog/0"],
+        "mislabelled": ["dog/4"],
+        "small_classes": [],
+        "blurred": ["cat/4"],
+        "near_copies": ["cat/1", "cat/2"],
+        "equal_copies": ["cat/3", "cat/5", "cat/6"],
+        "unbalanced": [],
+        "renamed": ["cat/5"],
+        "animated": ["cat/6"],
+        "strays": ["notes.txt"],
+    }
+    assert [issue.kind for issue in issues if issue.suspect] == [
+        "unreadable",
+        "contradictory",
+        "mislabelled",
+        "blurred",
+    ]
+    assert [issue.title for issue in issues] == [
+        "1 file cannot be used",
+        "1 picture lies in more than one class",
+        "1 label may be wrong",
+        "1 class has fewer than 10 pictures: dog (9)",
+        "1 picture is blurred",
+        "2 pictures are changed copies of one another (1 group)",
+        "2 pictures are exact copies of others (1 group)",
+        "Class cat has 11 times the pictures of class dog (100 and 9)",
+        "1 file has another format than its name says",
+        "1 file has several frames",
+        "1 file is not a picture",
+    ]
+    assert "It agrees with 77 % of all labels." in issues[2].advice
+    notes = {issue.kind: [file.note for file in issue.files] for issue in issues}
+    assert notes["unreadable"] == ["damaged"] and notes["renamed"] == ["JPEG"]
+    assert notes["mislabelled"] == ["probably cat (97 %; own under 1 %)"]

@@ -1,0 +1,196 @@
+"""Large groups: every list that was asked for gets one, if there are enough, the closest to its size."""
+
+from collections import Counter
+from fractions import Fraction
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.scans import ROOT, split_scan
+
+from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.listing import NO_CLASS, ImageEntry
+from hubtune.data.scan.scanner import Scan
+from hubtune.data.splits.quota import NOTHING, SplitSize
+
+FIFTH = SplitSize.parse("20%")
+
+
+def patients(*groups, **loose):
+    """A scan and its groups: class → images of each patient, and images of a class that stand alone."""
+    scan, places, of_group = Scan(ROOT), 0, [[] for _ in groups]
+    for label in sorted({label for group in groups for label in group} | {*loose}):
+        names = []
+        for number, group in enumerate(groups):
+            count = group.get(label, 0)
+            of_group[number] += range(places + len(names), places + len(names) + count)
+            names += [f"{label}/p{number}_{image:03}.jpg" for image in range(count)]
+        names += [f"{label}/alone_{image:03}.jpg" for image in range(loose.get(label, 0))]
+        places += len(names)
+        scan.classes[label] = [ImageEntry(ROOT / name, NO_CLASS, name, name) for name in names]
+    return scan, [DuplicateGroup(tuple(own), "given") for own in of_group if len(own) > 1]
+
+
+def counts(split, label="a"):
+    return {name: count for name, count in split.counts()[label].items() if count}
+
+
+def split_patients(sizes, *, loose=0, **request):
+    scan, groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
+    return split_scan(scan, groups=groups, **request)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "loose", "request_", "expected"),
+    [
+        # Groups closest to the size
+        ([90, 40, 50, 80], 0, {"validate": SplitSize(30)}, {"train": 220, "validate": 40}),
+        (
+            *([90, 40, 50, 80], 0, {"validate": SplitSize(30), "test": SplitSize(30)}),
+            {"train": 170, "validate": 40, "test": 50},
+        ),
+        # Sizes that groups add up to are exact, or as many as fit
+        ([30] * 5, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 90, "validate": 30, "test": 30}),
+        ([60, 10, 20, 30], 0, {"validate": FIFTH}, {"train": 100, "validate": 20}),
+        # Training first, then validation, by which a model is chosen, then the test
+        ([30] * 3, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30, "validate": 30, "test": 30}),
+        ([30] * 2, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30, "validate": 30}),
+        ([30], 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30}),
+        # A list with many groups gives one to a list with none
+        (
+            *([10] * 3, 0, {"validate": SplitSize(5), "test": SplitSize(20)}),
+            {"train": 10, "validate": 10, "test": 10},
+        ),
+        # Images that stand alone give way to a group, unless they come closer
+        ([30] * 4, 2, {"validate": FIFTH}, {"train": 92, "validate": 30}),
+        ([30] * 4, 20, {"validate": SplitSize(20)}, {"train": 120, "validate": 20}),
+        ([30] * 4, 10, {"validate": SplitSize(35)}, {"train": 95, "validate": 35}),
+        # A list that was not asked for gets nothing
+        ([30] * 4, 0, {"validate": NOTHING}, {"train": 120}),
+        ([30] * 4, 0, {"validate": SplitSize(10)}, {"train": 90, "validate": 30}),
+        # A number for training is met by the closest group, too
+        (
+            *([30] * 4, 0, {"validate": SplitSize(10), "test": SplitSize(10), "train": 10}),
+            {"train": 30, "validate": 30, "test": 30, "left_over": 30},
+        ),
+    ],
+)
+def test_the_groups_of_a_class_are_assigned(sizes, loose, request_, expected):
+    assert counts(split_patients(sizes, loose=loose, **request_)) == expected
+
+
+def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
+    split = split_patients([30] * 4, validate=FIFTH, test=FIFTH)
+    assert counts(split) == {"train": 60, "validate": 30, "test": 30}
+    assert split.remarks[-2] == (
+        "Class 'a' has 120 pictures in groups of up to 30 that stay together, with which 24 in the "
+        "validation list and 24 in the test list cannot be met exactly: it gives 60 for training, 30 for "
+        "validation, 30 for test."
+    )
+
+
+def test_copies_alone_make_no_list_too_long():
+    scan, groups = patients({"a": 6}, {"a": 6}, {"b": 3}, b=2)
+    copies = [DuplicateGroup(group.members, "near") for group in groups]
+    assert counts(split_scan(scan, validate=SplitSize(2), groups=copies)) == {"train": 12}
+
+
+def test_patients_with_images_in_every_class_are_in_every_list():
+    scan, groups = patients(*[{"a": 30, "b": 20, "c": 10}] * 4)
+    split = split_scan(scan, groups=groups, validate=FIFTH, test=FIFTH)
+    for label, size in (("a", 30), ("b", 20), ("c", 10)):
+        assert counts(split, label) == {"train": 2 * size, "validate": size, "test": size}
+    assert split.remarks[2].startswith(
+        "Class 'a' has 120 pictures in groups of up to 30 that stay together, also across classes, with which"
+    )
+
+
+def test_patients_of_other_classes_are_chosen_together():
+    # Of b only two patients have images: one must be trained on, and the other is for validation.
+    scan, groups = patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9})
+    split = split_scan(scan, groups=groups, validate=FIFTH)
+    assert counts(split, "a") == {"train": 27, "validate": 9}
+    assert counts(split, "b") == {"train": 9, "validate": 9}
+
+
+SHARES = st.integers(1, 60).map(lambda percent: SplitSize(share=Fraction(percent, 100)))
+REQUESTS = st.fixed_dictionaries(
+    {
+        "validate": st.one_of(st.integers(1, 30).map(SplitSize), SHARES),
+        "test": st.one_of(st.integers(0, 30).map(SplitSize), SHARES),
+        "train": st.one_of(st.none(), st.integers(1, 40)),
+        "seed": st.integers(0, 3),
+    }
+)
+
+
+def lists_of_patients(split):
+    where = {}
+    for name, images in split.lists.items():
+        for image in images:
+            if "/p" in image.name:
+                where.setdefault(image.name.split("/p")[1].split("_")[0], set()).add(name)
+    return where
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    sizes=st.lists(st.integers(2, 40), min_size=1, max_size=8),
+    loose=st.sampled_from([0, 0, 1, 5, 20]),
+    asked=REQUESTS,
+)
+def test_every_list_gets_a_group_where_there_are_enough_and_none_would_come_closer(sizes, loose, asked):
+    split = split_patients(sizes, loose=loose, **asked)
+    got, total = split.counts()["a"], sum(sizes) + loose
+    where = lists_of_patients(split)
+    assert sum(got.values()) == total
+    assert all(len(lists) == 1 for lists in where.values())
+    assert got["train"] >= 1
+    wanted = {name: asked[name].of(total) for name in ("validate", "test")}
+    lists = [name for name in wanted if wanted[name]]
+    if len(sizes) > len(lists) and not loose:
+        assert all(got[name] for name in lists)
+    groups = {name: [] for name in (*split.lists, "left_over")}
+    for number, size in enumerate(sizes):
+        groups[next(iter(where.get(str(number), ["left_over"])))].append(size)
+    for name in lists:
+        if got[name] > wanted[name]:
+            assert groups[name] == [got[name]] or got["train"] == loose
+        alone = lists == [name] and asked["train"] is None and not loose
+        if alone and len(groups[name]) == 1 and wanted[name] < total:
+            assert min(abs(size - wanted[name]) for size in sizes) == abs(got[name] - wanted[name])
+    if any(wanted[name] != got[name] for name in lists):
+        assert any(remark.startswith("Class 'a' has") for remark in split.remarks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(1, 20), st.integers(1, 20)), min_size=3, max_size=7),
+    asked=REQUESTS,
+)
+def test_patients_in_all_classes_leave_no_list_of_any_class_empty(sizes, asked):
+    scan, groups = patients(*({"a": one, "b": other} for one, other in sizes))
+    split = split_scan(scan, groups=groups, **asked)
+    assert all(len(lists) == 1 for lists in lists_of_patients(split).values())
+    for label, size in (("a", sum(one for one, _ in sizes)), ("b", sum(other for _, other in sizes))):
+        got = split.counts()[label]
+        assert sum(got.values()) == size
+        assert got["train"] >= 1
+        for name in ("validate", "test"):
+            assert got[name] or not asked[name].of(size)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    sizes=st.lists(
+        st.dictionaries(st.sampled_from("abc"), st.integers(1, 20), min_size=1), min_size=2, max_size=8
+    ),
+    asked=REQUESTS,
+)
+def test_the_order_of_the_groups_changes_nothing(sizes, asked):
+    scan, groups = patients(*sizes, a=1, b=1)
+    one, other = (split_scan(scan, groups=order, **asked) for order in (groups, groups[::-1]))
+    assert one.lists == other.lists and one.remarks == other.remarks
+    assert all(one.counts()[label]["train"] for label in one.folders)
+    placed = Counter(image.name for images in one.lists.values() for image in images)
+    assert set(placed.values()) <= {1}

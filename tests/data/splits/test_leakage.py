@@ -1,0 +1,71 @@
+"""Leaks between lists: found with their closest relation, described, and removed."""
+
+from dataclasses import replace
+
+from support.scans import fake_scan, given_group, near, split_scan
+
+from hubtune.data.splits.quota import SplitSize
+
+
+def divided_scan(classes):
+    """A scan of a source that is divided into lists: class → list of each image."""
+    scan = fake_scan({name: len(parts) for name, parts in classes.items()})
+    for name, parts in classes.items():
+        images = zip(scan.classes[name], parts, strict=True)
+        scan.classes[name] = [replace(image, part=part) for image, part in images]
+    return scan
+
+
+def leaking_split():
+    scan = divided_scan(
+        {"a": ["train"] * 6 + ["validate"] * 3 + ["test"], "b": ["train"] * 6 + ["validate"] * 3}
+    )
+    return split_scan(scan, validate=SplitSize(1), groups=[*near((0, 6), (7, 9)), given_group(10, 16)])
+
+
+def test_images_stay_in_the_lists_of_their_source_and_its_leaks_are_named():
+    split = leaking_split()
+    assert split.counts() == {
+        "a": {"train": 6, "validate": 3, "test": 1, "left_over": 0},
+        "b": {"train": 6, "validate": 3, "test": 0, "left_over": 0},
+    }
+    assert [(leak.image.name, leak.part, leak.beside, leak.kind) for leak in split.leaks] == [
+        ("a/006.jpg", "validate", "train", "near"),
+        ("b/006.jpg", "validate", "train", "given"),
+        ("a/009.jpg", "test", "validate", "near"),
+    ]
+    assert split.remarks[-2:] == [
+        "2 of 6 validation pictures have copies or group mates in the training list (1 nearly equal, 1 of a "
+        "group that was given).",
+        "1 of 1 test picture has copies in the validation list (1 nearly equal).",
+    ]
+
+
+def test_without_leaks_measured_images_stay_and_the_others_are_left_out():
+    clean = leaking_split().without_leaks()
+    assert clean.leaks == []
+    assert {name: len(images) for name, images in clean.lists.items()} == {
+        "train": 10,
+        "validate": 5,
+        "test": 1,
+    }
+    assert [(entry.path.name, entry.reason) for entry in clean.left_out] == [
+        ("000.jpg", "a copy of it is in the validation list"),
+        ("000.jpg", "a copy of it is in the validation list"),
+        ("007.jpg", "a copy of it is in the test list"),
+    ]
+
+
+def test_a_validation_list_that_the_source_lacks_is_taken_from_its_training_images():
+    scan = divided_scan({"a": ["train"] * 9 + ["test"], "b": ["train"] * 9 + ["test"]})
+    split = split_scan(scan, validate=SplitSize(3), groups=near((0, 1, 2)))
+    assert split.counts()["a"] == {"train": 6, "validate": 3, "test": 1, "left_over": 0}
+    assert len({name for name, images in split.lists.items() for i in images if i.name[:5] < "a/003"}) == 1
+
+
+def test_a_class_without_training_images_is_named():
+    scan = divided_scan({"a": ["train"] * 9, "b": ["test"] * 3})
+    assert split_scan(scan).remarks == ["Class 'b' has no training picture: nothing can be learned of it."]
+    assert split_scan(scan, validate=SplitSize(2)).remarks[-1] == (
+        "Class 'b' has 0 pictures, too few for 2 in the validation list: it gives 0 for training."
+    )

@@ -1,0 +1,157 @@
+"""`hubtune.split` and `hubtune.scan`: what the commands do, for programs."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.archives import zipped
+from support.commands import output_of, refusal
+from support.images import draw_tree
+
+import hubtune
+from hubtune.cli.scan import command as scan_command
+from hubtune.cli.split import command as split_command
+from hubtune.data.audit.issues import LabelCheck, LabelIssue
+from hubtune.data.dataset import LIST_NAMES
+from hubtune.errors import DataError, HubtuneError, UsageError
+
+
+@pytest.fixture
+def pics(tmp_path, monkeypatch):
+    """Three classes with copies, an unreadable file, and a file of another kind."""
+    monkeypatch.chdir(tmp_path)
+    pics = draw_tree(tmp_path / "pics", {"cat": 9, "dog": 9, "owl": 4}, size=24, noise=90)
+    shutil.copy(pics / "cat" / "000.png", pics / "cat" / "copy.png")
+    shutil.copy(pics / "cat" / "001.png", pics / "dog" / "copy.png")
+    (pics / "dog" / "bad.jpg").touch()
+    (pics / "dog" / "notes.txt").write_text("notes")
+    return pics
+
+
+def write_table(pics: Path) -> None:
+    lines = [
+        f"{path.relative_to(pics.parent).as_posix()},{path.parent.name},b{len(path.stem) % 3}"
+        for path in sorted(pics.rglob("*.png"))
+    ]
+    Path("table.csv").write_text("\n".join(["path,label,bottle", *lines]))
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "arguments"),
+    [
+        ("pics/", {}, []),
+        ("pics/", {"val": 20}, ["--val", "20"]),
+        ("pics/", {"val": 0.25, "test": "10%", "seed": 3}, ["--val", "0.25", "--test", "10%", "--seed", "3"]),
+        ("pics/", {"val": 2, "train": 3}, ["--val", "2", "--train", "3"]),
+        ("pics/", {"val": 3, "group_by": r"00([1-3])"}, ["--val", "3", "--group-by", r"00([1-3])"]),
+        ("pics/", {"val": 2, "test_dir": "more"}, ["--val", "2", "--test-dir", "more"]),
+        ("pics/", {"val": 2, "labels": "names.txt"}, ["--val", "2", "--labels", "names.txt"]),
+        ("table.csv", {"val": 4, "group_by": "bottle"}, ["--val", "4", "--group-by", "bottle"]),
+        ("pics.zip", {"val": 2}, ["--val", "2"]),
+    ],
+)
+def test_a_split_equals_that_of_the_command(pics, source, options, arguments):
+    draw_tree(Path("more"), {"cat": 1, "owl": 1}, seed=9)
+    Path("names.txt").write_text("owl Owl\ncat Cat\n")
+    zipped(pics)
+    write_table(pics)
+    split = hubtune.split(source, **options)
+    files = split.write("ours")
+    printed = json.loads(output_of(split_command, source, *arguments, "--out", "theirs", "--json").stdout)
+    assert contents("ours") == contents("theirs")
+    assert [path.name for path in files] == [Path(file).name for file in printed["files"]]
+    assert {"schema_version": 1, "files": printed["files"], **split.as_dict()} == printed
+
+
+def test_a_split_has_what_a_program_needs(pics):
+    split = hubtune.split("pics", val=2)
+    assert split.labels == ["cat", "dog", "owl"]
+    assert {len({(image.path, image.label) for image in split.lists[name]}) for name in LIST_NAMES} == {
+        *(18, 6, 0)
+    }
+    assert [[image.name for image in group] for group in split.conflicts] == [["cat/001.png", "dog/copy.png"]]
+    assert sorted(len(group) for group in split.groups) == [2, 2]
+    assert [entry.path.name for entry in split.left_out] == ["bad.jpg"]
+    assert [path.name for path in split.non_images] == ["notes.txt"]
+    assert not list(Path().glob("*.txt"))  # nothing is written yet
+
+
+def test_display_names_may_be_a_mapping(pics):
+    split = hubtune.split("pics", labels={"owl": "Owl", "cat": "Cat", "dog": "Dog"})
+    assert (split.folders, split.labels) == (["owl", "cat", "dog"], ["Owl", "Cat", "Dog"])
+
+
+def test_images_of_one_thing_stay_together_by_their_features(tmp_path):
+    pics = draw_tree(tmp_path / "pics", {"cat": 20, "dog": 20}, size=8)
+    rows = np.random.default_rng(0).normal(0, 1, (40, 16)).astype(np.float32)
+    rows[7] = rows[2] + 0.01
+    split = hubtune.split(pics, val=8, features=lambda paths: rows[: len(paths)])
+    assert split.group_kinds == ["burst"]
+    assert [image.name for image in split.groups[0]] == ["cat/002.png", "cat/007.png"]
+
+
+def test_lists_of_the_source_are_kept_and_options_without_effect_are_named(pics):
+    for part in ("train", "val"):
+        shutil.copytree(pics, Path("parts", part))
+    remark = "The source has a validation list of its own; --val changes nothing."
+    assert remark not in hubtune.split("parts").remarks
+    assert remark in hubtune.split("parts", val=2).remarks
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "arguments"),
+    [
+        (UsageError, {"val": "many"}, ["--val", "many"]),
+        (UsageError, {"test": 5, "test_dir": "pics"}, ["--test", "5", "--test-dir", "pics"]),
+        (UsageError, {"test_dir": "."}, ["--test-dir", "."]),
+        (UsageError, {"group_by": "patient"}, ["--group-by", "patient"]),
+        (DataError, {"labels": "missing"}, ["--labels", "missing"]),
+    ],
+)
+def test_refusals_have_the_words_of_the_command(pics, error, options, arguments):
+    with pytest.raises(error) as caught:
+        hubtune.split("pics", **options)
+    assert str(caught.value) == refusal(caught.value.exit_code, split_command, "pics", *arguments)
+
+
+def test_a_report_equals_that_of_the_command(pics):
+    report = hubtune.scan("pics")
+    printed = json.loads(output_of(scan_command, "pics", "--json").stdout)
+    assert {"schema_version": 1, **report.as_dict()} == printed
+    assert {name: len(images) for name, images in report.classes.items()} == {"cat": 10, "dog": 10, "owl": 4}
+    assert [entry.path.name for entry in report.left_out] == ["bad.jpg"]
+    assert [issue.kind for issue in report.issues][:2] == ["unreadable", "contradictory"]
+    assert [len(group.members) for group in report.groups] == [2, 2]
+
+
+def test_a_report_names_the_labels_that_a_check_doubts(pics):
+    def check(images, groups):
+        assert (len(images), len(groups)) == (24, 2)
+        return LabelCheck([LabelIssue(3, 0.1, 1, 0.9)], 0.8)
+
+    issues = hubtune.scan(pics, check_labels=check).issues
+    [doubted] = [issue for issue in issues if issue.kind == "mislabelled"]
+    assert [item.name for item in doubted.files] == ["cat/003.png"]
+
+
+def test_a_missing_source_is_refused():
+    for call in (hubtune.split, hubtune.scan):
+        with pytest.raises(HubtuneError, match="There is no folder missing"):
+            call("missing")
+
+
+def test_both_work_without_paddle(pics):
+    program = (
+        "import sys; sys.modules['paddle'] = None\nimport hubtune\n"
+        "hubtune.split('pics', val=2).write('lists'); print(len(hubtune.scan('pics').issues))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

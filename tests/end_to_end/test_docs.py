@@ -1,0 +1,182 @@
+"""The examples in README, docs and recipes: commands and keys exist, and Python blocks run."""
+
+import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import click
+import pytest
+from support.images import draw_tree
+from support.scripts import ROOT
+
+import hubtune
+from hubtune.cli.main import hubtune_command
+from hubtune.recipe.load import load_recipe
+
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text("utf-8")
+    for path in [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("datasets/*.md"))]
+}
+RECIPES = sorted(ROOT.glob("recipes/*.yaml"))
+PLACEHOLDERS = {"recipes/mine.yaml"}
+COMMAND = re.compile(r"\bhubtune (?=[a-z])")
+
+
+def _blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def _console_commands() -> Iterator[tuple[str, str]]:
+    """Page and command: the lines of console blocks, and the first line of each recipe."""
+    for page, text in PAGES.items():
+        for block in _blocks(text, "console"):
+            for line in block.splitlines():
+                start = COMMAND.search(line)
+                if line.startswith("$ ") and start:
+                    yield page, line[start.end() :]
+    for recipe in RECIPES:
+        line = recipe.read_text("utf-8").partition("\n")[0]
+        yield recipe.name, COMMAND.split(line)[-1]
+
+
+def _inline_commands() -> Iterator[tuple[str, str]]:
+    """Page and command: code within sentences, where arguments may be missing."""
+    for page, text in PAGES.items():
+        if page == "docs/cli.md":
+            continue  # made of the commands themselves
+        for code in re.findall(
+            r"`hubtune ([a-z][^`\n]*)`", re.sub(r"^```.*?^```", "", text, flags=re.S | re.M)
+        ):
+            yield page, code
+
+
+def _command(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
+    """The click command of a line, its context and its arguments."""
+    command: click.Command = hubtune_command
+    context = click.Context(command, info_name="hubtune")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        name, *words = words
+        below = command.get_command(context, name)
+        assert below is not None, f"there is no command {name!r}"
+        command, context = below, click.Context(below, info_name=name, parent=context)
+    return command, context, words
+
+
+@pytest.mark.parametrize(("page", "line"), [*_console_commands()])
+def test_every_command_line_is_accepted(page, line):
+    command, context, arguments = _command(shlex.split(line, comments=True))
+    if not isinstance(command, click.Group):
+        command.make_context(context.info_name, arguments, parent=context.parent)
+    keys = [value for flag, value in pairwise(arguments) if flag == "-o" and "=" in value]
+    if keys:
+        load_recipe(ROOT / "recipes" / "trashnet.yaml", keys)
+    for word in arguments:
+        if word.startswith("recipes/") and word not in PLACEHOLDERS:
+            assert (ROOT / word).is_file(), word
+
+
+@pytest.mark.parametrize(("page", "code"), [*_inline_commands()])
+def test_commands_and_options_within_sentences_exist(page, code):
+    # Alternatives, as in `hubtune import paddleclas | paddlehub`, and ellipses are cut off.
+    command, context, arguments = _command(shlex.split(code.partition(" | ")[0].replace("…", "")))
+    if "--help" not in arguments:
+        command.make_parser(context).parse_args(arguments)
+
+
+def test_links_lead_to_pages_and_headings():
+    for page, text in {**PAGES, "CONTRIBUTING.md": (ROOT / "CONTRIBUTING.md").read_text("utf-8")}.items():
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            path, _, heading = target.partition("#")
+            file = (ROOT / page).parent / path if path else ROOT / page
+            assert file.exists(), f"{page}: {target}"
+            if heading:
+                titles = re.findall(r"^#+ (.*)$", file.read_text("utf-8"), re.MULTILINE)
+                anchors = [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
+                assert heading in anchors, f"{page}: {target}"
+
+
+def _fragments() -> Iterator[tuple[str, str]]:
+    """Page and recipe: YAML blocks, completed where they show only some sections."""
+    for page, text in PAGES.items():
+        for block in _blocks(text, "yaml"):
+            keys = re.findall(r"^(\w+):", block, re.MULTILINE)
+            if not set(keys) <= {"data", "module", "strategy", "train", "run"}:
+                continue  # the description of a module
+            # A block may show several ways to write a section.
+            parts = [block] if len(set(keys)) == len(keys) else block.splitlines()
+            for part in filter(str.strip, parts):
+                missing = [
+                    line
+                    for line in ("data: {base: pics}", "module: resnet50_imagenet")
+                    if not re.search(rf"^{line.partition(':')[0]}:", part, re.MULTILINE)
+                ]
+                yield page, "\n".join([part, *missing])
+
+
+@pytest.mark.parametrize(("page", "text"), [*_fragments()])
+def test_every_recipe_is_valid(page, text, tmp_path):
+    (tmp_path / "recipe.yaml").write_text(text, encoding="utf-8")
+    load_recipe(tmp_path / "recipe.yaml")
+
+
+# Page → number of its Python blocks that run with a small network on drawn images, one after the other.
+# tests/test_paddlehub_tutorial.py runs those of paddlehub-1x.md; those of paddlehub.md need PaddleHub.
+RUNNING = {
+    "README.md": 1,
+    "docs/callbacks.md": 2,
+    "docs/data.md": 1,
+    "docs/modules.md": 1,
+    "docs/sources.md": 1,
+}
+ELSEWHERE = {"docs/paddlehub-1x.md", "docs/paddlehub.md", "docs/architecture.md"}
+SUBSTITUTES = {
+    '"resnet50_imagenet"': '"digitnet"',
+    "num_epoch=5": "num_epoch=1",
+    "num_epoch=20": "num_epoch=1",
+    '"datasets/trashnet"': '"given"',
+    '"datasets/idol5"': '"given"',
+    '"s3://bucket/pics"': '"pics"',
+}
+
+
+def test_every_python_block_is_run():
+    blocks = {page: len(_blocks(text, "python")) for page, text in PAGES.items() if "```python" in text}
+    assert {page for page in blocks if page not in RUNNING} == ELSEWHERE
+    assert {page: blocks[page] for page in RUNNING} == RUNNING
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUNNING)
+def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    draw_tree(tmp_path / "pics", {"a": 10, "b": 10})
+    hubtune.split("pics", val=2, test=2).write("given")
+    for name, image in zip(
+        ("a.jpg", "b.jpg", "cat.jpg"), sorted(tmp_path.glob("pics/*/*.png")), strict=False
+    ):
+        (tmp_path / name).write_bytes(image.read_bytes())
+    (tmp_path / "labels.csv").write_text("path,label,patient\na.jpg,a,1\nb.jpg,b,2\n")
+    module = hubtune.Module("digitnet")
+    config = hubtune.RunConfig(num_epoch=1, checkpoint_dir="runs/first")
+    names = {
+        "hubtune": hubtune,
+        "task": hubtune.ImageClassifierTask(module, hubtune.ListDataset("given"), config),
+        "images": __import__("paddle").rand([1, 3, 32, 32]),
+    }
+    for block in _blocks(PAGES[page], "python"):
+        for old, new in SUBSTITUTES.items():
+            block = block.replace(old, new)
+        exec(block, names)  # noqa: S102  # what the docs tell people to run
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_pages_are_named_in_the_readme():
+    linked = set(re.findall(r"\((docs/[\w-]+\.md)", PAGES["README.md"]))
+    assert linked == {page for page in PAGES if page.startswith("docs/")}
+
+
+def test_the_readme_is_short():
+    assert len(PAGES["README.md"].splitlines()) <= 120
+    assert (Path(ROOT) / "docs" / "demo.png").is_file()

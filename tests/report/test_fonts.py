@@ -1,0 +1,41 @@
+"""Fonts are chosen by their characters."""
+
+import pytest
+from support.fonts import install_only_font, limit_fonts
+
+from hubtune.report import fonts
+from hubtune.report.fonts import find_font, shorten, wrap
+
+
+@pytest.fixture(autouse=True)
+def _forget_fonts():
+    yield
+    fonts._system_font.cache_clear()
+    fonts._system_fonts.cache_clear()
+
+
+def test_a_system_font_is_used_for_characters_that_our_own_lacks(monkeypatch, tmp_path):
+    install_only_font(monkeypatch, tmp_path / "NotoSansTest-Regular.ttf", "虞书欣")
+    assert find_font("class 2", 16).getname()[0] == "DejaVu Sans"
+    assert find_font("虞书欣", 16).getname()[0] == "Test"
+    assert find_font("虞书欣 2", 16) is None
+
+
+@pytest.mark.parametrize("name", ["Last Resort.ttf", "AdobeBlank.ttf"])
+def test_fonts_that_draw_every_character_as_a_box_are_not_used(monkeypatch, tmp_path, name):
+    install_only_font(monkeypatch, tmp_path / name, "虞书欣")
+    assert find_font("虞书欣", 16) is None
+
+
+def test_a_damaged_font_is_ignored(monkeypatch, tmp_path):
+    (tmp_path / "broken.ttf").write_bytes(b"not a font")
+    limit_fonts(monkeypatch, tmp_path / "broken.ttf")
+    assert find_font("虞书欣", 16) is None
+
+
+def test_long_texts_are_shortened_or_wrapped():
+    font = find_font("a", 16)
+    width = font.getlength("one two")
+    assert shorten("one two", font, width) == "one two"
+    assert shorten("one two three", font, width) == "one t..."
+    assert wrap("one two three four", font, width) == ["one two", "three", "four"]

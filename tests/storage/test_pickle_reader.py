@@ -1,0 +1,73 @@
+"""Plain values in pickles, such as data sets, are read without running anything."""
+
+import io
+import pickle
+import re
+
+import numpy as np
+import pytest
+from support.cifar_files import python_2
+from support.hostile_pickles import NAMES, audited, hostile_files
+
+from hubtune.storage.pickle_reader import read_plain_pickle
+
+
+def plain(content: bytes, most_opcodes: int = 100_000) -> dict[str, object]:
+    return read_plain_pickle(io.BytesIO(content), len(content), most_opcodes=most_opcodes)
+
+
+PLAIN = {"labels": [3, 1, 300], "name": "batch 1", "data": np.arange(6, dtype=np.uint8).reshape(2, 3)}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_plain_values_of_every_protocol_are_read(protocol):
+    for content in (PLAIN, {name.encode(): value for name, value in PLAIN.items()}):
+        read = plain(pickle.dumps(content, protocol=protocol))
+        np.testing.assert_array_equal(read.pop("data"), PLAIN["data"])
+        assert read == {"labels": [3, 1, 300], "name": "batch 1"}
+
+
+def test_plain_values_of_python_2_are_read():
+    read = plain(python_2(PLAIN))
+    assert read["data"].dtype == np.uint8
+    np.testing.assert_array_equal(read.pop("data"), PLAIN["data"])
+    assert read == {"labels": [3, 1, 300], "name": "batch 1"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_of_a_hostile_file_runs(name, tmp_path):
+    canary = tmp_path / "canary"
+    content, words = hostile_files(canary)[name]
+    refused = ""
+    with audited() as events:
+        try:
+            plain(content)
+        except ValueError as error:
+            refused = str(error)
+    assert not canary.exists()
+    assert events == []
+    if re.fullmatch(r"'[\w.]+\.\w+'", words):  # the name of a function
+        assert refused == f"is refused (it asks for {words}, which arrays never need)"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pickle.dumps([1, 2]), "holds a list instead of a dictionary"),
+        (pickle.dumps({"a": 1})[:-1], "is damaged ("),
+        (pickle.dumps({"a": 1}) + b"x", "is damaged (1 bytes follow the end of its content)"),
+        (pickle.dumps({(1, 2): 1}), "is refused (it uses a list as the name of an entry)"),
+        (pickle.dumps({"a": [1] * 100}), "is refused (it has more than 50 instructions)"),
+        (b"", "is damaged ("),
+    ],
+)
+def test_what_holds_no_plain_values_is_refused(content, words):
+    with pytest.raises(ValueError) as refusal:
+        plain(content, most_opcodes=50)
+    assert str(refusal.value).startswith(words)
+
+
+def test_names_as_bytes_cost_what_the_file_has():
+    name = b"C\xff" + b"a" * 255 + b"q\x00"
+    with pytest.raises(ValueError, match="its arrays claim more than the file has"):
+        plain(b"\x80\x03}q\x01" + name + b"Ns" + b"h\x00Ns" * 1000 + b".")

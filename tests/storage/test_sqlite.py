@@ -1,0 +1,161 @@
+"""A SQLite file of the cache folder may be lost at any time: no error, and nothing wrong is read."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hubtune.storage.sqlite import CacheDatabase, remove_database
+
+TABLES = ("CREATE TABLE numbers (number INTEGER, name TEXT)",)
+
+
+def opened(folder: Path, version: int = 1) -> CacheDatabase:
+    return CacheDatabase(folder / "sub" / "x.sqlite", TABLES, version)
+
+
+def insert(database: CacheDatabase, *numbers: int) -> int | None:
+    statement = "INSERT INTO numbers VALUES (?, 'é')"
+    return database.write(lambda file: file.executemany(statement, [(n,) for n in numbers]).rowcount)
+
+
+def numbers(database: CacheDatabase) -> list[int]:
+    return [number for [number] in database.read("SELECT number FROM numbers ORDER BY number")]
+
+
+def test_what_is_written_is_read_by_the_next_and_text_comes_as_bytes(tmp_path):
+    assert insert(opened(tmp_path), 2, 1) == 2
+    database = opened(tmp_path)
+    assert database.read("SELECT * FROM numbers WHERE number = ?", (2,)) == [(2, "é".encode())]
+    database.close()
+    assert numbers(database) == [1, 2]  # opened again
+
+
+def test_a_file_that_is_only_read_is_not_made(tmp_path):
+    assert numbers(opened(tmp_path)) == []
+    assert not (tmp_path / "sub").exists()
+
+
+def test_work_that_raises_is_undone_and_its_error_passed_on(tmp_path):
+    database = opened(tmp_path)
+    insert(database, 1)
+
+    def work(file: sqlite3.Connection) -> None:
+        file.execute("DELETE FROM numbers")
+        raise KeyError("stop")
+
+    with pytest.raises(KeyError, match="stop"):
+        database.write(work)
+    assert numbers(database) == [1]
+    assert database.error is None
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize("damage", ["no database", "half", "page"])
+def test_a_damaged_file_is_replaced_once(tmp_path, told, damage, writes):
+    insert(opened(tmp_path), *range(2000))
+    file = opened(tmp_path).file
+    content = file.read_bytes()
+    good = content[: len(content) // 2] if damage == "half" else content[:4096] if damage == "page" else b""
+    file.write_bytes(good + (b"" if damage == "half" else b"\xaa" * 20_000))
+    database = opened(tmp_path)
+    if writes and damage != "half":
+        insert(database, 7)
+    assert numbers(database) == ([7] if writes and damage != "half" else [])
+    assert database.replaced and database.error is None
+    assert told.messages == [f"{file} is damaged and is replaced"]
+    database.close()
+    file.write_bytes(b"garbage " * 2000)
+    assert numbers(database) == []
+    assert database.error == "file is not a database"
+
+
+def test_a_file_of_another_version_is_emptied(tmp_path, told):
+    insert(opened(tmp_path), 1)
+    assert numbers(opened(tmp_path, version=2)) == []
+    assert not told.messages
+
+
+def test_a_full_disk_is_an_error_and_what_is_there_can_be_read(tmp_path, monkeypatch):
+    insert(opened(tmp_path), 1)
+    connect = sqlite3.connect
+
+    def full(file, **options):
+        database = connect(file, **options)
+        database.execute("PRAGMA max_page_count = 2")
+        return database
+
+    monkeypatch.setattr(sqlite3, "connect", full)
+    database = opened(tmp_path)
+    assert insert(database, *range(10_000)) is None
+    assert database.error == "database or disk is full"
+    assert insert(database, 3) is None
+    assert numbers(database) == [1]
+
+
+def test_a_file_that_can_only_be_read_is_read(tmp_path, monkeypatch):
+    insert(opened(tmp_path), 1)
+    connect = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda file, **options: connect(f"file:{file}?mode=ro", uri=True, **options)
+    )
+    database = opened(tmp_path)
+    assert insert(database, 2) is None
+    assert database.error == "attempt to write a readonly database"
+    assert numbers(database) == [1]
+
+
+def _folder(file: Path) -> None:
+    file.mkdir(parents=True)
+
+
+def _no_folder(file: Path) -> None:
+    file.parent.touch()
+
+
+@pytest.mark.parametrize("block", [_folder, _no_folder])
+def test_something_else_in_its_place_is_an_error(tmp_path, block):
+    database = opened(tmp_path)
+    block(database.file)
+    assert numbers(database) == []
+    assert insert(database, 1) is None
+    assert database.error
+
+
+def test_a_busy_file_is_waited_for_and_then_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("hubtune.storage.sqlite._BUSY_SECONDS", 0.01)
+    insert(opened(tmp_path), 1)
+    other = sqlite3.connect(opened(tmp_path).file, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    database = opened(tmp_path)
+    assert numbers(database) == []
+    assert database.error == "database is locked"
+    other.close()
+    assert numbers(opened(tmp_path)) == [1]
+
+
+def test_several_processes_make_it_at_once(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from hubtune.storage.sqlite import CacheDatabase\n"
+        f"file = CacheDatabase(Path(sys.argv[1]), {TABLES!r}, 1)\n"
+        "for number in range(20):\n"
+        "    statement = f'INSERT INTO numbers VALUES ({number}, 1)'\n"
+        "    assert file.write(lambda database: database.execute(statement)), file.error"
+    )
+    command = [sys.executable, "-c", program, str(opened(tmp_path).file)]
+    processes = [subprocess.Popen(command) for _ in range(4)]
+    assert [process.wait(60) for process in processes] == [0] * 4
+    assert len(numbers(opened(tmp_path))) == 80
+
+
+def test_it_is_removed_with_its_journal(tmp_path):
+    database = opened(tmp_path)
+    assert remove_database(database.file) == 0
+    insert(database, 1)
+    database.close()
+    shutil.copy(database.file, f"{database.file}-journal")
+    assert remove_database(database.file) > 0
+    assert list(database.file.parent.iterdir()) == []
