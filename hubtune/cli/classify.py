@@ -2,15 +2,9 @@
 
 import click
 
-from hubtune.cli.answers import (
-    Answers,
-    answer_options,
-    expand,
-    module_option,
-    named_weights,
-    trust_option,
-    weights_option,
-)
+from hubtune.cli.inputs import expand_images
+from hubtune.cli.options import module_option, parse_weights, trust_option, weights_option
+from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
 
@@ -18,13 +12,13 @@ from hubtune.log import show_on_stderr
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @module_option
 @weights_option
-@answer_options(top=3)
+@prediction_options(top=3)
 @trust_option
 def command(
     images: tuple[str, ...],
     module: str,
     weights: str,
-    answers: Answers,
+    output: PredictionOutput,
     batch_size: int,
     device: str,
     engine: str,
@@ -40,8 +34,8 @@ def command(
     hubtune classify holiday/ --module mobilenet_v3_large_imagenet_ssld --csv answers.csv
     hubtune classify photo.jpg --module paddle.vision:mobilenet_v2 --weights mobilenet_v2.safetensors
     """
-    paths = [*expand(images)]
-    answers.check(paths)
+    paths = [*expand_images(images)]
+    output.check_targets(paths)
 
     from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
@@ -49,6 +43,6 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    source = Module(module, named_weights(weights), trust_code=trust_code)
+    source = Module(module, parse_weights(weights), trust_code=trust_code)
     model = pretrained_model(source, engine=engine)
-    answers.give(model, module, paths, batch_size=batch_size)
+    output.predict(model, module, paths, batch_size=batch_size)

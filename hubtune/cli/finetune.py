@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.console import figures, percent, print_json, say, shown
+from hubtune.cli.options import overrides_option, trust_option
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 

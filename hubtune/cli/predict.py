@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.answers import Answers, answer_options, expand, trust_option
 from hubtune.cli.console import say, shown
+from hubtune.cli.inputs import expand_images
+from hubtune.cli.options import trust_option
+from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
 
@@ -17,12 +19,12 @@ from hubtune.log import show_on_stderr
     metavar="RUN",
     help="A run or model folder; default: the newest run.",
 )
-@answer_options(top=1)
+@prediction_options(top=1)
 @trust_option
 def command(
     images: tuple[str, ...],
     model: Path | None,
-    answers: Answers,
+    output: PredictionOutput,
     batch_size: int,
     device: str,
     engine: str,
@@ -38,19 +40,19 @@ def command(
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    paths = [*expand(images)]
-    answers.check(paths)
+    paths = [*expand_images(images)]
+    output.check_targets(paths)
     if model is None:
         from hubtune.runs.folder import newest_run
 
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
 
-    # These import Paddle, which takes seconds: all checks that do not need it come first.
+    # These import Paddle, which takes seconds; everything that can be refused without it has been.
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
 
     show_on_stderr()
     select_device(device)
     loaded = load_model(model, trust_code=trust_code, engine=engine)
-    answers.give(loaded, str(model), paths, batch_size=batch_size)
+    output.predict(loaded, str(model), paths, batch_size=batch_size)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.options import overrides_option, trust_option
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
