@@ -179,16 +179,10 @@ def backbone_preprocessing(backbone: Backbone) -> Preprocessing:
 def adapt_preprocessing(
     name: str, own: Preprocessing, backbone: Backbone, settings: ImageSettings
 ) -> Preprocessing:
-    """Return a module's preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
-
-    Args:
-        name: the module's name, for messages.
-        own: its own preprocessing.
-        backbone: its architecture.
-        settings: the recipe's settings.
+    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
 
     Raises:
-        UsageError: the network cannot take such images.
+        UsageError: the network cannot take such images; the message has the module's name.
     """
     multiple = backbone.size_multiple
     if settings.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
