@@ -61,12 +61,8 @@ def read_tensor_pickle(
 def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
     """Return the content of a pickled dictionary of arrays, texts, numbers and lists.
 
-    Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1.
-
-    Args:
-        file: the pickle, from its start; it must be seekable.
-        size: its length in bytes.
-        most_opcodes: the largest number of instructions; a number in a list takes one, a text two.
+    Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1. The
+    arguments are those of :func:`read_tensor_pickle`; a number in a list takes one instruction, a text two.
 
     Raises:
         ValueError: it is damaged, not a dictionary, or asks for something that plain values never need; the
