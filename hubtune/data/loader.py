@@ -41,13 +41,6 @@ class Batch(Generic[T]):
     waited: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Task(Generic[T]):
-    future: Future[T]
-    prepare: Callable[[int], T]
-    index: int
-
-
 def load_batches(
     paths: Sequence[Path],
     batches: Iterable[Sequence[int]],
@@ -71,16 +64,16 @@ def load_batches(
     Raises:
         MachineError: if an image does not load within two minutes.
     """
-    tasks: SimpleQueue[_Task[T] | None] = SimpleQueue()
+    tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
     # Not a ThreadPoolExecutor: at exit, Python joins its threads, and would wait for a stalled one for ever.
     for number in range(workers):
-        Thread(target=_work, args=(tasks,), name=f"hubtune-decode-{number}", daemon=True).start()
+        Thread(target=_work, args=(tasks, prepare), name=f"hubtune-decode-{number}", daemon=True).start()
     try:
         for indices in batches:
             futures: list[Future[T]] = [Future() for _ in indices]
             for future, index in zip(futures, indices, strict=True):
-                tasks.put(_Task(future, prepare, index))
+                tasks.put((future, index))
             pending.append((indices, futures))
             if len(pending) > _BATCHES_AHEAD:
                 yield _collect(*pending.popleft(), paths)
@@ -95,14 +88,15 @@ def load_batches(
             tasks.put(None)
 
 
-def _work(tasks: "SimpleQueue[_Task[T] | None]") -> None:
+def _work(tasks: "SimpleQueue[tuple[Future[T], int] | None]", prepare: Callable[[int], T]) -> None:
     """Run tasks until a ``None``."""
     while (task := tasks.get()) is not None:
+        future, index = task
         try:
-            task.future.set_result(task.prepare(task.index))
+            future.set_result(prepare(index))
         except BaseException as error:  # noqa: BLE001  # raised again by future.result()
-            task.future.set_exception(error)
-        del task  # or an idle thread would keep the image in memory
+            future.set_exception(error)
+        del task, future  # or an idle thread would keep the image in memory
 
 
 def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[Path]) -> Batch[T]:

@@ -176,8 +176,7 @@ def read_content(path: str | Path) -> bytes:
 def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image file, or its bytes, and check its limits; pixels are not decoded yet.
 
-    Raises:
-        ImageError: for whatever goes wrong with the image, here or inside the ``with`` block.
+    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`.
     """
     path = Path(path)
     try:
@@ -210,13 +209,7 @@ def is_jpeg(image: Image.Image) -> bool:
 
 
 def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> DecodedImage:
-    """Decode an opened image and turn it upright.
-
-    Args:
-        image: from :func:`open_image`.
-        reduction: factor of 1, 2, 4 or 8 by which a JPEG is reduced while it is decoded.
-        channels: 1, 3 or 4.
-    """
+    """Decode an image from :func:`open_image` upright; a JPEG reduced by a factor of 1, 2, 4 or 8."""
     width, height = image.size
     reduced = max(1, width // reduction), max(1, height // reduction)
     # libjpeg then skips most of the inverse transform: 25 ms instead of 100 ms for 12 megapixels at a quarter

@@ -130,7 +130,7 @@ class Preprocessing(BaseModel):
         Raises:
             ImageError: as :func:`~hubtune.data.images.decode.decode`.
         """
-        [(image, box)] = _decode_for(path, [self], content)
+        [(image, box)] = _decode_for([self], path, content)
         return self.fit_image(image, box)
 
     def reduction(self, width: int, height: int) -> int:
@@ -258,7 +258,7 @@ def preprocess_views(
         image = with_channels(source, views[0].channels)
         decoded = [DecodedImage(image, (0, 0, *image.size))] * len(views)
     else:
-        decoded = _decode_for(source, views, content)
+        decoded = _decode_for(views, source, content)
     # A view and its mirror image, the usual pair, share the resizing.
     plain: dict[Preprocessing, np.ndarray] = {}
     arrays = []
@@ -296,7 +296,7 @@ def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.I
 
 
 def _decode_for(
-    path: str | Path, views: Sequence[Preprocessing], content: bytes | None
+    views: Sequence[Preprocessing], path: str | Path, content: bytes | None
 ) -> list[DecodedImage]:
     return decode_reduced(
         path, lambda *size: [view.reduction(*size) for view in views], content, channels=views[0].channels
