@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from drawn_images import draw_odd
-from recorded import EXPECTED, FIXTURES, assert_close, bring
+from support.drawn_images import draw_odd
+from support.recorded import EXPECTED, FIXTURES, assert_close, bring
 
 import hubtune
 

@@ -1,4 +1,4 @@
-"""Default recipes: what is trained on images without a recipe, and what is refused before anything is read."""
+"""Default recipes: what is trained on images without a recipe, and what is refused at once."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_overrides_come_first(pics):
         (
             ["module.name=paddle.vision:alexnet", "module.weights=none", "data.size=32"],
             UsageError,
-            "too small",
+            "does not go with",
         ),
         (["trian.epochs=1"], RecipeError, "trian"),
     ],
