@@ -45,14 +45,14 @@ import json, sys, time
 from hubtune.hardware.cpu import prepare
 prepare()
 from pathlib import Path
-from hubtune.cli.answers import Answers
+from hubtune.cli.prediction_output import PredictionOutput
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
 from hubtune.inference.model import load_model
 paths = Path(sys.argv[2]).read_text("utf-8").splitlines()
 model = load_model(sys.argv[1])
 views, files = model.card.views, [Path(path) for path in paths]
-answers = Answers(1, Path(sys.argv[3]), False, False, None)
+output = PredictionOutput(1, Path(sys.argv[3]), False, False, None)
 list(model.predict(paths[:32]))
 batches = [range(first, min(first + 32, len(files))) for first in range(0, len(files), 32)]
 decoded = []
@@ -64,7 +64,7 @@ def engine():
     for arrays in decoded:
         model._engine.begin(arrays)()
 def predict():
-    answers.give(model, "", paths, batch_size=32)
+    output.predict(model, "", paths, batch_size=32)
 found = {}
 for work in (decode, engine, predict):
     start = time.perf_counter()

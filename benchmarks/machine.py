@@ -34,7 +34,8 @@ import paddle
 from paddle import nn
 from paddle.nn import functional
 
-from hubtune.cli.answers import ENGINES, expand, named_weights
+from hubtune.cli.inputs import expand_images
+from hubtune.cli.options import parse_weights
 from hubtune.cli.progress import counting_bar
 from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
@@ -48,6 +49,7 @@ from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.program import Subnetwork
 from hubtune.log import show_on_stderr
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.choices import ENGINES
 from hubtune.recipe.optimization import LossSettings
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import DefaultFinetuneStrategy
@@ -541,11 +543,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     show_on_stderr()
     try:
-        images = None if given.data is None else [Path(image) for image in expand((given.data,))]
+        images = None if given.data is None else [Path(image) for image in expand_images((given.data,))]
         if images is not None and images == [Path(given.data)] and not images[0].exists():
             raise DataError(f"There is no {given.data}: give a folder of images, a list of them or a pattern")
         select_device(given.device)
-        module = Module(given.module, named_weights(given.weights), trust_code=given.trust_code)
+        module = Module(given.module, parse_weights(given.weights), trust_code=given.trust_code)
         with counting_bar("measuring") as advance:
             benchmark = run_benchmark(
                 module, images, engine=given.engine, seconds=given.seconds, advance=advance

@@ -165,7 +165,7 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
     task.finetune_and_eval(callback=Callback())
     with pytest.raises(hubtune.UsageError, match="Give a list of pictures"):
         task.predict("a.png")
-    with pytest.raises(hubtune.UsageError, match="batch_size is to be a whole number from 1, not 0"):
+    with pytest.raises(hubtune.UsageError, match="batch_size must be a whole number from 1, not 0"):
         task.predict(["a.png"], batch_size=0)
     assert task.predict([]) == []
     assert [row.error for row in task.predict(path for path in ["a.png"])] == ["no such file"]

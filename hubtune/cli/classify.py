@@ -2,46 +2,40 @@
 
 import click
 
-from hubtune.cli.answers import (
-    Answers,
-    answer_options,
-    expand,
-    module_option,
-    named_weights,
-    trust_option,
-    weights_option,
-)
+from hubtune.cli.inputs import expand_images
+from hubtune.cli.options import module_option, parse_weights, trust_option, weights_option
+from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @module_option
 @weights_option
-@answer_options(top=3)
+@prediction_options(top=3)
 @trust_option
 def command(
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     module: str,
     weights: str,
-    answers: Answers,
+    output: PredictionOutput,
     batch_size: int,
     device: str,
     engine: str,
     trust_code: bool,
 ) -> None:
-    """Name what is on PICTURES with a pretrained module as it is, mostly one of ImageNet's 1000 classes.
+    """Classify PICTURES with an unchanged pretrained module, mostly into ImageNet's 1000 classes.
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
-    folder, all pictures count, whatever their extensions; other files are passed over, which is said.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. Of a folder, all
+    pictures with any extension count; other files are named and left out.
 
     \b
     hubtune classify photo.jpg --module resnet50_imagenet
     hubtune classify holiday/ --module mobilenet_v3_large_imagenet_ssld --csv answers.csv
     hubtune classify photo.jpg --module paddle.vision:mobilenet_v2 --weights mobilenet_v2.safetensors
     """
-    paths = [*expand(pictures)]
-    answers.check(paths)
+    paths = [*expand_images(images)]
+    output.check_targets(paths)
 
     from hubtune.hardware.device import select_device
     from hubtune.hub.module import Module
@@ -49,6 +43,6 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    source = Module(module, named_weights(weights), trust_code=trust_code)
+    source = Module(module, parse_weights(weights), trust_code=trust_code)
     model = pretrained_model(source, engine=engine)
-    answers.give(model, module, paths, batch_size=batch_size)
+    output.predict(model, module, paths, batch_size=batch_size)

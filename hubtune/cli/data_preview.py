@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import check_target, trust_option
 from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.inputs import check_output_file
+from hubtune.cli.options import trust_option
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.choices import AUGMENT_PRESETS
 
@@ -114,7 +115,7 @@ def _check_output(output: Path, force: bool) -> None:
 
     if output.suffix.lower() != ".png":
         raise UsageError(f"-o {output}: name a file that ends in .png")
-    check_target(output, "-o")
+    check_output_file(output, "-o")
     if not force and lexists(output) and not is_preview(output):
         raise UsageError(
             f"{output} exists and is not a preview: add --force to replace it, or name another file"

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import (
+from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.inputs import check_output_file, expand_images
+from hubtune.cli.options import (
     batch_size_option,
-    cell,
-    check_target,
     device_option,
     engine_option,
-    expand,
     module_option,
-    named_weights,
-    tell_unreadable,
+    parse_weights,
     trust_option,
     weights_option,
 )
-from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.prediction_output import escape_formula, report_unreadable
 from hubtune.errors import MachineError, UsageError
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import replacing
@@ -31,12 +29,13 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @module_option
 @weights_option
 @click.option(
     "-o",
     "--output",
+    "target",
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
@@ -48,29 +47,29 @@ if TYPE_CHECKING:
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     module: str,
     weights: str,
-    output: Path,
+    target: Path,
     batch_size: int,
     device: str,
     engine: str,
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Write the pooled features of PICTURES, a row a picture in the order given.
+    """Write the pooled features of PICTURES, one row per picture in the given order.
 
-    Pictures are alike where the cosine of their features is high. A picture that cannot be read has a row of
-    nan (empty in CSV) and the reason in the column of errors.
+    Pictures are similar if the cosine of their features is high. An unreadable picture has a row of nan
+    (empty in CSV) and the reason in the column of errors.
 
     \b
     hubtune embed pics/ --module resnet50_imagenet -o features.npz
     hubtune embed *.jpg --module dinov2_vits14 -o features.csv
     """
-    if output.suffix.lower() not in _WRITERS:
-        raise UsageError(f"-o {output}: name a file that ends in {' or '.join(_WRITERS)}")
-    check_target(output, "-o")
-    paths = [*expand(pictures)]
+    if target.suffix.lower() not in _WRITERS:
+        raise UsageError(f"-o {target}: name a file that ends in {' or '.join(_WRITERS)}")
+    check_output_file(target, "-o")
+    paths = [*expand_images(images)]
 
     import numpy as np
 
@@ -83,10 +82,10 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    source = Module(module, named_weights(weights), trust_code=trust_code)
+    source = Module(module, parse_weights(weights), trust_code=trust_code)
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
-    outcomes = run_images(
+    outputs = run_images(
         LazyEngine(Subnetwork(source.network, source.features, source.preprocessing), engine),
         [source.preprocessing],
         [Path(path) for path in paths],
@@ -94,22 +93,22 @@ def command(
         workers=2,
     )
     with counting_bar("embedding") as advance:
-        for number, outcome in enumerate(outcomes):
-            if outcome.rows is not None:
-                features[number] = outcome.rows[0]
-            if outcome.error is not None:
-                errors[number] = outcome.error.reason
+        for number, output in enumerate(outputs):
+            if output.rows is not None:
+                features[number] = output.rows[0]
+            if output.error is not None:
+                errors[number] = output.error.reason
             advance(number + 1, len(paths))
     try:
-        _WRITERS[output.suffix.lower()](output, paths, features, errors)
+        _WRITERS[target.suffix.lower()](target, paths, features, errors)
     except OSError as error:
-        raise MachineError(f"{output} cannot be written: {error.strerror or error}") from error
+        raise MachineError(f"{target} cannot be written: {error.strerror or error}") from error
     unreadable = sum(map(bool, errors))
     count, width = features.shape
     if as_json:
-        print_json({"output": str(output), "count": count, "width": width, "unreadable": unreadable})
-    say(f"{count:,} rows of {width:,} features written to {shown(str(output))}")
-    tell_unreadable(unreadable, count)
+        print_json({"output": str(target), "count": count, "width": width, "unreadable": unreadable})
+    say(f"{count:,} rows of {width:,} features written to {shown(str(target))}")
+    report_unreadable(unreadable, count)
 
 
 def _write_npz(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
@@ -122,14 +121,14 @@ def _write_npz(file: Path, paths: Sequence[str], features: "np.ndarray", errors:
 def _write_csv(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
     with replacing(file) as out:
         text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
-        writer = csv.writer(text)  # its own line ends, CR LF: with others, a CR in a name would not be quoted
+        writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
         writer.writerow(["path", "error", *(f"f{number}" for number in range(features.shape[1]))])
         for path, error, row in zip(paths, errors, features, strict=True):
-            # Nine digits bring back every float32.
+            # Nine digits restore every float32 exactly.
             values = [""] * len(row) if error else [f"{value:.9g}" for value in row]
-            writer.writerow([cell(path), cell(error), *values])
+            writer.writerow([escape_formula(path), escape_formula(error), *values])
         text.flush()
-        text.detach()  # or it would close the file, which is still to be brought to the disk
+        text.detach()  # otherwise it would close the file, which is not on the disk yet
 
 
 _WRITERS = {".npz": _write_npz, ".csv": _write_csv}

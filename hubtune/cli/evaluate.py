@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import (
+from hubtune.cli.console import figures, print_json, say, shown
+from hubtune.cli.options import (
     batch_size_option,
     device_option,
     engine_option,
-    named_weights,
+    parse_weights,
     trust_option,
     weights_option,
 )
-from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
 
@@ -77,7 +77,7 @@ def command(
     if module is not None:
         on = _list_for_module(module, run, on)
         select_device(device)
-        pretrained = Module(module, named_weights(weights), trust_code=trust_code)
+        pretrained = Module(module, parse_weights(weights), trust_code=trust_code)
         model = pretrained_model(pretrained, engine=engine)
         file = Path(on)
         # Its labels are the numbers of the module's classes.

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.answers import trust_option
 from hubtune.cli.console import say, shown
+from hubtune.cli.options import trust_option
 
 # A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
 # because it imports Paddle, which takes seconds.

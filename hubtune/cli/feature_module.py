@@ -3,7 +3,7 @@
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hubtune.cli.answers import named_weights
+from hubtune.cli.options import parse_weights
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def load_module(module: str | None, weights: str, trust_code: bool) -> "Module |
     from hubtune.hub.module import Module
 
     select_device("auto")
-    return Module(module, named_weights(weights), trust_code=trust_code)
+    return Module(module, parse_weights(weights), trust_code=trust_code)
 
 
 def features_by(module: "Module | None", progress: "Progress") -> "Features | None":

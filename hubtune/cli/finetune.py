@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import overrides_option, trust_option
 from hubtune.cli.console import figures, percent, print_json, say, shown
+from hubtune.cli.options import overrides_option, trust_option
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 
@@ -138,7 +138,7 @@ def _cross_validate(
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
     try:
         with run_progress() as callback:
-            folder, callbacks = Path(f"{recipe.run}-folds"), CallbackList([callback, *writers])
+            folder, callbacks = f"{recipe.run}-folds", CallbackList([callback, *writers])
             result = cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
     except StoppedError as error:
         say("Stopped. Continue with the same command and --resume")

@@ -4,25 +4,27 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.answers import Answers, answer_options, expand, trust_option
 from hubtune.cli.console import say, shown
+from hubtune.cli.inputs import expand_images
+from hubtune.cli.options import trust_option
+from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
 
 @click.command()
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURES...")
+@click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @click.option(
     "--model",
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="A run or model folder; default: the newest run.",
 )
-@answer_options(top=1)
+@prediction_options(top=1)
 @trust_option
 def command(
-    pictures: tuple[str, ...],
+    images: tuple[str, ...],
     model: Path | None,
-    answers: Answers,
+    output: PredictionOutput,
     batch_size: int,
     device: str,
     engine: str,
@@ -30,27 +32,27 @@ def command(
 ) -> None:
     """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
-    folder, all pictures count, whatever their extensions; other files are passed over, which is said.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. Of a folder, all
+    pictures with any extension count; other files are named and left out.
 
     \b
     hubtune predict dataset/test/*.jpg
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    paths = [*expand(pictures)]
-    answers.check(paths)
+    paths = [*expand_images(images)]
+    output.check_targets(paths)
     if model is None:
         from hubtune.runs.folder import newest_run
 
         model = newest_run()
         say(f"Model: {shown(str(model))} (the newest run)")
 
-    # Paddle comes with these, and takes seconds: all that can be refused without it has been.
+    # These import Paddle, which takes seconds; everything that can be refused without it has been.
     from hubtune.hardware.device import select_device
     from hubtune.inference.model import load_model
 
     show_on_stderr()
     select_device(device)
     loaded = load_model(model, trust_code=trust_code, engine=engine)
-    answers.give(loaded, str(model), paths, batch_size=batch_size)
+    output.predict(loaded, str(model), paths, batch_size=batch_size)

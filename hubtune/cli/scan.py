@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.answers import check_target, trust_option, weights_option
 from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
+from hubtune.cli.inputs import check_output_file
+from hubtune.cli.options import trust_option, weights_option
 from hubtune.cli.split_output import quote_path
 from hubtune.errors import DataError, MachineError, UsageError
 from hubtune.log import show_on_stderr
@@ -75,7 +76,7 @@ def command(
     from hubtune.data.sources.open import open_source
 
     show_on_stderr()
-    check_target(page, "--page")
+    check_output_file(page, "--page")
     network = load_module(module, weights, trust_code)
     with working_bar("opening") as progress:
         listing = open_source(source, progress=progress)

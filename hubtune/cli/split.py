@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.answers import trust_option, weights_option
 from hubtune.cli.console import print_json, say
 from hubtune.cli.feature_module import features_by, load_module
+from hubtune.cli.options import trust_option, weights_option
 from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.answers import overrides_option
 from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.options import overrides_option
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:

@@ -53,9 +53,7 @@ def make_recipe(data: dict[str, Any], overrides: Sequence[str] = (), source: str
 def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
     """Return a recipe as YAML with every default written out; ``load_recipe`` reads back an equal one.
 
-    Args:
-        recipe: the recipe.
-        command: the command that the recipe belongs to, for a comment in the first line.
+    The command that the recipe belongs to becomes a comment in the first line.
     """
     comment = f"# command: {escaped(command)}\n" if command is not None else ""
     return comment + yaml.dump(

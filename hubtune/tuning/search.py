@@ -90,7 +90,7 @@ class SearchResult:
 
 def tune(
     recipe: Recipe,
-    folder: Path,
+    folder: str | Path | None = None,
     *,
     trials: int = 20,
     seconds: float = 1800.0,
@@ -108,7 +108,8 @@ def tune(
 
     Args:
         recipe: what all trials have in common.
-        folder: gets the study, and the recipe of the best trial.
+        folder: gets the study, and the recipe of the best trial; default: the recipe's run folder with
+            ``-tune`` appended.
         trials: number of trials, including those of earlier calls.
         seconds: time limit; what cannot be interrupted may take longer.
         folds: number of folds of the cross-validation, at least 2.
@@ -124,8 +125,14 @@ def tune(
         MachineError: if optuna or the device is missing, or the folder cannot be written.
         NumericError: if all trials diverge.
         LockedError: if another process uses the folder.
+
+    Example:
+        >>> result = hubtune.tune(hubtune.load_recipe("recipes/idol5.yaml"), trials=10)
+        >>> result.best_recipe
+        PosixPath('runs/idol5-tune/best.yaml')
     """
     load_optuna()
+    folder = Path(f"{recipe.run_folder}-tune" if folder is None else folder)
     listed = dataset_of(recipe, complete=False)
     task = _task(recipe, listed)
     space = make_search_space(

@@ -1,46 +1,88 @@
-"""Model folders that are damaged, or describe another network than they hold, are refused."""
+"""A model folder holds everything that prediction needs; what does not fit together is refused."""
 
 import json
 
+import numpy as np
+import paddle
 import pytest
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train_frozen
 
-import hubtune
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.errors import ModelError
+from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_card, read_model, write_model
+from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import write_checked
+
+CARD = ModelCard(
+    architecture="smallnet",
+    hidden_units=[5],
+    labels=["cat", "half a \udcff"],
+    preprocessing=Preprocessing(),
+    module="smallnet",
+    module_sha256=None,
+    strategy="frozen",
+    step=0,
+    metrics={},
+)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """The folder of a model that was just trained."""
-    data = draw_split(tmp_path / "data", {"a": 8, "b": 8, "c": 8}, validate=2, test=0)
-    return train_frozen(smallnet(), data, tmp_path / "run").best_model
+    paddle.seed(0)
+    write_model(tmp_path / "model", Classifier(find("smallnet").backbone, 2, hidden_units=[5]), CARD)
+    return tmp_path / "model"
 
 
-def test_a_damaged_model_is_refused(folder):
-    file = folder / "model.safetensors"
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    file.write_bytes(content)
-    with pytest.raises(hubtune.ModelError, match=r"model.safetensors is damaged: its SHA-256 differs"):
-        hubtune.load_model(folder.parent)
+def rewrite(folder, change):
+    """Change the description, as a program would that also writes the folder's checksums."""
+    document = json.loads((folder / CARD_FILE).read_bytes())
+    change(document)
+    weights = (folder / "model.safetensors").read_bytes()
+    write_checked(folder, {"model.safetensors": weights, CARD_FILE: json.dumps(document).encode()})
+
+
+def test_a_model_is_read_as_it_was_written(folder):
+    classifier, card = read_model(folder)
+    assert card == read_card(folder) == CARD
+    assert not classifier.training
+    paddle.seed(0)
+    expected = Classifier(find("smallnet").backbone, 2, hidden_units=[5])
+    for name, tensor in expected.state().items():
+        np.testing.assert_array_equal(classifier.state()[name].numpy(), tensor.numpy())
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("change", "message"),
     [
-        ({"hidden_units": [65536] * 16}, "describes another head than its weights"),
-        ({"labels": ["a"] * 3}, "two classes have one name"),
+        (lambda card: card.update(labels=["a", "b", "c"]), "describes another head than its weights"),
+        (lambda card: card.update(hidden_units=[65_536]), "describes another head than its weights"),
+        (
+            lambda card: card.update(schema_version=2),
+            r"\(schema_version: .* by a newer version",
+        ),
+        (lambda card: card.update(labels=["a", "a"]), "not a model description that this hubtune reads"),
+        (
+            lambda card: card.update(further_views=[{**card["preprocessing"], "mean": [0.0, 0.0, 0.0]}]),
+            "further_views have another mean, std or channels",
+        ),
+        (lambda card: card.update(module="x" * 2**24), "is larger than any model description"),
     ],
 )
-def test_a_card_that_does_not_fit_the_weights_is_refused_before_anything_is_built(
-    folder, tmp_path, changes, message
-):
-    card = json.loads((folder / "model.json").read_text())
-    files = {
-        "model.safetensors": (folder / "model.safetensors").read_bytes(),
-        "model.json": json.dumps({**card, **changes}).encode(),
-    }
-    write_checked(tmp_path / "other", files)
-    with pytest.raises(hubtune.ModelError, match=message):
-        hubtune.load_model(tmp_path / "other")
+def test_a_description_that_does_not_fit_is_refused(folder, change, message):
+    rewrite(folder, change)
+    with pytest.raises(ModelError, match=message):
+        read_model(folder)
+
+
+def test_a_description_that_is_not_json_is_refused(folder):
+    weights = (folder / "model.safetensors").read_bytes()
+    write_checked(folder, {"model.safetensors": weights, CARD_FILE: b"{"})
+    with pytest.raises(ModelError, match="is not valid JSON: get a good copy of the model"):
+        read_card(folder)
+
+
+def test_a_damaged_folder_is_refused(folder):
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError):
+        read_card(folder)

@@ -1,7 +1,7 @@
 """AlexNet."""
 
 import pytest
-from support.backbones import check_name, check_record, check_reference, records_of, slow
+from support.backbones import check_name, check_record, check_reference, records_of
 
 from hubtune.models import alexnet
 
@@ -11,16 +11,10 @@ def test_a_record_says_what_its_network_is(record):
     check_record(record)
 
 
-@pytest.mark.parametrize("name", [*slow("AlexNet")])
-def test_scores_are_those_of_paddleclas(name, material):
-    check_reference(name, material)
+@pytest.mark.slow
+def test_scores_are_those_of_paddleclas(material):
+    check_reference("AlexNet", material)
 
 
-@pytest.mark.parametrize(
-    ("name", "hub_name", "top1"),
-    [
-        ("AlexNet", "alexnet_imagenet", None),
-    ],
-)
-def test_names_of_paddlecv_are_known(name, hub_name, top1):
-    check_name(name, hub_name, top1)
+def test_names_of_paddlecv_are_known():
+    check_name("AlexNet", "alexnet_imagenet", None)

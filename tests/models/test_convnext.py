@@ -1,7 +1,7 @@
 """ConvNeXt."""
 
 import pytest
-from support.backbones import check_golden, check_record, drop_path_rates, records_of, slow
+from support.backbones import check_golden, check_record, drop_path_rates, records_of
 
 from hubtune.models import convnext
 
@@ -11,9 +11,9 @@ def test_a_record_says_what_its_network_is(record):
     check_record(record)
 
 
-@pytest.mark.parametrize("name", [*slow("ConvNeXt_tiny")])
-def test_scores_are_the_golden_ones(name):
-    check_golden(name)
+@pytest.mark.slow
+def test_scores_are_the_golden_ones():
+    check_golden("ConvNeXt_tiny")
 
 
 def test_stochastic_depth_grows_to_its_maximum():

@@ -4,13 +4,7 @@ import numpy as np
 import paddle
 import pytest
 from paddle.vision import models as paddle_models
-from support.backbones import (
-    check_name,
-    check_record,
-    check_reference,
-    random_images,
-    records_of,
-)
+from support.backbones import check_name, check_record, check_reference, random_images, records_of
 
 from hubtune.models import googlenet
 from hubtune.models.backbone import head_keys
@@ -22,29 +16,16 @@ def test_a_record_says_what_its_network_is(record):
     check_record(record, head_tensors=6)
 
 
-@pytest.mark.parametrize("name", ["GoogLeNet"])
-def test_scores_are_those_of_paddleclas(name, material):
-    check_reference(name, material)
+def test_scores_are_those_of_paddleclas(material):
+    check_reference("GoogLeNet", material)
 
 
-@pytest.mark.parametrize(
-    ("name", "hub_name", "top1"),
-    [
-        ("GoogleNet", "googlenet_imagenet", 70.7),
-    ],
-)
-def test_names_of_paddlecv_are_known(name, hub_name, top1):
-    check_name(name, hub_name, top1)
+def test_names_of_paddlecv_are_known():
+    check_name("GoogleNet", "googlenet_imagenet", 70.7)
 
 
-@pytest.mark.parametrize(
-    ("name", "alias"),
-    [
-        ("GoogLeNet", "GoogleNet"),
-    ],
-)
-def test_names_of_paddlehub_and_paddleclas_mean_the_same(name, alias):
-    assert find(name) is find(alias)
+def test_names_of_paddlehub_and_paddleclas_mean_the_same():
+    assert find("GoogLeNet") is find("GoogleNet")
 
 
 @paddle.no_grad()

@@ -23,29 +23,16 @@ def test_a_record_says_what_its_network_is(record):
     check_record(record)
 
 
-@pytest.mark.parametrize("name", ["MobileNetV1"])
-def test_scores_are_those_of_paddleclas(name, material):
-    check_reference(name, material)
+def test_scores_are_those_of_paddleclas(material):
+    check_reference("MobileNetV1", material)
 
 
-@pytest.mark.parametrize(
-    ("name", "hub_name", "top1"),
-    [
-        ("MobileNetV1", "mobilenet_v1_imagenet", 70.99),
-    ],
-)
-def test_names_of_paddlecv_are_known(name, hub_name, top1):
-    check_name(name, hub_name, top1)
+def test_names_of_paddlecv_are_known():
+    check_name("MobileNetV1", "mobilenet_v1_imagenet", 70.99)
 
 
-@pytest.mark.parametrize(
-    ("alias", "architecture", "file", "accuracy"),
-    [
-        ("MobileNetV1_ssld", "MobileNetV1", "legendary/MobileNetV1_ssld", (77.89, 93.94)),
-    ],
-)
-def test_variants_are_other_weights_of_the_same_network(alias, architecture, file, accuracy):
-    check_variant(alias, architecture, file, accuracy)
+def test_variants_are_other_weights_of_the_same_network():
+    check_variant("MobileNetV1_ssld", "MobileNetV1", "legendary/MobileNetV1_ssld", (77.89, 93.94))
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,8 @@ def test_a_record_says_what_its_network_is(record):
     check_record(record)
 
 
-@pytest.mark.parametrize("name", ["PPLCNet_x1_0"])
-def test_scores_are_the_golden_ones(name):
-    check_golden(name)
+def test_scores_are_the_golden_ones():
+    check_golden("PPLCNet_x1_0")
 
 
 def test_golden_scores_depend_on_the_image():

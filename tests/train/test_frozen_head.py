@@ -154,7 +154,7 @@ def test_balance_helps_the_smaller_class(run, tmp_path):
 
 @pytest.mark.parametrize(("waited", "expected"), [(0.9, True), (0.1, False)])
 def test_an_engine_that_waits_for_images_is_reported(run, data, monkeypatch, told, waited, expected):
-    for name, seconds in (("seconds", 10.0), ("waited", 10.0 * waited)):
+    for name, seconds in (("seconds", 10.0), ("idle_seconds", 10.0 * waited)):
         fixed = property(lambda self, seconds=seconds: seconds, lambda *_: None)
         monkeypatch.setattr(frozen_head.FrozenBackbone, name, fixed, raising=False)
     run(data, settings={"views": 1}, engine="paddle")

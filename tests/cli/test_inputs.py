@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hubtune.cli.answers import expand
+from hubtune.cli.inputs import expand_images
 from hubtune.errors import DataError
 
 
@@ -15,7 +15,7 @@ def pics(tmp_path, draw_photos, monkeypatch):
 
 
 def expanded(*given):
-    return [path.replace(os.sep, "/") for path in expand(given)]
+    return [path.replace(os.sep, "/") for path in expand_images(given)]
 
 
 def test_pictures_count_whatever_their_extensions_and_other_files_are_named(pics, capsys):
@@ -26,7 +26,7 @@ def test_pictures_count_whatever_their_extensions_and_other_files_are_named(pics
     assert expanded("pics") == ["pics/cat/001.png", "pics/cat/IMG_0001", "pics/dog/photo.png_large"]
     assert capsys.readouterr() == (
         "",
-        "Passed over in pics: 2 files that are no pictures: cat/notes.txt, labels.csv\n",
+        "Passed over in pics: 2 files that are not pictures: cat/notes.txt, labels.csv\n",
     )
 
 
@@ -41,7 +41,7 @@ def test_a_folder_without_any_picture_is_refused_after_what_is_there(tmp_path, c
     with pytest.raises(DataError, match="There is no picture in "):
         expanded(str(tmp_path))
     said = capsys.readouterr().err
-    assert said.endswith(": 1 file that is no picture: a\\x1b[2J/b.txt\n")
+    assert said.endswith(": 1 file that is not a picture: a\\x1b[2J/b.txt\n")
 
 
 def test_a_link_into_the_same_folder_is_named(pics, capsys):

@@ -1,0 +1,186 @@
+"""Predictions as lines, CSV, JSON and labelled images: the output of ``predict`` and ``classify``."""
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hubtune.cli.console import percent, print_json, say, shown
+from hubtune.cli.inputs import check_output_file
+from hubtune.cli.options import batch_size_option, device_option, engine_option
+from hubtune.errors import DataError, MachineError, UsageError
+
+if TYPE_CHECKING:
+    from hubtune.inference.model import Model, Prediction
+
+
+@dataclass(frozen=True)
+class PredictionOutput:
+    """Where predictions go.
+
+    Attributes:
+        top: number of classes to name.
+        csv_file: a file with one row an image.
+        as_json: whether one JSON document goes to stdout.
+        scores: whether CSV and JSON have the scores of all classes.
+        save: a folder for labelled images and a contact sheet.
+    """
+
+    top: int
+    csv_file: Path | None
+    as_json: bool
+    scores: bool
+    save: Path | None
+
+    def check_targets(self, paths: Sequence[str]) -> None:
+        """Refuse files and folders that cannot be written, before any work is done.
+
+        Raises:
+            UsageError: there is one.
+            MachineError: a folder cannot be written.
+        """
+        check_output_file(self.csv_file, "--csv")
+        if self.save is None:
+            return
+        if not self.save.parent.is_dir():
+            raise UsageError(f"There is no folder {self.save.parent} to write into: make it first")
+        if self.save.exists() and not self.save.is_dir():
+            raise UsageError(f"--save {self.save} is a file: name a folder")
+        if any(Path(path).resolve().parent == self.save.resolve() for path in paths):
+            raise UsageError(
+                f"--save {self.save} holds pictures that are to be predicted: name another folder"
+            )
+
+    def predict(self, model: "Model", name: str, paths: Sequence[str], *, batch_size: int) -> None:
+        """Predict images, and write the predictions, one row an image, in order.
+
+        Exits with the code of a data error if no image can be read.
+        """
+        from rich.cells import cell_len
+
+        from hubtune.cli.progress import counting_bar
+
+        top = min(self.top, len(model.labels))
+        rows = []
+        width = min(60, max((cell_len(shown(path)) for path in paths), default=0))
+        quiet = self.csv_file or self.as_json or self.save
+        with counting_bar("predicting") if quiet else nullcontext() as advance:
+            for row in model.predict(paths, batch_size=batch_size):
+                rows.append(row)
+                if not (self.csv_file or self.as_json):
+                    gap = " " * max(0, width - cell_len(shown(row.path)))
+                    click.echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
+                if advance is not None:
+                    advance(len(rows), len(paths))
+        if self.csv_file:
+            _write_csv(self.csv_file, rows, top, model.labels if self.scores else [])
+        if self.save:
+            _save_images(self.save, rows, model.labels)
+        if self.as_json:
+            print_json({"model": name, "rows": [_as_dict(row, top, self.scores) for row in rows]})
+        if self.csv_file:
+            say(f"{len(rows):,} rows written to {shown(str(self.csv_file))}")
+        report_unreadable(sum(row.error is not None for row in rows), len(rows))
+
+
+def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command the options of a :class:`PredictionOutput`, its argument ``output``, and of the engine.
+
+    Args:
+        top: the default of ``--top``.
+    """
+    path = click.Path(path_type=Path)
+    count = click.IntRange(min=1)
+    options = [
+        click.option("--top", type=count, default=top, show_default=True, help="How many classes to name."),
+        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write a row a picture."),
+        click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
+        click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
+        click.option("--save", type=path, metavar="DIR", help="Write labelled pictures and a contact sheet."),
+        batch_size_option,
+        device_option,
+        engine_option,
+    ]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def call(
+            *, top: int, csv_file: Path | None, as_json: bool, scores: bool, save: Path | None, **more: Any
+        ) -> Any:
+            return command(output=PredictionOutput(top, csv_file, as_json, scores, save), **more)
+
+        for option in reversed(options):
+            call = option(call)
+        return call
+
+    return decorate
+
+
+def report_unreadable(unreadable: int, count: int) -> None:
+    """Say how many images could not be read; if none could, exit with the code of a data error."""
+    if unreadable:
+        say(f"{unreadable} of {count:,} pictures could not be read; their rows say why")
+    if unreadable == count:
+        click.get_current_context().exit(DataError.exit_code)
+
+
+def escape_formula(text: str) -> str:
+    """Return text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def _format_row(row: "Prediction", top: int) -> str:
+    if row.error is not None:
+        return f"— {row.error}"
+    return " · ".join(f"{shown(label)} {percent(score)}" for label, score in _top(row, top))
+
+
+def _top(row: "Prediction", top: int) -> list[tuple[str, float]]:
+    return list(row.scores.items())[:top]
+
+
+def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {"path": row.path, "label": row.label, "score": row.score}
+    if top > 1:
+        document["top"] = [{"label": label, "score": score} for label, score in _top(row, top)]
+    if scores:
+        document["scores"] = row.scores
+    return {**document, "error": row.error}
+
+
+def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
+    from hubtune.storage.atomic import write_atomically
+
+    text = io.StringIO()
+    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
+    columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
+    writer.writerow(["path", "label", "score", *columns, "error", *map(escape_formula, labels)])
+    for row in rows:
+        further = [value for label, score in _top(row, top)[1:] for value in (escape_formula(label), score)]
+        further += [""] * (len(columns) - len(further))
+        score = "" if row.score is None else row.score
+        scores = [row.scores.get(label, "") for label in labels]
+        path, label, error = (escape_formula(text or "") for text in (row.path, row.label, row.error))
+        writer.writerow([path, label, score, *further, error, *scores])
+    try:
+        write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
+    except OSError as error:
+        raise MachineError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
+    from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
+
+    complete = save_labelled_images(folder, rows, labels)
+    say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(str(folder))}")
+    if not complete:
+        say(
+            "No font on this machine can draw all class names; the pictures have the classes' numbers. "
+            "Install one, such as Noto Sans CJK, and run this again"
+        )

@@ -1,0 +1,138 @@
+"""A model predicts and is evaluated alike with every engine, whatever the batch."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from support.split_folder import draw_split
+from support.tiny_task import smallnet, train_frozen
+
+import hubtune
+from hubtune.errors import MachineError, ModelError, UsageError
+from hubtune.inference.engine import TOLERANCES
+from hubtune.inference.model import match_labels, model_folder_of, pretrained_model
+
+SCORES = 1e-4
+"""How far probabilities of OpenVINO may be from those of Paddle."""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run whose model sees whole images of many shapes."""
+    folder = tmp_path_factory.mktemp("engines")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUBTUNE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        data = draw_split(folder / "data", dict.fromkeys("abc", 10), validate=2, noise=120.0)
+        return train_frozen(smallnet(), data, folder / "run", fit="whole", engine="paddle")
+
+
+@pytest.fixture
+def mixed(run, tmp_path):
+    """Readable and unreadable images of different shapes."""
+    paths = sorted((run.path.parent / "data" / "pics").rglob("*.png"))[::3]
+    broken, text = tmp_path / "broken.png", tmp_path / "text.png"
+    broken.write_bytes(paths[0].read_bytes()[:200])
+    text.write_text("no picture")
+    return [str(text), *map(str, paths[:4]), str(broken), *map(str, paths[4:])]
+
+
+def test_predictions_agree_between_engines_and_batches(run, mixed):
+    expected = list(hubtune.load_model(run.path, engine="paddle").predict(mixed))
+    assert [row.path for row in expected] == mixed
+    assert [row["label"] is None for row in expected] == [row.error is not None for row in expected]
+    assert sum(row.error is not None for row in expected) == 2
+    model = hubtune.load_model(run.path, engine="openvino")
+    single = [row for path in mixed for row in model.predict([path])]
+    for rows in (single, list(model.predict(mixed, batch_size=3)), list(model.predict(mixed))):
+        assert rows == single  # to the bit, whatever the batch
+        for row, other in zip(rows, expected, strict=True):
+            assert (row.label, row.error) == (other.label, other.error)
+            assert row.scores == pytest.approx(other.scores, abs=SCORES)
+
+
+def test_evaluations_agree_between_engines(run, run_here):
+    def evaluate(engine):
+        done = run_here("evaluate", run.path, "--json", "--engine", engine)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    expected, found = evaluate("paddle"), evaluate("openvino")
+    assert expected["loss"] == pytest.approx(run.test.loss, abs=1e-6)
+    assert found["accuracy"] == expected["accuracy"] == run.test.accuracy
+    assert found["loss"] == pytest.approx(expected["loss"], abs=SCORES)
+
+
+def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
+    def outputs(engine):
+        predicted, features = tmp_path / f"{engine}.csv", tmp_path / f"{engine}.npz"
+        for arguments in (
+            ("classify", *mixed, "--module", "digitnet", "--csv", predicted, "--scores"),
+            ("embed", *mixed, "--module", "digitnet", "-o", features),
+        ):
+            done = run_here(*arguments, "--engine", engine)
+            assert done.returncode == 0, done.stderr
+        return list(csv.DictReader(predicted.open())), np.load(features)
+
+    (expected, arrays), (found, other_arrays) = outputs("paddle"), outputs("openvino")
+    assert [row["path"] for row in found] == list(other_arrays["paths"]) == mixed
+    for row, other in zip(found, expected, strict=True):
+        assert (row["label"], row["error"]) == (other["label"], other["error"])
+        for label in "0123456":
+            assert float(row[label] or -1) == pytest.approx(float(other[label] or -1), abs=SCORES)
+    assert list(arrays["errors"]) == list(other_arrays["errors"])
+    bad = arrays["errors"] != ""
+    assert np.isnan(other_arrays["features"][bad]).all()
+    for row, other in zip(other_arrays["features"][~bad], arrays["features"][~bad], strict=True):
+        assert np.abs(row - other).max() <= TOLERANCES["openvino"] * np.abs(other).max()
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate", "embed", "classify"])
+def test_engines_that_are_not_available_are_refused(run, mixed, run_here, command):
+    arguments = {
+        "predict": [*mixed, "--model", run.path],
+        "evaluate": [run.path],
+        "embed": [*mixed, "--module", "digitnet", "-o", "features.npz"],
+        "classify": [*mixed, "--module", "digitnet"],
+    }[command]
+    done = run_here(command, *arguments, "--engine", "tensorrt")
+    assert done.returncode == 2
+    assert (
+        "'tensorrt' is not one of 'auto', 'openvino', 'openvino-bf16', 'paddle', 'paddle-amp'" in done.stderr
+    )
+    done = run_here(command, *arguments, "--engine", "paddle-amp")
+    assert done.returncode == MachineError.exit_code
+    assert "Mixed precision needs a GPU" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_single_path_and_a_batch_of_nothing_are_refused(run):
+    model = hubtune.load_model(run.path)
+    with pytest.raises(UsageError, match=r"Give a list of pictures, even for one: \['a.jpg'\]"):
+        model.predict("a.jpg")
+    for size in (0, 1.5, True):
+        with pytest.raises(UsageError, match="batch_size is to be a whole number from 1"):
+            model.predict(["a.jpg"], batch_size=size)
+
+
+def test_a_module_without_class_names_is_refused():
+    with pytest.raises(ModelError, match="smallnet has no pretrained classes to name"):
+        pretrained_model(smallnet())
+
+
+def test_a_folder_stands_for_its_model(run, tmp_path):
+    assert model_folder_of(run.path) == model_folder_of(run.best_model) == run.best_model
+    with pytest.raises(ModelError, match="There is no run or model"):
+        model_folder_of(tmp_path / "gone")
+    with pytest.raises(ModelError, match="is neither a run nor a model"):
+        model_folder_of(tmp_path)
+
+
+def test_classes_are_matched_by_name_only_if_that_is_asked_for():
+    assert match_labels(["a", "b"], ["a", "b"], remap_by_name=False) == [0, 1]
+    assert match_labels(["a", "b"], ["b", "a"], remap_by_name=True) == [1, 0]
+    with pytest.raises(ModelError, match=r"another order \(first: 'b'\): add --remap-by-name"):
+        match_labels(["a", "b"], ["b", "a"], remap_by_name=False)
+    with pytest.raises(ModelError, match=r"\(only in the data: c; only in the model: b\): use data with"):
+        match_labels(["a", "b"], ["a", "c"], remap_by_name=True)

@@ -1,0 +1,42 @@
+"""Probabilities are those of the mean logits over the views, exact to float64."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.inference.predict import mean_rows, predict_scores, softmax
+
+
+class ViewEngine:
+    """Gives each of an image's two views other logits."""
+
+    name = "views"
+
+    def begin(self, arrays):
+        return lambda: [np.array([number % 2, 2.0, 3.0], np.float32) for number in range(len(arrays))]
+
+
+def test_logits_are_averaged_over_the_views(tmp_path):
+    image, text = tmp_path / "a.png", tmp_path / "b.png"
+    Image.new("RGB", (8, 8)).save(image)
+    text.write_text("no picture")
+    view = Preprocessing(size=8, resize=8)
+    results = list(predict_scores(ViewEngine(), [view, view], [image, text], batch_size=4, workers=1))
+    assert [result.path for result in results] == [image, text]
+    powers = np.exp([0.5, 2.0, 3.0])
+    np.testing.assert_allclose(results[0].values, powers / powers.sum(), rtol=1e-12)
+    assert results[1].values is None
+    assert results[1].error.reason == "not a picture that can be read here"
+
+
+def test_many_classes_cost_no_digits():
+    logits = np.random.default_rng(0).standard_normal(100_000).astype(np.float32)
+    scores = softmax(logits)
+    assert scores.dtype == np.float64
+    assert scores.sum() == pytest.approx(1.0, abs=1e-12)
+    assert softmax(logits + 1000).argmax() == logits.argmax()  # no overflow
+
+
+def test_rows_are_averaged_in_float64():
+    assert mean_rows([np.float32([1e8, 1]), np.float32([1, 2])]).tolist() == [50_000_000.5, 1.5]

@@ -1,0 +1,47 @@
+"""A network is saved as a program in either of Paddle's formats, and normalises its images itself."""
+
+import numpy as np
+import paddle
+import pytest
+from paddle import _C_ops, nn
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.inference.program import Subnetwork, save_program
+
+
+def test_images_are_normalised_as_the_preprocessing_does_to_the_bit():
+    view = Preprocessing(mean=(0.1, 0.45, 0.4), std=(0.3, 0.224, 2.5))
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), np.uint8)
+    part = Subnetwork(nn.Identity(), lambda images: images, view)
+    assert np.array_equal(part(paddle.to_tensor(images)).numpy(), np.stack([*map(view.normalise, images)]))
+
+
+@pytest.mark.parametrize("pixels", [False, True])
+def test_a_saved_program_computes_the_same(tmp_path, pixels):
+    paddle.seed(0)
+    network = nn.Sequential(nn.Conv2D(3, 4, 3), nn.Sigmoid(), nn.Dropout(0.9))
+    view = Preprocessing() if pixels else None
+    part = Subnetwork(network, lambda images: paddle.matmul(network(images), network(images)), view)
+    shape, kind = ((2, 9, 9, 3), "uint8") if pixels else ((2, 3, 9, 9), "float32")
+    images = paddle.to_tensor(np.random.default_rng(0).integers(0, 256, shape).astype(kind))
+    save_program(part, tmp_path / "new", None, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.json", "new.pdiparams"]
+    expected = part(images).numpy()
+    np.testing.assert_allclose(paddle.jit.load(str(tmp_path / "new"))(images).numpy(), expected, rtol=1e-5)
+
+
+def test_the_older_format_has_the_operators_that_paddle_dropped(tmp_path):
+    def forward(images):
+        values = images + 1
+        for operator in (nn.functional.sigmoid, paddle.exp, paddle.sqrt, paddle.tanh, paddle.rsqrt):
+            values = operator(values) * values
+        values = nn.functional.gelu(values)
+        return paddle.roll(paddle.matmul(values, values, transpose_y=True), [1], axis=[2])
+
+    before = _C_ops.matmul
+    save_program(Subnetwork(nn.Identity(), forward), tmp_path / "old", 8, 8, old=True)
+    assert _C_ops.matmul is before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old.pdiparams", "old.pdmodel"]
+    content = (tmp_path / "old.pdmodel").read_bytes()
+    for name in "exp gelu sigmoid sqrt tanh rsqrt matmul_v2 roll elementwise_mul".split():
+        assert name.encode() in content
