@@ -160,7 +160,7 @@ class _Index:
         self._members = [np.flatnonzero(labels == cell) for cell in range(cells)]
 
     def search(self, rows: np.ndarray, descriptors: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Look up the windows ``[n, windows, D]`` of images ``[n]``; the arrays of :class:`CandidatePairs`."""
+        """Look up the windows ``[n, windows, D]`` of images ``[n]``; arrays of :class:`CandidatePairs`."""
         queries, window, flip = _flip_descriptors(descriptors)
         count = queries.shape[1]
         flat = queries.reshape(-1, queries.shape[2])
