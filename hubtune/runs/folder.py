@@ -273,7 +273,7 @@ def check_unlocked(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder has nothing worth keeping: it is empty, or a run that ended before its first result."""
+    """Whether a folder has nothing worth keeping: it is empty, or has a run without any result."""
     if is_run(folder):
         return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
