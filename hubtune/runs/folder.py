@@ -8,12 +8,10 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from hubtune.data.list_files import LABEL_LIST, encode, labels_text
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
@@ -21,6 +19,7 @@ from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.checked_folder import find_checked
+from hubtune.storage.lock import exclusive_lock
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -50,7 +49,7 @@ def free_folder(folder: Path) -> Path:
             raise UsageError(
                 f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME"
             )
-        _lock(candidate).release()
+        check_unlocked(candidate)
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
@@ -200,25 +199,21 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
         LockedError: if another process uses it.
         MachineError: if it cannot be written.
     """
-    lock = _lock(folder)
-    try:
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
-        write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
-        handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        lock.release()
-        raise MachineError(
-            f"{folder} cannot be written ({error.strerror}): name another run folder"
-        ) from error
-    handler.setFormatter(FORMATTER)
-    logger.addHandler(handler)
-    try:
-        yield RunFolder(folder)
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        (folder / _OWNER).unlink(missing_ok=True)
-        lock.release()
+    with _locked(folder):
+        try:
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+            write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
+            handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        handler.setFormatter(FORMATTER)
+        logger.addHandler(handler)
+        try:
+            yield RunFolder(folder)
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+            (folder / _OWNER).unlink(missing_ok=True)
 
 
 def point_latest_at(folder: Path) -> None:
@@ -269,7 +264,8 @@ def check_unlocked(folder: Path) -> None:
     Raises:
         LockedError: if it is in use.
     """
-    _lock(folder).release()
+    with _locked(folder):
+        pass
 
 
 def _is_empty(folder: Path) -> bool:
@@ -284,22 +280,23 @@ def _is_empty(folder: Path) -> bool:
     )
 
 
-def _lock(folder: Path) -> FileLock:
-    """Lock a run folder, which is made if it is not there."""
-    # Held by the operating system: a process that dies leaves no lock behind.
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(
-            f"{folder} is in use by {_owner(folder)}: wait for it, or name another folder, -o run=runs/NAME"
-        ) from error
-    except OSError as error:
-        raise MachineError(
-            f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
-        ) from error
-    return lock
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder, which is created if it does not exist."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
+        except LockedError as error:
+            owner, advice = _owner(folder), "wait for it, or name another folder, -o run=runs/NAME"
+            raise LockedError(f"{folder} is in use by {owner}: {advice}") from error
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
+
+
+def _unwritable(folder: Path, error: OSError) -> MachineError:
+    reason = error.strerror
+    return MachineError(f"{folder} cannot be written ({reason}): name another folder, -o run=runs/NAME")
 
 
 def _owner(folder: Path) -> str:
