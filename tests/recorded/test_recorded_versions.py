@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from drawn_images import draw_odd
-from recorded import EXPECTED, FIXTURES, assert_close, bring
+from support.recorded_images import draw_odd
+from support.recorded_version import EXPECTED, FIXTURES, assert_close, bring
+from support.waiting import HANG_SECONDS
 
 import hubtune
 
@@ -161,7 +162,7 @@ def test_an_interrupted_run_goes_on_in_a_process_of_its_own(place):
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
