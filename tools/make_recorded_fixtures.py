@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from support.recorded_images import draw_classes, draw_odd, noise, write_lists  # noqa: E402
+from support.drawn_images import draw_classes, draw_odd, noise, write_lists  # noqa: E402
 
 FIXTURES = ROOT / "tests" / "fixtures" / "recorded"
 

@@ -41,12 +41,7 @@ class DecodedImages:
         self._arrays: dict[Hashable, np.ndarray] | None = {} if self._limit else None
 
     def get(self, key: Hashable, decode: Callable[[], Image.Image]) -> Image.Image:
-        """Return an image from the cache, or decode it.
-
-        Args:
-            key: identifies the image.
-            decode: returns it in mode ``L``, ``RGB`` or ``RGBA``. Its errors are passed on.
-        """
+        """Return an image by its key, or what ``decode`` returns: mode ``L``, ``RGB`` or ``RGBA``."""
         arrays = self._arrays
         pixels = None if arrays is None else arrays.get(key)
         if pixels is not None:

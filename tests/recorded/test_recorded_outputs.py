@@ -4,8 +4,8 @@ import json
 
 import pytest
 from safetensors.numpy import load_file
-from support.recorded_images import draw_odd
-from support.recorded_version import EXPECTED, FIXTURES, assert_close, bring
+from support.drawn_images import draw_odd
+from support.recorded import EXPECTED, FIXTURES, assert_close, bring
 
 import hubtune
 

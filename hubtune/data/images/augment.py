@@ -105,17 +105,9 @@ def augment_image(
 def _draw_box(
     width: int, height: int, areas: Sequence[float], aspects: Sequence[float], random: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """Draw a part of an image of these sides in pixels.
+    """Draw a box in an image: a share of its area, and width divided by height, between least and largest.
 
-    Args:
-        width: of the image.
-        height: of the image.
-        areas: least and largest share of the image's area.
-        aspects: least and largest width divided by height.
-        random: source of the draws.
-
-    Returns:
-        Left, top, right and bottom; ``None`` if none of ten draws fits into the image.
+    ``None`` if none of ten draws fits into the image.
     """
     for _ in range(10):
         area = width * height * random.uniform(areas[0], areas[1])

@@ -103,12 +103,7 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
 
 
 def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
-    """Inspect all files of a source, each once and to its last byte; classes may stay empty.
-
-    Args:
-        listing: the files.
-        advance: called after each file.
-    """
+    """Inspect all files of a source, each once and to its last byte; classes may stay empty."""
     scan = Scan(
         listing.root,
         {label: [] for label in listing.labels},

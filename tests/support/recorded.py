@@ -9,7 +9,7 @@ from typing import Any
 from safetensors.numpy import load_file, save_file
 
 import hubtune
-from support.recorded_images import draw_classes, write_lists
+from support.drawn_images import draw_classes, write_lists
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "recorded"
 EXPECTED = json.loads((FIXTURES / "expected.json").read_text(encoding="utf-8"))
