@@ -9,6 +9,7 @@ import sys
 import pytest
 from support.drawn_images import draw_odd
 from support.recorded import EXPECTED, FIXTURES, assert_close, bring
+from support.waiting import HANG_SECONDS
 
 import hubtune
 
@@ -165,7 +166,7 @@ def test_an_interrupted_run_goes_on_in_a_process_of_its_own(place):
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
