@@ -42,11 +42,7 @@ class Batch(Generic[T]):
 
 
 def load_batches(
-    paths: Sequence[Path],
-    batches: Iterable[Sequence[int]],
-    prepare: Callable[[int], T],
-    *,
-    workers: int,
+    paths: Sequence[Path], batches: Iterable[Sequence[int]], prepare: Callable[[int], T], *, workers: int
 ) -> Iterator[Batch[T]]:
     """Load batches of images in threads; Pillow decodes without holding Python's lock.
 

@@ -138,9 +138,7 @@ def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
 
 
 def expected_leaks(
-    groups: Iterable[Mapping[int, int]],
-    lists: Mapping[str, Mapping[int, int]],
-    totals: Mapping[int, int],
+    groups: Iterable[Mapping[int, int]], lists: Mapping[str, Mapping[int, int]], totals: Mapping[int, int]
 ) -> dict[str, float]:
     """Expected number of leaked images if a random split ignored the groups.
 

@@ -195,8 +195,7 @@ def _translate(image: Image.Image, across: float, down: float, fill: Colour) -> 
 def _transform(image: Image.Image, inverse: tuple[float, ...], fill: Colour) -> Image.Image:
     affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
     return apply_separately(
-        image,
-        lambda part: part.transform(part.size, affine, inverse, bilinear, fillcolor=_fill(part, fill)),
+        image, lambda part: part.transform(part.size, affine, inverse, bilinear, fillcolor=_fill(part, fill))
     )
 
 

@@ -131,10 +131,7 @@ class _Cache:
 
 
 def mirror_source(
-    address: str,
-    names: Collection[str] | None = None,
-    *,
-    progress: Progress = no_progress,
+    address: str, names: Collection[str] | None = None, *, progress: Progress = no_progress
 ) -> MirroredSource:
     """Fetch a file, or all files of a folder, into the cache.
 
@@ -193,11 +190,7 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
 
 
 def _fetch(
-    address: str,
-    remote: Remote,
-    cache: _Cache,
-    names: Collection[str] | None,
-    progress: Progress,
+    address: str, remote: Remote, cache: _Cache, names: Collection[str] | None, progress: Progress
 ) -> MirroredSource:
     progress("listing", 0, 0)
     objects, single = remote.objects(names)

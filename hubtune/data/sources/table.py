@@ -30,11 +30,7 @@ class ColumnError(DataError):
 
 
 def read_table(
-    file: Path,
-    *,
-    closed: bool = False,
-    absent: Mapping[str, str] = NOTHING,
-    group_column: str | None = None,
+    file: Path, *, closed: bool = False, absent: Mapping[str, str] = NOTHING, group_column: str | None = None
 ) -> Listing:
     """Read a table whose first line names its columns.
 
