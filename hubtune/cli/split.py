@@ -180,8 +180,7 @@ def _is_given(context: click.Context, name: str) -> bool:
 
 def _refuse_beside_from(given: set[str]) -> None:
     """Refuse options that change lists, as ``--from`` checks lists as they are."""
-    names = "source val test train folds seed labels test_dir module weights".split()
-    for name in names:
+    for name in "source val test train folds seed labels test_dir module weights".split():
         if name in given:
             what = "PICTURES" if name == "source" else f"--{name.replace('_', '-')}"
             raise UsageError(f"--from checks lists as they are: remove {what}")

@@ -31,13 +31,7 @@ class Progress(Protocol):
     """Reports how far a longer task is; a bar of the command line, for example."""
 
     def __call__(self, what: str, done: int, total: int, /) -> None:
-        """Report progress.
-
-        Args:
-            what: the current step, in a word or two for a bar: ``unpacking``, ``fetching, MB``.
-            done: how much of it is done.
-            total: of how much; 0 while that is unknown.
-        """
+        """Report how much of a step (``unpacking``, ``fetching, MB``) is done; a total of 0 is unknown."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:

@@ -130,13 +130,9 @@ def split_source(
     features: Features | None = None,
     progress: Progress = no_progress,
 ) -> Split:
-    """Divide a source as requested; nothing is written. With ``request.folds`` there is no validation list.
+    """Divide a source as :func:`split` does, by default into the lists that are made for training.
 
-    Args:
-        source: as of :func:`split`.
-        request: default: the lists that are made for training.
-        features: as of :func:`split`.
-        progress: reports opening, reading and searching.
+    With ``request.folds`` there is no validation list.
 
     Raises:
         HubtuneError: as :func:`split`.
@@ -159,15 +155,7 @@ def split_source(
 
 
 def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tuple[Listing, str | None]:
-    """Open a source, and check ``group_by`` before any image is read.
-
-    Returns:
-        Its files, and ``group_by`` if it is a regular expression.
-
-    Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
-        UsageError: if ``group_by`` makes no groups.
-    """
+    """Open a source, check ``group_by`` before any image is read, and return it if it is a pattern."""
     open_it = partial(open_source, source, skip=request.test_dir, progress=progress)
     group_by = request.group_by
     if group_by is None:
@@ -234,7 +222,6 @@ def convert_cifar(
         source: the folder of the published files, or the archive as it was downloaded.
         folder: where the data set goes; it must not exist yet, or be empty.
         request: the validation images per class, and the seed.
-        progress: reports unpacking, and the batches.
 
     Returns:
         The name of the data set, and its split.

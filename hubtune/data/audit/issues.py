@@ -1,7 +1,8 @@
 """Issues of a data set, most severe first."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -98,15 +99,9 @@ class LabelCheck:
 def find_issues(
     scan: Scan, groups: Sequence[DuplicateGroup], labels: LabelCheck | None = None
 ) -> list[Issue]:
-    """Find the issues of a data set.
+    """Find the issues of a data set, most severe first; at most one of each kind.
 
-    Args:
-        scan: the inspected images.
-        groups: copies among all images of the scan, class by class.
-        labels: the check of the labels, if there was one.
-
-    Returns:
-        The issues, most severe first; at most one of each kind.
+    ``groups`` are copies among all images of the scan, class by class.
     """
     images = [(label, image) for label, entries in scan.classes.items() for image in entries]
     files = [IssueFile(image.path, image.name, label) for label, image in images]
@@ -169,9 +164,8 @@ def _mislabelled(files: list[IssueFile], names: list[str], labels: LabelCheck | 
         return
     groups = []
     for issue in labels.issues:
-        file = files[issue.index]
         note = f"probably {names[issue.other]} ({_percent(issue.probability)}; own {_percent(issue.own)})"
-        groups.append([IssueFile(file.path, file.name, file.label, note)])
+        groups.append([replace(files[issue.index], note=note)])
     yield Issue(
         "mislabelled",
         f"{plural(len(groups), 'label')} may be wrong",
@@ -247,7 +241,7 @@ _POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], str, str], ...] = (
 
 
 def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
-    matches: dict[str, list[list[IssueFile]]] = {kind: [] for kind, *_ in _POOR_IMAGES}
+    matches: dict[str, list[list[IssueFile]]] = defaultdict(list)
     for file, info in zip(files, infos, strict=True):
         kind = next((kind for kind, applies, *_ in _POOR_IMAGES if info is not None and applies(info)), None)
         if kind is not None:

@@ -96,14 +96,7 @@ def make_scan_report(
     check_labels: LabelChecker | None = None,
     progress: Progress = no_progress,
 ) -> ScanReport:
-    """Inspect every file of a listing, and report the issues.
-
-    Args:
-        source: its name.
-        listing: its files.
-        check_labels: checks the labels; default: they are not checked.
-        progress: reports reading and searching.
-    """
+    """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only."""
     scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
     progress("looking for copies", 0, 0)

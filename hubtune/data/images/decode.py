@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -226,7 +227,7 @@ def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> D
     if orientation in _UPRIGHT:
         transposition, edges = _UPRIGHT[orientation]
         upright = upright.transpose(transposition)
-        margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
+        margins = itemgetter(*edges)(margins)
     left, top, right, bottom = margins
     return DecodedImage(upright, (left, top, upright.width - right, upright.height - bottom))
 
@@ -268,10 +269,8 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent.
-
-    Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
-    """
+    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent."""
+    # Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
     values = np.asarray(image, dtype=np.float32)
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]

@@ -7,7 +7,7 @@ none of them can prepare an image differently.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
@@ -91,8 +91,7 @@ class Preprocessing(BaseModel):
         Raises:
             UsageError: if the settings do not go with the others.
         """
-        settings: dict[str, Any] = {"fit": fit, "size": size}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        settings = {name: value for name, value in (("fit", fit), ("size", size)) if value is not None}
         resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
         try:
             return Preprocessing.model_validate(
@@ -310,11 +309,9 @@ def _scale_sides(width: float, height: float, factor: float) -> tuple[int, int]:
 def _neighbours(
     start: float, end: float, count: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Linear interpolation of ``count`` new pixels between two places on a side of ``limit`` pixels.
+    """For ``count`` new pixels between two places on a side, their two nearest old pixels of ``limit``.
 
-    Returns:
-        For each new pixel, its two nearest old pixels and the weight of the second in parts of
-        ``_FIXED_POINT``; int32 ``[count]`` each.
+    The third result is the weight of the second in parts of ``_FIXED_POINT``; int32 ``[count]`` each.
     """
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.int32)
@@ -326,10 +323,8 @@ def _neighbours(
 def _resize_in_two_passes(
     image: Image.Image, sides: tuple[int, int], box: Box, method: Image.Resampling
 ) -> Image.Image:
-    """Resize the part of an image in ``box``, one axis after the other.
-
-    Each pass rounds to whole values, and which axis Pillow resizes first differs between versions 12 and 13.
-    """
+    """Resize the part of an image in ``box``, one axis after the other."""
+    # Each pass rounds to whole values; which axis Pillow resizes first differs between versions 12 and 13.
     wide, high = sides
     left, top, right, bottom = box
     first_column, last_column = _filter_support(left, right, wide, image.width)

@@ -66,12 +66,8 @@ class ExtractedArchive:
 def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
     """Unpack an archive into the cache, once; again if its size or time changes.
 
-    Links out of the archive, devices, files too large for an image, and names that the file system cannot
-    hold are left out and reported.
-
-    Args:
-        archive: a zip, or a tar that may be compressed by gzip, bzip2 or xz.
-        progress: reports the files.
+    It is a zip, or a tar that may be compressed by gzip, bzip2 or xz. Links out of it, devices, files too
+    large for an image, and names that the file system cannot hold are left out and reported.
 
     Raises:
         DataError: if it is not an archive, damaged, encrypted, or not safe to unpack; nothing of it is kept.
@@ -137,8 +133,7 @@ class _Extraction:
         self._archive = archive
         self._most_bytes = max(SMALL_BYTES, MOST_TIMES * packed)
         self._progress = progress
-        self._bytes = 0
-        self._members = 0
+        self._bytes = self._members = 0
         self._files: set[str] = set()
         self._folders = {""}
         folder.mkdir()
@@ -187,19 +182,16 @@ class _Extraction:
         self._progress("unpacking", len(self._files), self.total)
 
     def _make_folder(self, name: str) -> None:
-        missing = []
-        while name not in self._folders:
-            missing.append(name)
-            name = name.rpartition("/")[0]
-        for name in reversed(missing):
-            try:
-                (self.folder / name).mkdir()
-            except FileExistsError as error:
-                raise self._clash(name) from error
-            self._folders.add(name)
+        if name in self._folders:
+            return
+        self._make_folder(name.rpartition("/")[0])  # at most MOST_DEPTH times
+        try:
+            (self.folder / name).mkdir()
+        except FileExistsError as error:
+            raise self._clash(name) from error
+        self._folders.add(name)
 
     def _write(self, name: str, member: Member) -> None:
-        path = self.folder / name
         if name in self._files:
             raise self.refusal(f"it holds two files called {name!a}")
         try:
@@ -207,7 +199,7 @@ class _Extraction:
                 self._link(name, member.link_target)
             else:
                 assert member.open is not None
-                with path.open("xb") as file, member.open() as content:
+                with (self.folder / name).open("xb") as file, member.open() as content:
                     _copy(content, file, member)
         except FileExistsError as error:
             raise self._clash(name) from error

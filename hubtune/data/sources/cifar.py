@@ -88,16 +88,9 @@ def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
 
 
 def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
-    """Extract the images into the cache, once.
+    """Extract the images into the cache, once, and return the folder with their lists.
 
     Training images that are byte-equal to a test image are in no list.
-
-    Args:
-        folder: with CIFAR's files.
-        progress: reports the batches.
-
-    Returns:
-        A folder with list files.
 
     Raises:
         DataError: as :func:`extract`.
@@ -120,14 +113,9 @@ def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
 
 
 def extract(source: Path, folder: Path, progress: Progress = no_progress) -> CifarImages:
-    """Write the images as ``train/<class>/<batch>_<row>.png`` and ``test/<class>/…``.
+    """Write the images below a folder, as ``train/<class>/<batch>_<row>.png`` and ``test/<class>/…``.
 
     No more than one batch is in memory.
-
-    Args:
-        source: the folder with CIFAR's files.
-        folder: where the images go.
-        progress: reports the batches.
 
     Raises:
         DataError: if a file is missing, damaged or not one of CIFAR's.

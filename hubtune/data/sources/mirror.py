@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
+from typing import NamedTuple, TextIO
 from urllib.parse import quote
 
 from hubtune.data.images.decode import MAX_BYTES
@@ -56,8 +56,7 @@ class MirroredSource:
     left_out: dict[str, str]
 
 
-@dataclass
-class _Record:
+class _Record(NamedTuple):
     """A complete file: its token at the source, and its size and time on the disk."""
 
     token: str | None
@@ -100,7 +99,7 @@ class _Cache:
             status = self.path(name).stat()
         except OSError:
             return False
-        return record is not None and (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns)
+        return record is not None and (status.st_size, status.st_mtime_ns) == record[1:]
 
     def note(self, name: str, token: str | None) -> None:
         """Record a complete file."""
@@ -110,7 +109,7 @@ class _Cache:
             self.records[name] = record
             if self._journal is None:
                 self._journal = (self.folder / _FETCHED).open("a", encoding="utf-8")
-            self._journal.write(json.dumps([name, record.token, record.size, record.mtime_ns]) + "\n")
+            self._journal.write(json.dumps([name, *record]) + "\n")
             self._journal.flush()
 
     def close(self) -> None:
@@ -138,12 +137,7 @@ def mirror_source(
     The source is listed at each call. Files of unchanged size and ETag (or time) are not fetched again, nor
     are those that an interrupted call has fetched. A file gets its name when it is complete, after its size
     and, if the source has one, its checksum were verified. With ``HUBTUNE_OFFLINE`` the cache is used, which
-    must be complete.
-
-    Args:
-        address: of a file or a folder.
-        names: files to fetch together with the file at ``address``; their paths start from its folder.
-        progress: reports the files; of a single file, the megabytes.
+    must be complete. ``names`` are files to fetch together with the file at ``address``, from its folder.
 
     Raises:
         DataError: if there is nothing at the address.
@@ -213,12 +207,8 @@ def _fetch(
         raise DataError(f"{address} cannot be fetched: {left_out[wanted[0].name]}")
     # Hostile names are quoted, so that they cannot lead out of the folder either.
     left_out = {name if _is_inside(name) else quote(name, safe=""): why for name, why in left_out.items()}
-    state = {
-        "address": address,
-        "names": [item.name for item in wanted],
-        "single": single,
-        "left_out": left_out,
-    }
+    fetched_names = [item.name for item in wanted]
+    state = {"address": address, "names": fetched_names, "single": single, "left_out": left_out}
     write_atomically(cache.folder / _LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
     root = cache.folder / _FILES

@@ -64,9 +64,7 @@ class Remote(Protocol):
     def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
         """Return the files by name, and the name of the file at the address, if it is a single one.
 
-        Args:
-            names: files to return beside the single one, from its folder; ``None``: only it, or all files of
-                a folder.
+        ``names`` are files beside the single one; ``None``: only it, or all files of a folder.
         """
 
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
@@ -260,20 +258,14 @@ class _Bucket:
         return Object(name, info["name"], info["size"] or 0, _token(info), small)
 
     def _ask(self, what: str, path: str, **options: Any) -> Any:
-        """Call the file system.
-
-        Raises:
-            DownloadError: if the object cannot be fetched.
-            MachineError: if it may not be listed.
-        """
+        """Call the file system; its errors become DownloadErrors, or MachineErrors of the whole source."""
         try:
             return getattr(self._system, what)(path, **options)
         except FileNotFoundError as error:
             raise _Missing("is no longer at the source", final=True) from error
         except PermissionError as error:
-            reason = (
-                f"may not be read: set {_KEYS.get(self._scheme, 'the keys of the service')} to keys that may"
-            )
+            keys = _KEYS.get(self._scheme, "the keys of the service")
+            reason = f"may not be read: set {keys} to keys that may"
             if what == "cat_file":
                 raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
@@ -173,8 +174,7 @@ def _part(where: str, word: str) -> str:
     return part
 
 
-@dataclass(slots=True)
-class _Row:
+class _Row(NamedTuple):
     where: str
     file: SourceFile
 
@@ -196,18 +196,11 @@ class Rows:
     absent: Mapping[str, str] = field(default_factory=dict)
     _rows: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
     _first: dict[str, _Row] = field(default_factory=dict)
-    _missing: list[tuple[str, str]] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
     _repeated: int = 0
 
     def add(self, where: str, path: str, label: str, group: str | None, part: str | None) -> None:
-        """Add a row.
-
-        Args:
-            where: file and line, for messages.
-            path: as it is written there.
-            label: the name of the class.
-            group: the group of the image.
-            part: its list.
+        """Add a row; ``where`` is its file and line, for messages.
 
         Raises:
             DataError: if the same file has another label or group in another row, or a path leads out.
@@ -220,7 +213,7 @@ class Rows:
             raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
         if not exists:
             if name not in self.absent:
-                self._missing.append((where, path))
+                self._missing.append(f"{path!a} ({where.rpartition('/')[2]})")
             return
         row = _Row(where, SourceFile(self.base / name, name, label, group, part))
         self._check_same(row, self._first.setdefault(name, row))
@@ -245,11 +238,10 @@ class Rows:
                 two classes.
         """
         if self._missing:
-            places = first_few([f"{path!a} ({where.rpartition('/')[2]})" for where, path in self._missing])
             verb = "is" if len(self._missing) == 1 else "are"
             raise DataError(
-                f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: {places}; "
-                f"paths start from {self.base}"
+                f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: "
+                f"{first_few(self._missing)}; paths start from {self.base}"
             )
         files = [row.file for row in self._rows.values()]
         without = [row.where for row in self._rows.values() if row.file.part is None]

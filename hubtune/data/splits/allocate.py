@@ -164,29 +164,24 @@ def allocate_spanning(
                     share[label] -= count
     labels = sorted(own)
     counts = _table(groups[:_MOST_PUT_IN], labels)
+    # Images in no group can fill the rest, so it is not a lack.
+    filled = _table([others], labels)[0] // len(quotas)
     for number, quota in enumerate(quotas):
-        rest = Counter({label: quota.get(label, 0) for label in labels})
+        rest = Counter(quota)
         for group, to in zip(groups, allocation, strict=True):
             if to == number:
                 rest.subtract(group)
-        # Images in no group can fill the rest, so it is not a lack.
-        filled = np.array([others.get(label, 0) // len(quotas) for label in labels], np.int64)
-        left = np.array([rest[label] for label in labels], np.int64)
-        _exchange(counts, allocation, number, left, filled)
+        _exchange(counts, allocation, number, _table([rest], labels)[0], filled)
     return allocation
 
 
 def _exchange(
     counts: np.ndarray, allocation: Allocation, number: int, left: np.ndarray, filled: np.ndarray
 ) -> None:
-    """Bring a list nearer to its quotas: take one group out, or none, and put others in.
+    """Bring a list nearer to its quotas, in place: take one group out, or none, and put others in.
 
-    Args:
-        counts: images of the groups, ``[groups, classes]``.
-        allocation: of the groups; it is changed.
-        number: of the list.
-        left: images that it lacks, ``[classes]``.
-        filled: images that others can fill, ``[classes]``.
+    ``counts`` is ``[groups, classes]``; the list lacks ``left``, of which others can fill ``filled``,
+    ``[classes]`` each.
     """
     used = range(len(counts))
     for _ in range(_MOST_EXCHANGES):
@@ -307,13 +302,8 @@ def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.nda
 class _LocalSearch:
     """The row of each group, and the moves that improve it. The last row is for groups in no list.
 
-    Args:
-        counts: images of each group, ``[groups, classes]``.
-        rows: the row of each group, ``[groups]``.
-        fixed: images outside of these groups, ``[lists + 1, classes]``.
-        quotas: images that the lists are to have, ``[lists, classes]``.
-        yielding: images of the lists that give way, ``[lists, classes]``.
-        training: the row of the training list.
+    ``counts`` and ``rows`` are of the groups, ``[groups, classes]`` and ``[groups]``. ``fixed`` are images in
+    none of them, ``[lists + 1, classes]``, of which ``yielding`` give way, ``[lists, classes]``.
     """
 
     def __init__(
@@ -347,8 +337,7 @@ class _LocalSearch:
     def _lacking(self, to: int) -> np.ndarray:
         """Return the classes of which a list lacks images and has no group."""
         inside = self._counts[self.rows == to].any(axis=0)
-        lacking: np.ndarray = (self._got[to] < self._quotas[to]) & ~inside
-        return lacking
+        return np.asarray((self._got[to] < self._quotas[to]) & ~inside)
 
     def _move_best(self, to: int, label: int) -> bool:
         """Make the best move of a group of the class, if it gains; an exchange only if nothing else does."""

@@ -62,15 +62,9 @@ class Assignment:
     def allocate(
         self, groups: Sequence[DuplicateGroup], sort_key: Callable[[Unit], Any], request: SplitRequest
     ) -> list[Unit]:
-        """Assign the free images to the lists.
+        """Assign the free images to the lists; return the units, most of them of one image.
 
-        Args:
-            groups: images that stay in one list; no two groups have a common member.
-            sort_key: of units; earlier ones are assigned first.
-            request: the sizes of the lists.
-
-        Returns:
-            The units that were assigned, most of them of one image.
+        The groups, without common members, stay in one list. Units are assigned in the order of ``sort_key``.
         """
         units, spanning, grouped = self._units(groups, sort_key)
         alone = [sum(map(len, own)) for own in units]
@@ -115,13 +109,10 @@ class Assignment:
         quotas: Sequence[Mapping[str, int]],
         sizes: Sequence[Mapping[str, int]],
     ) -> None:
-        """Give a group to lists that lack images of a class and have no group of it.
+        """Give a group of ``grouped`` to lists that lack images of a class and have no group of it.
 
-        Args:
-            grouped: the groups that are more than copies.
-            loose: the other units of each class; they give way.
-            quotas: images that the lists of each class are to have.
-            sizes: images that were requested; a class that is all groups gives at least one.
+        ``loose`` are the other units of each class, which give way. ``quotas`` is what the lists are to have,
+        and ``sizes`` what was requested, by class; a class that is all groups gives at least one.
         """
         names, counts = list(quotas[0]), [self.counts(unit) for unit in grouped]
         others = {name: Counter[int]() for name in (*names, None)}
@@ -180,12 +171,7 @@ class Assignment:
     def _units(
         self, groups: Sequence[DuplicateGroup], sort_key: Callable[[Unit], Any]
     ) -> tuple[list[list[Unit]], list[Unit], list[Unit]]:
-        """Return the free units in their order.
-
-        Returns:
-            Those of each class, most of them of one image; those that span classes; and among all of these,
-            the groups that are more than copies.
-        """
+        """Return the free units in order: by class, those that span classes, and of all more than copies."""
         own: list[list[Unit]] = [[] for _ in self.got]
         spanning, grouped = [], set[Unit]()
         members: set[int] = set()

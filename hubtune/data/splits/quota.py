@@ -139,12 +139,8 @@ class SplitRequest:
     def quotas(self, free: int, bound: int) -> dict[str, int]:
         """Return what a class can give: the sizes as long as training keeps an image, else half of them.
 
-        Args:
-            free: images that may go to any list.
-            bound: those that must be in training.
-
-        Returns:
-            The number of free images for each list; without training if that takes all the rest.
+        Of its images, ``free`` ones may go to any list, and ``bound`` ones must be in training. The result is
+        the number of free images for each list; without training if that takes all the rest.
         """
         sizes = self.sizes(free + bound)
         test, validate = sizes["test"], sizes["validate"]
@@ -157,13 +153,7 @@ class SplitRequest:
         return quotas if self.train is None else {**quotas, "train": max(0, self.train - bound)}
 
     def shortage(self, folder: str, got: Mapping[str, int], size: ClassSize) -> str | None:
-        """Describe how a class falls short of the request; ``None`` if it does not.
-
-        Args:
-            folder: the class.
-            got: the images that it gives, by list.
-            size: what it has.
-        """
+        """Describe how a class that gives ``got``, by list, falls short of the request; ``None`` if not."""
         total, sizes = size.total, self.sizes(size.total)
         requested = {"train": self.train, "validate": self.validate, "test": self.test}
         exceeded = [

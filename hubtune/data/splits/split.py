@@ -190,12 +190,8 @@ class _SplitBuilder:
             + ("." if is_divided else "; each group stays in one list.")
         )
         self._after_groups = len(split.remarks)
-        group_of = {
-            place: number
-            for number, group in enumerate(self._groups)
-            if group.kind == "given"
-            for place in group.members
-        }
+        given = (group.members for group in self._groups if group.kind == "given")
+        group_of = {place: number for number, members in enumerate(given) for place in members}
         ties = [
             group
             for group in self._groups
