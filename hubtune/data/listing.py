@@ -1,9 +1,9 @@
 """The files that a source of images names, before any of them is opened."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from hubtune.data.scan.inspect import ImageInfo
 
@@ -27,11 +27,9 @@ NO_CLASS = -1
 """Label of an image whose class is not known."""
 
 
-class Progress(Protocol):
-    """Reports how far a longer task is; a bar of the command line, for example."""
-
-    def __call__(self, what: str, done: int, total: int, /) -> None:
-        """Report how much of a step (``unpacking``, ``fetching, MB``) is done; a total of 0 is unknown."""
+Progress = Callable[[str, int, int], None]
+"""Reports a step, such as ``unpacking`` or ``fetching, MB``, how much of it is done, and of how much; 0 while
+that is unknown."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -50,13 +48,7 @@ def known_as(path: Path, root: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A file that is not used, and why.
-
-    Attributes:
-        path: the file.
-        reason: in a few words.
-        unreadable: whether it was opened and is not a usable image.
-    """
+    """A file that is not used, and why; ``unreadable`` if it was opened and is not a usable image."""
 
     path: Path
     reason: str

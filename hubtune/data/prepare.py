@@ -146,7 +146,10 @@ def split_source(
                 f"The source has a {WORDS[part]} list of its own; --{option} changes nothing."
             )
     if request.folds:
-        listing, request = _without_validation(listing), replace(request, validate=NOTHING)
+        # Cross-validation uses validation images like any others; a file may be in both lists.
+        files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
+        listing = replace(listing, files=[*dict.fromkeys(files)])
+        request = replace(request, validate=NOTHING)
     test_scan = None if request.test_dir is None else scan_files(request.test_dir)
     own_scan = scan_listing(listing, advance=partial(progress, "reading pictures"))
     groups = find_all_groups(own_scan, test_scan, pattern=pattern, features=features, progress=progress)
@@ -172,12 +175,6 @@ def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tup
     names = [file.name for file in listing.files]
     check_keys([file.group for file in listing.files], f"The column {group_by!r}", names)
     return listing, None
-
-
-def _without_validation(listing: Listing) -> Listing:
-    """Return a source for cross-validation, which uses its validation images like any others."""
-    files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
-    return replace(listing, files=[*dict.fromkeys(files)])  # a file may be in both lists
 
 
 def find_all_groups(

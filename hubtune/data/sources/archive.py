@@ -23,7 +23,14 @@ from typing import BinaryIO
 
 from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded, Progress, no_progress
-from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
+from hubtune.data.sources.archive_formats import (
+    Member,
+    count_zip_entries,
+    packing,
+    read_packed,
+    tar_members,
+    zip_member,
+)
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 
@@ -50,13 +57,7 @@ _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 @dataclass(frozen=True)
 class ExtractedArchive:
-    """The content of an archive.
-
-    Attributes:
-        folder: where it is.
-        left_out: members that were not unpacked, and why.
-        remarks: what a person should know, one sentence each.
-    """
+    """The content of an archive: its folder, the members that were not unpacked, and remarks for people."""
 
     folder: Path
     left_out: list[Excluded]
@@ -225,21 +226,12 @@ class _Extraction:
 
 def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
     left = member.size
-    while left and (chunk := _read(content, min(left, _CHUNK))):
+    while left and (chunk := read_packed(content, min(left, _CHUNK))):
         file.write(chunk)
         left -= len(chunk)
     # Read one byte beyond the end: zipfile checks its sum there only.
-    if left or _read(content, 1):
+    if left or read_packed(content, 1):
         raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
-
-
-def _read(content: BinaryIO, count: int) -> bytes:
-    try:
-        return content.read(count)
-    except OSError as error:
-        if error.errno is None:  # raised by bz2 for damaged data
-            raise EOFError(str(error)) from error
-        raise
 
 
 @contextlib.contextmanager

@@ -52,13 +52,9 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class CifarImages:
-    """The images of CIFAR-10 or CIFAR-100 as PNG files.
+    """The images of CIFAR-10 or CIFAR-100 as PNG files, sorted by class and name.
 
-    Attributes:
-        name: ``CIFAR-10`` or ``CIFAR-100``.
-        classes: the class names, in the order of the labels.
-        train: the training images, sorted by class and name; the names start from the folder ``train``.
-        test: the test images likewise, from the folder ``test``.
+    The names start from the folder ``train`` or ``test``.
     """
 
     name: str

@@ -43,13 +43,7 @@ _PORTION = 4 * THREADS
 
 @dataclass(frozen=True)
 class MirroredSource:
-    """The copy of a source in the cache.
-
-    Attributes:
-        folder: the folder that names start from.
-        file: the file, if the address is that of a single one.
-        left_out: name → reason why it was not fetched.
-    """
+    """The copy of a source: its folder, the file if it is a single one, and name → reason of missing ones."""
 
     folder: Path
     file: Path | None
@@ -190,7 +184,13 @@ def _fetch(
     objects, single = remote.objects(names)
     left_out = _unusable(objects, cache.folder / _FILES)
     wanted = [item for name, item in sorted(objects.items()) if name not in left_out]
-    _check_space(address, cache, wanted)
+    needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
+    free = shutil.disk_usage(cache.folder).free
+    if needed > free:
+        raise MachineError(
+            f"{address} has {needed / 1e9:,.1f} GB to fetch, but the cache has {free / 1e9:,.1f} GB: "
+            "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
+        )
     # Files that are no longer listed do not belong to the source; a web address alone lists nothing.
     if names is not None or single is None:
         cache.remove_others({item.name for item in wanted})
@@ -206,7 +206,7 @@ def _fetch(
     if wanted and all(item.name in left_out for item in wanted):
         raise DataError(f"{address} cannot be fetched: {left_out[wanted[0].name]}")
     # Hostile names are quoted, so that they cannot lead out of the folder either.
-    left_out = {name if _is_inside(name) else quote(name, safe=""): why for name, why in left_out.items()}
+    left_out = {quote(name, safe="") if _path_problem(name) else name: why for name, why in left_out.items()}
     fetched_names = [item.name for item in wanted]
     state = {"address": address, "names": fetched_names, "single": single, "left_out": left_out}
     write_atomically(cache.folder / _LISTING, json.dumps(state))
@@ -222,10 +222,7 @@ def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
     times = Counter(_folded(name) for name in objects)
     ignores_case: bool | None = None
     for name, item in objects.items():
-        try:
-            reason = "" if inside(name) == name != "" else "cannot be a file's path"
-        except ValueError as error:
-            reason = f"cannot be a file's path: it {error}"
+        reason = _path_problem(name)
         if not reason and any(len(os.fsencode(part)) > 255 for part in name.split("/")):
             reason = "cannot be a file's path: too long"
         if not reason and name in folders:
@@ -240,10 +237,11 @@ def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
     return reasons
 
 
-def _is_inside(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return inside(name) == name != ""
-    return False
+def _path_problem(name: str) -> str:
+    try:
+        return "" if inside(name) == name != "" else "cannot be a file's path"
+    except ValueError as error:
+        return f"cannot be a file's path: it {error}"
 
 
 def _folded(name: str) -> str:
@@ -258,16 +256,6 @@ def _ignores_case(folder: Path) -> bool:
         return (folder / ".pROBE").exists()
     finally:
         probe.unlink()
-
-
-def _check_space(address: str, cache: _Cache, wanted: list[Object]) -> None:
-    needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
-    free = shutil.disk_usage(cache.folder).free
-    if needed > free:
-        raise MachineError(
-            f"{address} has {needed / 1e9:,.1f} GB to fetch, but the cache has {free / 1e9:,.1f} GB: "
-            "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
-        )
 
 
 def _fetch_all(

@@ -41,7 +41,6 @@ def read_table(
     text is UTF-8. Paths start from the table's folder. No image is opened.
 
     Args:
-        file: the table.
         closed: whether paths must stay in the table's folder, as those of a foreign table must.
         absent: names of files that are missing, and why; they are left out.
         group_column: the column with the groups of images, in any case; in place of ``group``.
@@ -216,19 +215,15 @@ class Rows:
                 self._missing.append(f"{path!a} ({where.rpartition('/')[2]})")
             return
         row = _Row(where, SourceFile(self.base / name, name, label, group, part))
-        self._check_same(row, self._first.setdefault(name, row))
-        if self._rows.setdefault((name, part), row) is not row:
-            self._repeated += 1
-
-    @staticmethod
-    def _check_same(row: _Row, other: _Row) -> None:
-        for what in ("label", "group"):
-            one, two = getattr(row.file, what), getattr(other.file, what)
+        first = self._first.setdefault(name, row)
+        for what, one, two in (("label", label, first.file.label), ("group", group, first.file.group)):
             if one != two:
                 raise DataError(
-                    f"{row.where}: {row.file.name!a} has the {what} {one!r}, but {two!r} at {other.where}: "
+                    f"{where}: {name!a} has the {what} {one!r}, but {two!r} at {first.where}: "
                     "keep the right line"
                 )
+        if self._rows.setdefault((name, part), row) is not row:
+            self._repeated += 1
 
     def listing(self, source: Path) -> Listing:
         """Return the files of all rows.

@@ -23,7 +23,7 @@ from hubtune.data.list_files import (
     relative_to,
 )
 from hubtune.data.listing import PARTS, Excluded, ImageEntry
-from hubtune.data.splits.leakage import WORDS, Leak, without_leaks
+from hubtune.data.splits.leakage import WORDS, Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
@@ -79,13 +79,18 @@ class Split:
 
     def without_leaks(self) -> "Split":
         """Return the split without the training and validation images that leak into later lists."""
-        lists, removed = without_leaks(self.lists, self.leaks)
         beside = {mate.path: leak.part for leak in self.leaks for mate in leak.mates}
-        left_out = [
-            Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list")
-            for image in removed
-        ]
-        return replace(self, lists=lists, left_out=[*self.left_out, *left_out], leaks=[])
+        # By list, too: a file that is in both lists is removed from the earlier one only.
+        mates = {(leak.beside, mate.path) for leak in self.leaks for mate in leak.mates}
+        lists, left_out = {}, [*self.left_out]
+        for name, images in self.lists.items():
+            lists[name] = [image for image in images if (name, image.path) not in mates]
+            left_out += [
+                Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list")
+                for image in images
+                if (name, image.path) in mates
+            ]
+        return replace(self, lists=lists, left_out=left_out, leaks=[])
 
     def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
         """Write the list files, the label list and ``split.json``, as ``hubtune split`` does.

@@ -64,20 +64,6 @@ def find_leaks(
     return [leaks[key] for key in sorted(leaks, key=lambda key: (parts[key[0]] == "test", *key))]
 
 
-def without_leaks(
-    lists: Mapping[str, Sequence[ImageEntry]], leaks: Iterable[Leak]
-) -> tuple[dict[str, list[ImageEntry]], list[ImageEntry]]:
-    """Remove the mates of leaked images from the earlier lists; return the lists, and the removed images."""
-    mates = {(leak.beside, mate.path) for leak in leaks for mate in leak.mates}
-    clean: dict[str, list[ImageEntry]] = {}
-    removed = []
-    for name, images in lists.items():
-        # By list, too: a file that is in both lists is removed from the earlier one only.
-        clean[name] = [image for image in images if (name, image.path) not in mates]
-        removed += [image for image in images if (name, image.path) in mates]
-    return clean, removed
-
-
 def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str]:
     """Return a sentence for every two lists that share images; ``counts`` are the sizes of the lists."""
     sentences = []
