@@ -140,7 +140,9 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
             for item in issue.files:
                 if not item.path.is_file():  # a broken link, a folder, a pipe
                     continue
-                target = folder / issue.kind / _inside(item.name)
+                # A table may name files anywhere.
+                parts = [part for part in PurePosixPath(item.name).parts if part not in ("/", "..")]
+                target = folder.joinpath(issue.kind, *parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     shutil.copyfile(item.path, target)
@@ -155,11 +157,6 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
             f"{folder} cannot be written: {error.strerror or error}; {copied:,} files were copied before"
         ) from error
     return copied
-
-
-def _inside(name: str) -> PurePosixPath:
-    """Return a name as a path below a folder: a table may name files anywhere."""
-    return PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
 
 
 def _print_as_json(report: "ScanReport") -> None:

@@ -120,7 +120,8 @@ def command(
     from hubtune.data.splits.kfold import fold_splits
     from hubtune.data.splits.quota import SplitRequest, SplitSize
 
-    given = {name for name in context.params if _is_given(context, name)}
+    command_line = click.core.ParameterSource.COMMANDLINE
+    given = {name for name in context.params if context.get_parameter_source(name) is command_line}
     if lists is not None:
         from hubtune.cli.split_check import check_lists_in
 
@@ -172,10 +173,6 @@ def command(
     # Lists in the default folder are found by the name of the pictures alone.
     what = quote_path(source if out is None else folder)
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
-
-
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def _refuse_beside_from(given: set[str]) -> None:

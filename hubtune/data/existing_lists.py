@@ -33,18 +33,15 @@ def find_lists(source: str) -> Path | None:
         folder = Path(source)
         if (folder / TRAIN_LIST).exists():
             return folder
-        beside = folder.resolve().parent
-        return base if (beside / TRAIN_LIST).exists() and _lists_images_of(beside, folder) else None
+        real = folder.resolve()
+        beside = real.parent
+        listed = read_paths(beside / TRAIN_LIST, beside)[:100] if (beside / TRAIN_LIST).exists() else []
+        return base if any(path.resolve().is_relative_to(real) for path in listed) else None
     if not (base / TRAIN_LIST).exists():
         return None
     if any(is_cached(path) and not path.exists() for path in read_paths(base / TRAIN_LIST, base)[:1]):
         open_source(source)
     return base
-
-
-def _lists_images_of(base: Path, folder: Path) -> bool:
-    paths = read_paths(base / TRAIN_LIST, base)[:100]
-    return any(path.resolve().is_relative_to(folder.resolve()) for path in paths)
 
 
 def check_lists(

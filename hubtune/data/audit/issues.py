@@ -26,14 +26,7 @@ _WITHOUT_FILES = ("small_classes", "unbalanced")  # issues of classes
 
 @dataclass(frozen=True, slots=True)
 class IssueFile:
-    """A file with an issue.
-
-    Attributes:
-        path: the file.
-        name: its name in the source.
-        label: its class; ``None`` if it is in none.
-        note: details of this file, as a short phrase.
-    """
+    """A file with an issue; ``label`` is ``None`` if it is in no class, ``note`` a phrase about this file."""
 
     path: Path
     name: str
@@ -47,8 +40,6 @@ class Issue:
 
     Attributes:
         kind: identifier for programs.
-        title: what it is, with the number of files.
-        advice: what to do about it.
         groups: the files; copies of one image are in one group.
         suspect: whether the files may be better removed, and not only mentioned.
     """

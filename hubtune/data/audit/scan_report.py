@@ -17,14 +17,7 @@ LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelC
 
 @dataclass(frozen=True)
 class ScanReport:
-    """The result of a scan.
-
-    Attributes:
-        source: as it was named.
-        scan: the inspected images.
-        groups: copies, by their places in :attr:`images`.
-        issues: the most severe first.
-    """
+    """The result of a scan: groups of copies by their places in :attr:`images`, the severest issues first."""
 
     source: str
     scan: Scan

@@ -82,12 +82,7 @@ _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258
 
 
 class ImageError(DataError):
-    """An image that cannot be read.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong with it, as a short phrase.
-    """
+    """An image that cannot be read; ``reason`` is a short phrase."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -136,14 +131,8 @@ def decode_reduced(
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
     Args:
-        path: the file.
         reductions: function of width and height in pixels that returns, for each result wanted, by which
             factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
-        content: its bytes, if they have been read already.
-        channels: 1, 3 or 4.
-
-    Returns:
-        One image for each reduction, in order.
 
     Raises:
         ImageError: as :func:`decode`.

@@ -166,11 +166,7 @@ def _inspect(path: Path) -> tuple[Inspection, bool]:
 
 
 def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | None = None) -> Scan:
-    """Inspect all files of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`.
-
-    Raises:
-        DataError: as they do.
-    """
+    """Inspect all files of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`."""
     return scan_listing(walk_classes(root, skip=skip), advance=advance)
 
 

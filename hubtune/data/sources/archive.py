@@ -15,7 +15,6 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
@@ -85,8 +84,14 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
 
     def make(folder: Path) -> None:
         extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
-        with _reading(archive):
+        try:
             (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction)
+        except _UNREADABLE as error:
+            raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
+        except NotImplementedError as error:
+            raise DataError(
+                f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
+            ) from error
         about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
@@ -232,18 +237,6 @@ def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
     # Read one byte beyond the end: zipfile checks its sum there only.
     if left or read_packed(content, 1):
         raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
-
-
-@contextlib.contextmanager
-def _reading(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
-    except NotImplementedError as error:
-        raise DataError(
-            f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
-        ) from error
 
 
 def _extract_zip(archive: Path, extraction: _Extraction) -> None:

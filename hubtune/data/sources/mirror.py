@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 from urllib.parse import quote
 
 from hubtune.data.images.decode import MAX_BYTES
@@ -64,7 +64,6 @@ class _Cache:
 
     folder: Path
     records: dict[str, _Record] = field(default_factory=dict)
-    _journal: TextIO | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def load(self) -> None:
@@ -101,14 +100,8 @@ class _Cache:
         record = _Record(token, status.st_size, status.st_mtime_ns)
         with self._lock:
             self.records[name] = record
-            if self._journal is None:
-                self._journal = (self.folder / _FETCHED).open("a", encoding="utf-8")
-            self._journal.write(json.dumps([name, *record]) + "\n")
-            self._journal.flush()
-
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
+            with (self.folder / _FETCHED).open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps([name, *record]) + "\n")
 
     def remove_others(self, names: Collection[str]) -> None:
         """Remove files that are no longer at the source, and folders that become empty."""
@@ -149,10 +142,7 @@ def mirror_source(
             (folder / _FILES).mkdir(parents=True, exist_ok=True)
             (folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
-            try:
-                return _fetch(address, remote, cache, names, progress)
-            finally:
-                cache.close()
+            return _fetch(address, remote, cache, names, progress)
     except DownloadError as error:
         raise MachineError(_unreachable(address, str(error), cache)) from error
     except OSError as error:

@@ -54,7 +54,11 @@ def read_table(
     """
     rows = Rows(file.parent, closed=closed, absent=absent)
     for where, cells in _cells(file, group_column):
-        part = _part(where, cells["split"]) if cells.get("split") else None
+        word = cells.get("split", "")
+        part = PART_OF_WORD.get(word.casefold())
+        if word and part is None:
+            near = suggest(word, PART_OF_WORD)
+            raise DataError(f"{where}: unknown split {word!r}: write train, validate or test.{near}")
         rows.add(where, cells["path"], cells["label"], cells.get("group") or None, part)
     return rows.listing(file)
 
@@ -162,15 +166,6 @@ def _find_column(file: Path, header: list[str], column: str) -> int:
 
 def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "_")
-
-
-def _part(where: str, word: str) -> str:
-    part = PART_OF_WORD.get(word.casefold())
-    if part is None:
-        raise DataError(
-            f"{where}: unknown split {word!r}: write train, validate or test.{suggest(word, PART_OF_WORD)}"
-        )
-    return part
 
 
 class _Row(NamedTuple):

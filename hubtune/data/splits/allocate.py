@@ -247,12 +247,19 @@ def fill_empty_lists(
         others: for each list, class → images in it that are in none of these groups; they give way.
         rest: class → such images that are in training, or in no list.
         training: the number of the training list, if it is one of the lists.
-
-    Returns:
-        The new allocation.
     """
     moved = list(allocation)
-    used = _affected(groups, allocation, quotas, others)
+    inside: list[Counter[int]] = [Counter() for _ in quotas]
+    for group, number in zip(groups, allocation, strict=True):
+        if number is not None:
+            inside[number].update(group)
+    lacking = {
+        label
+        for quota, own, more in zip(quotas, inside, others, strict=True)
+        for label, count in quota.items()
+        if not own[label] and more.get(label, 0) < count
+    }
+    used = [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
     if not used:
         return moved
     rows = [len(quotas) if number is None else number for number in allocation]
@@ -272,26 +279,6 @@ def fill_empty_lists(
     for place, row in zip(used, search.rows.tolist(), strict=True):
         moved[place] = row if row < len(quotas) else None
     return moved
-
-
-def _affected(
-    groups: Sequence[Mapping[int, int]],
-    allocation: Sequence[int | None],
-    quotas: Sequence[Mapping[int, int]],
-    others: Sequence[Mapping[int, int]],
-) -> list[int]:
-    """Return the groups with images of a class that a list lacks, and has no group of."""
-    inside: list[Counter[int]] = [Counter() for _ in quotas]
-    for group, number in zip(groups, allocation, strict=True):
-        if number is not None:
-            inside[number].update(group)
-    lacking = {
-        label
-        for quota, own, more in zip(quotas, inside, others, strict=True)
-        for label, count in quota.items()
-        if not own[label] and more.get(label, 0) < count
-    }
-    return [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
 
 
 def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.ndarray:

@@ -75,18 +75,15 @@ class Assignment:
             request.quotas(number + spread[label], self.bound[label]) for label, number in enumerate(alone)
         ]
         names = list(quotas[0])
-        left = [dict(quota) for quota in quotas]
         if spanning:
             by_list = [{label: quotas[label][name] for label in spread} for name in names]
             counts = [self.counts(unit) for unit in spanning]
             allocation = allocate_spanning(counts, by_list, {label: alone[label] for label in spread})
-            for unit, own, number in zip(spanning, counts, allocation, strict=True):
+            for unit, number in zip(spanning, allocation, strict=True):
                 if number is not None:
                     self.put(unit, names[number])
-                    for label, count in own.items():
-                        left[label][names[number]] -= count
         for label, own_units in enumerate(units):
-            self._allocate_class(own_units, left[label])
+            self._allocate_class(label, own_units, quotas[label])
         if grouped:
             known = set(grouped)
             loose = [[unit for unit in own if unit not in known] for own in units]
@@ -96,9 +93,11 @@ class Assignment:
         self._assign_rest([unit for unit in everything if self.lists[unit[0]] is None], request)
         return everything
 
-    def _allocate_class(self, units: Sequence[Unit], quotas: Mapping[str, int]) -> None:
-        names, allocation = [*quotas], allocate_class([*map(len, units)], [*quotas.values()])
-        for unit, number in zip(units, allocation, strict=True):
+    def _allocate_class(self, label: int, units: Sequence[Unit], quotas: Mapping[str, int]) -> None:
+        """Allocate units of a class to what its lists have not got yet."""
+        names, got = [*quotas], {**self.got[label], "train": self.got[label]["train"] - self.bound[label]}
+        left = [max(0, quota - got.get(name, 0)) for name, quota in quotas.items()]
+        for unit, number in zip(units, allocate_class([*map(len, units)], left), strict=True):
             if number is not None:
                 self.put(unit, names[number])
 
@@ -147,10 +146,8 @@ class Assignment:
         for label in sorted(changed):
             for unit in loose[label]:
                 self.put(unit, None)
-            got = {**self.got[label], "train": self.got[label]["train"] - self.bound[label]}
-            left = {name: max(0, quota - got.get(name, 0)) for name, quota in quotas[label].items()}
             # A class without a group in training keeps one of these images for it.
-            self._allocate_class(loose[label][not trained[label] :], left)
+            self._allocate_class(label, loose[label][not trained[label] :], quotas[label])
 
     def _assign_rest(self, rest: list[Unit], request: SplitRequest) -> None:
         """Put the units without a list into training, or count them as left over."""
