@@ -53,8 +53,7 @@ class BaseCVDataset:
         Args:
             base_path: folder that relative paths start from, those of the lists and those in the lists.
             train_list_file: training list, ``path label`` per line.
-            validate_list_file: validation list.
-            test_list_file: test list.
+            validate_list_file, test_list_file: likewise.
             predict_list_file: images to predict; labels are optional.
             label_list_file: class names, one per line; the number of the line, from 0, is the class's id.
             label_list: class names, in place of a file.

@@ -10,17 +10,8 @@ from hubtune.data.scan.inspect import ImageInfo
 PARTS = ("train", "validate", "test")
 """The lists of a divided data set."""
 
-PART_OF_WORD = {
-    "train": "train",
-    "training": "train",
-    "val": "validate",
-    "valid": "validate",
-    "validate": "validate",
-    "validation": "validate",
-    "dev": "validate",
-    "test": "test",
-    "testing": "test",
-}
+_WORDS = ("train training", "val valid validate validation dev", "test testing")
+PART_OF_WORD = {word: part for part, words in zip(PARTS, _WORDS, strict=True) for word in words.split()}
 """Usual names of the lists, in folders and tables, in lower case → one of :data:`PARTS`."""
 
 NO_CLASS = -1

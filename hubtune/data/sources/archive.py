@@ -22,14 +22,7 @@ from typing import BinaryIO
 
 from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded, Progress, no_progress
-from hubtune.data.sources.archive_formats import (
-    Member,
-    count_zip_entries,
-    packing,
-    read_packed,
-    tar_members,
-    zip_member,
-)
+from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 
@@ -231,12 +224,21 @@ class _Extraction:
 
 def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
     left = member.size
-    while left and (chunk := read_packed(content, min(left, _CHUNK))):
+    while left and (chunk := _read(content, min(left, _CHUNK))):
         file.write(chunk)
         left -= len(chunk)
     # Read one byte beyond the end: zipfile checks its sum there only.
-    if left or read_packed(content, 1):
+    if left or _read(content, 1):
         raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
+
+
+def _read(content: BinaryIO, count: int) -> bytes:
+    try:
+        return content.read(count)
+    except OSError as error:
+        if error.errno is None:  # raised by bz2 for damaged data
+            raise EOFError(str(error)) from error
+        raise
 
 
 def _extract_zip(archive: Path, extraction: _Extraction) -> None:

@@ -66,16 +66,6 @@ def packing(path: Path) -> str | None:
     return "tar" if path.suffix.lower() == ".tar" else None
 
 
-def read_packed(content: BinaryIO | gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, count: int) -> bytes:
-    """Read bytes that may be compressed; damaged ones raise tarfile.ReadError."""
-    try:
-        return content.read(count)
-    except OSError as error:
-        if error.errno is None:  # raised by gzip and bz2 for damaged data
-            raise tarfile.ReadError(str(error)) from error
-        raise
-
-
 def count_zip_entries(path: Path, *, most: int) -> int:
     """Return the number of entries in a zip's directory, ``most + 1`` if there are more.
 
@@ -186,7 +176,12 @@ class _TarStream:
 
     def read(self, count: int) -> bytes:
         """Read for tarfile."""
-        chunk = read_packed(self._stream, count)
+        try:
+            chunk = self._stream.read(count)
+        except OSError as error:
+            if error.errno is None:  # raised by gzip and bz2 for damaged data
+                raise tarfile.ReadError(str(error)) from error
+            raise
         self._allowed -= len(chunk)
         if self._allowed < 0:
             raise tarfile.ReadError("a header is longer than any of a file")

@@ -68,18 +68,10 @@ class Remote(Protocol):
         """
 
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
-        """Whether a file is unchanged since it was fetched to a path with a token.
-
-        Raises:
-            DownloadError: if the source does not answer.
-        """
+        """Whether a file is unchanged since it was fetched to a path with a token, or DownloadError."""
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
-        """Complete a partial file, and verify it; returns its token.
-
-        Raises:
-            DownloadError: if it cannot be completed.
-        """
+        """Complete a partial file, verify it and return its token; raises DownloadError if that fails."""
 
 
 def is_address(where: str) -> bool:
@@ -286,10 +278,8 @@ def _file_system(scheme: str, **options: Any) -> Any:
     except ImportError as error:
         raise _extra(scheme) from error
     if scheme in ("s3", "oss"):
-        options["config_kwargs"] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "retries": {"mode": "standard", "max_attempts": 2},
-        }
+        retries = {"mode": "standard", "max_attempts": 2}
+        options["config_kwargs"] = {"connect_timeout": CONNECT_SECONDS, "retries": retries}
     if scheme == "oss":
         options |= _oss(options["config_kwargs"])
     try:
