@@ -188,8 +188,8 @@ def _print_counts(report: "ScanReport") -> None:
         facts.append(f"{width:,} × {height:,} pixels")
     else:
         smallest, *_, largest = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-        facts.append(f"most of {width:,} × {height:,} pixels")
-        facts.append(f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}")
+        sides = f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}"
+        facts += [f"most of {width:,} × {height:,} pixels", sides]
     rotated = sum(info.orientation != 1 for info in infos)
     if rotated:
         facts.append(f"{rotated:,} turned upright as their EXIF data say")

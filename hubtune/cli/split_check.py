@@ -22,9 +22,6 @@ def check_lists_in(
     """Check lists for images with copies or group mates in other lists.
 
     Exits with the code of a failed check if there are some, unless lists without them are written to ``out``.
-
-    Raises:
-        HubtuneError: if lists cannot be read or written.
     """
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset

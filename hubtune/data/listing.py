@@ -74,8 +74,7 @@ class ImageEntry:
         label: the place of its class among the class names, from 0; :data:`NO_CLASS` if not known yet.
         name: its path inside the source, with ``/``, or as its source calls it.
         sha256: of the file's bytes, in hexadecimal; empty until they are read.
-        group: the group of images that its source assigns it to; these stay in one list.
-        part: the list that its source assigns it to, one of :data:`PARTS`.
+        group, part: as of :class:`SourceFile`.
         info: the result of inspecting the file; ``None`` if it was not inspected.
     """
 

@@ -31,9 +31,7 @@ Features = Callable[[Sequence[Path]], np.ndarray]
 DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
 """Sizes of the lists that are made for training on a source without any."""
 
-_DEFAULT_REQUEST = SplitRequest(
-    SplitSize.parse(DEFAULT_SPLIT["validate"]), SplitSize.parse(DEFAULT_SPLIT["test"])
-)
+_DEFAULT_REQUEST = SplitRequest(*map(SplitSize.parse, DEFAULT_SPLIT.values()))
 
 
 def split(
@@ -132,10 +130,7 @@ def split_source(
 ) -> Split:
     """Divide a source as :func:`split` does, by default into the lists that are made for training.
 
-    With ``request.folds`` there is no validation list.
-
-    Raises:
-        HubtuneError: as :func:`split`.
+    With ``request.folds`` there is no validation list. Errors are those of :func:`split`.
     """
     request.check(source)
     listing, pattern = _open_grouped(source, request, progress)
@@ -209,7 +204,7 @@ def find_all_groups(
 def convert_cifar(
     source: Path, folder: Path, request: SplitRequest, progress: Progress = no_progress
 ) -> tuple[str, Split]:
-    """Write the images and lists of CIFAR-10 or CIFAR-100.
+    """Write the images and lists of CIFAR-10 or CIFAR-100; return the name of the data set, and its split.
 
     The folder gets ``train/<class>/<batch>_<row>.png``, ``test/<class>/…``, the list files, the label list in
     CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images are drawn
@@ -219,9 +214,6 @@ def convert_cifar(
         source: the folder of the published files, or the archive as it was downloaded.
         folder: where the data set goes; it must not exist yet, or be empty.
         request: the validation images per class, and the seed.
-
-    Returns:
-        The name of the data set, and its split.
 
     Raises:
         DataError: if a file is missing, damaged or not one of CIFAR's.

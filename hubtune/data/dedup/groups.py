@@ -33,8 +33,7 @@ class DuplicateGroup:
 def connected_components(sets: Iterable[Iterable[Member]]) -> dict[Member, Member]:
     """Join sets with a common member, by union-find (Galler & Fischer, CACM 7, 1964).
 
-    Returns:
-        For each member, in ascending order, the smallest member of its component.
+    The result is the smallest member of the component of each member, in ascending order.
     """
     parent: dict[Member, Member] = {}
 
@@ -110,11 +109,7 @@ def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) ->
 
 
 def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
-    """Join groups with a common member; a group's kind becomes the loosest of its parts.
-
-    Returns:
-        Disjoint groups, ordered by their first members.
-    """
+    """Join groups with a common member; ordered by first members, and of the loosest kind of their parts."""
     groups = sorted(groups, key=lambda group: GROUP_KINDS.index(group.kind))
     component = connected_components(group.members for group in groups)
     members = defaultdict(list)

@@ -84,12 +84,10 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     folder = listing.root / empty[0]
     named = {file.path for file in listing.files if file.label == empty[0]}
     refused = [entry for entry in scan.left_out if entry.path in named or entry.path.is_relative_to(folder)]
-    why = (
-        f" ({plural(len(refused), 'file')} left out, first {known_as(refused[0].path, folder)}: "
-        f"{refused[0].reason})"
-        if refused
-        else ""
-    )
+    why = ""
+    if refused:
+        first = f"{known_as(refused[0].path, folder)}: {refused[0].reason}"
+        why = f" ({plural(len(refused), 'file')} left out, first {first})"
     others = f" The same holds for {first_few(empty[1:])}." if len(empty) > 1 else ""
     if os.path.isdir(folder):  # noqa: PTH112  # a table's class name may not be a valid path
         raise DataError(

@@ -118,17 +118,16 @@ def extract(source: Path, folder: Path, progress: Progress = no_progress) -> Cif
         OSError: if the folder cannot be written.
     """
     kind, classes = _identify(source)
-    train: list[ImageEntry] = []
-    test: list[ImageEntry] = []
+    lists: dict[str, list[ImageEntry]] = {"train": [], "test": []}
     for done, batch in enumerate(kind.batches, 1):
-        part, images = ("test", test) if batch == kind.batches[-1] else ("train", train)
-        images += _write_batch(source / batch, kind, classes, folder / part)
+        part = "test" if batch == kind.batches[-1] else "train"
+        lists[part] += _write_batch(source / batch, kind, classes, folder / part)
         progress("writing pictures, by batch", done, len(kind.batches))
-    if missing := {*range(len(classes))} - {image.label for image in train}:
+    if missing := {*range(len(classes))} - {image.label for image in lists["train"]}:
         raise DataError(f"{source} holds no training picture of class {classes[min(missing)]!r}; {_ADVICE}")
-    for images in (train, test):
+    for images in lists.values():
         images.sort(key=lambda image: (image.label, name_key(image.name)))
-    return CifarImages(kind.name, classes, train, test)
+    return CifarImages(kind.name, classes, **lists)
 
 
 def _identify(source: Path) -> tuple[_Kind, list[str]]:

@@ -58,12 +58,9 @@ def walk_images(root: Path) -> Listing:
     Only files without a usual suffix are opened, for their first bytes.
     """
     listing = walk_files(root)
-    files, listing.files = listing.files, []
-    for file in files:
-        if is_image(file.path):
-            listing.files.append(file)
-        else:
-            listing.non_images.append(file.path)
+    checked = [(file, is_image(file.path)) for file in listing.files]
+    listing.files = [file for file, usable in checked if usable]
+    listing.non_images += [file.path for file, usable in checked if not usable]
     return listing
 
 
@@ -76,8 +73,7 @@ def is_divided(folder: Path) -> bool:
 def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
     """List the files of a folder that is divided into ``train``, ``val`` and ``test``.
 
-    The class folders of the training part are the classes. Another part may lack some of them. A folder
-    ``skip`` inside is ignored.
+    The class folders of the training part are the classes; another part may lack some. ``skip`` is ignored.
 
     Raises:
         DataError: if another part has a class that the training part lacks, two folders stand for the same

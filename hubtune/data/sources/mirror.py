@@ -79,6 +79,9 @@ class _Cache:
             except (ValueError, TypeError):
                 continue
 
+    def source(self, single: str | None, left_out: dict[str, str]) -> MirroredSource:
+        return MirroredSource(self.folder / _FILES, self.path(single) if single else None, left_out)
+
     def path(self, name: str) -> Path:
         return self.folder / _FILES / name
 
@@ -163,8 +166,7 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
             f"The cache lacks {plural(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
             "HUBTUNE_OFFLINE forbids to fetch them: unset it once"
         )
-    root = cache.folder / _FILES
-    return MirroredSource(root, root / single if single else None, left_out)
+    return cache.source(single, left_out)
 
 
 def _fetch(
@@ -201,8 +203,7 @@ def _fetch(
     state = {"address": address, "names": fetched_names, "single": single, "left_out": left_out}
     write_atomically(cache.folder / _LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
-    root = cache.folder / _FILES
-    return MirroredSource(root, root / single if single else None, left_out)
+    return cache.source(single, left_out)
 
 
 def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:

@@ -38,15 +38,13 @@ def read_table(
     The columns ``path`` (or ``filename``, ``image``, …) and ``label`` (``class``, ``target``, …) are
     required, ``group`` (``patient_id``, …) and ``split`` (``part``, …) are optional; case does not matter.
     The fields are separated by commas, semicolons or tabs and quoted as the :mod:`csv` module reads them; the
-    text is UTF-8. Paths start from the table's folder. No image is opened.
+    text is UTF-8. Paths start from the table's folder. No image is opened. The classes are sorted by name, or
+    by number if all are numbers.
 
     Args:
         closed: whether paths must stay in the table's folder, as those of a foreign table must.
         absent: names of files that are missing, and why; they are left out.
         group_column: the column with the groups of images, in any case; in place of ``group``.
-
-    Returns:
-        The files; the classes are sorted by name, or by number if all are numbers.
 
     Raises:
         ColumnError: if there is no such column; the message names the existing ones.

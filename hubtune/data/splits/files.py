@@ -93,14 +93,11 @@ class Split:
         return replace(self, lists=lists, left_out=left_out, leaks=[])
 
     def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
-        """Write the list files, the label list and ``split.json``, as ``hubtune split`` does.
+        """Write the list files, the label list and ``split.json``, as ``hubtune split`` does; return them.
 
         Args:
             folder: where; it is made if it is missing. Paths in the lists are relative to it.
             force: replace lists with other content.
-
-        Returns:
-            The files, in the order they were written.
 
         Raises:
             UsageError: if lists with other content exist; nothing is written then.

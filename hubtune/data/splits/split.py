@@ -289,9 +289,8 @@ class _SplitBuilder:
         for images in split.lists.values():
             images.sort(key=lambda image: (image.label, name_key(image.name)))
         split.leaks = find_leaks(self._images, lists, self._groups)
-        split.remarks += describe_leaks(
-            split.leaks, {name: len(images) for name, images in split.lists.items()}
-        )
+        sizes = {name: len(images) for name, images in split.lists.items()}
+        split.remarks += describe_leaks(split.leaks, sizes)
         if not split.leaks:
             self._estimate_random_leaks()
         return split
