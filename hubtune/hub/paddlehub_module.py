@@ -249,7 +249,7 @@ def _stages(network: nn.Layer) -> list[Stage]:
     head = _last_linear(network)
     assert head is not None  # paddlehub_backbone has checked it
 
-    def trunk(images: paddle.Tensor) -> paddle.Tensor:
+    def body(images: paddle.Tensor) -> paddle.Tensor:
         # PaddleHub's second output would be the feature of most modules, but not of all.
         features = []
         hook = head.register_forward_pre_hook(lambda layer, inputs: features.append(inputs[0]))
@@ -260,7 +260,7 @@ def _stages(network: nn.Layer) -> list[Stage]:
         return features[0]
 
     own = tuple(network.parameters(include_sublayers=False))
-    return [Stage("stem", tuple(_all_but(network, head)), trunk, own), Stage("head", (head,), head)]
+    return [Stage("stem", tuple(_all_but(network, head)), body, own), Stage("head", (head,), head)]
 
 
 def _all_but(layer: nn.Layer, excluded: nn.Layer) -> Iterator[nn.Layer]:

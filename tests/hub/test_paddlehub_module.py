@@ -111,7 +111,7 @@ with contextlib.redirect_stdout(printed):
     source="tiny") network.eval()
     module = hubtune.Module(folder, trust_code=True)
     classifier = Classifier(module.backbone, 3)
-    classifier.load_trunk(module.network)
+    classifier.load_backbone(module.network)
     classifier.eval()
 
 import cv2, paddlehub

@@ -91,9 +91,9 @@ def augment_image(
 def _draw_box(
     width: int, height: int, areas: Sequence[float], aspects: Sequence[float], random: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """Draw a box in an image of these sides, with shares of its area and aspects in two ranges.
+    """Draw a box in an image: a share of its area, and width divided by height, between least and largest.
 
-    Returns left, top, right and bottom; ``None`` if none of ten draws fits into the image.
+    ``None`` if none of ten draws fits into the image.
     """
     for _ in range(10):
         area = width * height * random.uniform(areas[0], areas[1])

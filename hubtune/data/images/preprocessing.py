@@ -309,9 +309,9 @@ def _scale_sides(width: float, height: float, factor: float) -> tuple[int, int]:
 def _neighbours(
     start: float, end: float, count: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For ``count`` new pixels between two places on a side, their two nearest old pixels of ``limit``.
+    """The two nearest old pixels of each of ``count`` new ones, and the weight of the second, ``[count]``.
 
-    The third result is the weight of the second in parts of ``_FIXED_POINT``; int32 ``[count]`` each.
+    The new pixels divide the range from ``start`` to ``end`` on a side of ``limit`` pixels.
     """
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.int32)

@@ -72,11 +72,7 @@ def stamp_file(path: Path) -> FileStamp:
 
 
 def cache_file() -> Path:
-    """Path of the cache, whether or not it exists.
-
-    Raises:
-        MachineError: this user has no home folder.
-    """
+    """Path of the cache, whether or not it exists. Raises MachineError without a home folder."""
     return cache_root() / "scan.sqlite"
 
 
@@ -84,7 +80,6 @@ def delete_scan_cache() -> int:
     """Delete the cache, and return its size in bytes.
 
     Raises:
-        MachineError: this user has no home folder.
         OSError: it cannot be deleted.
     """
     return remove_database(cache_file())
@@ -139,7 +134,7 @@ class ScanCache:
         )
 
     def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
-        """Return the pairs of copies in a set of images, by a hash of all that the search depends on."""
+        """Return the pairs stored for a hash of all that a search depends on; ``None`` without any."""
         packed = self._read("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
         return None if packed is None else [(one, other) for one, other in json.loads(packed)]
 
