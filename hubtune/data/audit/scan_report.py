@@ -17,14 +17,7 @@ LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelC
 
 @dataclass(frozen=True)
 class ScanReport:
-    """The result of a scan.
-
-    Attributes:
-        source: as it was named.
-        scan: the inspected images.
-        groups: copies, by their places in :attr:`images`.
-        issues: the most severe first.
-    """
+    """The result of a scan: groups of copies by their places in :attr:`images`, the severest issues first."""
 
     source: str
     scan: Scan
@@ -96,14 +89,7 @@ def make_scan_report(
     check_labels: LabelChecker | None = None,
     progress: Progress = no_progress,
 ) -> ScanReport:
-    """Inspect every file of a listing, and report the issues.
-
-    Args:
-        source: its name.
-        listing: its files.
-        check_labels: checks the labels; default: they are not checked.
-        progress: reports reading and searching.
-    """
+    """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only."""
     scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
     progress("looking for copies", 0, 0)
