@@ -100,7 +100,7 @@ def command(
     elif report.issues and not as_json:
         say(f"To look at them: hubtune scan {quote_path(source)} --page scan.html")
     if not report.images:
-        say(f"{shown(source)} holds no picture that can be read")
+        say(f"{shown(source)} has no picture that can be read")
         click.get_current_context().exit(DataError.exit_code)
 
 

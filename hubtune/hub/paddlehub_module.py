@@ -163,8 +163,8 @@ def _class_in(file: Path, code: bytes) -> Any:
         f"{marked[0].__name__} in it is another kind of module" if marked else "it has no @moduleinfo class"
     )
     raise ModelError(
-        f"{file} is no image classifier that can be fine-tuned ({found}): name the folder of one whose class "
-        "derives nn.Layer and ImageClassifierModule"
+        f"{file} is not an image classifier that can be fine-tuned ({found}): name the folder of one whose "
+        "class derives nn.Layer and ImageClassifierModule"
     )
 
 

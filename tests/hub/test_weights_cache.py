@@ -220,7 +220,7 @@ def test_offline_makes_no_network_call_and_says_what_to_do(server, monkeypatch):
         fetched(other)
     assert str(error.value) == (
         "The weights other.pdparams cannot be used: the file is not in the cache, and HUBTUNE_OFFLINE "
-        f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache_path(other)}, or "
+        f"forbids fetching it. Fetch {other} on another machine, and put it at {cache_path(other)}, or "
         "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)."
     )
     path.write_bytes(b"x")

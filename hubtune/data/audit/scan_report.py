@@ -15,7 +15,7 @@ LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelC
 """Checks the labels of images, among which there are groups of copies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScanReport:
     """The result of a scan: groups of copies by their places in :attr:`images`, the severest issues first."""
 
@@ -23,6 +23,10 @@ class ScanReport:
     scan: Scan
     groups: list[DuplicateGroup]
     issues: list[Issue]
+
+    def __repr__(self) -> str:
+        """Sizes only: a notebook would show every image."""
+        return f"ScanReport({self.source!r}, {len(self.images):,} images, {len(self.issues)} issues)"
 
     @property
     def classes(self) -> dict[str, list[ImageEntry]]:

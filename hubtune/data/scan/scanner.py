@@ -88,10 +88,10 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     if refused:
         first = f"{known_as(refused[0].path, folder)}: {refused[0].reason}"
         why = f" ({plural(len(refused), 'file')} left out, first {first})"
-    others = f" The same holds for {first_few(empty[1:])}." if len(empty) > 1 else ""
+    others = f" The same is true of {first_few(empty[1:])}." if len(empty) > 1 else ""
     if os.path.isdir(folder):  # noqa: PTH112  # a table's class name may not be a valid path
         raise DataError(
-            f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
+            f"{folder} has no picture that can be used{why}: fill the folder, or remove it.{others}"
         )
     raise DataError(f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}.{others}")
 

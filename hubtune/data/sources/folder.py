@@ -305,7 +305,7 @@ def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, st
         else:
             unknown.append(name)
     if unknown:
-        more = f" The same holds for {first_few(unknown[1:])}." if unknown[1:] else ""
+        more = f" The same is true of {first_few(unknown[1:])}." if unknown[1:] else ""
         raise DataError(
             f"{folder / unknown[0]} is of no class of the training folder: rename it, or add training "
             f"pictures of it.{suggest(unknown[0], class_of.values())}{more}"

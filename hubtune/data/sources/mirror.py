@@ -158,13 +158,13 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
         wanted, single, left_out = listing["names"], listing["single"], listing["left_out"]
     except (FileNotFoundError, ValueError, KeyError):
         raise MachineError(
-            f"{address} is not in the cache, and HUBTUNE_OFFLINE forbids to fetch it: unset it once"
+            f"{address} is not in the cache, and HUBTUNE_OFFLINE forbids fetching it: unset it once"
         ) from None
     missing = [name for name in {*wanted, *(names or ())} if name not in left_out and not cache.has(name)]
     if missing:
         raise MachineError(
             f"The cache lacks {plural(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
-            "HUBTUNE_OFFLINE forbids to fetch them: unset it once"
+            "HUBTUNE_OFFLINE forbids fetching them: unset it once"
         )
     return cache.source(single, left_out)
 

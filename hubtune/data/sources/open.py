@@ -200,7 +200,7 @@ class _Opener:
             return walk_divided(folder, skip=skip)
         if not folders and closed and (archives := [file for file in files if _is_archive(file)]):
             names_of = first_few([file.name for file in archives])
-            raise DataError(f"{folder} holds no pictures, but archives ({names_of}): give one of them")
+            raise DataError(f"{folder} has no pictures, but archives ({names_of}): give one of them")
         return walk_classes(folder, skip=skip)
 
     def _refuse_column(self, source: Path) -> None:

@@ -31,7 +31,7 @@ SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
 
 
-@dataclass
+@dataclass(repr=False)
 class Split:
     """Images divided into lists.
 
@@ -66,6 +66,10 @@ class Split:
     non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=lambda: {"seed": 0})
+
+    def __repr__(self) -> str:
+        """Sizes only: a notebook would show every image."""
+        return f"Split({', '.join(f'{name}: {len(images):,}' for name, images in self.lists.items())})"
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return class folder → number of images in each list, and left over."""

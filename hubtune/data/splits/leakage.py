@@ -74,7 +74,7 @@ def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str
                 f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
             )
             verb = "has" if len(kinds) == 1 else "have"
-            what = "copies or group mates" if "given" in kinds else "copies"
+            what = "copies or images of their group" if "given" in kinds else "copies"
             sentences.append(
                 f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
                 f"the {WORDS[beside]} list ({by_kind})."

@@ -42,7 +42,7 @@ class SplitSize:
         share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
         if share is None or share >= 1:
             raise UsageError(
-                f"{text!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
+                f"{text!r} is not a size: write a number of pictures per class (20), or a share (0.2 or 20%)"
             )
         return cls(share=share, text=text)
 

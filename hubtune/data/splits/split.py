@@ -314,7 +314,7 @@ class _SplitBuilder:
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
-        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or group mates"
+        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or images of their group"
         split.remarks.insert(
             self._after_groups,
             f"A random split of these sizes would have put {what} of {shares} pictures into training, "
