@@ -45,8 +45,11 @@ if TYPE_CHECKING:
     from hubtune.recipe.strategies import RulesStrategy as RulesStrategy
     from hubtune.recipe.strategies import ScratchStrategy as ScratchStrategy
     from hubtune.recipe.strategies import ULMFiTStrategy as ULMFiTStrategy
+    from hubtune.runs.callbacks import Callback as Callback
     from hubtune.runs.result import Run as Run
     from hubtune.task import ImageClassifierTask as ImageClassifierTask
+    from hubtune.tuning.cross_validation import cross_validate as cross_validate
+    from hubtune.tuning.search import tune as tune
 
 _HOMES = {
     "hubtune.data.dataset": ("BaseCVDataset", "ListDataset"),
@@ -84,8 +87,11 @@ _HOMES = {
         "ScratchStrategy",
         "ULMFiTStrategy",
     ),
+    "hubtune.runs.callbacks": ("Callback",),
     "hubtune.runs.result": ("Run",),
     "hubtune.task": ("ImageClassifierTask",),
+    "hubtune.tuning.cross_validation": ("cross_validate",),
+    "hubtune.tuning.search": ("tune",),
 }
 _WITHOUT_PADDLE = (
     "hubtune.data.images.preprocessing",
@@ -93,6 +99,7 @@ _WITHOUT_PADDLE = (
     "hubtune.errors",
     "hubtune.evaluation.metrics",
     "hubtune.recipe",
+    "hubtune.runs.callbacks",
 )
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 import numpy as np
 from pydantic import ValidationError
@@ -43,6 +43,7 @@ from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.optimization import AutoSchedule
 from hubtune.recipe.rule import Rule
+from hubtune.recipe.strategies import GradientStrategy
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS
@@ -77,6 +78,7 @@ _STRATEGIES = (
     ULMFiTStrategy,
 )
 _WITHOUT_EFFECT = ("use_data_parallel", "use_pyreader", "enable_memory_optim")
+_ACCURACY = ("default", "acc", ["acc"])  # values of metrics_choices
 _PHASES = {"train": "train", "dev": "validate", "val": "validate", "test": "test"}
 # Field of Preprocessing → argument of the reader, and its allowed values.
 _READER_ARGUMENTS = {
@@ -299,7 +301,7 @@ class ImageClassifierTask:
             )
         if list(feed_list) != [_IMAGE]:
             raise UsageError(f"feed_list must be [input_dict[{_IMAGE!r}].name], not {feed_list!r}")
-        if metrics_choices not in ("default", "acc", ["acc"]):
+        if metrics_choices not in _ACCURACY:
             raise UsageError(
                 f"metrics_choices is {metrics_choices!r}, and hubtune chooses the best model by accuracy: "
                 "take ['acc'], and compute other figures from predict()"
@@ -437,8 +439,8 @@ def _merge_settings(
 
 def _head_only_settings(config: hubtune.RunConfig, stages: Sequence[str]) -> dict[str, Any]:
     """Settings that train only the head, in the way in which the strategy trains it."""
-    strategy = config.strategy
-    if not isinstance(strategy, _STRATEGIES):
+    strategy = cast(GradientStrategy, config.strategy)
+    if not TRAINERS[strategy.name].paddlehub:
         raise UsageError(
             f"context(trainable=False) freezes the module, and strategy {strategy.name} decides itself what "
             "is trained: use context(trainable=True)"

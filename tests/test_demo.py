@@ -1,4 +1,4 @@
-"""`hubtune demo`: what it writes, what it measures, and what it says."""
+"""The demo: what it writes and measures."""
 
 import json
 from collections import Counter
@@ -8,27 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from support.demo import demo_result
 
 import hubtune
-from hubtune.demo import DIGITS, DemoResult, run_demo, write_digits
-from hubtune.evaluation.metrics import Metrics, wilson_interval
-
-
-def _metrics(*accuracies):
-    return [Metrics(a, 0.5, 450, wilson_interval(round(450 * a), 450)) for a in accuracies]
-
-
-def _result(finetuned, scratch):
-    return DemoResult(
-        seeds=(0, 1, 2),
-        finetuned=_metrics(*finetuned),
-        scratch=_metrics(*scratch),
-        scratch_long=_metrics(0.91, 0.92, 0.93),
-        epochs=5,
-        long_epochs=20,
-        model=Path("d/runs/finetuned-0/best_model"),
-        image=Path("d/predictions.png"),
-    )
+from hubtune.demo import DIGITS, run_demo, write_digits
 
 
 def test_the_digits_are_written_as_a_folder_a_class(tmp_path):
@@ -66,8 +49,8 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_machine(tmp_path):
 
 
 def test_ten_points_ahead_passes_and_less_does_not():
-    assert _result((0.9, 0.92, 0.94), (0.8, 0.8, 0.8)).passed
-    assert not _result((0.9, 0.9, 0.88), (0.8, 0.8, 0.8)).passed
+    assert demo_result((0.9, 0.92, 0.94), (0.8, 0.8, 0.8)).passed
+    assert not demo_result((0.9, 0.9, 0.88), (0.8, 0.8, 0.8)).passed
 
 
 @pytest.mark.slow
@@ -92,50 +75,6 @@ def test_a_small_demo_replaces_an_earlier_one_and_nothing_else(tmp_path):
         for name in ("train", "test")
     )
     assert (len(training), len(test), len(training & test)) == (30, 450, 0)
-
-
-def test_the_command_says_what_was_measured_and_what_to_do_next(monkeypatch, tmp_path):
-    output = _invoke(monkeypatch, _result((0.95, 0.93, 0.94), (0.8, 0.7, 0.75)))
-    assert output.exit_code == 0
-    assert (
-        output.stdout
-        == """
-Digits 7, 8 and 9, learned from ten pictures of each; right answers on 450 others:
-
-  fine-tuned, 5 epochs     94.0 %   (3 seeds: 95.0, 93.0, 94.0; 95 % interval of each ±2.4)
-  from scratch, 5 epochs   75.0 %   (3 seeds: 80.0, 70.0, 75.0; 95 % interval of each ±4.2)
-  from scratch, 20 epochs  92.0 %   (3 seeds: 91.0, 92.0, 93.0; 95 % interval of each ±2.6)
-
-The module knew only the digits 0 to 6, which puts it 19 points ahead.
-With more training, the network from scratch catches up: 92.0 % after 20 epochs.
-
-See for yourself:     d/predictions.png
-The fine-tuned model: d/runs/finetuned-0/best_model
-Now your own photos, in a folder for each class:
-  hubtune split YOUR_PICTURES/ --val 20
-  hubtune finetune YOUR_PICTURES/
-""".replace("d/", f"{Path('d/x')}"[:-1], 1)
-    )
-
-
-def test_the_command_fails_with_8_where_finetuning_does_not_help(monkeypatch):
-    output = _invoke(monkeypatch, _result((0.8, 0.8, 0.8), (0.8, 0.7, 0.75)), "--json")
-    assert isinstance(output.exception, hubtune.CheckFailedError)
-    assert output.exception.exit_code == 8
-    document = json.loads(output.stdout)
-    assert document["passed"] is False
-    assert document["finetuned"]["accuracy"] == pytest.approx(0.8)
-    assert document["scratch_long"]["epochs"] == 20
-    assert document["finetuned"]["tests"][0]["count"] == 450
-
-
-def _invoke(monkeypatch, result, *arguments):
-    from click.testing import CliRunner
-
-    from hubtune.cli.demo import command
-
-    monkeypatch.setattr("hubtune.demo.run_demo", lambda folder, callback: result)
-    return CliRunner().invoke(command, arguments)
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ MOST_TEST_LINES = 18_000
 # PaddleHub 1.x's names for hubtune's own things.
 PADDLEHUB_NAMES = {"Module", "RunConfig", "ImageClassifierTask"}
 # Identifiers that are keys in recipes and in files, or parts of PaddleHub's interface.
-PUBLISHED_IDENTIFIERS = {"bad_pictures"}
+PUBLISHED_IDENTIFIERS = {"bad_pictures", "observer"}
 # The other files of models/ are networks, which tests/models/test_catalog.py walks.
 TESTED_MODELS = {
     f"models.{name}" for name in ("backbone", "catalog", "classifier", "input_channels", "paddle_book")
@@ -60,35 +60,11 @@ EXEC_MODULES = {"hub.user_code"}
 
 # What does not hold yet. It must be empty when the rebuild is done.
 NOT_YET: dict[str, set[str]] = {
-    "public names": set("check_target preprocessing_of prune record_of run train verify words".split()),
-    "tests": set(
-        """
-        cli.chosen cli.console cli.data cli.demo cli.found cli.import_ cli.lazy cli.lists cli.seen cli.tune
-        compat.paddleclas_config data.audit.issues data.dedup.candidates data.dedup.registration
-        data.images.preprocessing data.listing data.scan.fingerprint data.scan.looks data.sources.divided
-        data.sources.packed data.sources.remote data.splits.assignment data.splits.files data.splits.leakage
-        data.splits.quota errors hardware.device hub.entry hub.module hub.new_module hub.registry
-        hub.user_code inference.model inference.model_folder inference.predict inference.program
-        inference.shard inference.space inference.store log models.backbone models.classifier recipe.base
-        recipe.document recipe.introspect recipe.reference recipe.schedule recipe.schema recipe.training
-        recipe.validate report.fonts report.plots rng runs.description runs.folder runs.history runs.result
-        runs.signals storage.cache_folder storage.download text train.batch_size train.batches train.context
-        train.data_checks train.evaluator train.explain train.finite train.from_frozen train.head_solver
-        train.lr_finder train.plan train.run train.step train.strategies train.views
-        tuning.cross_validation tuning.folds tuning.search_space
-        """.split()
-    ),
-    "test files": {
-        "data/images/test_awkward_files.py",
-        "data/images/test_channels.py",
-        "recipe/test_recipe_docs.py",
-        "recipe/test_recipe_fuzz.py",
-        "train/test_changed.py",
-        "train/test_skipped.py",
+    "tests": {
+        *("cli.options", "cli.prediction_output"),
     },
-    "strategies": {"paddlehub", "tuning.cost"},
+    "test files": {"data/images/test_awkward_files.py"},
     "sizes": {"product", "tests"},
-    "glossary": {"table"},
 }
 
 
@@ -352,7 +328,7 @@ def _docstrings(tree: ast.Module) -> Iterator[str]:
 
 
 def test_the_glossary_is_there():
-    assert _violations("glossary", set() if _glossary() else {"table"}) == set()
+    assert len(_glossary()) > 10
 
 
 @pytest.mark.parametrize("where", ["identifiers", "prose"])
@@ -363,7 +339,7 @@ def test_words_of_the_glossary_are_avoided(where):
         if place in (where, "both")
         for word in words
     ]
-    found = set()
+    problems = []
     for name, tree in _trees().items():
         texts = (
             {_words(identifier): identifier for identifier in _identifiers(name, tree)}
@@ -372,6 +348,7 @@ def test_words_of_the_glossary_are_avoided(where):
         )
         for text, shown in texts.items():
             for pattern, term in patterns:
-                if pattern.search(text):
-                    found.add(f"hubtune.{name}: {shown!r}: {pattern.pattern}: use {term}")
-    assert not _violations(where, found), "\n" + "\n".join(sorted(_violations(where, found)))
+                entry = f"{name}: {shown}"
+                if pattern.search(text) and _violations(where, {entry}):
+                    problems.append(f"{entry}: {pattern.pattern}: use {term}")
+    assert not problems, "\n" + "\n".join(sorted(problems))

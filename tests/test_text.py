@@ -2,15 +2,7 @@
 
 import pytest
 
-from hubtune.text import (
-    describe_value,
-    escaped,
-    first_few,
-    format_bytes,
-    format_duration,
-    plural,
-    shortened,
-)
+from hubtune.text import describe_value, escaped, first_few, format_bytes, format_duration, plural, shortened
 
 
 def test_what_a_terminal_would_obey_is_escaped():

@@ -24,10 +24,10 @@ def command(
     engine: str,
     trust_code: bool,
 ) -> None:
-    """Name what is on PICTURES with a pretrained module as it is, mostly one of ImageNet's 1000 classes.
+    """Classify PICTURES with an unchanged pretrained module, mostly into ImageNet's 1000 classes.
 
-    One row a picture, in the order given; a picture that cannot be read has a row with the reason. Of a
-    folder, all pictures count, whatever their extensions; other files are passed over and named.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. In a folder,
+    pictures with any extension are used; other files are named and left out.
 
     \b
     hubtune classify photo.jpg --module resnet50_imagenet

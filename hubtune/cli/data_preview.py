@@ -72,11 +72,7 @@ def command(
     hubtune data preview recipes/idol5.yaml -o idol5.png
     """
     _check_output(output, force)
-    recipe = _recipe_file(data)
-    if recipe is not None:
-        source = _from_recipe(recipe, augment, seed, module, trust_code)
-    else:
-        source = _from_images(data, augment or "standard", seed or 0, module, trust_code)
+    source = _open_source(data, augment, seed, module, trust_code)
     say(f"{source.name}: {_describe(source.settings)}")
     if not source.entries:
         raise DataError(f"The training list of {data} has no picture")
@@ -126,28 +122,41 @@ def _check_output(output: Path, force: bool) -> None:
         )
 
 
-def _recipe_file(data: str) -> Path | None:
-    """The recipe file, also of a run folder; ``None`` for pictures or lists."""
-    from hubtune.data.sources.naming import is_source
-    from hubtune.runs.folder import RECIPE_FILE, is_run
-
-    path = Path(data)
-    if is_source(data):
-        return path / RECIPE_FILE if is_run(path) else None
-    if not path.exists() and not path.suffix:
-        raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    return path
-
-
-def _from_recipe(
-    file: Path, augment: str | None, seed: int | None, module: str | None, trust_code: bool
+def _open_source(
+    data: str, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> "PreviewSource":
+    """The training list of a recipe, of a run folder by its recipe, or of pictures."""
+    from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
+    from hubtune.data.existing_lists import find_lists
+    from hubtune.data.images.preprocessing import Preprocessing
+    from hubtune.data.prepare import split_source
+    from hubtune.data.sources.naming import is_source
     from hubtune.recipe.augment import AugmentSettings, expand_preset
     from hubtune.recipe.load import load_recipe
+    from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
-    from hubtune.runs.folder import RECIPE_FILE
+    from hubtune.runs.folder import RECIPE_FILE, is_run
 
+    file = Path(data)
+    if is_source(data) and not is_run(file):
+        base = find_lists(data)
+        if base is not None:
+            dataset = ListDataset(base)
+            entries, labels = dataset.examples("train"), dataset.label_list
+        else:
+            with working_bar("opening") as progress:
+                split = split_source(data, progress=progress)
+            entries, labels = split.lists["train"], split.labels
+        # The default preprocessing needs no Paddle.
+        view = Preprocessing() if module is None else _preprocessing(module, trust_code, ImageSettings())
+        name = augment or "standard"
+        settings = AugmentSettings.model_validate(expand_preset(name))
+        return PreviewSource(entries, labels, view, settings, name, seed or 0)
+    if is_source(data):
+        file /= RECIPE_FILE
+    elif not file.exists() and not file.suffix:
+        raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
     recipe = load_recipe(file)
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
@@ -158,40 +167,14 @@ def _from_recipe(
     return PreviewSource(
         dataset.examples("train"),
         dataset.label_list,
-        _view(module or recipe.module.name, trust_code, recipe.data),
+        _preprocessing(module or recipe.module.name, trust_code, recipe.data),
         AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
     )
 
 
-def _from_images(
-    source: str, augment: str, seed: int, module: str | None, trust_code: bool
-) -> "PreviewSource":
-    from hubtune.cli.progress import working_bar
-    from hubtune.data.dataset import ListDataset
-    from hubtune.data.existing_lists import find_lists
-    from hubtune.data.images.preprocessing import Preprocessing
-    from hubtune.data.prepare import split_source
-    from hubtune.recipe.augment import AugmentSettings
-    from hubtune.recipe.schema import ImageSettings
-    from hubtune.report.augmentation_preview import PreviewSource
-
-    base = find_lists(source)
-    if base is not None:
-        dataset = ListDataset(base)
-        entries, labels = dataset.examples("train"), dataset.label_list
-    else:
-        with working_bar("opening") as progress:
-            split = split_source(source, progress=progress)
-        entries, labels = split.lists["train"], split.labels
-    # The default preprocessing needs no Paddle.
-    view = Preprocessing() if module is None else _view(module, trust_code, ImageSettings())
-    return PreviewSource(entries, labels, view, AugmentSettings(**AUGMENT_PRESETS[augment]), augment, seed)
-
-
-def _view(module: str, trust_code: bool, settings: "ImageSettings") -> "Preprocessing":
-    """A module's preprocessing in evaluation."""
+def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> "Preprocessing":
     from hubtune.hub.registry import resolve_module
 
     return resolve_module(module, trust_code=trust_code).preprocessing_for(module, settings)

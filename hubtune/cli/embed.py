@@ -57,10 +57,10 @@ def command(
     trust_code: bool,
     as_json: bool,
 ) -> None:
-    """Write the pooled features of PICTURES, a row a picture in the order given.
+    """Write the pooled features of PICTURES, one row per picture in the given order.
 
-    Similar pictures have features with a high cosine. A picture that cannot be read has a row of nan (empty
-    in CSV) and the reason in the column of errors.
+    Pictures are similar if the cosine of their features is high. An unreadable picture has a row of nan
+    (empty in CSV) and the reason in the column of errors.
 
     \b
     hubtune embed pics/ --module resnet50_imagenet -o features.npz

@@ -41,11 +41,11 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
 
     target = import_module(f"hubtune.export.{form}")
     name = output.resolve().name if name is None else name
-    target.check_target(output, name)
+    getattr(target, f"check_{form}")(output, name)
     if run is None:
         run = newest_run()
         say(f"Newest run: {shown(str(run))}")
     select_device("cpu")
     getattr(target, f"export_{form}")(load_model(run, trust_code=trust_code), output, name)
     click.echo(f"{target.PRODUCT} {name} written to {shown(str(output))}")
-    say(f"Use it: {target.usage(shown(str(output)), name)}")
+    say(f"Use it: {getattr(target, f'{form}_usage')(shown(str(output)), name)}")

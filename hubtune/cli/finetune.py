@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.console import figures, print_json, say, shown
+from hubtune.cli.console import figures, percent, print_json, say, shown
 from hubtune.cli.options import overrides_option, trust_option
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hubtune.runs.callbacks import Callback
     from hubtune.runs.result import Run
     from hubtune.task import ImageClassifierTask
+    from hubtune.tuning.cross_validation import CrossValidation
 
 
 @click.command()
@@ -35,13 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
+    help="Continue an interrupted run at the picture where it stopped; start one if there is none.",
 )
 @click.option(
     "--folds",
     type=click.IntRange(2, 100),
     metavar="K",
-    help="Cross-validation: train K times, each time without a K-th of the pictures, and test on that.",
+    help="Cross-validation: train K times, each time without one part in K, and test on that part.",
 )
 @click.option(
     "--log",
@@ -76,21 +77,17 @@ def command(
     hubtune finetune runs/idol5 --resume
     """
     writers = _writers(logs)
-    if device is not None:
-        overrides = (*overrides, f"train.device={device}")
-    if views is not None:
-        overrides = (*overrides, f"strategy.views={views}")
-    if engine is not None:
-        overrides = (*overrides, f"train.engine={engine}")
+    options = {"train.device": device, "strategy.views": views, "train.engine": engine}
+    overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
     if trust_code:
-        overrides = (*overrides, "module.trust_code=true")
+        overrides += ("module.trust_code=true",)
     if folds is not None:
         _cross_validate(what, folds, list(overrides), writers, resume=resume, as_json=as_json)
         return
     own = _own_recipe(what, resume)
     recipe = _recipe(what, own, list(overrides))
     if own is not None and not trust_code and recipe.module.trust_code:
-        # What a run's folder says is not the word of whoever goes on with it.
+        # A run's recipe is not the consent of the person who resumes it.
         recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
@@ -113,62 +110,66 @@ def command(
 
 
 def _cross_validate(
-    what: str,
-    count: int,
-    overrides: list[str],
-    writers: "list[Callback]",
-    *,
-    resume: bool,
-    as_json: bool,
+    what: str, count: int, overrides: list[str], writers: "list[Callback]", *, resume: bool, as_json: bool
 ) -> None:
-    """Train as often as there are folds, and print what that comes to."""
-    from hubtune.cli.folds import print_folds
-    from hubtune.cli.progress import working_bar
+    """Train on each fold, and print the result."""
+    from hubtune.cli.progress import run_progress, working_bar
     from hubtune.cli.split_output import print_remarks
+    from hubtune.cli.training_inputs import read_or_default_recipe
     from hubtune.data.existing_lists import folds_of_lists, folds_of_source
     from hubtune.data.sources.naming import is_source
+    from hubtune.errors import StoppedError
+    from hubtune.runs.callbacks import CallbackList
     from hubtune.runs.folder import is_run
+    from hubtune.task import dataset_of
+    from hubtune.tuning.cross_validation import cross_validate
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
-    recipe = _new_recipe(what, overrides)
+    recipe = read_or_default_recipe(what, overrides)
     seed = recipe.train.seed
     with working_bar("opening") as progress:
         if is_source(what):
             folds, pool = folds_of_source(what, count, seed=seed, progress=progress)
         else:
-            from hubtune.task import dataset_of
-
             dataset = dataset_of(recipe, complete=False)
             folds, pool = folds_of_lists(dataset, count, seed=seed, progress=progress)
     print_remarks(pool, "not in any fold")
     say(f"Module: {recipe.module.name}; strategy: {recipe.strategy.name}; {count} folds")
-
-    from hubtune.cli.progress import run_progress
-    from hubtune.errors import StoppedError
-    from hubtune.runs.callbacks import CallbackList
-    from hubtune.tuning.cross_validation import cross_validate
-
     try:
         with run_progress() as callback:
-            found = cross_validate(
-                recipe,
-                folds,
-                Path(f"{recipe.run}-folds"),
-                resume=resume,
-                callback=CallbackList([callback, *writers]),
-            )
+            folder, callbacks = f"{recipe.run}-folds", CallbackList([callback, *writers])
+            result = cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
     except StoppedError as error:
-        say("Stopped. Go on with the same command and --resume")
+        say("Stopped. Continue with the same command and --resume")
         click.get_current_context().exit(error.exit_code)
     if as_json:
-        print_json(found.as_dict())
+        print_json(result.as_dict())
     else:
-        print_folds(found)
+        _print_folds(result)
+
+
+def _print_folds(result: "CrossValidation") -> None:
+    """Print the accuracy of each fold, and of all."""
+    for run, test in zip(result.runs, result.tests, strict=True):
+        click.echo(f"{run.path.name + ':':<10}  {figures(test)}")
+    low, high = result.interval
+    click.echo(
+        f"All folds:  {percent(result.accuracy)} ({result.right:,} of {result.count:,} right; 95 % interval "
+        f"{100 * low:.1f}–{percent(high)})"
+    )
+    click.echo("            each picture was predicted once, by a model that has not seen it or its group")
+    if result.independent < 0.99 * result.count:
+        click.echo(
+            f"            the interval is that of {result.independent:,.0f} independent pictures: those of "
+            "one group count as one"
+        )
+    say(f"Runs: {shown(str(result.folder))}")
+    say("These models are for measuring; train the model for use on all pictures, without --folds")
 
 
 def _writers(logs: tuple[str, ...]) -> "list[Callback]":
-    """Before any work: their packages may be missing."""
+    """Open the curve files' formats before any work, because their packages may be missing."""
     if not logs:
         return []
     from hubtune.train.curve_logger import CurveWriter
@@ -177,10 +178,10 @@ def _writers(logs: tuple[str, ...]) -> "list[Callback]":
 
 
 def _own_recipe(what: str, resume: bool) -> Path | None:
-    """A run's own recipe, if that is what is asked for; unlike others, it names all lists that it uses."""
-    from hubtune.cli.chosen import run_folder
+    """The recipe of a run, if that is named or resumed; unlike others, it names all lists that it uses."""
     from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
+    from hubtune.train.defaults import default_run_folder
 
     path = Path(what)
     if not is_source(what):
@@ -189,16 +190,16 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     if is_run(path):
         if not resume:
             raise UsageError(
-                f"{what} is a run: go on with it by --resume, or repeat it by "
+                f"{what} is a run: continue it with --resume, or repeat it with "
                 f"hubtune finetune {path / RECIPE_FILE} -o run=runs/NAME"
             )
         return path / RECIPE_FILE
-    run = latest_in_series(run_folder(what))
+    run = latest_in_series(default_run_folder(what))
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
 def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
-    from hubtune.cli.chosen import on_new_lists, say_chosen
+    from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe
     from hubtune.data.existing_lists import find_lists
     from hubtune.data.sources.naming import is_source
     from hubtune.recipe.load import load_recipe
@@ -206,28 +207,18 @@ def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
 
     if own is not None:
         return load_recipe(own, overrides)
-    recipe = _new_recipe(what, overrides)
+    recipe = read_or_default_recipe(what, overrides)
     if not is_source(what):
         return recipe
     if find_lists(what) is None:
         run = free_folder(Path(recipe.run or ""))
-        recipe = on_new_lists(recipe, what, run / LISTS).model_copy(update={"run": str(run)})
-    say_chosen(recipe)
-    return recipe
-
-
-def _new_recipe(what: str, overrides: list[str]) -> "Recipe":
-    """What a file says, or what is chosen for pictures: before they are read, as a name may be misspelt."""
-    from hubtune.cli.chosen import recipe_for_source, recipe_from_file, say_unused
-    from hubtune.data.sources.naming import is_source
-
-    recipe = (recipe_for_source if is_source(what) else recipe_from_file)(what, overrides)
-    say_unused(recipe)
+        recipe = make_lists(recipe, what, run / LISTS).model_copy(update={"run": str(run)})
+    say_recipe(recipe)
     return recipe
 
 
 def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
-    """The run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
+    """Return the run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
     from hubtune.runs.folder import check_unlocked, free_folder, is_run, latest_in_series
 
     run = own.parent if own is not None else latest_in_series(folder)
@@ -238,16 +229,17 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
     return None
 
 
-def _print_choice(task: "ImageClassifierTask", run: "Run", seconds: float) -> None:
-    """Say what more would cost, after the quickest strategy, which took so many seconds."""
+def _print_choice(task: "ImageClassifierTask", run: "Run", duration: float) -> None:
+    """Print what further training would cost after a run of ``duration`` seconds."""
     from hubtune.text import format_duration
     from hubtune.tuning.cost import estimate_costs
 
     epochs = task.config.epochs
     click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
-    for offer in estimate_costs(task, run, seconds):
-        long = "unknown time" if offer.seconds is None else f"about {format_duration(offer.seconds)}"
-        click.echo(f"            {long}: -o strategy={offer.strategy}")
+    for estimate in estimate_costs(task, run, duration):
+        seconds = estimate.seconds
+        cost = "unknown time" if seconds is None else f"about {format_duration(seconds)}"
+        click.echo(f"            {cost}: -o strategy={estimate.strategy}")
 
 
 def _print_result(run: "Run", strategy: str, trust: str) -> None:
@@ -257,7 +249,7 @@ def _print_result(run: "Run", strategy: str, trust: str) -> None:
     if run.validate is not None:
         click.echo(f"Validation: {figures(run.validate)}")
         if TRAINERS[strategy].chosen_on_validation:
-            click.echo("            a little flattered, as the best model was chosen on it")
+            click.echo("            slightly optimistic, because the best model was chosen on it")
     if run.test is not None:
         click.echo(f"Test:       {figures(run.test)}")
     if run.validate is None and run.test is None:
@@ -266,7 +258,7 @@ def _print_result(run: "Run", strategy: str, trust: str) -> None:
         click.echo(f"Views:      {', '.join(run.views)}")
     if any(run.skipped.values()):
         lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
-        click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} says why")
+        click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} gives the reasons")
     if run.changed:
         click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")
     click.echo(f"Best model: {shown(str(run.best_model))}")

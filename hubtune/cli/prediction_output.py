@@ -99,7 +99,7 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
     count = click.IntRange(min=1)
     options = [
         click.option("--top", type=count, default=top, show_default=True, help="How many classes to name."),
-        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write a row a picture."),
+        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write one row per picture."),
         click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
         click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
         click.option("--save", type=path, metavar="DIR", help="Write labelled pictures and a contact sheet."),
@@ -175,11 +175,11 @@ def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[
 
 
 def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
-    from hubtune.report.labelled_images import save_labelled_images
+    from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
 
-    saved = save_labelled_images(folder, rows, labels)
-    say(f"Labelled pictures and {saved.path.name} written to {shown(str(folder))}")
-    if not saved.complete:
+    complete = save_labelled_images(folder, rows, labels)
+    say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(str(folder))}")
+    if not complete:
         say(
             "No font on this machine can draw all class names; the pictures have the classes' numbers. "
             "Install one, such as Noto Sans CJK, and run this again"

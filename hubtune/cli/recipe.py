@@ -30,6 +30,7 @@ def command() -> None:
 @overrides_option
 @click.option(
     "--pictures",
+    "image_count",
     type=click.IntRange(1),
     help="Number of training pictures to assume if the recipe's lists are not here.",
 )
@@ -40,7 +41,7 @@ def command() -> None:
 def explain_command(
     recipe: Path,
     overrides: tuple[str, ...],
-    pictures: int | None,
+    image_count: int | None,
     each: bool,
     plot: Path | None,
     trust_code: bool,
@@ -65,7 +66,7 @@ def explain_command(
     from hubtune.task import dataset_of
     from hubtune.train.explain import draw_rates, explain
 
-    count, classes = pictures, 2
+    count, classes = image_count, 2
     if count is None:
         dataset = dataset_of(loaded, complete=False)
         count, classes = len(dataset.examples("train")), len(dataset.label_list)

@@ -55,7 +55,7 @@ class _Time(click.ParamType):
     metavar="NAME,…",
     help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
 )
-@click.option("--resume", is_flag=True, help="Go on with an interrupted search; begin it if there is none.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     what: str,
@@ -80,17 +80,17 @@ def command(
     hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
-    from hubtune.cli.chosen import recipe_from_file
     from hubtune.data.sources.naming import is_source
+    from hubtune.train.defaults import read_recipe
 
-    recipe = _on_lists(what, [*overrides]) if is_source(what) else recipe_from_file(what, [*overrides])
+    recipe = _recipe_for_source(what, [*overrides]) if is_source(what) else read_recipe(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import run_progress
     from hubtune.tuning.search import tune
 
     with run_progress() as callback:
-        found = tune(
+        result = tune(
             recipe,
             Path(f"{recipe.run}-tune"),
             trials=trials,
@@ -101,38 +101,39 @@ def command(
             callback=callback,
         )
     if as_json:
-        print_json(found.as_dict())
+        print_json(result.as_dict())
     else:
-        _print(found)
-    if found.stopped is not None:
-        say("Stopped. Go on with the same command and --resume")
-        click.get_current_context().exit(found.stopped)
+        _print(result)
+    if result.stopped is not None:
+        say("Stopped. Continue with the same command and --resume")
+        click.get_current_context().exit(result.stopped)
 
 
-def _on_lists(source: str, overrides: list[str]) -> "Recipe":
-    """The recipe for a source, on the lists that it has, or that are made for this search."""
-    from hubtune.cli.chosen import on_lists, on_new_lists, recipe_for_source, say_chosen
+def _recipe_for_source(source: str, overrides: list[str]) -> "Recipe":
+    """Return the default recipe for a source, on the lists that it has, or that are made for this search."""
+    from hubtune.cli.training_inputs import make_lists, say_recipe, use_lists
     from hubtune.data.existing_lists import find_lists
     from hubtune.data.list_files import TRAIN_LIST
     from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
+    from hubtune.train.defaults import default_recipe
 
     if is_run(Path(source)):
         raise UsageError(f"{source} is a run: name its recipe, {Path(source) / RECIPE_FILE}")
-    recipe = recipe_for_source(source, overrides)
-    made = Path(f"{recipe.run}-tune") / LISTS
-    if (made / TRAIN_LIST).exists():
-        recipe = on_lists(recipe, made)
+    recipe = default_recipe(source, overrides)
+    lists = Path(f"{recipe.run}-tune") / LISTS
+    if (lists / TRAIN_LIST).exists():
+        recipe = use_lists(recipe, lists)
     elif find_lists(source) is None:
-        recipe = on_new_lists(recipe, source, made)
-    say_chosen(recipe)
+        recipe = make_lists(recipe, source, lists)
+    say_recipe(recipe)
     return recipe
 
 
-def _print(found: "SearchResult") -> None:
+def _print(result: "SearchResult") -> None:
     from hubtune.tuning.search_space import format_rate
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
-    for rank, trial in enumerate(found.trials, 1):
+    for rank, trial in enumerate(result.trials, 1):
         rate = trial.choice.learning_rate
         lines.append(
             (
@@ -142,21 +143,21 @@ def _print(found: "SearchResult") -> None:
                 trial.choice.strategy,
                 "–" if rate is None else format_rate(rate),
                 trial.choice.augment or "–",
-                ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == found.recipe else [])]),
+                ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == result.recipe else [])]),
             )
         )
     print_table(lines, sides=">>><<<<")
-    if found.best_recipe is None:
+    if result.best_recipe is None:
         return
-    best = found.trials[0]
+    best = result.trials[0]
     click.echo(f"Best: {best.choice.description}")
-    for trial in found.trials:
-        if trial.state == "done" and trial.choice == found.recipe:
+    for trial in result.trials:
+        if trial.state == "done" and trial.choice == result.recipe:
             click.echo(f"      {_lead(best, trial)}")
     click.echo(
-        "      The best of several scores is flattered. A test list, which was not looked at, will tell:"
+        "      The best of several scores is optimistic. Measure it on a test list, which was not used:"
     )
-    click.echo(f"Next: hubtune finetune {shown(str(found.best_recipe))}")
+    click.echo(f"Next: hubtune finetune {shown(str(result.best_recipe))}")
 
 
 def _score(trial: "Trial") -> str:

@@ -61,7 +61,7 @@ def read_config(file: Path) -> PaddleClasConfig:
         return _read(data, file)
     except (AttributeError, KeyError, StopIteration, TypeError, ValueError) as error:
         # There is no schema: any value may have a type that PaddleClas itself would refuse.
-        raise ModelError(f"{file} has values that PaddleClas could not take, either ({error})") from error
+        raise ModelError(f"{file} has values that PaddleClas would refuse, too ({error})") from error
 
 
 def _read(data: dict[str, Any], file: Path) -> PaddleClasConfig:

@@ -20,12 +20,15 @@ from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
 LIST_NAMES = ("train", "validate", "test")
+_DEFAULT_FILES = {
+    "validate": (VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
+    "test": (TEST_LIST,),
+    "labels": (LABEL_LIST,),
+}
 
 
 class BaseCVDataset:
-    """Pictures and labels from list files; a subclass only needs to say where they are.
-
-    No file is opened before it is used.
+    """Images and labels from list files, opened when they are used; a subclass only names the files.
 
     Example:
         >>> class Idols(BaseCVDataset):
@@ -45,43 +48,38 @@ class BaseCVDataset:
         label_list_file: str | os.PathLike[str] | None = None,
         label_list: Sequence[str] | None = None,
     ) -> None:
-        """Remember where the lists are.
+        """Set the files.
 
         Args:
             base_path: folder that relative paths start from, those of the lists and those in the lists.
-            train_list_file: training list, ``path label`` a line.
-            validate_list_file: validation list.
-            test_list_file: test list.
-            predict_list_file: pictures to predict; labels are not needed.
-            label_list_file: class names, one a line; the line's number, from 0, is the class's id.
+            train_list_file: training list, ``path label`` per line.
+            validate_list_file, test_list_file: likewise.
+            predict_list_file: images to predict; labels are optional.
+            label_list_file: class names, one per line; the number of the line, from 0, is the class's id.
             label_list: class names, in place of a file.
 
         Raises:
             DataError: if class names are given twice.
         """
         if label_list is not None and label_list_file is not None:
-            raise DataError("label_list and label_list_file say the same thing: give one of them")
+            raise DataError("Give one of label_list and label_list_file")
         self.base_path = Path(base_path)
-        self.list_files: dict[str, Path | None] = {
-            name: None if file is None else self.base_path / file
-            for name, file in (
-                ("train", train_list_file),
-                ("validate", validate_list_file),
-                ("test", test_list_file),
-                ("predict", predict_list_file),
-            )
+        files = (train_list_file, validate_list_file, test_list_file, predict_list_file)
+        self.list_files = {
+            name: self._file(name, file) for name, file in zip((*LIST_NAMES, "predict"), files, strict=True)
         }
-        self.label_list_file = None if label_list_file is None else self.base_path / label_list_file
+        self.label_list_file = None if label_list is not None else self._file("labels", label_list_file)
         self._given_labels = label_list
+
+    def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
+        return None if file is None else self.base_path / file
 
     @cached_property
     def label_list(self) -> list[str]:
-        """Class names in the order of their ids.
-
-        Without names given, the ids of the lists themselves are the names.
+        """Class names in the order of their ids; by default, the ids in the lists.
 
         Raises:
-            DataError: if the label list cannot be read, or there are no names and labels are no numbers.
+            DataError: if the label list cannot be read, or there is none and labels are not numbers.
         """
         if self._given_labels is not None:
             return [str(name) for name in self._given_labels]
@@ -100,11 +98,11 @@ class BaseCVDataset:
         return len(self.label_list)
 
     def label_dict(self) -> dict[int, str]:
-        """Class id → name, as PaddleHub has it."""
+        """Return class id → name, as PaddleHub does."""
         return dict(enumerate(self.label_list))
 
     def examples(self, name: str) -> list[ImageEntry]:
-        """The pictures of list ``train``, ``validate`` or ``test``; empty where there is no such list.
+        """Return the images of list ``train``, ``validate`` or ``test``; empty without such a list.
 
         Raises:
             DataError: if the list cannot be read.
@@ -125,51 +123,24 @@ class BaseCVDataset:
         return self.examples("test")
 
     def get_predict_examples(self) -> list[Path]:
-        """The pictures of the prediction list.
-
-        Raises:
-            DataError: if the list cannot be read.
-        """
+        """Return the images of the prediction list; errors are those of :meth:`examples`."""
         file = self.list_files["predict"]
         return [] if file is None else read_paths(file, self.base_path)
 
 
 class ListDataset(BaseCVDataset):
-    """The lists that ``hubtune split`` writes, or others with PaddleHub's or PaddleClas' file names.
+    """The lists that ``hubtune split`` writes, or others with the file names of PaddleHub or PaddleClas.
+
+    Files that are not named are ``train_list.txt``, ``validate_list.txt`` (or PaddleClas' ``val_list.txt``),
+    ``test_list.txt`` and ``label_list.txt`` where they exist.
 
     Example:
         >>> dataset = ListDataset(base_path="datasets/trashnet")
     """
 
-    def __init__(
-        self,
-        base_path: str | os.PathLike[str],
-        train_list_file: str | os.PathLike[str] | None = None,
-        validate_list_file: str | os.PathLike[str] | None = None,
-        test_list_file: str | os.PathLike[str] | None = None,
-        predict_list_file: str | os.PathLike[str] | None = None,
-        label_list_file: str | os.PathLike[str] | None = None,
-        label_list: Sequence[str] | None = None,
-    ) -> None:
-        """Find the lists.
-
-        Args: as for :class:`BaseCVDataset`; ``None`` takes ``train_list.txt``, ``validate_list.txt`` (or
-            PaddleClas' ``val_list.txt``), ``test_list.txt`` and ``label_list.txt`` where they exist.
-        """
-        base = Path(base_path)
-
-        def default(*names: str) -> str | None:
-            return next((name for name in names if (base / name).exists()), None)
-
-        if label_list is None and label_list_file is None:
-            label_list_file = default(LABEL_LIST)
-        super().__init__(
-            base,
-            # Kept even where it is missing: a data set without it gets an error that names the file.
-            train_list_file or TRAIN_LIST,
-            validate_list_file or default(VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
-            test_list_file or default(TEST_LIST),
-            predict_list_file,
-            label_list_file,
-            label_list,
-        )
+    def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
+        if file is None or (file == "" and name in LIST_NAMES):
+            existing = (own for own in _DEFAULT_FILES.get(name, ()) if (self.base_path / own).exists())
+            # Even if it is missing: the error of a data set without it names the file.
+            file = next(existing, TRAIN_LIST if name == "train" else None)
+        return super()._file(name, file)

@@ -1,7 +1,7 @@
-"""List files, as PaddleHub and PaddleClas have them: ``path label`` a line, and one class name a line.
+"""List files in the format of PaddleHub and PaddleClas: ``path label`` per line; one class name per line.
 
-UTF-8, ``/`` as separator; the last space or tab of a line parts the path from the label. File names that are
-not valid UTF-8 travel through Python's ``surrogateescape``.
+UTF-8, with ``/`` as separator; the last space or tab of a line separates path and label. File names that are
+not valid UTF-8 are kept by Python's ``surrogateescape``.
 """
 
 import os
@@ -21,12 +21,7 @@ LABEL_LIST = "label_list.txt"
 
 
 def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]:
-    """Read a list file.
-
-    Args:
-        file: the list.
-        base: folder that relative paths in the list start from.
-        labels: the class names; a line's label is the number of one of them, or the name itself.
+    """Read a list file whose paths start from ``base``; a label is a class name, or its number.
 
     Raises:
         DataError: if the file cannot be read, or a line has no label or an unknown one.
@@ -37,7 +32,7 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]
         path, label = split_line(line)
         if not path:
             raise DataError(f"{file}:{place}: no label in {line!r}: write `path label`")
-        # A number is an id even where classes are called by numbers, as in PaddleHub.
+        # A number is an id even if the names of classes are numbers, as in PaddleHub.
         number = int(label) if _is_number(label) else numbers.get(label)
         if number is None:
             raise DataError(f"{file}:{place}: unknown label {label!r}.{suggest(label, labels)}")
@@ -50,7 +45,7 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]
 
 
 def read_paths(file: Path, base: Path) -> list[Path]:
-    """Read the pictures of a list whose labels do not matter or are not there.
+    """Read the paths of a list; its lines may have labels.
 
     Raises:
         DataError: if the file cannot be read.
@@ -58,18 +53,18 @@ def read_paths(file: Path, base: Path) -> list[Path]:
     paths = []
     for _, line in _lines(file):
         path, _ = split_line(line)
-        whole = _locate(line, base)
-        paths.append(whole if not path or lexists(whole) else _locate(path, base))
+        unlabelled = _locate(line, base)
+        paths.append(unlabelled if not path or lexists(unlabelled) else _locate(path, base))
     return paths
 
 
 def _locate(path: str, base: Path) -> Path:
-    """Where a list's path leads; where it leads nowhere, it may be as Windows or careless hands write it."""
-    found = base / path
-    if ("\\" in path or path[-1] in " \t") and not lexists(found):
-        meant = base / path.replace("\\", "/").rstrip(" \t")
-        return meant if lexists(meant) else found
-    return found
+    """Return the file of a path in a list; if it does not exist, Windows' separators and spaces are tried."""
+    file = base / path
+    if ("\\" in path or path[-1] in " \t") and not lexists(file):
+        corrected = base / path.replace("\\", "/").rstrip(" \t")
+        return corrected if lexists(corrected) else file
+    return file
 
 
 def _is_number(label: str) -> bool:
@@ -77,14 +72,14 @@ def _is_number(label: str) -> bool:
 
 
 def split_line(line: str) -> tuple[str, str]:
-    """Part a list's line at its last space or tab; the path is empty where there is none."""
+    """Split a line at its last space or tab into path and label; without any, the path is empty."""
     line = line.rstrip(" \t")
     cut = max(line.rfind(" "), line.rfind("\t"))
     return (line[:cut], line[cut + 1 :]) if cut > 0 else ("", line)
 
 
 def count_listed_classes(file: Path) -> int | None:
-    """Highest label of a list plus one, or ``None`` if a label is not a number.
+    """Return the highest label of a list plus one, or ``None`` if a label is not a number.
 
     Raises:
         DataError: if the file cannot be read.
@@ -96,26 +91,19 @@ def count_listed_classes(file: Path) -> int | None:
 
 
 def list_text(examples: Iterable[tuple[str, int]]) -> str:
-    """The content of a list file.
-
-    Args:
-        examples: path as it is to stand in the list, and label.
-    """
+    """Return the content of a list file, from the paths as they are to be written, and their labels."""
     return "".join(f"{path} {label}\n" for path, label in examples)
 
 
 def read_labels(file: Path) -> list[str]:
-    """Read class names: one a line, or PaddleClas' ``number name``, whose lines may have any order.
+    """Read class names: one per line, or PaddleClas' ``number name``, whose lines may have any order.
 
     Raises:
         DataError: if the file cannot be read, is empty, or has a name twice.
     """
     names = read_repeated_labels(file)
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise DataError(f"{file}: class {name!r} stands there twice: every class needs a name of its own")
-        seen.add(name)
+    if repeated := [name for name, times in Counter(names).items() if times > 1]:
+        raise DataError(f"{file} has class {repeated[0]!r} twice: every class needs a name of its own")
     return names
 
 
@@ -131,7 +119,7 @@ def read_repeated_labels(file: Path) -> list[str]:
     numbered = _by_number(names)
     parted = [name.split(maxsplit=1) for name in names]
     all_numbered = all(len(parts) == 2 and parts[0].isdecimal() for parts in parted)
-    # Names may begin with numbers, too, but hardly all of them, and with a 0 among them.
+    # Names may begin with numbers as well, but hardly all of them, and one with 0.
     if numbered is None and all_numbered and min(int(parts[0]) for parts in parted) == 0:
         raise DataError(
             f"{file}: the classes' numbers are not 0 to {len(names) - 1}, each once: correct them"
@@ -140,45 +128,45 @@ def read_repeated_labels(file: Path) -> list[str]:
 
 
 def distinct_names(names: Iterable[str]) -> list[str]:
-    """Return class names of which a repeated one has its number: ``crane``, ``crane (2)``.
+    """Number repeated class names: ``crane``, ``crane (2)``.
 
     ImageNet's own list has two cranes, the bird and the machine.
     """
-    seen: Counter[str] = Counter()
+    times: Counter[str] = Counter()
     distinct = []
     for name in names:
-        seen[name] += 1
-        distinct.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        times[name] += 1
+        distinct.append(name if times[name] == 1 else f"{name} ({times[name]})")
     return distinct
 
 
 def labels_text(names: Iterable[str]) -> str:
-    """The content of a label list; :func:`read_labels` gives the same names back."""
+    """Return the content of a label list, from which :func:`read_labels` reads the same names."""
     names = list(names)
-    if _by_number(names):  # folders called `0 cat`, `1 dog`: the numbers belong to the names
+    if _by_number(names):  # the numbers of `0 cat`, `1 dog` are a part of the names
         names = [f"{number} {name}" for number, name in enumerate(names)]
     return "".join(f"{name}\n" for name in names)
 
 
 def _by_number(names: Sequence[str]) -> list[str] | None:
-    """What follows the numbers, in their order; ``None`` unless all lines have one, and none is missing."""
+    """Return the names after the numbers 0, 1, …, in their order; ``None`` if a number is missing."""
     parted = (name.split(maxsplit=1) for name in names)
-    follows = {parts[0]: parts[1] for parts in parted if len(parts) == 2}
+    name_of = {parts[0]: parts[1] for parts in parted if len(parts) == 2}
     numbers = [str(number) for number in range(len(names))]
-    return [follows[number] for number in numbers] if follows.keys() == set(numbers) else None
+    return [name_of[number] for number in numbers] if name_of.keys() == set(numbers) else None
 
 
 def encode(text: str) -> bytes:
-    """Text of a list as it stands on disk."""
+    """Return the bytes of a list file."""
     return text.encode("utf-8", errors="surrogateescape")
 
 
 def relative_to(path: Path, folder: Path) -> str:
-    """A path as it stands in a list that lies in ``folder``: relative where possible, with ``/``."""
+    """Return a path as it is written in a list in ``folder``: relative if possible, with ``/``."""
     absolute, start = path.absolute(), folder.absolute()
     if absolute.is_relative_to(start) and ".." not in absolute.parts:
         return absolute.relative_to(start).as_posix()
-    # Where `..` leads is known only once the links on the way are followed.
+    # `..` is resolved after following the links on the way.
     absolute, start = absolute.parent.resolve() / absolute.name, start.resolve()
     if absolute.anchor != start.anchor:  # another drive
         return absolute.as_posix()
@@ -186,7 +174,7 @@ def relative_to(path: Path, folder: Path) -> str:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines that say something, each with its number from 1."""
+    """Yield the lines that are not blank, each with its number from 1."""
     try:
         content = file.read_bytes()
     except FileNotFoundError as error:
@@ -197,8 +185,6 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")
-    # Only line feeds part lines: a file name may hold any other separator that Unicode has.
-    for place, ended in enumerate(text.split("\n"), start=1):
-        line = ended.removesuffix("\r")
-        if line.strip(" \t"):
-            yield place, line
+    # Only line feeds separate lines: a file name may contain any other separator of Unicode.
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    yield from ((place, line) for place, line in enumerate(lines, start=1) if line.strip(" \t"))

@@ -41,19 +41,8 @@ class Batch(Generic[T]):
     waited: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Task(Generic[T]):
-    future: Future[T]
-    prepare: Callable[[int], T]
-    index: int
-
-
 def load_batches(
-    paths: Sequence[Path],
-    batches: Iterable[Sequence[int]],
-    prepare: Callable[[int], T],
-    *,
-    workers: int,
+    paths: Sequence[Path], batches: Iterable[Sequence[int]], prepare: Callable[[int], T], *, workers: int
 ) -> Iterator[Batch[T]]:
     """Load batches of images in threads; Pillow decodes without holding Python's lock.
 
@@ -61,26 +50,23 @@ def load_batches(
 
     Args:
         paths: all images, for messages.
-        batches: the indices of each batch.
+        batches: the indices of each batch; all of them are yielded in order, even if no image is readable.
         prepare: function from an index to the prepared image; called in any thread and order.
         workers: number of threads, at least one.
-
-    Yields:
-        One :class:`Batch` for each of ``batches``, in order, even if all its images are unreadable.
 
     Raises:
         MachineError: if an image does not load within two minutes.
     """
-    tasks: SimpleQueue[_Task[T] | None] = SimpleQueue()
+    tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
     # Not a ThreadPoolExecutor: at exit, Python joins its threads, and would wait for a stalled one for ever.
     for number in range(workers):
-        Thread(target=_work, args=(tasks,), name=f"hubtune-decode-{number}", daemon=True).start()
+        Thread(target=_work, args=(tasks, prepare), name=f"hubtune-decode-{number}", daemon=True).start()
     try:
         for indices in batches:
             futures: list[Future[T]] = [Future() for _ in indices]
             for future, index in zip(futures, indices, strict=True):
-                tasks.put(_Task(future, prepare, index))
+                tasks.put((future, index))
             pending.append((indices, futures))
             if len(pending) > _BATCHES_AHEAD:
                 yield _collect(*pending.popleft(), paths)
@@ -95,14 +81,15 @@ def load_batches(
             tasks.put(None)
 
 
-def _work(tasks: "SimpleQueue[_Task[T] | None]") -> None:
+def _work(tasks: "SimpleQueue[tuple[Future[T], int] | None]", prepare: Callable[[int], T]) -> None:
     """Run tasks until a ``None``."""
     while (task := tasks.get()) is not None:
+        future, index = task
         try:
-            task.future.set_result(task.prepare(task.index))
+            future.set_result(prepare(index))
         except BaseException as error:  # noqa: BLE001  # raised again by future.result()
-            task.future.set_exception(error)
-        del task  # or an idle thread would keep the image in memory
+            future.set_exception(error)
+        del task, future  # or an idle thread would keep the image in memory
 
 
 def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[Path]) -> Batch[T]:
@@ -112,7 +99,8 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
     bad: dict[int, ImageError] = {}
     for index, future in zip(indices, futures, strict=True):
         try:
-            array = future.result(timeout=STALL_SECONDS)
+            arrays.append(future.result(timeout=STALL_SECONDS))
+            good.append(index)
         except ImageError as error:
             bad[index] = error
         except TimeoutError as error:
@@ -120,7 +108,4 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
                 f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
                 "is its disk or network share reachable?"
             ) from error
-        else:
-            good.append(index)
-            arrays.append(array)
     return Batch(good, arrays, bad, time.perf_counter() - start)

@@ -57,7 +57,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
     """
     folder = Path(folder)
-    check_target(folder, name)
+    check_paddlehub(folder, name)
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
     try:
@@ -71,7 +71,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
 
 
-def check_target(folder: Path, name: str) -> None:
+def check_paddlehub(folder: Path, name: str) -> None:
     """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
 
     Raises:
@@ -102,7 +102,7 @@ def check_target(folder: Path, name: str) -> None:
         raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
 
 
-def usage(folder: str, name: str) -> str:
+def paddlehub_usage(folder: str, name: str) -> str:
     """Return the commands that use the exported module."""
     # `hub run NAME` fails beside a folder of that name, which it takes for the module.
     return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"

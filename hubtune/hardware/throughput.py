@@ -35,7 +35,7 @@ class StepPace:
     Attributes:
         seconds_per_image: forward and backward pass.
         forward_seconds_per_image: the forward pass alone.
-        thread_count: the number of threads that was measured; on a CPU, the fastest.
+        threads: the number of threads that was measured; on a CPU, the fastest.
     """
 
     seconds_per_image: float
@@ -136,11 +136,7 @@ def measure_step(
 
 
 def from_last_stage(pace: StepPace) -> StepPace:
-    """Return the pace of the last stage and the head alone, if only they are trained.
-
-    Args:
-        pace: of the whole network, measured with everything before them frozen.
-    """
+    """Return the pace of the last stage and head alone, from the whole network's with the rest frozen."""
     # The backward pass of trained layers takes about twice the time of their forward pass.
     back = pace.seconds_per_image - pace.forward_seconds_per_image
     return StepPace(1.5 * back, 0.5 * back, pace.threads)
@@ -152,16 +148,11 @@ def estimate_pace(
     """Estimate the pace of training a network; training itself uses :func:`measure_step`.
 
     The estimate is what that function has saved, or what this one has: the best of three steps of one image
-    each after the first, however busy the machine is. They are run once per machine, and saved.
-
-    Args:
-        classifier: as in :func:`measure_step`; BatchNorm keeps its statistics.
-        name: the same.
-        shape: the same.
-        affordable: whether it may be measured if nothing is saved.
+    each after the first, however busy the machine is. They are run once per machine, and saved. BatchNorm
+    keeps its statistics. Unless it is ``affordable``, nothing is measured.
 
     Returns:
-        The pace; ``None`` if nothing is saved and it may not be measured.
+        The pace; ``None`` if nothing is saved and nothing was measured.
     """
     fixed = paddle.device.get_device() != "cpu" or cpu.prepare().own_threads is not None
     key = _pace_key(classifier, name, shape, True, thread_count() if fixed else None)

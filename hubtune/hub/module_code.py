@@ -38,11 +38,7 @@ _TOLERANCE = 1e-4  # between the network and its stages run in turn, as a share 
 
 
 def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
-    """Run the ``module.py`` of a folder.
-
-    Args:
-        folder: a module's or a model's folder.
-        trust_code: whether the user has allowed the code to run.
+    """Run the ``module.py`` of a module's or model's folder, if ``trust_code`` says that the user allows it.
 
     Returns:
         The architecture that the code defines, checked on two images, and the code.

@@ -16,7 +16,7 @@ from hubtune.hub.identify import identify_backbone
 from hubtune.hub.module_code import CODE_FILE, is_paddlehub_code, load_backbone
 from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_preprocessing, paddlehub_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
-from hubtune.models.catalog import BY_NAME, Pretrained, known, nearest_name, with_own_weights
+from hubtune.models.catalog import BY_NAME, Pretrained, lookup, nearest_name, with_own_weights
 from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
 from hubtune.storage.safe_load import read_weights
@@ -128,7 +128,7 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     """
     if name in SHIPPED:
         return _read_folder(Path(str(resources.files("hubtune.hub") / "modules" / name)), trust_code)
-    if (pretrained := known(name)) is not None:
+    if (pretrained := lookup(name)) is not None:
         own = backbone_preprocessing(pretrained.backbone)
         return ResolvedModule(pretrained, own, labels=imagenet_classes())
     path = Path(expanduser(name))  # noqa: PTH111  # Path's raises for unknown users
@@ -179,16 +179,10 @@ def backbone_preprocessing(backbone: Backbone) -> Preprocessing:
 def adapt_preprocessing(
     name: str, own: Preprocessing, backbone: Backbone, settings: ImageSettings
 ) -> Preprocessing:
-    """Return a module's preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
-
-    Args:
-        name: the module's name, for messages.
-        own: its own preprocessing.
-        backbone: its architecture.
-        settings: the recipe's settings.
+    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
 
     Raises:
-        UsageError: the network cannot take such images.
+        UsageError: the network cannot take such images; the message has the module's name.
     """
     multiple = backbone.size_multiple
     if settings.fit == "whole" and (multiple is None or WHOLE_STEP % multiple):
@@ -243,7 +237,7 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
         backbone, code = load_backbone(folder, trust_code=trust_code)
         pretrained: Pretrained | None = with_own_weights(backbone)
     else:
-        pretrained = known(description.architecture)
+        pretrained = lookup(description.architecture)
     if pretrained is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(

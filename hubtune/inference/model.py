@@ -96,7 +96,7 @@ class Model:
         if isinstance(paths, str | os.PathLike):
             raise UsageError(f"Give a list of pictures, even for one: [{os.fspath(paths)!r}]")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise UsageError(f"batch_size is to be a whole number from 1, not {batch_size!r}")
+            raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
         paths = list(paths)
         results = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
         return (self._prediction(path, result) for path, result in zip(paths, results, strict=True))

@@ -1,7 +1,7 @@
-"""The record that a backbone declares: how to build it, its parts from stem to head, its input, its weights.
+"""The record of a backbone: how to build it, its parts from stem to head, its input and its weights.
 
 A family of architectures is one file in this package that ends in a table of these records; one line in
-:mod:`hubtune.models.catalog` adds the table to hubtune.
+:mod:`hubtune.models.catalog` registers the table.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,14 +22,14 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Stage:
     """A consecutive part of a network.
 
-    Running all stages one after the other gives what the network itself gives, so the part before a stage
-    and the part after it can be run separately.
+    Running all stages in turn gives the network's own output, so the part before a stage and the part after
+    it can run separately.
 
     Attributes:
         name: its name, unique in the network; the last stage is always ``"head"``.
         layers: the sublayers that it owns; no sublayer belongs to two stages.
-        forward: maps the output of the stage before it (pictures for the first) to its own output.
-        own: parameters that it owns and that the network itself holds, outside any sublayer.
+        forward: maps the output of the previous stage (images for the first) to its own output.
+        own: parameters that it owns and that the network holds outside any sublayer.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Stage:
     own: tuple[paddle.Tensor, ...] = ()
 
     def parameters(self) -> Iterator[paddle.Tensor]:
-        """All parameters of the stage, trainable or not."""
+        """Yield all parameters of the stage, trainable or not."""
         yield from self.own
         for layer in self.layers:
             yield from layer.parameters()
@@ -49,17 +49,17 @@ Tensors = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """Where official weights of a backbone are, and what is known about the file.
+    """The official weights file of a backbone.
 
     Attributes:
         url: the official address.
-        names: where a backbone has several weights: the hub name that means it with these, such as
-            ``resnet50_vd_imagenet_ssld``, followed by other names for the same.
-        sha256: of the file; ``None`` where none is published.
-        md5: of the file, as ``paddle.vision`` publishes; ``None`` elsewhere.
+        names: if a backbone has several files, the hub name of this one, such as
+            ``resnet50_vd_imagenet_ssld``, followed by aliases.
+        sha256: checksum of the file; ``None`` if none is published.
+        md5: checksum of the file, published by ``paddle.vision`` only.
         licence: SPDX identifier.
         top1: ImageNet top-1 accuracy as published, in percent; ``None`` if not published.
-        top5: the same of top-5.
+        top5: the same for top-5.
     """
 
     url: str
@@ -73,29 +73,28 @@ class PublishedWeights:
 
 @dataclass(frozen=True)
 class Backbone:
-    """Everything hubtune needs to know about an architecture.
+    """Everything that hubtune needs to know about an architecture.
 
     Attributes:
         name: the hub name, for example ``resnet50_imagenet``.
-        build: makes the network with random weights; called with ``num_classes=``. The network's own
+        build: builds the network with random weights; called with ``num_classes=``. The network's
             ``state_dict()`` has the keys and shapes of the official file. May be called any number of times.
         stages: splits a network made by ``build`` into stages, stem to head. The output of the stage before
             the head is a feature map ``[N, width, h, w]`` or pooled features ``[N, width]``.
         width: number of pooled features.
         parameters: number of trainable parameters with 1000 classes.
-        input_size: side of the square input picture, pixels.
-        resize: short side that a picture is scaled to before the centre crop, pixels.
-        weights: the official file; ``None`` where there is none.
-        variants: other official files for the same network, each with ``names`` of its own.
+        input_size: side of the square input image, pixels.
+        resize: short side to which an image is scaled before the centre crop, pixels.
+        weights: the official file; ``None`` if there is none.
+        variants: other official files for the same network, each with its own ``names``.
         aliases: other names, such as the PaddleClas class name.
         interpolation: ``bilinear``, ``bicubic`` or ``lanczos``.
-        mean: per channel (RGB), of values scaled to 0–1.
-        std: per channel (RGB).
-        size_multiple: other input sides than ``input_size`` work where they are multiples of this; ``None``:
-            no other works.
-        translate: gives a file's tensors, which may have the names and layouts that another publisher of the
-            same weights uses, the network's own; what it does not know stays as it is. ``None`` where there
-            is no other.
+        mean: mean per channel (RGB), of values scaled to 0–1.
+        std: standard deviation per channel (RGB).
+        size_multiple: other input sides than ``input_size`` work if they are multiples of this; ``None``: no
+            other side works.
+        translate: renames and transposes the tensors of a file by another publisher of the same weights to
+            the network's own names and layouts; unknown tensors stay unchanged. ``None`` if not needed.
     """
 
     name: str
@@ -128,7 +127,7 @@ def paddleclas(
     Args:
         name: the file's name without ``_pretrained.pdparams``, such as ``ResNet50_vd_ssld``.
         top1: ImageNet accuracy as published, percent.
-        top5: the same of top-5.
+        top5: the same for top-5.
         names: as in :class:`PublishedWeights`.
         legendary: whether the file is in PaddleClas's folder ``legendary_models``.
     """
@@ -143,7 +142,7 @@ Step = Callable[[paddle.Tensor], paddle.Tensor]
 def stages_of(stem: Iterable[Step], *blocks: Iterable[Step], head: Iterable[Step]) -> list[Stage]:
     """Return the stages ``stem``, ``stage1``, ``stage2``, …, ``head`` from the steps that each runs in turn.
 
-    A stage owns those of its steps that are layers; other functions may stand in several stages.
+    A stage owns those of its steps that are layers; other functions may be in several stages.
     """
     named = [
         ("stem", stem),
@@ -176,7 +175,7 @@ def head_keys(network: nn.Layer, stages: list[Stage]) -> frozenset[str]:
 
 
 def features(stages: list[Stage], images: paddle.Tensor) -> paddle.Tensor:
-    """Run all stages but the head: pictures ``[N, 3, h, w]`` → pooled features ``[N, width]``."""
+    """Run all stages but the head: images ``[N, 3, h, w]`` → pooled features ``[N, width]``."""
     for stage in stages[:-1]:
         images = stage.forward(images)
     return pooled(images)

@@ -1,4 +1,4 @@
-"""The table of all backbones: one line a family."""
+"""The table of all backbones, one line per family."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -54,13 +54,13 @@ _FAMILIES = (
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a hub name means: a backbone with one of its published weights.
+    """A backbone with one of its published weights files, by hub name.
 
     Attributes:
         name: the hub name.
         backbone: the architecture.
-        weights: the official file; ``None`` where there is none.
-        aliases: other names for the same.
+        weights: the official file; ``None`` if there is none.
+        aliases: other names.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Pretrained:
 
 
 def with_own_weights(backbone: Backbone) -> Pretrained:
-    """Return what a backbone's own name means."""
+    """Return the entry of a backbone's own name."""
     return Pretrained(backbone.name, backbone, backbone.weights, backbone.aliases)
 
 
@@ -93,27 +93,22 @@ def _by_name(entries: list[Pretrained]) -> dict[str, Pretrained]:
 
 
 PRETRAINED = tuple(entry for family in _FAMILIES for backbone in family for entry in _entries(backbone))
-"""Every hub name, in the order of the families; aliases are inside."""
+"""The entry of every hub name, in the order of the families."""
 
 BY_NAME: dict[str, Pretrained] = _by_name(list(PRETRAINED))
-"""Every hub name and alias."""
+"""The entries by hub name and alias."""
 
 BACKBONES: dict[str, Backbone] = {backbone.name: backbone for family in _FAMILIES for backbone in family}
-"""Every architecture once, by its hub name."""
+"""Every architecture, by its hub name."""
 
 
 def nearest_name(name: str, others: Iterable[str] = ()) -> str:
-    """Return the sentence that names what an unknown name may mean, or an empty string.
-
-    Args:
-        name: the name.
-        others: names besides :data:`BY_NAME`.
-    """
+    """Return a suggestion for an unknown name, among :data:`BY_NAME` and ``others``, or an empty string."""
     return paddle_book.depth_advice(name) or suggest(name, [*BY_NAME, *others])
 
 
-def known(name: str) -> Pretrained | None:
-    """Return what a hub name or alias means; ``None`` if there is none."""
+def lookup(name: str) -> Pretrained | None:
+    """Return the entry of a hub name or alias; ``None`` if there is none."""
     if name in BY_NAME:
         return BY_NAME[name]
     backbone = paddle_book.of_depth(name)
@@ -121,20 +116,20 @@ def known(name: str) -> Pretrained | None:
 
 
 def find(name: str) -> Pretrained:
-    """Return what a hub name or alias means.
+    """Return the entry of a hub name or alias.
 
     Raises:
-        ModelError: if there is none.
+        ModelError: there is none.
 
     Example:
         >>> find("ResNet50").name
         'resnet50_imagenet'
     """
-    found = known(name)
-    if found is None:
+    entry = lookup(name)
+    if entry is None:
         raise ModelError(
             f"There is no backbone {name!r}.{nearest_name(name)} Known forms are hub names such as "
             "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
             "`hubtune hub list` shows all."
         )
-    return found
+    return entry

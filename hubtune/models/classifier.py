@@ -1,4 +1,4 @@
-"""A backbone's trunk with a new head: the network that is fine-tuned."""
+"""The network that is fine-tuned: a backbone's trunk with a new head."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -15,13 +15,13 @@ _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn
 
 
 class Classifier(nn.Layer):
-    """Pictures ``[N, channels, h, w]`` → class scores (logits) ``[N, num_classes]``.
+    """Maps images ``[N, channels, h, w]`` to logits ``[N, num_classes]``.
 
-    The pretraining head stays out of it: it is neither run, trained nor saved.
+    The pretraining head is not part of it: it is neither run, trained nor saved.
 
     Attributes:
-        channels: of the pictures; 3 until :meth:`take_channels`.
-        adapted: name of the weight that :meth:`take_channels` has changed; ``None`` for none.
+        channels: number of image channels; 3 until :meth:`take_channels`.
+        adapted: name of the weight that :meth:`take_channels` changed; ``None`` if it was not called.
     """
 
     def __init__(
@@ -33,14 +33,15 @@ class Classifier(nn.Layer):
         seed: int = 0,
         dropout: float = 0.0,
     ) -> None:
-        """Build the network; the trunk has random weights until :meth:`load_trunk`.
+        """Build the network; the trunk has random weights until :meth:`load_backbone`.
 
         Args:
             backbone: the architecture.
             num_classes: number of classes.
             hidden_units: widths of fully connected layers with ReLU before the last one.
-            seed: decides the head's first values: truncated normal (0, 0.02) and zero biases, as PaddleHub.
-            dropout: share of the features that are left out before the head, in training.
+            seed: seed of the head's initial values: truncated normal (0, 0.02) and zero biases, as in
+                PaddleHub.
+            dropout: share of the features that are dropped before the head, in training.
         """
         super().__init__()
         self.channels = 3
@@ -57,63 +58,60 @@ class Classifier(nn.Layer):
             width = units
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
         for name, parameter in self.head.named_parameters():
-            parameter.set_value(_first_values(parameter.shape, seed, name))
+            parameter.set_value(_initial_values(parameter.shape, seed, name))
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Logits ``[N, num_classes]`` of pictures ``[N, channels, h, w]``."""
+        """Return the logits ``[N, num_classes]`` of images ``[N, channels, h, w]``."""
         return self.head(self._dropout(features(self._stages, images)))
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Pooled features ``[N, width]`` of pictures ``[N, channels, h, w]``."""
+        """Return the pooled features ``[N, width]`` of images ``[N, channels, h, w]``."""
         return features(self._stages, images)
 
     @property
     def last_stage(self) -> str:
-        """Name of the stage before the head."""
+        """The name of the stage before the head."""
         return self._stages[-2].name
 
     def before_last_stage(self, images: paddle.Tensor) -> paddle.Tensor:
-        """What the last stage is given, ``[N, …]``, of pictures ``[N, channels, h, w]``."""
+        """Return the input of the last stage, ``[N, …]``, for images ``[N, channels, h, w]``."""
         for stage in self._stages[:-2]:
             images = stage.forward(images)
         return images
 
     def from_last_stage(self, activations: paddle.Tensor) -> paddle.Tensor:
-        """Logits ``[N, num_classes]`` from what :meth:`before_last_stage` gives."""
+        """Return the logits ``[N, num_classes]`` from the output of :meth:`before_last_stage`."""
         return self.head(self._dropout(pooled(self._stages[-2].forward(activations))))
 
     def state_before_head(self) -> dict[str, paddle.Tensor]:
-        """Name → tensor of all that :meth:`features` depends on."""
+        """Return name → tensor of everything that :meth:`features` depends on."""
         return {name: tensor for name, tensor in self.state().items() if not name.startswith("head.")}
 
     def state_before_last_stage(self) -> dict[str, paddle.Tensor]:
-        """Name → tensor of all that :meth:`before_last_stage` depends on."""
+        """Return name → tensor of everything that :meth:`before_last_stage` depends on."""
         later = {f"backbone.{key}" for key in stage_keys(self.backbone, self._stages[-2])}
         return {name: tensor for name, tensor in self.state_before_head().items() if name not in later}
 
     def state(self) -> dict[str, paddle.Tensor]:
-        """Name → tensor of everything that the classifier consists of."""
+        """Return name → tensor of the whole classifier."""
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
 
-    def load_trunk(self, network: nn.Layer) -> None:
-        """Copy the trunk's tensors from a network of the same architecture, whatever its head.
-
-        Both take three channels.
-        """
+    def load_backbone(self, network: nn.Layer) -> None:
+        """Copy the trunk's tensors from a network of the same architecture; both take three channels."""
         source = network.state_dict()
         for name, tensor in self.state().items():
             if name.startswith("backbone."):
                 tensor.set_value(source[name.removeprefix("backbone.")])
 
     def take_channels(self, channels: int, grey_in_colours: tuple[np.ndarray, np.ndarray]) -> None:
-        """Adapt the trunk, whose weights are for three channels, to pictures of another number of channels.
+        """Adapt the trunk, whose weights are for three channels, to images of another number of channels.
 
         Args:
             channels: 1, 3 or 4.
             grey_in_colours: as for :func:`hubtune.models.input_channels.adapt_first_layer`.
 
         Raises:
-            ModelError: its first layer is none that can be adapted.
+            ModelError: its first layer cannot be adapted.
         """
         if channels != self.channels:
             weight = adapt_first_layer(self._stages[0].layers, channels, grey_in_colours).weight
@@ -121,7 +119,7 @@ class Classifier(nn.Layer):
             self.channels = channels
 
     def trained_parameters(self) -> Iterator[tuple[str, str, paddle.Tensor]]:
-        """Stage, name and tensor of every parameter that can be trained, stem to head."""
+        """Yield stage, name and tensor of every trainable parameter, stem to head."""
         names = {id(tensor): name for name, tensor in self.named_parameters()}
         stages = [(stage.name, stage.parameters()) for stage in self._stages[:-1]]
         for stage, parameters in [*stages, ("head", iter(self.head.parameters()))]:
@@ -131,13 +129,10 @@ class Classifier(nn.Layer):
                     yield stage, names[id(tensor)], tensor
 
     def start_training(self, *, keep_statistics: bool) -> None:
-        """Switch to training mode, but keep what is frozen (``stop_gradient``) in evaluation mode.
+        """Switch to training mode, but keep frozen parts (``stop_gradient``) in evaluation mode.
 
-        A stage, or a layer, whose parameters are all frozen uses and keeps its BatchNorm statistics, and its
-        dropout is off.
-
-        Args:
-            keep_statistics: all other BatchNorm layers do so, too.
+        A stage or layer whose parameters are all frozen uses and keeps its BatchNorm statistics, without
+        dropout. With ``keep_statistics``, all other BatchNorm layers keep theirs, too.
         """
         self.train()
         for stage in self._stages[:-1]:
@@ -152,7 +147,7 @@ class Classifier(nn.Layer):
 
 
 def by_shape(arrays: Sequence[np.ndarray]) -> list[list[int]]:
-    """The indices of arrays that have the same shape, for each shape."""
+    """Group the indices of arrays by shape."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for index, array in enumerate(arrays):
         shapes.setdefault(array.shape, []).append(index)
@@ -162,11 +157,11 @@ def by_shape(arrays: Sequence[np.ndarray]) -> list[list[int]]:
 def run_by_shape(
     network: Callable[[paddle.Tensor], paddle.Tensor], arrays: Sequence[np.ndarray]
 ) -> paddle.Tensor:
-    """Run a network on pictures that may differ in shape; the rows of the result are in their order.
+    """Run a network on images that may differ in shape; the rows of the result are in their order.
 
     Args:
         network: maps ``[N, channels, h, w]`` to ``[N, …]``.
-        arrays: one float32 array ``[channels, h, w]`` a picture.
+        arrays: one float32 array ``[channels, h, w]`` per image.
     """
     groups = by_shape(arrays)
     results = [network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in groups]
@@ -176,7 +171,7 @@ def run_by_shape(
     return paddle.gather(paddle.concat(results), paddle.to_tensor(order))
 
 
-def _first_values(shape: Sequence[int], seed: int, name: str) -> np.ndarray:
+def _initial_values(shape: Sequence[int], seed: int, name: str) -> np.ndarray:
     if len(shape) == 1:
         return np.zeros(shape, np.float32)
     random = rng_for(seed, "head", name)

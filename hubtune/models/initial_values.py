@@ -1,10 +1,10 @@
-"""The random values that a new network's parameters start from, where Paddle's own are not those meant."""
+"""Initial random values of parameters that differ from Paddle's defaults."""
 
 from paddle import nn
 from paddle.nn.initializer import Constant, KaimingNormal, TruncatedNormal
 
 STANDARD_DEVIATION = 0.02
-"""Of the truncated normal distribution that transformers start from."""
+"""Standard deviation of the truncated normal distribution of transformers' initial weights."""
 
 
 def kaiming_convolutions(network: nn.Layer) -> None:

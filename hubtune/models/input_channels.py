@@ -1,4 +1,4 @@
-"""Networks for pictures of one channel or four, made of networks for three."""
+"""Adapts networks for three image channels to one channel or four."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,27 +14,27 @@ from hubtune.errors import ModelError
 def adapt_first_layer(
     layers: Iterable[nn.Layer], channels: int, grey_in_colours: tuple[np.ndarray, np.ndarray]
 ) -> nn.Conv2D:
-    """Make the first convolution of a network, in place, one for pictures of one channel or four.
+    """Adapt the first convolution of a network, in place, to images of one channel or four.
 
-    With one, its output for a grey picture is what it was for the same picture in three equal channels, but
-    for rounding, at the borders, too. Its kernels are the sums over the channels. That alone would be wrong
-    by a constant, as colours are normalised by different means, and by another one at the borders, where
-    zeros stand for another colour; what is missing does not depend on the picture, and is computed from the
-    buffer ``level`` once a batch.
+    With one channel, its output for a grey image equals that for the same image in three equal channels, up
+    to rounding and including the borders. Its kernels are the sums over the channels. That alone would be
+    wrong by a constant, since each colour is normalised by its own mean, and by another constant at the
+    borders, where padding zeros mean another colour. The difference does not depend on the image; it is
+    computed from the buffer ``level`` once per batch.
 
-    With four, the fourth channel's kernels are zeros, and the output is that for the other three.
+    With four channels, the fourth channel's kernels are zeros, and the output is that of the other three.
 
     Args:
-        layers: those that the stem owns.
+        layers: the layers that the stem owns.
         channels: 1 or 4.
-        grey_in_colours: what a normalised grey value is multiplied by, and what is added then, to have it as
-            normalised R, G and B; ``[3]`` each.
+        grey_in_colours: factors and terms, ``[3]`` each, that turn a normalised grey value into normalised R,
+            G and B.
 
     Returns:
         The convolution.
 
     Raises:
-        ModelError: the stem has no convolution that takes three channels, or several.
+        ModelError: the stem does not have exactly one convolution of three channels.
     """
     conv = _first_layer(layers)
     colours = conv.weight.numpy().astype(np.float64)
@@ -56,7 +56,7 @@ def adapt_first_layer(
 
 
 def _first_layer(layers: Iterable[nn.Layer]) -> nn.Conv2D:
-    found = [
+    candidates = [
         layer
         for owned in layers
         for layer in owned.sublayers(include_self=True)
@@ -64,12 +64,12 @@ def _first_layer(layers: Iterable[nn.Layer]) -> nn.Conv2D:
         and (layer.weight.shape[1], layer._groups) == (3, 1)
         and (layer._data_format, layer._padding_mode) == ("NCHW", "zeros")
     ]
-    if len(found) != 1:
+    if len(candidates) != 1:
         raise ModelError(
-            f"The network's stem has {len(found)} convolutions of three channels, and only one alone can be "
-            "adapted to another number of channels: take channels: 3, or another module"
+            f"The network's stem has {len(candidates)} convolutions of three channels, and only one alone "
+            "can be adapted to another number of channels: take channels: 3, or another module"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _add_level(conv: Any, inputs: tuple[paddle.Tensor, ...], outputs: paddle.Tensor) -> paddle.Tensor:

@@ -1,4 +1,4 @@
-"""The building blocks that several families share."""
+"""Building blocks that several families share."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -29,11 +29,11 @@ def conv_bn(
         outputs: output channels.
         kernel: side of the kernel, or its height and width; odd.
         stride: of the convolution.
-        same: whether the input is padded with zeros for the size above; without, the output is smaller by
-            what the kernel overhangs.
-        groups: of the convolution.
-        activation: makes the activation; ``None`` for none.
-        names: the convolution's and the normalisation's names in the state-dict keys.
+        same: whether the input is padded with zeros to give the size above; otherwise the output is smaller
+            by the kernel's side minus one.
+        groups: number of groups of the convolution.
+        activation: returns the activation; ``None`` for none.
+        names: names of the convolution and the normalisation in the state-dict keys.
     """
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (height // 2, width // 2) if same else 0
@@ -45,28 +45,28 @@ def conv_bn(
 
 
 zoo_conv_bn = partial(conv_bn, names=("_conv", "_batch_norm"))
-"""The same with the names that the families in PaddleClas's folder ``model_zoo`` have."""
+"""The same with the names of the families in PaddleClas's folder ``model_zoo``."""
 
 
 def pooled(features: paddle.Tensor) -> paddle.Tensor:
-    """Average a feature map ``[N, D, h, w]`` over its area, to ``[N, D]``; ``[N, D]`` stays as it is."""
+    """Average a feature map ``[N, D, h, w]`` over its area, to ``[N, D]``; ``[N, D]`` stays unchanged."""
     return F.adaptive_avg_pool2d(features, 1).flatten(1) if features.ndim == 4 else features
 
 
 OLDER_NAMES = {"_conv": "conv", "_batch_norm": "bn"}
-"""What :func:`conv_bn`'s parts are called in older files."""
+"""Names of the parts of :func:`conv_bn` in older files → the present names."""
 
 
 def renamed(
     tensors: Mapping[str, np.ndarray], layers: Mapping[str, str], parts: Mapping[str, str]
 ) -> dict[str, np.ndarray]:
-    """Give the tensors of an older file the names that the network has now.
+    """Rename the tensors of an older file to the network's present names.
 
     Args:
-        tensors: by their names in the file.
-        layers: the network's name for each outermost layer of the file; tensors of other layers stay as they
-            are, so that a file with the network's own names passes unchanged.
-        parts: the network's name for layers inside those, where it differs.
+        tensors: tensors by their names in the file.
+        layers: outermost layer in the file → the network's name; tensors of other layers stay unchanged, so
+            that a file with the network's own names passes unchanged.
+        parts: the same for layers inside those, if the names differ.
     """
     names = {}
     for key in tensors:

@@ -18,16 +18,17 @@ _MOST_NAMES = 5  # in a message
 _SUFFIXES = (".yaml", ".yml")
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply overrides of the form ``a.b=value``.
 
     Raises:
         RecipeError: the file cannot be read, or has mistakes; the error lists all of them in order of place.
 
     Example:
-        >>> load_recipe(Path("recipes/idol5.yaml"), ["train.epochs=1"]).train.epochs  # doctest: +SKIP
+        >>> load_recipe("recipes/idol5.yaml", ["train.epochs=1"]).train.epochs  # doctest: +SKIP
         1
     """
+    path = Path(path)
     parsed = parse_yaml(_read(path))
     document = RecipeDocument.from_yaml(parsed, escaped(str(path)))
     if not parsed.complete:
@@ -53,9 +54,7 @@ def make_recipe(data: dict[str, Any], overrides: Sequence[str] = (), source: str
 def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
     """Return a recipe as YAML with every default written out; ``load_recipe`` reads back an equal one.
 
-    Args:
-        recipe: the recipe.
-        command: the command that the recipe belongs to, for a comment in the first line.
+    The command that the recipe belongs to becomes a comment in the first line.
     """
     comment = f"# command: {escaped(command)}\n" if command is not None else ""
     return comment + yaml.dump(

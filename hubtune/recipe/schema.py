@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import (
@@ -302,6 +303,11 @@ class Recipe(Settings):
             )
         _check_one_rate(self.train, self.strategy)
         return self
+
+    @property
+    def run_folder(self) -> str:
+        """The run folder, default ``runs/<name of the data folder>``."""
+        return self.run or f"runs/{Path(self.data.base).resolve().name}"
 
     def config(self) -> RunConfig:
         """Return everything except data and module as a ``RunConfig``."""

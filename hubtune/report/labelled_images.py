@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -16,26 +15,16 @@ CONTACT_SHEET = "contact_sheet.png"
 _THUMBNAIL = 256  # pixels, enough for any cell; a hundred photos in full would fill gigabytes
 
 
-@dataclass(frozen=True)
-class SavedSheet:
-    """A contact sheet on disk.
-
-    Attributes:
-        path: the file.
-        complete: as :attr:`~hubtune.report.contact_sheet.Drawing.complete`, for all images.
-    """
-
-    path: Path
-    complete: bool
-
-
-def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> SavedSheet:
+def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> bool:
     """Write each image with its label, ``00001-<name>.jpg`` and so on, and a contact sheet.
 
     Args:
         folder: the target; created if it does not exist.
         rows: the predictions. Unreadable images are only on the sheet, with the reason.
         labels: class names in the order of the model's outputs.
+
+    Returns:
+        Whether all labels are drawn; if not, no font on this machine has all their characters.
 
     Raises:
         MachineError: if the folder cannot be written.
@@ -60,7 +49,7 @@ def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Seque
         sheet.image.save(folder / CONTACT_SHEET)
     except OSError as error:
         raise MachineError(f"{folder} cannot be written: {error.strerror or error}") from error
-    return SavedSheet(folder / CONTACT_SHEET, complete and sheet.complete)
+    return complete and sheet.complete
 
 
 def _read(row: Prediction) -> Image.Image | None:

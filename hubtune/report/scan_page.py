@@ -4,8 +4,8 @@ import base64
 import hashlib
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import BaseLoader, Environment, StrictUndefined
 from PIL import Image
@@ -21,22 +21,6 @@ MAX_FILES = 60
 
 _SIDE = 160  # of a thumbnail, pixels
 _QUALITY = 80
-
-
-@dataclass(frozen=True)
-class _Figure:
-    """A file on the page: the issue's, its address, and a thumbnail as a data address if it can be read."""
-
-    file: IssueFile
-    address: str
-    thumbnail: str | None
-
-
-@dataclass(frozen=True)
-class _Section:
-    issue: Issue
-    groups: list[list[_Figure]]
-    more: int
 
 
 def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
@@ -71,17 +55,22 @@ def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
     )
 
 
-def _make_section(issue: Issue) -> _Section:
+def _make_section(issue: Issue) -> dict[str, Any]:
+    """The issue, its files by group with address and thumbnail, and the number of files not shown."""
     left = MAX_FILES
     groups = []
     for group in issue.groups:
-        if not left:
-            break
         groups.append(
-            [_Figure(file, file.path.absolute().as_uri(), _thumbnail(file)) for file in group[:left]]
+            [
+                {"file": file, "address": file.path.absolute().as_uri(), "thumbnail": _thumbnail(file)}
+                for file in group[:left]
+            ]
         )
         left -= len(groups[-1])
-    return _Section(issue, groups, sum(map(len, issue.groups)) - (MAX_FILES - left))
+        if not left:
+            break
+    more = sum(map(len, issue.groups)) - (MAX_FILES - left)
+    return {"issue": issue, "groups": groups, "more": more}
 
 
 def _thumbnail(file: IssueFile) -> str | None:

@@ -18,11 +18,7 @@ MANIFEST = "manifest.json"
 
 
 def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write a checked folder, in place of an older one if it exists.
-
-    Args:
-        folder: the folder; its parent is made if needed.
-        files: name → content.
+    """Write a folder of files, name → content, in place of an older one if it exists.
 
     Raises:
         MachineError: the folder cannot be written; an older one is left as it was.
@@ -92,11 +88,7 @@ def integrity_error(folder: Path) -> str | None:
 
 
 def open_checked(folder: Path, *names: str) -> Path:
-    """Check a checked folder and return where it is.
-
-    Args:
-        folder: the folder.
-        names: files that its manifest must list.
+    """Check a checked folder, whose manifest must list the names, and return where it is.
 
     Raises:
         ModelError: the folder is missing, damaged, or lacks one of the files.

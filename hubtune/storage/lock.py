@@ -5,8 +5,6 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from hubtune.errors import LockedError
 from hubtune.log import logger
 
@@ -24,6 +22,9 @@ def exclusive_lock(lock_file: Path, *, wait: bool = True) -> Iterator[None]:
         LockedError: another process holds the lock, and ``wait`` is false.
         OSError: the file cannot be written, or the file system has no locks.
     """
+    # Late, so that the commands that only may lock a file do not wait for it.
+    from filelock import FileLock, Timeout
+
     lock = FileLock(lock_file)
     try:
         lock_file.parent.mkdir(parents=True, exist_ok=True)

@@ -43,37 +43,26 @@ def read_tensor_pickle(
             pickletools warns of odd escapes in a text.
         OSError: it cannot be read.
     """
-    try:
-        content = _run(file, size, most_opcodes)
-        if not isinstance(content, dict):
-            raise RefusedError(f"it holds {describe_kind(content)} instead of tensors by name")
-        if len(content) > most_tensors:
-            raise RefusedError(f"it holds more than {most_tensors:,} entries")
-        state = {}
-        for name, value in content.items():
-            if name == _NAME_TABLE:
-                continue
-            if not isinstance(value, PickledArray) or value.filled is None:
-                raise RefusedError(f"its entry {quote(name)} is {describe_kind(value)}, not a tensor")
-            state[name] = value.filled
-        return state
-    except (ValueError, DeprecationWarning, RefusedError):
-        # The purpose of the file says more than the first thing that was wrong with it.
-        name = _foreign_name(file, size, most_opcodes)
-        if name is None:
-            raise
-        raise RefusedError(f"it asks for {quote(name)}, which arrays never need") from None
+    content = _follow(file, size, most_opcodes)
+    if not isinstance(content, dict):
+        raise RefusedError(f"it holds {describe_kind(content)} instead of tensors by name")
+    if len(content) > most_tensors:
+        raise RefusedError(f"it holds more than {most_tensors:,} entries")
+    state = {}
+    for name, value in content.items():
+        if name == _NAME_TABLE:
+            continue
+        if not isinstance(value, PickledArray) or value.filled is None:
+            raise RefusedError(f"its entry {quote(name)} is {describe_kind(value)}, not a tensor")
+        state[name] = value.filled
+    return state
 
 
 def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[str, object]:
     """Return the content of a pickled dictionary of arrays, texts, numbers and lists.
 
-    Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1.
-
-    Args:
-        file: the pickle, from its start; it must be seekable.
-        size: its length in bytes.
-        most_opcodes: the largest number of instructions; a number in a list takes one, a text two.
+    Memory is at most a few times the size. Arrays are NumPy's; texts of Python 2 are decoded as latin-1. The
+    arguments are those of :func:`read_tensor_pickle`; a number in a list takes one instruction, a text two.
 
     Raises:
         ValueError: it is damaged, not a dictionary, or asks for something that plain values never need; the
@@ -81,12 +70,11 @@ def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[s
         OSError: it cannot be read.
     """
     try:
-        content = _run(file, size, most_opcodes)
-    except (ValueError, DeprecationWarning, RefusedError) as error:
-        name = _foreign_name(file, size, most_opcodes)
-        reason = f"it asks for {quote(name)}, which arrays never need" if name else clipped(str(error))
-        refused = name is not None or isinstance(error, RefusedError)
-        raise ValueError(f"is refused ({reason})" if refused else f"is damaged ({reason})") from None
+        content = _follow(file, size, most_opcodes)
+    except RefusedError as error:
+        raise ValueError(f"is refused ({error})") from None
+    except (ValueError, DeprecationWarning) as error:
+        raise ValueError(f"is damaged ({clipped(str(error))})") from None
     if not isinstance(content, dict):
         raise ValueError(f"holds {describe_kind(content)} instead of a dictionary")
     return {
@@ -94,11 +82,19 @@ def read_plain_pickle(file: BinaryIO, size: int, *, most_opcodes: int) -> dict[s
     }
 
 
-def _run(file: BinaryIO, size: int, most_opcodes: int) -> object:
-    content = PickleMachine(size, most_opcodes).run(file)
-    if file.tell() != size:
-        raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
-    return content
+def _follow(file: BinaryIO, size: int, most_opcodes: int) -> object:
+    """Return the value of a pickle that fills the whole file."""
+    try:
+        content = PickleMachine(size, most_opcodes).run(file)
+        if file.tell() != size:
+            raise ValueError(f"{size - file.tell():,} bytes follow the end of its content")
+        return content
+    except (ValueError, DeprecationWarning, RefusedError):
+        # The purpose of the file says more than the first thing that was wrong with it.
+        name = _foreign_name(file, size, most_opcodes)
+        if name is None:
+            raise
+        raise RefusedError(f"it asks for {quote(name)}, which arrays never need") from None
 
 
 def _foreign_name(file: BinaryIO, size: int, most_opcodes: int) -> str | None:

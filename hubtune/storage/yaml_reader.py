@@ -306,61 +306,49 @@ def _position(mark: Any) -> Position:
     return Position(mark.line + 1, mark.column + 1)
 
 
-# Patterns in PyYAML's messages, and what a person can do; the first match wins. True: report the start of the
-# construct that the parser could not finish, not the place where it noticed.
+# Patterns in PyYAML's messages, and what a person can do; the first match wins. With "@", the start of the
+# construct that the parser could not finish is reported, not the place where it noticed.
 _SYNTAX = (
-    (r"character '\\t'", False, "a tab cannot stand here: indent with spaces"),
+    (r"character '\\t'", "a tab cannot stand here: indent with spaces"),
     (
         r"found character (?P<what>'.+') that cannot start",
-        False,
         "text cannot start with {what} here: put it in quotes",
     ),
-    (r"could not find expected ':'", True, "expected a key, a colon and a space here, as in 'epochs: 5'"),
+    (r"@could not find expected ':'", "expected a key, a colon and a space here, as in 'epochs: 5'"),
     (
         r"mapping values are not allowed",
-        False,
         "this colon cannot stand here: put text with ': ' in quotes, and begin each key on its own line",
     ),
+    (r"sequence entries are not allowed", "a list item ('- ') cannot stand here: begin it on its own line"),
+    (r"mapping keys are not allowed", "text cannot start with '? ' here: put it in quotes"),
     (
-        r"sequence entries are not allowed",
-        False,
-        "a list item ('- ') cannot stand here: begin it on its own line",
-    ),
-    (r"mapping keys are not allowed", False, "text cannot start with '? ' here: put it in quotes"),
-    (
-        r"unexpected end of stream|unexpected document separator",
-        True,
+        r"@unexpected end of stream|unexpected document separator",
         "expected a closing quote: this text is never closed",
     ),
     (
         r"unknown escape|escape sequence of|URI escape",
-        False,
         "in double quotes a backslash begins an escape: take single quotes, or double it",
     ),
-    (r"scanning an? (alias|anchor)", True, "text cannot start with '*' or '&': put it in quotes, as in '*'"),
+    (r"@scanning an? (alias|anchor)", "text cannot start with '*' or '&': put it in quotes, as in '*'"),
     (
-        r"(scanning|parsing) a (tag|directive)|tag handle",
-        True,
+        r"@(scanning|parsing) a (tag|directive)|tag handle",
         "text cannot start with '!' or '%': put it in quotes",
     ),
-    (
-        r"YAML directive|incompatible YAML",
-        False,
-        "lines that start with '%' are not allowed here: remove it",
-    ),
-    (r"scanning a block scalar", True, "text cannot start with '|' or '>': put it in quotes"),
-    (r"expected ',' or '(?P<what>[\]}])'", False, "expected ',' or '{what}' here"),
-    (r"parsing a block mapping", False, "expected 'key: value' here, as far in as the keys above it"),
-    (r"parsing a block collection", False, "expected '- ' here, as far in as the items above it"),
-    (r"expected the node content", False, "expected a value here"),
-    (r"expected '<document start>'", False, "expected 'key: value' here, at the start of the line"),
+    (r"YAML directive|incompatible YAML", "lines that start with '%' are not allowed here: remove it"),
+    (r"@scanning a block scalar", "text cannot start with '|' or '>': put it in quotes"),
+    (r"expected ',' or '(?P<what>[\]}])'", "expected ',' or '{what}' here"),
+    (r"parsing a block mapping", "expected 'key: value' here, as far in as the keys above it"),
+    (r"parsing a block collection", "expected '- ' here, as far in as the items above it"),
+    (r"expected the node content", "expected a value here"),
+    (r"expected '<document start>'", "expected 'key: value' here, at the start of the line"),
 )
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError) -> Problem:
     message = f"{error.context} {error.problem}"
-    for pattern, at_start, sentence in _SYNTAX:
-        if match := re.search(pattern, message):
-            mark = error.context_mark if at_start and error.context_mark else error.problem_mark
+    for pattern, sentence in _SYNTAX:
+        if match := re.search(pattern.removeprefix("@"), message):
+            at_start = pattern.startswith("@") and error.context_mark
+            mark = error.context_mark if at_start else error.problem_mark
             return Problem(_position(mark), sentence.format(**match.groupdict()))
     return Problem(_position(error.problem_mark), escaped(message))

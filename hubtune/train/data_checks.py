@@ -16,6 +16,7 @@ from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.verify import check_ends
 from hubtune.data.listing import ImageEntry
 from hubtune.data.loader import load_batches
+from hubtune.data.scan.scan_cache import cached_sha256
 from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
@@ -218,19 +219,20 @@ class ChangedFiles:
 
 
 def hash_images(images: Sequence[ImageEntry], check: Callable[[], None]) -> list[ImageEntry]:
-    """Set the SHA-256 of all images that do not have it yet; those that cannot be read stay without.
+    """Set the SHA-256 of all images; those that cannot be read stay without.
+
+    A file that was scanned before and has not changed is not read again.
 
     Args:
         images: the images.
         check: called between files; may raise to stop.
     """
     hashed = []
-    for image in images:
+    for image, sha256 in zip(images, cached_sha256([image.path for image in images]), strict=True):
         check()
-        if not image.sha256:
-            with suppress(ImageError):  # reported where the image is decoded
-                image = replace(image, sha256=hashlib.sha256(read_content(image.path)).hexdigest())
-        hashed.append(image)
+        with suppress(ImageError):  # reported where the image is decoded
+            sha256 = image.sha256 or sha256 or hashlib.sha256(read_content(image.path)).hexdigest()
+        hashed.append(replace(image, sha256=sha256))
     return hashed
 
 

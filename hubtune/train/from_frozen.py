@@ -10,7 +10,7 @@ from hubtune.train.frozen_head import start_from_frozen
 from hubtune.train.gradient import TrainedPart, train_part, whole_network
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_from_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Train the whole network from the solution of `frozen`.
 
     Raises:
@@ -19,10 +19,10 @@ def train(context: RunContext, classifier: Classifier) -> TrainedModel:
     with context.stops_with("Stopped before training began"):
         head, state = start_from_frozen(context, classifier)
     part = whole_network(context, classifier, head.views)
-    return train_from_frozen(context, head, part, state, name="all parameters")
+    return continue_from_frozen(context, head, part, state, name="all parameters")
 
 
-def train_from_frozen(
+def continue_from_frozen(
     context: RunContext, head: TrainedModel, part: TrainedPart, state: TrainState, *, name: str
 ) -> TrainedModel:
     """Train a part from the solution of `frozen`, and say if that did not help.

@@ -29,7 +29,7 @@ from hubtune.train.views import first_views
 _LONG_SECONDS, _HIGH_WAITING = 2.0, 0.4
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Solve the head in closed form; nothing else is trained.
 
     Raises:
@@ -51,7 +51,7 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
         on the validation list by more than a standard error.
 
     Raises:
-        DataError: as :func:`train`; or if no validation image can be read.
+        DataError: as :func:`train_frozen`; or if no validation image can be read.
         StopRequested: if a stop was requested.
     """
     model = solve_head(context, classifier)

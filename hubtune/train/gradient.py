@@ -67,7 +67,7 @@ class TrainedPart:
     last_stage_only: bool = False
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_by_gradients(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Train as the strategy's rules say, from the module's weights or random values.
 
     Raises:

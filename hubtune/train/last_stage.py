@@ -21,12 +21,12 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.text import format_duration
 from hubtune.train.context import RunContext
 from hubtune.train.evaluator import TrainedModel
-from hubtune.train.from_frozen import train_from_frozen
+from hubtune.train.from_frozen import continue_from_frozen
 from hubtune.train.frozen_head import log_idle_engine, start_from_frozen, views_to_try
 from hubtune.train.gradient import TrainedPart, drawn_view
 
 
-def train(context: RunContext, classifier: Classifier) -> TrainedModel:
+def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Train the last stage from the solution of `frozen`.
 
     Raises:
@@ -67,7 +67,7 @@ def train(context: RunContext, classifier: Classifier) -> TrainedModel:
         partial(_score_activations, context, classifier, backbone, views),
         last_stage_only=True,
     )
-    return train_from_frozen(context, head, part, state, name="the last stage")
+    return continue_from_frozen(context, head, part, state, name="the last stage")
 
 
 def _score_activations(

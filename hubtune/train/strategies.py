@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hubtune.models.classifier import Classifier
-from hubtune.train import from_frozen, frozen_head, gradient, last_stage
 from hubtune.train.context import RunContext
 from hubtune.train.evaluator import TrainedModel
+from hubtune.train.from_frozen import train_from_frozen
+from hubtune.train.frozen_head import train_frozen
+from hubtune.train.gradient import train_by_gradients
+from hubtune.train.last_stage import train_last_stage
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,10 @@ class Trainer:
         sees_augmented: whether the whole network runs on augmented images in training.
         chosen_on_validation: whether the best model is chosen on the validation list.
         searchable: whether a search for settings tries it.
+        paddlehub: whether PaddleHub 1.x has it.
     """
 
-    train: Callable[[RunContext, Classifier], TrainedModel] = gradient.train
+    train: Callable[[RunContext, Classifier], TrainedModel] = train_by_gradients
     start: Literal["pretrained", "random", "either", "solved_head"] = "pretrained"
     needs_validation: bool = False
     min_stages: int = 1
@@ -34,31 +38,32 @@ class Trainer:
     sees_augmented: bool = True
     chosen_on_validation: bool = True
     searchable: bool = True
+    paddlehub: bool = False
 
 
 TRAINERS = {
     "frozen": Trainer(
-        frozen_head.train,
+        train_frozen,
         start="solved_head",
         by_gradients=False,
         sees_augmented=False,
         chosen_on_validation=False,
     ),
-    "from_frozen": Trainer(from_frozen.train, start="solved_head", needs_validation=True),
-    "default_finetune": Trainer(),
+    "from_frozen": Trainer(train_from_frozen, start="solved_head", needs_validation=True),
+    "default_finetune": Trainer(paddlehub=True),
     "last_stage": Trainer(
-        last_stage.train,
+        train_last_stage,
         start="solved_head",
         needs_validation=True,
         min_stages=3,
         sees_augmented=False,
     ),
-    "l2sp": Trainer(),
-    "ulmfit": Trainer(),
-    "adam_weight_decay": Trainer(start="either"),
+    "l2sp": Trainer(paddlehub=True),
+    "ulmfit": Trainer(paddlehub=True),
+    "adam_weight_decay": Trainer(start="either", paddlehub=True),
     "scratch": Trainer(start="random"),
-    "default": Trainer(searchable=False),
-    "combined": Trainer(searchable=False),
+    "default": Trainer(searchable=False, paddlehub=True),
+    "combined": Trainer(searchable=False, paddlehub=True),
     "rules": Trainer(searchable=False),
 }
 """Name of a strategy → its trainer; a search tries strategies in this order."""

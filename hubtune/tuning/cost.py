@@ -23,6 +23,7 @@ from hubtune.train.strategies import TRAINERS
 from hubtune.train.views import area, first_views
 
 _START_SECONDS = 5.0  # for starting a process and its engines, and reading the best model
+_LAST_STAGE = TRAINERS["last_stage"]
 # Measuring takes about as long as the frozen backbone takes for this many images. It is done if that is less
 # than this share of the run's time, or less than this many seconds.
 _MEASURED_IMAGES, _SHARE, _LEAST_SECONDS = 100, 0.2, 1.0
@@ -78,7 +79,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
 
     everything = cost(own, evaluated=counts["validate"], last_stage=False)
     estimates = [CostEstimate("default_finetune", everything)]
-    if run.validate is None or len(module.stages) < TRAINERS["last_stage"].min_stages:
+    if run.validate is None or len(module.stages) < _LAST_STAGE.min_stages:
         return estimates
     for stage, _, tensor in [*classifier.trained_parameters()]:
         tensor.stop_gradient = stage not in (classifier.last_stage, "head")

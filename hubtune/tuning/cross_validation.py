@@ -1,4 +1,4 @@
-"""Cross-validation of a recipe: an ordinary run for each fold, tested on what the fold holds out."""
+"""Cross-validation of a recipe: a run for each fold, tested on the images that the fold holds out."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hubtune.data.existing_lists import folds_of_lists
 from hubtune.data.splits.files import Split, fold_name, write_split
 from hubtune.data.splits.kfold import held_out
 from hubtune.errors import DataError, MachineError, ModelError, UsageError
@@ -27,17 +28,17 @@ RECORD = "folds.json"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What the folds have come to; every picture was predicted once, by a model that has not seen its group.
+    """Result of a cross-validation: every image was predicted once, by a model that has not seen its group.
 
     Attributes:
-        folder: where the runs are.
-        runs: one a fold.
-        tests: for each, the figures on what it held out.
-        right: pictures of all folds that were named right.
-        count: readable pictures of all folds.
-        independent: how many independent pictures these are worth, as pictures of one group may be right or
-            wrong together: ``(Σ n)² / Σ n²`` over the groups' sizes ``n`` (Kish, *Survey Sampling*, 1965, for
-            groups whose members all have the same outcome).
+        folder: has the runs.
+        runs: one for each fold.
+        tests: figures of each run on the images that its fold held out.
+        right: correctly classified images of all folds.
+        count: readable images of all folds.
+        independent: the equivalent number of independent images, because images of one group may be right
+            or wrong together: ``(Σ n)² / Σ n²`` over the groups' sizes ``n`` (Kish, *Survey Sampling*, 1965,
+            for groups whose members all have the same outcome).
     """
 
     folder: Path
@@ -49,21 +50,20 @@ class CrossValidation:
 
     @property
     def accuracy(self) -> float:
-        """Share of the pictures of all folds together that was named right."""
+        """Accuracy over the images of all folds together."""
         return self.right / self.count
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the accuracy: Wilson's, for so many independent pictures.
+        """The 95 % Wilson interval of the accuracy, for the number of independent images.
 
-        It says how far the choice of pictures may be misleading, not how much models differ that are trained
-        on other pictures: no unbiased estimate of that can be had from one cross-validation (Bengio &
-        Grandvalet, JMLR 5, 2004).
+        It reflects the choice of the images, not how much models trained on other images would differ: one
+        cross-validation has no unbiased estimate of that (Bengio & Grandvalet, JMLR 5, 2004).
         """
         return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def as_dict(self) -> dict[str, Any]:
-        """The result as JSON has it."""
+        """Return the result for JSON."""
         return {
             "folder": str(self.folder),
             "accuracy": self.accuracy,
@@ -81,32 +81,40 @@ class CrossValidation:
 
 def cross_validate(
     recipe: Recipe,
-    folds: Sequence[Split],
-    folder: Path,
+    folds: int | Sequence[Split] = 5,
+    folder: str | Path | None = None,
     *,
     resume: bool = False,
     callback: Callback | None = None,
 ) -> CrossValidation:
-    """Train on each fold as a recipe says, and test on what it holds out.
+    """Train on each fold with a recipe, and test on the images that the fold holds out.
 
-    A run's lists are its own: what the fold holds out is the test list, which nothing is chosen on. Where the
-    strategy chooses its best model on a validation list, a tenth of the training pictures is that.
+    Each run has its own lists: the test list, which nothing is chosen on, has the images that the fold holds
+    out. If the strategy chooses its best model on a validation list, that is a tenth of the training images.
 
     Args:
-        recipe: what all runs have in common; its lists are not used, and its base folder must not be that of
-            the pictures themselves.
-        folds: as :func:`~hubtune.data.splits.kfold.fold_splits` gives them.
-        folder: gets a run a fold, ``fold-1``, ``fold-2``, …, and ``folds.json``.
-        resume: go on with what is there, in the fold where it stopped.
-        callback: told about each run.
+        recipe: what all runs have in common.
+        folds: number of folds of the training and validation list; the test list is not opened. Or the folds
+            themselves, from :func:`~hubtune.data.splits.kfold.fold_splits`; then the recipe's lists are not
+            used, and its base folder must not be that of the images themselves.
+        folder: gets a run for each fold, ``fold-1``, ``fold-2``, …, and ``folds.json``; default: the recipe's
+            run folder with ``-folds`` appended.
+        resume: continue what is there, in the fold where it stopped.
+        callback: receives the events of each run.
 
     Raises:
-        UsageError: if the folder has something else, or what is resumed was begun with other folds or another
-            recipe.
+        UsageError: if the folder has something else, or was begun with other folds or another recipe.
         HubtuneError: as :meth:`~hubtune.task.ImageClassifierTask.finetune_and_eval`.
+
+    Example:
+        >>> result = hubtune.cross_validate(hubtune.load_recipe("recipes/idol5.yaml"), folds=5)
+        >>> result.accuracy, result.interval
+        (0.8083, (0.7288, 0.8687))
     """
-    callback = callback or Callback()
-    trainer = TRAINERS[recipe.strategy.name]
+    trainer, seed = TRAINERS[recipe.strategy.name], recipe.train.seed
+    if isinstance(folds, int):
+        folds, _ = folds_of_lists(dataset_of(recipe, complete=False), folds, seed=seed)
+    folder = Path(f"{recipe.run_folder}-folds" if folder is None else folder)
     images = [image.path for name in ("train", "validate") for image in folds[0].lists[name]]
     check_place(folder, Path(recipe.data.base), images, cache_root())
     _begin(folder, recipe, folds, resume=resume)
@@ -114,30 +122,30 @@ def cross_validate(
     task: ImageClassifierTask | None = None
     for number, fold in enumerate(folds, 1):
         logger.info("fold %d of %d", number, len(folds))
-        place = folder / fold_name(number)
-        lists = held_out(fold, seed=recipe.train.seed, validate=trainer.chosen_on_validation)
-        begun = _has_trained(place)
+        path = folder / fold_name(number)
+        begun = _has_trained(path)
         if not begun:
-            check_unlocked(place)
-            write_split(lists, place / LISTS, {"seed": recipe.train.seed, "fold": number}, force=True)
-        own = _recipe_of(recipe, place)
+            check_unlocked(path)
+            lists = held_out(fold, seed=seed, validate=trainer.chosen_on_validation)
+            write_split(lists, path / LISTS, {"seed": seed, "fold": number}, force=True)
+        own = _fold_recipe(recipe, path)
         if task is None:
             task = ImageClassifierTask.from_recipe(own)
         else:
-            # The module is not changed by training, and loading it takes seconds.
+            # Training does not change the module, and loading it takes seconds.
             task = ImageClassifierTask(task.module, dataset_of(own, complete=False), own.config())
-        runs.append(task.finetune_and_eval(resume=place if begun else False, callback=callback))
-    found = _pooled(folder, runs, folds)
-    _record(folder, _facts(recipe, folds), found.as_dict())
-    return found
+        runs.append(task.finetune_and_eval(resume=path if begun else False, callback=callback or Callback()))
+    result = _pool(folder, runs, folds)
+    _record(folder, _facts(recipe, folds), result.as_dict())
+    return result
 
 
 def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool) -> None:
-    """Note what the folds are, or hold those that are resumed against it."""
+    """Record the folds and settings, or compare them with the record of a resumed cross-validation."""
     record = folder / RECORD
     facts = _facts(recipe, folds)
     if record.is_file() and not any(map(_has_trained, folder.iterdir())):
-        # It ended before anything was trained: what has changed since may be what it ended because of.
+        # It ended before anything was trained, perhaps because of settings that were corrected since.
         _record(folder, facts, None)
         return
     if not record.is_file():
@@ -148,13 +156,13 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
         return
     if not resume:
         raise UsageError(
-            f"{folder} has a cross-validation already: go on with it, or see its result, by --resume, or "
+            f"{folder} has a cross-validation already: continue it, or see its result, by --resume, or "
             "name another folder, -o run=runs/NAME"
         )
     try:
         before = dict(json.loads(record.read_bytes())["facts"])
     except (OSError, ValueError, TypeError, LookupError) as error:
-        raise ModelError(f"{record} is damaged: remove {folder}, and begin anew") from error
+        raise ModelError(f"{record} is damaged: remove {folder}, and start again") from error
     changed = [name for name, value in facts.items() if before.get(name) != value]
     if changed:
         raise UsageError(
@@ -164,7 +172,7 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
 
 
 def _has_trained(place: Path) -> bool:
-    """Whether a folder is that of a run with something in it that was trained.
+    """Whether a folder has a run in which something was trained.
 
     Raises:
         LockedError: if another process is working on it.
@@ -176,17 +184,17 @@ def _has_trained(place: Path) -> bool:
 
 
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
-    """What runs that are resumed must share with those that were begun."""
-    said = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
-    said["data"] = {
+    """Return everything that must not change before a cross-validation is resumed."""
+    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
+    settings["data"] = {
         key: value
-        for key, value in said["data"].items()
+        for key, value in settings["data"].items()
         if key not in ("base", "train", "validate", "test", "labels", "workers")
     }
     for key in ("device", "engine"):
-        del said["train"][key]
-    parted = [[(image.name, image.label) for image in fold.lists["validate"]] for fold in folds]
-    return {**said, "pictures": hashlib.sha256(json.dumps(parted).encode()).hexdigest()}
+        del settings["train"][key]
+    test_images = [[(image.name, image.label) for image in fold.lists["validate"]] for fold in folds]
+    return {**settings, "pictures": hashlib.sha256(json.dumps(test_images).encode()).hexdigest()}
 
 
 def _record(folder: Path, facts: dict[str, Any], result: dict[str, Any] | None) -> None:
@@ -198,14 +206,14 @@ def _record(folder: Path, facts: dict[str, Any], result: dict[str, Any] | None) 
         ) from error
 
 
-def _recipe_of(recipe: Recipe, place: Path) -> Recipe:
-    """The recipe of a fold's run: an ordinary one, on the lists in the run's folder."""
+def _fold_recipe(recipe: Recipe, place: Path) -> Recipe:
+    """Return the recipe of a fold's run, on the lists in the run's folder."""
     own = dict.fromkeys(("train", "validate_", "test", "labels"))
     data = recipe.data.model_copy(update={**own, "base": str(place / LISTS)})
     return recipe.model_copy(update={"data": data, "run": str(place)})
 
 
-def _pooled(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValidation:
+def _pool(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValidation:
     tests = [run.test for run in runs if run.test is not None]
     if len(tests) < len(runs):
         raise DataError("None of the pictures that a fold holds out can be read: see skipped.csv in its run")

@@ -90,7 +90,7 @@ class SearchResult:
 
 def tune(
     recipe: Recipe,
-    folder: Path,
+    folder: str | Path | None = None,
     *,
     trials: int = 20,
     seconds: float = 1800.0,
@@ -108,7 +108,8 @@ def tune(
 
     Args:
         recipe: what all trials have in common.
-        folder: gets the study, and the recipe of the best trial.
+        folder: gets the study, and the recipe of the best trial; default: the recipe's run folder with
+            ``-tune`` appended.
         trials: number of trials, including those of earlier calls.
         seconds: time limit; what cannot be interrupted may take longer.
         folds: number of folds of the cross-validation, at least 2.
@@ -124,8 +125,14 @@ def tune(
         MachineError: if optuna or the device is missing, or the folder cannot be written.
         NumericError: if all trials diverge.
         LockedError: if another process uses the folder.
+
+    Example:
+        >>> result = hubtune.tune(hubtune.load_recipe("recipes/idol5.yaml"), trials=10)
+        >>> result.best_recipe
+        PosixPath('runs/idol5-tune/best.yaml')
     """
     load_optuna()
+    folder = Path(f"{recipe.run_folder}-tune" if folder is None else folder)
     listed = dataset_of(recipe, complete=False)
     task = _task(recipe, listed)
     space = make_search_space(
@@ -155,7 +162,7 @@ def tune(
                 search.run_trials(trials)
         except (StopRequested, StoppedError):
             if signals.signal is None:
-                logger.info("the time (%s) is over; --resume goes on", format_duration(seconds))
+                logger.info("the time (%s) is over; --resume continues", format_duration(seconds))
         _write_best(study, recipe, task, folder / BEST)
         stopped = None if signals.signal is None else signals.exit_code
         return _result(folder, study, space.first[0], stopped)
@@ -164,7 +171,7 @@ def tune(
 def _announce(search: "_Search", trials: int, folds: int, seconds: float, space: SearchSpace) -> None:
     """Log the extent of the search, and how long a trial takes."""
     logger.info(
-        "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume goes on",
+        "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume continues",
         *(trials, format_duration(seconds), folds),
     )
     tried = {choice.strategy for choice in space.first}.union(space.strategies)
@@ -354,7 +361,7 @@ def _write_best(study: Study, recipe: Recipe, task: ImageClassifierTask, file: P
     command, rest = dump_recipe(best_recipe, f"hubtune finetune {file}").split("\n", 1)
     result = (
         f"# Found by hubtune tune: {_score(best)} right in {len(best.counts)}-fold cross-validation on "
-        f"{sum(best.counts)}\n# training pictures, a little flattered as the best of {len(done)} scores."
+        f"{sum(best.counts)}\n# training pictures, slightly optimistic as the best of {len(done)} scores."
     )
     write_atomically(file, f"{command}\n{result}\n{rest}")
 

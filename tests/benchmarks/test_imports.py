@@ -8,7 +8,10 @@ from support.scripts import ROOT
 
 
 def _imports(source):
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    # What is imported where another import has failed is of older versions.
+    old = {id(n) for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) for n in ast.walk(node)}
+    for node in (node for node in ast.walk(tree) if id(node) not in old):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("hubtune"):
             yield from ((node.module, alias.name) for alias in node.names)
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\nfrom hubtune" in node.value:

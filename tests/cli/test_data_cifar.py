@@ -1,10 +1,11 @@
 """``hubtune data cifar`` as a person meets it."""
 
 import json
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
 from support.cifar_files import cifar10, write_archive, write_folder
+from support.commands import invoke
 
 from hubtune.cli.data_cifar import command
 from hubtune.errors import DataError, UsageError
@@ -16,8 +17,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(*arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+run = partial(invoke, command)
 
 
 def test_an_archive_becomes_a_data_set_and_the_next_command_is_named(here):

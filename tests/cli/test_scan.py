@@ -57,7 +57,7 @@ def found(document):
     }
 
 
-def test_good_pictures_give_nothing_to_be_seen_to(pics, run_here):
+def test_good_pictures_have_no_issues(pics, run_here):
     answer = run_here("scan", pics)
     assert answer.returncode == 0
     assert answer.stdout.splitlines() == [
@@ -187,7 +187,7 @@ def test_where_nothing_can_be_read_the_exit_code_is_that_of_data(pics, run_here)
     answer = run_here("scan", pics)
     assert answer.returncode == 3
     assert "20 files cannot be used" in answer.stdout
-    assert answer.stderr.endswith(f"{pics} holds no picture that can be read\n")
+    assert answer.stderr.endswith(f"{pics} has no picture that can be read\n")
     assert json.loads(run_here("scan", pics, "--json").stdout)["pictures"] == 0
 
 
@@ -245,7 +245,7 @@ def test_a_module_finds_wrong_labels_and_is_checked_before_the_scan(tmp_path, dr
     document = scanned(run_here, pics, *module)
     assert found(document)["mislabelled"] == ["dog/wrong.png"]
     [finding] = [each for each in document["findings"] if each["kind"] == "mislabelled"]
-    assert finding["groups"][0][0]["note"].startswith("rather cat (")
+    assert finding["groups"][0][0]["note"].startswith("probably cat (")
     answer = run_here("scan", tmp_path / "gone", "--module", "nonsense")
     assert "There is no module 'nonsense'" in answer.stderr
     answer = run_here("scan", pics, "--weights", "file.pdparams")

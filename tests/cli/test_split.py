@@ -5,16 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke
+from support.commands import refusal as refused
 
 from hubtune.cli.split import command
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.dedup import duplicates
-from hubtune.errors import HubtuneError
 
 
 @pytest.fixture
@@ -24,15 +25,7 @@ def pics(tmp_path, draw_photos, monkeypatch):
     return tmp_path / "pics"
 
 
-def split(*arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
-
-
-def refusal(code, *arguments):
-    result = split(*arguments)
-    assert isinstance(result.exception, HubtuneError), result.output
-    assert result.exception.exit_code == code
-    return str(result.exception)
+split, refusal = partial(invoke, command), lambda code, *arguments: refused(code, command, *arguments)
 
 
 def listed(base):
@@ -86,7 +79,7 @@ def test_what_is_unusual_is_told_after_the_table(pics):
         f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "
         f"{Path('pics/cat/worse.jpg')}\n"
         "\n"
-        "• 1 file is no picture (passed over): cat/note.txt.\n"
+        "• 1 file is not a picture (ignored): cat/note.txt.\n"
         "• Class 'yushuxin' has 8 pictures, too few for 9 in the validation list: "
         "it gives 4 for training, 4 for validation.\n"
         "\nWritten to .: train_list.txt, validate_list.txt, label_list.txt, split.json\n"
@@ -152,18 +145,6 @@ def test_a_test_folder_may_lie_inside_the_tree_or_outside(pics, tmp_path, place)
     assert (tmp_path / "test_list.txt").read_text() == f"{place}/cat.png 0\n{place}/Yushuxin_2.png 1\n"
     assert "• no class has this name: " in result.stderr
     assert "cat           7         2     1" in result.stdout
-
-
-def test_requests_that_contradict_themselves_are_refused(pics):
-    assert refusal(2, "pics", "--test", "5", "--test-dir", "pics") == (
-        "--test and --test-dir both say where test pictures come from: give one of them"
-    )
-    assert refusal(2, "pics", "--test-dir", ".") == (
-        "--test-dir . holds pics itself: give a folder of test pictures only"
-    )
-    assert refusal(2, "pics", "--val", "1.5") == (
-        "'1.5' is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
-    )
 
 
 def test_what_is_not_there_is_named(pics):
@@ -238,44 +219,16 @@ def test_a_source_that_is_divided_stays_so_and_says_what_makes_no_difference(pic
     assert folds.stdout.splitlines()[-1].split() == ["total", "10", "10"]
 
 
-def test_what_is_left_out_of_an_archive_is_named_as_there(pics, tmp_path):
-    (pics / "cat" / "bad.jpg").touch()
-    shutil.make_archive(str(tmp_path / "photos"), "zip", tmp_path, "pics")
-    assert "\n• empty file (0 bytes): pics/cat/bad.jpg\n" in split("photos.zip").stderr
-
-
-def test_pictures_of_one_thing_stay_together_by_what_a_module_sees(pics, draw_photos, monkeypatch):
+def test_the_features_of_a_module_are_compared_and_its_name_is_recorded(pics, draw_photos, monkeypatch):
     draw_photos(pics.parent / "many", {"cat": 20, "dog": 20}, size=8)
     rows = np.random.default_rng(0).normal(0, 1, (40, 16)).astype(np.float32)
     rows[7] = rows[2] + 0.01
-    seen = []
     monkeypatch.setattr(
-        "hubtune.inference.label_errors.compute_features",
-        lambda module, paths, advance: seen.append(len(paths)) or rows,
+        "hubtune.inference.label_errors.compute_features", lambda module, paths, advance: rows[: len(paths)]
     )
-    for seed in range(6):
-        split("many", "--val", "8", "--module", "digitnet", "--out", f"lists-{seed}", "--seed", seed)
-        record = json.loads(Path(f"lists-{seed}/split.json").read_text())
-        assert record["group_kinds"] == ["burst"]
-        assert record["options"]["module"] == "digitnet"
-        lists = [Path(f"lists-{seed}", f"{name}_list.txt").read_text() for name in ("train", "validate")]
-        assert all(len({name in text for name in record["groups"][0]}) == 1 for text in lists)
-    assert seen == [40] * 6
-    message = refusal(2, "many", "--weights", "some.safetensors")
-    assert message == "--weights goes with --module: name the module that they are for"
-
-
-def test_other_lists_are_replaced_only_by_force(pics, tmp_path):
-    assert split("pics", "--val", "2").exit_code == 0
-    before = (tmp_path / "train_list.txt").read_bytes()
-    assert refusal(2, "pics", "--val", "3") == (
-        f"{tmp_path.resolve()} has split.json, train_list.txt, validate_list.txt with other content already: "
-        "add --force to replace, or --out FOLDER to write elsewhere"
-    )
-    assert (tmp_path / "train_list.txt").read_bytes() == before
-    assert split("pics", "--val", "2").exit_code == 0
-    assert split("pics", "--val", "3", "--force").exit_code == 0
-    assert (tmp_path / "train_list.txt").read_bytes() != before
+    assert split("many", "--val", "8", "--module", "digitnet", "--out", "lists").exit_code == 0
+    record = json.loads(Path("lists/split.json").read_text())
+    assert (record["group_kinds"], record["options"]["module"]) == (["burst"], "digitnet")
 
 
 def test_errors_reach_the_shell_as_one_sentence_and_a_code(pics, tmp_path, run_here):
@@ -315,9 +268,11 @@ def test_help_is_there_at_once(run_hubtune):
 
 
 def test_few_pairs_of_real_photos_are_compared_in_full(material, tmp_path, monkeypatch):
-    likeness, compared = duplicates.likeness, []
+    register_pairs, compared = duplicates.register_pairs, []
     monkeypatch.setattr(
-        duplicates, "likeness", lambda prints, pairs: (compared.append(pairs), likeness(prints, pairs))[1]
+        duplicates,
+        "register_pairs",
+        lambda prints, pairs: (compared.append(pairs), register_pairs(prints, pairs))[1],
     )
     shutil.copytree(material / "trashnet", tmp_path / "pics")
     result = split(tmp_path / "pics", "--val", "20")

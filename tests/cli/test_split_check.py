@@ -2,12 +2,12 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
-from click.testing import CliRunner
+from support.commands import invoke, refusal
 
 from hubtune.cli.split import command
-from hubtune.errors import HubtuneError
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ def lists(tmp_path, draw_photos, monkeypatch):
     return tmp_path
 
 
-def split(*arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+split = partial(invoke, command)
 
 
 def test_leaks_are_counted_named_and_a_code(lists):
@@ -107,10 +106,7 @@ def test_names_that_belong_together_are_looked_for_too(lists):
     ],
 )
 def test_what_cannot_be_done_is_said(lists, arguments, code, message):
-    result = split(*arguments)
-    assert isinstance(result.exception, HubtuneError), result.output
-    assert result.exception.exit_code == code
-    assert str(result.exception).startswith(message)
+    assert refusal(code, command, *arguments).startswith(message)
 
 
 def test_lists_are_not_repaired_onto_themselves_without_force(lists):

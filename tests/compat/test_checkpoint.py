@@ -13,14 +13,10 @@ from pathlib import Path
 import numpy as np
 import paddle
 import pytest
-from click.testing import CliRunner
 from support.environments import paddlehub_python
 
-from hubtune.cli.import_ import command
 from hubtune.compat.checkpoint import import_paddleclas, import_paddlehub
-from hubtune.compat.paddleclas_config import read_config
 from hubtune.data.dataset import ListDataset
-from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import labels_text, read_labels
 from hubtune.errors import ModelError, UsageError
 from hubtune.inference.model import load_model
@@ -77,17 +73,6 @@ def test_paddleclas_classes_and_scores_are_preserved(checkpoint, tmp_path):
     # PaddleClas rounds what it prints to five digits.
     assert scores == pytest.approx(expected["photo_scores"], abs=6e-6)
     assert not Path("opened").exists()
-
-
-def test_the_command_needs_the_folder_only_where_all_is_said_around_it(checkpoint, tmp_path):
-    shutil.copy(LABEL_LIST, checkpoint)
-    done = CliRunner().invoke(command, ["paddleclas", str(checkpoint), "-o", str(tmp_path / "model")])
-    assert done.exit_code == 0, done.output
-    assert "pplcnet_x0_25_imagenet, 3 classes (Gänseblümchen, 安崎, a red rose)" in done.stdout
-    assert "Without --config, pictures are preprocessed by PaddleClas's defaults" in done.stderr
-    card = load_model(tmp_path / "model").card
-    assert card.preprocessing == Preprocessing(size=224, resize=256, antialias=False)
-    assert (card.architecture, card.strategy) == ("pplcnet_x0_25_imagenet", "imported from paddleclas")
 
 
 def test_evaluate_measures_an_imported_model_on_paddleclas_lists(checkpoint, tmp_path):
@@ -191,79 +176,6 @@ def test_a_target_in_use_and_a_missing_checkpoint_are_refused(checkpoint, tmp_pa
     assert said == (
         f"There is no checkpoint {tmp_path / 'nowhere'}: name a .pdparams file, or the folder with it"
     )
-
-
-def config(tmp_path, *changes):
-    """The configuration of the fixture with changes in its last section, else in an earlier one."""
-    before, infer = (PADDLECLAS / "config.yaml").read_text("utf-8").split("Infer:\n")
-    for old, new in changes:
-        assert old in before + infer
-        if old in infer:
-            infer = infer.replace(old, new)
-        else:
-            before = before.replace(old, new)
-    file = tmp_path / "changed.yaml"
-    file.write_text(f"{before}Infer:\n{infer}", encoding="utf-8")
-    return file
-
-
-SHORT, CROP = "    - ResizeImage: {resize_short: 72}\n", "    - CropImage: {size: 64}\n"
-
-
-@pytest.mark.parametrize(
-    ("changes", "expected"),
-    [
-        ([], {"size": 64, "resize": 72, "antialias": False}),
-        (
-            [("resize_short: 72", "resize_short: 80, interpolation: bicubic, backend: pil")],
-            {"size": 64, "resize": 80, "interpolation": "bicubic"},
-        ),
-        (
-            [("resize_short: 72", "size: [72, 72], backend: pil, interpolation: bilinear")],
-            {"size": 64, "resize": 72, "fit": "stretch_crop"},
-        ),
-        (
-            [(SHORT + CROP, "    - ResizeImage: {size: 64}\n")],
-            {"size": 64, "fit": "stretch", "antialias": False},
-        ),
-        ([("0.485, 0.456, 0.406", "0.5, 0.5, 0.25")], {"size": 64, "resize": 72, "mean": (0.5, 0.5, 0.25)}),
-    ],
-)
-def test_preprocessing_is_that_of_the_configuration(tmp_path, changes, expected):
-    said = read_config(config(tmp_path, *changes))
-    assert said.preprocessing == Preprocessing(**{"antialias": "mean" not in expected, **expected})
-    assert said.architecture == "PPLCNet_x0_25"
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        (
-            "resize_short: 72",
-            "resize_short: 72, interpolation: area",
-            "hubtune cannot resize as cv2 does with area",
-        ),
-        (CROP, "", "ResizeImage.resize_short is not followed by CropImage"),
-        (SHORT, "", "the transforms of Infer or Eval lack ResizeImage or NormalizeImage"),
-        ("to_rgb: True", "to_rgb: False", "the network's input is not RGB"),
-        ("1.0/255.0", "1.0", "NormalizeImage.scale is 1.0, and only 1.0/255.0 is known"),
-        ("    - ToCHWImage:", "    - PadImage:", "hubtune does not have the transform"),
-        (
-            "name: Topk",
-            "name: MultiLabelThreshOutput",
-            "Infer.PostProcess is MultiLabelThreshOutput, not Topk",
-        ),
-        (
-            "class_num: 3",
-            "class_num: 3\n  stride_list: [2, 2, 2, 2, 1]",
-            "Arch.stride_list changes the network",
-        ),
-        ("size: 64}", "size: 96}", "the preprocessing makes no sense"),
-    ],
-)
-def test_a_configuration_whose_scores_would_differ_is_refused(tmp_path, old, new, message):
-    file = config(tmp_path, (old, new))
-    assert refusal(ModelError, read_config, file).startswith(f"{file}: {message}")
 
 
 def test_numbered_label_lists_are_in_the_order_of_the_numbers(tmp_path):

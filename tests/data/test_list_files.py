@@ -156,8 +156,7 @@ def test_label_lists_that_name_nothing_or_twice_are_refused(write):
     file = write("\n \n")
     assert refusal(read_labels, file) == f"{file} names no class: write one class name a line"
     file = write("cat\ndog\ncat\n")
-    expected = f"{file}: class 'cat' stands there twice: every class needs a name of its own"
-    assert refusal(read_labels, file) == expected
+    assert refusal(read_labels, file) == f"{file} has class 'cat' twice: every class needs a name of its own"
 
 
 def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):

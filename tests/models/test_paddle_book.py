@@ -5,9 +5,11 @@ import paddle
 import pytest
 from paddle import nn
 from paddle.nn import functional as F
+from support.backbones import check_record, records_of
 
 import hubtune
 from hubtune.errors import ModelError
+from hubtune.models import paddle_book
 from hubtune.models.catalog import BACKBONES, find, nearest_name
 from hubtune.models.paddle_book import DEPTHS
 
@@ -33,7 +35,7 @@ def trained(name: str, num_classes: int = 10) -> nn.Layer:
 class Book:
     """The book's operations at inference, with the weights of a network in their order."""
 
-    def __init__(self, network: nn.Layer) -> None:
+    def __init__(self, network: nn.Layer):
         kinds = nn.Conv2D | nn.BatchNorm1D | nn.BatchNorm2D | nn.Linear
         self.layers = iter([layer for layer in network.sublayers() if isinstance(layer, kinds)])
 
@@ -53,8 +55,13 @@ class Book:
         return x @ layer.weight + (0 if layer.bias is None else layer.bias)
 
 
+@pytest.mark.parametrize("record", records_of(paddle_book))
+def test_a_record_says_what_its_network_is(record):
+    check_record(record)
+
+
 @paddle.no_grad()
-def test_vgg_bn_drop_is_the_books() -> None:
+def test_vgg_bn_drop_is_the_books():
     network = trained("vgg_bn_drop")
     book = Book(network)
     x = images()
@@ -70,7 +77,7 @@ def test_vgg_bn_drop_is_the_books() -> None:
 
 
 @paddle.no_grad()
-def test_resnet_cifar10_is_the_books() -> None:
+def test_resnet_cifar10_is_the_books():
     network = trained("resnet_cifar10_20")
     book = Book(network)
     x = F.relu(book.conv_bn(images(), 1, 1))
@@ -88,7 +95,7 @@ def test_resnet_cifar10_is_the_books() -> None:
 
 
 @paddle.no_grad()
-def test_dropout_leaves_out_in_training_only_and_does_not_scale_there() -> None:
+def test_dropout_leaves_out_in_training_only_and_does_not_scale_there():
     network = trained("vgg_bn_drop")
     paddle.seed(0)
     rates = []
@@ -104,7 +111,7 @@ def test_dropout_leaves_out_in_training_only_and_does_not_scale_there() -> None:
 
 
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_a_depth_counts_the_layers_with_weights(depth: int) -> None:
+def test_a_depth_counts_the_layers_with_weights(depth):
     network = BACKBONES[f"resnet_cifar10_{depth}"].build(num_classes=10)
     layers = [layer for layer in network.sublayers() if isinstance(layer, nn.Conv2D | nn.Linear)]
     shortcuts = [
@@ -119,11 +126,11 @@ def test_a_depth_counts_the_layers_with_weights(depth: int) -> None:
     assert round((own - in_shortcuts) / 1e6, 1 if depth == 110 else 2) == published
 
 
-def test_resnet_cifar10_alone_is_the_books_32_layers() -> None:
+def test_resnet_cifar10_alone_is_the_books_32_layers():
     assert find("resnet_cifar10") is find("resnet_cifar10_32")
 
 
-def test_pictures_enter_as_in_the_book() -> None:
+def test_pictures_enter_as_in_the_book():
     for name in ("vgg_bn_drop", "resnet_cifar10"):
         preprocessing = hubtune.Module(name, weights=None).preprocessing
         assert (preprocessing.size, preprocessing.resize) == (32, 32)
@@ -139,7 +146,7 @@ def test_pictures_enter_as_in_the_book() -> None:
         ("resnet_cifar10_1208", "is resnet_cifar10_1202"),
     ],
 )
-def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name: str, nearest: str) -> None:
+def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(ModelError) as refusal:
         find(name)
     assert str(refusal.value).startswith(
@@ -149,7 +156,7 @@ def test_a_depth_that_there_is_not_is_answered_with_the_nearest(name: str, neare
 
 
 @pytest.mark.parametrize("depth", [26, 1202])
-def test_every_depth_by_the_rule_is_there(depth: int) -> None:
+def test_every_depth_by_the_rule_is_there(depth):
     record = find(f"resnet_cifar10_{depth}").backbone
     network = record.build(num_classes=1000)
     assert sum(each.size for each in network.parameters() if not each.stop_gradient) == record.parameters
@@ -158,6 +165,6 @@ def test_every_depth_by_the_rule_is_there(depth: int) -> None:
     assert len(weights) - projections + 1 == depth
 
 
-def test_other_names_are_answered_as_before() -> None:
+def test_other_names_are_answered_as_before():
     assert nearest_name("resnet50_imagnet") == " Did you mean 'resnet50_imagenet'?"
     assert nearest_name("resnet_cifar100") == " Did you mean 'resnet_cifar10'?"

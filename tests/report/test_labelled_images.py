@@ -16,12 +16,12 @@ def test_readable_images_are_written_and_the_sheet_shows_all(tmp_path, draw_phot
     pics = draw_photos(tmp_path / "pics", {"cat": 3})
     rows = [_row(path) for path in sorted((pics / "cat").iterdir())]
     rows.insert(1, Prediction("gone.jpg", None, None, {}, "no such file"))
-    saved = save_labelled_images(tmp_path / "out", rows, ["cat"])
+    complete = save_labelled_images(tmp_path / "out", rows, ["cat"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         *("00001-000.jpg", "00003-001.jpg", "00004-002.jpg", "contact_sheet.png"),
     ]
-    assert saved.complete
-    with Image.open(saved.path) as sheet:
+    assert complete
+    with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 100
 
 

@@ -1,70 +1,66 @@
-"""A run that was killed at any moment and resumed ends exactly as the undisturbed one."""
+"""A run that is killed at any moment and resumed ends exactly as the undisturbed one."""
 
 import hashlib
 import json
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
+import numpy as np
+import paddle
 import pytest
-from support.images import draw_tree
+from support.split_folder import draw_split
+from support.waiting import HANG_SECONDS, wait_for
 
-from hubtune.data.scan.scanner import scan_classes
-from hubtune.data.splits.files import write_split
-from hubtune.data.splits.quota import SplitRequest, SplitSize
-from hubtune.data.splits.split import make_split
+from hubtune.models.catalog import find
+from hubtune.models.classifier import Classifier
+from hubtune.recipe.schema import RunConfig
+from hubtune.train.checkpoint import Checkpoints, TrainState
+from hubtune.train.optimizer import Optimizer
+from hubtune.train.plan import plan_training
+from hubtune.train.rules import NamedParameter
 
-# Trains in a process of its own and, where asked to, kills it at a step.
+# Trains in a process of its own, and kills it at a step where that is asked for.
 _PROGRAM = """
-import os, signal, sys
-from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, RulesStrategy
+import ast, os, signal, sys
+from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, StoppedError
 from hubtune.runs.callbacks import Callback
 
 data, folder, kill_at, resume = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "resume"
-options = eval(sys.argv[5])
+options = {"num_epoch": 3, **ast.literal_eval(sys.argv[5])}
 
 class Killer(Callback):
     steps = 0
-    def advance(self, pictures, *, loss=None, accuracy=None):
+    def advance(self, images, *, loss=None, accuracy=None):
         self.steps += 1
         if self.steps == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-config = RunConfig(num_epoch=3, batch_size=8, checkpoint_dir=folder, learning_rate=3e-3, eval_interval=3,
+config = RunConfig(batch_size=8, checkpoint_dir=folder, learning_rate=3e-3, eval_interval=3,
                    log_interval=2, augment="crop", seed=5, **options)
 task = ImageClassifierTask(Module("smallnet", weights=None), ListDataset(data), config)
-task.finetune_and_eval(resume=resume, observer=Killer())
+try:
+    task.finetune_and_eval(resume=resume, callback=Killer())
+except StoppedError as error:
+    sys.exit(error.exit_code)
 """
 
 _STEPS = 12  # 3 epochs of 4
 
 
-@pytest.fixture
-def data(tmp_path, draw_photos):
-    scan = scan_classes(draw_photos(tmp_path / "pics", {"a": 18, "b": 18}))
-    write_split(make_split(scan, SplitRequest(validate=SplitSize(5))), tmp_path, {"seed": 0})
-    return tmp_path
+def _command(data, folder, *, kill_at=0, resume=False, **options):
+    arguments = (data, folder, kill_at, "resume" if resume else "start", repr(options))
+    return [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
 
 
-def _train(data, folder, *, kill_at=0, resume=False, **options):
-    process = subprocess.run(
-        [
-            *(sys.executable, "-W", "ignore", "-c", _PROGRAM, str(data), str(folder), str(kill_at)),
-            *("resume" if resume else "start", repr(options)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
+def _train(data, folder, *, kill_at=0, **options):
+    done = subprocess.run(
+        _command(data, folder, kill_at=kill_at, **options), capture_output=True, text=True, check=False
     )
-    if kill_at:
-        assert process.returncode == -signal.SIGKILL, process.stderr
-    else:
-        assert process.returncode == 0, process.stderr
+    assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
 
 
-def _sums(run: Path):
+def _digests(run):
     """Everything that a resumed run must share with the undisturbed one."""
     files = [
         *run.glob("best_model/*"),
@@ -78,11 +74,9 @@ def _sums(run: Path):
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory):
     """Data, and what an undisturbed run on it leaves; the run saves after each step."""
-    data = tmp_path_factory.mktemp("shared")
-    scan = scan_classes(draw_tree(data / "pics", {"a": 18, "b": 18}))
-    write_split(make_split(scan, SplitRequest(validate=SplitSize(5))), data, {"seed": 0})
+    data = draw_split(tmp_path_factory.mktemp("shared"), {"a": 18, "b": 18}, validate=5, test=0)
     _train(data, data / "whole", save_ckpt_interval=1)
-    return data, _sums(data / "whole")
+    return data, _digests(data / "whole")
 
 
 @pytest.mark.parametrize("kill_at", [2, 7])  # between evaluations, and after one
@@ -93,10 +87,10 @@ def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, kill_at):
     folder = data / f"killed{kill_at}"
     _train(data, folder, kill_at=kill_at, save_ckpt_interval=1)
     _train(data, folder, resume=True, save_ckpt_interval=1, workers=1)
-    assert _sums(folder) == expected
+    assert _digests(folder) == expected
 
 
-def test_resume_passes_over_a_damaged_checkpoint(shared):
+def test_a_damaged_checkpoint_is_passed_over(shared):
     data, expected = shared
     folder = data / "damaged"
     _train(data, folder, kill_at=6, save_ckpt_interval=1)
@@ -104,7 +98,7 @@ def test_resume_passes_over_a_damaged_checkpoint(shared):
     file = newest / "optim.safetensors"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _sums(folder) == expected
+    assert _digests(folder) == expected
 
 
 @pytest.mark.slow
@@ -114,68 +108,77 @@ def test_killed_again_and_again_equals_undisturbed(shared):
     _train(data, folder, kill_at=3, save_ckpt_interval=1)
     _train(data, folder, kill_at=4, resume=True, save_ckpt_interval=1)
     _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _sums(folder) == expected
+    assert _digests(folder) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", [None, 5])
-def test_killed_at_every_step_and_resumed_equals_undisturbed(data, interval):
-    _train(data, data / "whole", save_ckpt_interval=interval)
-    expected = _sums(data / "whole")
+def test_killed_at_every_step_and_resumed_equals_undisturbed(shared, tmp_path, interval):
+    data, _ = shared
+    _train(data, tmp_path / "whole", save_ckpt_interval=interval)
+    expected = _digests(tmp_path / "whole")
     for kill_at in range(1, _STEPS + 1):
-        folder = data / f"killed{kill_at}"
+        folder = tmp_path / f"killed{kill_at}"
         workers = 1 + kill_at % 4
         _train(data, folder, kill_at=kill_at, workers=workers, save_ckpt_interval=interval)
         _train(data, folder, resume=True, workers=5 - workers, save_ckpt_interval=interval)
-        assert _sums(folder) == expected, f"killed at step {kill_at}"
+        assert _digests(folder) == expected, f"killed at step {kill_at}"
+
+
+def _stop(command, run, number, **options):
+    """Send a running command a signal after some steps, and return its exit code and error output."""
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
+    log = run / "train.log"
+    wait_for(lambda: process.poll() is not None or (log.exists() and "step 10 " in log.read_text()))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
+    assert "Traceback" not in errors
+    return process.returncode, errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a single process")
-def test_ctrl_c_saves_and_prints_the_command_that_resumes(data, tmp_path):
+def test_ctrl_c_saves_and_prints_the_command_that_resumes(shared, tmp_path):
     recipe = tmp_path / "slow.yaml"
     recipe.write_text(
-        f"data: {{base: {data}}}\nmodule: {{name: smallnet, weights: none}}\n"
-        "strategy: scratch\ntrain: {epochs: 400, batch_size: 8}\nrun: stopped\n"
+        f"data: {{base: {shared[0]}}}\nmodule: {{name: smallnet, weights: none}}\n"
+        "strategy: scratch\ntrain: {epochs: 4000, batch_size: 8}\nrun: stopped\n"
     )
-    arguments = [sys.executable, "-c", "from hubtune.cli.main import main; main()", "finetune", str(recipe)]
-    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    log = tmp_path / "stopped" / "train.log"
-    _wait_for(lambda: log.exists() and "step 10 " in log.read_text())
-    start = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert time.monotonic() - start < 10
-    assert process.returncode == 130
+    command = [sys.executable, "-c", "from hubtune.cli.main import main; main()", "finetune", str(recipe)]
+    code, errors = _stop(command, tmp_path / "stopped", signal.SIGINT, cwd=tmp_path)
+    assert code == 130
     assert "Stopping after this batch, saving …" in errors
     assert errors.rstrip().endswith("Go on with: hubtune finetune stopped --resume")
-    assert "Traceback" not in errors
     states = (tmp_path / "stopped" / "checkpoints").glob("*/state.json")
     step = max(json.loads(state.read_text())["step"] for state in states)
-    assert f"Stopped after step {step} of 1600" in errors
+    assert f"Stopped after step {step} of 16000" in errors
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM handlers")
-def test_sigterm_saves_and_exits_with_143(data, tmp_path):
+def test_sigterm_saves_and_exits_with_143(shared, tmp_path):
     folder = tmp_path / "stopped"
-    program = (
-        _PROGRAM.replace("num_epoch=3", "num_epoch=400").replace(
-            "task.finetune_and_eval(", "import hubtune\ntry: task.finetune_and_eval("
-        )
-        + "except hubtune.StoppedError as error: sys.exit(error.exit_code)"
-    )
-    arguments = [sys.executable, "-W", "ignore", "-c", program, str(data), str(folder), "0", "start", "{}"]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True)
-    log = folder / "train.log"
-    _wait_for(lambda: log.exists() and "step 10 " in log.read_text())
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143, errors
+    command = _command(shared[0], folder, num_epoch=4000)
+    code, errors = _stop(command, folder, signal.SIGTERM)
+    assert code == 143, errors
     assert list((folder / "checkpoints").iterdir())
-    assert "Traceback" not in errors
 
 
-def _wait_for(condition, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
+def test_a_checkpoint_restores_network_and_optimizer(tmp_path):
+    def pair():
+        classifier = Classifier(find("smallnet").backbone, 2)
+        named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
+        return classifier, Optimizer(plan_training(RunConfig(), named, 1e-3), 4)
+
+    def step(classifier, optimizer):
+        classifier(paddle.ones([2, 3, 32, 32])).sum().backward()
+        optimizer.apply(1e-3)
+
+    first, optimizer = pair()
+    step(first, optimizer)
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer)
+    step(first, optimizer)
+    second, other = pair()
+    assert checkpoints.restore(second, other) == TrainState(step=7, best_accuracy=0.5)
+    step(second, other)
+    for name, tensor in first.state().items():
+        assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name

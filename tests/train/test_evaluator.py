@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from support.callbacks import Recorder
+from support.callbacks import AtStep, Recorder
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, train, weight_arrays
+
+import hubtune
 
 
 @pytest.fixture
@@ -48,3 +50,13 @@ def test_the_mean_of_the_best_is_kept_only_if_it_is_better(run, told):
     assert "mean of the best weights: acc=" in told.text
     assert _best(trained) >= max(recorder.accuracies)
     assert not (trained.path / "candidates").exists()
+
+
+def test_an_unreadable_validation_list_on_the_way_keeps_the_best_model(tmp_path):
+    data = draw_split(tmp_path, {"a": 14, "b": 14, "c": 14})
+    files = [example.path for example in hubtune.ListDataset(data).examples("validate")]
+    spoil = AtStep(4, lambda: [file.write_bytes(b"") for file in files])
+    options = {"epochs": 4, "batch_size": 6, "max_bad": "50%"}
+    trained = train(smallnet(), data, tmp_path / "run", callback=spoil, **options)
+    assert trained.best_step == 3
+    assert trained.validate.count == 12

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from support.callbacks import AtAdvance, press_ctrl_c
 from support.images import draw_marked_tree
-from support.split_folder import draw_faint_split, write_lists
-from support.tiny_task import train_frozen, weight_bytes
+from support.split_folder import draw_faint_split, draw_split, write_lists
+from support.tiny_task import train_frozen, weight_arrays, weight_bytes
 
 import hubtune
 from hubtune.errors import StoppedError
@@ -89,6 +89,24 @@ def test_cold_and_warm_runs_give_the_same_model_to_the_bit(run, data, tmp_path, 
     assert weight_bytes(run(data, name="cold-again")) == weight_bytes(first)
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
     assert weight_bytes(run(data, name="no-cache")) == weight_bytes(first)
+
+
+def test_the_head_is_solved_and_the_backbone_left_as_it_is(module, run, data):
+    trained = run(data)
+    assert trained.best_step == 0
+    assert not (trained.path / "checkpoints").exists()
+    model = hubtune.load_model(trained.best_model)
+    assert model.card.strategy == "frozen"
+    before = module.network.state_dict()
+    for name, values in weight_arrays(trained.best_model).items():
+        if name.startswith("backbone."):
+            assert np.array_equal(values, before[name.removeprefix("backbone.")].numpy()), name
+
+
+def test_two_classes_of_which_one_has_a_single_image_are_enough(run, tmp_path):
+    trained = run(draw_split(tmp_path / "data", {"a": 12, "b": 1}))
+    assert trained.validate.count == 4
+    assert trained.validate.accuracy == 1.0
 
 
 def test_other_settings_and_other_images_give_another_head(run, data):

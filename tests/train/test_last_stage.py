@@ -13,6 +13,8 @@ from hubtune.inference.feature_cache import FeatureCache, Space
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.train.head_solver import HeadSolver
 
+NO_ROOM = r"least \d\.\d MB, .* of 48 .*may take 0\.\d MB: .*CACHE_SIZE=1GB, or"
+
 
 @pytest.fixture
 def data(tmp_path):
@@ -148,14 +150,8 @@ def test_a_resumed_run_ends_with_the_same_weights(run, steps):
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
-        *(
-            (
-                "HUBTUNE_CACHE_SIZE",
-                size,
-                r"least \d\.\d MB, .* of 48 .*may take 0\.\d MB: .*CACHE_SIZE=1GB, or",
-            )
-            for size in ("0", "50kB")
-        ),
+        ("HUBTUNE_CACHE_SIZE", "0", NO_ROOM),
+        ("HUBTUNE_CACHE_SIZE", "50kB", NO_ROOM),
         ("HUBTUNE_HOME", "file/home", "the cache cannot be written .*: set HUBTUNE_HOME to another folder"),
     ],
 )
@@ -170,9 +166,11 @@ def test_activations_without_room_in_the_cache_are_refused_before_anything_is_so
     assert not (tmp_path / "run" / "best_model").exists()
 
 
-def test_if_only_the_chosen_views_are_too_large_the_model_of_frozen_is_named(run, tmp_path, monkeypatch):
+def test_if_only_the_chosen_views_are_too_large_frozens_model_is_named(run, tmp_path, monkeypatch):
     assert len(run("first", settings={"views": 2}).views) == 2
-    sizes = [entry.bytes for entry in FeatureCache().spaces() if "before" in entry.description.get("layer", "")]
+    sizes = [
+        entry.bytes for entry in FeatureCache().spaces() if "before" in entry.description.get("layer", "")
+    ]
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", str(round(1.6 * sizes[0])))
     with pytest.raises(MachineError, match=r"about .* in 2 views.*, or take the model of .*best_model$"):

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import paddle
 import pytest
 
+from hubtune.errors import StoppedError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
@@ -47,92 +47,72 @@ def _batches(count):
         yield TrainBatch(arrays, one_hot([0, 1], 2), [Path("a.png"), Path("b.png")], 2, 0.0)
 
 
-def update_of(classifier, **config):
-    named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
-    return Optimizer(plan_training(RunConfig(**config), named, 1e-3), 4)
+@pytest.fixture
+def train(tmp_path, monkeypatch):
+    """Trains a small network; evaluations have the given accuracies. Returns the state and what was kept."""
+
+    def run(accuracies, *, settings=None, batches=None, stop=None):
+        classifier = Classifier(find("smallnet").backbone, 2)
+        named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
+        optimizer = Optimizer(plan_training(RunConfig(), named, 1e-3), 4)
+        kept, answers, state = [], iter(accuracies), TrainState()
+        settings, stop = settings or _settings(), stop or Stop()
+
+        def evaluate(context, name, score):
+            accuracy = next(answers)
+            return None if accuracy is None else Metrics(accuracy, 1.0, 10, (0.0, 1.0))
+
+        def keep(context, classifier, views, metrics, step):
+            kept.append((step, metrics and metrics.accuracy))
+
+        monkeypatch.setattr(evaluator, "evaluate_list", evaluate)
+        monkeypatch.setattr(evaluator, "keep_best_model", keep)
+        folder = RunFolder(tmp_path)
+        context = RunContext(RunConfig(), None, RunData([], {}, {}), folder, stop, Callback(), None)
+        finite = FiniteCheck(folder, settings)
+        checkpoints = Checkpoints(folder.checkpoints)
+        fit(
+            TrainStep(classifier, classifier, optimizer, Loss(LossSettings()), keep_statistics=False),
+            batches or _batches(8),
+            settings,
+            state,
+            evaluator=evaluator.Evaluator(context, classifier, [], None, finite),
+            checkpointer=Checkpointer(checkpoints, classifier, optimizer, settings, finite),
+            stop=stop,
+            callback=Callback(),
+        )
+        return state, kept
+
+    return run
 
 
-def _fit(tmp_path, accuracies, monkeypatch, settings=None, batches=None, stop=None):
-    classifier = Classifier(find("smallnet").backbone, 2)
-    (tmp_path / "run").mkdir(exist_ok=True)
-    kept, answers, state = [], iter(accuracies), TrainState()
-    settings, stop = settings or _settings(), stop or Stop()
-
-    def evaluate(context, name, score):
-        accuracy = next(answers)
-        return None if accuracy is None else Metrics(accuracy, 1.0, 10, (0.0, 1.0))
-
-    monkeypatch.setattr(evaluator, "evaluate_list", evaluate)
-    monkeypatch.setattr(
-        evaluator,
-        "keep_best_model",
-        lambda context, classifier, views, metrics, step: kept.append((step, metrics and metrics.accuracy)),
-    )
-    folder = RunFolder(tmp_path / "run")
-    context = RunContext(RunConfig(), None, RunData([], {}, {}), folder, stop, Callback(), None)
-    finite = FiniteCheck(folder, settings)
-    optimizer = update_of(classifier)
-    fit(
-        TrainStep(classifier, classifier, optimizer, Loss(LossSettings()), keep_statistics=False),
-        batches or _batches(8),
-        settings,
-        state,
-        evaluator=evaluator.Evaluator(context, classifier, [], None, finite),
-        checkpointer=Checkpointer(Checkpoints(folder.checkpoints), classifier, optimizer, settings, finite),
-        stop=stop,
-        callback=Callback(),
-    )
-    return state, kept
-
-
-def test_only_a_strictly_better_model_is_kept(tmp_path, monkeypatch):
+def test_only_a_strictly_better_model_is_kept(train):
     # Evaluations after steps 3, 4 (end of epoch), 6 and 8.
-    state, kept = _fit(tmp_path, [0.5, 0.5, 0.7, 0.6], monkeypatch)
+    state, kept = train([0.5, 0.5, 0.7, 0.6])
     assert kept == [(3, 0.5), (6, 0.7)]
     assert (state.best_step, state.best_accuracy, state.step) == (6, 0.7, 8)
 
 
-def test_without_validation_every_evaluation_point_keeps_the_model(tmp_path, monkeypatch):
-    state, kept = _fit(tmp_path, [None] * 4, monkeypatch)
+def test_without_validation_every_evaluation_keeps_the_model(train):
+    state, kept = train([None] * 4)
     assert kept[-1] == (8, None)
     assert state.best_accuracy is None
 
 
-def test_checkpoints_are_saved_at_each_epochs_end_and_two_are_kept(tmp_path, monkeypatch):
-    _fit(tmp_path, [0.5] * 4, monkeypatch)
-    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-4", "step-8"]
-    _fit(tmp_path, [0.5] * 4, monkeypatch, settings=_settings(save_interval=3))
-    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["step-6", "step-8"]
+@pytest.mark.parametrize(("interval", "expected"), [(None, ["step-4", "step-8"]), (3, ["step-6", "step-8"])])
+def test_checkpoints_are_saved_at_intervals_or_each_epochs_end_and_two_are_kept(
+    train, tmp_path, interval, expected
+):
+    train([0.5] * 4, settings=_settings(save_interval=interval))
+    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == expected
 
 
-def test_a_step_without_readable_pictures_changes_nothing(tmp_path, monkeypatch):
-    empty = [TrainBatch([], np.empty((0, 2)), [], 2, 0.0)] * 8
-    state, _ = _fit(tmp_path, [0.5] * 4, monkeypatch, batches=empty)
+def test_a_step_without_readable_images_changes_nothing(train):
+    state, _ = train([0.5] * 4, batches=[TrainBatch([], np.empty((0, 2)), [], 2, 0.0)] * 8)
     assert (state.step, state.count) == (8, 0)
 
 
-def test_a_checkpoint_brings_network_and_optimizer_back(tmp_path):
-    def pair():
-        classifier = Classifier(find("smallnet").backbone, 2)
-        return classifier, update_of(classifier)
-
-    def step(classifier, update):
-        classifier(paddle.ones([2, 3, 32, 32])).sum().backward()
-        update.apply(1e-3)
-
-    first, optimizer = pair()
-    step(first, optimizer)
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer)
-    step(first, optimizer)
-    second, other = pair()
-    assert checkpoints.restore(second, other) == TrainState(step=7, best_accuracy=0.5)
-    step(second, other)
-    for name, tensor in first.state().items():
-        assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name
-
-
-def test_a_stop_is_obeyed_before_the_next_batch(tmp_path, monkeypatch):
+def test_a_stop_is_obeyed_before_the_next_batch(train, tmp_path):
     stop = Stop()
 
     def batches():
@@ -141,9 +121,7 @@ def test_a_stop_is_obeyed_before_the_next_batch(tmp_path, monkeypatch):
                 stop.signal = 2
             yield batch
 
-    from hubtune.errors import StoppedError
-
     with pytest.raises(StoppedError, match=r"^Stopped after step 5 of 8; everything is saved$") as caught:
-        _fit(tmp_path, [0.5] * 4, monkeypatch, batches=batches(), stop=stop)
+        train([0.5] * 4, batches=batches(), stop=stop)
     assert caught.value.exit_code == 130
-    assert (tmp_path / "run" / "checkpoints" / "step-5").is_dir()
+    assert (tmp_path / "checkpoints" / "step-5").is_dir()

@@ -225,12 +225,6 @@ def test_what_is_frozen_for_a_while_does_not_move_before_its_time():
     )
 
 
-def test_nothing_to_train_at_the_start_is_an_error():
-    for rule in ({"frozen": True}, {"frozen_epochs": 1}):
-        with pytest.raises(UsageError, match="freeze everything"):
-            _Net().update(_rules({"match": "*", **rule}))
-
-
 def test_a_loss_scale_leaves_the_step_as_it_is():
     plain, scaled = _Net(), _Net()
     for net, precision in ((plain, Precision()), (scaled, Precision("float16", 128.0))):

@@ -1,7 +1,8 @@
 """Issues of a data set, most severe first."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,40 +12,21 @@ from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import FILE_NOTES, Scan
 from hubtune.text import first_few, plural
 
-TINY = 32
-"""An image with a shorter side than this, in pixels, is tiny."""
-
-BLANK = 0.01
-"""An image is blank if :attr:`~hubtune.data.scan.inspect.ImageInfo.contrast` is at most this, and at most a
-tenth of its mean luma: a dark image may still show something."""
-
-DARK = 0.15
-"""An image is dark if 95 % of its pixels have less luma than this."""
-
-BRIGHT = 0.9
-"""An image is bright if 95 % of its pixels have more luma than this."""
-
+TINY = 32  # pixels, the shorter side
+BLANK = 0.01  # contrast; also at most a tenth of the mean luma, because a dark image may still show something
+DARK = 0.15  # luma that 95 % of the pixels are below
+BRIGHT = 0.9  # luma that 95 % of the pixels are above
+# Sharpness. Of 600 good photos of 320 × 240 pixels none had less, and all of them had after a blur with a
+# radius of 4.
 BLURRED = 0.5
-"""An image is blurred if :func:`~hubtune.data.scan.inspect.measure_sharpness` gives less. None of 600 good
-photos of 320 × 240 pixels was, and each of them was after a blur with a radius of 4."""
-
-UNBALANCED = 10.0
-"""Classes are unbalanced if the largest has this many times the images of the smallest."""
-
-FEW = 10
-"""A class with fewer images is small."""
+UNBALANCED = 10.0  # size of the largest class, divided by that of the smallest
+FEW = 10  # images of a class
+_WITHOUT_FILES = ("small_classes", "unbalanced")  # issues of classes
 
 
 @dataclass(frozen=True, slots=True)
 class IssueFile:
-    """A file with an issue.
-
-    Attributes:
-        path: the file.
-        name: its name in the source.
-        label: its class; ``None`` if it is in none.
-        note: details of this file, as a short phrase.
-    """
+    """A file with an issue; ``label`` is ``None`` if it is in no class, ``note`` a phrase about this file."""
 
     path: Path
     name: str
@@ -58,8 +40,6 @@ class Issue:
 
     Attributes:
         kind: identifier for programs.
-        title: what it is, with the number of files.
-        advice: what to do about it.
         groups: the files; copies of one image are in one group.
         suspect: whether the files may be better removed, and not only mentioned.
     """
@@ -110,68 +90,73 @@ class LabelCheck:
 def find_issues(
     scan: Scan, groups: Sequence[DuplicateGroup], labels: LabelCheck | None = None
 ) -> list[Issue]:
-    """Find the issues of a data set.
+    """Find the issues of a data set, most severe first; at most one of each kind.
 
-    Args:
-        scan: the inspected images.
-        groups: copies among all images of the scan, class by class.
-        labels: the check of the labels, if there was one.
-
-    Returns:
-        The issues, most severe first; at most one of each kind.
+    ``groups`` are copies among all images of the scan, class by class.
     """
     images = [(label, image) for label, entries in scan.classes.items() for image in entries]
     files = [IssueFile(image.path, image.name, label) for label, image in images]
     copies = [(group.kind, [files[index] for index in group.members]) for group in groups]
-    same_label = [(kind, own) for kind, own in copies if len({file.label for file in own}) == 1]
-    return [
-        *_unreadable(scan),
-        *_contradictory([own for _, own in copies if len({file.label for file in own}) > 1]),
-        *_mislabelled(files, [*scan.classes], labels),
-        *_small_classes(scan),
-        *_poor_images(files, [image.info for _, image in images]),
-        *_near_copies([own for kind, own in same_label if kind == "near"]),
-        *_equal_copies([own for kind, own in same_label if kind == "equal"]),
-        *_unbalanced(scan),
-        *_unusual_files(scan),
-    ]
-
-
-def _unreadable(scan: Scan) -> Iterator[Issue]:
-    if scan.left_out:
-        yield Issue(
+    conflicts = [own for _, own in copies if len({file.label for file in own}) > 1]
+    near, equal = (
+        [own for kind, own in copies if kind == wanted and len({file.label for file in own}) == 1]
+        for wanted in ("near", "equal")
+    )
+    more = sum(len(group) - 1 for group in equal)
+    candidates = [
+        Issue(
             "unreadable",
             f"{plural(len(scan.left_out), 'file')} cannot be used",
             "They are in no list: download them again, convert or remove them.",
             [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
             suspect=True,
-        )
+        ),
+        Issue(
+            "contradictory",
+            f"{plural(len(conflicts), 'picture')} {_verb('lies', 'lie', conflicts)} in more than one class",
+            "One of the labels must be wrong: keep the copy in the right class.",
+            conflicts,
+            suspect=True,
+        ),
+        *_mislabelled(files, [*scan.classes], labels),
+        *_small_classes(scan),
+        *_poor_images(files, [image.info for _, image in images]),
+        Issue(
+            "near_copies",
+            f"{plural(sum(map(len, near)), 'picture')} are changed copies of one another "
+            f"({plural(len(near), 'group')})",
+            "Resized, saved again, mirrored, cropped … `hubtune split` keeps each group in one list: a copy "
+            "of a training picture in the test list would make the accuracy look better than it is.",
+            near,
+        ),
+        Issue(
+            "equal_copies",
+            f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
+            f"({plural(len(equal), 'group')})",
+            "They add nothing to training. `hubtune split` keeps each group in one list.",
+            equal,
+        ),
+        *_unbalanced(scan),
+        *_unusual_files(scan),
+    ]
+    return [issue for issue in candidates if issue.groups or issue.kind in _WITHOUT_FILES]
+
+
+def _verb(one: str, many: str, things: Sequence[object]) -> str:
+    return one if len(things) == 1 else many
 
 
 def _file_outside(scan: Scan, path: Path, note: str) -> IssueFile:
     return IssueFile(path, known_as(path, scan.root), None, note)
 
 
-def _contradictory(groups: list[list[IssueFile]]) -> Iterator[Issue]:
-    if groups:
-        verb = "lies" if len(groups) == 1 else "lie"
-        yield Issue(
-            "contradictory",
-            f"{plural(len(groups), 'picture')} {verb} in more than one class",
-            "One of the labels must be wrong: keep the copy in the right class.",
-            groups,
-            suspect=True,
-        )
-
-
 def _mislabelled(files: list[IssueFile], names: list[str], labels: LabelCheck | None) -> Iterator[Issue]:
-    if labels is None or not labels.issues:
+    if labels is None:
         return
     groups = []
     for issue in labels.issues:
-        file = files[issue.index]
         note = f"probably {names[issue.other]} ({_percent(issue.probability)}; own {_percent(issue.own)})"
-        groups.append([IssueFile(file.path, file.name, file.label, note)])
+        groups.append([replace(files[issue.index], note=note)])
     yield Issue(
         "mislabelled",
         f"{plural(len(groups), 'label')} may be wrong",
@@ -189,119 +174,85 @@ def _percent(share: float) -> str:
 def _small_classes(scan: Scan) -> Iterator[Issue]:
     small = [f"{label} ({len(own)})" for label, own in scan.classes.items() if len(own) < FEW]
     if small:
-        verb = "class has" if len(small) == 1 else "classes have"
-        yield Issue(
-            "small_classes",
-            f"{len(small):,} {verb} fewer than {FEW} pictures: {first_few(small)}",
-            "Add pictures: the accuracy of so small a class cannot be measured.",
-            [],
-        )
+        title = f"{len(small):,} {_verb('class has', 'classes have', small)} fewer than {FEW} pictures"
+        advice = "Add pictures: the accuracy of so small a class cannot be measured."
+        yield Issue("small_classes", f"{title}: {first_few(small)}", advice, [])
 
 
 def _unbalanced(scan: Scan) -> Iterator[Issue]:
     sizes = {label: len(own) for label, own in scan.classes.items()}
-    largest = max(sizes, key=sizes.__getitem__, default="")
-    smallest = min(sizes, key=sizes.__getitem__, default="")
-    if sizes and sizes[smallest] and sizes[largest] >= UNBALANCED * sizes[smallest]:
-        ratio = sizes[largest] / sizes[smallest]
+    if not sizes:
+        return
+    largest, smallest = (choose(sizes, key=sizes.__getitem__) for choose in (max, min))
+    most, least = sizes[largest], sizes[smallest]
+    if least and most >= UNBALANCED * least:
         yield Issue(
             "unbalanced",
-            f"Class {largest} has {ratio:.0f} times the pictures of class {smallest} "
-            f"({sizes[largest]:,} and {sizes[smallest]:,})",
+            f"Class {largest} has {most / least:.0f} times the pictures of class {smallest} "
+            f"({most:,} and {least:,})",
             "Add pictures of the small classes, or weight all classes equally: -o train.balance=weights",
             [],
         )
 
 
-# Kind, condition, verbs for one and for several images, advice. Only the first that applies counts: a black
-# image is not reported as blurred as well.
-_POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], tuple[str, str], str], ...] = (
+# Kind, condition, description, advice. Only the first that applies counts: a black image is not reported as
+# blurred as well.
+_POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], str, str], ...] = (
     (
         "blank",
         lambda info: info.contrast <= min(BLANK, info.brightness / 10),
-        ("is blank", "are blank"),
+        "blank",
         "They show nothing: remove them.",
     ),
     (
         "dark",
         lambda info: info.brightest < DARK,
-        ("is nearly black", "are nearly black"),
+        "nearly black",
         "Remove them, unless the model will be used on pictures as dark.",
     ),
     (
         "bright",
         lambda info: info.darkest > BRIGHT,
-        ("is nearly white", "are nearly white"),
+        "nearly white",
         "Remove them, unless the model will be used on pictures as bright.",
     ),
     (
         "tiny",
         lambda info: min(info.width, info.height) < TINY,
-        (f"is tiny (short side under {TINY} pixels)", f"are tiny (short side under {TINY} pixels)"),
+        f"tiny (short side under {TINY} pixels)",
         "Replace them by larger versions if there are any: these may be thumbnails.",
     ),
     (
         "blurred",
         lambda info: info.sharpness < BLURRED,
-        ("is blurred", "are blurred"),
+        "blurred",
         "Remove those that nobody could classify, unless the model will be used on such pictures.",
     ),
 )
 
 
 def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
-    matches: dict[str, list[IssueFile]] = {kind: [] for kind, *_ in _POOR_IMAGES}
+    matches: dict[str, list[list[IssueFile]]] = defaultdict(list)
     for file, info in zip(files, infos, strict=True):
         kind = next((kind for kind, applies, *_ in _POOR_IMAGES if info is not None and applies(info)), None)
         if kind is not None:
-            matches[kind].append(file)
-    for kind, _, verbs, advice in _POOR_IMAGES:
-        if matches[kind]:
-            title = f"{plural(len(matches[kind]), 'picture')} {verbs[len(matches[kind]) > 1]}"
-            yield Issue(kind, title, advice, [[file] for file in matches[kind]], suspect=True)
-
-
-def _near_copies(groups: list[list[IssueFile]]) -> Iterator[Issue]:
-    if groups:
-        yield Issue(
-            "near_copies",
-            f"{plural(sum(map(len, groups)), 'picture')} are changed copies of one another "
-            f"({plural(len(groups), 'group')})",
-            "Resized, saved again, mirrored, cropped … `hubtune split` keeps each group in one list: a copy "
-            "of a training picture in the test list would make the accuracy look better than it is.",
-            groups,
-        )
-
-
-def _equal_copies(groups: list[list[IssueFile]]) -> Iterator[Issue]:
-    if groups:
-        more = sum(len(group) - 1 for group in groups)
-        yield Issue(
-            "equal_copies",
-            f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
-            f"({plural(len(groups), 'group')})",
-            "They add nothing to training. `hubtune split` keeps each group in one list.",
-            groups,
-        )
+            matches[kind].append([file])
+    for kind, _, description, advice in _POOR_IMAGES:
+        poor = matches[kind]
+        title = f"{plural(len(poor), 'picture')} {_verb('is', 'are', poor)} {description}"
+        yield Issue(kind, title, advice, poor, suspect=True)
 
 
 def _unusual_files(scan: Scan) -> Iterator[Issue]:
     renamed = set(scan.renamed)
-    formats = {
-        image.path: image.info.format
-        for own in scan.classes.values()
-        for image in own
-        if image.path in renamed and image.info is not None
-    }
+    images = (image for own in scan.classes.values() for image in own if image.path in renamed)
+    formats = {image.path: image.info.format for image in images if image.info is not None}
     advice = {
         "renamed": "They are read anyway; other programs may not read them.",
         "animated": "Only the first frame is used.",
         "strays": "They are ignored.",
     }
-    paths_of = scan.unusual_files()
     for kind, text in advice.items():
-        paths = paths_of[kind]
-        if paths:
-            title = f"{plural(len(paths), 'file')} {FILE_NOTES[kind][len(paths) > 1]}"
-            groups = [[_file_outside(scan, path, formats.get(path, ""))] for path in paths]
-            yield Issue(kind, title, text, groups)
+        groups = [[_file_outside(scan, path, formats.get(path, ""))] for path in scan.unusual_files()[kind]]
+        one, many, _ = FILE_NOTES[kind]
+        yield Issue(kind, f"{plural(len(groups), 'file')} {_verb(one, many, groups)}", text, groups)

@@ -8,13 +8,14 @@ cosine transform.
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import NamedTuple, SupportsBytes
 
 import numpy as np
 from scipy.sparse import csr_array
 
-from hubtune.data.scan.fingerprint import SIDE, FingerprintArrays, Fingerprints
+from hubtune.data.scan.fingerprint import SIDE, FingerprintArrays, load_fingerprints
 
 MAX_CANDIDATES = 6
 """Most candidates per image: registration takes most of the search's time."""
@@ -115,7 +116,7 @@ def pixel_grid(side: int) -> np.ndarray:
     return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2)
 
 
-def find_candidates(fingerprints: Fingerprints) -> CandidatePairs:
+def find_candidates(fingerprints: Sequence[SupportsBytes]) -> CandidatePairs:
     """Find pairs that are worth a registration, at most :data:`MAX_CANDIDATES` per image.
 
     Up to 4,000 images are compared exhaustively. More are compared within cells of a clustering (the inverted
@@ -124,13 +125,13 @@ def find_candidates(fingerprints: Fingerprints) -> CandidatePairs:
     """
     whole = [np.empty((0, len(_FREQUENCIES)), np.float32)]
     whole += [
-        _compute_descriptors(fingerprints.take(rows), windows=1)[:, 0]
+        _compute_descriptors(load_fingerprints(fingerprints, rows), windows=1)[:, 0]
         for rows in _batches(len(fingerprints), _WHOLE_IMAGES_PER_BATCH)
     ]
     index = _Index(np.concatenate(whole))
     found: list[tuple[np.ndarray, ...]] = [(np.empty(0, np.int64),) * 4]
     found += [
-        index.search(rows, _compute_descriptors(fingerprints.take(rows)))
+        index.search(rows, _compute_descriptors(load_fingerprints(fingerprints, rows)))
         for rows in _batches(len(fingerprints), _IMAGES_PER_BATCH)
     ]
     return CandidatePairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
@@ -159,15 +160,7 @@ class _Index:
         self._members = [np.flatnonzero(labels == cell) for cell in range(cells)]
 
     def search(self, rows: np.ndarray, descriptors: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Look up the windows of some images.
-
-        Args:
-            rows: indices of these images, ``[n]``.
-            descriptors: of their windows, ``[n, windows, D]``.
-
-        Returns:
-            The arrays of :class:`CandidatePairs`.
-        """
+        """Look up windows ``[n, windows, D]`` of images ``[n]``; return arrays of :class:`CandidatePairs`."""
         queries, window, flip = _flip_descriptors(descriptors)
         count = queries.shape[1]
         flat = queries.reshape(-1, queries.shape[2])
@@ -209,19 +202,13 @@ def _running_count(values: np.ndarray) -> np.ndarray:
     """For each value, the number of equal values before it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(values)])
-    lengths = np.diff(np.r_[starts, len(values)])
     count = np.empty(len(values), np.int64)
-    count[order] = np.arange(len(values)) - np.repeat(starts, lengths)
+    count[order] = np.arange(len(values)) - np.searchsorted(ordered, ordered)
     return count
 
 
 def _flip_descriptors(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors of all windows in four mirrorings, and of the whole image in quarter turns.
-
-    Returns:
-        Descriptors ``[n, Q, D]``, and window and flip of each of the Q, ``[Q]``.
-    """
+    """All windows mirrored, and the whole image turned: ``[n, Q, D]``, and their window and flip ``[Q]``."""
     rows, columns = np.array(_FREQUENCIES).T
     # Mirroring changes the sign of odd frequencies; a quarter turn swaps the two frequencies of each pair.
     mirrored = 1 - 2 * (columns % 2).astype(np.float32)

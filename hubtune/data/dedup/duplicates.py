@@ -18,7 +18,6 @@ from hubtune.data.dedup.groups import DuplicateGroup, connected_components
 from hubtune.data.dedup.registration import register_pairs
 from hubtune.data.listing import ImageEntry
 from hubtune.data.scan import fingerprint
-from hubtune.data.scan.fingerprint import Fingerprints
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scan_cache import ScanCache
 
@@ -123,7 +122,7 @@ def _cached_pairs(infos: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:
 
 def _search(infos: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     """Pairs of copies, by position: candidates whose registration satisfies the thresholds."""
-    fingerprints = Fingerprints([info.fingerprint for info in infos])
+    fingerprints = [info.fingerprint for info in infos]
     sides = np.array([min(info.width, info.height) for info in infos], int)
     candidates = find_candidates(fingerprints)
     large = np.maximum(sides[candidates.image], sides[candidates.copy]) >= _MIN_SIDE

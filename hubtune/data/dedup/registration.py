@@ -6,9 +6,10 @@ weights that decrease for large residuals.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, SupportsBytes
 
 import numpy as np
 from scipy import ndimage
@@ -24,7 +25,7 @@ from hubtune.data.dedup.similarity import (
     sample_bilinear,
     valid_pixels,
 )
-from hubtune.data.scan.fingerprint import CHROMA_SIDE, SIDE, Fingerprints
+from hubtune.data.scan.fingerprint import CHROMA_SIDE, SIDE, load_fingerprints
 
 _PAIRS_PER_BATCH = 256
 # Pixels of a block, so that its arrays stay in the processor's cache instead of going through memory.
@@ -69,7 +70,7 @@ class Registration(NamedTuple):
     valid_share: np.ndarray
 
 
-def register_pairs(fingerprints: Fingerprints, pairs: CandidatePairs) -> Registration:
+def register_pairs(fingerprints: Sequence[SupportsBytes], pairs: CandidatePairs) -> Registration:
     """Align and compare the images of at least one pair, in threads."""
     batches = [
         CandidatePairs(*(column[start : start + _PAIRS_PER_BATCH] for column in pairs))
@@ -81,8 +82,8 @@ def register_pairs(fingerprints: Fingerprints, pairs: CandidatePairs) -> Registr
     return Registration(*(np.concatenate(column) for column in zip(*results, strict=True)))
 
 
-def _register_batch(fingerprints: Fingerprints, pairs: CandidatePairs) -> Registration:
-    image, copy = fingerprints.take(pairs.image), fingerprints.take(pairs.copy)
+def _register_batch(fingerprints: Sequence[SupportsBytes], pairs: CandidatePairs) -> Registration:
+    image, copy = (load_fingerprints(fingerprints, rows) for rows in (pairs.image, pairs.copy))
     aspects = np.where(pairs.flip & 4, 1 / image.aspects, image.aspects)
     matrices, offsets = _initial_maps(aspects, pairs)
     moving, fixed = (
@@ -174,10 +175,8 @@ def _measure_distortion(matrices: np.ndarray, aspects: np.ndarray, copy_aspects:
 def _refine(
     moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Improved maps and their agreement of structure; where it got worse, the maps as they were.
-
-    Steps can diverge if little of an image is left after it was brightened.
-    """
+    """Improved maps and their agreement of structure; where it got worse, the maps as they were."""
+    # Steps can diverge if little of an image is left after it was brightened.
     before = compare_structure(moving, fixed, matrices, offsets)
     new_matrices, new_offsets = _gauss_newton(moving, fixed, matrices, offsets, steps)
     after = compare_structure(moving, fixed, new_matrices, new_offsets)

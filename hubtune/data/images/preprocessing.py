@@ -7,7 +7,7 @@ none of them can prepare an image differently.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
@@ -91,8 +91,7 @@ class Preprocessing(BaseModel):
         Raises:
             UsageError: if the settings do not go with the others.
         """
-        settings: dict[str, Any] = {"fit": fit, "size": size}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        settings = {name: value for name, value in (("fit", fit), ("size", size)) if value is not None}
         resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
         try:
             return Preprocessing.model_validate(
@@ -130,7 +129,7 @@ class Preprocessing(BaseModel):
         Raises:
             ImageError: as :func:`~hubtune.data.images.decode.decode`.
         """
-        [(image, box)] = _decode_for(path, [self], content)
+        [(image, box)] = _decode_for([self], path, content)
         return self.fit_image(image, box)
 
     def reduction(self, width: int, height: int) -> int:
@@ -258,7 +257,7 @@ def preprocess_views(
         image = with_channels(source, views[0].channels)
         decoded = [DecodedImage(image, (0, 0, *image.size))] * len(views)
     else:
-        decoded = _decode_for(source, views, content)
+        decoded = _decode_for(views, source, content)
     # A view and its mirror image, the usual pair, share the resizing.
     plain: dict[Preprocessing, np.ndarray] = {}
     arrays = []
@@ -296,7 +295,7 @@ def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.I
 
 
 def _decode_for(
-    path: str | Path, views: Sequence[Preprocessing], content: bytes | None
+    views: Sequence[Preprocessing], path: str | Path, content: bytes | None
 ) -> list[DecodedImage]:
     return decode_reduced(
         path, lambda *size: [view.reduction(*size) for view in views], content, channels=views[0].channels
@@ -310,11 +309,9 @@ def _scale_sides(width: float, height: float, factor: float) -> tuple[int, int]:
 def _neighbours(
     start: float, end: float, count: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Linear interpolation of ``count`` new pixels between two places on a side of ``limit`` pixels.
+    """The two nearest old pixels of each of ``count`` new ones, and the weight of the second, ``[count]``.
 
-    Returns:
-        For each new pixel, its two nearest old pixels and the weight of the second in parts of
-        ``_FIXED_POINT``; int32 ``[count]`` each.
+    The new pixels divide the range from ``start`` to ``end`` on a side of ``limit`` pixels.
     """
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.int32)
@@ -326,10 +323,8 @@ def _neighbours(
 def _resize_in_two_passes(
     image: Image.Image, sides: tuple[int, int], box: Box, method: Image.Resampling
 ) -> Image.Image:
-    """Resize the part of an image in ``box``, one axis after the other.
-
-    Each pass rounds to whole values, and which axis Pillow resizes first differs between versions 12 and 13.
-    """
+    """Resize the part of an image in ``box``, one axis after the other."""
+    # Each pass rounds to whole values; which axis Pillow resizes first differs between versions 12 and 13.
     wide, high = sides
     left, top, right, bottom = box
     first_column, last_column = _filter_support(left, right, wide, image.width)

@@ -97,25 +97,13 @@ class FingerprintArrays(NamedTuple):
     aspects: np.ndarray
 
 
-class Fingerprints:
-    """A sequence of fingerprints, read into memory in parts."""
-
-    def __init__(self, packed: Sequence[SupportsBytes]) -> None:
-        """Take results of :func:`compute_fingerprint`, or their places in a file."""
-        self._packed = packed
-
-    def __len__(self) -> int:
-        return len(self._packed)
-
-    def take(self, rows: np.ndarray) -> FingerprintArrays:
-        """Read those at some indices ``[n]``; equal indices are read once."""
-        distinct, inverse = np.unique(rows, return_inverse=True)
-        content = np.frombuffer(b"".join(bytes(self._packed[row]) for row in distinct), np.uint8)
-        content = content.reshape(-1, SIZE)[inverse]
-        luma, chroma, shapes = np.split(content, (_LUMA_BYTES, _LUMA_BYTES + 2 * _CHROMA_BYTES), axis=1)
-        widths, heights = np.ascontiguousarray(shapes).view("<u2").astype(np.float32).T
-        return FingerprintArrays(
-            luma.reshape(-1, SIDE, SIDE),
-            chroma.reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE),
-            widths / heights,
-        )
+def load_fingerprints(packed: Sequence[SupportsBytes], rows: np.ndarray) -> FingerprintArrays:
+    """Unpack the fingerprints at some indices ``[n]``; equal indices are read once."""
+    distinct, inverse = np.unique(rows, return_inverse=True)
+    content = np.frombuffer(b"".join(bytes(packed[row]) for row in distinct), np.uint8)
+    content = content.reshape(-1, SIZE)[inverse]
+    luma, chroma, shapes = np.split(content, (_LUMA_BYTES, _LUMA_BYTES + 2 * _CHROMA_BYTES), axis=1)
+    widths, heights = np.ascontiguousarray(shapes).view("<u2").astype(np.float32).T
+    return FingerprintArrays(
+        luma.reshape(-1, SIDE, SIDE), chroma.reshape(-1, 2, CHROMA_SIDE, CHROMA_SIDE), widths / heights
+    )

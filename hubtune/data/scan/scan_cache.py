@@ -72,11 +72,7 @@ def stamp_file(path: Path) -> FileStamp:
 
 
 def cache_file() -> Path:
-    """Path of the cache, whether or not it exists.
-
-    Raises:
-        MachineError: this user has no home folder.
-    """
+    """Path of the cache, whether or not it exists. Raises MachineError without a home folder."""
     return cache_root() / "scan.sqlite"
 
 
@@ -84,10 +80,20 @@ def delete_scan_cache() -> int:
     """Delete the cache, and return its size in bytes.
 
     Raises:
-        MachineError: this user has no home folder.
         OSError: it cannot be deleted.
     """
     return remove_database(cache_file())
+
+
+def cached_sha256(paths: Sequence[Path]) -> list[str]:
+    """Return the SHA-256 of files that were scanned before and have not changed; empty for the others."""
+    if not cache_file().exists():
+        return [""] * len(paths)
+    with ScanCache() as cache:
+        # Lists name files relative to their own folder. The stamp has the inode: another file never matches.
+        stamps = [stamp_file(Path(os.path.normpath(path.absolute()))) for path in paths]
+        results = [cache.get(stamp) for stamp in stamps]
+    return [result.sha256 if isinstance(result, ImageInfo) else "" for result in results]
 
 
 class ScanCache:
@@ -128,11 +134,7 @@ class ScanCache:
         )
 
     def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
-        """Return the pairs of copies in a set of images; ``None`` if they are not stored.
-
-        Args:
-            key: hash of the images, and of everything that the search depends on.
-        """
+        """Return the pairs stored for a hash of all that a search depends on; ``None`` without any."""
         packed = self._read("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
         return None if packed is None else [(one, other) for one, other in json.loads(packed)]
 

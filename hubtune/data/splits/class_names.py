@@ -1,4 +1,4 @@
-"""The names of classes: display names for class folders, and what pictures are called after their class."""
+"""Names of classes: display names of class folders, and classes in the names of images."""
 
 import re
 import unicodedata
@@ -10,17 +10,12 @@ from hubtune.errors import DataError, suggest
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
-    """Make the function that tells a picture's class from its name.
+    """Return a function that finds the class in the name of an image, by class folders or display names.
 
-    Args:
-        folders: the class folders.
-        labels: their display names.
-
-    Returns:
-        Name of a picture → number of its class, for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and
-        the like; ``None`` for other names.
+    It returns the number of the class for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and the like,
+    and ``None`` for other names.
     """
-    # An exact name goes before one in other letters, a folder before a display name.
+    # Exact names before those in another case, folders before display names.
     readings = [
         (fold, {fold(unicodedata.normalize("NFC", name)): label for label, name in enumerate(names)})
         for names in (folders, labels)
@@ -43,15 +38,12 @@ def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str]
 def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
     """Read display names for class folders.
 
-    A line is ``folder name``, parted by a space, tab, comma, colon or ``=``; folders without a line keep
+    A line is ``folder name``, separated by a space, tab, comma, colon or ``=``; folders without a line keep
     their own name. A file of plain names, one for every folder, names the folders in sorted order; a file
-    that lists the folders themselves decides the order of the labels.
-
-    Returns:
-        Class folder → display name, in the order of the labels.
+    that lists the folders themselves sets the order of the labels, which is that of the returned dictionary.
 
     Raises:
-        DataError: if the file is not UTF-8, a line fits no folder, or two classes would have one name.
+        DataError: if the file is not UTF-8, a line matches no folder, or two classes would have one name.
     """
     try:
         content = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
@@ -63,21 +55,21 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         return {normal[line]: normal[line] for line in lines}
     longest_first = sorted(normal, key=len, reverse=True)  # `red fox` before `red`
     named: dict[str, str] = {}
-    strange = []
+    unmatched = []
     for line in lines:
         fits = ((folder, _name_after(folder, line)) for folder in longest_first)
         folder, name = next(((folder, name) for folder, name in fits if name), ("", ""))
         if name:
             named[normal[folder]] = name
         else:
-            strange.append(line)
-    if len(strange) == len(lines) == len(folders):
-        named, strange = dict(zip(folders, lines, strict=True)), []
-    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *strange]):
+            unmatched.append(line)
+    if len(unmatched) == len(lines) == len(folders):
+        named, unmatched = dict(zip(folders, lines, strict=True)), []
+    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *unmatched]):
         raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
-    if strange:
+    if unmatched:
         raise DataError(
-            f"{file}: {strange[0]!r} fits no class folder.{suggest(strange[0].split()[0], folders)} "
+            f"{file}: {unmatched[0]!r} fits no class folder.{suggest(unmatched[0].split()[0], folders)} "
             "Write `folder name` a line, for example `yushuxin 虞书欣`"
         )
     names = {folder: named.get(folder, folder) for folder in folders}
@@ -88,7 +80,7 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
 
 
 def _name_after(folder: str, line: str) -> str:
-    """The name in a line ``folder name``; empty where the line is about another folder."""
+    """Return the name in a line ``folder name``; empty if the line is about another folder."""
     if not line.startswith(folder):
         return ""
     rest = line[len(folder) :]

@@ -7,11 +7,11 @@ from support.copies import crop, draw_shapes
 
 from hubtune.data.dedup import candidates
 from hubtune.data.dedup.candidates import MAX_CANDIDATES, WINDOWS, Window, find_candidates
-from hubtune.data.scan.fingerprint import Fingerprints, compute_fingerprint
+from hubtune.data.scan.fingerprint import compute_fingerprint
 
 
 def pairs_of(images):
-    found = find_candidates(Fingerprints([compute_fingerprint(image) for image in images]))
+    found = find_candidates([compute_fingerprint(image) for image in images])
     return list(zip(*(column.tolist() for column in found), strict=True))
 
 

@@ -8,11 +8,11 @@ from support.copies import draw_shapes
 from hubtune.data.dedup import registration
 from hubtune.data.dedup.candidates import CandidatePairs
 from hubtune.data.dedup.registration import register_pairs
-from hubtune.data.scan.fingerprint import Fingerprints, compute_fingerprint
+from hubtune.data.scan.fingerprint import compute_fingerprint
 
 
 def register(one, other):
-    fingerprints = Fingerprints([compute_fingerprint(one), compute_fingerprint(other)])
+    fingerprints = [compute_fingerprint(one), compute_fingerprint(other)]
     pair = CandidatePairs(*(np.array([value]) for value in (0, 1, 0, 0)))
     return {name: values[0] for name, values in register_pairs(fingerprints, pair)._asdict().items()}
 

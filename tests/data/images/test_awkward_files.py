@@ -134,15 +134,5 @@ def test_cmyk_has_the_colours_of_the_picture_it_was_made_from(material):
     assert word[:, 1:].max() < 130
 
 
-def test_a_turned_picture_is_that_of_its_unturned_copy(material):
-    root = material / "awkward"
-    upright = np.asarray(decode(root / "hopper.avif")).astype(int)
-    for name in ("hopper_orientation_6.jpg", "hopper_orientation_8.jpg", "hopper_orientation_6.webp"):
-        assert np.abs(np.asarray(decode(root / name)) - upright).mean() < 8, name
-    plain = np.asarray(decode(root / "made" / "UPPER.JPG")).astype(int)
-    assert np.abs(np.asarray(decode(root / "made" / "exif_invalid_9.jpg")) - plain).mean() < 8
-    assert np.abs(np.asarray(decode(root / "made" / "exif6_flower.jpg")) - np.rot90(plain, -1)).mean() < 8
-
-
 def test_bombs_of_the_corpus_cost_no_memory(material):
     assert_refused_without_memory(material / "awkward" / name for name in BOMBS)

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin, features
+from PIL import Image, TiffImagePlugin
 from support.hostile_files import assert_refused_without_memory
 from support.images import noise_image
 from support.orientation import STORED, four_quarters, save_oriented
@@ -41,17 +41,13 @@ def test_images_are_upright(tmp_path, orientation, suffix):
     assert np.abs(pixels(tmp_path / f"a{suffix}") - four_quarters()).max() <= 2
 
 
-@pytest.mark.parametrize("orientation", [0, 9, 65535])
-def test_an_unknown_orientation_changes_nothing(tmp_path, orientation):
-    save_oriented(tmp_path / "a.png", four_quarters(), orientation)
-    assert (pixels(tmp_path / "a.png") == four_quarters()).all()
-
-
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_metadata_do_not_hide_the_image(tmp_path):
+def test_damaged_metadata_and_unknown_orientations_change_nothing(tmp_path):
+    for orientation in (0, 9, 65535):
+        save_oriented(tmp_path / f"{orientation}.png", four_quarters(), orientation)
     rubbish = b"Exif\0\0MM\0*\xff\xff\xff\xff rubbish"
     Image.fromarray(four_quarters()).save(tmp_path / "a.png", exif=rubbish)
-    assert (pixels(tmp_path / "a.png") == four_quarters()).all()
+    assert all((pixels(path) == four_quarters()).all() for path in tmp_path.iterdir())
 
 
 def test_cmyk_becomes_rgb(tmp_path):
@@ -108,18 +104,16 @@ def test_float_images_of_another_range_are_refused(tmp_path, values, check):
     assert refusal(tmp_path / "a.tif", check) == expected
 
 
-def test_grey_is_the_luma_of_the_colours_on_white(tmp_path):
+def test_grey_is_the_luma_of_the_colours(tmp_path):
     colours = noise_image(90, 60)
-    colours.save(tmp_path / "colours.png")
-    assert decode(tmp_path / "colours.png", channels=1).tobytes() == colours.convert("L").tobytes()
-    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(tmp_path / "clear.png")
-    assert set(decode(tmp_path / "clear.png", channels=1).tobytes()) == {255}
+    colours.save(tmp_path / "a.png")
+    assert decode(tmp_path / "a.png", channels=1).tobytes() == colours.convert("L").tobytes()
 
 
-def test_a_transparent_deep_value_keeps_its_grey_beside_its_opacity(tmp_path):
-    Image.fromarray(np.full((2, 2), 257 * 80, np.uint16)).save(tmp_path / "deep.png", transparency=257 * 80)
-    assert set(decode(tmp_path / "deep.png").tobytes()) == {255}
-    assert decode(tmp_path / "deep.png", channels=4).tobytes() == bytes((80, 80, 80, 0)) * 4
+def test_transparency_is_white_or_keeps_its_grey_beside_its_opacity(tmp_path):
+    Image.fromarray(np.full((2, 2), 257 * 80, np.uint16)).save(tmp_path / "a.png", transparency=257 * 80)
+    assert {*decode(tmp_path / "a.png").tobytes(), *decode(tmp_path / "a.png", channels=1).tobytes()} == {255}
+    assert decode(tmp_path / "a.png", channels=4).tobytes() == bytes((80, 80, 80, 0)) * 4
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp", "unexplained.tif"])
@@ -172,19 +166,6 @@ def test_a_tiff_whose_pages_form_a_cycle_is_read(tmp_path):
     (tmp_path / "a.tif").write_bytes(content)
     assert (pixels(tmp_path / "a.tif") == 90).all()
     assert check_pixels(tmp_path / "a.tif").frames == 1
-
-
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")
-def test_avif_is_read(tmp_path):
-    Image.new("RGB", (16, 16), (200, 30, 60)).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
-    assert np.abs(pixels(tmp_path / "a.avif") - [200, 30, 60]).max() <= 2
-
-
-def test_an_icon_gives_its_largest_image(tmp_path):
-    Image.new("RGBA", (64, 64), (0, 0, 255, 128)).save(tmp_path / "a.ico", sizes=[(16, 16), (64, 64)])
-    icon = pixels(tmp_path / "a.ico")
-    assert icon.shape == (64, 64, 3)
-    assert np.abs(icon - [127, 127, 255]).max() <= 1
 
 
 @pytest.mark.parametrize(

@@ -8,21 +8,21 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.rng import rng_for
 
 CLASSES = 5
+KINDS = pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 
 
 def batch(*shapes):
     """An image of each shape, all of its values the number of its class."""
     labels = [index % CLASSES for index in range(len(shapes))]
-    return [
-        np.full((3, *shape), label, np.float32) for shape, label in zip(shapes, labels, strict=True)
-    ], labels
+    arrays = [np.full((3, *shape), label, np.float32) for shape, label in zip(shapes, labels, strict=True)]
+    return arrays, labels
 
 
 def mix(arrays, labels, *seed, **settings):
     return mix_batch(arrays, labels, CLASSES, AugmentSettings(**settings), rng_for(*seed))
 
 
-def test_without_mixing_arrays_come_back_as_they_are():
+def test_without_mixing_arrays_are_returned_as_they_are():
     arrays, labels = batch((4, 4), (4, 6))
     mixed, targets = mix(arrays, labels, 0)
     assert all(one is other for one, other in zip(mixed, arrays, strict=True))
@@ -30,36 +30,22 @@ def test_without_mixing_arrays_come_back_as_they_are():
     assert targets.dtype == np.float32
 
 
-def test_mixup_blends_images_and_labels_alike():
-    arrays, labels = batch(*[(6, 8)] * 8)
+def test_mixup_blends_each_image_with_one_other_in_one_proportion_per_batch():
+    arrays, labels = batch(*[(6, 8)] * 5)
+    own, partners = set(), set()
     for seed in range(20):
-        mixed, targets = mix(arrays, labels, seed, mixup=1.0)
+        mixed, targets = mix(arrays, labels, seed, mixup=10.0)
         for array, target in zip(mixed, targets, strict=True):
             assert array.dtype == np.float32
             assert array == pytest.approx(np.full((3, 6, 8), target @ np.arange(CLASSES)), abs=1e-5)
-        assert targets.sum(axis=1) == pytest.approx(np.ones(8), abs=1e-6)
-
-
-def test_mixup_uses_one_proportion_per_batch():
-    arrays, labels = batch(*[(2, 2)] * 5)
-    own = set()
-    for seed in range(10):
-        _, targets = mix(arrays, labels, seed, mixup=1.0)
-        shares = {round(float(target[label]), 5) for target, label in zip(targets, labels, strict=True)}
-        assert len(shares) == 1
-        own |= shares
-    assert len(own) == 10
-
-
-def test_each_image_has_one_partner_and_is_the_partner_of_one():
-    arrays, labels = batch(*[(2, 2)] * 5)
-    partners = set()
-    for seed in range(20):
-        _, targets = mix(arrays, labels, seed, mixup=10.0)
-        assert (np.count_nonzero(targets, axis=1) == 2).all()
-        assert (np.count_nonzero(targets, axis=0) == 2).all()
+        assert targets.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
+        assert (np.count_nonzero(targets, axis=0) == 2).all() and (
+            np.count_nonzero(targets, axis=1) == 2
+        ).all()
+        [share] = {round(float(target[label]), 5) for target, label in zip(targets, labels, strict=True)}
+        own.add(share)
         partners.add((targets > 0).tobytes())
-    assert len(partners) > 10
+    assert len(own) == 20 and len(partners) > 10
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (7, 41), (1, 1)])
@@ -72,7 +58,7 @@ def test_cutmix_targets_are_the_shares_of_the_pixels(shape):
             assert target == pytest.approx(shares, abs=1e-6)
 
 
-def test_cutmix_puts_a_rectangle_into_its_own_place():
+def test_cutmix_copies_a_rectangle_to_the_same_place():
     height, width = 20, 30
     places = np.stack(np.broadcast_arrays(np.arange(height)[:, None], np.arange(width), 0)).astype(np.float32)
     arrays = [places.copy(), places.copy()]
@@ -89,15 +75,15 @@ def test_cutmix_puts_a_rectangle_into_its_own_place():
     assert cut > 10
 
 
-def test_only_images_of_one_shape_are_mixed():
+@KINDS
+def test_only_images_of_one_shape_are_mixed(kind):
     shapes = [(8, 8), (8, 16)] * 4
     arrays = [np.full((3, *shape), index % 2, np.float32) for index, shape in enumerate(shapes)]
-    for kind in ("mixup", "cutmix"):
-        for seed in range(10):
-            mixed, targets = mix(arrays, [0, 1] * 4, seed, **{kind: 1.0})
-            assert [array.shape[1:] for array in mixed] == shapes
-            assert all((one == other).all() for one, other in zip(mixed, arrays, strict=True))
-            assert targets[:, :2] == pytest.approx(np.array([[1, 0], [0, 1]] * 4))
+    for seed in range(10):
+        mixed, targets = mix(arrays, [0, 1] * 4, seed, **{kind: 1.0})
+        assert all((one == other).all() for one, other in zip(mixed, arrays, strict=True))
+        assert targets[:, :2] == pytest.approx(np.array([[1, 0], [0, 1]] * 4))
+    assert mix([], [], 0, **{kind: 1.0})[1].shape == (0, CLASSES)
 
 
 def test_with_both_each_batch_uses_one_of_them():
@@ -124,22 +110,12 @@ def test_the_parameter_decides_how_even_the_proportions_are():
     assert evenness(0.001) < 0.05 < evenness(0.2) < evenness(10.0)
 
 
-def test_the_result_depends_on_the_random_draws_alone_and_inputs_stay():
+@KINDS
+def test_the_result_depends_on_the_random_draws_alone_and_inputs_stay(kind):
     arrays, labels = batch(*[(9, 9)] * 6)
     before = [array.copy() for array in arrays]
-    for kind in ("mixup", "cutmix"):
-        one, other = (mix(arrays, labels, 7, "mix", 3, **{kind: 1.0}) for _ in range(2))
-        assert all((a == b).all() for a, b in zip(one[0], other[0], strict=True))
-        assert (one[1] == other[1]).all()
-        assert any(
-            (mix(arrays, labels, 7, "mix", step, **{kind: 1.0})[1] != one[1]).any() for step in range(3)
-        )
+    one, other, *later = (mix(arrays, labels, 7, "mix", step, **{kind: 1.0}) for step in (3, 3, 0, 1, 2))
+    assert all((a == b).all() for a, b in zip(one[0], other[0], strict=True))
+    assert (one[1] == other[1]).all()
+    assert any((targets != one[1]).any() for _, targets in later)
     assert all((a == b).all() for a, b in zip(arrays, before, strict=True))
-
-
-@pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_batches_of_none_and_one_stay_as_they_are(kind):
-    assert mix([], [], 0, **{kind: 1.0})[1].shape == (0, CLASSES)
-    arrays, labels = batch((5, 5))
-    mixed, targets = mix(arrays, labels, 0, **{kind: 1.0})
-    assert (mixed[0] == arrays[0]).all() and targets[0, 0] == 1

@@ -5,13 +5,13 @@ import pytest
 from PIL import Image
 from support.images import noise_image
 
-from hubtune.data.scan.fingerprint import SIZE, FingerprintFile, Fingerprints, compute_fingerprint
+from hubtune.data.scan.fingerprint import SIZE, FingerprintFile, compute_fingerprint, load_fingerprints
 
 
 def test_a_fingerprint_holds_luma_colours_and_the_aspect_ratio():
     packed = compute_fingerprint(Image.new("RGB", (128, 64), (200, 60, 60)))
     assert len(packed) == SIZE
-    luma, chroma, aspects = Fingerprints([packed]).take(np.array([0]))
+    luma, chroma, aspects = load_fingerprints([packed], np.array([0]))
     expected = Image.new("RGB", (1, 1), (200, 60, 60)).convert("YCbCr").getpixel((0, 0))
     assert luma.shape == (1, 64, 64) and set(luma.ravel()) == {expected[0]}
     assert chroma.shape == (1, 2, 8, 8)
@@ -27,5 +27,5 @@ def test_fingerprints_in_a_file_equal_those_in_memory():
     again = other.append(packed[1])
     assert again == stored[1] != stored[0] and hash(again) == hash(stored[1])
     rows = np.array([2, 0, 2])
-    for one, two in zip(Fingerprints(stored).take(rows), Fingerprints(packed).take(rows), strict=True):
+    for one, two in zip(load_fingerprints(stored, rows), load_fingerprints(packed, rows), strict=True):
         assert (one == two).all()

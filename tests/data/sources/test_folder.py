@@ -214,7 +214,7 @@ def test_folders_may_be_nested_deeper_than_calls(pics):
 
 def test_images_of_usual_names_are_listed_unopened(pics, monkeypatch):
     touch(pics, "cat/empty.JPG .hidden.jpg")
-    monkeypatch.setattr("hubtune.data.images.decode._opened", None)
+    monkeypatch.setattr("hubtune.data.images.verify.open_image", None)
     expected = ["cat/0.png", "cat/1.png", "cat/2.png", "cat/empty.JPG", "dog/0.png", "dog/1.png"]
     assert names(walk_images(pics)) == expected
 
@@ -260,7 +260,7 @@ def test_an_unknown_class_in_a_part_is_named(divided):
     touch(divided, "val/catt/1.jpg val/cow/1.jpg")
     assert refusal(divided) == (
         f"{divided / 'val' / 'catt'} is of no class of the training folder: rename it, or add training "
-        "pictures of it. Did you mean 'cat'? The same holds for cow."
+        "pictures of it. Did you mean 'cat'? The same is true of cow."
     )
 
 

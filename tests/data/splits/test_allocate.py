@@ -43,7 +43,7 @@ def test_a_class_is_dealt_as_fully_as_any_way_could(sizes, rooms, times):
 
 
 def test_many_groups_are_dealt_exactly_with_little_work(monkeypatch):
-    monkeypatch.setattr(allocate, "_MOST_WORK", 1_000_000)
+    monkeypatch.setattr(allocate, "_MOST_SUMS", 1_000_000)
     sizes = [3 + 7 * number % 11 for number in range(30_000)]
     assert filled(sizes, allocate_class(sizes, [20_001, 40_003]), 2) == [20_001, 40_003]
 

@@ -126,18 +126,17 @@ def test_every_recipe_is_valid(page, text, tmp_path):
 RUNNING = {
     "README.md": 1,
     "docs/callbacks.md": 2,
-    "docs/data.md": 1,
+    "docs/data.md": 2,
     "docs/modules.md": 1,
     "docs/sources.md": 1,
 }
 ELSEWHERE = {"docs/paddlehub-1x.md", "docs/paddlehub.md", "docs/architecture.md"}
 SUBSTITUTES = {
-    '"resnet50_imagenet"': '"smallnet"',
-    'Module("smallnet")': 'Module("smallnet", weights=None)',
+    '"resnet50_imagenet"': '"digitnet"',
     "num_epoch=5": "num_epoch=1",
     "num_epoch=20": "num_epoch=1",
-    '"datasets/trashnet"': '"lists"',
-    '"datasets/idol5"': '"lists"',
+    '"datasets/trashnet"': '"given"',
+    '"datasets/idol5"': '"given"',
     '"s3://bucket/pics"': '"pics"',
 }
 
@@ -153,17 +152,17 @@ def test_every_python_block_is_run():
 def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     draw_tree(tmp_path / "pics", {"a": 10, "b": 10})
-    hubtune.split("pics", val=2, test=2).write("lists")
+    hubtune.split("pics", val=2, test=2).write("given")
     for name, image in zip(
         ("a.jpg", "b.jpg", "cat.jpg"), sorted(tmp_path.glob("pics/*/*.png")), strict=False
     ):
         (tmp_path / name).write_bytes(image.read_bytes())
     (tmp_path / "labels.csv").write_text("path,label,patient\na.jpg,a,1\nb.jpg,b,2\n")
-    module = hubtune.Module("smallnet", weights=None)
-    config = hubtune.RunConfig(num_epoch=1, checkpoint_dir="runs/given")
+    module = hubtune.Module("digitnet")
+    config = hubtune.RunConfig(num_epoch=1, checkpoint_dir="runs/first")
     names = {
         "hubtune": hubtune,
-        "task": hubtune.ImageClassifierTask(module, hubtune.ListDataset("lists"), config),
+        "task": hubtune.ImageClassifierTask(module, hubtune.ListDataset("given"), config),
         "images": __import__("paddle").rand([1, 3, 32, 32]),
     }
     for block in _blocks(PAGES[page], "python"):

@@ -1,0 +1,60 @@
+"""What `finetune` and `tune` are given: a recipe, or images and perhaps lists; and what they say about it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hubtune.cli.console import say, shown
+from hubtune.cli.split_output import print_remarks, quote_path, say_repair
+
+if TYPE_CHECKING:
+    from hubtune.recipe.schema import Recipe
+
+_LIST_TITLES = {"train": "training", "validate": "validation", "test": "the test"}
+
+
+def read_or_default_recipe(what: str, overrides: list[str]) -> "Recipe":
+    """Return the recipe in a file, or the default one for images, and name keys without effect."""
+    from hubtune.data.sources.naming import is_source
+    from hubtune.recipe.load import unused_keys
+    from hubtune.train.defaults import default_recipe, read_recipe
+
+    recipe = (default_recipe if is_source(what) else read_recipe)(what, overrides)
+    if unused := unused_keys(recipe):
+        say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
+    return recipe
+
+
+def make_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
+    """Split a source that has no lists yet into a folder, print the result, and return the recipe for it.
+
+    Raises:
+        HubtuneError: if the images cannot be used, or the lists not written.
+    """
+    from hubtune.cli.progress import working_bar
+    from hubtune.data.prepare import DEFAULT_SPLIT, split_source
+    from hubtune.data.splits.files import write_split
+
+    with working_bar("opening") as progress:
+        split = split_source(source, progress=progress)
+    write_split(split, folder, {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}, force=True)
+    counts = ", ".join(f"{len(split.lists[name]):,} for {title}" for name, title in _LIST_TITLES.items())
+    if any(image.part for image in split.lists["train"]):
+        say(f"{shown(source)} is divided already: {counts}")
+    else:
+        example = f"hubtune split {quote_path(source)} --val 20"
+        say(f"No lists for {shown(source)} yet: {counts} (to choose yourself: {example})")
+    print_remarks(split, "not in any list")
+    if split.leaks:
+        say_repair(folder)
+    return use_lists(recipe, folder)
+
+
+def use_lists(recipe: "Recipe", folder: Path) -> "Recipe":
+    """Return the recipe for the lists in a folder."""
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"base": str(folder)})})
+
+
+def say_recipe(recipe: "Recipe") -> None:
+    """Name data, module and strategy."""
+    base = shown(str(recipe.data.base))
+    say(f"Data: {base}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")

@@ -1,0 +1,50 @@
+"""Tables, figures and JSON as commands print them."""
+
+import json
+import math
+
+import pytest
+
+from hubtune.cli.console import figures, percent, print_json, print_table, shown
+from hubtune.evaluation.metrics import Metrics
+
+LINES = [["class", "pictures", ""], ["猫", "1,200", "x"], ["dog", "8", ""]]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ["class  pictures", "─────  ────────  ─", "猫        1,200  x", "dog           8"]),
+        ({"rule": False}, ["class  pictures", "猫        1,200  x", "dog           8"]),
+        (
+            {"sides": "><<", "total": True},
+            ["class  pictures", "─────  ────────  ─", "   猫  1,200     x", "─────  ────────  ─", "  dog  8"],
+        ),
+    ],
+)
+def test_columns_are_aligned_by_the_width_of_characters(capsys, options, expected):
+    print_table(LINES, **options)
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_an_empty_last_column_has_no_rule(capsys):
+    print_table([["a", ""], ["b", ""]])
+    assert capsys.readouterr().out == "a\n─\nb\n"
+
+
+def test_json_has_its_schema_version_first(capsys):
+    print_json({"a": [1]})
+    assert capsys.readouterr().out == json.dumps({"schema_version": 1, "a": [1]}) + "\n"
+
+
+def test_figures_are_one_line():
+    metrics = Metrics(0.8083, 0.5, 120, (0.729, 0.868), unreadable=2, top5=0.991)
+    assert figures(metrics) == (
+        "80.8 % (97 of 120 right; 95 % interval 72.9–86.8 %; top-5 99.1 %; 2 unreadable)"
+    )
+    assert figures(Metrics(math.nan, math.nan, 0, (0.0, 1.0))) == "no readable picture"
+    assert percent(0.5) == "50.0 %"
+
+
+def test_names_of_files_cannot_control_the_terminal():
+    assert shown("a\x1b[2J\n") == "a\\x1b[2J\\n"

@@ -1,0 +1,81 @@
+"""Run folders: where they may lie, which one a run gets, and who may use it."""
+
+import pytest
+from support.split_folder import draw_split
+from support.tiny_task import smallnet, train_frozen
+
+import hubtune
+from hubtune.runs.folder import RunFolder, newest_run, open_run
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Trains ``frozen`` on drawn data, in a folder of any place."""
+    data, module = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=2, test=2), smallnet()
+
+    def make(folder=tmp_path / "run", **options):
+        return train_frozen(module, data, folder, settings={"views": 1}, engine="paddle", **options)
+
+    make.data = data
+    return make
+
+
+def test_a_second_run_goes_beside_the_first(run):
+    first, second = run(), run()
+    assert (first.path.name, second.path.name) == ("run", "run-2")
+    assert newest_run() == second.path
+
+
+def test_resuming_a_finished_run_returns_its_result(run):
+    first = run()
+    before = (first.path / "metrics.jsonl").read_bytes()
+    assert run(resume=True) == first
+    assert (first.path / "metrics.jsonl").read_bytes() == before
+
+
+def test_resuming_without_a_run_starts_one(run, tmp_path):
+    assert run(resume=True).path == tmp_path / "run"
+
+
+def test_a_run_that_ended_before_it_began_leaves_its_folder_free(run, tmp_path):
+    file = hubtune.ListDataset(run.data).examples("train")[0].path
+    content = file.read_bytes()
+    file.write_bytes(b"")
+    with pytest.raises(hubtune.DataError):
+        run()
+    with pytest.raises(hubtune.ModelError, match="has no model yet"):
+        hubtune.load_model(tmp_path / "run")
+    file.write_bytes(content)
+    again = run()
+    assert again.path == tmp_path / "run"
+    assert (again.path / "skipped.csv").read_text() == "list,path,reason\n"
+
+
+def test_a_run_may_not_lie_among_the_images_or_in_a_folder_of_something_else(run):
+    for place in ("pics", "pics/run", "pics/a/run"):
+        with pytest.raises(hubtune.UsageError, match=r"inside the pictures|not a run"):
+            run(run.data / place)
+    with pytest.raises(hubtune.UsageError, match="is not a run"):
+        run(run.data)
+    assert run(run.data / "runs" / "x").test.count == 4
+
+
+def test_a_run_folder_in_use_is_refused(run, tmp_path):
+    refused = pytest.raises(hubtune.LockedError, match=r"is in use by process \d+ on .* since")
+    with open_run(tmp_path / "run"), refused:
+        run()
+    done = run()
+    for options in ({}, {"resume": True}):
+        with open_run(done.path), refused:
+            run(**options)
+
+
+def test_skipped_images_are_read_as_they_were_written(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_skipped() == []
+    rows = [
+        ("train", 'a "quoted", picture.png', "no such file"),
+        ("test", "\udcff.png", "empty file (0 bytes)"),
+    ]
+    folder.write_skipped(rows)
+    assert folder.read_skipped() == rows

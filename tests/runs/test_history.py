@@ -1,0 +1,16 @@
+"""The history keeps the evaluations that a resumed run does not repeat."""
+
+from hubtune.runs.history import History
+
+
+def test_lines_after_a_step_the_test_and_a_broken_line_are_dropped(tmp_path):
+    history = History(tmp_path / "metrics.jsonl")
+    history.keep_through(3)
+    assert history.read() == []
+    entries = [{"step": step, "list": "validate"} for step in (2, 4, 6)]
+    for entry in (*entries, {"step": 2, "list": "test"}):
+        history.append(entry)
+    with history.file.open("a") as file:
+        file.write('{"step": 4, "li')  # a kill cut it short
+    history.keep_through(4)
+    assert history.read() == entries[:2]

@@ -1,0 +1,35 @@
+"""The first signal asks a run to stop; outside the main thread none is caught."""
+
+import signal
+import threading
+
+import pytest
+
+from hubtune.runs.signals import Stop, StopRequested, stop_on_signals
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_first_signal_is_a_request_with_its_exit_code(number, code):
+    notices, before = [], signal.getsignal(number)
+    with stop_on_signals(notices.append) as stop:
+        stop.check()
+        signal.raise_signal(number)
+        with pytest.raises(StopRequested):
+            stop.check()
+    assert stop.exit_code == code
+    assert notices == ["Stopping after this batch, saving … (once more to quit at once)"]
+    assert signal.getsignal(number) == before
+
+
+def test_another_thread_leaves_the_handlers_alone():
+    handlers = []
+
+    def work():
+        with stop_on_signals(print) as stop:
+            handlers.append((signal.getsignal(signal.SIGINT), stop.signal))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert handlers == [(signal.getsignal(signal.SIGINT), None)]
+    assert Stop().exit_code == 130

@@ -1,0 +1,67 @@
+"""Cross-validation of a recipe holds out every image once, and continues where it stopped."""
+
+import json
+
+import pytest
+from support.callbacks import AtAdvance, press_ctrl_c
+from support.split_folder import draw_split
+
+from hubtune.data.dataset import ListDataset
+from hubtune.data.existing_lists import folds_of_lists
+from hubtune.errors import ModelError, StoppedError, UsageError
+from hubtune.evaluation.metrics import wilson_interval
+from hubtune.recipe.load import make_recipe
+from hubtune.runs.folder import open_run
+from hubtune.tuning.cross_validation import RECORD, cross_validate
+
+
+@pytest.fixture
+def validate(tmp_path):
+    """Cross-validates ``frozen`` on two folds of drawn images."""
+    data = draw_split(tmp_path / "data", {"a": 10, "b": 10}, validate=2, test=2)
+    folds, _ = folds_of_lists(ListDataset(data), 2, seed=0)
+
+    def run(*overrides, **options):
+        sections = {
+            "data": {"base": str(data)},
+            "module": {"name": "smallnet", "weights": "none"},
+            "strategy": {"name": "frozen", "views": 1},
+            "train": {"engine": "paddle"},
+        }
+        return cross_validate(make_recipe(sections, list(overrides)), folds, tmp_path / "folds", **options)
+
+    run.folder = tmp_path / "folds"
+    return run
+
+
+def test_every_image_of_the_folds_is_counted_once(validate):
+    found = validate()
+    assert [run.path.name for run in found.runs] == ["fold-1", "fold-2"]
+    assert found.count == sum(test.count for test in found.tests) == 16
+    assert found.accuracy == found.right / 16
+    assert found.interval == wilson_interval(found.right, 16)  # without groups, all images are independent
+    document = found.as_dict()
+    assert json.loads((validate.folder / RECORD).read_text())["result"] == document
+    assert document["independent"] == 16
+    assert validate(resume=True).as_dict() == document
+
+
+def test_it_continues_in_the_fold_where_it_stopped(validate):
+    with pytest.raises(StoppedError):
+        validate(callback=AtAdvance(12, press_ctrl_c))  # of 8 training images in each fold
+    assert (validate.folder / "fold-1" / "result.json").exists()
+    assert validate(resume=True).count == 16
+
+
+def test_a_folder_in_the_way_and_other_settings_are_refused(validate, tmp_path):
+    validate()
+    with pytest.raises(UsageError, match="has a cross-validation already"):
+        validate()
+    with pytest.raises(UsageError, match=r"begun with other settings \(train\)"):
+        validate("train.seed=3", resume=True)
+    (validate.folder / RECORD).write_text("{")
+    with pytest.raises(ModelError, match=r"folds.json is damaged"):
+        validate(resume=True)
+    (validate.folder / RECORD).unlink()
+    with open_run(validate.folder / "fold-1"), pytest.raises(UsageError, match="not a run"):
+        validate()

@@ -1,0 +1,130 @@
+"""The choices of a search: the recipe itself, what suits it, and recipes made of choices."""
+
+import pytest
+
+from hubtune.errors import UsageError
+from hubtune.recipe.load import dump_recipe, load_recipe, make_recipe
+from hubtune.tuning.search_space import Choice, apply_choice, format_rate, make_search_space
+
+
+def recipe(*overrides, **sections):
+    return make_recipe({"data": {"base": "pics"}, "module": "digitnet", **sections}, list(overrides))
+
+
+def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
+    return make_search_space(
+        given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation
+    )
+
+
+OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
+
+
+def test_the_recipe_itself_frozen_and_the_recipe_with_other_strategies_are_first():
+    found = space(recipe("train.augment=flip", "train.learning_rate=0.003"))
+    assert found.first[:3] == [
+        Choice("default_finetune", 0.003, "flip"),
+        Choice("frozen"),
+        Choice("from_frozen", 0.003, "flip"),
+    ]
+    assert Choice("last_stage", 0.003) in found.first
+    assert len(found.first) == len(set(found.first)) == 7
+    assert found.strategies == OTHERS
+    assert found.rates == (1e-5, 1e-2)
+    assert found.augments == ["none", "flip", "standard", "strong"]
+    frozen = space(recipe("train.augment=flip", strategy="frozen")).first
+    assert frozen[:2] == [Choice("frozen"), Choice("from_frozen", 1e-4, "flip")]
+    assert Choice("last_stage", 1e-5) in frozen
+
+
+def test_the_default_rate_of_the_recipes_strategy_is_what_it_is_run_with():
+    assert space(recipe(strategy="last_stage")).first[0] == Choice("last_stage", 1e-5)
+    assert space(recipe(strategy={"name": "l2sp", "learning_rate": 0.5})).first[0].learning_rate == 0.5
+
+
+def test_rates_suit_the_optimiser_and_include_the_recipes_own():
+    assert space(recipe("train.learning_rate=0.5")).rates == (1e-5, 0.5)
+    assert space(recipe("train.learning_rate=1e-7", "train.optimizer=adamw")).rates == (1e-7, 1e-2)
+    assert space(recipe("train.optimizer=momentum"), ["l2sp"]).rates == (1e-4, 1.0)
+    auto = space(recipe("train.learning_rate=auto"))
+    assert auto.rates is None
+    assert auto.first[0].learning_rate == "auto"
+
+
+def test_an_augmentation_that_is_no_preset_can_be_kept():
+    given = recipe(train={"augment": {"rotate": 20}})
+    assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"
+    kept = apply_choice(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
+    assert kept.train.augment == given.train.augment
+
+
+@pytest.mark.parametrize(
+    ("overrides", "facts", "wanted", "message"),
+    [
+        ([], {}, "scratch", "scratch does not go with this recipe: it needs module.weights=none"),
+        ([], {"pretrained": False}, "frozen", "frozen does not go with this recipe: it needs pretrained"),
+        (
+            ["train.hidden_units=[8]"],
+            {},
+            "from_frozen",
+            "it solves a linear head, and there are hidden_units",
+        ),
+        ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is compared"),
+        ([], {"stages": 2}, "last_stage", "the module has a single stage"),
+        (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
+        ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
+        ([], {}, "frozn", "Did you mean 'frozen'?"),
+    ],
+)
+def test_a_strategy_that_does_not_fit_is_refused_with_the_reason(overrides, facts, wanted, message):
+    with pytest.raises(UsageError) as error:
+        space(recipe(*overrides), [wanted], **facts)
+    assert message in str(error.value)
+
+
+def test_without_being_asked_for_what_does_not_fit_is_left_away():
+    found = space(recipe("train.hidden_units=[8]"))
+    assert {choice.strategy for choice in found.first} == {*found.strategies}
+    assert found.strategies == ["default_finetune", "l2sp", "ulmfit", "adam_weight_decay"]
+    scratch = space(recipe(strategy="scratch"), pretrained=False)
+    assert scratch.first == [Choice("scratch", 1e-3, "none"), Choice("adam_weight_decay", 1e-4, "none")]
+    assert scratch.strategies == ["adam_weight_decay", "scratch"]
+
+
+def test_narrowed_strategies_leave_the_first_trials():
+    found = space(recipe(strategy="l2sp"), ["from_frozen"])
+    assert [choice.strategy for choice in found.first] == ["l2sp", "frozen", "from_frozen"]
+    assert found.strategies == ["from_frozen"]
+    assert space(recipe(), ["frozen"]).strategies == []
+
+
+def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
+    given = recipe(
+        "train.epochs=7", strategy={"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
+    )
+    for choice in (
+        Choice("default_finetune", 1e-4, "none"),
+        Choice("frozen"),
+        Choice("l2sp", 3e-4, "strong"),
+        Choice("last_stage", 1e-5),
+    ):
+        found = apply_choice(given, choice, pretrained=True)
+        file = tmp_path / "best.yaml"
+        file.write_text(dump_recipe(found), encoding="utf-8")
+        assert load_recipe(file) == found
+        assert found.strategy.name == choice.strategy
+        assert (found.train.epochs, found.data) == (7, given.data)
+        if choice.strategy != "frozen":
+            assert space(found).first[0] == choice
+    same = apply_choice(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
+    assert same.strategy.regularization_coeff == 0.5
+
+
+def test_what_starts_from_random_values_goes_on_doing_so():
+    given = recipe(strategy="scratch")
+    found = apply_choice(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
+    assert found.module.weights == "none"
+
+
+def test_rates_are_shown_in_two_digits():
+    assert [format_rate(rate) for rate in (0.0012345, 1.26e-5, "auto")] == ["0.0012", "1.3e-05", "auto"]
