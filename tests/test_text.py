@@ -2,7 +2,16 @@
 
 import pytest
 
-from hubtune.text import describe_value, escaped, first_few, format_bytes, format_duration, plural, shortened
+from hubtune.text import (
+    describe_value,
+    escaped,
+    first_few,
+    format_bytes,
+    format_duration,
+    parse_bytes,
+    plural,
+    shortened,
+)
 
 
 def test_what_a_terminal_would_obey_is_escaped():
@@ -29,3 +38,20 @@ def test_amounts_have_units():
     ]
     assert [plural(1, "file"), plural(1200, "file")] == ["1 file", "1,200 files"]
     assert first_few(list("abcde")) == "a, b, c and 2 more"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10GB", 10**10), ("500 MB", 5 * 10**8), ("1.5 GiB", 3 * 2**29), ("2g", 2 * 10**9), ("7 kb", 7000),
+        ("1234", 1234), ("12 B", 12), (" 1TiB ", 2**40), ("0", 0),
+    ],
+)  # fmt: skip
+def test_sizes_are_parsed(text, expected):
+    assert parse_bytes(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "ten", "-1", "1 XB", "1e9", "nan", "10 iB", "1,5GB", "٣GB", "9" * 400])
+def test_texts_that_are_not_sizes_are_refused(text):
+    with pytest.raises(ValueError, match=r"is not a size: write 10GB, 500MB or 1\.5GiB"):
+        parse_bytes(text)

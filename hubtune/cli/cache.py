@@ -44,11 +44,7 @@ def list_cache(as_json: bool) -> None:
     cache = _usable_cache()
     spaces, size = cache.spaces(), cache.size()
     weights_size = sum(map(size_on_disk, itertools.chain.from_iterable(cached_files().values())))
-    sizes = {
-        "looks": ("file", cache_file(), size_on_disk(cache_file())),
-        "data": ("folder", data_folder(), size_on_disk(data_folder())),
-        "weights": ("folder", weights_folder(), weights_size),
-    }
+    data_size, scan_size = size_on_disk(data_folder()), size_on_disk(cache_file())
     if as_json:
         rows = [
             {
@@ -60,30 +56,31 @@ def list_cache(as_json: bool) -> None:
             }
             for space in spaces
         ]
-        others = {name: {kind: str(path), "bytes": size} for name, (kind, path, size) in sizes.items()}
+        others = {
+            "looks": {"file": str(cache_file()), "bytes": scan_size},
+            "data": {"folder": str(data_folder()), "bytes": data_size},
+            "weights": {"folder": str(weights_folder()), "bytes": weights_size},
+        }
         print_json(
             {"folder": str(cache.folder), "limit": cache.limit, "bytes": size, "spaces": rows, **others}
         )
         return
     if spaces:
-        table: list[tuple[str, ...]] = [
-            ("module", "layer", "view", "engine", "pictures", "size", "last used")
-        ]
+        table = [["module", "layer", "view", "engine", "pictures", "size", "last used"]]
         for space in spaces:
             age = _format_age(time.time() - space.used)
-            table.append((*_labels(space.description), f"{space.images:,}", format_bytes(space.bytes), age))
+            table.append([*_labels(space.description), f"{space.images:,}", format_bytes(space.bytes), age])
         print_table(table, sides="<<<<>><", rule=False)
     else:
         say("No features are stored yet: the first run with a frozen network computes them")
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
-    hints = {
-        "looks": "scan results; `hubtune cache prune --all` removes them",
-        "data": "unpacked and fetched pictures; `hubtune cache prune --data` removes them",
-        "weights": "downloaded weights; see `hubtune hub prune --help`",
-    }
-    for name, (_, path, size) in sizes.items():
+    for name, path, size, hint in (
+        ("looks", cache_file(), scan_size, "scan results; `hubtune cache prune --all` removes them"),
+        ("data", data_folder(), data_size, "unpacked and fetched pictures; `hubtune cache prune --data`"),
+        ("weights", weights_folder(), weights_size, "downloaded weights; see `hubtune hub prune --help`"),
+    ):
         if size:
-            say(f"{name:<8}  {format_bytes(size)}  {shown(str(path))}: {hints[name]}")
+            say(f"{name:<8}  {format_bytes(size)}  {shown(str(path))}: {hint}")
 
 
 @command.command("prune")
@@ -146,17 +143,9 @@ def verify_cache(as_json: bool) -> None:
     damaged = sum(count for _, count, _ in spaces) + whole
     removed = sum(count for _, _, count in spaces) + whole
     if as_json:
-        rows = [
-            {
-                "name": space.name,
-                "description": space.description,
-                "rows": space.images,
-                "damaged_rows": damaged_rows,
-                "removed_rows": removed_rows,
-            }
-            for space, damaged_rows, removed_rows in spaces
-        ]
-        print_json({"spaces": rows, "damaged": damaged})
+        names = ("name", "description", "rows", "damaged_rows", "removed_rows")
+        rows = [(space.name, space.description, space.images, *counts) for space, *counts in spaces]
+        print_json({"spaces": [dict(zip(names, row, strict=True)) for row in rows], "damaged": damaged})
     else:
         for space, count, _ in spaces:
             what = "  ".join(filter(None, _labels(space.description)))

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +62,6 @@ _USED_BYTES = (
 )
 
 _NOTES = {"what": "notes"}
-_JSON = b"json"
 
 
 @dataclass(frozen=True)
@@ -84,12 +83,8 @@ class SpaceSummary:
     used: float
 
 
-class _Content(NamedTuple):
-    """The columns of a row that its checksum is of, beside the key."""
-
-    dtype: bytes
-    shape: bytes
-    data: bytes | memoryview
+Content = tuple[bytes, bytes, bytes | memoryview]
+"""Type, shape and values of an output; the type and the shape of a note are empty."""
 
 
 class _CacheFullError(Exception):
@@ -144,7 +139,7 @@ class FeatureCache:
     def note(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the result that was stored under a key; ``None`` where there is none, or it is damaged."""
         content = self.read_row(_row_key(_digest(_NOTES), _digest(key)))
-        return None if content is None or content.dtype != _JSON else json.loads(bytes(content.data))
+        return None if content is None else json.loads(bytes(content[2]))
 
     def put_note(self, key: Mapping[str, Any], document: Mapping[str, Any]) -> None:
         """Store a small result under a key, in place of an older one.
@@ -153,7 +148,7 @@ class FeatureCache:
             key: all that the result depends on, as JSON can hold it.
             document: the result, the same.
         """
-        content = _Content(_JSON, b"", json.dumps(document).encode())
+        content = (b"", b"", json.dumps(document).encode())
         self.write_rows(_NOTES, {_row_key(_digest(_NOTES), _digest(key)): content})
 
     def spaces(self) -> list[SpaceSummary]:
@@ -234,20 +229,20 @@ class FeatureCache:
             removed = self.database.write(partial(_delete_entries, damaged)) if damaged else 0
             yield space, len(damaged), removed or 0
 
-    def read_row(self, key: bytes) -> _Content | None:
+    def read_row(self, key: bytes) -> Content | None:
         """Return the content of a row as it was written; ``None`` where there is none, or it is damaged."""
         if not self.limit:
             return None
         question = "SELECT batch, checksum, dtype, shape, data FROM entries WHERE key = ?"  # one or none
-        for batch, checksum, *content in self.database.read(question, (key,)):
-            if _is_intact(key, checksum, content):
+        for batch, checksum, dtype, shape, data in self.database.read(question, (key,)):
+            if _is_intact(key, checksum, (dtype, shape, data)):
                 self._in_use.add(batch)
-                return _Content(*content)
+                return dtype, shape, data
             self._log_once(logging.INFO, "Some stored features are damaged: they are computed again.")
         self._log_error()
         return None
 
-    def write_rows(self, description: Mapping[str, Any], rows: Mapping[bytes, _Content]) -> None:
+    def write_rows(self, description: Mapping[str, Any], rows: Mapping[bytes, Content]) -> None:
         """Write rows as one batch of a space; those with the same keys are replaced.
 
         Args:
@@ -256,7 +251,7 @@ class FeatureCache:
         """
         if not rows or not self.limit:
             return
-        size = sum(len(content.data) for content in rows.values())
+        size = sum(len(data) for _, _, data in rows.values())
         name, facts = _digest(description).hex().encode(), json.dumps(description, sort_keys=True).encode()
 
         def insert(database: sqlite3.Connection) -> None:
@@ -271,7 +266,7 @@ class FeatureCache:
                 "INSERT OR REPLACE INTO entries (batch, bytes, key, checksum, dtype, shape, data) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (batch, len(content.data), key, _checksum(key, *content), *content)
+                    (batch, len(content[2]), key, _checksum(key, *content), *content)
                     for key, content in rows.items()
                 ),
             )
@@ -376,8 +371,8 @@ class Space:
         if content is None:
             return None
         # An array over a bytearray can be written to, which one over bytes cannot.
-        array = np.frombuffer(bytearray(content.data), np.dtype(content.dtype.decode()))
-        return array.reshape(json.loads(content.shape))
+        dtype, shape, data = content
+        return np.frombuffer(bytearray(data), np.dtype(dtype.decode())).reshape(json.loads(shape))
 
     def put(self, key: bytes, values: np.ndarray) -> None:
         """Store the output of an image. It is written with others, at the latest by :meth:`flush`.
@@ -406,10 +401,10 @@ class Space:
         self._cache.touch()
 
     def _write(self) -> None:
-        rows = {}
+        rows: dict[bytes, Content] = {}
         for key, values in self._rows.items():
             dtype, shape = values.dtype.str.encode(), json.dumps(values.shape).encode()
-            rows[_row_key(self._digest, key)] = _Content(dtype, shape, values.reshape(-1).view(np.uint8).data)
+            rows[_row_key(self._digest, key)] = (dtype, shape, values.reshape(-1).view(np.uint8).data)
         self._cache.write_rows(self._description, rows)
         self._rows, self._bytes = {}, 0
 

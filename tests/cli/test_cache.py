@@ -77,15 +77,6 @@ def test_ls_shows_the_space_that_was_used_last_first(run_here: Run, file: Path) 
     assert "weights" not in listed.stderr
 
 
-def test_ls_counts_an_image_once_that_two_processes_computed(run_here: Run) -> None:
-    store(3, module="m")
-    with FeatureCache().space({"module": "m"}) as space:
-        space.put(key(2), np.ones(256, np.float32))
-        space.put(key(3), np.ones(256, np.float32))
-    [row] = json.loads(run_here("cache", "ls", "--json").stdout)["spaces"]
-    assert row["pictures"] == 4
-
-
 def test_ls_shows_the_size_of_weights_and_how_to_remove_them(run_here: Run) -> None:
     folder = Path(os.environ["HUBTUNE_HOME"]) / "weights"
     folder.mkdir()

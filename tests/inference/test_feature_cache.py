@@ -70,7 +70,9 @@ def test_every_float_type_and_shape_comes_back_to_the_bit(tmp_path):
     ]
     with FeatureCache(tmp_path, GIGABYTE).space(FACTS) as space:
         for number, array in enumerate(arrays):
-            space.put(key(number), array)
+            batch = array.copy("K")
+            space.put(key(number), batch)
+            batch[...] = 7  # what was put is a copy, too
         before = [space.get(key(number)) for number in range(len(arrays))]
     space = FeatureCache(tmp_path, GIGABYTE).space(FACTS)
     for number, array in enumerate(arrays):
@@ -79,14 +81,6 @@ def test_every_float_type_and_shape_comes_back_to_the_bit(tmp_path):
             row[...] = 7  # a copy that the caller may change
         np.testing.assert_array_equal(space.get(key(number)), array)
     assert space.get(key(99)) is None
-
-
-def test_what_is_put_is_copied(tmp_path):
-    batch = np.ones((2, 3), np.float32)
-    with FeatureCache(tmp_path, GIGABYTE).space(FACTS) as space:
-        space.put(key(0), batch[0])
-        batch[:] = 0
-    assert FeatureCache(tmp_path, GIGABYTE).space(FACTS).get(key(0)).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -158,12 +152,9 @@ def test_a_damaged_row_is_never_returned_and_is_repaired_by_the_next_run(tmp_pat
 def test_rows_that_were_mixed_up_are_not_returned(tmp_path):
     fill(tmp_path, range(10))
     change(tmp_path, "UPDATE entries SET key = CAST('x' AS BLOB) WHERE id = 1")
-    change(tmp_path, "UPDATE entries SET key = (SELECT ?) WHERE id = 2", _row_key(tmp_path, 0))
+    first = hashlib.sha256(bytes.fromhex(FeatureCache(tmp_path, 1).space(FACTS).name) + key(0)).digest()
+    change(tmp_path, "UPDATE entries SET key = ? WHERE id = 2", first)
     assert stored(tmp_path, range(10)) == set(range(2, 10))
-
-
-def _row_key(folder: Path, number: int) -> bytes:
-    return hashlib.sha256(bytes.fromhex(FeatureCache(folder, 1).space(FACTS).name) + key(number)).digest()
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -211,15 +202,13 @@ def test_a_note_is_returned_until_it_is_damaged(tmp_path):
     assert cache.note(facts) == {"strength": 4}
 
 
-@pytest.mark.parametrize(("text", "expected"), [("10GB", 10**10), ("0", 0), ("", DEFAULT_LIMIT)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("10GB", 10**10), ("1.5 GiB", 3 * 2**29), ("0", 0), ("", DEFAULT_LIMIT)]
+)
 def test_the_limit_is_from_the_environment(tmp_path, monkeypatch, text, expected):
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", text)
     assert FeatureCache(tmp_path).limit == expected
-
-
-@pytest.mark.parametrize("text", ["ten", "-1", "9" * 400])
-def test_a_limit_that_is_not_a_size_is_refused_by_name(tmp_path, monkeypatch, text):
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", text)
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", f"{text} ten")
     with pytest.raises(UsageError, match=r"HUBTUNE_CACHE_SIZE: .* is not a size: write 10GB"):
         FeatureCache(tmp_path)
 

@@ -79,35 +79,6 @@ def test_a_file_of_another_version_is_emptied(tmp_path, told):
     assert not told.messages
 
 
-def test_a_full_disk_is_an_error_and_what_is_there_can_be_read(tmp_path, monkeypatch):
-    insert(opened(tmp_path), 1)
-    connect = sqlite3.connect
-
-    def full(file, **options):
-        database = connect(file, **options)
-        database.execute("PRAGMA max_page_count = 2")
-        return database
-
-    monkeypatch.setattr(sqlite3, "connect", full)
-    database = opened(tmp_path)
-    assert insert(database, *range(10_000)) is None
-    assert database.error == "database or disk is full"
-    assert insert(database, 3) is None
-    assert numbers(database) == [1]
-
-
-def test_a_file_that_can_only_be_read_is_read(tmp_path, monkeypatch):
-    insert(opened(tmp_path), 1)
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda file, **options: connect(f"file:{file}?mode=ro", uri=True, **options)
-    )
-    database = opened(tmp_path)
-    assert insert(database, 2) is None
-    assert database.error == "attempt to write a readonly database"
-    assert numbers(database) == [1]
-
-
 def _folder(file: Path) -> None:
     file.mkdir(parents=True)
 
