@@ -63,7 +63,6 @@ NOT_YET: dict[str, set[str]] = {
     "tests": {
         *("cli.options", "cli.prediction_output"),
     },
-    "test files": {"data/images/test_awkward_files.py"},
     "sizes": {"product", "tests"},
 }
 
