@@ -195,7 +195,7 @@ class ImageClassifierTask:
             latest = latest_in_series(folder) if resume is True else Path(resume)
             if is_run(latest):
                 return latest, True
-            logger.info("there is no run in %s to resume: it begins", latest)
+            logger.info("there is no run in %s to resume: a new one starts", latest)
             folder = latest
         return free_folder(folder), False
 

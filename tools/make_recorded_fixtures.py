@@ -22,9 +22,9 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests" / "recorded"))
+sys.path.insert(0, str(ROOT / "tests"))
 
-from drawn_images import draw_classes, draw_odd, noise, write_lists  # noqa: E402
+from support.drawn_images import draw_classes, draw_odd, noise, write_lists  # noqa: E402
 
 FIXTURES = ROOT / "tests" / "fixtures" / "recorded"
 

@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Classify PICTURES with an unchanged pretrained module, mostly into ImageNet's 1000 classes.
 
-    One row per picture, in the given order; an unreadable picture has a row with the reason. Of a folder, all
-    pictures with any extension count; other files are named and left out.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. In a folder,
+    pictures with any extension are used; other files are named and left out.
 
     \b
     hubtune classify photo.jpg --module resnet50_imagenet

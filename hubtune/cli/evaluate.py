@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 @device_option
 @engine_option
 @trust_option
-@click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes stand in another order.")
+@click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes are in another order.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     run: Path | None,

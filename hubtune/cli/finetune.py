@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on with an interrupted run, at the picture where it stopped; begin it if there is none.",
+    help="Continue an interrupted run at the picture where it stopped; start one if there is none.",
 )
 @click.option(
     "--folds",
     type=click.IntRange(2, 100),
     metavar="K",
-    help="Cross-validation: train K times, each time without a K-th of the pictures, and test on that.",
+    help="Cross-validation: train K times, each time without one part in K, and test on that part.",
 )
 @click.option(
     "--log",
@@ -190,7 +190,7 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     if is_run(path):
         if not resume:
             raise UsageError(
-                f"{what} is a run: continue it by --resume, or repeat it by "
+                f"{what} is a run: continue it with --resume, or repeat it with "
                 f"hubtune finetune {path / RECIPE_FILE} -o run=runs/NAME"
             )
         return path / RECIPE_FILE

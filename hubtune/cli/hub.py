@@ -99,9 +99,9 @@ def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
     """Fetch the official weights of modules for offline work, and check that they load."""
     from hubtune.cli.progress import download_bar
     from hubtune.hub.module import Module
-    from hubtune.hub.weights import pull_weights
+    from hubtune.hub.weights import find_published, pull_weights
 
-    entries = [_with_weights(name) for name in names]
+    entries = [find_published(name) for name in names]
     pulled: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
     for entry in entries:
@@ -115,7 +115,7 @@ def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
             continue
         pulled.append({"name": entry.name, "file": str(file), "bytes": file.stat().st_size})
         if not as_json:
-            click.echo(f"{entry.name}  {_megabytes(file.stat().st_size)}  {shown(str(file))}")
+            click.echo(f"{entry.name}  {file.stat().st_size / 1e6:.1f} MB  {shown(str(file))}")
     if as_json:
         print_json({"modules": pulled, "failures": failures})
     if failures:
@@ -192,8 +192,8 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
         return
     for entry in removed:
         click.echo(shown(entry["file"]))
-    total = _megabytes(sum(entry["bytes"] for entry in removed))
-    say(f"{len(removed)} files, {total}, {'would be ' if dry_run else ''}removed")
+    total = sum(entry["bytes"] for entry in removed) / 1e6
+    say(f"{len(removed)} files, {total:.1f} MB, {'would be ' if dry_run else ''}removed")
 
 
 @command.command("import")
@@ -205,10 +205,10 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
 
     The file must hold all tensors of the network, and match a published checksum.
     """
-    from hubtune.hub.weights import import_weights
+    from hubtune.hub.weights import find_published, import_weights
     from hubtune.storage.safe_load import read_weights
 
-    entry = _with_weights(name)
+    entry = find_published(name)
     read_weights(file)  # its message for a file that is not weights says more
     path = import_weights(file, entry)
     if as_json:
@@ -230,18 +230,6 @@ def new_module(folder: Path) -> None:
         f"Try it:  hubtune finetune PICTURES -o module.name={place} -o module.weights=none "
         "-o strategy=scratch --trust-code"
     )
-
-
-def _with_weights(name: str) -> "Pretrained":
-    from hubtune.hub.registry import SHIPPED
-    from hubtune.models.catalog import find
-
-    if name in SHIPPED:
-        raise ModelError(f"{name} comes with hubtune, weights included: there is nothing to fetch")
-    entry = find(name)
-    if entry.weights is None:
-        raise ModelError(f"No official weights are published for {entry.name}: leave it out")
-    return entry
 
 
 def _facts(
@@ -301,7 +289,3 @@ def _size_of(file: Path) -> int:
         return file.stat().st_size
     except OSError:  # another process may be removing it, too
         return 0
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

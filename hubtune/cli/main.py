@@ -101,7 +101,7 @@ def _run() -> int:
         return _fail("Stopped.", 130)
     except StoppedError as error:
         trust = " --trust-code" if "--trust-code" in sys.argv else ""
-        return _fail(f"{error}. Go on with: hubtune finetune {error.run} --resume{trust}", error.exit_code)
+        return _fail(f"{error}. Continue with: hubtune finetune {error.run} --resume{trust}", error.exit_code)
     except RecipeError as error:
         return _fail(str(error), error.exit_code, problems=error.problems)
     except HubtuneError as error:

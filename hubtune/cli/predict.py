@@ -32,8 +32,8 @@ def command(
 ) -> None:
     """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
 
-    One row per picture, in the given order; an unreadable picture has a row with the reason. Of a folder, all
-    pictures with any extension count; other files are named and left out.
+    One row per picture, in the given order; an unreadable picture has a row with the reason. In a folder,
+    pictures with any extension are used; other files are named and left out.
 
     \b
     hubtune predict dataset/test/*.jpg

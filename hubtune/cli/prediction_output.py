@@ -99,7 +99,7 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
     count = click.IntRange(min=1)
     options = [
         click.option("--top", type=count, default=top, show_default=True, help="How many classes to name."),
-        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write a row a picture."),
+        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write one row per picture."),
         click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
         click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
         click.option("--save", type=path, metavar="DIR", help="Write labelled pictures and a contact sheet."),

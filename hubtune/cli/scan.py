@@ -100,7 +100,7 @@ def command(
     elif report.issues and not as_json:
         say(f"To look at them: hubtune scan {quote_path(source)} --page scan.html")
     if not report.images:
-        say(f"{shown(source)} holds no picture that can be read")
+        say(f"{shown(source)} has no picture that can be read")
         click.get_current_context().exit(DataError.exit_code)
 
 
@@ -140,7 +140,9 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
             for item in issue.files:
                 if not item.path.is_file():  # a broken link, a folder, a pipe
                     continue
-                target = folder / issue.kind / _inside(item.name)
+                # A table may name files anywhere.
+                parts = [part for part in PurePosixPath(item.name).parts if part not in ("/", "..")]
+                target = folder.joinpath(issue.kind, *parts)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 try:
                     shutil.copyfile(item.path, target)
@@ -155,11 +157,6 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
             f"{folder} cannot be written: {error.strerror or error}; {copied:,} files were copied before"
         ) from error
     return copied
-
-
-def _inside(name: str) -> PurePosixPath:
-    """Return a name as a path below a folder: a table may name files anywhere."""
-    return PurePosixPath(*(part for part in PurePosixPath(name).parts if part not in ("/", "..")))
 
 
 def _print_as_json(report: "ScanReport") -> None:
@@ -191,8 +188,8 @@ def _print_counts(report: "ScanReport") -> None:
         facts.append(f"{width:,} × {height:,} pixels")
     else:
         smallest, *_, largest = sorted(sizes, key=lambda size: (size[0] * size[1], size))
-        facts.append(f"most of {width:,} × {height:,} pixels")
-        facts.append(f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}")
+        sides = f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}"
+        facts += [f"most of {width:,} × {height:,} pixels", sides]
     rotated = sum(info.orientation != 1 for info in infos)
     if rotated:
         facts.append(f"{rotated:,} turned upright as their EXIF data say")

@@ -120,7 +120,8 @@ def command(
     from hubtune.data.splits.kfold import fold_splits
     from hubtune.data.splits.quota import SplitRequest, SplitSize
 
-    given = {name for name in context.params if _is_given(context, name)}
+    command_line = click.core.ParameterSource.COMMANDLINE
+    given = {name for name in context.params if context.get_parameter_source(name) is command_line}
     if lists is not None:
         from hubtune.cli.split_check import check_lists_in
 
@@ -174,14 +175,9 @@ def command(
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
 
 
-def _is_given(context: click.Context, name: str) -> bool:
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
-
 def _refuse_beside_from(given: set[str]) -> None:
     """Refuse options that change lists, as ``--from`` checks lists as they are."""
-    names = "source val test train folds seed labels test_dir module weights".split()
-    for name in names:
+    for name in "source val test train folds seed labels test_dir module weights".split():
         if name in given:
             what = "PICTURES" if name == "source" else f"--{name.replace('_', '-')}"
             raise UsageError(f"--from checks lists as they are: remove {what}")

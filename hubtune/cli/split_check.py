@@ -19,19 +19,9 @@ _MOST_SHOWN = 10
 def check_lists_in(
     folder: Path, *, group_by: str | None, out: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Check lists for images with copies or group mates in other lists.
+    """Check lists for images with copies or images of their group in other lists.
 
-    Exits with the code of a failed check if there are some, unless lists without them are written.
-
-    Args:
-        folder: with the lists.
-        group_by: a regular expression over names: images with the same match must stay in one list.
-        out: where to write lists without the leaks; ``None`` writes nothing.
-        force: whether to replace other lists there.
-        as_json: whether the result is JSON.
-
-    Raises:
-        HubtuneError: if lists cannot be read or written.
+    Exits with the code of a failed check if there are some, unless lists without them are written to ``out``.
     """
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset

@@ -1,6 +1,5 @@
 """Splits on a terminal: tables of counts, files that were left out, remarks."""
 
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +18,11 @@ def quote_path(path: Path | str) -> str:
 
 def print_counts(split: "Split") -> None:
     """Print a table with a row for each class, and a column for each list."""
-    counts = split.counts()
-    totals = Counter[str]()
-    for row in counts.values():
-        totals.update(row)
-    columns = [name for name in (*split.lists, "left_over") if name == "train" or totals[name]]
-    rows = [[row[column] for column in columns] for row in counts.values()]
+    counts = split.counts().values()
+    columns = [
+        name for name in (*split.lists, "left_over") if name == "train" or any(row[name] for row in counts)
+    ]
+    rows = [[row[column] for column in columns] for row in counts]
     _print_rows("class", [column.replace("_", " ") for column in columns], split, rows)
 
 
@@ -53,9 +51,7 @@ def _print_rows(title: str, columns: list[str], split: "Split", rows: list[list[
 def print_remarks(split: "Split", record: str) -> None:
     """Print the files that are in no list, a line for each reason, and then the remarks.
 
-    Args:
-        split: with the files and remarks.
-        record: where all of these files are named, or what happens to them.
+    ``record`` says where all of these files are named, or what happens to them.
     """
     from hubtune.text import first_few, plural
 

@@ -55,7 +55,7 @@ class _Time(click.ParamType):
     metavar="NAME,…",
     help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
 )
-@click.option("--resume", is_flag=True, help="Go on with an interrupted search; begin it if there is none.")
+@click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     what: str,
@@ -155,7 +155,7 @@ def _print(result: "SearchResult") -> None:
         if trial.state == "done" and trial.choice == result.recipe:
             click.echo(f"      {_lead(best, trial)}")
     click.echo(
-        "      The best of several scores is flattered. A test list, which was not looked at, will tell:"
+        "      The best of several scores is optimistic. Measure it on a test list, which was not used:"
     )
     click.echo(f"Next: hubtune finetune {shown(str(result.best_recipe))}")
 

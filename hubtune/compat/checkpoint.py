@@ -234,7 +234,7 @@ def _make_classifier(backbone: Backbone, tensors: Tensors, num_classes: int, fil
     load_into(network, tensors, head=frozenset(), source=str(file))
     classifier = Classifier(backbone, num_classes)
     classifier.eval()
-    classifier.load_trunk(network)
+    classifier.load_backbone(network)
     example = paddle.zeros([1, 3, backbone.input_size, backbone.input_size])
     for stage in stages[:-1]:
         example = stage.forward(example)

@@ -20,12 +20,15 @@ from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
 LIST_NAMES = ("train", "validate", "test")
+_DEFAULT_FILES = {
+    "validate": (VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
+    "test": (TEST_LIST,),
+    "labels": (LABEL_LIST,),
+}
 
 
 class BaseCVDataset:
-    """Images and labels from list files; a subclass only names the files.
-
-    No file is opened before it is used.
+    """Images and labels from list files, opened when they are used; a subclass only names the files.
 
     Example:
         >>> class Idols(BaseCVDataset):
@@ -50,8 +53,7 @@ class BaseCVDataset:
         Args:
             base_path: folder that relative paths start from, those of the lists and those in the lists.
             train_list_file: training list, ``path label`` per line.
-            validate_list_file: validation list.
-            test_list_file: test list.
+            validate_list_file, test_list_file: likewise.
             predict_list_file: images to predict; labels are optional.
             label_list_file: class names, one per line; the number of the line, from 0, is the class's id.
             label_list: class names, in place of a file.
@@ -62,17 +64,15 @@ class BaseCVDataset:
         if label_list is not None and label_list_file is not None:
             raise DataError("Give one of label_list and label_list_file")
         self.base_path = Path(base_path)
-        self.list_files: dict[str, Path | None] = {
-            name: None if file is None else self.base_path / file
-            for name, file in (
-                ("train", train_list_file),
-                ("validate", validate_list_file),
-                ("test", test_list_file),
-                ("predict", predict_list_file),
-            )
+        files = (train_list_file, validate_list_file, test_list_file, predict_list_file)
+        self.list_files = {
+            name: self._file(name, file) for name, file in zip((*LIST_NAMES, "predict"), files, strict=True)
         }
-        self.label_list_file = None if label_list_file is None else self.base_path / label_list_file
+        self.label_list_file = None if label_list is not None else self._file("labels", label_list_file)
         self._given_labels = label_list
+
+    def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
+        return None if file is None else self.base_path / file
 
     @cached_property
     def label_list(self) -> list[str]:
@@ -123,11 +123,7 @@ class BaseCVDataset:
         return self.examples("test")
 
     def get_predict_examples(self) -> list[Path]:
-        """Return the images of the prediction list.
-
-        Raises:
-            DataError: if the list cannot be read.
-        """
+        """Return the images of the prediction list; errors are those of :meth:`examples`."""
         file = self.list_files["predict"]
         return [] if file is None else read_paths(file, self.base_path)
 
@@ -135,39 +131,16 @@ class BaseCVDataset:
 class ListDataset(BaseCVDataset):
     """The lists that ``hubtune split`` writes, or others with the file names of PaddleHub or PaddleClas.
 
+    Files that are not named are ``train_list.txt``, ``validate_list.txt`` (or PaddleClas' ``val_list.txt``),
+    ``test_list.txt`` and ``label_list.txt`` where they exist.
+
     Example:
         >>> dataset = ListDataset(base_path="datasets/trashnet")
     """
 
-    def __init__(
-        self,
-        base_path: str | os.PathLike[str],
-        train_list_file: str | os.PathLike[str] | None = None,
-        validate_list_file: str | os.PathLike[str] | None = None,
-        test_list_file: str | os.PathLike[str] | None = None,
-        predict_list_file: str | os.PathLike[str] | None = None,
-        label_list_file: str | os.PathLike[str] | None = None,
-        label_list: Sequence[str] | None = None,
-    ) -> None:
-        """Find the lists.
-
-        Args: as for :class:`BaseCVDataset`; ``None`` takes ``train_list.txt``, ``validate_list.txt`` (or
-            PaddleClas' ``val_list.txt``), ``test_list.txt`` and ``label_list.txt`` where they exist.
-        """
-        base = Path(base_path)
-
-        def default(*names: str) -> str | None:
-            return next((name for name in names if (base / name).exists()), None)
-
-        if label_list is None and label_list_file is None:
-            label_list_file = default(LABEL_LIST)
-        super().__init__(
-            base,
+    def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
+        if file is None or (file == "" and name in LIST_NAMES):
+            existing = (own for own in _DEFAULT_FILES.get(name, ()) if (self.base_path / own).exists())
             # Even if it is missing: the error of a data set without it names the file.
-            train_list_file or TRAIN_LIST,
-            validate_list_file or default(VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
-            test_list_file or default(TEST_LIST),
-            predict_list_file,
-            label_list_file,
-            label_list,
-        )
+            file = next(existing, TRAIN_LIST if name == "train" else None)
+        return super()._file(name, file)

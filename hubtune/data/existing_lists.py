@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
@@ -32,8 +33,10 @@ def find_lists(source: str) -> Path | None:
         folder = Path(source)
         if (folder / TRAIN_LIST).exists():
             return folder
-        beside = folder.resolve().parent
-        return base if (beside / TRAIN_LIST).exists() and _lists_images_of(beside, folder) else None
+        real = folder.resolve()
+        beside = real.parent
+        listed = read_paths(beside / TRAIN_LIST, beside)[:100] if (beside / TRAIN_LIST).exists() else []
+        return base if any(path.resolve().is_relative_to(real) for path in listed) else None
     if not (base / TRAIN_LIST).exists():
         return None
     if any(is_cached(path) and not path.exists() for path in read_paths(base / TRAIN_LIST, base)[:1]):
@@ -41,20 +44,12 @@ def find_lists(source: str) -> Path | None:
     return base
 
 
-def _lists_images_of(base: Path, folder: Path) -> bool:
-    paths = read_paths(base / TRAIN_LIST, base)[:100]
-    return any(path.resolve().is_relative_to(folder.resolve()) for path in paths)
-
-
 def check_lists(
     dataset: BaseCVDataset, *, group_by: str | None = None, progress: Progress = no_progress
 ) -> Split:
     """Return existing lists as a split, with the leaks between them.
 
-    Args:
-        dataset: the lists.
-        group_by: a regular expression over names.
-        progress: reports reading and searching.
+    ``group_by`` is a regular expression over names.
 
     Raises:
         DataError: if lists cannot be read, or a class has no usable image.
@@ -89,16 +84,9 @@ def _listing_of(dataset: BaseCVDataset, names: Sequence[str] = LIST_NAMES) -> Li
 def folds_of_source(
     source: str, folds: int, *, seed: int, progress: Progress = no_progress
 ) -> tuple[list[Split], Split]:
-    """Return the folds of a source: those that exist, or else new ones of all images outside its test list.
+    """Return the folds of a source, and a split with all their images.
 
-    Args:
-        source: as of :func:`split`.
-        folds: how many.
-        seed: decides new folds.
-        progress: reports opening, reading and searching.
-
-    Returns:
-        The folds, and a split with all their images.
+    If there are none, all images outside the test list are divided by the seed.
 
     Raises:
         UsageError: if another number of folds exists.
@@ -117,10 +105,7 @@ def folds_of_source(
 def folds_of_lists(
     dataset: BaseCVDataset, folds: int, *, seed: int, progress: Progress = no_progress
 ) -> tuple[list[Split], Split]:
-    """Return the folds of the training and validation images of lists; the test list is not opened.
-
-    Args, Returns and Raises: as :func:`folds_of_source`.
-    """
+    """Return the folds of lists as :func:`folds_of_source`; the test list is not opened."""
     if existing := _count_folds(dataset.base_path):
         return _read_folds(dataset.base_path, existing, folds, progress)
     pool = _pool(dataset, progress)
@@ -128,10 +113,7 @@ def folds_of_lists(
 
 
 def _count_folds(base: Path) -> int:
-    number = 0
-    while (base / fold_name(number + 1) / TRAIN_LIST).is_file():
-        number += 1
-    return number
+    return next(n for n in count() if not (base / fold_name(n + 1) / TRAIN_LIST).is_file())
 
 
 def _read_folds(base: Path, existing: int, folds: int, progress: Progress) -> tuple[list[Split], Split]:

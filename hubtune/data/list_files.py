@@ -21,12 +21,7 @@ LABEL_LIST = "label_list.txt"
 
 
 def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]:
-    """Read a list file.
-
-    Args:
-        file: the list.
-        base: folder that relative paths in the list start from.
-        labels: the class names; the label of a line is the number of one of them, or the name itself.
+    """Read a list file whose paths start from ``base``; a label is a class name, or its number.
 
     Raises:
         DataError: if the file cannot be read, or a line has no label or an unknown one.
@@ -191,7 +186,5 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", errors="surrogateescape")
     # Only line feeds separate lines: a file name may contain any other separator of Unicode.
-    for place, ended in enumerate(text.split("\n"), start=1):
-        line = ended.removesuffix("\r")
-        if line.strip(" \t"):
-            yield place, line
+    lines = (line.removesuffix("\r") for line in text.split("\n"))
+    yield from ((place, line) for place, line in enumerate(lines, start=1) if line.strip(" \t"))

@@ -1,43 +1,26 @@
 """The files that a source of images names, before any of them is opened."""
 
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from hubtune.data.scan.inspect import ImageInfo
 
 PARTS = ("train", "validate", "test")
 """The lists of a divided data set."""
 
-PART_OF_WORD = {
-    "train": "train",
-    "training": "train",
-    "val": "validate",
-    "valid": "validate",
-    "validate": "validate",
-    "validation": "validate",
-    "dev": "validate",
-    "test": "test",
-    "testing": "test",
-}
+_WORDS = ("train training", "val valid validate validation dev", "test testing")
+PART_OF_WORD = {word: part for part, words in zip(PARTS, _WORDS, strict=True) for word in words.split()}
 """Usual names of the lists, in folders and tables, in lower case → one of :data:`PARTS`."""
 
 NO_CLASS = -1
 """Label of an image whose class is not known."""
 
 
-class Progress(Protocol):
-    """Reports how far a longer task is; a bar of the command line, for example."""
-
-    def __call__(self, what: str, done: int, total: int, /) -> None:
-        """Report progress.
-
-        Args:
-            what: the current step, in a word or two for a bar: ``unpacking``, ``fetching, MB``.
-            done: how much of it is done.
-            total: of how much; 0 while that is unknown.
-        """
+Progress = Callable[[str, int, int], None]
+"""Reports a step, such as ``unpacking`` or ``fetching, MB``, how much of it is done, and of how much; 0 while
+that is unknown."""
 
 
 def no_progress(what: str, done: int, total: int) -> None:
@@ -56,13 +39,7 @@ def known_as(path: Path, root: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Excluded:
-    """A file that is not used, and why.
-
-    Attributes:
-        path: the file.
-        reason: in a few words.
-        unreadable: whether it was opened and is not a usable image.
-    """
+    """A file that is not used, and why; ``unreadable`` if it was opened and is not a usable image."""
 
     path: Path
     reason: str
@@ -97,8 +74,7 @@ class ImageEntry:
         label: the place of its class among the class names, from 0; :data:`NO_CLASS` if not known yet.
         name: its path inside the source, with ``/``, or as its source calls it.
         sha256: of the file's bytes, in hexadecimal; empty until they are read.
-        group: the group of images that its source assigns it to; these stay in one list.
-        part: the list that its source assigns it to, one of :data:`PARTS`.
+        group, part: as of :class:`SourceFile`.
         info: the result of inspecting the file; ``None`` if it was not inspected.
     """
 

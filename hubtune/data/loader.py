@@ -42,11 +42,7 @@ class Batch(Generic[T]):
 
 
 def load_batches(
-    paths: Sequence[Path],
-    batches: Iterable[Sequence[int]],
-    prepare: Callable[[int], T],
-    *,
-    workers: int,
+    paths: Sequence[Path], batches: Iterable[Sequence[int]], prepare: Callable[[int], T], *, workers: int
 ) -> Iterator[Batch[T]]:
     """Load batches of images in threads; Pillow decodes without holding Python's lock.
 
@@ -54,12 +50,9 @@ def load_batches(
 
     Args:
         paths: all images, for messages.
-        batches: the indices of each batch.
+        batches: the indices of each batch; all of them are yielded in order, even if no image is readable.
         prepare: function from an index to the prepared image; called in any thread and order.
         workers: number of threads, at least one.
-
-    Yields:
-        One :class:`Batch` for each of ``batches``, in order, even if all its images are unreadable.
 
     Raises:
         MachineError: if an image does not load within two minutes.
@@ -106,7 +99,8 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
     bad: dict[int, ImageError] = {}
     for index, future in zip(indices, futures, strict=True):
         try:
-            array = future.result(timeout=STALL_SECONDS)
+            arrays.append(future.result(timeout=STALL_SECONDS))
+            good.append(index)
         except ImageError as error:
             bad[index] = error
         except TimeoutError as error:
@@ -114,7 +108,4 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
                 f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
                 "is its disk or network share reachable?"
             ) from error
-        else:
-            good.append(index)
-            arrays.append(array)
     return Batch(good, arrays, bad, time.perf_counter() - start)

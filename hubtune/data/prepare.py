@@ -130,16 +130,9 @@ def split_source(
     features: Features | None = None,
     progress: Progress = no_progress,
 ) -> Split:
-    """Divide a source as requested; nothing is written. With ``request.folds`` there is no validation list.
+    """Divide a source as :func:`split` does, by default into the lists that are made for training.
 
-    Args:
-        source: as of :func:`split`.
-        request: default: the lists that are made for training.
-        features: as of :func:`split`.
-        progress: reports opening, reading and searching.
-
-    Raises:
-        HubtuneError: as :func:`split`.
+    With ``request.folds`` there is no validation list. Errors are those of :func:`split`.
     """
     request.check(source)
     listing, pattern = _open_grouped(source, request, progress)
@@ -150,7 +143,10 @@ def split_source(
                 f"The source has a {WORDS[part]} list of its own; --{option} changes nothing."
             )
     if request.folds:
-        listing, request = _without_validation(listing), replace(request, validate=NOTHING)
+        # Cross-validation uses validation images like any others; a file may be in both lists.
+        files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
+        listing = replace(listing, files=[*dict.fromkeys(files)])
+        request = replace(request, validate=NOTHING)
     test_scan = None if request.test_dir is None else scan_files(request.test_dir)
     own_scan = scan_listing(listing, advance=partial(progress, "reading pictures"))
     groups = find_all_groups(own_scan, test_scan, pattern=pattern, features=features, progress=progress)
@@ -159,15 +155,7 @@ def split_source(
 
 
 def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tuple[Listing, str | None]:
-    """Open a source, and check ``group_by`` before any image is read.
-
-    Returns:
-        Its files, and ``group_by`` if it is a regular expression.
-
-    Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
-        UsageError: if ``group_by`` makes no groups.
-    """
+    """Open a source, check ``group_by`` before any image is read, and return it if it is a pattern."""
     open_it = partial(open_source, source, skip=request.test_dir, progress=progress)
     group_by = request.group_by
     if group_by is None:
@@ -184,12 +172,6 @@ def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tup
     names = [file.name for file in listing.files]
     check_keys([file.group for file in listing.files], f"The column {group_by!r}", names)
     return listing, None
-
-
-def _without_validation(listing: Listing) -> Listing:
-    """Return a source for cross-validation, which uses its validation images like any others."""
-    files = [replace(file, part="train") if file.part == "validate" else file for file in listing.files]
-    return replace(listing, files=[*dict.fromkeys(files)])  # a file may be in both lists
 
 
 def find_all_groups(
@@ -224,7 +206,7 @@ def find_all_groups(
 def convert_cifar(
     source: Path, folder: Path, request: SplitRequest, progress: Progress = no_progress
 ) -> tuple[str, Split]:
-    """Write the images and lists of CIFAR-10 or CIFAR-100.
+    """Write the images and lists of CIFAR-10 or CIFAR-100; return the name of the data set, and its split.
 
     The folder gets ``train/<class>/<batch>_<row>.png``, ``test/<class>/…``, the list files, the label list in
     CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images are drawn
@@ -234,10 +216,6 @@ def convert_cifar(
         source: the folder of the published files, or the archive as it was downloaded.
         folder: where the data set goes; it must not exist yet, or be empty.
         request: the validation images per class, and the seed.
-        progress: reports unpacking, and the batches.
-
-    Returns:
-        The name of the data set, and its split.
 
     Raises:
         DataError: if a file is missing, damaged or not one of CIFAR's.

@@ -28,12 +28,7 @@ class DecodedImages:
     """
 
     def __init__(self, count: int, limit: int | None = None) -> None:
-        """Create an empty cache.
-
-        Args:
-            count: number of different images.
-            limit: most bytes; ``None`` for :func:`spare_memory`, 0 to cache nothing.
-        """
+        """Create a cache for ``count`` images; ``limit`` in bytes, default :func:`spare_memory`."""
         self._count = count
         self._limit = spare_memory() if limit is None else limit
         self._lock = Lock()
@@ -41,10 +36,9 @@ class DecodedImages:
         self._arrays: dict[Hashable, np.ndarray] | None = {} if self._limit else None
 
     def get(self, key: Hashable, decode: Callable[[], Image.Image]) -> Image.Image:
-        """Return an image by its key, or what ``decode`` returns: mode ``L``, ``RGB`` or ``RGBA``."""
+        """Return an image from the cache, or decode it to mode ``L``, ``RGB`` or ``RGBA``."""
         arrays = self._arrays
-        pixels = None if arrays is None else arrays.get(key)
-        if pixels is not None:
+        if arrays is not None and (pixels := arrays.get(key)) is not None:
             return Image.fromarray(pixels)
         image = decode()
         if arrays is not None:

@@ -163,8 +163,8 @@ def _class_in(file: Path, code: bytes) -> Any:
         f"{marked[0].__name__} in it is another kind of module" if marked else "it has no @moduleinfo class"
     )
     raise ModelError(
-        f"{file} is no image classifier that can be fine-tuned ({found}): name the folder of one whose class "
-        "derives nn.Layer and ImageClassifierModule"
+        f"{file} is not an image classifier that can be fine-tuned ({found}): name the folder of one whose "
+        "class derives nn.Layer and ImageClassifierModule"
     )
 
 
@@ -249,7 +249,7 @@ def _stages(network: nn.Layer) -> list[Stage]:
     head = _last_linear(network)
     assert head is not None  # paddlehub_backbone has checked it
 
-    def trunk(images: paddle.Tensor) -> paddle.Tensor:
+    def body(images: paddle.Tensor) -> paddle.Tensor:
         # PaddleHub's second output would be the feature of most modules, but not of all.
         features = []
         hook = head.register_forward_pre_hook(lambda layer, inputs: features.append(inputs[0]))
@@ -260,7 +260,7 @@ def _stages(network: nn.Layer) -> list[Stage]:
         return features[0]
 
     own = tuple(network.parameters(include_sublayers=False))
-    return [Stage("stem", tuple(_all_but(network, head)), trunk, own), Stage("head", (head,), head)]
+    return [Stage("stem", tuple(_all_but(network, head)), body, own), Stage("head", (head,), head)]
 
 
 def _all_but(layer: nn.Layer, excluded: nn.Layer) -> Iterator[nn.Layer]:

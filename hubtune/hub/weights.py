@@ -14,15 +14,30 @@ from hubtune.errors import ModelError, suggest
 from hubtune.hub import weights_cache
 from hubtune.hub.identify import num_classes_of
 from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub, foreign_checksum_record
+from hubtune.hub.registry import SHIPPED
 from hubtune.hub.weights_cache import PASS_A_FILE, ExpectedFile, cache_path, checksum_record
 from hubtune.log import logger
 from hubtune.models.backbone import IMAGENET_CLASSES, PublishedWeights, Tensors
-from hubtune.models.catalog import Pretrained
+from hubtune.models.catalog import Pretrained, find
 from hubtune.storage.download import Progress
 from hubtune.storage.safe_load import read_weights
 from hubtune.text import plural
 
 _MOST_DIFFERENCES = 10  # in a message
+
+
+def find_published(name: str) -> Pretrained:
+    """Return the entry of a hub name that has official weights.
+
+    Raises:
+        ModelError: there is no such name, or no weights are published for it.
+    """
+    if name in SHIPPED:
+        raise ModelError(f"{name} comes with hubtune, weights included: there is nothing to fetch")
+    entry = find(name)
+    if entry.weights is None:
+        raise ModelError(f"No official weights are published for {entry.name}: leave it out")
+    return entry
 
 
 def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:

@@ -144,7 +144,7 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
         if reason is None:
             return path
         if is_offline():
-            raise MachineError(_unavailable(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids to fetch it"))
+            raise MachineError(_unavailable(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids fetching it"))
         sources = _sources(url)
         with exclusive_lock(with_ending(path, ".lock")):
             # Another process may have fetched it meanwhile.

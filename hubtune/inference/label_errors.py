@@ -46,7 +46,7 @@ def compute_features(
     """
     classifier = Classifier(module.backbone, num_classes=2)
     if module.weights is not None:
-        classifier.load_trunk(module.network)
+        classifier.load_backbone(module.network)
     view = module.preprocessing
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.features, view),

@@ -33,7 +33,7 @@ class Classifier(nn.Layer):
         seed: int = 0,
         dropout: float = 0.0,
     ) -> None:
-        """Build the network; the trunk has random weights until :meth:`load_trunk`.
+        """Build the network; the trunk has random weights until :meth:`load_backbone`.
 
         Args:
             backbone: the architecture.
@@ -96,7 +96,7 @@ class Classifier(nn.Layer):
         """Return name → tensor of the whole classifier."""
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
 
-    def load_trunk(self, network: nn.Layer) -> None:
+    def load_backbone(self, network: nn.Layer) -> None:
         """Copy the trunk's tensors from a network of the same architecture; both take three channels."""
         source = network.state_dict()
         for name, tensor in self.state().items():

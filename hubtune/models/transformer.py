@@ -26,8 +26,8 @@ class DropPath(nn.Layer):
         """Map ``[N, …]`` to the same shape."""
         if not self.training or self._rate == 0:
             return branch
-        kept = paddle.full([branch.shape[0], *[1] * (branch.ndim - 1)], 1 - self._rate, branch.dtype)
-        return branch * paddle.bernoulli(kept) / (1 - self._rate)
+        probability = paddle.full([branch.shape[0], *[1] * (branch.ndim - 1)], 1 - self._rate, branch.dtype)
+        return branch * paddle.bernoulli(probability) / (1 - self._rate)
 
 
 class MLP(nn.Layer):

@@ -18,16 +18,17 @@ _MOST_NAMES = 5  # in a message
 _SUFFIXES = (".yaml", ".yml")
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file and apply overrides of the form ``a.b=value``.
 
     Raises:
         RecipeError: the file cannot be read, or has mistakes; the error lists all of them in order of place.
 
     Example:
-        >>> load_recipe(Path("recipes/idol5.yaml"), ["train.epochs=1"]).train.epochs  # doctest: +SKIP
+        >>> load_recipe("recipes/idol5.yaml", ["train.epochs=1"]).train.epochs  # doctest: +SKIP
         1
     """
+    path = Path(path)
     parsed = parse_yaml(_read(path))
     document = RecipeDocument.from_yaml(parsed, escaped(str(path)))
     if not parsed.complete:

@@ -1,4 +1,4 @@
-"""The run folder: where it may be, who is using it, and what every run leaves in it."""
+"""The run folder: its place, its lock, and the files that every run writes into it."""
 
 import csv
 import io
@@ -8,12 +8,10 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from hubtune.data.list_files import LABEL_LIST, encode, labels_text
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
@@ -21,6 +19,7 @@ from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.checked_folder import find_checked
+from hubtune.storage.lock import exclusive_lock
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -33,16 +32,16 @@ _LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run's."""
+    """Whether a folder is a run folder."""
     return (folder / RECIPE_FILE).is_file()
 
 
 def free_folder(folder: Path) -> Path:
-    """The folder itself, or ``folder-2``, ``folder-3``, … if earlier runs have it.
+    """Return the folder itself, or ``folder-2``, ``folder-3``, … if earlier runs use it.
 
     Raises:
-        UsageError: if something that is no run is there.
-        LockedError: if another process is working on one of them: the same command twice is a mistake.
+        UsageError: if something that is not a run is there.
+        LockedError: if another process uses one of them: starting the same command twice is a mistake.
     """
     number, candidate = 1, folder
     while candidate.exists() and not _is_empty(candidate):
@@ -50,14 +49,14 @@ def free_folder(folder: Path) -> Path:
             raise UsageError(
                 f"{candidate} is there already and is not a run: name another folder, -o run=runs/NAME"
             )
-        _lock(candidate).release()
+        check_unlocked(candidate)
         number += 1
         candidate = folder.with_name(f"{folder.name}-{number}")
     return candidate
 
 
 def latest_in_series(folder: Path) -> Path:
-    """The last of ``folder``, ``folder-2``, ``folder-3``, … that is a run; ``folder`` where there is none."""
+    """Return the last run of ``folder``, ``folder-2``, ``folder-3``, …; ``folder`` if there is none."""
     number, found = 2, folder
     while is_run(candidate := folder.with_name(f"{folder.name}-{number}")):
         number, found = number + 1, candidate
@@ -65,16 +64,16 @@ def latest_in_series(folder: Path) -> Path:
 
 
 def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -> None:
-    """Refuse a run folder inside the pictures or the cache.
+    """Refuse a run folder inside the images or the cache.
 
     Args:
-        folder: where the run is to be.
+        folder: the run folder.
         base: the base folder of the lists.
-        images: all pictures in the lists.
+        images: all images in the lists.
         cache: hubtune's cache.
 
     Raises:
-        UsageError: if it may not be there.
+        UsageError: if it is there.
     """
     place, start = folder.resolve(), base.resolve()
     if place.is_relative_to(cache.resolve()):
@@ -111,7 +110,7 @@ class RunFolder:
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
-        # Of a run that was killed before it had saved anything.
+        # Files of a run that was killed before it had saved anything.
         curve = Path(_RANGE_TEST).with_suffix(".png")
         for name in ("skipped.csv", "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
             (self.path / name).unlink(missing_ok=True)
@@ -120,12 +119,12 @@ class RunFolder:
         write_atomically(self.path / RECIPE_FILE, recipe)
 
     def write_labels(self, labels: Sequence[str]) -> None:
-        """Write class names that were given in code, so that the run can be used without that code."""
+        """Write class names that were given in code, so that the run does not need that code."""
         (self.path / LISTS).mkdir(exist_ok=True)
         write_atomically(self.path / LISTS / LABEL_LIST, encode(labels_text(labels)))
 
     def record_threads(self, count: int) -> None:
-        """Note in ``manifest.json`` with how many threads Paddle computes from here on."""
+        """Record in ``manifest.json`` the number of threads that Paddle uses from now on."""
         manifest = self.read_manifest()
         manifest["machine"] = {**manifest["machine"], "paddle_threads": count}
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
@@ -148,7 +147,7 @@ class RunFolder:
         write_atomically(self.path / "skipped.csv", content)
 
     def read_skipped(self) -> list[tuple[str, str, str]]:
-        """What :meth:`write_skipped` wrote; empty before that."""
+        """Read ``skipped.csv``; empty if it does not exist."""
         file = self.path / "skipped.csv"
         if not file.exists():
             return []
@@ -162,7 +161,7 @@ class RunFolder:
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
-        """Read ``result.json``; ``None`` as long as the run is not finished."""
+        """Read ``result.json``; ``None`` if the run is not finished."""
         file = self.path / RESULT_FILE
         if not file.exists():
             return None
@@ -172,21 +171,21 @@ class RunFolder:
         return result
 
     def write_range_test(self, found: Mapping[str, Any], image: bytes) -> None:
-        """Write ``learning_rate.json`` and ``.png``: what a test of learning rates has found."""
+        """Write the result of a range test, ``learning_rate.json``, and its plot."""
         write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), image)
         write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
 
     def read_range_test(self) -> dict[str, Any] | None:
-        """Read ``learning_rate.json``; ``None`` where there was no test."""
+        """Read ``learning_rate.json``; ``None`` if there was no range test."""
         file = self.path / _RANGE_TEST
         return _read_json(file) if file.exists() else None
 
     def remove_candidates(self) -> None:
-        """Remove the weights that were kept for their mean."""
+        """Remove the weights that were stored for their average."""
         shutil.rmtree(self.candidates, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
-        """Write ``nan_report.json`` and return where it is."""
+        """Write ``nan_report.json``, and return its path."""
         file = self.path / "nan_report.json"
         write_atomically(file, json.dumps(report, indent=1) + "\n")
         return file
@@ -194,31 +193,27 @@ class RunFolder:
 
 @contextmanager
 def open_run(folder: Path) -> Iterator[RunFolder]:
-    """Make a run folder, lock it, and write the log into it while the block runs.
+    """Create and lock a run folder; the log is written into it while the block runs.
 
     Raises:
         LockedError: if another process uses it.
         MachineError: if it cannot be written.
     """
-    lock = _lock(folder)
-    try:
-        owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
-        write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
-        handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        lock.release()
-        raise MachineError(
-            f"{folder} cannot be written ({error.strerror}): name another run folder"
-        ) from error
-    handler.setFormatter(FORMATTER)
-    logger.addHandler(handler)
-    try:
-        yield RunFolder(folder)
-    finally:
-        logger.removeHandler(handler)
-        handler.close()
-        (folder / _OWNER).unlink(missing_ok=True)
-        lock.release()
+    with _locked(folder):
+        try:
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+            write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
+            handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        handler.setFormatter(FORMATTER)
+        logger.addHandler(handler)
+        try:
+            yield RunFolder(folder)
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+            (folder / _OWNER).unlink(missing_ok=True)
 
 
 def point_latest_at(folder: Path) -> None:
@@ -238,7 +233,7 @@ def point_latest_at(folder: Path) -> None:
 
 
 def newest_run() -> Path:
-    """The run that ``runs/latest`` below the current folder names.
+    """Return the run that ``runs/latest`` below the current folder names.
 
     Raises:
         ModelError: if there is none.
@@ -256,7 +251,7 @@ def newest_run() -> Path:
 
 
 def _common(folders: set[Path]) -> set[Path]:
-    """The folder that all others lie in, if there is one."""
+    """The common parent of all folders, if there is one."""
     try:
         return {Path(os.path.commonpath(folders))}
     except ValueError:  # no folders, or several drives
@@ -264,16 +259,17 @@ def _common(folders: set[Path]) -> set[Path]:
 
 
 def check_unlocked(folder: Path) -> None:
-    """Refuse a run that another process is working on, before any time is spent.
+    """Refuse a run that another process uses, before any time is spent.
 
     Raises:
         LockedError: if it is in use.
     """
-    _lock(folder).release()
+    with _locked(folder):
+        pass
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing that anyone could miss: nothing, or a run that ended before it began."""
+    """Whether a folder has nothing worth keeping: it is empty, or has a run without any result."""
     if is_run(folder):
         return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
@@ -284,22 +280,23 @@ def _is_empty(folder: Path) -> bool:
     )
 
 
-def _lock(folder: Path) -> FileLock:
-    """Lock a run folder, which is made if it is not there."""
-    # Held by the operating system: a process that dies leaves no lock behind.
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise LockedError(
-            f"{folder} is in use by {_owner(folder)}: wait for it, or name another folder, -o run=runs/NAME"
-        ) from error
-    except OSError as error:
-        raise MachineError(
-            f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
-        ) from error
-    return lock
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder, which is created if it does not exist."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
+        except LockedError as error:
+            owner, advice = _owner(folder), "wait for it, or name another folder, -o run=runs/NAME"
+            raise LockedError(f"{folder} is in use by {owner}: {advice}") from error
+        except OSError as error:
+            raise _unwritable(folder, error) from error
+        yield
+
+
+def _unwritable(folder: Path, error: OSError) -> MachineError:
+    reason = error.strerror
+    return MachineError(f"{folder} cannot be written ({reason}): name another folder, -o run=runs/NAME")
 
 
 def _owner(folder: Path) -> str:
@@ -314,9 +311,9 @@ def _read_json(file: Path) -> dict[str, Any]:
     try:
         document = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read ({error}): start the run anew") from error
+        raise ModelError(f"{file} cannot be read ({error}): start a new run") from error
     if not isinstance(document, dict):
-        raise ModelError(f"{file} is damaged: start the run anew")
+        raise ModelError(f"{file} is damaged: start a new run")
     return document
 
 

@@ -29,12 +29,12 @@ class History:
         """Drop the lines of evaluations after a step, and a line that a kill cut short."""
         if not self.file.exists():
             return
-        kept = []
+        lines = []
         for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
             try:
                 record = json.loads(line)
             except ValueError:
                 break
             if record["step"] <= step and record["list"] == "validate" and line.endswith("\n"):
-                kept.append(line)
-        write_atomically(self.file, "".join(kept))
+                lines.append(line)
+        write_atomically(self.file, "".join(lines))

@@ -24,7 +24,7 @@ from hubtune.train.plan import LoopSettings
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
-_KEPT = 2  # the newest one may be damaged
+_NEWEST = 2  # the newest one may be damaged
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Checkpoints:
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
         write_checked(self.folder / f"step-{state.step}", files)
-        self.prune(_KEPT)
+        self.prune(_NEWEST)
 
     def restore(
         self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None = None

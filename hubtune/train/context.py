@@ -103,7 +103,7 @@ class RunContext:
             dropout=config.dropout,
         )
         if self.module.weights is not None:
-            classifier.load_trunk(self.module.network)
+            classifier.load_backbone(self.module.network)
         classifier.take_channels(config.channels, self.view.grey_in_colours)
         return classifier
 

@@ -85,15 +85,15 @@ class CurveWriter(Callback):
         self._folder.mkdir(exist_ok=True)
         old = sorted(self._folder.glob(self._format.file_name.format("*")))
         number = int(time.time())
-        kept = []
+        points = []
         if old:
             # Both viewers show the newest file by this number, whatever the clock says.
             number = max(number, _number(old[-1]) + 1)
-            points = self._format.points(old[-1].read_bytes())
-            kept = [point for point, tag, at in points if _stays(tag, at, name, step)]
+            earlier = self._format.points(old[-1].read_bytes())
+            points = [point for point, tag, at in earlier if _stays(tag, at, name, step)]
         # A new file, because a running viewer keeps the old one open.
         file = self._folder / self._format.file_name.format(f"{number:010}")
-        write_atomically(file, b"".join([self._format.start(), *kept]))
+        write_atomically(file, b"".join([self._format.start(), *points]))
         for path in old:
             with suppress(OSError):  # on Windows a viewer may lock it; the new one is shown all the same
                 path.unlink()

@@ -40,6 +40,7 @@ def fit(
         if settings.evaluates_after(state.step) and state.evaluated < state.step:
             evaluator.evaluate(state)
         for batch in batches if not evaluator.has_stalled(state) else ():
+            # Between steps only, where weights and state belong to the same step.
             stop.check()
             timer.waited += batch.waited
             rate = settings.rate(state.step)
@@ -50,6 +51,7 @@ def fit(
                 _log_step(state, settings.total_steps, timer.steps_per_second(state.step))
             if settings.evaluates_after(state.step):
                 evaluator.evaluate(state)
+            # The last checkpoint has to say that early stopping ended the run, or resuming would train on.
             if checkpointer.is_due(state.step) or evaluator.has_stalled(state):
                 checkpointer.save(state)
             if evaluator.has_stalled(state):
@@ -59,6 +61,7 @@ def fit(
                 )
                 break
         log_waiting(timer.waiting_share())
+        # A signal during the last step: the test list would delay the stop.
         stop.check()
     except StopRequested:
         checkpointer.save(state)
@@ -75,6 +78,7 @@ def _report(
     rate: float,
 ) -> None:
     """Report a step to the callback."""
+    # Unreadable images count as progress, or a bar would never reach its end.
     callback.advance(batch.size, loss=state.mean_loss, accuracy=state.train_accuracy)
     callback.stepped(
         state.step,
@@ -87,6 +91,7 @@ def _report(
 
 def _log_step(state: TrainState, total_steps: int, speed: float) -> None:
     """Write PaddleHub's line for a step, and start the next means."""
+    # The format is PaddleHub 1.x's to the letter, because scripts of its users parse it.
     logger.log(
         TRAIN,
         "step %d / %d: loss=%.5f acc=%.5f [step/sec: %.2f]",

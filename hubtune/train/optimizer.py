@@ -12,6 +12,7 @@ from hubtune.recipe.optimization import ClipSettings, OptimizerSettings
 from hubtune.train.plan import TrainingPlan
 from hubtune.train.rules import is_frozen, optimizer_groups
 
+# As Paddle's GradScaler starts; too large a scale costs one skipped step for each halving.
 _FIRST_SCALE = 2.0**15
 _GROWTH_STEPS = 1000  # steps without overflow after which the loss scale doubles
 
@@ -69,6 +70,7 @@ def precision_of(amp: str, loss_scale: float | str) -> Precision:
     has_bf16 = paddle.amp.is_bfloat16_supported()
     if amp == "bf16" and not has_bf16:
         raise UsageError("This GPU has no bfloat16 arithmetic: take train.amp: fp16, or auto")
+    # bfloat16 has the exponents of float32: small gradients do not vanish, and no scale is needed.
     if amp == "bf16" or (amp == "auto" and has_bf16):
         return Precision("bfloat16")
     if loss_scale == "dynamic":
@@ -106,6 +108,7 @@ class Optimizer:
         changed = False
         for parameter, rule in self._plan.matched:
             frozen = is_frozen(rule, step, self._steps_per_epoch)
+            # Saves the gradient's computation as well, unlike a rate of 0.
             changed |= parameter.tensor.stop_gradient != frozen
             parameter.tensor.stop_gradient = frozen
         return changed
@@ -126,14 +129,17 @@ class Optimizer:
             if self.precision.scale != 1:
                 for gradient in gradients:
                     gradient.scale_(1 / self.precision.scale)
+                # One norm for all: an overflow in any gradient makes it infinite.
                 finite = bool(paddle.isfinite(_global_norm(gradients)))
             if finite:
                 clip_gradients(gradients, self._plan.clip)
                 for tensor, rule in trained:
                     decay = rule.decoupled_decay + (rule.weight_decay if self._decoupled else 0.0)
+                    # Before the step, and scaled by the rate (Loshchilov and Hutter, 2019).
                     if decay:
                         tensor.scale_(1 - rate * rule.lr_mult * decay)
         if finite:
+            # Set for each step: a scheduler of Paddle would be more state for checkpoints.
             self.optimizer.set_lr(rate)
             self.optimizer.step()
         self.optimizer.clear_grad()
@@ -157,10 +163,12 @@ def clip_gradients(gradients: Iterable[paddle.Tensor], clip: ClipSettings) -> No
 
 
 def _global_norm(gradients: Iterable[paddle.Tensor]) -> paddle.Tensor:
+    # In float32: squares of float16 gradients overflow at 256.
     return paddle.add_n([gradient.astype("float32").square().sum() for gradient in gradients]).sqrt()
 
 
 def _shrink(gradients: Iterable[paddle.Tensor], norm: paddle.Tensor, most: float) -> None:
+    # Without a comparison in Python, which would wait for the GPU.
     factor = most / paddle.maximum(norm, paddle.to_tensor(most, norm.dtype))
     for gradient in gradients:
         gradient.multiply_(factor.astype(gradient.dtype))
@@ -174,6 +182,7 @@ def _build(plan: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer
     elif settings.name == "momentum":
         kind = paddle.optimizer.Momentum
         given = {"momentum": settings.momentum, "use_nesterov": settings.nesterov}
+    # Their decay is part of the step that is scaled to the layer's norm, so it cannot be applied apart.
     elif settings.name in ("lamb", "lars"):
         return _layer_wise(plan)
     groups = optimizer_groups(plan.matched, decoupled=decoupled)
@@ -193,6 +202,7 @@ def _layer_wise(plan: TrainingPlan) -> paddle.optimizer.Optimizer:
             f"The optimiser {settings.name} takes one weight_decay for all parameters, or none for some, and "
             "no l2sp: change the strategy's rules, or take adam"
         )
+    # These two classes of Paddle take no parameter groups; this attribute scales the rate instead.
     for parameter, rule in trained:
         parameter.tensor.optimize_attr["learning_rate"] = rule.lr_mult
     tensors = [parameter.tensor for parameter, _ in trained]

@@ -34,11 +34,13 @@ def run(context: RunContext) -> dict[str, Any]:
     classifier = context.build_classifier()
     _log_start(context, classifier)
     changed = ChangedFiles(context.folder.path, context.data.examples, context.config.workers + 2)
+    # The record of sizes and times comes first: it must not miss a change while the headers are checked.
     with context.stops_with("Stopped before training began"):
         changed.check(context.stop.check)
         context.bad_images.check_headers(context.stop.check)
     model = TRAINERS[context.config.strategy.name].train(context, classifier)
     metrics = _test(context, model)
+    # A stop is ignored from here on: little is left to do, and the result would be lost.
     changed.check(lambda: None)
     result = {
         "best_step": model.step,
@@ -50,7 +52,9 @@ def run(context: RunContext) -> dict[str, Any]:
         "skipped": context.bad_images.counts(),
         "changed": changed.count,
     }
+    # One checkpoint stays: if result.json is damaged later, resuming makes it again.
     Checkpoints(context.folder.checkpoints).prune(1)
+    # From here on, the run counts as finished.
     context.folder.write_result(result)
     context.folder.remove_candidates()
     context.callback.finished(result)
@@ -64,6 +68,7 @@ def _test(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Any]]
     if test is None:
         return model.metrics
     record_evaluation(context, "test", test, step=model.step, best=False)
+    # Nothing was chosen on this list; the figures are stored beside those of validation, which say otherwise.
     metrics = {**model.metrics, "test": test.as_dict()}
     save_model(context, model.classifier, model.views, step=model.step, metrics=metrics)
     return metrics

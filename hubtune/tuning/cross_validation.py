@@ -87,7 +87,7 @@ def cross_validate(
     resume: bool = False,
     callback: Callback | None = None,
 ) -> CrossValidation:
-    """Train on each fold as a recipe says, and test on the images that the fold holds out.
+    """Train on each fold with a recipe, and test on the images that the fold holds out.
 
     Each run has its own lists: the test list, which nothing is chosen on, has the images that the fold holds
     out. If the strategy chooses its best model on a validation list, that is a tenth of the training images.

@@ -162,7 +162,7 @@ def tune(
                 search.run_trials(trials)
         except (StopRequested, StoppedError):
             if signals.signal is None:
-                logger.info("the time (%s) is over; --resume goes on", format_duration(seconds))
+                logger.info("the time (%s) is over; --resume continues", format_duration(seconds))
         _write_best(study, recipe, task, folder / BEST)
         stopped = None if signals.signal is None else signals.exit_code
         return _result(folder, study, space.first[0], stopped)
@@ -171,7 +171,7 @@ def tune(
 def _announce(search: "_Search", trials: int, folds: int, seconds: float, space: SearchSpace) -> None:
     """Log the extent of the search, and how long a trial takes."""
     logger.info(
-        "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume goes on",
+        "up to %d trials in %s, each by %d-fold cross-validation; Ctrl-C stops, --resume continues",
         *(trials, format_duration(seconds), folds),
     )
     tried = {choice.strategy for choice in space.first}.union(space.strategies)
@@ -361,7 +361,7 @@ def _write_best(study: Study, recipe: Recipe, task: ImageClassifierTask, file: P
     command, rest = dump_recipe(best_recipe, f"hubtune finetune {file}").split("\n", 1)
     result = (
         f"# Found by hubtune tune: {_score(best)} right in {len(best.counts)}-fold cross-validation on "
-        f"{sum(best.counts)}\n# training pictures, a little flattered as the best of {len(done)} scores."
+        f"{sum(best.counts)}\n# training pictures, slightly optimistic as the best of {len(done)} scores."
     )
     write_atomically(file, f"{command}\n{result}\n{rest}")
 

@@ -206,7 +206,7 @@ class Study:
             return []
         if not resume:
             raise UsageError(
-                f"{self._file.parent} has a search of {len(trials)} trials: continue it by --resume, or "
+                f"{self._file.parent} has a search of {len(trials)} trials: continue it with --resume, or "
                 "name another folder, -o run=runs/NAME"
             )
         changed = [key for key in {**facts, **self._facts} if facts.get(key) != self._facts.get(key)]

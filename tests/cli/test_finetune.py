@@ -40,7 +40,7 @@ def test_a_recipe_is_run_and_its_run_folder_repeats_it(pics, tmp_path, run_here)
     assert one.read_bytes() == other.read_bytes()
     refused = run_here("finetune", "runs/small")
     assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: runs/small is a run: continue it by --resume")
+    assert refused.stderr.startswith("Error: runs/small is a run: continue it with --resume")
 
 
 @pytest.mark.parametrize(

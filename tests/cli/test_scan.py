@@ -187,7 +187,7 @@ def test_where_nothing_can_be_read_the_exit_code_is_that_of_data(pics, run_here)
     answer = run_here("scan", pics)
     assert answer.returncode == 3
     assert "20 files cannot be used" in answer.stdout
-    assert answer.stderr.endswith(f"{pics} holds no picture that can be read\n")
+    assert answer.stderr.endswith(f"{pics} has no picture that can be read\n")
     assert json.loads(run_here("scan", pics, "--json").stdout)["pictures"] == 0
 
 

@@ -47,7 +47,7 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     assert lines[best + 2].endswith("is flattered. A test list, which was not looked at, will tell:")
     refused = run_here("tune", recipe_file, cwd=tmp_path)
     assert refused.returncode == 2
-    assert "continue it by --resume" in refused.stderr
+    assert "continue it with --resume" in refused.stderr
     document = json.loads(
         run_here("tune", recipe_file, "--trials", 4, "--folds", 2, "--resume", "--json").stdout
     )

@@ -170,7 +170,7 @@ def test_measuring_leaves_no_trace(monkeypatch):
 
 def _trained(measure):
     classifier = _classifier()
-    classifier.load_trunk(_constant(find("smallnet").backbone.build(num_classes=1)))
+    classifier.load_backbone(_constant(find("smallnet").backbone.build(num_classes=1)))
     if measure:
         _measure(classifier, images=10**9)
     optimizer = paddle.optimizer.Adam(1e-2, parameters=classifier.parameters())

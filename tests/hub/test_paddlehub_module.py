@@ -111,7 +111,7 @@ with contextlib.redirect_stdout(printed):
     source="tiny") network.eval()
     module = hubtune.Module(folder, trust_code=True)
     classifier = Classifier(module.backbone, 3)
-    classifier.load_trunk(module.network)
+    classifier.load_backbone(module.network)
     classifier.eval()
 
 import cv2, paddlehub
@@ -202,6 +202,6 @@ def test_paddlehub_modules_that_cannot_be_used_are_refused_in_a_sentence(tmp_pat
     assert "Where hubtune has the architecture itself" in old
     assert ends.startswith(fails + "(SystemExit: -1)")
     assert siblings.startswith("ModelError: DIR/module.py failed in line 2 (")
-    assert other.startswith("ModelError: DIR/module.py is no image classifier that can be fine-tuned (it has")
+    assert other.startswith("ModelError: DIR/module.py is not an image classifier that can be fine-tuned (it")
     assert convolution.startswith("ModelError: The network in DIR/module.py does not end in a linear layer")
     assert bgr.startswith("ModelError: The transforms in DIR/module.py are not a resize to a square, a ")

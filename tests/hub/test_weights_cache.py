@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.download_server import CONTENT, MD5, NAME, SHA256, page, serving, stall, status, whole
-from support.waiting import wait_for
+from support.waiting import HANG_SECONDS, wait_for
 
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.hub import weights_cache
@@ -220,7 +220,7 @@ def test_offline_makes_no_network_call_and_says_what_to_do(server, monkeypatch):
         fetched(other)
     assert str(error.value) == (
         "The weights other.pdparams cannot be used: the file is not in the cache, and HUBTUNE_OFFLINE "
-        f"forbids to fetch it. Fetch {other} on another machine, and put it at {cache_path(other)}, or "
+        f"forbids fetching it. Fetch {other} on another machine, and put it at {cache_path(other)}, or "
         "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)."
     )
     path.write_bytes(b"x")
@@ -297,7 +297,7 @@ def start_fetching(url):
 def test_two_processes_at_once_download_once(server):
     server.plan = [whole(pause=0.05)]
     processes = [start_fetching(server.url) for _ in range(2)]
-    outputs = {process.communicate(timeout=60)[0] for process in processes}
+    outputs = {process.communicate(timeout=HANG_SECONDS)[0] for process in processes}
     assert [process.returncode for process in processes] == [0, 0]
     assert (len(outputs), len(server.requests)) == (1, 1)
     assert cache_path(server.url).read_bytes() == CONTENT
@@ -309,7 +309,7 @@ def test_another_process_resumes_a_killed_download(server):
     part = with_ending(cache_path(server.url), ".part")
     wait_for(lambda: part.exists() and part.stat().st_size > 0)
     process.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANG_SECONDS)
     assert not cache_path(server.url).exists()
     assert fetched(server.url) == CONTENT
     assert ranges(server)[1].startswith("bytes=")

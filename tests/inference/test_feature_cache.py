@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.waiting import HANG_SECONDS
 
 from hubtune.errors import UsageError
 from hubtune.inference.feature_cache import DEFAULT_LIMIT, FILE_NAME, FeatureCache, Space
@@ -460,7 +461,7 @@ def test_processes_share_a_space_though_some_are_killed(tmp_path):
         doomed.communicate()
         assert doomed.returncode < 0
     for worker in workers:
-        assert worker.communicate(timeout=60)[1] == ""
+        assert worker.communicate(timeout=HANG_SECONDS)[1] == ""
         assert worker.returncode == 0
     assert len(stored(tmp_path, range(300), {"module": "m"})) > 200
     assert [result[1] for result in FeatureCache(tmp_path, GIGABYTE).verify()] == [0]

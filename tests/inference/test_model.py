@@ -112,7 +112,7 @@ def test_a_single_path_and_a_batch_of_nothing_are_refused(run):
     with pytest.raises(UsageError, match=r"Give a list of pictures, even for one: \['a.jpg'\]"):
         model.predict("a.jpg")
     for size in (0, 1.5, True):
-        with pytest.raises(UsageError, match="batch_size is to be a whole number from 1"):
+        with pytest.raises(UsageError, match="batch_size must be a whole number from 1"):
             model.predict(["a.jpg"], batch_size=size)
 
 

@@ -46,7 +46,7 @@ def test_parts_run_in_turn_as_the_whole(classifier):
 
 def test_the_trunk_is_copied_from_a_network(classifier):
     network = find("smallnet").backbone.build(num_classes=9)
-    classifier.load_trunk(network)
+    classifier.load_backbone(network)
     for name, tensor in classifier.state_before_head().items():
         np.testing.assert_array_equal(
             tensor.numpy(), network.state_dict()[name.removeprefix("backbone.")].numpy()

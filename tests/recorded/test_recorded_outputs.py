@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from drawn_images import draw_odd
-from recorded import EXPECTED, FIXTURES, assert_close, bring
 from safetensors.numpy import load_file
+from support.drawn_images import draw_odd
+from support.recorded import EXPECTED, FIXTURES, assert_close, bring
 
 import hubtune
 

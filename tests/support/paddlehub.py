@@ -31,7 +31,7 @@ PROJECT = Path(__file__).parents[2]
 def exportable_model(**preprocessing: Any) -> Model:
     """Return a model on digitnet's backbone whose scores differ widely between images."""
     classifier = Classifier(find("smallnet").backbone, len(LABELS), hidden_units=[8])
-    classifier.load_trunk(hubtune.Module("digitnet").network)
+    classifier.load_backbone(hubtune.Module("digitnet").network)
     random = np.random.default_rng(0)
     for parameter in classifier.head.parameters():
         parameter.set_value(random.normal(0, 0.5, parameter.shape).astype(np.float32))

@@ -185,7 +185,7 @@ def test_a_second_search_in_the_same_folder_is_refused(data, tmp_path, scripted)
     with open_run(tmp_path / "x-tune"), pytest.raises(LockedError, match="is in use by process"):
         tune(search_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     tune(search_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
-    with pytest.raises(UsageError, match="has a search of 1 trials: continue it by --resume"):
+    with pytest.raises(UsageError, match="has a search of 1 trials: continue it with --resume"):
         tune(search_recipe(data), tmp_path / "x-tune", trials=1, folds=2)
     with pytest.raises(UsageError, match=r"begun with other settings \(train.epochs, --folds\)"):
         tune(search_recipe(data, "train.epochs=2"), tmp_path / "x-tune", trials=1, folds=3, resume=True)

@@ -165,7 +165,7 @@ def test_a_study_with_trials_is_only_gone_on_with_when_that_is_asked(tmp_path):
     with pytest.raises(UsageError) as error:
         open_study(file, resume=False)
     assert str(error.value) == (
-        f"{file.parent} has a search of 2 trials: continue it by --resume, or name another folder, "
+        f"{file.parent} has a search of 2 trials: continue it with --resume, or name another folder, "
         "-o run=runs/NAME"
     )
 

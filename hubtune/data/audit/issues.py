@@ -1,7 +1,8 @@
 """Issues of a data set, most severe first."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -25,14 +26,7 @@ _WITHOUT_FILES = ("small_classes", "unbalanced")  # issues of classes
 
 @dataclass(frozen=True, slots=True)
 class IssueFile:
-    """A file with an issue.
-
-    Attributes:
-        path: the file.
-        name: its name in the source.
-        label: its class; ``None`` if it is in none.
-        note: details of this file, as a short phrase.
-    """
+    """A file with an issue; ``label`` is ``None`` if it is in no class, ``note`` a phrase about this file."""
 
     path: Path
     name: str
@@ -46,8 +40,6 @@ class Issue:
 
     Attributes:
         kind: identifier for programs.
-        title: what it is, with the number of files.
-        advice: what to do about it.
         groups: the files; copies of one image are in one group.
         suspect: whether the files may be better removed, and not only mentioned.
     """
@@ -98,15 +90,9 @@ class LabelCheck:
 def find_issues(
     scan: Scan, groups: Sequence[DuplicateGroup], labels: LabelCheck | None = None
 ) -> list[Issue]:
-    """Find the issues of a data set.
+    """Find the issues of a data set, most severe first; at most one of each kind.
 
-    Args:
-        scan: the inspected images.
-        groups: copies among all images of the scan, class by class.
-        labels: the check of the labels, if there was one.
-
-    Returns:
-        The issues, most severe first; at most one of each kind.
+    ``groups`` are copies among all images of the scan, class by class.
     """
     images = [(label, image) for label, entries in scan.classes.items() for image in entries]
     files = [IssueFile(image.path, image.name, label) for label, image in images]
@@ -169,9 +155,8 @@ def _mislabelled(files: list[IssueFile], names: list[str], labels: LabelCheck | 
         return
     groups = []
     for issue in labels.issues:
-        file = files[issue.index]
         note = f"probably {names[issue.other]} ({_percent(issue.probability)}; own {_percent(issue.own)})"
-        groups.append([IssueFile(file.path, file.name, file.label, note)])
+        groups.append([replace(files[issue.index], note=note)])
     yield Issue(
         "mislabelled",
         f"{plural(len(groups), 'label')} may be wrong",
@@ -247,7 +232,7 @@ _POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], str, str], ...] = (
 
 
 def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
-    matches: dict[str, list[list[IssueFile]]] = {kind: [] for kind, *_ in _POOR_IMAGES}
+    matches: dict[str, list[list[IssueFile]]] = defaultdict(list)
     for file, info in zip(files, infos, strict=True):
         kind = next((kind for kind, applies, *_ in _POOR_IMAGES if info is not None and applies(info)), None)
         if kind is not None:

@@ -15,21 +15,18 @@ LabelChecker = Callable[[Sequence[ImageEntry], Sequence[DuplicateGroup]], LabelC
 """Checks the labels of images, among which there are groups of copies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScanReport:
-    """The result of a scan.
-
-    Attributes:
-        source: as it was named.
-        scan: the inspected images.
-        groups: copies, by their places in :attr:`images`.
-        issues: the most severe first.
-    """
+    """The result of a scan: groups of copies by their places in :attr:`images`, the severest issues first."""
 
     source: str
     scan: Scan
     groups: list[DuplicateGroup]
     issues: list[Issue]
+
+    def __repr__(self) -> str:
+        """Sizes only: a notebook would show every image."""
+        return f"ScanReport({self.source!r}, {len(self.images):,} images, {len(self.issues)} issues)"
 
     @property
     def classes(self) -> dict[str, list[ImageEntry]]:
@@ -96,14 +93,7 @@ def make_scan_report(
     check_labels: LabelChecker | None = None,
     progress: Progress = no_progress,
 ) -> ScanReport:
-    """Inspect every file of a listing, and report the issues.
-
-    Args:
-        source: its name.
-        listing: its files.
-        check_labels: checks the labels; default: they are not checked.
-        progress: reports reading and searching.
-    """
+    """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only."""
     scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
     progress("looking for copies", 0, 0)

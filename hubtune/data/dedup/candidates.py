@@ -160,7 +160,7 @@ class _Index:
         self._members = [np.flatnonzero(labels == cell) for cell in range(cells)]
 
     def search(self, rows: np.ndarray, descriptors: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Look up the windows ``[n, windows, D]`` of images ``[n]``; arrays of :class:`CandidatePairs`."""
+        """Look up windows ``[n, windows, D]`` of images ``[n]``; return arrays of :class:`CandidatePairs`."""
         queries, window, flip = _flip_descriptors(descriptors)
         count = queries.shape[1]
         flat = queries.reshape(-1, queries.shape[2])
@@ -208,10 +208,7 @@ def _running_count(values: np.ndarray) -> np.ndarray:
 
 
 def _flip_descriptors(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Descriptors ``[n, Q, D]`` of windows in four mirrorings, and of the whole image in quarter turns.
-
-    Also the window and the flip of each of the Q, ``[Q]``.
-    """
+    """All windows mirrored, and the whole image turned: ``[n, Q, D]``, and their window and flip ``[Q]``."""
     rows, columns = np.array(_FREQUENCIES).T
     # Mirroring changes the sign of odd frequencies; a quarter turn swaps the two frequencies of each pair.
     mirrored = 1 - 2 * (columns % 2).astype(np.float32)

@@ -33,8 +33,7 @@ class DuplicateGroup:
 def connected_components(sets: Iterable[Iterable[Member]]) -> dict[Member, Member]:
     """Join sets with a common member, by union-find (Galler & Fischer, CACM 7, 1964).
 
-    Returns:
-        For each member, in ascending order, the smallest member of its component.
+    The result is the smallest member of the component of each member, in ascending order.
     """
     parent: dict[Member, Member] = {}
 
@@ -58,11 +57,7 @@ def connected_components(sets: Iterable[Iterable[Member]]) -> dict[Member, Membe
 
 
 def groups_by_key(keys: Sequence[str | None]) -> list[DuplicateGroup]:
-    """Group images of the same key.
-
-    Args:
-        keys: one per image; ``None`` for an image without a group.
-    """
+    """Group images of the same key; ``None`` is the key of an image without a group."""
     members = defaultdict(list)
     for index, key in enumerate(keys):
         if key is not None:
@@ -97,12 +92,7 @@ def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
 
 
 def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) -> None:
-    """Check that keys form groups.
-
-    Args:
-        keys: one per image.
-        origin: where they come from, for the message.
-        names: of the images; the message quotes the first.
+    """Check that keys, one per image, form groups; the message has their origin, and quotes a name.
 
     Raises:
         UsageError: if no image has a key, all images have the same key, or no two do.
@@ -121,29 +111,19 @@ def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) ->
 
 
 def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
-    """Join groups with a common member.
-
-    Returns:
-        Disjoint groups, ordered by their first members. A group's kind is the loosest of its parts.
-    """
-    groups = list(groups)
+    """Join groups with a common member; ordered by first members, and of the loosest kind of their parts."""
+    groups = sorted(groups, key=lambda group: GROUP_KINDS.index(group.kind))
     component = connected_components(group.members for group in groups)
     members = defaultdict(list)
     for index, first in component.items():
         members[first].append(index)
-    loosest: dict[int, DuplicateGroup] = {}
-    for group in groups:
-        first = component[group.members[0]]
-        if GROUP_KINDS.index(group.kind) >= GROUP_KINDS.index(loosest.setdefault(first, group).kind):
-            loosest[first] = group
+    loosest = {component[group.members[0]]: group.kind for group in groups}
     # A component is named by its smallest member, so sorting the names orders the groups by first members.
-    return [DuplicateGroup(tuple(members[first]), loosest[first].kind) for first in sorted(members)]
+    return [DuplicateGroup(tuple(members[first]), loosest[first]) for first in sorted(members)]
 
 
 def expected_leaks(
-    groups: Iterable[Mapping[int, int]],
-    lists: Mapping[str, Mapping[int, int]],
-    totals: Mapping[int, int],
+    groups: Iterable[Mapping[int, int]], lists: Mapping[str, Mapping[int, int]], totals: Mapping[int, int]
 ) -> dict[str, float]:
     """Expected number of leaked images if a random split ignored the groups.
 
@@ -182,9 +162,5 @@ def _log_probability_of_none(total: int, chosen: int, mates: int) -> float:
     free = total - chosen
     if mates > free:
         return -math.inf
-    return (
-        math.lgamma(free + 1)
-        - math.lgamma(free - mates + 1)
-        - math.lgamma(total + 1)
-        + math.lgamma(total - mates + 1)
-    )
+    lgamma = math.lgamma
+    return lgamma(free + 1) - lgamma(free - mates + 1) - lgamma(total + 1) + lgamma(total - mates + 1)

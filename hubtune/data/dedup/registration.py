@@ -175,10 +175,8 @@ def _measure_distortion(matrices: np.ndarray, aspects: np.ndarray, copy_aspects:
 def _refine(
     moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray, steps: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Improved maps and their agreement of structure; where it got worse, the maps as they were.
-
-    Steps can diverge if little of an image is left after it was brightened.
-    """
+    """Improved maps and their agreement of structure; where it got worse, the maps as they were."""
+    # Steps can diverge if little of an image is left after it was brightened.
     before = compare_structure(moving, fixed, matrices, offsets)
     new_matrices, new_offsets = _gauss_newton(moving, fixed, matrices, offsets, steps)
     after = compare_structure(moving, fixed, new_matrices, new_offsets)

@@ -124,9 +124,7 @@ def compare_chroma(
 ) -> np.ndarray:
     """Difference of colours that a change of saturation does not explain.
 
-    Args:
-        moving, fixed, matrices, offsets: as of :func:`compare_structure`; chrominance, uint8 ``[M, 2, 8,
-        8]``.
+    Args: as of :func:`compare_structure`, but chrominance, uint8 ``[M, 2, 8, 8]``.
 
     Returns:
         Root mean square in chrominance levels, ``[M]``, in the direction that explains more; 0 if one of the

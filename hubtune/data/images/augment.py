@@ -34,14 +34,6 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
     reduced to a half, a quarter or an eighth while decoding if even the smallest crop then stays large
     enough.
 
-    Args:
-        path: the file.
-        view: the module's preprocessing.
-        settings: the augmentation.
-
-    Returns:
-        An image in the mode that goes with the view's channels.
-
     Raises:
         ImageError: if it cannot be read.
     """
@@ -63,7 +55,7 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
 def augment_image(
     image: Image.Image, view: Preprocessing, settings: AugmentSettings, random: np.random.Generator
 ) -> np.ndarray:
-    """Change a training image at random.
+    """Change a training image from :func:`read_image` at random; the image itself stays as it is.
 
     In this order, each step if the settings ask for it: random crop, resized by the view; flip; brightness,
     contrast, saturation and hue; rotation; RandAugment; erasing.
@@ -71,12 +63,6 @@ def augment_image(
     The crop is that of GoogLeNet's training (Szegedy et al., "Going deeper with convolutions", 2015),
     RandAugment that of Cubuk et al. (2020), and erasing that of Zhong et al. ("Random Erasing Data
     Augmentation", 2017) with noise.
-
-    Args:
-        image: from :func:`read_image`; it is not changed.
-        view: the module's preprocessing.
-        settings: the augmentation.
-        random: source of all draws.
 
     Returns:
         The network's input before ``view.normalise``: uint8 ``[height, width, channels]``.
@@ -187,8 +173,7 @@ def _translate(image: Image.Image, across: float, down: float, fill: Colour) -> 
 def _transform(image: Image.Image, inverse: tuple[float, ...], fill: Colour) -> Image.Image:
     affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
     return apply_separately(
-        image,
-        lambda part: part.transform(part.size, affine, inverse, bilinear, fillcolor=_fill(part, fill)),
+        image, lambda part: part.transform(part.size, affine, inverse, bilinear, fillcolor=_fill(part, fill))
     )
 
 

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -81,12 +82,7 @@ _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258
 
 
 class ImageError(DataError):
-    """An image that cannot be read.
-
-    Attributes:
-        path: the file.
-        reason: what is wrong with it, as a short phrase.
-    """
+    """An image that cannot be read; ``reason`` is a short phrase."""
 
     def __init__(self, path: str | Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -135,14 +131,8 @@ def decode_reduced(
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
     Args:
-        path: the file.
         reductions: function of width and height in pixels that returns, for each result wanted, by which
             factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
-        content: its bytes, if they have been read already.
-        channels: 1, 3 or 4.
-
-    Returns:
-        One image for each reduction, in order.
 
     Raises:
         ImageError: as :func:`decode`.
@@ -226,7 +216,7 @@ def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> D
     if orientation in _UPRIGHT:
         transposition, edges = _UPRIGHT[orientation]
         upright = upright.transpose(transposition)
-        margins = (margins[edges[0]], margins[edges[1]], margins[edges[2]], margins[edges[3]])
+        margins = itemgetter(*edges)(margins)
     left, top, right, bottom = margins
     return DecodedImage(upright, (left, top, upright.width - right, upright.height - bottom))
 
@@ -268,10 +258,8 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
 
 
 def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent.
-
-    Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
-    """
+    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent."""
+    # Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
     values = np.asarray(image, dtype=np.float32)
     tags = getattr(image, "tag_v2", {})
     bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]

@@ -30,9 +30,7 @@ def mix_batch(
     Args:
         arrays: network inputs, float32 ``[channels, height, width]``, of any shapes; they are not changed.
         labels: class of each input, from 0.
-        num_classes: number of classes.
         settings: the augmentation; without mixup and CutMix, the arrays are returned as they are.
-        random: source of all draws.
 
     Returns:
         The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,

@@ -7,7 +7,7 @@ none of them can prepare an image differently.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from PIL import Image
@@ -91,8 +91,7 @@ class Preprocessing(BaseModel):
         Raises:
             UsageError: if the settings do not go with the others.
         """
-        settings: dict[str, Any] = {"fit": fit, "size": size}
-        settings = {name: value for name, value in settings.items() if value is not None}
+        settings = {name: value for name, value in (("fit", fit), ("size", size)) if value is not None}
         resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
         try:
             return Preprocessing.model_validate(
@@ -324,10 +323,8 @@ def _neighbours(
 def _resize_in_two_passes(
     image: Image.Image, sides: tuple[int, int], box: Box, method: Image.Resampling
 ) -> Image.Image:
-    """Resize the part of an image in ``box``, one axis after the other.
-
-    Each pass rounds to whole values, and which axis Pillow resizes first differs between versions 12 and 13.
-    """
+    """Resize the part of an image in ``box``, one axis after the other."""
+    # Each pass rounds to whole values; which axis Pillow resizes first differs between versions 12 and 13.
     wide, high = sides
     left, top, right, bottom = box
     first_column, last_column = _filter_support(left, right, wide, image.width)

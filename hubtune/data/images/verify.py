@@ -20,15 +20,9 @@ _TRAILERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", 
 
 
 class CheckedImage(NamedTuple):
-    """An image that was read to its last byte.
+    """An image that was read to its last byte; see :class:`~hubtune.data.scan.inspect.ImageInfo`.
 
     Attributes:
-        format: of the file, by Pillow's name, such as ``"JPEG"``.
-        mode: as stored, by Pillow's name, such as ``"RGB"``.
-        width: in pixels, upright.
-        height: in pixels, upright.
-        orientation: EXIF orientation, 1–8 (EXIF 2.32, tag 0x0112).
-        frames: number of images in the file; only the first is used.
         small: the image as :func:`~hubtune.data.images.decode.decode` returns it; a JPEG at the smallest
             fraction whose long side has at least the requested length.
     """
@@ -75,12 +69,9 @@ def check_ends(path: str | Path) -> None:
 
 
 def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
-    """Read an image to its last byte with as little decoding as possible.
+    """Read an image, or its ``content``, to its last byte with as little decoding as possible.
 
-    Args:
-        path: the file.
-        content: its bytes, if they have been read already.
-        side: least length of the long side of :attr:`CheckedImage.small`, pixels.
+    ``side`` is the least length of the long side of :attr:`CheckedImage.small`, in pixels.
 
     Raises:
         ImageError: as :func:`~hubtune.data.images.decode.decode`.

@@ -98,12 +98,7 @@ class FingerprintArrays(NamedTuple):
 
 
 def load_fingerprints(packed: Sequence[SupportsBytes], rows: np.ndarray) -> FingerprintArrays:
-    """Unpack the fingerprints at some indices ``[n]``; equal indices are read once.
-
-    Args:
-        packed: results of :func:`compute_fingerprint`, or their places in a file.
-        rows: the indices.
-    """
+    """Unpack the fingerprints at some indices ``[n]``; equal indices are read once."""
     distinct, inverse = np.unique(rows, return_inverse=True)
     content = np.frombuffer(b"".join(bytes(packed[row]) for row in distinct), np.uint8)
     content = content.reshape(-1, SIZE)[inverse]

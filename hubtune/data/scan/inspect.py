@@ -36,14 +36,12 @@ class ImageInfo:
         sha256: of the file's bytes, in hexadecimal.
         format: of the file, by Pillow's name, such as ``"JPEG"``.
         mode: as stored, by Pillow's name, such as ``"RGB"``.
-        width: in pixels, upright.
-        height: in pixels, upright.
+        width, height: in pixels, upright.
         orientation: EXIF orientation, 1–8.
         frames: number of images in the file; only the first is used.
         brightness: mean luma, 0–1.
         contrast: standard deviation of luma, 0–1.
-        darkest: 5th percentile of luma, 0–1.
-        brightest: 95th percentile of luma, 0–1.
+        darkest, brightest: 5th and 95th percentile of luma, 0–1.
         sharpness: see :func:`measure_sharpness`.
         fingerprint: see :func:`~hubtune.data.scan.fingerprint.compute_fingerprint`; may be in a file.
     """

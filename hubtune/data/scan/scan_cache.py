@@ -134,10 +134,7 @@ class ScanCache:
         )
 
     def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
-        """Return the pairs of copies in a set of images; ``None`` if they are not stored.
-
-        ``key`` is a hash of the images, and of everything that the search depends on.
-        """
+        """Return the pairs stored for a hash of all that a search depends on; ``None`` without any."""
         packed = self._read("SELECT sum, pairs FROM copies WHERE key = ?", (key,))
         return None if packed is None else [(one, other) for one, other in json.loads(packed)]
 

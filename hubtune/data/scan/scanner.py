@@ -83,34 +83,23 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         return scan
     folder = listing.root / empty[0]
     named = {file.path for file in listing.files if file.label == empty[0]}
-    refused = [
-        entry
-        for entry in scan.left_out
-        if entry.path in named or entry.path == folder or folder in entry.path.parents
-    ]
-    why = (
-        f" ({plural(len(refused), 'file')} left out, first {known_as(refused[0].path, folder)}: "
-        f"{refused[0].reason})"
-        if refused
-        else ""
-    )
-    others = f" The same holds for {first_few(empty[1:])}." if len(empty) > 1 else ""
+    refused = [entry for entry in scan.left_out if entry.path in named or entry.path.is_relative_to(folder)]
+    why = ""
+    if refused:
+        first = f"{known_as(refused[0].path, folder)}: {refused[0].reason}"
+        why = f" ({plural(len(refused), 'file')} left out, first {first})"
+    others = f" The same is true of {first_few(empty[1:])}." if len(empty) > 1 else ""
     if os.path.isdir(folder):  # noqa: PTH112  # a table's class name may not be a valid path
         raise DataError(
-            f"{folder} holds no picture that can be used{why}: fill the folder, or remove it.{others}"
+            f"{folder} has no picture that can be used{why}: fill the folder, or remove it.{others}"
         )
     raise DataError(f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}.{others}")
 
 
 def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     """Inspect all files of a source, each once and to its last byte; classes may stay empty."""
-    scan = Scan(
-        listing.root,
-        {label: [] for label in listing.labels},
-        [*listing.left_out],
-        [*listing.non_images],
-        [*listing.remarks],
-    )
+    noted = ([*listing.left_out], [*listing.non_images], [*listing.remarks])
+    scan = Scan(listing.root, {label: [] for label in listing.labels}, *noted)
     formats = Image.registered_extensions()
     fingerprints = FingerprintFile()
     numbers = {label: number for number, label in enumerate(listing.labels)}
@@ -118,8 +107,10 @@ def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan
     for done, (file, result) in enumerate(zip(listing.files, inspections, strict=True), start=1):
         path, suffix = file.path, file.path.suffix.lower()
         if isinstance(result, ImageInfo):
-            expected = formats.get(suffix, result.format)
-            if suffix in IMAGE_SUFFIXES and _usual_format(expected) != _usual_format(result.format):
+            usual, expected = (
+                _SUFFIX_FORMAT.get(name, name) for name in (result.format, formats.get(suffix, result.format))
+            )
+            if suffix in IMAGE_SUFFIXES and expected != usual:
                 scan.renamed.append(path)
             if result.frames > 1 and result.format != "MPO":  # a camera's MPO holds a preview as well
                 scan.animated.append(path)
@@ -134,10 +125,6 @@ def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan
         if advance is not None:
             advance(done, len(listing.files))
     return scan
-
-
-def _usual_format(format_: str) -> str:
-    return _SUFFIX_FORMAT.get(format_, format_)
 
 
 def inspect_files(paths: Sequence[Path]) -> Iterator[Inspection]:
@@ -177,11 +164,7 @@ def _inspect(path: Path) -> tuple[Inspection, bool]:
 
 
 def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | None = None) -> Scan:
-    """Inspect all files of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`.
-
-    Raises:
-        DataError: as they do.
-    """
+    """Inspect all files of a folder-per-class tree: :func:`walk_classes` and :func:`scan_listing`."""
     return scan_listing(walk_classes(root, skip=skip), advance=advance)
 
 

@@ -15,7 +15,6 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
@@ -50,13 +49,7 @@ _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 @dataclass(frozen=True)
 class ExtractedArchive:
-    """The content of an archive.
-
-    Attributes:
-        folder: where it is.
-        left_out: members that were not unpacked, and why.
-        remarks: what a person should know, one sentence each.
-    """
+    """The content of an archive: its folder, the members that were not unpacked, and remarks for people."""
 
     folder: Path
     left_out: list[Excluded]
@@ -66,12 +59,8 @@ class ExtractedArchive:
 def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
     """Unpack an archive into the cache, once; again if its size or time changes.
 
-    Links out of the archive, devices, files too large for an image, and names that the file system cannot
-    hold are left out and reported.
-
-    Args:
-        archive: a zip, or a tar that may be compressed by gzip, bzip2 or xz.
-        progress: reports the files.
+    It is a zip, or a tar that may be compressed by gzip, bzip2 or xz. Links out of it, devices, files too
+    large for an image, and names that the file system cannot hold are left out and reported.
 
     Raises:
         DataError: if it is not an archive, damaged, encrypted, or not safe to unpack; nothing of it is kept.
@@ -88,8 +77,14 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
 
     def make(folder: Path) -> None:
         extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
-        with _reading(archive):
+        try:
             (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction)
+        except _UNREADABLE as error:
+            raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
+        except NotImplementedError as error:
+            raise DataError(
+                f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
+            ) from error
         about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
@@ -137,8 +132,7 @@ class _Extraction:
         self._archive = archive
         self._most_bytes = max(SMALL_BYTES, MOST_TIMES * packed)
         self._progress = progress
-        self._bytes = 0
-        self._members = 0
+        self._bytes = self._members = 0
         self._files: set[str] = set()
         self._folders = {""}
         folder.mkdir()
@@ -187,19 +181,16 @@ class _Extraction:
         self._progress("unpacking", len(self._files), self.total)
 
     def _make_folder(self, name: str) -> None:
-        missing = []
-        while name not in self._folders:
-            missing.append(name)
-            name = name.rpartition("/")[0]
-        for name in reversed(missing):
-            try:
-                (self.folder / name).mkdir()
-            except FileExistsError as error:
-                raise self._clash(name) from error
-            self._folders.add(name)
+        if name in self._folders:
+            return
+        self._make_folder(name.rpartition("/")[0])  # at most MOST_DEPTH times
+        try:
+            (self.folder / name).mkdir()
+        except FileExistsError as error:
+            raise self._clash(name) from error
+        self._folders.add(name)
 
     def _write(self, name: str, member: Member) -> None:
-        path = self.folder / name
         if name in self._files:
             raise self.refusal(f"it holds two files called {name!a}")
         try:
@@ -207,7 +198,7 @@ class _Extraction:
                 self._link(name, member.link_target)
             else:
                 assert member.open is not None
-                with path.open("xb") as file, member.open() as content:
+                with (self.folder / name).open("xb") as file, member.open() as content:
                     _copy(content, file, member)
         except FileExistsError as error:
             raise self._clash(name) from error
@@ -248,18 +239,6 @@ def _read(content: BinaryIO, count: int) -> bytes:
         if error.errno is None:  # raised by bz2 for damaged data
             raise EOFError(str(error)) from error
         raise
-
-
-@contextlib.contextmanager
-def _reading(archive: Path) -> Iterator[None]:
-    try:
-        yield
-    except _UNREADABLE as error:
-        raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
-    except NotImplementedError as error:
-        raise DataError(
-            f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
-        ) from error
 
 
 def _extract_zip(archive: Path, extraction: _Extraction) -> None:

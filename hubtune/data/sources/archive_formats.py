@@ -153,12 +153,10 @@ def _tar_member(archive: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
 
 
 class _TarStream:
-    """The bytes of a tar, decompressed on demand, and never more than the members account for.
+    """The bytes of a tar, decompressed on demand, and never more than the members account for."""
 
-    tarfile reads the records of a header into memory whole, however long they claim to be: a few kilobytes
-    could fill it.
-    """
-
+    # tarfile reads the records of a header into memory whole, however long they claim to be: a few kilobytes
+    # could fill it.
     def __init__(self, packed: BinaryIO) -> None:
         start = packed.read(len(_XZ))
         packed.seek(0)
@@ -191,11 +189,7 @@ class _TarStream:
         return chunk
 
     def check_end(self) -> None:
-        """Check that the archive ends properly.
-
-        Raises:
-            tarfile.ReadError: if it was cut between two members, which tarfile does not notice, or a second
-                archive follows, which it would not read.
-        """
+        """Refuse an archive that was cut between two members, or is followed by another one."""
+        # tarfile does not notice the one, and would not read the other.
         if len(self._last) < tarfile.BLOCKSIZE or self._last[-tarfile.BLOCKSIZE :].strip(b"\0"):
             raise tarfile.ReadError("it has no end, or something follows it")

@@ -52,13 +52,9 @@ _KINDS = (
 
 @dataclass(frozen=True)
 class CifarImages:
-    """The images of CIFAR-10 or CIFAR-100 as PNG files.
+    """The images of CIFAR-10 or CIFAR-100 as PNG files, sorted by class and name.
 
-    Attributes:
-        name: ``CIFAR-10`` or ``CIFAR-100``.
-        classes: the class names, in the order of the labels.
-        train: the training images, sorted by class and name; the names start from the folder ``train``.
-        test: the test images likewise, from the folder ``test``.
+    The names start from the folder ``train`` or ``test``.
     """
 
     name: str
@@ -88,16 +84,9 @@ def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
 
 
 def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
-    """Extract the images into the cache, once.
+    """Extract the images into the cache, once, and return the folder with their lists.
 
     Training images that are byte-equal to a test image are in no list.
-
-    Args:
-        folder: with CIFAR's files.
-        progress: reports the batches.
-
-    Returns:
-        A folder with list files.
 
     Raises:
         DataError: as :func:`extract`.
@@ -120,31 +109,25 @@ def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
 
 
 def extract(source: Path, folder: Path, progress: Progress = no_progress) -> CifarImages:
-    """Write the images as ``train/<class>/<batch>_<row>.png`` and ``test/<class>/…``.
+    """Write the images below a folder, as ``train/<class>/<batch>_<row>.png`` and ``test/<class>/…``.
 
     No more than one batch is in memory.
-
-    Args:
-        source: the folder with CIFAR's files.
-        folder: where the images go.
-        progress: reports the batches.
 
     Raises:
         DataError: if a file is missing, damaged or not one of CIFAR's.
         OSError: if the folder cannot be written.
     """
     kind, classes = _identify(source)
-    train: list[ImageEntry] = []
-    test: list[ImageEntry] = []
+    lists: dict[str, list[ImageEntry]] = {"train": [], "test": []}
     for done, batch in enumerate(kind.batches, 1):
-        part, images = ("test", test) if batch == kind.batches[-1] else ("train", train)
-        images += _write_batch(source / batch, kind, classes, folder / part)
+        part = "test" if batch == kind.batches[-1] else "train"
+        lists[part] += _write_batch(source / batch, kind, classes, folder / part)
         progress("writing pictures, by batch", done, len(kind.batches))
-    if missing := {*range(len(classes))} - {image.label for image in train}:
+    if missing := {*range(len(classes))} - {image.label for image in lists["train"]}:
         raise DataError(f"{source} holds no training picture of class {classes[min(missing)]!r}; {_ADVICE}")
-    for images in (train, test):
+    for images in lists.values():
         images.sort(key=lambda image: (image.label, name_key(image.name)))
-    return CifarImages(kind.name, classes, train, test)
+    return CifarImages(kind.name, classes, **lists)
 
 
 def _identify(source: Path) -> tuple[_Kind, list[str]]:

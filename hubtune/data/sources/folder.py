@@ -18,13 +18,9 @@ _SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"
 def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
     """List the files of a folder-per-class tree.
 
-    A class is a folder directly below ``root``; its images may lie in folders below it. Hidden and system
-    files are ignored. Links to files or folders that the walk reaches anyway are left out, so cycles of links
-    do no harm. No file is opened, except loose ones without a usual suffix.
-
-    Args:
-        root: the tree.
-        skip: a folder inside it that is ignored.
+    A class is a folder directly below ``root``; its images may lie in folders below it. The folder ``skip``,
+    hidden and system files are ignored. Links to files or folders that the walk reaches anyway are left out,
+    so cycles of links do no harm. No file is opened, except loose ones without a usual suffix.
 
     Raises:
         DataError: if the tree is missing, or has fewer than two classes.
@@ -62,12 +58,9 @@ def walk_images(root: Path) -> Listing:
     Only files without a usual suffix are opened, for their first bytes.
     """
     listing = walk_files(root)
-    files, listing.files = listing.files, []
-    for file in files:
-        if is_image(file.path):
-            listing.files.append(file)
-        else:
-            listing.non_images.append(file.path)
+    checked = [(file, is_image(file.path)) for file in listing.files]
+    listing.files = [file for file, usable in checked if usable]
+    listing.non_images += [file.path for file, usable in checked if not usable]
     return listing
 
 
@@ -80,11 +73,7 @@ def is_divided(folder: Path) -> bool:
 def walk_divided(root: Path, *, skip: Path | None = None) -> Listing:
     """List the files of a folder that is divided into ``train``, ``val`` and ``test``.
 
-    The class folders of the training part are the classes. Another part may lack some of them.
-
-    Args:
-        root: the folder.
-        skip: a folder inside it that is ignored.
+    The class folders of the training part are the classes; another part may lack some. ``skip`` is ignored.
 
     Raises:
         DataError: if another part has a class that the training part lacks, two folders stand for the same
@@ -137,11 +126,7 @@ class FolderWalk:
     """
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
-        """Start a walk.
-
-        Raises:
-            DataError: if ``root`` is not a folder.
-        """
+        """Start a walk; raises DataError if ``root`` is not a folder."""
         try:
             mode = root.stat().st_mode
         except FileNotFoundError as error:
@@ -223,10 +208,7 @@ class FolderWalk:
         return True
 
     def _is_link_inside(self, path: Path) -> bool:
-        """Whether a path is a link to a place that the walk visits anyway; it is noted then.
-
-        Links to hidden places are followed: git-annex keeps all files in one.
-        """
+        """Whether a path is a link to a place that the walk visits anyway; it is noted then."""
         # A broken link gets its reason when it is opened.
         if not path.is_symlink() or _identity(path) is None:
             return False
@@ -236,6 +218,7 @@ class FolderWalk:
             return True
         if not target.is_relative_to(self._real_root):
             return False
+        # Links to hidden places are followed: git-annex keeps all files in one.
         if any(map(_is_hidden, target.relative_to(self._real_root).parts)):
             return False
         self.listing.left_out.append(Excluded(path, "link to a place in the same tree"))
@@ -308,14 +291,7 @@ def _part_folders(folder: Path) -> dict[str, list[str]]:
 
 
 def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, str]) -> None:
-    """List one part.
-
-    Args:
-        walk: through the whole data set.
-        folder: of the part.
-        part: one of :data:`~hubtune.data.listing.PARTS`.
-        class_of: NFC form of a name → the training part's class, which this fills.
-    """
+    """List one part; the training part fills ``class_of``, the NFC form of a name → its class."""
     listing = walk.listing
     excluded, listed = len(listing.left_out), len(listing.files)
     unknown = []
@@ -329,7 +305,7 @@ def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, st
         else:
             unknown.append(name)
     if unknown:
-        more = f" The same holds for {first_few(unknown[1:])}." if unknown[1:] else ""
+        more = f" The same is true of {first_few(unknown[1:])}." if unknown[1:] else ""
         raise DataError(
             f"{folder / unknown[0]} is of no class of the training folder: rename it, or add training "
             f"pictures of it.{suggest(unknown[0], class_of.values())}{more}"

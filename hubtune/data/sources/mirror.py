@@ -18,7 +18,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TextIO
+from typing import NamedTuple
 from urllib.parse import quote
 
 from hubtune.data.images.decode import MAX_BYTES
@@ -43,21 +43,14 @@ _PORTION = 4 * THREADS
 
 @dataclass(frozen=True)
 class MirroredSource:
-    """The copy of a source in the cache.
-
-    Attributes:
-        folder: the folder that names start from.
-        file: the file, if the address is that of a single one.
-        left_out: name → reason why it was not fetched.
-    """
+    """The copy of a source: its folder, the file if it is a single one, and name → reason of missing ones."""
 
     folder: Path
     file: Path | None
     left_out: dict[str, str]
 
 
-@dataclass
-class _Record:
+class _Record(NamedTuple):
     """A complete file: its token at the source, and its size and time on the disk."""
 
     token: str | None
@@ -71,7 +64,6 @@ class _Cache:
 
     folder: Path
     records: dict[str, _Record] = field(default_factory=dict)
-    _journal: TextIO | None = None
     _lock: Lock = field(default_factory=Lock)
 
     def load(self) -> None:
@@ -87,6 +79,9 @@ class _Cache:
             except (ValueError, TypeError):
                 continue
 
+    def source(self, single: str | None, left_out: dict[str, str]) -> MirroredSource:
+        return MirroredSource(self.folder / _FILES, self.path(single) if single else None, left_out)
+
     def path(self, name: str) -> Path:
         return self.folder / _FILES / name
 
@@ -100,7 +95,7 @@ class _Cache:
             status = self.path(name).stat()
         except OSError:
             return False
-        return record is not None and (status.st_size, status.st_mtime_ns) == (record.size, record.mtime_ns)
+        return record is not None and (status.st_size, status.st_mtime_ns) == record[1:]
 
     def note(self, name: str, token: str | None) -> None:
         """Record a complete file."""
@@ -108,14 +103,8 @@ class _Cache:
         record = _Record(token, status.st_size, status.st_mtime_ns)
         with self._lock:
             self.records[name] = record
-            if self._journal is None:
-                self._journal = (self.folder / _FETCHED).open("a", encoding="utf-8")
-            self._journal.write(json.dumps([name, record.token, record.size, record.mtime_ns]) + "\n")
-            self._journal.flush()
-
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.close()
+            with (self.folder / _FETCHED).open("a", encoding="utf-8") as journal:
+                journal.write(json.dumps([name, *record]) + "\n")
 
     def remove_others(self, names: Collection[str]) -> None:
         """Remove files that are no longer at the source, and folders that become empty."""
@@ -131,22 +120,14 @@ class _Cache:
 
 
 def mirror_source(
-    address: str,
-    names: Collection[str] | None = None,
-    *,
-    progress: Progress = no_progress,
+    address: str, names: Collection[str] | None = None, *, progress: Progress = no_progress
 ) -> MirroredSource:
     """Fetch a file, or all files of a folder, into the cache.
 
     The source is listed at each call. Files of unchanged size and ETag (or time) are not fetched again, nor
     are those that an interrupted call has fetched. A file gets its name when it is complete, after its size
     and, if the source has one, its checksum were verified. With ``HUBTUNE_OFFLINE`` the cache is used, which
-    must be complete.
-
-    Args:
-        address: of a file or a folder.
-        names: files to fetch together with the file at ``address``; their paths start from its folder.
-        progress: reports the files; of a single file, the megabytes.
+    must be complete. ``names`` are files to fetch together with the file at ``address``, from its folder.
 
     Raises:
         DataError: if there is nothing at the address.
@@ -164,10 +145,7 @@ def mirror_source(
             (folder / _FILES).mkdir(parents=True, exist_ok=True)
             (folder / _PARTS).mkdir(exist_ok=True)
             cache.load()
-            try:
-                return _fetch(address, remote, cache, names, progress)
-            finally:
-                cache.close()
+            return _fetch(address, remote, cache, names, progress)
     except DownloadError as error:
         raise MachineError(_unreachable(address, str(error), cache)) from error
     except OSError as error:
@@ -180,30 +158,31 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
         wanted, single, left_out = listing["names"], listing["single"], listing["left_out"]
     except (FileNotFoundError, ValueError, KeyError):
         raise MachineError(
-            f"{address} is not in the cache, and HUBTUNE_OFFLINE forbids to fetch it: unset it once"
+            f"{address} is not in the cache, and HUBTUNE_OFFLINE forbids fetching it: unset it once"
         ) from None
     missing = [name for name in {*wanted, *(names or ())} if name not in left_out and not cache.has(name)]
     if missing:
         raise MachineError(
             f"The cache lacks {plural(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
-            "HUBTUNE_OFFLINE forbids to fetch them: unset it once"
+            "HUBTUNE_OFFLINE forbids fetching them: unset it once"
         )
-    root = cache.folder / _FILES
-    return MirroredSource(root, root / single if single else None, left_out)
+    return cache.source(single, left_out)
 
 
 def _fetch(
-    address: str,
-    remote: Remote,
-    cache: _Cache,
-    names: Collection[str] | None,
-    progress: Progress,
+    address: str, remote: Remote, cache: _Cache, names: Collection[str] | None, progress: Progress
 ) -> MirroredSource:
     progress("listing", 0, 0)
     objects, single = remote.objects(names)
     left_out = _unusable(objects, cache.folder / _FILES)
     wanted = [item for name, item in sorted(objects.items()) if name not in left_out]
-    _check_space(address, cache, wanted)
+    needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
+    free = shutil.disk_usage(cache.folder).free
+    if needed > free:
+        raise MachineError(
+            f"{address} has {needed / 1e9:,.1f} GB to fetch, but the cache has {free / 1e9:,.1f} GB: "
+            "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
+        )
     # Files that are no longer listed do not belong to the source; a web address alone lists nothing.
     if names is not None or single is None:
         cache.remove_others({item.name for item in wanted})
@@ -219,17 +198,12 @@ def _fetch(
     if wanted and all(item.name in left_out for item in wanted):
         raise DataError(f"{address} cannot be fetched: {left_out[wanted[0].name]}")
     # Hostile names are quoted, so that they cannot lead out of the folder either.
-    left_out = {name if _is_inside(name) else quote(name, safe=""): why for name, why in left_out.items()}
-    state = {
-        "address": address,
-        "names": [item.name for item in wanted],
-        "single": single,
-        "left_out": left_out,
-    }
+    left_out = {quote(name, safe="") if _path_problem(name) else name: why for name, why in left_out.items()}
+    fetched_names = [item.name for item in wanted]
+    state = {"address": address, "names": fetched_names, "single": single, "left_out": left_out}
     write_atomically(cache.folder / _LISTING, json.dumps(state))
     shutil.rmtree(cache.folder / _PARTS, ignore_errors=True)
-    root = cache.folder / _FILES
-    return MirroredSource(root, root / single if single else None, left_out)
+    return cache.source(single, left_out)
 
 
 def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
@@ -239,10 +213,7 @@ def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
     times = Counter(_folded(name) for name in objects)
     ignores_case: bool | None = None
     for name, item in objects.items():
-        try:
-            reason = "" if inside(name) == name != "" else "cannot be a file's path"
-        except ValueError as error:
-            reason = f"cannot be a file's path: it {error}"
+        reason = _path_problem(name)
         if not reason and any(len(os.fsencode(part)) > 255 for part in name.split("/")):
             reason = "cannot be a file's path: too long"
         if not reason and name in folders:
@@ -257,10 +228,11 @@ def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
     return reasons
 
 
-def _is_inside(name: str) -> bool:
-    with contextlib.suppress(ValueError):
-        return inside(name) == name != ""
-    return False
+def _path_problem(name: str) -> str:
+    try:
+        return "" if inside(name) == name != "" else "cannot be a file's path"
+    except ValueError as error:
+        return f"cannot be a file's path: it {error}"
 
 
 def _folded(name: str) -> str:
@@ -275,16 +247,6 @@ def _ignores_case(folder: Path) -> bool:
         return (folder / ".pROBE").exists()
     finally:
         probe.unlink()
-
-
-def _check_space(address: str, cache: _Cache, wanted: list[Object]) -> None:
-    needed = sum(item.size or 0 for item in wanted if not cache.has(item.name))
-    free = shutil.disk_usage(cache.folder).free
-    if needed > free:
-        raise MachineError(
-            f"{address} has {needed / 1e9:,.1f} GB to fetch, but the cache has {free / 1e9:,.1f} GB: "
-            "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
-        )
 
 
 def _fetch_all(

@@ -97,12 +97,7 @@ def is_cached(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class _Opener:
-    """Opens sources of all kinds, which may contain one another.
-
-    Attributes:
-        group_column: as of :func:`open_source`.
-        progress: likewise.
-    """
+    """Opens sources of all kinds, which may contain one another."""
 
     group_column: str | None
     progress: Progress
@@ -172,14 +167,7 @@ class _Opener:
         closed: bool = False,
         absent: Mapping[str, str] = NOTHING,
     ) -> Listing:
-        """Open a folder.
-
-        Args:
-            folder: of any kind.
-            skip: a folder inside it that is ignored.
-            closed: whether tables and lists in it must not name files elsewhere.
-            absent: names of files that are missing there, and why.
-        """
+        """Open a folder; if it is ``closed``, tables and lists in it must not name files elsewhere."""
         folders, files = _entries(folder)
         names = {file.name for file in files}
         divided = is_divided(folder)
@@ -212,7 +200,7 @@ class _Opener:
             return walk_divided(folder, skip=skip)
         if not folders and closed and (archives := [file for file in files if _is_archive(file)]):
             names_of = first_few([file.name for file in archives])
-            raise DataError(f"{folder} holds no pictures, but archives ({names_of}): give one of them")
+            raise DataError(f"{folder} has no pictures, but archives ({names_of}): give one of them")
         return walk_classes(folder, skip=skip)
 
     def _refuse_column(self, source: Path) -> None:
@@ -263,15 +251,7 @@ def _list_dataset(
     closed: bool,
     absent: Mapping[str, str] = NOTHING,
 ) -> Listing:
-    """List the images of list files.
-
-    Args:
-        dataset: the lists.
-        source: their name in messages.
-        part_of: the lists to read → the part of their images.
-        closed: whether paths must stay in the folder of the lists.
-        absent: names of files that are missing there, and why.
-    """
+    """List the images of list files; ``part_of`` are the lists to read → the part of their images."""
     base, labels = dataset.base_path, dataset.label_list
     rows = Rows(base, closed, list(labels), absent)
     for name, part in part_of.items():

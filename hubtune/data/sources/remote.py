@@ -64,24 +64,14 @@ class Remote(Protocol):
     def objects(self, names: Collection[str] | None) -> tuple[dict[str, Object], str | None]:
         """Return the files by name, and the name of the file at the address, if it is a single one.
 
-        Args:
-            names: files to return beside the single one, from its folder; ``None``: only it, or all files of
-                a folder.
+        ``names`` are files beside the single one; ``None``: only it, or all files of a folder.
         """
 
     def is_same(self, item: Object, token: str | None, path: Path) -> bool:
-        """Whether a file is unchanged since it was fetched to a path with a token.
-
-        Raises:
-            DownloadError: if the source does not answer.
-        """
+        """Whether a file is unchanged since it was fetched to a path with a token, or DownloadError."""
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
-        """Complete a partial file, and verify it; returns its token.
-
-        Raises:
-            DownloadError: if it cannot be completed.
-        """
+        """Complete a partial file, verify it and return its token; raises DownloadError if that fails."""
 
 
 def is_address(where: str) -> bool:
@@ -260,20 +250,14 @@ class _Bucket:
         return Object(name, info["name"], info["size"] or 0, _token(info), small)
 
     def _ask(self, what: str, path: str, **options: Any) -> Any:
-        """Call the file system.
-
-        Raises:
-            DownloadError: if the object cannot be fetched.
-            MachineError: if it may not be listed.
-        """
+        """Call the file system; its errors become DownloadErrors, or MachineErrors of the whole source."""
         try:
             return getattr(self._system, what)(path, **options)
         except FileNotFoundError as error:
             raise _Missing("is no longer at the source", final=True) from error
         except PermissionError as error:
-            reason = (
-                f"may not be read: set {_KEYS.get(self._scheme, 'the keys of the service')} to keys that may"
-            )
+            keys = _KEYS.get(self._scheme, "the keys of the service")
+            reason = f"may not be read: set {keys} to keys that may"
             if what == "cat_file":
                 raise DownloadError(reason, final=True) from error
             raise MachineError(f"{self._address} {reason}") from error
@@ -294,10 +278,8 @@ def _file_system(scheme: str, **options: Any) -> Any:
     except ImportError as error:
         raise _extra(scheme) from error
     if scheme in ("s3", "oss"):
-        options["config_kwargs"] = {
-            "connect_timeout": CONNECT_SECONDS,
-            "retries": {"mode": "standard", "max_attempts": 2},
-        }
+        retries = {"mode": "standard", "max_attempts": 2}
+        options["config_kwargs"] = {"connect_timeout": CONNECT_SECONDS, "retries": retries}
     if scheme == "oss":
         options |= _oss(options["config_kwargs"])
     try:

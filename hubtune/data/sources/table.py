@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
@@ -30,27 +31,20 @@ class ColumnError(DataError):
 
 
 def read_table(
-    file: Path,
-    *,
-    closed: bool = False,
-    absent: Mapping[str, str] = NOTHING,
-    group_column: str | None = None,
+    file: Path, *, closed: bool = False, absent: Mapping[str, str] = NOTHING, group_column: str | None = None
 ) -> Listing:
     """Read a table whose first line names its columns.
 
     The columns ``path`` (or ``filename``, ``image``, …) and ``label`` (``class``, ``target``, …) are
     required, ``group`` (``patient_id``, …) and ``split`` (``part``, …) are optional; case does not matter.
     The fields are separated by commas, semicolons or tabs and quoted as the :mod:`csv` module reads them; the
-    text is UTF-8. Paths start from the table's folder. No image is opened.
+    text is UTF-8. Paths start from the table's folder. No image is opened. The classes are sorted by name, or
+    by number if all are numbers.
 
     Args:
-        file: the table.
         closed: whether paths must stay in the table's folder, as those of a foreign table must.
         absent: names of files that are missing, and why; they are left out.
         group_column: the column with the groups of images, in any case; in place of ``group``.
-
-    Returns:
-        The files; the classes are sorted by name, or by number if all are numbers.
 
     Raises:
         ColumnError: if there is no such column; the message names the existing ones.
@@ -58,7 +52,11 @@ def read_table(
     """
     rows = Rows(file.parent, closed=closed, absent=absent)
     for where, cells in _cells(file, group_column):
-        part = _part(where, cells["split"]) if cells.get("split") else None
+        word = cells.get("split", "")
+        part = PART_OF_WORD.get(word.casefold())
+        if word and part is None:
+            near = suggest(word, PART_OF_WORD)
+            raise DataError(f"{where}: unknown split {word!r}: write train, validate or test.{near}")
         rows.add(where, cells["path"], cells["label"], cells.get("group") or None, part)
     return rows.listing(file)
 
@@ -168,17 +166,7 @@ def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "_")
 
 
-def _part(where: str, word: str) -> str:
-    part = PART_OF_WORD.get(word.casefold())
-    if part is None:
-        raise DataError(
-            f"{where}: unknown split {word!r}: write train, validate or test.{suggest(word, PART_OF_WORD)}"
-        )
-    return part
-
-
-@dataclass(slots=True)
-class _Row:
+class _Row(NamedTuple):
     where: str
     file: SourceFile
 
@@ -200,18 +188,11 @@ class Rows:
     absent: Mapping[str, str] = field(default_factory=dict)
     _rows: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
     _first: dict[str, _Row] = field(default_factory=dict)
-    _missing: list[tuple[str, str]] = field(default_factory=list)
+    _missing: list[str] = field(default_factory=list)
     _repeated: int = 0
 
     def add(self, where: str, path: str, label: str, group: str | None, part: str | None) -> None:
-        """Add a row.
-
-        Args:
-            where: file and line, for messages.
-            path: as it is written there.
-            label: the name of the class.
-            group: the group of the image.
-            part: its list.
+        """Add a row; ``where`` is its file and line, for messages.
 
         Raises:
             DataError: if the same file has another label or group in another row, or a path leads out.
@@ -224,22 +205,18 @@ class Rows:
             raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
         if not exists:
             if name not in self.absent:
-                self._missing.append((where, path))
+                self._missing.append(f"{path!a} ({where.rpartition('/')[2]})")
             return
         row = _Row(where, SourceFile(self.base / name, name, label, group, part))
-        self._check_same(row, self._first.setdefault(name, row))
-        if self._rows.setdefault((name, part), row) is not row:
-            self._repeated += 1
-
-    @staticmethod
-    def _check_same(row: _Row, other: _Row) -> None:
-        for what in ("label", "group"):
-            one, two = getattr(row.file, what), getattr(other.file, what)
+        first = self._first.setdefault(name, row)
+        for what, one, two in (("label", label, first.file.label), ("group", group, first.file.group)):
             if one != two:
                 raise DataError(
-                    f"{row.where}: {row.file.name!a} has the {what} {one!r}, but {two!r} at {other.where}: "
+                    f"{where}: {name!a} has the {what} {one!r}, but {two!r} at {first.where}: "
                     "keep the right line"
                 )
+        if self._rows.setdefault((name, part), row) is not row:
+            self._repeated += 1
 
     def listing(self, source: Path) -> Listing:
         """Return the files of all rows.
@@ -249,11 +226,10 @@ class Rows:
                 two classes.
         """
         if self._missing:
-            places = first_few([f"{path!a} ({where.rpartition('/')[2]})" for where, path in self._missing])
             verb = "is" if len(self._missing) == 1 else "are"
             raise DataError(
-                f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: {places}; "
-                f"paths start from {self.base}"
+                f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: "
+                f"{first_few(self._missing)}; paths start from {self.base}"
             )
         files = [row.file for row in self._rows.values()]
         without = [row.where for row in self._rows.values() if row.file.part is None]

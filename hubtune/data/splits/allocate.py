@@ -164,29 +164,24 @@ def allocate_spanning(
                     share[label] -= count
     labels = sorted(own)
     counts = _table(groups[:_MOST_PUT_IN], labels)
+    # Images in no group can fill the rest, so it is not a lack.
+    filled = _table([others], labels)[0] // len(quotas)
     for number, quota in enumerate(quotas):
-        rest = Counter({label: quota.get(label, 0) for label in labels})
+        rest = Counter(quota)
         for group, to in zip(groups, allocation, strict=True):
             if to == number:
                 rest.subtract(group)
-        # Images in no group can fill the rest, so it is not a lack.
-        filled = np.array([others.get(label, 0) // len(quotas) for label in labels], np.int64)
-        left = np.array([rest[label] for label in labels], np.int64)
-        _exchange(counts, allocation, number, left, filled)
+        _exchange(counts, allocation, number, _table([rest], labels)[0], filled)
     return allocation
 
 
 def _exchange(
     counts: np.ndarray, allocation: Allocation, number: int, left: np.ndarray, filled: np.ndarray
 ) -> None:
-    """Bring a list nearer to its quotas: take one group out, or none, and put others in.
+    """Bring a list nearer to its quotas, in place: take one group out, or none, and put others in.
 
-    Args:
-        counts: images of the groups, ``[groups, classes]``.
-        allocation: of the groups; it is changed.
-        number: of the list.
-        left: images that it lacks, ``[classes]``.
-        filled: images that others can fill, ``[classes]``.
+    ``counts`` is ``[groups, classes]``; the list lacks ``left``, of which others can fill ``filled``,
+    ``[classes]`` each.
     """
     used = range(len(counts))
     for _ in range(_MOST_EXCHANGES):
@@ -252,12 +247,19 @@ def fill_empty_lists(
         others: for each list, class → images in it that are in none of these groups; they give way.
         rest: class → such images that are in training, or in no list.
         training: the number of the training list, if it is one of the lists.
-
-    Returns:
-        The new allocation.
     """
     moved = list(allocation)
-    used = _affected(groups, allocation, quotas, others)
+    inside: list[Counter[int]] = [Counter() for _ in quotas]
+    for group, number in zip(groups, allocation, strict=True):
+        if number is not None:
+            inside[number].update(group)
+    lacking = {
+        label
+        for quota, own, more in zip(quotas, inside, others, strict=True)
+        for label, count in quota.items()
+        if not own[label] and more.get(label, 0) < count
+    }
+    used = [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
     if not used:
         return moved
     rows = [len(quotas) if number is None else number for number in allocation]
@@ -279,26 +281,6 @@ def fill_empty_lists(
     return moved
 
 
-def _affected(
-    groups: Sequence[Mapping[int, int]],
-    allocation: Sequence[int | None],
-    quotas: Sequence[Mapping[int, int]],
-    others: Sequence[Mapping[int, int]],
-) -> list[int]:
-    """Return the groups with images of a class that a list lacks, and has no group of."""
-    inside: list[Counter[int]] = [Counter() for _ in quotas]
-    for group, number in zip(groups, allocation, strict=True):
-        if number is not None:
-            inside[number].update(group)
-    lacking = {
-        label
-        for quota, own, more in zip(quotas, inside, others, strict=True)
-        for label, count in quota.items()
-        if not own[label] and more.get(label, 0) < count
-    }
-    return [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
-
-
 def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.ndarray:
     table = [[own.get(label, 0) for label in labels] for own in counts]
     return np.array(table, np.int64).reshape(len(counts), len(labels))
@@ -307,13 +289,8 @@ def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.nda
 class _LocalSearch:
     """The row of each group, and the moves that improve it. The last row is for groups in no list.
 
-    Args:
-        counts: images of each group, ``[groups, classes]``.
-        rows: the row of each group, ``[groups]``.
-        fixed: images outside of these groups, ``[lists + 1, classes]``.
-        quotas: images that the lists are to have, ``[lists, classes]``.
-        yielding: images of the lists that give way, ``[lists, classes]``.
-        training: the row of the training list.
+    ``counts`` and ``rows`` are of the groups, ``[groups, classes]`` and ``[groups]``. ``fixed`` are images in
+    none of them, ``[lists + 1, classes]``, of which ``yielding`` give way, ``[lists, classes]``.
     """
 
     def __init__(
@@ -347,8 +324,7 @@ class _LocalSearch:
     def _lacking(self, to: int) -> np.ndarray:
         """Return the classes of which a list lacks images and has no group."""
         inside = self._counts[self.rows == to].any(axis=0)
-        lacking: np.ndarray = (self._got[to] < self._quotas[to]) & ~inside
-        return lacking
+        return np.asarray((self._got[to] < self._quotas[to]) & ~inside)
 
     def _move_best(self, to: int, label: int) -> bool:
         """Make the best move of a group of the class, if it gains; an exchange only if nothing else does."""

@@ -62,15 +62,9 @@ class Assignment:
     def allocate(
         self, groups: Sequence[DuplicateGroup], sort_key: Callable[[Unit], Any], request: SplitRequest
     ) -> list[Unit]:
-        """Assign the free images to the lists.
+        """Assign the free images to the lists; return the units, most of them of one image.
 
-        Args:
-            groups: images that stay in one list; no two groups have a common member.
-            sort_key: of units; earlier ones are assigned first.
-            request: the sizes of the lists.
-
-        Returns:
-            The units that were assigned, most of them of one image.
+        The groups, without common members, stay in one list. Units are assigned in the order of ``sort_key``.
         """
         units, spanning, grouped = self._units(groups, sort_key)
         alone = [sum(map(len, own)) for own in units]
@@ -81,18 +75,15 @@ class Assignment:
             request.quotas(number + spread[label], self.bound[label]) for label, number in enumerate(alone)
         ]
         names = list(quotas[0])
-        left = [dict(quota) for quota in quotas]
         if spanning:
             by_list = [{label: quotas[label][name] for label in spread} for name in names]
             counts = [self.counts(unit) for unit in spanning]
             allocation = allocate_spanning(counts, by_list, {label: alone[label] for label in spread})
-            for unit, own, number in zip(spanning, counts, allocation, strict=True):
+            for unit, number in zip(spanning, allocation, strict=True):
                 if number is not None:
                     self.put(unit, names[number])
-                    for label, count in own.items():
-                        left[label][names[number]] -= count
         for label, own_units in enumerate(units):
-            self._allocate_class(own_units, left[label])
+            self._allocate_class(label, own_units, quotas[label])
         if grouped:
             known = set(grouped)
             loose = [[unit for unit in own if unit not in known] for own in units]
@@ -102,9 +93,11 @@ class Assignment:
         self._assign_rest([unit for unit in everything if self.lists[unit[0]] is None], request)
         return everything
 
-    def _allocate_class(self, units: Sequence[Unit], quotas: Mapping[str, int]) -> None:
-        names, allocation = [*quotas], allocate_class([*map(len, units)], [*quotas.values()])
-        for unit, number in zip(units, allocation, strict=True):
+    def _allocate_class(self, label: int, units: Sequence[Unit], quotas: Mapping[str, int]) -> None:
+        """Allocate units of a class to what its lists have not got yet."""
+        names, got = [*quotas], {**self.got[label], "train": self.got[label]["train"] - self.bound[label]}
+        left = [max(0, quota - got.get(name, 0)) for name, quota in quotas.items()]
+        for unit, number in zip(units, allocate_class([*map(len, units)], left), strict=True):
             if number is not None:
                 self.put(unit, names[number])
 
@@ -115,13 +108,10 @@ class Assignment:
         quotas: Sequence[Mapping[str, int]],
         sizes: Sequence[Mapping[str, int]],
     ) -> None:
-        """Give a group to lists that lack images of a class and have no group of it.
+        """Give a group of ``grouped`` to lists that lack images of a class and have no group of it.
 
-        Args:
-            grouped: the groups that are more than copies.
-            loose: the other units of each class; they give way.
-            quotas: images that the lists of each class are to have.
-            sizes: images that were requested; a class that is all groups gives at least one.
+        ``loose`` are the other units of each class, which give way. ``quotas`` is what the lists are to have,
+        and ``sizes`` what was requested, by class; a class that is all groups gives at least one.
         """
         names, counts = list(quotas[0]), [self.counts(unit) for unit in grouped]
         others = {name: Counter[int]() for name in (*names, None)}
@@ -156,10 +146,8 @@ class Assignment:
         for label in sorted(changed):
             for unit in loose[label]:
                 self.put(unit, None)
-            got = {**self.got[label], "train": self.got[label]["train"] - self.bound[label]}
-            left = {name: max(0, quota - got.get(name, 0)) for name, quota in quotas[label].items()}
             # A class without a group in training keeps one of these images for it.
-            self._allocate_class(loose[label][not trained[label] :], left)
+            self._allocate_class(label, loose[label][not trained[label] :], quotas[label])
 
     def _assign_rest(self, rest: list[Unit], request: SplitRequest) -> None:
         """Put the units without a list into training, or count them as left over."""
@@ -180,12 +168,7 @@ class Assignment:
     def _units(
         self, groups: Sequence[DuplicateGroup], sort_key: Callable[[Unit], Any]
     ) -> tuple[list[list[Unit]], list[Unit], list[Unit]]:
-        """Return the free units in their order.
-
-        Returns:
-            Those of each class, most of them of one image; those that span classes; and among all of these,
-            the groups that are more than copies.
-        """
+        """Return the free units in order: by class, those that span classes, and of all more than copies."""
         own: list[list[Unit]] = [[] for _ in self.got]
         spanning, grouped = [], set[Unit]()
         members: set[int] = set()

@@ -10,15 +10,10 @@ from hubtune.errors import DataError, suggest
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
-    """Return a function that finds the class in the name of an image.
+    """Return a function that finds the class in the name of an image, by class folders or display names.
 
-    Args:
-        folders: the class folders.
-        labels: their display names.
-
-    Returns:
-        Name of an image → number of its class, for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and
-        the like; ``None`` for other names.
+    It returns the number of the class for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and the like,
+    and ``None`` for other names.
     """
     # Exact names before those in another case, folders before display names.
     readings = [
@@ -45,10 +40,7 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
 
     A line is ``folder name``, separated by a space, tab, comma, colon or ``=``; folders without a line keep
     their own name. A file of plain names, one for every folder, names the folders in sorted order; a file
-    that lists the folders themselves sets the order of the labels.
-
-    Returns:
-        Class folder → display name, in the order of the labels.
+    that lists the folders themselves sets the order of the labels, which is that of the returned dictionary.
 
     Raises:
         DataError: if the file is not UTF-8, a line matches no folder, or two classes would have one name.

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, takewhile
 from os.path import lexists, normpath  # Path.exists() raises in a folder without access
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,15 @@ from hubtune.data.list_files import (
     relative_to,
 )
 from hubtune.data.listing import PARTS, Excluded, ImageEntry
-from hubtune.data.splits.leakage import WORDS, Leak, without_leaks
+from hubtune.data.splits.leakage import WORDS, Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
 
 SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
-_ALL_FILES = (*LIST_FILES.values(), LABEL_LIST, SPLIT_FILE)
 
 
-@dataclass
+@dataclass(repr=False)
 class Split:
     """Images divided into lists.
 
@@ -67,6 +67,10 @@ class Split:
     remarks: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=lambda: {"seed": 0})
 
+    def __repr__(self) -> str:
+        """Sizes only: a notebook would show every image."""
+        return f"Split({', '.join(f'{name}: {len(images):,}' for name, images in self.lists.items())})"
+
     def counts(self) -> dict[str, dict[str, int]]:
         """Return class folder → number of images in each list, and left over."""
         table = {folder: dict.fromkeys((*self.lists, "left_over"), 0) for folder in self.folders}
@@ -79,23 +83,25 @@ class Split:
 
     def without_leaks(self) -> "Split":
         """Return the split without the training and validation images that leak into later lists."""
-        lists, removed = without_leaks(self.lists, self.leaks)
         beside = {mate.path: leak.part for leak in self.leaks for mate in leak.mates}
-        left_out = [
-            Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list")
-            for image in removed
-        ]
-        return replace(self, lists=lists, left_out=[*self.left_out, *left_out], leaks=[])
+        # By list, too: a file that is in both lists is removed from the earlier one only.
+        mates = {(leak.beside, mate.path) for leak in self.leaks for mate in leak.mates}
+        lists, left_out = {}, [*self.left_out]
+        for name, images in self.lists.items():
+            lists[name] = [image for image in images if (name, image.path) not in mates]
+            left_out += [
+                Excluded(image.path, f"a copy of it is in the {WORDS[beside[image.path]]} list")
+                for image in images
+                if (name, image.path) in mates
+            ]
+        return replace(self, lists=lists, left_out=left_out, leaks=[])
 
     def write(self, folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
-        """Write the list files, the label list and ``split.json``, as ``hubtune split`` does.
+        """Write the list files, the label list and ``split.json``, as ``hubtune split`` does; return them.
 
         Args:
             folder: where; it is made if it is missing. Paths in the lists are relative to it.
             force: replace lists with other content.
-
-        Returns:
-            The files, in the order they were written.
 
         Raises:
             UsageError: if lists with other content exist; nothing is written then.
@@ -104,11 +110,7 @@ class Split:
         return write_split(self, Path(folder), self.options, force=force)
 
     def as_dict(self, folds: Sequence["Split"] = ()) -> dict[str, Any]:
-        """Return the split as ``hubtune split --json`` prints it.
-
-        Args:
-            folds: of cross-validation, if it was divided into some.
-        """
+        """Return the split as ``hubtune split --json`` prints it, with the folds that it was divided into."""
         kinds = Counter(self.group_kinds)
         return {
             "classes": dict(zip(self.folders, self.labels, strict=True)),
@@ -146,26 +148,16 @@ def write_split(split: Split, folder: Path, options: dict[str, Any], *, force: b
 def write_folds(
     folds: Sequence[Split], folder: Path, options: dict[str, Any], *, force: bool = False
 ) -> list[Path]:
-    """Write the lists of folds for cross-validation, each into ``fold-1``, ``fold-2``, … of a folder.
-
-    Args, Returns and Raises: as :func:`write_split`.
-    """
+    """Write folds for cross-validation as :func:`write_split`, into ``fold-1``, ``fold-2``, … of a folder."""
     splits = {folder / fold_name(number): split for number, split in enumerate(folds, 1)}
     # Folds of an earlier division into more of them are removed.
-    stale = []
-    number = len(folds) + 1
-    while (other := folder / fold_name(number)).is_dir():
-        stale += [other / name for name in _ALL_FILES]
-        number += 1
+    others = takewhile(Path.is_dir, (folder / fold_name(number) for number in count(len(folds) + 1)))
+    stale = [other / name for other in others for name in (*LIST_FILES.values(), LABEL_LIST, SPLIT_FILE)]
     return _write(splits, stale, folder, options, force=force)
 
 
 def read_groups(folder: Path) -> dict[Path, int]:
-    """Read the groups of images from the ``split.json`` in a folder.
-
-    Returns:
-        Path → number of its group, for images in a group; empty without a readable file.
-    """
+    """Read path → number of its group from the ``split.json`` in a folder; empty without a readable file."""
     try:
         groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
         return {folder / name: number for number, group in enumerate(groups) for name in group}

@@ -27,12 +27,11 @@ def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list
     image belongs to another group, both groups have one key.
 
     Args:
-        images: in any order. An image without ``sha256`` is not equal to any other one.
+        images: in any order. An image without ``sha256`` counts by its path, and is equal to no other one.
         groups: path → number of its group. Paths that are not among the images have no effect.
 
     Returns:
-        A key for each image: the least SHA-256 among all images that are connected with it. An image without
-        ``sha256`` counts by its path. The keys do not depend on the order of the images.
+        For each image, the least SHA-256 among all images that are connected with it.
 
     Example:
         >>> a, b, c = (ImageEntry(Path(name), 0, sha256=name[0]) for name in ("1.png", "2.png", "1_copy.png"))
@@ -90,12 +89,7 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
 
     A fold's validation list is the images that it holds out, its training list all others; the test list is
     the split's. Groups stay in one fold. Images with a contradictory label, and classes of a single group,
-    are never held out.
-
-    Args:
-        split: its validation list is not used.
-        folds: how many.
-        seed: decides the folds.
+    are never held out. The split's validation list is not used.
 
     Raises:
         DataError: if there are too few images.
@@ -128,10 +122,7 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
 def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Split]:
     """Divide the training images of a split into existing folds.
 
-    Args:
-        split: its validation list is not used.
-        fold_of: name of an image → the fold, from 0, that holds it out; other images are in training always.
-        folds: the number of folds.
+    ``fold_of`` is the fold, from 0, that holds out the image of a name; other images are in training always.
     """
     entries = split.lists["train"]
     divided = sum(len({fold_of.get(image.name) for image in group}) > 1 for group in split.groups)
@@ -147,12 +138,9 @@ def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Sp
 
 
 def held_out(fold: Split, *, seed: int, validate: bool) -> Split:
-    """Turn a fold into lists whose test list is the images that the fold holds out.
+    """Turn a fold into lists whose test list is the images that the fold holds out; its own one is removed.
 
-    Args:
-        fold: as of :func:`fold_splits`; its own test list is removed.
-        seed: decides the validation list.
-        validate: whether a tenth of the training images becomes a validation list, to choose the best model.
+    With ``validate``, a tenth of the training images becomes a validation list, to choose the best model.
 
     Raises:
         DataError: if there are too few images.

@@ -17,9 +17,9 @@ KIND_WORDS = {
 }
 _KINDS = tuple(KIND_WORDS)
 
-# The lists that each list must not share images with: a measured image must not have been trained on, and a
-# test image must not have chosen the model.
-_EARLIER = {"validate": ("train",), "test": ("train", "validate")}
+# Lists that must not share images: a measured image must not have been trained on, and a test image must not
+# have chosen the model.
+_PAIRS = (("validate", "train"), ("test", "train"), ("test", "validate"))
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,16 @@ class Leak:
 def find_leaks(
     images: Sequence[ImageEntry], parts: Sequence[str | None], groups: Iterable[DuplicateGroup]
 ) -> list[Leak]:
-    """Find the leaks between lists.
+    """Find the leaks between lists: those of the validation list first, each in the order of images.
 
-    Args:
-        images: all images.
-        parts: the list of each.
-        groups: of the images, by their places.
-
-    Returns:
-        The leaks of the validation list, then those of the test list; each in the order of images.
+    ``parts`` has the list of each image; ``groups`` are of their places.
     """
     leaks: dict[tuple[int, str], Leak] = {}
     for group in groups:
         members = defaultdict(list)
         for place in group.members:
             members[parts[place]].append(place)
-        for part, beside in ((part, beside) for part, earlier in _EARLIER.items() for beside in earlier):
+        for part, beside in _PAIRS:
             mates = tuple(images[mate] for mate in members[beside])
             sums = {mate.sha256 for mate in mates}
             for place in members[part] if mates else ():
@@ -70,43 +64,19 @@ def find_leaks(
     return [leaks[key] for key in sorted(leaks, key=lambda key: (parts[key[0]] == "test", *key))]
 
 
-def without_leaks(
-    lists: Mapping[str, Sequence[ImageEntry]], leaks: Iterable[Leak]
-) -> tuple[dict[str, list[ImageEntry]], list[ImageEntry]]:
-    """Remove the mates of leaked images from the earlier lists; validation and test lists are kept.
-
-    Returns:
-        The lists, and the removed images.
-    """
-    mates = {(leak.beside, mate.path) for leak in leaks for mate in leak.mates}
-    clean: dict[str, list[ImageEntry]] = {}
-    removed = []
-    for name, images in lists.items():
-        # By list, too: a file that is in both lists is removed from the earlier one only.
-        clean[name] = [image for image in images if (name, image.path) not in mates]
-        removed += [image for image in images if (name, image.path) in mates]
-    return clean, removed
-
-
 def describe_leaks(leaks: Sequence[Leak], counts: Mapping[str, int]) -> list[str]:
-    """Return a sentence for every two lists that share images.
-
-    Args:
-        leaks: as :func:`find_leaks` returns them.
-        counts: images in each list.
-    """
+    """Return a sentence for every two lists that share images; ``counts`` are the sizes of the lists."""
     sentences = []
-    for part, earlier in _EARLIER.items():
-        for beside in earlier:
-            kinds = [leak.kind for leak in leaks if (leak.part, leak.beside) == (part, beside)]
-            if kinds:
-                by_kind = ", ".join(
-                    f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
-                )
-                verb = "has" if len(kinds) == 1 else "have"
-                what = "copies or group mates" if "given" in kinds else "copies"
-                sentences.append(
-                    f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
-                    f"the {WORDS[beside]} list ({by_kind})."
-                )
+    for part, beside in _PAIRS:
+        kinds = [leak.kind for leak in leaks if (leak.part, leak.beside) == (part, beside)]
+        if kinds:
+            by_kind = ", ".join(
+                f"{kinds.count(kind):,} {words}" for kind, words in KIND_WORDS.items() if kind in kinds
+            )
+            verb = "has" if len(kinds) == 1 else "have"
+            what = "copies or images of their group" if "given" in kinds else "copies"
+            sentences.append(
+                f"{len(kinds):,} of {plural(counts[part], f'{WORDS[part]} picture')} {verb} {what} in "
+                f"the {WORDS[beside]} list ({by_kind})."
+            )
     return sentences

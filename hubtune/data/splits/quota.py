@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -41,7 +42,7 @@ class SplitSize:
         share = Fraction(match[1]) / (100 if match[2] else 1) if match else None
         if share is None or share >= 1:
             raise UsageError(
-                f"{text!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
+                f"{text!r} is not a size: write a number of pictures per class (20), or a share (0.2 or 20%)"
             )
         return cls(share=share, text=text)
 
@@ -57,35 +58,10 @@ NOTHING = SplitSize()
 
 
 @dataclass(frozen=True)
-class ClassSize:
-    """The images of a class, and what binds them.
-
-    Attributes:
-        total: all its images.
-        bound: those that must be in training, as their label is doubtful.
-        largest_group: images in its largest group of at least two; 0 without any.
-        shares_groups: whether such groups have images of other classes, too.
-    """
-
-    total: int
-    bound: int
-    largest_group: int
-    shares_groups: bool
-
-
-@dataclass(frozen=True)
 class SplitRequest:
-    """Everything that a split is asked for.
+    """Everything that a split is asked for; see :func:`hubtune.data.prepare.split`.
 
     Attributes:
-        validate: validation images per class.
-        test: test images per class.
-        train: training images per class; ``None`` for all the rest.
-        seed: another seed gives another split.
-        group_by: a column of the source's table, or else a regular expression over the images' names; images
-            with the same value, or the same match, stay in one list.
-        labels: class folder → display name, in the order of the labels, or a file with them.
-        test_dir: a separate folder of test images, in place of ``test``.
         folds: number of folds, in place of a validation list.
         module: the module whose features find images of the same thing; for ``split.json``.
         explicit: whether ``val`` and ``test`` were set by the caller, who is told if they have no effect.
@@ -139,12 +115,8 @@ class SplitRequest:
     def quotas(self, free: int, bound: int) -> dict[str, int]:
         """Return what a class can give: the sizes as long as training keeps an image, else half of them.
 
-        Args:
-            free: images that may go to any list.
-            bound: those that must be in training.
-
-        Returns:
-            The number of free images for each list; without training if that takes all the rest.
+        Of its images, ``free`` ones may go to any list, and ``bound`` ones must be in training. The result is
+        the number of free images for each list; without training if that takes all the rest.
         """
         sizes = self.sizes(free + bound)
         test, validate = sizes["test"], sizes["validate"]
@@ -156,48 +128,46 @@ class SplitRequest:
         quotas = {"test": test, "validate": validate}
         return quotas if self.train is None else {**quotas, "train": max(0, self.train - bound)}
 
-    def shortage(self, folder: str, got: Mapping[str, int], size: ClassSize) -> str | None:
-        """Describe how a class falls short of the request; ``None`` if it does not.
+    def shortage(
+        self, folder: str, got: Counter[str], *, bound: int, largest_group: int, shares_groups: bool
+    ) -> str | None:
+        """Describe how a class that gives ``got``, by list, falls short of the request; ``None`` if not.
 
         Args:
-            folder: the class.
-            got: the images that it gives, by list.
-            size: what it has.
+            bound: its images that must be in training, as their label is doubtful.
+            largest_group: images in its largest group of at least two; 0 without any.
+            shares_groups: whether such groups have images of other classes, too.
         """
-        total, sizes = size.total, self.sizes(size.total)
+        total = got.total()
+        sizes = self.sizes(total)
         requested = {"train": self.train, "validate": self.validate, "test": self.test}
         exceeded = [
             name
             for name in WORDS
-            if requested[name] is not None
-            and got.get(name, 0) > max(sizes[name], size.bound * (name == "train"))
+            if requested[name] is not None and got[name] > max(sizes[name], bound * (name == "train"))
         ]
         missed = [
             f"{sizes[name] or 'any'} in the {WORDS[name]} list"
             for name in WORDS
-            if name in exceeded
-            or got.get(name, 0) < sizes[name]
-            or (requested[name] and not got.get(name, 0))
+            if name in exceeded or got[name] < sizes[name] or (requested[name] and not got[name])
         ]
         if not missed:
             return None
         lists = " and ".join(missed)
         gives = ", ".join(
-            f"{got.get(name, 0)} for {words}"
-            for name, words in WORDS.items()
-            if got.get(name, 0) or name == "train"
+            f"{got[name]} for {words}" for name, words in WORDS.items() if got[name] or name == "train"
         )
         has = f"Class {folder!r} has {plural(total, 'picture')}"
-        others = total - size.bound
-        if size.bound and (not others or others < sizes["validate"] + sizes["test"] < total):
+        others = total - bound
+        if bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (
-                f"{has}, {size.bound:,} of them bound to training because of copies in another class, and "
+                f"{has}, {bound:,} of them bound to training because of copies in another class, and "
                 f"too few others for {lists}: it gives {gives}. Remove the copies that are in the wrong "
                 "class, and split again."
             )
-        if size.largest_group and (exceeded or sum(sizes.values()) < total):
-            across = ", also across classes" if size.shares_groups else ""
-            of_up_to = f" of up to {size.largest_group:,}" if size.largest_group > 1 else ""
+        if largest_group and (exceeded or sum(sizes.values()) < total):
+            across = ", also across classes" if shares_groups else ""
+            of_up_to = f" of up to {largest_group:,}" if largest_group > 1 else ""
             return (
                 f"{has} in groups{of_up_to} that stay together{across}, with which {lists} cannot be met "
                 f"exactly: it gives {gives}."

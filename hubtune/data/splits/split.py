@@ -21,7 +21,7 @@ from hubtune.data.splits.assignment import Assignment, Unit
 from hubtune.data.splits.class_names import class_namer, read_display_names
 from hubtune.data.splits.files import Split
 from hubtune.data.splits.leakage import WORDS, describe_leaks, find_leaks
-from hubtune.data.splits.quota import NOTHING, ClassSize, SplitRequest
+from hubtune.data.splits.quota import NOTHING, SplitRequest
 from hubtune.errors import DataError
 from hubtune.text import first_few, plural
 
@@ -55,7 +55,6 @@ def make_split(
     are taken from the training list.
 
     Args:
-        scan: the images.
         request: sizes, seed and display names; its ``group_by`` and ``test_dir`` are read by the caller.
         test_scan: the images of a separate test folder.
         groups: images that stay in one list, by their places in :func:`images_of`; groups with a common
@@ -190,12 +189,8 @@ class _SplitBuilder:
             + ("." if is_divided else "; each group stays in one list.")
         )
         self._after_groups = len(split.remarks)
-        group_of = {
-            place: number
-            for number, group in enumerate(self._groups)
-            if group.kind == "given"
-            for place in group.members
-        }
+        given = (group.members for group in self._groups if group.kind == "given")
+        group_of = {place: number for number, members in enumerate(given) for place in members}
         ties = [
             group
             for group in self._groups
@@ -266,8 +261,10 @@ class _SplitBuilder:
                 shared |= {*counts}
         shortages = {}
         for label, (folder, got) in enumerate(zip(self.split.folders, self._assignment.got, strict=True)):
-            size = ClassSize(got.total(), self._assignment.bound[label], largest[label], label in shared)
-            if sentence := request.shortage(folder, got, size):
+            bound, shares = self._assignment.bound[label], label in shared
+            if sentence := request.shortage(
+                folder, got, bound=bound, largest_group=largest[label], shares_groups=shares
+            ):
                 shortages[folder] = sentence
         others = ", ".join(map(repr, [*shortages][_MOST_REMARKS:]))
         self.split.remarks += [*shortages.values()][:_MOST_REMARKS]
@@ -292,9 +289,8 @@ class _SplitBuilder:
         for images in split.lists.values():
             images.sort(key=lambda image: (image.label, name_key(image.name)))
         split.leaks = find_leaks(self._images, lists, self._groups)
-        split.remarks += describe_leaks(
-            split.leaks, {name: len(images) for name, images in split.lists.items()}
-        )
+        sizes = {name: len(images) for name, images in split.lists.items()}
+        split.remarks += describe_leaks(split.leaks, sizes)
         if not split.leaks:
             self._estimate_random_leaks()
         return split
@@ -318,7 +314,7 @@ class _SplitBuilder:
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()
         )
-        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or group mates"
+        what = "copies" if set(split.group_kinds) <= {*COPY_KINDS} else "copies or images of their group"
         split.remarks.insert(
             self._after_groups,
             f"A random split of these sizes would have put {what} of {shares} pictures into training, "

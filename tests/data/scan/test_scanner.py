@@ -105,8 +105,8 @@ def test_empty_classes_are_refused_with_the_files_left_out(pics):
     (pics / "cow").mkdir()
     (pics / "eel").mkdir()
     assert refusal(pics) == (
-        f"{pics / 'cow'} holds no picture that can be used: fill the folder, or remove it. "
-        "The same holds for eel."
+        f"{pics / 'cow'} has no picture that can be used: fill the folder, or remove it. "
+        "The same is true of eel."
     )
     (pics / "eel" / "deep").mkdir()
     (pics / "eel" / "deep" / "bad.jpg").touch()
@@ -116,7 +116,7 @@ def test_empty_classes_are_refused_with_the_files_left_out(pics):
     (pics / "cow").mkdir()
     (pics / "cow" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
     assert refusal(pics) == (
-        f"{pics / 'cow'} holds no picture that can be used (1 file left out, first a.heic: "
+        f"{pics / 'cow'} has no picture that can be used (1 file left out, first a.heic: "
         "a HEIC picture, which cannot be read here: convert it to JPEG): fill the folder, or remove it."
     )
 

@@ -16,7 +16,7 @@ from hubtune.errors import DataError
     [
         (b"PK\x03\x04", "a", "zip"),
         (b"PK\x05\x06" + bytes(18), "a.jpg", "zip"),
-        (gzip.compress(b"x"), "a", "tar"),
+        (gzip.compress(b"x", mtime=0), "a", "tar"),
         (b"BZh9", "a", "tar"),
         (b"\xfd7zXZ\x00", "a", "tar"),
         (tarfile.TarInfo("x").tobuf(), "a", "tar"),

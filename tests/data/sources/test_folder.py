@@ -260,7 +260,7 @@ def test_an_unknown_class_in_a_part_is_named(divided):
     touch(divided, "val/catt/1.jpg val/cow/1.jpg")
     assert refusal(divided) == (
         f"{divided / 'val' / 'catt'} is of no class of the training folder: rename it, or add training "
-        "pictures of it. Did you mean 'cat'? The same holds for cow."
+        "pictures of it. Did you mean 'cat'? The same is true of cow."
     )
 
 

@@ -195,7 +195,7 @@ def test_an_archive_of_archives_says_so(pics: Path, tmp_path: Path):
     outer = tmp_path / "outer.zip"
     with zipfile.ZipFile(outer, "w") as file:
         file.write(inner, "inner.zip")
-    with pytest.raises(DataError, match=r"holds no pictures, but archives \(inner.zip\)"):
+    with pytest.raises(DataError, match=r"has no pictures, but archives \(inner.zip\)"):
         open_source(outer)
 
 

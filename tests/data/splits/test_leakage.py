@@ -35,8 +35,8 @@ def test_images_stay_in_the_lists_of_their_source_and_its_leaks_are_named():
         ("a/009.jpg", "test", "validate", "near"),
     ]
     assert split.remarks[-2:] == [
-        "2 of 6 validation pictures have copies or group mates in the training list (1 nearly equal, 1 of a "
-        "group that was given).",
+        "2 of 6 validation pictures have copies or images of their group in the training list (1 nearly "
+        "equal, 1 of a group that was given).",
         "1 of 1 test picture has copies in the validation list (1 nearly equal).",
     ]
 

@@ -29,7 +29,7 @@ def test_other_sizes_are_refused(size):
     with pytest.raises(UsageError) as caught:
         SplitSize.parse(size)
     assert str(caught.value) == (
-        f"{str(size)!r} is no amount: write a number of pictures per class (20), or a share (0.2 or 20%)"
+        f"{str(size)!r} is not a size: write a number of pictures per class (20), or a share (0.2 or 20%)"
     )
 
 

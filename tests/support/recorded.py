@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from drawn_images import draw_classes, write_lists
 from safetensors.numpy import load_file, save_file
 
 import hubtune
+from support.drawn_images import draw_classes, write_lists
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures" / "recorded"
 EXPECTED = json.loads((FIXTURES / "expected.json").read_text(encoding="utf-8"))
