@@ -53,9 +53,7 @@ class PredictionOutput:
         if self.save.exists() and not self.save.is_dir():
             raise UsageError(f"--save {self.save} is a file: name a folder")
         if any(Path(path).resolve().parent == self.save.resolve() for path in paths):
-            raise UsageError(
-                f"--save {self.save} has pictures that would be predicted: name another folder"
-            )
+            raise UsageError(f"--save {self.save} has pictures that would be predicted: name another folder")
 
     def predict(self, model: "Model", name: str, paths: Sequence[str], *, batch_size: int) -> None:
         """Predict images, and write the predictions, one row per image, in order.
