@@ -80,7 +80,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hubtune-copies-") as work:
         home = Path(work)
         for seed in range(given.seeds):
-            enlarged = enlarge(given.images.resolve(), seed, home / f"draw-{seed}")
+            enlarged = enlarge(given.pictures.resolve(), seed, home / f"draw-{seed}")
             for way in given.way or WAYS:
                 base = home / f"lists-{seed}-{way}"
                 shared = _lists(enlarged, way, seed, base, home)

@@ -52,7 +52,7 @@ def main() -> None:
         with Image.open(path) as image:
             return steps(image.convert("RGB"))
 
-    paths = given.images.read_text("utf-8").splitlines()
+    paths = given.pictures.read_text("utf-8").splitlines()
     loop = time.perf_counter()
     with given.csv.open("w", newline="", encoding="utf-8") as file, paddle.no_grad():
         writer = csv.writer(file)

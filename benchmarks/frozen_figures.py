@@ -114,7 +114,7 @@ class Figures:
 
     def __init__(self, given: argparse.Namespace, work: Path) -> None:
         """Take the arguments, and a folder to work in."""
-        self.images, self.weights = given.images.resolve(), given.weights.resolve()
+        self.images, self.weights = given.pictures.resolve(), given.weights.resolve()
         self.rounds, self.seeds, self.steps = given.rounds, given.seeds, given.steps
         self.few, self.many, self.tiny = given.small, given.large, given.memory_module
         self.batch_size = given.batch_size

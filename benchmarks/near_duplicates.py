@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _measure(given: argparse.Namespace) -> None:
-    scan = scan_files(given.images)
+    scan = scan_files(given.pictures)
     images = scan.classes[""]
     order = np.random.default_rng(given.seed).permutation(len(images))
     images = [images[place] for place in (order if given.half is None else order[given.half :: 2])]

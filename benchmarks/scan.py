@@ -38,9 +38,9 @@ def main() -> None:
     given = parser.parse_args()
     print("| files | what | seconds | CPU seconds | MiB | ms a file |\n|-|-|-|-|-|-|")
     for count in given.counts:
-        with tempfile.TemporaryDirectory(dir=given.work or given.images.resolve().parent) as folder:
+        with tempfile.TemporaryDirectory(dir=given.work or given.pictures.resolve().parent) as folder:
             place = Path(folder)
-            _link(given.images, place / "pics", count)
+            _link(given.pictures, place / "pics", count)
             time.sleep(_SETTLING_SECONDS)
             os.environ["HUBTUNE_HOME"] = str(place / "home")
             reading = f"find {place / 'pics'} -type f -print0 | xargs -0 cat > /dev/null"

@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="a JSON line a run")
     given = parser.parse_args()
     ways = dict(way.split("=", 1) for way in given.way)
-    images = given.images.resolve()
+    images = given.pictures.resolve()
     module = [f"module={given.module}"]
     module += [f"module.weights={given.weights.resolve()}"] if given.weights else []
     with tempfile.TemporaryDirectory(prefix="hubtune-strategies-") as work:

@@ -26,7 +26,7 @@ class PredictionOutput:
 
     Attributes:
         top: number of classes to name.
-        csv_file: a file with one row an image.
+        csv_file: a file with one row per image.
         as_json: whether one JSON document goes to stdout.
         scores: whether CSV and JSON have the scores of all classes.
         save: a folder for labelled images and a contact sheet.
@@ -53,12 +53,10 @@ class PredictionOutput:
         if self.save.exists() and not self.save.is_dir():
             raise UsageError(f"--save {self.save} is a file: name a folder")
         if any(Path(path).resolve().parent == self.save.resolve() for path in paths):
-            raise UsageError(
-                f"--save {self.save} holds pictures that are to be predicted: name another folder"
-            )
+            raise UsageError(f"--save {self.save} has pictures that would be predicted: name another folder")
 
     def predict(self, model: "Model", name: str, paths: Sequence[str], *, batch_size: int) -> None:
-        """Predict images, and write the predictions, one row an image, in order.
+        """Predict images, and write the predictions, one row per image, in order.
 
         Exits with the code of a data error if no image can be read.
         """

@@ -64,7 +64,7 @@ def run_images(
             return _Prepared(preprocess_views(path, views), [None] * len(views))
         content = read_content(path)
         digest = hashlib.sha256(content).digest()
-        # A query takes 0.05 ms beside 1 ms to read and hash the file: one query for many would gain nothing.
+        # One query for a whole batch would save 0.02 ms an image, of 0.05: not worth a second pass over it.
         rows = [space.get(digest) for space in spaces]
         missing = [view for view, row in zip(views, rows, strict=True) if row is None]
         return _Prepared(preprocess_views(path, missing, content) if missing else [], rows, digest)

@@ -49,7 +49,7 @@ def test_what_cannot_be_written_is_refused_before_anything_is_predicted(tmp_path
         (("pics", "--csv", "pics"), 2, "Error: --csv pics is a folder: name a file"),
         (("pics", "--csv", "gone/out.csv"), 2, "Error: There is no folder gone to write into: make it first"),
         (("pics", "--save", "empty.txt"), 2, "Error: --save empty.txt is a file: name a folder"),
-        (("pics", "--save", "pics/cat"), 2, "Error: --save pics/cat holds pictures that are to be predicted"),
+        (("pics", "--save", "pics/cat"), 2, "Error: --save pics/cat has pictures that would be predicted"),
         (("empty.txt",), 3, "Error: empty.txt names no picture"),
         (("pics", "--device", "tpu"), 2, "Error: There is no device 'tpu'"),
         (("pics", "--model", "pics"), 4, "Error: pics is neither a run nor a model"),

@@ -146,7 +146,7 @@ def test_the_size_is_that_of_the_input_and_of_all_views(module, data, tmp_path):
         (
             "alexnet_imagenet",
             160,
-            "160 does not go with {}, which takes pictures of 224×224 only: leave size away",
+            "160 does not go with {}, which takes pictures of 224×224 only: remove size",
         ),
         (
             "dinov2_vits14",

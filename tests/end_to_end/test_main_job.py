@@ -18,7 +18,7 @@ def test_the_whole_path_from_a_folder_to_predictions(tmp_path, draw_photos, run_
     assert done.returncode == 0, done.stderr
     assert "Data: .; module: smallnet; strategy: frozen" in done.stderr.splitlines()
     lines = done.stdout.splitlines()
-    titles = ["Validation", "Test", "Looks", "Best model", "Next", "More"]
+    titles = ["Validation", "Test", "Views", "Best model", "Next", "More"]
     assert [line.split(":")[0] for line in lines[:6]] == titles
     assert [line.split()[-1] for line in lines[6:]] == ["strategy=last_stage", "strategy=default_finetune"]
     assert lines[1].startswith("Test:       100.0 % (6 of 6 right; 95 % interval 61.0–100.0 %)")

@@ -18,7 +18,7 @@ from scipy.sparse import csr_array
 from hubtune.data.scan.fingerprint import SIDE, FingerprintArrays, load_fingerprints
 
 MAX_CANDIDATES = 6
-"""Most candidates per image: registration takes most of the search's time."""
+"""Most candidates per image; registering them takes longer than finding them (641 photos: 1.5 and 1.0 s)."""
 
 # Least cosine of two descriptors for a closer look. Of each of 27 kinds of copies of TrashNet's photos and of
 # CIFAR-10, 99 % or more exceed it.

@@ -81,6 +81,7 @@ def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
         ['tom', 'tom', None]
     """
     try:
+        # Searched, not matched from the start: names begin with the folder of the class.
         search = re.compile(pattern).search
     except re.error as error:
         raise UsageError(f"--group-by '{pattern}' is not a regular expression: {error}") from error
@@ -100,6 +101,7 @@ def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) ->
     example = f"; a name is {names[0]!r}" if names else ""
     if not counts:
         raise UsageError(f"{origin} fits none of the {len(names):,} names{example}")
+    # One group of all images would leave nothing for the other lists.
     if len(counts) == 1 and counts.total() == len(keys):
         raise UsageError(
             f"{origin} puts all {len(names):,} pictures into one group, {next(iter(counts))!r}{example}"
@@ -116,6 +118,7 @@ def merge_groups(groups: Iterable[DuplicateGroup]) -> list[DuplicateGroup]:
     for index, first in component.items():
         members[first].append(index)
     loosest = {component[group.members[0]]: group.kind for group in groups}
+    # A component is named by its smallest member, so sorting the names orders the groups by first members.
     return [DuplicateGroup(tuple(members[first]), loosest[first]) for first in sorted(members)]
 
 

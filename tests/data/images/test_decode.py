@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin
+from PIL import Image, TiffImagePlugin, features
 from support.hostile_files import assert_refused_without_memory
 from support.images import noise_image
 from support.orientation import STORED, four_quarters, save_oriented
@@ -290,3 +290,16 @@ def test_decompression_bombs_cost_no_memory(tmp_path):
     expected = f"too large (11,000 × 11,000 pixels; at most {MAX_PIXELS:,} are read)"
     with pytest.warns(Image.DecompressionBombWarning):
         assert refusal(tmp_path / "pixels.png") == expected
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")
+def test_avif_is_read(tmp_path):
+    Image.new("RGB", (16, 16), (200, 30, 60)).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
+    assert np.abs(np.asarray(decode(tmp_path / "a.avif")).astype(int) - [200, 30, 60]).max() <= 2
+
+
+def test_of_an_icon_the_largest_image_is_used(tmp_path):
+    Image.new("RGBA", (64, 64), (0, 0, 255, 128)).save(tmp_path / "a.ico", sizes=[(16, 16), (64, 64)])
+    pixels = np.asarray(decode(tmp_path / "a.ico")).astype(int)
+    assert pixels.shape == (64, 64, 3)
+    assert np.abs(pixels - [127, 127, 255]).max() <= 1

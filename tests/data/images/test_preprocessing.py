@@ -276,3 +276,16 @@ def test_opaque_is_zero_in_the_fourth_channel_and_transparent_far_from_it():
     normalised = small_view(4).normalise(np.array([[[0, 0, 0, 255], [0, 0, 0, 0]]], np.uint8))
     assert abs(normalised[3, 0, 0]) < 1e-5
     assert normalised[3, 0, 1] < 10 * normalised[:3].min() < 0
+
+
+def test_settings_survive_being_stored():
+    one = Preprocessing(size=299, resize=320, fit="pad", interpolation="bicubic", mean=(0.5, 0.5, 0.5))
+    assert Preprocessing.model_validate_json(one.model_dump_json()) == one
+
+
+def test_a_camera_file_with_a_preview_is_read_at_reduced_size_without_it(tmp_path):
+    image = Image.fromarray(photo(600, 500).astype(np.uint8))
+    image.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[Image.new("RGB", (40, 40))])
+    view = Preprocessing(size=32, resize=32)
+    pixels = np.asarray(view.read(tmp_path / "a.jpg")).astype(int)
+    assert np.abs(pixels - np.asarray(view.fit_image(image)).astype(int)).mean() < 2

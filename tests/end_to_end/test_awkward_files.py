@@ -136,3 +136,13 @@ def test_cmyk_has_the_colours_of_the_picture_it_was_made_from(material):
 
 def test_bombs_of_the_corpus_cost_no_memory(material):
     assert_refused_without_memory(material / "awkward" / name for name in BOMBS)
+
+
+def test_a_rotated_file_equals_its_upright_copy(material):
+    root = material / "awkward"
+    upright = np.asarray(decode(root / "hopper.avif")).astype(int)
+    for name in ("hopper_orientation_6.jpg", "hopper_orientation_8.jpg", "hopper_orientation_6.webp"):
+        assert np.abs(np.asarray(decode(root / name)) - upright).mean() < 8, name
+    plain = np.asarray(decode(root / "made" / "UPPER.JPG")).astype(int)
+    assert np.abs(np.asarray(decode(root / "made" / "exif_invalid_9.jpg")) - plain).mean() < 8
+    assert np.abs(np.asarray(decode(root / "made" / "exif6_flower.jpg")) - np.rot90(plain, -1)).mean() < 8
