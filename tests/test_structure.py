@@ -60,11 +60,6 @@ EXEC_MODULES = {"hub.user_code"}
 
 # What does not hold yet. It must be empty when the rebuild is done.
 NOT_YET: dict[str, set[str]] = {
-<<<<<<< HEAD
-    "tests": set(),
-    "test files": {"data/images/test_awkward_files.py"},
-=======
->>>>>>> main
     "sizes": {"product", "tests"},
 }
 
