@@ -44,7 +44,7 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     best = lines.index("Next: hubtune finetune runs/x-tune/best.yaml") - 3
     assert lines[best].startswith("Best: ")
     assert "points ahead of the recipe as it is, with a standard error of up to" in lines[best + 1]
-    assert lines[best + 2].endswith("is flattered. A test list, which was not looked at, will tell:")
+    assert lines[best + 2].endswith("Measure it on a test list, which was not used:")
     refused = run_here("tune", recipe_file, cwd=tmp_path)
     assert refused.returncode == 2
     assert "continue it with --resume" in refused.stderr

@@ -147,7 +147,7 @@ def test_ctrl_c_saves_and_prints_the_command_that_resumes(shared, tmp_path):
     code, errors = _stop(command, tmp_path / "stopped", signal.SIGINT, cwd=tmp_path)
     assert code == 130
     assert "Stopping after this batch, saving …" in errors
-    assert errors.rstrip().endswith("Go on with: hubtune finetune stopped --resume")
+    assert errors.rstrip().endswith("Continue with: hubtune finetune stopped --resume")
     states = (tmp_path / "stopped" / "checkpoints").glob("*/state.json")
     step = max(json.loads(state.read_text())["step"] for state in states)
     assert f"Stopped after step {step} of 16000" in errors
