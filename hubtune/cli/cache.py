@@ -75,7 +75,7 @@ def list_cache(as_json: bool) -> None:
         say("No features are stored yet: the first run with a frozen network computes them")
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
     for name, path, size, hint in (
-        ("looks", cache_file(), scan_size, "scan results; `hubtune cache prune --all` removes them"),
+        ("scans", cache_file(), scan_size, "scan results; `hubtune cache prune --all` removes them"),
         ("data", data_folder(), data_size, "unpacked and fetched pictures; `hubtune cache prune --data`"),
         ("weights", weights_folder(), weights_size, "downloaded weights; see `hubtune hub prune --help`"),
     ):

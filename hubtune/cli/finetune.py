@@ -238,7 +238,7 @@ def _print_choice(task: "ImageClassifierTask", run: "Run", duration: float) -> N
     click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
     for estimate in estimate_costs(task, run, duration):
         seconds = estimate.seconds
-        cost = "unknown time" if seconds is None else f"about {format_duration(seconds)}"
+        cost = "time not estimated" if seconds is None else f"about {format_duration(seconds)}"
         click.echo(f"            {cost}: -o strategy={estimate.strategy}")
 
 

@@ -245,7 +245,7 @@ def test_ls_tells_what_scans_noted_and_what_was_unpacked(run_here: Run, photos: 
         "bytes": (home / "scan.sqlite").stat().st_size,
     }
     told = run_here("cache", "ls").stderr
-    assert "\nlooks     " in told and "\ndata      " in told
+    assert "\nscans     " in told and "\ndata      " in told
 
 
 def test_prune_all_removes_what_scans_noted_but_no_pictures(run_here: Run, photos: Path) -> None:

@@ -107,7 +107,7 @@ def find_issues(
         Issue(
             "unreadable",
             f"{plural(len(scan.left_out), 'file')} cannot be used",
-            "They are in no list: download them again, convert or remove them.",
+            "Not in any list: download such files again, convert or remove them.",
             [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
             suspect=True,
         ),
@@ -133,7 +133,7 @@ def find_issues(
             "equal_copies",
             f"{plural(more, 'picture')} {'is an exact copy' if more == 1 else 'are exact copies'} of others "
             f"({plural(len(equal), 'group')})",
-            "They add nothing to training. `hubtune split` keeps each group in one list.",
+            "Exact copies add nothing to training. `hubtune split` keeps each group in one list.",
             equal,
         ),
         *_unbalanced(scan),
@@ -202,31 +202,31 @@ _POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], str, str], ...] = (
         "blank",
         lambda info: info.contrast <= min(BLANK, info.brightness / 10),
         "blank",
-        "They show nothing: remove them.",
+        "Such pictures show nothing: remove them.",
     ),
     (
         "dark",
         lambda info: info.brightest < DARK,
         "nearly black",
-        "Remove them, unless the model will be used on pictures as dark.",
+        "Remove such pictures, unless the model will be used on pictures as dark.",
     ),
     (
         "bright",
         lambda info: info.darkest > BRIGHT,
         "nearly white",
-        "Remove them, unless the model will be used on pictures as bright.",
+        "Remove such pictures, unless the model will be used on pictures as bright.",
     ),
     (
         "tiny",
         lambda info: min(info.width, info.height) < TINY,
         f"tiny (short side under {TINY} pixels)",
-        "Replace them by larger versions if there are any: these may be thumbnails.",
+        "Replace such pictures by larger versions if there are any: thumbnails are this small.",
     ),
     (
         "blurred",
         lambda info: info.sharpness < BLURRED,
         "blurred",
-        "Remove those that nobody could classify, unless the model will be used on such pictures.",
+        "Remove pictures that nobody could classify, unless the model will be used on such pictures.",
     ),
 )
 
@@ -248,9 +248,9 @@ def _unusual_files(scan: Scan) -> Iterator[Issue]:
     images = (image for own in scan.classes.values() for image in own if image.path in renamed)
     formats = {image.path: image.info.format for image in images if image.info is not None}
     advice = {
-        "renamed": "They are read anyway; other programs may not read them.",
+        "renamed": "Read anyway; other programs may refuse such files.",
         "animated": "Only the first frame is used.",
-        "strays": "They are ignored.",
+        "strays": "Ignored.",
     }
     for kind, text in advice.items():
         groups = [[_file_outside(scan, path, formats.get(path, ""))] for path in scan.unusual_files()[kind]]
