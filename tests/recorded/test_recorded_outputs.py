@@ -5,7 +5,7 @@ import json
 import pytest
 from safetensors.numpy import load_file
 from support.drawn_images import draw_odd
-from support.recorded import EXPECTED, FIXTURES, assert_close, bring
+from support.recorded import EXPECTED, FIXTURES, assert_close
 
 import hubtune
 
@@ -16,25 +16,6 @@ def odd(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     draw_odd(tmp_path / "odd")
     return tmp_path
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A working folder with the pictures and recipes of the recorded runs."""
-    monkeypatch.chdir(tmp_path)
-    return bring(tmp_path)
-
-
-@pytest.fixture
-def answer(run_here):
-    """What a command prints as JSON."""
-
-    def call(*arguments):
-        done = run_here(*arguments, "--json")
-        assert done.returncode in (0, 8), done.stderr
-        return json.loads(done.stdout)
-
-    return call
 
 
 # Sentences for people may be worded anew.

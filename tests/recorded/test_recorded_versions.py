@@ -8,31 +8,12 @@ import sys
 
 import pytest
 from support.drawn_images import draw_odd
-from support.recorded import EXPECTED, FIXTURES, assert_close, bring
+from support.recorded import EXPECTED, FIXTURES, assert_close
 from support.waiting import HANG_SECONDS
 
 import hubtune
 
 RUNS = ("frozen", "rules", "last_stage")
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch):
-    """A working folder with the recorded files."""
-    monkeypatch.chdir(tmp_path)
-    return bring(tmp_path)
-
-
-@pytest.fixture
-def answer(run_here):
-    """What a command prints as JSON."""
-
-    def call(*arguments):
-        done = run_here(*arguments, "--json")
-        assert done.returncode in (0, 8), done.stderr
-        return json.loads(done.stdout)
-
-    return call
 
 
 @pytest.mark.parametrize("name", RUNS)

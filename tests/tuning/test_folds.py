@@ -5,22 +5,12 @@ import shutil
 from collections import Counter
 
 import pytest
-from support.searches import draw_search_data, script_training, search_recipe
+from support.searches import search_recipe
 
 from hubtune.errors import DataError
 from hubtune.tuning.search import tune
 
 pytest.importorskip("optuna")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_search_data(tmp_path / "data")
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    return script_training(monkeypatch)
 
 
 def _paths(examples):

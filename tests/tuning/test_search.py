@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from support.callbacks import Recorder
-from support.searches import draw_search_data, script_training, search_recipe
+from support.searches import search_recipe
 
 import hubtune.tuning.search
 from hubtune.data.dataset import BaseCVDataset
@@ -23,16 +23,6 @@ from hubtune.tuning.search import BEST, STUDY, tune
 from hubtune.tuning.search_space import Choice
 
 pytest.importorskip("optuna")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_search_data(tmp_path / "data")
-
-
-@pytest.fixture
-def scripted(monkeypatch):
-    return script_training(monkeypatch)
 
 
 def _outcome(found):
