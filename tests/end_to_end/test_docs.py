@@ -13,6 +13,7 @@ from support.scripts import ROOT
 
 import hubtune
 from hubtune.cli.main import hubtune_command
+from hubtune.log import logger
 from hubtune.recipe.load import load_recipe
 
 PAGES = {
@@ -150,6 +151,8 @@ def test_every_python_block_is_run():
 @pytest.mark.slow
 @pytest.mark.parametrize("page", RUNNING)
 def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
+    # A handler that an earlier test left behind writes to that test's stream, which is closed.
+    monkeypatch.setattr(logger, "handlers", [])
     monkeypatch.chdir(tmp_path)
     draw_tree(tmp_path / "pics", {"a": 10, "b": 10})
     hubtune.split("pics", val=2, test=2).write("given")

@@ -108,7 +108,8 @@ with contextlib.redirect_stdout(printed):
     network = record.build(num_classes=4)
     stages = record.stages(network)
     load_into(network, read_weights(paddlehub_weights(folder)), head=head_keys(network, stages),
-    source="tiny") network.eval()
+              source="tiny")
+    network.eval()
     module = hubtune.Module(folder, trust_code=True)
     classifier = Classifier(module.backbone, 3)
     classifier.load_backbone(module.network)
