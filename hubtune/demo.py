@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,27 +58,16 @@ _OUTPUTS = ("digits", "lists", "runs", _IMAGE)
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Measurements of the demo, on test images that no training has used.
+    """Measurements of the demo for each seed, on test images that no training has used."""
 
-    Attributes:
-        seeds: each has other training images, another order and other initial values.
-        finetuned: for each seed, ``digitnet`` fine-tuned.
-        scratch: the same network from random values, trained for the same number of epochs.
-        scratch_long: the same network, trained for ``long_epochs``.
-        epochs: passes over the training images.
-        long_epochs: those of ``scratch_long``.
-        model: folder of the first seed's fine-tuned model.
-        image: its predictions beside those of the network from scratch.
-    """
-
-    seeds: tuple[int, ...]
-    finetuned: list[Metrics]
-    scratch: list[Metrics]
-    scratch_long: list[Metrics]
+    seeds: tuple[int, ...]  # each has other training images, another order and other initial values
+    finetuned: list[Metrics]  # digitnet
+    scratch: list[Metrics]  # the same network from random values, for the same number of epochs
+    scratch_long: list[Metrics]  # the same network, for `long_epochs`
     epochs: int
     long_epochs: int
-    model: Path
-    image: Path
+    model: Path  # folder of the first seed's fine-tuned model
+    image: Path  # its predictions beside those of the network from scratch
 
     @property
     def count(self) -> int:
@@ -114,13 +104,9 @@ def run_demo(
     long_epochs: int = LONG_EPOCHS,
     callback: Callback | None = None,
 ) -> DemoResult:
-    """Write the digits, train and measure all networks, and draw predictions.
+    """Write the digits, train and measure all networks, and draw predictions; ``callback`` receives notices.
 
-    Args:
-        folder: output folder; the files of an earlier demo there are replaced.
-        seeds: one comparison each.
-        long_epochs: epochs of the longer training from scratch.
-        callback: receives progress notices.
+    The files of an earlier demo in the folder are replaced. There is one comparison for each seed.
 
     Raises:
         UsageError: if the folder exists and is not a demo's.
@@ -138,33 +124,23 @@ def run_demo(
     with chdir(target):
         for number, seed in enumerate(seeds, start=1):
             callback.notice(f"Fine-tuning, and training from scratch ({number} of {len(seeds)})")
-            data, runs = _make_lists(scan, target / "lists" / f"seed-{seed}", seed), target / "runs"
-            scratch.append(_train(data, seed, EPOCHS, runs / f"scratch-{seed}", callback))
-            scratch_long.append(_train(data, seed, long_epochs, runs / f"scratch-long-{seed}", callback))
-            finetuned.append(
-                _train(data, seed, EPOCHS, runs / f"finetuned-{seed}", callback, pretrained=True)
-            )
+            data = _make_lists(scan, target / "lists" / f"seed-{seed}", seed)
+            train = partial(_train, data, seed, target / "runs", callback)
+            scratch.append(train("scratch", EPOCHS))
+            scratch_long.append(train("scratch-long", long_epochs))
+            finetuned.append(train("finetuned", EPOCHS, pretrained=True))
     image = _draw(ListDataset(target / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
     with _writing(target):
         image.save(target / _IMAGE, optimize=True)
-    return DemoResult(
-        tuple(seeds),
-        _tested(finetuned),
-        _tested(scratch),
-        _tested(scratch_long),
-        epochs=EPOCHS,
-        long_epochs=long_epochs,
-        model=folder / finetuned[0].best_model.relative_to(target),
-        image=folder / _IMAGE,
-    )
+    measured = map(_tested, (finetuned, scratch, scratch_long))
+    model = folder / finetuned[0].best_model.relative_to(target)
+    return DemoResult(tuple(seeds), *measured, EPOCHS, long_epochs, model, folder / _IMAGE)
 
 
 def write_digits(folder: Path, digits: Iterable[int] = range(10)) -> None:
-    """Write scikit-learn's handwritten digits as PNG files, 32×32 RGB, a folder for each class.
+    """Write scikit-learn's handwritten digits as PNG files, 32×32 RGB, a folder for each digit.
 
-    Args:
-        folder: gets a folder for each digit; a file's name is its number in scikit-learn's data.
-        digits: the digits to write.
+    A file's name is its number in scikit-learn's data.
 
     Raises:
         MachineError: if they cannot be written.
@@ -208,22 +184,22 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _make_lists(scan: Scan, folder: Path, seed: int) -> ListDataset:
     """Draw a seed's training, validation and test images."""
-    split = make_split(
-        scan,
-        SplitRequest(
-            train=AMOUNTS["train"],
-            validate=SplitSize(AMOUNTS["validate"]),
-            test=SplitSize(AMOUNTS["test"]),
-            seed=seed,
-            labels={str(digit): str(digit) for digit in DIGITS},
-        ),
-    )
-    write_split(split, folder, {"seed": seed, **AMOUNTS})
+    labels = {str(digit): str(digit) for digit in DIGITS}
+    validate, test = SplitSize(AMOUNTS["validate"]), SplitSize(AMOUNTS["test"])
+    request = SplitRequest(validate, test, AMOUNTS["train"], seed, labels=labels)
+    write_split(make_split(scan, request), folder, {"seed": seed, **AMOUNTS})
     return ListDataset(folder)
 
 
 def _train(
-    data: ListDataset, seed: int, epochs: int, folder: Path, callback: Callback, *, pretrained: bool = False
+    data: ListDataset,
+    seed: int,
+    runs: Path,
+    callback: Callback,
+    name: str,
+    epochs: int,
+    *,
+    pretrained: bool = False,
 ) -> Run:
     config = RunConfig(
         epochs=epochs,
@@ -235,7 +211,7 @@ def _train(
         seed=seed,
         device="cpu",
         strategy=DefaultFinetuneStrategy() if pretrained else ScratchStrategy(),
-        checkpoint_dir=str(folder),
+        checkpoint_dir=str(runs / f"{name}-{seed}"),
     )
     module = Module("digitnet", weights="official" if pretrained else None)
     return ImageClassifierTask(module, data, config).finetune_and_eval(callback=callback)

@@ -5,7 +5,8 @@ wrong and where, followed by what to do.
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -80,6 +81,15 @@ class StoppedError(HubtuneError):
         super().__init__(message)
         self.exit_code = exit_code
         self.run = run
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an ``OSError`` of the block into a :class:`MachineError`: this path cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

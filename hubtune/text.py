@@ -8,9 +8,7 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re
 
 
 def escaped(text: str) -> str:
-    """Return the text with everything that a terminal would not print as such written as an escape.
-
-    That is line breaks, control and direction characters, and lone surrogates.
+    """Return the text with line breaks, control and direction characters and lone surrogates as escapes.
 
     Example:
         >>> escaped("a\\x1b[2J")

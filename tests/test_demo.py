@@ -15,37 +15,29 @@ from hubtune.demo import DIGITS, run_demo, write_digits
 
 
 def test_the_digits_are_written_as_a_folder_a_class(tmp_path):
-    write_digits(tmp_path)
-    images = sorted(tmp_path.rglob("*.png"))
+    write_digits(tmp_path / "some", [3, 8])
+    assert sorted(path.name for path in (tmp_path / "some").iterdir()) == ["3", "8"]
+    write_digits(tmp_path / "all")
+    images = sorted((tmp_path / "all").rglob("*.png"))
     data = load_digits()
     assert Counter(path.parent.name for path in images) == Counter(map(str, data.target))
     assert len(images) == 1797
     number = 1234
-    with Image.open(tmp_path / str(data.target[number]) / f"{number:04}.png") as image:
+    with Image.open(tmp_path / "all" / str(data.target[number]) / f"{number:04}.png") as image:
         assert (image.mode, image.size) == ("RGB", (32, 32))
         shrunk = np.asarray(image.convert("L").resize((8, 8), Image.Resampling.BOX), float)
     assert np.corrcoef(shrunk.ravel(), data.images[number].ravel())[0, 1] > 0.95
 
 
-def test_only_the_digits_asked_for_are_written(tmp_path):
-    write_digits(tmp_path, [3, 8])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["3", "8"]
-
-
-def test_a_folder_of_someone_else_is_left_alone(tmp_path):
+def test_a_folder_of_someone_else_and_one_that_cannot_be_made_are_refused(tmp_path):
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(hubtune.UsageError) as caught:
         run_demo(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path} exists and was not made by the demo: name another folder, --out DIR"
-    )
+    message = f"{tmp_path} exists and was not made by the demo: name another folder, --out DIR"
+    assert str(caught.value) == message
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
-
-
-def test_a_folder_that_cannot_be_made_is_an_error_of_the_machine(tmp_path):
-    (tmp_path / "file").touch()
     with pytest.raises(hubtune.MachineError, match="cannot be written"):
-        run_demo(tmp_path / "file" / "demo")
+        run_demo(tmp_path / "letter.txt" / "demo")
 
 
 def test_ten_points_ahead_passes_and_less_does_not():

@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -59,35 +58,33 @@ OTHER_TESTS = {"end_to_end", "recorded", "models", "tools", "benchmarks"}
 EXEC_MODULES = {"hub.user_code"}
 
 # What does not hold yet. It must be empty when the rebuild is done.
-NOT_YET: dict[str, set[str]] = {
-    "sizes": {"product", "tests"},
-}
+NOT_YET: dict[str, set[str]] = {"sizes": {"product", "tests"}}
 
 
-def _violations(rule: str, found: set[str]) -> set[str]:
+def _violations(rule, found):
     return found - NOT_YET.get(rule, set())
 
 
 @cache
-def _modules() -> dict[str, Path]:
+def _modules():
     """Name below ``hubtune`` → file."""
     files = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
     return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
 
 
 @cache
-def _trees() -> dict[str, ast.Module]:
+def _trees():
     """Name below ``hubtune`` → syntax tree; also of ``hubtune`` itself, whose name is empty."""
     files = {"": ROOT / "__init__.py", **_modules()}
     return {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in files.items()}
 
 
-def _package(name: str) -> str:
+def _package(name):
     return name.partition(".")[0]
 
 
 @cache
-def _imports(name: str) -> set[str]:
+def _imports(name):
     """All modules of hubtune that a module imports anywhere, below ``hubtune``."""
     imported = set()
     for node in ast.walk(_trees()[name]):
@@ -104,11 +101,8 @@ def _imports(name: str) -> set[str]:
     return imported & set(_modules())
 
 
-def test_the_root_has_few_files():
+def test_the_root_has_few_files_and_every_package_a_band():
     assert len(list(ROOT.glob("*.py"))) <= MOST_ROOT_FILES
-
-
-def test_every_package_has_a_band():
     assert {_package(name) for name in _modules()} == set(BAND_OF)
 
 
@@ -123,7 +117,7 @@ def test_packages_import_from_earlier_bands_only():
 def test_no_module_imports_itself_through_others():
     done: set[str] = set()
 
-    def visit(name: str, above: tuple[str, ...]) -> None:
+    def visit(name, above):
         assert name not in above, " → ".join((*above, name))
         if name not in done:
             for other in _imports(name):
@@ -161,9 +155,7 @@ def test_public_names_exist_and_are_listed_once():
     assert hubtune.UsageError.__name__ == "UsageError"
 
 
-def _functions(
-    tree: ast.AST, above: str = ""
-) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+def _functions(tree, above=""):
     """All functions of a module with their qualified names."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -224,13 +216,13 @@ def test_other_tests_are_in_folders_of_their_own():
     assert not _violations("test files", found)
 
 
-def _strategy_names() -> set[str]:
+def _strategy_names():
     kinds = [kind for kind in vars(strategies).values() if getattr(kind, "__name__", "").endswith("Strategy")]
     defaults = {kind.model_fields["name"].default for kind in kinds if "name" in kind.model_fields}
     return {name for name in defaults if isinstance(name, str)}
 
 
-def _strategy_tests(tree: ast.Module) -> Iterator[int]:
+def _strategy_tests(tree):
     """The lines that test a strategy's class or name."""
     names = _strategy_names()
     assert "frozen" in names
@@ -273,7 +265,7 @@ def test_only_the_command_line_prints_and_only_user_code_is_executed():
                 assert word != "exec" or name in EXEC_MODULES, f"{name}:{node.lineno} executes text"
 
 
-def _lines(folder: Path) -> int:
+def _lines(folder):
     return sum(len(path.read_bytes().splitlines()) for path in folder.rglob("*.py"))
 
 
@@ -282,7 +274,7 @@ def test_the_code_stays_small():
     assert not _violations("sizes", {"tests"} if _lines(TESTS) > MOST_TEST_LINES else set())
 
 
-def _glossary() -> list[tuple[tuple[str, ...], str, str]]:
+def _glossary():
     """The rows of the table under ``## Glossary`` in CONTRIBUTING.md: words to avoid, term, where."""
     text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.partition("\n## Glossary\n")[2].partition("\n## ")[0]
@@ -296,7 +288,7 @@ def _glossary() -> list[tuple[tuple[str, ...], str, str]]:
     return rows
 
 
-def _identifiers(name: str, tree: ast.Module) -> set[str]:
+def _identifiers(name, tree):
     """The names that a module introduces, its own among them."""
     names = set(name.split("."))
     for node in ast.walk(tree):
@@ -311,20 +303,16 @@ def _identifiers(name: str, tree: ast.Module) -> set[str]:
     return names - PUBLISHED_IDENTIFIERS
 
 
-def _words(identifier: str) -> str:
+def _words(identifier):
     """The words of an identifier: ``_LabelIssue_of`` → ``label issue of``."""
     parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", identifier)
     return " ".join(parts).lower()
 
 
-def _docstrings(tree: ast.Module) -> Iterator[str]:
+def _docstrings(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             yield ast.get_docstring(node) or ""
-
-
-def test_the_glossary_is_there():
-    assert len(_glossary()) > 10
 
 
 @pytest.mark.parametrize("where", ["identifiers", "prose"])
@@ -335,6 +323,7 @@ def test_words_of_the_glossary_are_avoided(where):
         if place in (where, "both")
         for word in words
     ]
+    assert len(_glossary()) > 10
     problems = []
     for name, tree in _trees().items():
         texts = (

@@ -34,7 +34,7 @@ def test_values_are_described(value, text):
 def test_amounts_have_units():
     assert [format_bytes(count) for count in (999, 1500, 2 * 10**6)] == ["999 bytes", "1.5 kB", "2 MB"]
     assert [format_duration(seconds) for seconds in (0.2, 7.4, 190, 7000)] == [
-        *("1 second", "7 seconds", "3 minutes", "1.9 hours"),
+        *("1 second", "7 seconds", "3 minutes", "1.9 hours")
     ]
     assert [plural(1, "file"), plural(1200, "file")] == ["1 file", "1,200 files"]
     assert first_few(list("abcde")) == "a, b, c and 2 more"

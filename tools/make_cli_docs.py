@@ -37,7 +37,7 @@ def cli_page() -> str:
     """Return the page."""
     errors = [kind for kind in HubtuneError.__subclasses__() if "exit_code" in vars(kind)]
     codes = [f"| {kind.exit_code} | {(kind.__doc__ or '').partition(chr(10))[0]} |\n" for kind in errors]
-    context = click.Context(hubtune_command, info_name="hubtune")
+    context = click.Context(hubtune_command, info_name="hubtune", show_default=True)
     introduction = "".join([_INTRODUCTION, *codes, _STOPPED])
     return "\n".join([introduction, *_sections(hubtune_command, context)])
 

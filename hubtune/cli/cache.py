@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.options import json_option
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 from hubtune.storage.cache_folder import data_folder, remove_data, size_on_disk
 from hubtune.text import format_bytes, parse_bytes
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from hubtune.inference.feature_cache import FeatureCache
 
 _SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -35,7 +35,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@_json
+@json_option
 def list_cache(as_json: bool) -> None:
     """List the stored features, the last used first, and the size of everything else."""
     from hubtune.data.scan.scan_cache import cache_file
@@ -46,24 +46,25 @@ def list_cache(as_json: bool) -> None:
     weights_size = sum(map(size_on_disk, itertools.chain.from_iterable(cached_files().values())))
     data_size, scan_size = size_on_disk(data_folder()), size_on_disk(cache_file())
     if as_json:
-        rows = [
-            {
-                "name": space.name,
-                "description": space.description,
-                "pictures": space.images,
-                "bytes": space.bytes,
-                "last_used": datetime.fromtimestamp(space.used, UTC).isoformat(timespec="seconds"),
-            }
-            for space in spaces
-        ]
-        others = {
-            "looks": {"file": str(cache_file()), "bytes": scan_size},
-            "data": {"folder": str(data_folder()), "bytes": data_size},
-            "weights": {"folder": str(weights_folder()), "bytes": weights_size},
+        features = {
+            "folder": str(cache.folder),
+            "limit": cache.limit,
+            "bytes": size,
+            "spaces": [
+                {
+                    "name": space.name,
+                    "description": space.description,
+                    "pictures": space.images,
+                    "bytes": space.bytes,
+                    "last_used": datetime.fromtimestamp(space.used, UTC).isoformat(timespec="seconds"),
+                }
+                for space in spaces
+            ],
         }
-        print_json(
-            {"folder": str(cache.folder), "limit": cache.limit, "bytes": size, "spaces": rows, **others}
-        )
+        looks = {"file": str(cache_file()), "bytes": scan_size}
+        data = {"folder": str(data_folder()), "bytes": data_size}
+        weights = {"folder": str(weights_folder()), "bytes": weights_size}
+        print_json({**features, "looks": looks, "data": data, "weights": weights})
         return
     if spaces:
         table = [["module", "layer", "view", "engine", "pictures", "size", "last used"]]
@@ -73,14 +74,14 @@ def list_cache(as_json: bool) -> None:
         print_table(table, sides="<<<<>><", rule=False)
     else:
         say("No features are stored yet: the first run with a frozen network computes them")
-    say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(str(cache.folder))}")
+    say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(cache.folder)}")
     for name, path, size, hint in (
         ("scans", cache_file(), scan_size, "scan results; `hubtune cache prune --all` removes them"),
         ("data", data_folder(), data_size, "unpacked and fetched pictures; `hubtune cache prune --data`"),
         ("weights", weights_folder(), weights_size, "downloaded weights; see `hubtune hub prune --help`"),
     ):
         if size:
-            say(f"{name:<8}  {format_bytes(size)}  {shown(str(path))}: {hint}")
+            say(f"{name:<8}  {format_bytes(size)}  {shown(path)}: {hint}")
 
 
 @command.command("prune")
@@ -96,7 +97,7 @@ def list_cache(as_json: bool) -> None:
     "`hubtune split` opens the archive or the address again.",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
-@_json
+@json_option
 def prune_cache(
     older_than: str | None, keep: str | None, everything: bool, data: bool, dry_run: bool, as_json: bool
 ) -> None:
@@ -130,7 +131,7 @@ def prune_cache(
 
 
 @command.command("verify")
-@_json
+@json_option
 def verify_cache(as_json: bool) -> None:
     """Read all stored features, and remove the damaged rows.
 
@@ -154,9 +155,8 @@ def verify_cache(as_json: bool) -> None:
     if whole:
         say("The file was damaged as a whole, and is replaced by an empty one")
     if damaged:
-        say(
-            f"Damaged: {damaged:,}, removed: {removed:,}. What is damaged is computed again when it is needed"
-        )
+        counts = f"Damaged: {damaged:,}, removed: {removed:,}"
+        say(f"{counts}. What is damaged is computed again when it is needed")
         if removed < damaged:
             say("The rest cannot be removed now. Check the disk, its free space and your permissions")
         click.get_current_context().exit(CheckFailedError.exit_code)
@@ -165,11 +165,7 @@ def verify_cache(as_json: bool) -> None:
 
 
 def _usable_cache() -> "FeatureCache":
-    """The cache.
-
-    Raises:
-        MachineError: it cannot be read, or its folder can neither be opened nor made.
-    """
+    """Return the cache if it can be read, and its folder opened or made."""
     from hubtune.inference.feature_cache import FeatureCache
 
     cache = FeatureCache()
@@ -188,7 +184,7 @@ def _usable_cache() -> "FeatureCache":
 
 
 def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """Module, layer, view and engine of a space, for people."""
+    """Return module, layer, view and engine of a space."""
     from hubtune.data.images.preprocessing import Preprocessing
 
     module, layer, view, engine, what = map(description.get, ("module", "layer", "view", "engine", "what"))
@@ -197,7 +193,7 @@ def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
             view = Preprocessing.model_validate(view).description
     # Not everything that is stored is a network's output; the rest says what it is.
     labels = (module or "?", layer or what, view, engine)
-    return tuple(shown(str(label or "")) for label in labels)
+    return tuple(shown(label or "") for label in labels)
 
 
 def _format_age(seconds: float) -> str:

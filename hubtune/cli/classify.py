@@ -2,6 +2,7 @@
 
 import click
 
+import hubtune
 from hubtune.cli.inputs import expand_images
 from hubtune.cli.options import module_option, parse_weights, trust_option, weights_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
@@ -38,11 +39,9 @@ def command(
     output.check_targets(paths)
 
     from hubtune.hardware.device import select_device
-    from hubtune.hub.module import Module
-    from hubtune.inference.model import pretrained_model
 
     show_on_stderr()
     select_device(device)
-    source = Module(module, parse_weights(weights), trust_code=trust_code)
-    model = pretrained_model(source, engine=engine)
+    source = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
+    model = hubtune.pretrained_model(source, engine=engine)
     output.predict(model, module, paths, batch_size=batch_size)

@@ -11,7 +11,7 @@ import click
 from hubtune.text import escaped
 
 if TYPE_CHECKING:
-    from hubtune.evaluation.metrics import Metrics
+    from hubtune import Metrics
 
 SCHEMA_VERSION = 1
 
@@ -24,13 +24,10 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_table(
     lines: Sequence[Sequence[str]], *, sides: str = "<", rule: bool = True, total: bool = False
 ) -> None:
-    """Print a heading and rows in columns.
+    """Print a heading and rows in columns; cells have no control characters.
 
-    Args:
-        lines: the cells, the heading's first, without control characters.
-        sides: alignment of each column, ``<`` or ``>``; further columns, mostly numbers, are right-aligned.
-        rule: whether a line separates the heading from the rows.
-        total: whether a line separates the last row from the others.
+    ``sides`` aligns each column, ``<`` or ``>``; further columns, mostly numbers, are right-aligned. A line
+    separates the heading from the rows with ``rule``, and the last row from the others with ``total``.
     """
     from rich.cells import cell_len
 
@@ -39,10 +36,9 @@ def print_table(
     for number, cells in enumerate(lines):
         if (rule and number == 1) or (total and number == len(lines) - 1):
             click.echo("  ".join("─" * width for width in widths).rstrip())
-        padded = []
-        for cell, width, side in zip(cells, widths, sides, strict=True):
-            gap = " " * (width - cell_len(cell))
-            padded.append(cell + gap if side == "<" else gap + cell)
+        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=True)]
+        columns = zip(cells, gaps, sides, strict=True)
+        padded = [cell + gap if side == "<" else gap + cell for cell, gap, side in columns]
         click.echo("  ".join(padded).rstrip())
 
 
@@ -51,9 +47,17 @@ def say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def shown(text: str) -> str:
-    """Return text from files for a terminal: control characters and broken UTF-8 escaped."""
-    return escaped(text)
+def say_missing_font(where: str) -> None:
+    """Print that class names could not be drawn; ``where`` is the image and its verb: "the sheet has"."""
+    say(
+        f"No font on this machine can draw all class names; {where} the classes' numbers. "
+        "Install one, such as Noto Sans CJK, and run this again"
+    )
+
+
+def shown(text: object) -> str:
+    """Return text from files, or a path, for a terminal: control characters and broken UTF-8 escaped."""
+    return escaped(str(text))
 
 
 def percent(share: float) -> str:
@@ -61,18 +65,23 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def accuracy_figures(
+    accuracy: float, right: int, count: int, interval: tuple[float, float], more: str = ""
+) -> str:
+    """Format an accuracy with its numbers and its 95 % interval."""
+    low, high = interval
+    numbers = f"{right:,} of {count:,} right; 95 % interval {100 * low:.1f}–{percent(high)}{more}"
+    return f"{percent(accuracy)} ({numbers})"
+
+
 def figures(metrics: "Metrics") -> str:
     """Format metrics on one line."""
     if not metrics.count:
         return "no readable picture"
-    low, high = metrics.interval
+    more = "" if metrics.top5 is None else f"; top-5 {percent(metrics.top5)}"
+    more += f"; {metrics.unreadable} unreadable" if metrics.unreadable else ""
     right = round(metrics.accuracy * metrics.count)
-    unread = f"; {metrics.unreadable} unreadable" if metrics.unreadable else ""
-    top5 = "" if metrics.top5 is None else f"; top-5 {percent(metrics.top5)}"
-    return (
-        f"{percent(metrics.accuracy)} ({right:,} of {metrics.count:,} right; 95 % interval "
-        f"{100 * low:.1f}–{percent(high)}{top5}{unread})"
-    )
+    return accuracy_figures(metrics.accuracy, right, metrics.count, metrics.interval, more)
 
 
 def on_terminal() -> bool:

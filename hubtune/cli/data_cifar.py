@@ -5,33 +5,29 @@ from pathlib import Path
 import click
 
 from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.options import DIR, PATH, json_option
+from hubtune.text import plural
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=PATH)
 @click.option(
     "-o",
     "--out",
     required=True,
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=DIR,
     help="Where the pictures and lists go: a new folder, or an empty one.",
 )
 @click.option(
     "--val",
     default="10%",
-    show_default=True,
     metavar="N",
     help="Validation pictures per class, out of the training pictures: 500, or 0.1, or 10%.",
 )
 @click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Another seed gives other validation pictures.",
+    "--seed", type=click.IntRange(min=0), default=0, help="Another seed gives other validation pictures."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None:
     """Turn CIFAR-10 or CIFAR-100 as published (the Python version) into pictures and lists.
 
@@ -45,23 +41,15 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
     from hubtune.cli.progress import working_bar
     from hubtune.data.prepare import convert_cifar
     from hubtune.data.splits.quota import SplitRequest, SplitSize
-    from hubtune.text import plural
 
     request = SplitRequest(validate=SplitSize.parse(val), seed=seed)
     with working_bar("reading") as progress:
         name, split = convert_cifar(source, out, request, progress)
     counts = {part: len(images) for part, images in split.lists.items()}
+    left_out = len(split.left_out)
     if as_json:
-        print_json(
-            {
-                "folder": str(out),
-                "name": name,
-                "classes": split.folders,
-                "counts": counts,
-                "left_out": len(split.left_out),
-                "remarks": split.remarks,
-            }
-        )
+        figures = {"classes": split.folders, "counts": counts, "left_out": left_out, "remarks": split.remarks}
+        print_json({"folder": str(out), "name": name, **figures})
         return
     click.echo(
         f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, "
@@ -69,10 +57,8 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
     )
     for remark in split.remarks:
         say(f"• {shown(remark)}")
-    if split.left_out:
-        say(
-            f"• {plural(len(split.left_out), 'training picture')} left out, as the test list has the same; "
-            "split.json names them."
-        )
-    say(f"Written to {shown(str(out))}")
-    say(f"Next: hubtune finetune recipes/cifar10_resnet.yaml -o data.base={shown(str(out))}")
+    if left_out:
+        images = plural(left_out, "training picture")
+        say(f"• {images} left out, as the test list has the same; split.json names them.")
+    say(f"Written to {shown(out)}")
+    say(f"Next: hubtune finetune recipes/cifar10_resnet.yaml -o data.base={shown(out)}")

@@ -2,18 +2,20 @@
 
 from os.path import lexists
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import print_json, say, shown
+import hubtune
+from hubtune.cli.console import print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file
-from hubtune.cli.options import trust_option
+from hubtune.cli.options import FILE, trust_option
+from hubtune.data.sources.naming import is_source
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.choices import AUGMENT_PRESETS
+from hubtune.text import plural
 
 if TYPE_CHECKING:
-    from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
@@ -24,23 +26,15 @@ _MAX_UNREADABLE = 10  # files that are named
 @click.command()
 @click.argument("data", metavar="RECIPE|PICTURES")
 @click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default="preview.png",
-    show_default=True,
-    metavar="FILE",
-    help="A .png file; an earlier preview is replaced.",
+    "-o", "--output", type=FILE, default="preview.png", help="A .png file; an earlier preview is replaced."
 )
 @click.option(
     "--augment",
     type=click.Choice(tuple(AUGMENT_PRESETS)),
     help="A preset; default: the recipe's, or standard for pictures.",
 )
-@click.option("--count", type=click.IntRange(1, 12), default=6, show_default=True, help="Number of pictures.")
-@click.option(
-    "--epochs", type=click.IntRange(1, 6), default=5, show_default=True, help="Number of epochs of each."
-)
+@click.option("--count", type=click.IntRange(1, 12), default=6, help="Number of pictures.")
+@click.option("--epochs", type=click.IntRange(1, 6), default=5, help="Number of epochs of each.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the run; default: the recipe's, or 0.")
 @click.option(
     "--module",
@@ -51,16 +45,7 @@ _MAX_UNREADABLE = 10  # files that are named
 @click.option("--force", is_flag=True, help="Replace a file that is not a preview.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
-    data: str,
-    output: Path,
-    augment: str | None,
-    count: int,
-    epochs: int,
-    seed: int | None,
-    module: str | None,
-    trust_code: bool,
-    force: bool,
-    as_json: bool,
+    data: str, output: Path, count: int, epochs: int, force: bool, as_json: bool, **options: Any
 ) -> None:
     """Draw what the network sees of a few training pictures.
 
@@ -72,17 +57,16 @@ def command(
     hubtune data preview recipes/idol5.yaml -o idol5.png
     """
     _check_output(output, force)
-    source = _open_source(data, augment, seed, module, trust_code)
+    source = _open_source(data, **options)
     say(f"{source.name}: {_describe(source.settings)}")
     if not source.entries:
         raise DataError(f"The training list of {data} has no picture")
 
     from hubtune.report.augmentation_preview import draw_preview, make_rows, save_preview
-    from hubtune.text import plural
 
     rows, errors = make_rows(source, count=count, epochs=epochs)
     for error in errors[:_MAX_UNREADABLE]:
-        say(f"left out: {shown(str(error))}")
+        say(f"left out: {shown(error)}")
     if len(errors) > _MAX_UNREADABLE:
         say(f"left out: … and {len(errors) - _MAX_UNREADABLE:,} more")
     if not rows:
@@ -90,23 +74,13 @@ def command(
     drawing = draw_preview(source, rows)
     save_preview(output, drawing.image)
     if as_json:
-        print_json(
-            {
-                "output": str(output),
-                "pictures": [
-                    {"path": str(row.entry.path), "label": source.labels[row.entry.label]} for row in rows
-                ],
-                "preprocessing": source.view.model_dump(),
-                "augment": source.settings.model_dump(),
-                "seed": source.seed,
-            }
-        )
-    say(f"{plural(len(rows), 'picture')} in {plural(epochs, 'epoch')} written to {shown(str(output))}")
+        images = [{"path": str(row.entry.path), "label": source.labels[row.entry.label]} for row in rows]
+        view, augmentation = source.view.model_dump(), source.settings.model_dump()
+        settings = {"preprocessing": view, "augment": augmentation, "seed": source.seed}
+        print_json({"output": str(output), "pictures": images, **settings})
+    say(f"{plural(len(rows), 'picture')} in {plural(epochs, 'epoch')} written to {shown(output)}")
     if not drawing.complete:
-        say(
-            "No font on this machine can draw all class names; the sheet has the classes' numbers. "
-            "Install one, such as Noto Sans CJK, and run this again"
-        )
+        say_missing_font("the sheet has")
 
 
 def _check_output(output: Path, force: bool) -> None:
@@ -123,17 +97,14 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _open_source(
-    data: str, augment: str | None, seed: int | None, module: str | None, trust_code: bool
+    data: str, *, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> "PreviewSource":
     """The training list of a recipe, of a run folder by its recipe, or of pictures."""
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
     from hubtune.data.existing_lists import find_lists
-    from hubtune.data.images.preprocessing import Preprocessing
     from hubtune.data.prepare import split_source
-    from hubtune.data.sources.naming import is_source
     from hubtune.recipe.augment import AugmentSettings, expand_preset
-    from hubtune.recipe.load import load_recipe
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
     from hubtune.runs.folder import RECIPE_FILE, is_run
@@ -149,7 +120,8 @@ def _open_source(
                 split = split_source(data, progress=progress)
             entries, labels = split.lists["train"], split.labels
         # The default preprocessing needs no Paddle.
-        view = Preprocessing() if module is None else _preprocessing(module, trust_code, ImageSettings())
+        default = hubtune.Preprocessing()
+        view = default if module is None else _preprocessing(module, trust_code, ImageSettings())
         name = augment or "standard"
         settings = AugmentSettings.model_validate(expand_preset(name))
         return PreviewSource(entries, labels, view, settings, name, seed or 0)
@@ -157,7 +129,7 @@ def _open_source(
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
         raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    recipe = load_recipe(file)
+    recipe = hubtune.load_recipe(file)
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
@@ -174,7 +146,7 @@ def _open_source(
     )
 
 
-def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> "Preprocessing":
+def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> "hubtune.Preprocessing":
     from hubtune.hub.registry import resolve_module
 
     return resolve_module(module, trust_code=trust_code).preprocessing_for(module, settings)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hubtune.cli.console import percent, print_json, say, shown
+from hubtune.cli.options import DIR, json_option
 from hubtune.errors import CheckFailedError
 
 if TYPE_CHECKING:
@@ -17,13 +18,11 @@ _LITTLE = 0.03  # a difference within the 95 % intervals
 @click.command()
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=DIR,
     default="hubtune-demo",
-    show_default=True,
-    metavar="DIR",
     help="Output folder; the files of an earlier demo there are replaced.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(out: Path, as_json: bool) -> None:
     """See hubtune work on embedded data, offline, in under a minute.
 
@@ -86,8 +85,8 @@ def _print_result(result: "DemoResult") -> None:
 The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead.
 With more training, the network from scratch {outcome}: {percent(longer)} after {result.long_epochs} epochs.
 
-See for yourself:     {shown(str(result.image))}
-The fine-tuned model: {shown(str(result.model))}
+See for yourself:     {shown(result.image)}
+The fine-tuned model: {shown(result.model)}
 Now your own photos, in a folder for each class:
   hubtune split YOUR_PICTURES/ --val 20
   hubtune finetune YOUR_PICTURES/"""

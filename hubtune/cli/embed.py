@@ -4,13 +4,15 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
+import hubtune
 from hubtune.cli.console import print_json, say, shown
 from hubtune.cli.inputs import check_output_file, expand_images
 from hubtune.cli.options import (
+    FILE,
     batch_size_option,
     device_option,
     engine_option,
@@ -20,7 +22,7 @@ from hubtune.cli.options import (
     weights_option,
 )
 from hubtune.cli.prediction_output import escape_formula, report_unreadable
-from hubtune.errors import MachineError, UsageError
+from hubtune.errors import UsageError, writing
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import replacing
 
@@ -36,9 +38,8 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     "target",
-    type=click.Path(path_type=Path),
+    type=FILE,
     required=True,
-    metavar="FILE",
     help="A .npz (arrays features, paths, errors) or .csv file.",
 )
 @batch_size_option
@@ -75,23 +76,18 @@ def command(
 
     from hubtune.cli.progress import counting_bar
     from hubtune.hardware.device import select_device
-    from hubtune.hub.module import Module
     from hubtune.inference.engine import LazyEngine
     from hubtune.inference.extract import run_images
     from hubtune.inference.program import Subnetwork
 
     show_on_stderr()
     select_device(device)
-    source = Module(module, parse_weights(weights), trust_code=trust_code)
+    source = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
     features = np.full((len(paths), source.backbone.width), np.nan, np.float32)
     errors = [""] * len(paths)
-    outputs = run_images(
-        LazyEngine(Subnetwork(source.network, source.features, source.preprocessing), engine),
-        [source.preprocessing],
-        [Path(path) for path in paths],
-        batch_size=batch_size,
-        workers=2,
-    )
+    network = Subnetwork(source.network, source.features, source.preprocessing)
+    views, files = [source.preprocessing], [Path(path) for path in paths]
+    outputs = run_images(LazyEngine(network, engine), views, files, batch_size=batch_size, workers=2)
     with counting_bar("embedding") as advance:
         for number, output in enumerate(outputs):
             if output.rows is not None:
@@ -99,36 +95,32 @@ def command(
             if output.error is not None:
                 errors[number] = output.error.reason
             advance(number + 1, len(paths))
-    try:
-        _WRITERS[target.suffix.lower()](target, paths, features, errors)
-    except OSError as error:
-        raise MachineError(f"{target} cannot be written: {error.strerror or error}") from error
+    with writing(target), replacing(target) as file:
+        _WRITERS[target.suffix.lower()](file, paths, features, errors)
     unreadable = sum(map(bool, errors))
     count, width = features.shape
     if as_json:
         print_json({"output": str(target), "count": count, "width": width, "unreadable": unreadable})
-    say(f"{count:,} rows of {width:,} features written to {shown(str(target))}")
+    say(f"{count:,} rows of {width:,} features written to {shown(target)}")
     report_unreadable(unreadable, count)
 
 
-def _write_npz(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
+def _write_npz(file: BinaryIO, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
     import numpy as np
 
-    with replacing(file) as out:
-        np.savez(out, features=features, paths=np.array(paths), errors=np.array(errors))
+    np.savez(file, features=features, paths=np.array(paths), errors=np.array(errors))
 
 
-def _write_csv(file: Path, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
-    with replacing(file) as out:
-        text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
-        writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
-        writer.writerow(["path", "error", *(f"f{number}" for number in range(features.shape[1]))])
-        for path, error, row in zip(paths, errors, features, strict=True):
-            # Nine digits restore every float32 exactly.
-            values = [""] * len(row) if error else [f"{value:.9g}" for value in row]
-            writer.writerow([escape_formula(path), escape_formula(error), *values])
-        text.flush()
-        text.detach()  # otherwise it would close the file, which is not on the disk yet
+def _write_csv(file: BinaryIO, paths: Sequence[str], features: "np.ndarray", errors: Sequence[str]) -> None:
+    text = io.TextIOWrapper(file, "utf-8", errors="surrogateescape", newline="")
+    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
+    writer.writerow(["path", "error", *(f"f{number}" for number in range(features.shape[1]))])
+    for path, error, row in zip(paths, errors, features, strict=True):
+        # Nine digits restore every float32 exactly.
+        values = [""] * len(row) if error else [f"{value:.9g}" for value in row]
+        writer.writerow([escape_formula(path), escape_formula(error), *values])
+    text.flush()
+    text.detach()  # otherwise it would close the file, which is not on the disk yet
 
 
 _WRITERS = {".npz": _write_npz, ".csv": _write_csv}

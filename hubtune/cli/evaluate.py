@@ -1,12 +1,14 @@
 """``hubtune evaluate``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
+import hubtune
 from hubtune.cli.console import figures, print_json, say, shown
 from hubtune.cli.options import (
+    PATH,
     batch_size_option,
     device_option,
     engine_option,
@@ -17,13 +19,9 @@ from hubtune.cli.options import (
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
 
-if TYPE_CHECKING:
-    from hubtune.data.dataset import BaseCVDataset
-    from hubtune.inference.model import Model
-
 
 @click.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.argument("run", required=False, type=PATH)
 @click.option(
     "--on",
     metavar="LIST",
@@ -63,32 +61,30 @@ def command(
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
-    from hubtune.data.dataset import BaseCVDataset
     from hubtune.hardware.device import select_device
-    from hubtune.hub.module import Module
-    from hubtune.inference.model import load_model, pretrained_model
     from hubtune.runs.folder import newest_run
 
     show_on_stderr()
     if module is None and weights != "official":
         raise UsageError(f"--weights {weights} goes with --module; a run has its own")
-    if module is not None and remap_by_name:
-        raise UsageError("--remap-by-name goes with a run: in a list for a module, numbers are its classes")
     if module is not None:
-        on = _list_for_module(module, run, on)
+        if remap_by_name:
+            raise UsageError(
+                "--remap-by-name goes with a run: in a list for a module, numbers are its classes"
+            )
+        file = _list_for_module(module, run, on)
         select_device(device)
-        pretrained = Module(module, parse_weights(weights), trust_code=trust_code)
-        model = pretrained_model(pretrained, engine=engine)
-        file = Path(on)
+        pretrained = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
+        model = hubtune.pretrained_model(pretrained, engine=engine)
         # Its labels are the numbers of the module's classes.
-        dataset, name = BaseCVDataset(file.parent, test_list_file=file.name, label_list=model.labels), "test"
+        dataset, name = _as_test_list(file, label_list=model.labels), "test"
         source = module
     else:
         if run is None:
             run = newest_run()
-            say(f"Newest run: {shown(str(run))}")
+            say(f"Newest run: {shown(run)}")
         select_device(device)
-        model = load_model(run, trust_code=trust_code, engine=engine)
+        model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
         dataset, name = _list(run, on, model)
         source = str(run)
     metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
@@ -103,7 +99,7 @@ def command(
         say("Slightly optimistic: the best model was chosen on this list.")
 
 
-def _was_chosen(model: "Model") -> bool:
+def _was_chosen(model: "hubtune.Model") -> bool:
     """Whether the model was chosen on the validation list; other programs' models were not."""
     from hubtune.train.strategies import TRAINERS
 
@@ -111,21 +107,24 @@ def _was_chosen(model: "Model") -> bool:
     return bool(model.card.step) or (trainer is not None and trainer.chosen_on_validation)
 
 
-def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
+def _list_for_module(module: str, run: Path | None, on: str | None) -> Path:
     if run is not None:
         raise UsageError(f"Measure either the run {run} or --module {module}")
     if on is None or not Path(on).is_file():
         raise UsageError(
             f"--on {on}: no such list file" if on else "Name the list to measure on: --on val_list.txt"
         )
-    return on
+    return Path(on)
 
 
-def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", str]:
+def _as_test_list(file: Path, **labels: Any) -> "hubtune.BaseCVDataset":
+    return hubtune.BaseCVDataset(file.parent, test_list_file=file.name, **labels)
+
+
+def _list(run: Path, on: str | None, model: "hubtune.Model") -> tuple["hubtune.BaseCVDataset", str]:
     """The data set and the name of the list in it that is asked for."""
-    from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
+    from hubtune.data.dataset import LIST_NAMES
     from hubtune.data.list_files import LABEL_LIST
-    from hubtune.recipe.load import load_recipe
     from hubtune.runs.folder import RECIPE_FILE, is_run
     from hubtune.task import dataset_of
 
@@ -135,19 +134,12 @@ def _list(run: Path, on: str | None, model: "Model") -> tuple["BaseCVDataset", s
             raise UsageError(
                 f"--on {on}: no such list file; or name a list of the run: validate, test or train"
             )
-        labels = file.parent / LABEL_LIST
-        return (
-            BaseCVDataset(
-                file.parent,
-                test_list_file=file.name,
-                label_list_file=LABEL_LIST if labels.exists() else None,
-                label_list=None if labels.exists() else model.labels,
-            ),
-            "test",
-        )
+        if (file.parent / LABEL_LIST).exists():
+            return _as_test_list(file, label_list_file=LABEL_LIST), "test"
+        return _as_test_list(file, label_list=model.labels), "test"
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
-    dataset = dataset_of(load_recipe(run / RECIPE_FILE), complete=True)
+    dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     name = on or ("test" if dataset.list_files["test"] else "validate")
     if dataset.list_files[name] is None:
         what = f"{name} list" if on else "test and no validation list"

@@ -5,24 +5,27 @@ from pathlib import Path
 
 import click
 
+import hubtune
 from hubtune.cli.console import say, shown
-from hubtune.cli.options import trust_option
+from hubtune.cli.options import DIR, PATH, trust_option
 
 # A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
 # because it imports Paddle, which takes seconds.
 FORMATS = sorted(
     path.stem for path in (Path(__file__).parents[1] / "export").glob("*.py") if "_" not in path.stem
 )
-_FORMAT_HELP = "paddlehub: a module folder for PaddleHub 2.x."
-_OUTPUT_HELP = "The folder to write; new or empty."
 
 
 @click.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option("--format", "form", type=click.Choice(FORMATS), required=True, help=_FORMAT_HELP)
+@click.argument("run", required=False, type=PATH)
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR", help=_OUTPUT_HELP
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    required=True,
+    help="paddlehub: a module folder for PaddleHub 2.x.",
 )
+@click.option("-o", "--output", type=DIR, required=True, help="The folder to write; new or empty.")
 @click.option("--name", metavar="NAME", help="The module's name in PaddleHub; default: the folder's name.")
 @trust_option
 def command(run: Path | None, form: str, output: Path, name: str | None, trust_code: bool) -> None:
@@ -36,7 +39,6 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub run idol5_classifier --input_path photo.jpg
     """
     from hubtune.hardware.device import select_device
-    from hubtune.inference.model import load_model
     from hubtune.runs.folder import newest_run
 
     target = import_module(f"hubtune.export.{form}")
@@ -44,8 +46,8 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     getattr(target, f"check_{form}")(output, name)
     if run is None:
         run = newest_run()
-        say(f"Newest run: {shown(str(run))}")
+        say(f"Newest run: {shown(run)}")
     select_device("cpu")
-    getattr(target, f"export_{form}")(load_model(run, trust_code=trust_code), output, name)
-    click.echo(f"{target.PRODUCT} {name} written to {shown(str(output))}")
-    say(f"Use it: {getattr(target, f'{form}_usage')(shown(str(output)), name)}")
+    getattr(target, f"export_{form}")(hubtune.load_model(run, trust_code=trust_code), output, name)
+    click.echo(f"{target.PRODUCT} {name} written to {shown(output)}")
+    say(f"Use it: {getattr(target, f'{form}_usage')(shown(output), name)}")

@@ -7,10 +7,10 @@ from hubtune.cli.options import parse_weights
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from hubtune import Module
     from hubtune.data.audit.scan_report import LabelChecker
     from hubtune.data.listing import Progress
     from hubtune.data.prepare import Features
-    from hubtune.hub.module import Module
 
 
 def load_module(module: str | None, weights: str, trust_code: bool) -> "Module | None":
@@ -18,7 +18,6 @@ def load_module(module: str | None, weights: str, trust_code: bool) -> "Module |
 
     Raises:
         UsageError: if weights are named without a module.
-        HubtuneError: as :class:`~hubtune.hub.module.Module`.
     """
     if module is None:
         if weights != "official":

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.console import figures, percent, print_json, say, shown
-from hubtune.cli.options import overrides_option, trust_option
+import hubtune
+from hubtune.cli.console import accuracy_figures, figures, print_json, say, shown
+from hubtune.cli.options import json_option, overrides_option, trust_option
+from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
+from hubtune.text import format_duration
 
 if TYPE_CHECKING:
-    from hubtune.recipe.schema import Recipe
-    from hubtune.runs.callbacks import Callback
-    from hubtune.runs.result import Run
-    from hubtune.task import ImageClassifierTask
     from hubtune.tuning.cross_validation import CrossValidation
 
 
@@ -52,7 +51,7 @@ if TYPE_CHECKING:
     help="Write curves for a viewer into RUN/visualization. May be repeated.",
 )
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(
     what: str,
     overrides: tuple[str, ...],
@@ -76,7 +75,11 @@ def command(
     hubtune finetune pics/ --folds 5
     hubtune finetune runs/idol5 --resume
     """
-    writers = _writers(logs)
+    writers: list[hubtune.Callback] = []
+    if logs:  # opened before any work, because their packages may be missing
+        from hubtune.train.curve_logger import CurveWriter
+
+        writers += [CurveWriter(name) for name in dict.fromkeys(logs)]
     options = {"train.device": device, "strategy.views": views, "train.engine": engine}
     overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
     if trust_code:
@@ -92,14 +95,12 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import run_progress
-    from hubtune.data.sources.naming import is_source
     from hubtune.runs.callbacks import CallbackList
-    from hubtune.task import ImageClassifierTask
     from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
     with run_progress() as callback:
-        task = ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
         run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
         print_json(run.as_dict())
@@ -110,19 +111,23 @@ def command(
 
 
 def _cross_validate(
-    what: str, count: int, overrides: list[str], writers: "list[Callback]", *, resume: bool, as_json: bool
+    what: str,
+    count: int,
+    overrides: list[str],
+    writers: "list[hubtune.Callback]",
+    *,
+    resume: bool,
+    as_json: bool,
 ) -> None:
     """Train on each fold, and print the result."""
     from hubtune.cli.progress import run_progress, working_bar
     from hubtune.cli.split_output import print_remarks
     from hubtune.cli.training_inputs import read_or_default_recipe
     from hubtune.data.existing_lists import folds_of_lists, folds_of_source
-    from hubtune.data.sources.naming import is_source
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.runs.folder import is_run
     from hubtune.task import dataset_of
-    from hubtune.tuning.cross_validation import cross_validate
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
@@ -139,7 +144,7 @@ def _cross_validate(
     try:
         with run_progress() as callback:
             folder, callbacks = f"{recipe.run}-folds", CallbackList([callback, *writers])
-            result = cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
+            result = hubtune.cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
     except StoppedError as error:
         say("Stopped. Continue with the same command and --resume")
         click.get_current_context().exit(error.exit_code)
@@ -153,40 +158,26 @@ def _print_folds(result: "CrossValidation") -> None:
     """Print the accuracy of each fold, and of all."""
     for run, test in zip(result.runs, result.tests, strict=True):
         click.echo(f"{run.path.name + ':':<10}  {figures(test)}")
-    low, high = result.interval
-    click.echo(
-        f"All folds:  {percent(result.accuracy)} ({result.right:,} of {result.count:,} right; 95 % interval "
-        f"{100 * low:.1f}–{percent(high)})"
-    )
+    pooled = accuracy_figures(result.accuracy, result.right, result.count, result.interval)
+    click.echo(f"All folds:  {pooled}")
     click.echo("            each picture was predicted once, by a model that has not seen it or its group")
     if result.independent < 0.99 * result.count:
         click.echo(
             f"            the interval is that of {result.independent:,.0f} independent pictures: those of "
             "one group count as one"
         )
-    say(f"Runs: {shown(str(result.folder))}")
+    say(f"Runs: {shown(result.folder)}")
     say("These models are for measuring; train the model for use on all pictures, without --folds")
-
-
-def _writers(logs: tuple[str, ...]) -> "list[Callback]":
-    """Open the curve files' formats before any work, because their packages may be missing."""
-    if not logs:
-        return []
-    from hubtune.train.curve_logger import CurveWriter
-
-    return [CurveWriter(name) for name in dict.fromkeys(logs)]
 
 
 def _own_recipe(what: str, resume: bool) -> Path | None:
     """The recipe of a run, if that is named or resumed; unlike others, it names all lists that it uses."""
-    from hubtune.data.sources.naming import is_source
     from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
     from hubtune.train.defaults import default_run_folder
 
     path = Path(what)
     if not is_source(what):
-        is_own = path.name == RECIPE_FILE and path.is_file() and is_run(path.parent)
-        return path if is_own else None
+        return path if path.name == RECIPE_FILE and path.is_file() and is_run(path.parent) else None
     if is_run(path):
         if not resume:
             raise UsageError(
@@ -198,15 +189,13 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
-def _recipe(what: str, own: Path | None, overrides: list[str]) -> "Recipe":
+def _recipe(what: str, own: Path | None, overrides: list[str]) -> "hubtune.Recipe":
     from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe
     from hubtune.data.existing_lists import find_lists
-    from hubtune.data.sources.naming import is_source
-    from hubtune.recipe.load import load_recipe
     from hubtune.runs.folder import LISTS, free_folder
 
     if own is not None:
-        return load_recipe(own, overrides)
+        return hubtune.load_recipe(own, overrides)
     recipe = read_or_default_recipe(what, overrides)
     if not is_source(what):
         return recipe
@@ -229,20 +218,17 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
     return None
 
 
-def _print_choice(task: "ImageClassifierTask", run: "Run", duration: float) -> None:
+def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", duration: float) -> None:
     """Print what further training would cost after a run of ``duration`` seconds."""
-    from hubtune.text import format_duration
     from hubtune.tuning.cost import estimate_costs
 
-    epochs = task.config.epochs
-    click.echo(f"More:       with {epochs} epochs of training, which may or may not be better:")
+    click.echo(f"More:       with {task.config.epochs} epochs of training, which may or may not be better:")
     for estimate in estimate_costs(task, run, duration):
-        seconds = estimate.seconds
-        cost = "time not estimated" if seconds is None else f"about {format_duration(seconds)}"
-        click.echo(f"            {cost}: -o strategy={estimate.strategy}")
+        cost = f"about {format_duration(estimate.seconds)}" if estimate.seconds is not None else None
+        click.echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}")
 
 
-def _print_result(run: "Run", strategy: str, trust: str) -> None:
+def _print_result(run: "hubtune.Run", strategy: str, trust: str) -> None:
     from hubtune.train.data_checks import list_title
     from hubtune.train.strategies import TRAINERS
 
@@ -258,8 +244,8 @@ def _print_result(run: "Run", strategy: str, trust: str) -> None:
         click.echo(f"Views:      {', '.join(run.views)}")
     if any(run.skipped.values()):
         lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
-        click.echo(f"Skipped:    {lists}; {shown(str(run.path / 'skipped.csv'))} gives the reasons")
+        click.echo(f"Skipped:    {lists}; {shown(run.path / 'skipped.csv')} gives the reasons")
     if run.changed:
-        click.echo(f"Changed:    {run.changed:,} after the run began: {shown(str(run.path / 'changed.csv'))}")
-    click.echo(f"Best model: {shown(str(run.best_model))}")
-    click.echo(f"Next:       hubtune predict PICTURES --model {shown(str(run.path))}{trust}")
+        click.echo(f"Changed:    {run.changed:,} after the run began: {shown(run.path / 'changed.csv')}")
+    click.echo(f"Best model: {shown(run.best_model)}")
+    click.echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")

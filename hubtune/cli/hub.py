@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import hubtune
 from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 
 if TYPE_CHECKING:
     from hubtune.hub.registry import ResolvedModule
     from hubtune.models.catalog import Pretrained
-
-_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 
 
 @click.group()
@@ -29,7 +29,7 @@ def command() -> None:
 
 @command.command("list")
 @click.argument("pattern", default="*")
-@_json
+@json_option
 def list_modules(pattern: str, as_json: bool) -> None:
     """List the modules whose name or alias contains PATTERN; * and ? stand for any text.
 
@@ -50,18 +50,12 @@ def list_modules(pattern: str, as_json: bool) -> None:
         return
     rows = [("module", "also", "parameters", "input", "top-1", "weights")]
     for entry in entries:
-        weights = entry.weights
+        backbone, weights = entry.backbone, entry.weights
+        alias = entry.aliases[0] if entry.aliases else ""
+        top1 = "" if weights is None or weights.top1 is None else f"{weights.top1:.2f}"
         place = "none" if weights is None else "on this machine" if find_local_weights(entry) else "to fetch"
-        rows.append(
-            (
-                entry.name,
-                entry.aliases[0] if entry.aliases else "",
-                f"{entry.backbone.parameters / 1e6:.1f} M",
-                str(entry.backbone.input_size),
-                "" if weights is None or weights.top1 is None else f"{weights.top1:.2f}",
-                place,
-            )
-        )
+        size = f"{backbone.parameters / 1e6:.1f} M"
+        rows.append((entry.name, alias, size, str(backbone.input_size), top1, place))
     rows += [(name, "", "", "", "", "come with hubtune") for name in shipped]
     print_table(rows, sides="<<>>><", rule=False)
 
@@ -69,7 +63,7 @@ def list_modules(pattern: str, as_json: bool) -> None:
 @command.command("show")
 @click.argument("name")
 @click.option("--trust-code", is_flag=True, help="Run the code of a module folder.")
-@_json
+@json_option
 def show_module(name: str, trust_code: bool, as_json: bool) -> None:
     """Show the details of the module NAME: a hub name, a module folder or a weights file."""
     from hubtune.hub.describe import describe_pretrained, describe_resolved
@@ -81,9 +75,8 @@ def show_module(name: str, trust_code: bool, as_json: bool) -> None:
     stages = [stage.name for stage in backbone.stages(backbone.build(num_classes=1))]
     entry = BY_NAME.get(name)
     if as_json:
-        print_json(
-            {**(describe_pretrained(entry) if entry else describe_resolved(name, module)), "stages": stages}
-        )
+        facts = describe_pretrained(entry) if entry else describe_resolved(name, module)
+        print_json({**facts, "stages": stages})
         return
     title = shown(name) if entry is None else entry.name
     others = () if entry is None else entry.aliases
@@ -94,11 +87,10 @@ def show_module(name: str, trust_code: bool, as_json: bool) -> None:
 
 @command.command("pull")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@_json
+@json_option
 def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
     """Fetch the official weights of modules for offline work, and check that they load."""
     from hubtune.cli.progress import download_bar
-    from hubtune.hub.module import Module
     from hubtune.hub.weights import find_published, pull_weights
 
     entries = [find_published(name) for name in names]
@@ -108,14 +100,15 @@ def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
         try:
             with download_bar(entry.name) as progress:
                 file = pull_weights(entry, progress=progress)
-            Module(entry.name)
+            hubtune.Module(entry.name)
         except HubtuneError as error:
             failures.append({"name": entry.name, "message": str(error), "exit_code": error.exit_code})
-            say(f"{entry.name}: {shown(str(error))}")
+            say(f"{entry.name}: {shown(error)}")
             continue
-        pulled.append({"name": entry.name, "file": str(file), "bytes": file.stat().st_size})
+        size = file.stat().st_size
+        pulled.append({"name": entry.name, "file": str(file), "bytes": size})
         if not as_json:
-            click.echo(f"{entry.name}  {file.stat().st_size / 1e6:.1f} MB  {shown(str(file))}")
+            click.echo(f"{entry.name}  {size / 1e6:.1f} MB  {shown(file)}")
     if as_json:
         print_json({"modules": pulled, "failures": failures})
     if failures:
@@ -123,7 +116,7 @@ def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
 
 
 @command.command("verify")
-@_json
+@json_option
 def verify_weights(as_json: bool) -> None:
     """Compare every weights file on this machine with its published or recorded checksum.
 
@@ -143,7 +136,7 @@ def verify_weights(as_json: bool) -> None:
         for local in files:
             state = "ok" if local.error is None else "DAMAGED" if local.is_own else "not used"
             reason = "" if local.error is None else f": {shown(local.error)}"
-            click.echo(f"{state:<8}  {local.name}  {shown(str(local.file))}{reason}")
+            click.echo(f"{state:<8}  {local.name}  {shown(local.file)}{reason}")
     if damaged:
         say(
             f"{damaged} of {len(files)} weights files are damaged: `hubtune hub prune` removes them, and "
@@ -158,7 +151,7 @@ def verify_weights(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 @click.option("--all", "everything", is_flag=True, help="Remove all weights from hubtune's cache.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be removed.")
-@_json
+@json_option
 def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_json: bool) -> None:
     """Remove the weights of the modules NAME; without names, interrupted downloads and damaged files.
 
@@ -186,7 +179,7 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
         if dry_run or weights_cache.delete_cached_file(path, files):
             removed += sizes
         else:
-            say(f"{shown(str(path))} is being fetched by another process, and stays")
+            say(f"{shown(path)} is being fetched by another process, and stays")
     if as_json:
         print_json({"removed": removed, "dry_run": dry_run})
         return
@@ -197,9 +190,9 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
 
 
 @command.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=PATH)
 @click.option("--as", "name", required=True, metavar="NAME", help="The module that the weights belong to.")
-@_json
+@json_option
 def import_file(file: Path, name: str, as_json: bool) -> None:
     """Copy FILE into the cache as a module's official weights, as if they had been fetched.
 
@@ -214,17 +207,17 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
     if as_json:
         print_json({"name": entry.name, "file": str(path)})
     else:
-        click.echo(f"{entry.name}  {shown(str(path))}")
+        click.echo(f"{entry.name}  {shown(path)}")
 
 
 @command.command("new")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 def new_module(folder: Path) -> None:
     """Write a module of your own to the new folder DIR: a small network that works, to be changed."""
     from hubtune.hub.new_module import write_skeleton
 
     write_skeleton(folder)
-    place = shown(str(folder))
+    place = shown(folder)
     click.echo(f"{place} written: module.yaml describes it, module.py builds the network")
     say(
         f"Try it:  hubtune finetune PICTURES -o module.name={place} -o module.weights=none "
@@ -252,7 +245,7 @@ def _facts(
     yield "other sizes", {None: "no", 1: "yes"}.get(multiple, f"multiples of {multiple}")
     if entry is None:
         file = module.own_weights()
-        yield "weights", shown(str(file)) if file else "none"
+        yield "weights", shown(file) if file else "none"
         if module.labels:
             yield "classes", shown(", ".join(module.labels[:10])) + (" …" if len(module.labels) > 10 else "")
         return
@@ -281,7 +274,7 @@ def _weights_facts(entry: "Pretrained") -> Iterator[tuple[str, str]]:
         checksum = f"sha256 {weights.sha256}" if weights.sha256 else f"md5 {weights.md5}"
     yield "published sum", checksum
     file = find_local_weights(entry)
-    yield "on this machine", shown(str(file)) if file else f"not yet: hubtune hub pull {entry.name}"
+    yield "on this machine", shown(file) if file else f"not yet: hubtune hub pull {entry.name}"
 
 
 def _size_of(file: Path) -> int:

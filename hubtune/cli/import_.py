@@ -2,16 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
+import hubtune
 from hubtune.cli.console import say, shown
+from hubtune.cli.options import DIR, FILE, PATH
 
-if TYPE_CHECKING:
-    from hubtune.inference.model import Model
-
-_FILE = click.Path(path_type=Path)
+_FILE = PATH
 
 
 def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,11 +18,9 @@ def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     labels_help = "Class names; default: the only *label*.txt beside the checkpoint."
     architecture_help = "Hub or class name; default: by the folder's name or the tensors."
     for option in (
-        click.option("--labels", type=_FILE, metavar="FILE", help=labels_help),
+        click.option("--labels", type=FILE, help=labels_help),
         click.option("--architecture", metavar="NAME", help=architecture_help),
-        click.option(
-            "-o", "--output", required=True, type=_FILE, metavar="DIR", help="The model folder to write."
-        ),
+        click.option("-o", "--output", required=True, type=DIR, help="The model folder to write."),
         click.argument("checkpoint", type=_FILE),
     ):
         command = option(command)
@@ -37,43 +34,31 @@ def command() -> None:
 
 @command.command("paddleclas")
 @_checkpoint_options
-@click.option("--config", type=_FILE, metavar="FILE", help="The configuration it was trained with (.yaml).")
-def import_from_paddleclas(
-    checkpoint: Path, output: Path, architecture: str | None, labels: Path | None, config: Path | None
-) -> None:
+@click.option("--config", type=FILE, help="The configuration it was trained with (.yaml).")
+def import_from_paddleclas(checkpoint: Path, output: Path, config: Path | None, **options: Any) -> None:
     """Import CHECKPOINT of PaddleClas: best_model.pdparams, or its folder.
 
     \b
     hubtune import paddleclas output/PPLCNet_x1_0 -o models/flowers --config flowers.yaml
     hubtune import paddleclas best.pdparams -o models/flowers --architecture ResNet50_vd --labels names.txt
     """
-    from hubtune.compat.checkpoint import import_paddleclas
-
-    _print_result(
-        import_paddleclas(checkpoint, output, architecture=architecture, labels=labels, config=config), output
-    )
+    _print_result(hubtune.import_paddleclas(checkpoint, output, config=config, **options), output)
     if config is None:
         say("Without --config, pictures are preprocessed by PaddleClas's defaults for this architecture.")
 
 
 @command.command("paddlehub")
 @_checkpoint_options
-def import_from_paddlehub(
-    checkpoint: Path, output: Path, architecture: str | None, labels: Path | None
-) -> None:
+def import_from_paddlehub(checkpoint: Path, output: Path, **options: Any) -> None:
     """Import CHECKPOINT of PaddleHub 2.x: best_model/model.pdparams, its folder or the trainer's.
 
     \b
     hubtune import paddlehub img_classification_ckpt -o models/flowers --labels label_list.txt
     """
-    from hubtune.compat.checkpoint import import_paddlehub
-
-    _print_result(import_paddlehub(checkpoint, output, architecture=architecture, labels=labels), output)
+    _print_result(hubtune.import_paddlehub(checkpoint, output, **options), output)
 
 
-def _print_result(model: "Model", folder: Path) -> None:
+def _print_result(model: "hubtune.Model", folder: Path) -> None:
     labels = ", ".join(model.labels[:5]) + (", …" if len(model.labels) > 5 else "")
-    click.echo(
-        f"{shown(str(folder))}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})"
-    )
-    say(f"Next: hubtune predict PICTURES --model {shown(str(folder))}")
+    click.echo(f"{shown(folder)}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})")
+    say(f"Next: hubtune predict PICTURES --model {shown(folder)}")

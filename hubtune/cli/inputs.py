@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hubtune.cli.console import say, shown
 from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.text import first_few, plural
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
@@ -50,7 +51,6 @@ def expand_images(arguments: Sequence[str]) -> Iterator[str]:
 def _report_excluded(listing: "Listing") -> None:
     """Name the files of a folder that are not predicted, on one line for each reason."""
     from hubtune.data.listing import known_as
-    from hubtune.text import first_few, plural
 
     reasons: dict[str, list[Path]] = {}
     if count := len(listing.non_images):
@@ -60,24 +60,25 @@ def _report_excluded(listing: "Listing") -> None:
         reasons.setdefault(entry.reason, []).append(entry.path)
     for reason, paths in reasons.items():
         names = first_few([known_as(path, listing.root) for path in paths])
-        say(f"Passed over in {shown(str(listing.root))}: {shown(reason)}: {shown(names)}")
+        say(f"Passed over in {shown(listing.root)}: {shown(reason)}: {shown(names)}")
+
+
+def check_parent(path: Path) -> None:
+    """Refuse a path to write whose folder does not exist."""
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent} to write into: make it first")
 
 
 def check_output_file(file: Path | None, option: str) -> None:
     """Refuse a file that cannot be written because of its place, before any work is done.
 
-    Args:
-        file: the file; ``None`` if the option was not used.
-        option: its name, for the message.
-
     Raises:
         UsageError: its folder does not exist, or it is a folder itself.
         MachineError: its folder cannot be written.
     """
-    if file is None:
+    if file is None:  # the option was not used
         return
-    if not file.parent.is_dir():
-        raise UsageError(f"There is no folder {file.parent} to write into: make it first")
+    check_parent(file)
     if not os.access(file.parent, os.W_OK):
         raise MachineError(f"{file.parent} cannot be written: name another folder for {option}")
     if file.is_dir():

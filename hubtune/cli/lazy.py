@@ -36,11 +36,7 @@ class LazyGroup(click.Group):
         return [name for commands in self._sections.values() for name in commands]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import a command.
-
-        Raises:
-            UsageError: if a script has replaced the command.
-        """
+        """Import a command, or raise a :class:`UsageError` if a script has replaced it."""
         if name in self._moved:
             raise UsageError(f"{ctx.command_path} {name} is now a script: run {self._moved[name]}")
         if name not in self.list_commands(ctx):

@@ -1,6 +1,5 @@
 """The command line: its commands, and the only place that turns errors into messages and exit codes."""
 
-import json
 import logging
 import os
 import sys
@@ -9,10 +8,10 @@ from typing import NoReturn
 
 import click
 
+from hubtune.cli.console import print_json, say, shown
 from hubtune.cli.lazy import LazyGroup
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
-from hubtune.text import escaped
 
 # In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -44,7 +43,7 @@ _WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
     sections={"Commands": _COMMANDS, "More": _MORE},
     prefix="hubtune.cli.",
     moved=_MOVED,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
     epilog="Help on a command: hubtune COMMAND --help",
 )
 @click.version_option(package_name="hubtune", message="hubtune %(version)s")
@@ -75,7 +74,7 @@ def hubtune_command(context: click.Context, verbose: bool) -> None:
     prepared = prepare()
     if verbose:
         for line in prepared.lines():
-            click.echo(line, err=True)
+            say(line)
 
 
 def main() -> NoReturn:
@@ -96,16 +95,15 @@ def _run() -> int:
         return hubtune_command.main(prog_name="hubtune", standalone_mode=False) or 0
     except click.ClickException as error:
         error.show()
-        return _fail(error.format_message(), error.exit_code, shown=True)
+        return _fail(error.format_message(), error.exit_code, printed=True)
     except (click.Abort, KeyboardInterrupt):
         return _fail("Stopped.", 130)
     except StoppedError as error:
         trust = " --trust-code" if "--trust-code" in sys.argv else ""
         return _fail(f"{error}. Continue with: hubtune finetune {error.run} --resume{trust}", error.exit_code)
-    except RecipeError as error:
-        return _fail(str(error), error.exit_code, problems=error.problems)
     except HubtuneError as error:
-        return _fail(str(error), error.exit_code)
+        problems = error.problems if isinstance(error, RecipeError) else None
+        return _fail(str(error), error.exit_code, problems=problems)
     except ModuleNotFoundError as error:
         if error.name != "paddle":
             raise
@@ -127,12 +125,12 @@ def _run() -> int:
         )
 
 
-def _fail(message: str, code: int, *, problems: list[str] | None = None, shown: bool = False) -> int:
-    if not shown:
+def _fail(message: str, code: int, *, problems: list[str] | None = None, printed: bool = False) -> int:
+    if not printed:
         # A file name in the message may hold control characters; the message's own line breaks stay.
-        plain = "\n".join(map(escaped, message.split("\n")))
-        click.echo(plain if code >= 128 else f"Error: {plain}", err=True)
+        plain = "\n".join(map(shown, message.split("\n")))
+        say(plain if code >= 128 else f"Error: {plain}")
     if "--json" in sys.argv[1:]:
         error = {"exit_code": code, "message": message} | ({"problems": problems} if problems else {})
-        click.echo(json.dumps({"schema_version": 1, "error": error}))
+        print_json({"error": error})
     return code

@@ -1,24 +1,32 @@
 """Options that several commands have."""
 
+from pathlib import Path
+
 import click
 
 from hubtune.recipe.choices import ENGINES
 
+
+class _Path(click.Path):
+    """A path whose name in the help is ``name`` in capitals."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(path_type=Path)
+        self.name = name
+
+
+PATH, FILE, DIR = _Path("path"), _Path("file"), _Path("dir")
+COUNT = click.IntRange(min=1)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 batch_size_option = click.option(
-    "--batch-size",
-    type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Pictures at once; results do not depend on it.",
+    "--batch-size", type=COUNT, default=32, help="Pictures at once; results do not depend on it."
 )
-device_option = click.option(
-    "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, gpu or gpu:0."
-)
+device_option = click.option("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:0.")
 engine_option = click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default="auto",
-    show_default=True,
     help="What runs the network; auto: OpenVINO on a CPU, Paddle with mixed precision on a GPU.",
 )
 overrides_option = click.option(
@@ -40,7 +48,6 @@ module_option = click.option(
 weights_option = click.option(
     "--weights",
     default="official",
-    show_default=True,
     metavar="FILE",
     help="A .safetensors or .pdparams file for the module, or none for random values.",
 )

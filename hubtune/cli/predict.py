@@ -4,21 +4,17 @@ from pathlib import Path
 
 import click
 
+import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.inputs import expand_images
-from hubtune.cli.options import trust_option
+from hubtune.cli.options import PATH, trust_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="A run or model folder; default: the newest run.",
-)
+@click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
 @prediction_options(top=1)
 @trust_option
 def command(
@@ -46,13 +42,12 @@ def command(
         from hubtune.runs.folder import newest_run
 
         model = newest_run()
-        say(f"Model: {shown(str(model))} (the newest run)")
+        say(f"Model: {shown(model)} (the newest run)")
 
-    # These import Paddle, which takes seconds; everything that can be refused without it has been.
+    # This imports Paddle, which takes seconds; everything that can be refused without it has been.
     from hubtune.hardware.device import select_device
-    from hubtune.inference.model import load_model
 
     show_on_stderr()
     select_device(device)
-    loaded = load_model(model, trust_code=trust_code, engine=engine)
+    loaded = hubtune.load_model(model, trust_code=trust_code, engine=engine)
     output.predict(loaded, str(model), paths, batch_size=batch_size)

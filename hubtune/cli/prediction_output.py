@@ -11,32 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import percent, print_json, say, shown
-from hubtune.cli.inputs import check_output_file
-from hubtune.cli.options import batch_size_option, device_option, engine_option
-from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.cli.console import percent, print_json, say, say_missing_font, shown
+from hubtune.cli.inputs import check_output_file, check_parent
+from hubtune.cli.options import COUNT, DIR, FILE, batch_size_option, device_option, engine_option
+from hubtune.errors import DataError, UsageError, writing
+from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from hubtune.inference.model import Model, Prediction
+    from hubtune import Model, Prediction
 
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """Where predictions go.
+    """Where predictions go."""
 
-    Attributes:
-        top: number of classes to name.
-        csv_file: a file with one row per image.
-        as_json: whether one JSON document goes to stdout.
-        scores: whether CSV and JSON have the scores of all classes.
-        save: a folder for labelled images and a contact sheet.
-    """
-
-    top: int
-    csv_file: Path | None
-    as_json: bool
-    scores: bool
-    save: Path | None
+    top: int  # number of classes to name
+    csv_file: Path | None  # with one row per image
+    as_json: bool  # whether one JSON document goes to stdout
+    scores: bool  # whether CSV and JSON have the scores of all classes
+    save: Path | None  # a folder for labelled images and a contact sheet
 
     def check_targets(self, paths: Sequence[str]) -> None:
         """Refuse files and folders that cannot be written, before any work is done.
@@ -48,8 +41,7 @@ class PredictionOutput:
         check_output_file(self.csv_file, "--csv")
         if self.save is None:
             return
-        if not self.save.parent.is_dir():
-            raise UsageError(f"There is no folder {self.save.parent} to write into: make it first")
+        check_parent(self.save)
         if self.save.exists() and not self.save.is_dir():
             raise UsageError(f"--save {self.save} is a file: name a folder")
         if any(Path(path).resolve().parent == self.save.resolve() for path in paths):
@@ -79,28 +71,30 @@ class PredictionOutput:
         if self.csv_file:
             _write_csv(self.csv_file, rows, top, model.labels if self.scores else [])
         if self.save:
-            _save_images(self.save, rows, model.labels)
+            from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
+
+            complete = save_labelled_images(self.save, rows, model.labels)
+            say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(self.save)}")
+            if not complete:
+                say_missing_font("the pictures have")
         if self.as_json:
             print_json({"model": name, "rows": [_as_dict(row, top, self.scores) for row in rows]})
         if self.csv_file:
-            say(f"{len(rows):,} rows written to {shown(str(self.csv_file))}")
+            say(f"{len(rows):,} rows written to {shown(self.csv_file)}")
         report_unreadable(sum(row.error is not None for row in rows), len(rows))
 
 
 def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a command the options of a :class:`PredictionOutput`, its argument ``output``, and of the engine.
 
-    Args:
-        top: the default of ``--top``.
+    ``top`` is the default of ``--top``.
     """
-    path = click.Path(path_type=Path)
-    count = click.IntRange(min=1)
     options = [
-        click.option("--top", type=count, default=top, show_default=True, help="How many classes to name."),
-        click.option("--csv", "csv_file", type=path, metavar="FILE", help="Write one row per picture."),
+        click.option("--top", type=COUNT, default=top, help="How many classes to name."),
+        click.option("--csv", "csv_file", type=FILE, help="Write one row per picture."),
         click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
         click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
-        click.option("--save", type=path, metavar="DIR", help="Write labelled pictures and a contact sheet."),
+        click.option("--save", type=DIR, help="Write labelled pictures and a contact sheet."),
         batch_size_option,
         device_option,
         engine_option,
@@ -153,8 +147,6 @@ def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
 
 
 def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
-    from hubtune.storage.atomic import write_atomically
-
     text = io.StringIO()
     writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
     columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
@@ -166,19 +158,5 @@ def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[
         scores = [row.scores.get(label, "") for label in labels]
         path, label, error = (escape_formula(text or "") for text in (row.path, row.label, row.error))
         writer.writerow([path, label, score, *further, error, *scores])
-    try:
+    with writing(file):
         write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
-    except OSError as error:
-        raise MachineError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _save_images(folder: Path, rows: "list[Prediction]", labels: Sequence[str]) -> None:
-    from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
-
-    complete = save_labelled_images(folder, rows, labels)
-    say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(str(folder))}")
-    if not complete:
-        say(
-            "No font on this machine can draw all class names; the pictures have the classes' numbers. "
-            "Install one, such as Noto Sans CJK, and run this again"
-        )

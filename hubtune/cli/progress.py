@@ -113,13 +113,10 @@ class Curve:
             self._values_per_point *= 2
 
     def draw(self, size: int, levels: str, least_height: float | None = None) -> str:
-        """Draw the curve from its lowest point to its highest.
+        """Draw the curve in at most ``size`` characters out of ``levels``, which are sorted from low to high.
 
-        Args:
-            size: number of characters at most, at least 1.
-            levels: characters from low to high.
-            least_height: difference between the lowest level and the highest, at least, so that noise does
-                not look like a change; default: a share of the highest point.
+        ``least_height`` is the least difference between the lowest level and the highest, so that noise does
+        not look like a change; default: a share of the highest point.
         """
         rest = [*self._rest]  # the bar is drawn in another thread while values are added
         points = _averaged([*self._points, *([fmean(rest)] if rest else [])], size)

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+import hubtune
 from hubtune.cli.console import print_json, print_table, say, shown
-from hubtune.cli.options import overrides_option, trust_option
-from hubtune.errors import MachineError, UsageError
+from hubtune.cli.options import COUNT, PATH, overrides_option, trust_option
+from hubtune.errors import UsageError, writing
 from hubtune.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
-    from hubtune.train.explain import ExplainedParameter, Explanation
+    from hubtune.train.explain import Explanation
 
 _MOST_COLUMNS = 8  # of epochs in the table; of a longer run, a selection is shown
 
@@ -26,16 +27,16 @@ def command() -> None:
 
 
 @command.command("explain")
-@click.argument("recipe", metavar="RECIPE", type=click.Path(path_type=Path))
+@click.argument("recipe", metavar="RECIPE", type=PATH)
 @overrides_option
 @click.option(
     "--pictures",
     "image_count",
-    type=click.IntRange(1),
+    type=COUNT,
     help="Number of training pictures to assume if the recipe's lists are not here.",
 )
 @click.option("--all", "each", is_flag=True, help="A line per parameter, not per stage and rule.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw the rates to this PNG file.")
+@click.option("--plot", type=PATH, help="Draw the rates to this PNG file.")
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with the rate of each step.")
 def explain_command(
@@ -53,11 +54,10 @@ def explain_command(
     hubtune recipe explain recipes/idol5.yaml --plot rates.png
     hubtune recipe explain my.yaml -o strategy=ulmfit --pictures 500
     """
-    from hubtune.recipe.load import load_recipe
     from hubtune.train.strategies import TRAINERS
 
     overrides = (*overrides, "module.trust_code=true") if trust_code else overrides
-    loaded = load_recipe(recipe, list(overrides))
+    loaded = hubtune.load_recipe(recipe, list(overrides))
     if not TRAINERS[loaded.strategy.name].by_gradients:
         raise UsageError(
             f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
@@ -72,11 +72,9 @@ def explain_command(
         count, classes = len(dataset.examples("train")), len(dataset.label_list)
     explanation = explain(loaded, count, classes)
     if plot is not None:
-        try:
+        with writing(plot):
             write_atomically(plot, draw_rates(explanation))
-        except OSError as error:
-            raise MachineError(f"{plot} cannot be written: {error.strerror or error}") from error
-        say(f"Rates drawn to {shown(str(plot))}")
+        say(f"Rates drawn to {shown(plot)}")
     if as_json:
         print_json(explanation.as_dict())
     else:
@@ -99,16 +97,11 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
     groups = [[one] for one in explanation.parameters] if each else explanation.groups()
     for group in groups:
         first = group[0]
+        settings = first.rule.model_dump(exclude_defaults=True)
+        pattern = settings.pop("match")
+        texts = [key if value is True else f"{key} {value:.3g}" for key, value in settings.items()]
         name = f"{first.stage}/{first.name}" if each else f"{first.stage} ({len(group)})"
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
-        rows.append([name, f"{first.number}: {_describe_rule(first)}", *shown_rates])
+        rows.append([name, f"{first.number}: {', '.join([pattern, *texts])}", *shown_rates])
     print_table(rows, sides="<<", rule=False)
     click.echo("Rates are those of an epoch's first step.")
-
-
-def _describe_rule(parameter: "ExplainedParameter") -> str:
-    """Describe a rule by its pattern and the settings that differ from the defaults."""
-    settings = parameter.rule.model_dump(exclude_defaults=True)
-    pattern = settings.pop("match")
-    texts = [key if value is True else f"{key} {value:.3g}" for key, value in settings.items()]
-    return ", ".join([pattern, *texts])

@@ -5,17 +5,19 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
-from hubtune.cli.inputs import check_output_file
-from hubtune.cli.options import trust_option, weights_option
+from hubtune.cli.inputs import check_output_file, check_parent
+from hubtune.cli.options import DIR, FILE, trust_option, weights_option
 from hubtune.cli.split_output import quote_path
-from hubtune.errors import DataError, MachineError, UsageError
+from hubtune.errors import DataError, MachineError, UsageError, writing
 from hubtune.log import show_on_stderr
+from hubtune.storage.atomic import write_atomically
+from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.data.audit.issues import Issue
@@ -29,16 +31,10 @@ _WIDEST = 110  # characters of a line
 
 @click.command()
 @click.argument("source", metavar="SOURCE")
-@click.option(
-    "--page",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write an HTML page with thumbnails; an earlier one is replaced.",
-)
+@click.option("--page", type=FILE, help="Write an HTML page with thumbnails; an earlier one is replaced.")
 @click.option(
     "--quarantine",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=DIR,
     help="Copy the unreadable and suspect files to a new or empty folder, with a folder for each kind.",
 )
 @click.option(
@@ -52,13 +48,7 @@ _WIDEST = 110  # characters of a line
     "--json", "as_json", is_flag=True, help="Print the report as JSON, with the facts of each file."
 )
 def command(
-    source: str,
-    page: Path | None,
-    quarantine: Path | None,
-    module: str | None,
-    weights: str,
-    trust_code: bool,
-    as_json: bool,
+    source: str, page: Path | None, quarantine: Path | None, as_json: bool, **module_options: Any
 ) -> None:
     """Inspect every picture of SOURCE, and name the issues, most severe first.
 
@@ -77,14 +67,17 @@ def command(
 
     show_on_stderr()
     check_output_file(page, "--page")
-    network = load_module(module, weights, trust_code)
+    network = load_module(**module_options)
     with working_bar("opening") as progress:
         listing = open_source(source, progress=progress)
         _check_targets(source, listing, page, quarantine)
         check_labels = label_checker_by(network, progress)
         report = make_scan_report(source, listing, check_labels=check_labels, progress=progress)
     if page is not None:
-        _write_page(page, report)
+        from hubtune.report.scan_page import render_scan_page
+
+        with writing(page):
+            write_atomically(page, render_scan_page(report.source, report.scan, report.issues))
     copied = 0 if quarantine is None else _copy(report.issues, quarantine)
     if as_json:
         _print_as_json(report)
@@ -116,18 +109,7 @@ def _check_targets(source: str, listing: "Listing", page: Path | None, quarantin
         return
     if quarantine.exists() and (not quarantine.is_dir() or any(quarantine.iterdir())):
         raise UsageError(f"--quarantine {quarantine} is in use already: name a new folder, or an empty one")
-    if not quarantine.parent.is_dir():
-        raise UsageError(f"There is no folder {quarantine.parent} to write into: make it first")
-
-
-def _write_page(page: Path, report: "ScanReport") -> None:
-    from hubtune.report.scan_page import render_scan_page
-    from hubtune.storage.atomic import write_atomically
-
-    try:
-        write_atomically(page, render_scan_page(report.source, report.scan, report.issues))
-    except OSError as error:
-        raise MachineError(f"{page} cannot be written: {error.strerror or error}") from error
+    check_parent(quarantine)
 
 
 def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
@@ -171,7 +153,6 @@ def _print_as_json(report: "ScanReport") -> None:
 
 
 def _print_counts(report: "ScanReport") -> None:
-    from hubtune.text import plural
 
     lines = [(shown(label), f"{len(images):,}") for label, images in report.classes.items()]
     more = lines[_MOST_CLASSES:]

@@ -1,34 +1,27 @@
 """``hubtune split``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hubtune.cli.console import print_json, say
 from hubtune.cli.feature_module import features_by, load_module
-from hubtune.cli.options import trust_option, weights_option
+from hubtune.cli.options import COUNT, DIR, FILE, PATH, json_option, trust_option, weights_option
 from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
+
+if TYPE_CHECKING:
+    from hubtune.data.splits.files import Split
+    from hubtune.data.splits.quota import SplitRequest
 
 
 @click.command()
 @click.argument("source", metavar="[PICTURES]", required=False)
-@click.option(
-    "--val",
-    default="20%",
-    show_default=True,
-    metavar="N",
-    help="Validation pictures per class: 20, or 0.2, or 20%.",
-)
-@click.option(
-    "--test", default="0", show_default=True, metavar="N", help="Test pictures per class, likewise."
-)
-@click.option(
-    "--train",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Training pictures per class; default: all the rest.",
-)
+@click.option("--val", default="20%", metavar="N", help="Validation pictures per class: 20, or 0.2, or 20%.")
+@click.option("--test", default="0", metavar="N", help="Test pictures per class, likewise.")
+@click.option("--train", type=COUNT, metavar="N", help="Training pictures per class; default: all the rest.")
 @click.option(
     "--folds",
     type=click.IntRange(2, 100),
@@ -41,33 +34,23 @@ from hubtune.errors import UsageError
     help="Keep groups of pictures in one list: by a column of the table that PICTURES is, or by a regular "
     "expression over the pictures' names, such as 'patient\\d+'.",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Another seed gives another split.",
-)
-@click.option(
-    "--labels", type=click.Path(path_type=Path), metavar="FILE", help="Display names: `folder name` a line."
-)
+@click.option("--seed", type=click.IntRange(min=0), default=0, help="Another seed gives another split.")
+@click.option("--labels", type=FILE, help="Display names: `folder name` a line.")
 @click.option(
     "--test-dir",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=DIR,
     help="Test pictures from a separate folder: DIR/<class>.jpg, DIR/<class>_2.jpg or DIR/<class>/*.",
 )
 @click.option(
     "--from",
     "lists",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="LISTS",
     help="Check the lists in a folder for leaks instead of making lists; exit code 8 if there are any.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
+    type=DIR,
     help="Where the lists go; default: beside PICTURES. With --from: write lists without the leaks there.",
 )
 @click.option(
@@ -78,26 +61,19 @@ from hubtune.errors import UsageError
 @weights_option
 @trust_option
 @click.option("--force", is_flag=True, help="Replace lists with other content.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 @click.pass_context
 def command(
     context: click.Context,
     source: str | None,
-    val: str,
-    test: str,
-    train: int | None,
-    folds: int | None,
-    group_by: str | None,
-    seed: int,
-    labels: Path | None,
-    test_dir: Path | None,
     lists: Path | None,
     out: Path | None,
-    module: str | None,
+    folds: int | None,
     weights: str,
     trust_code: bool,
     force: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Divide PICTURES into lists: a folder with a folder for each class, an archive, a table, an address.
 
@@ -116,63 +92,71 @@ def command(
     from hubtune.cli.progress import working_bar
     from hubtune.data.prepare import split_source
     from hubtune.data.sources.naming import lists_folder
-    from hubtune.data.splits.files import fold_name, write_folds
-    from hubtune.data.splits.kfold import fold_splits
-    from hubtune.data.splits.quota import SplitRequest, SplitSize
 
-    command_line = click.core.ParameterSource.COMMANDLINE
-    given = {name for name in context.params if context.get_parameter_source(name) is command_line}
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = {name for name, place in sources.items() if place is ParameterSource.COMMANDLINE}
     if lists is not None:
         from hubtune.cli.split_check import check_lists_in
 
         _refuse_beside_from(given)
-        check_lists_in(lists, group_by=group_by, out=out, force=force, as_json=as_json)
+        check_lists_in(lists, group_by=options["group_by"], out=out, force=force, as_json=as_json)
         return
     if source is None:
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
-    for name in ("val", "train"):
-        if {"folds", name} <= given:
-            raise UsageError(f"--folds divides all pictures outside the test list: remove --{name}")
-    request = SplitRequest(
-        validate=SplitSize.parse(val),
-        test=SplitSize.parse(test),
-        train=train,
-        seed=seed,
-        group_by=group_by,
-        labels=labels,
-        test_dir=test_dir,
-        folds=folds,
-        module=module,
-        explicit={name: name in given for name in ("val", "test")},
-    )
+    request = _make_request(given, folds=folds, **options)
     request.check(source)
-    network = load_module(module, weights, trust_code)
+    network = load_module(request.module, weights, trust_code)
     with working_bar("opening") as progress:
-        features = features_by(network, progress)
-        split = split_source(source, request, features=features, progress=progress)
+        split = split_source(source, request, features=features_by(network, progress), progress=progress)
     folder = lists_folder(source) if out is None else out
-    divided = fold_splits(split, folds, seed=seed) if folds else []
-    if folds:
-        files = write_folds(divided, folder, split.options, force=force)
-    else:
-        files = split.write(folder, force=force)
+    divided, files = _write(split, folder, folds=folds, force=force)
     if as_json:
         print_json({"files": [str(file) for file in files], **split.as_dict(divided)})
         return
-    names = [file.relative_to(folder).as_posix() for file in files]
-    if folds:
-        print_fold_counts(divided)
-        each = ", ".join(dict.fromkeys(file.name for file in files))
-        names = [f"{fold_name(1)} to {fold_name(folds)}, each with {each}"]
-    else:
-        print_counts(split)
-    print_remarks(split, "split.json has them all")
-    say(f"\nWritten to {quote_path(folder)}: {', '.join(names)}")
-    if split.leaks and not folds:
-        say_repair(folder)
+    _print(split, divided, folder, files)
     # Lists in the default folder are found by the name of the pictures alone.
     what = quote_path(source if out is None else folder)
     say(f"Next: hubtune finetune {what}" + (f" --folds {folds}" if folds else ""))
+
+
+def _make_request(given: set[str], *, val: str, test: str, **fields: Any) -> "SplitRequest":
+    """Return what the options ask for; ``given`` are the names of those on the command line."""
+    from hubtune.data.splits.quota import SplitRequest, SplitSize
+
+    for name in ("val", "train"):
+        if {"folds", name} <= given:
+            raise UsageError(f"--folds divides all pictures outside the test list: remove --{name}")
+    explicit = {name: name in given for name in ("val", "test")}
+    return SplitRequest(SplitSize.parse(val), SplitSize.parse(test), explicit=explicit, **fields)
+
+
+def _write(
+    split: "Split", folder: Path, *, folds: int | None, force: bool
+) -> tuple[list["Split"], list[Path]]:
+    """Write a split or its folds; return the folds, if any, and the files."""
+    from hubtune.data.splits.files import write_folds
+    from hubtune.data.splits.kfold import fold_splits
+
+    if not folds:
+        return [], split.write(folder, force=force)
+    divided = fold_splits(split, folds, seed=split.options["seed"])
+    return divided, write_folds(divided, folder, split.options, force=force)
+
+
+def _print(split: "Split", divided: list["Split"], folder: Path, files: list[Path]) -> None:
+    from hubtune.data.splits.files import fold_name
+
+    if divided:
+        print_fold_counts(divided)
+        each = ", ".join(dict.fromkeys(file.name for file in files))
+        names = f"{fold_name(1)} to {fold_name(len(divided))}, each with {each}"
+    else:
+        print_counts(split)
+        names = ", ".join(file.relative_to(folder).as_posix() for file in files)
+    print_remarks(split, "split.json has them all")
+    say(f"\nWritten to {quote_path(folder)}: {names}")
+    if split.leaks and not divided:
+        say_repair(folder)
 
 
 def _refuse_beside_from(given: set[str]) -> None:

@@ -19,7 +19,7 @@ _MOST_SHOWN = 10
 def check_lists_in(
     folder: Path, *, group_by: str | None, out: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Check lists for images with copies or images of their group in other lists.
+    """Print the images that have copies or images of their group in other lists.
 
     Exits with the code of a failed check if there are some, unless lists without them are written to ``out``.
     """

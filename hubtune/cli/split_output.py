@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hubtune.cli.console import print_table, say, shown
+from hubtune.text import first_few, plural
 
 if TYPE_CHECKING:
     from hubtune.data.splits.files import Split
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def quote_path(path: Path | str) -> str:
     """Return a path as it can be typed into a shell."""
-    text = shown(str(path))
+    text = shown(path)
     return text if all(c.isalnum() or c in "-_./\\:" for c in text) else f'"{text}"'
 
 
@@ -53,7 +54,6 @@ def print_remarks(split: "Split", record: str) -> None:
 
     ``record`` says where all of these files are named, or what happens to them.
     """
-    from hubtune.text import first_few, plural
 
     if split.left_out:
         say(f"\nLeft out: {plural(len(split.left_out), 'file')}; {record}.")

@@ -1,20 +1,17 @@
 """What `finetune` and `tune` are given: a recipe, or images and perhaps lists; and what they say about it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.split_output import print_remarks, quote_path, say_repair
-
-if TYPE_CHECKING:
-    from hubtune.recipe.schema import Recipe
+from hubtune.data.sources.naming import is_source
 
 _LIST_TITLES = {"train": "training", "validate": "validation", "test": "the test"}
 
 
-def read_or_default_recipe(what: str, overrides: list[str]) -> "Recipe":
+def read_or_default_recipe(what: str, overrides: list[str]) -> "hubtune.Recipe":
     """Return the recipe in a file, or the default one for images, and name keys without effect."""
-    from hubtune.data.sources.naming import is_source
     from hubtune.recipe.load import unused_keys
     from hubtune.train.defaults import default_recipe, read_recipe
 
@@ -24,7 +21,7 @@ def read_or_default_recipe(what: str, overrides: list[str]) -> "Recipe":
     return recipe
 
 
-def make_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
+def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.Recipe":
     """Split a source that has no lists yet into a folder, print the result, and return the recipe for it.
 
     Raises:
@@ -49,12 +46,12 @@ def make_lists(recipe: "Recipe", source: str, folder: Path) -> "Recipe":
     return use_lists(recipe, folder)
 
 
-def use_lists(recipe: "Recipe", folder: Path) -> "Recipe":
+def use_lists(recipe: "hubtune.Recipe", folder: Path) -> "hubtune.Recipe":
     """Return the recipe for the lists in a folder."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"base": str(folder)})})
 
 
-def say_recipe(recipe: "Recipe") -> None:
+def say_recipe(recipe: "hubtune.Recipe") -> None:
     """Name data, module and strategy."""
-    base = shown(str(recipe.data.base))
+    base = shown(recipe.data.base)
     say(f"Data: {base}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import hubtune
 from hubtune.cli.console import print_json, print_table, say, shown
-from hubtune.cli.options import overrides_option
+from hubtune.cli.options import COUNT, json_option, overrides_option
+from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from hubtune.recipe.schema import Recipe
     from hubtune.tuning.search import SearchResult
     from hubtune.tuning.study import Trial
 
@@ -36,19 +37,11 @@ class _Time(click.ParamType):
 @click.argument("what", metavar="RECIPE|PICTURES")
 @overrides_option
 @click.option(
-    "--trials",
-    type=click.IntRange(min=1),
-    default=20,
-    show_default=True,
-    help="How many settings to try, those of earlier calls included.",
+    "--trials", type=COUNT, default=20, help="How many settings to try, those of earlier calls included."
 )
-@click.option("--timeout", type=_Time(), default="30m", show_default=True, help="How long: 90s, 30m, 2h.")
+@click.option("--timeout", "seconds", type=_Time(), default="30m", help="How long: 90s, 30m, 2h.")
 @click.option(
-    "--folds",
-    type=click.IntRange(2, 20),
-    default=3,
-    show_default=True,
-    help="Of the cross-validation on the training list.",
+    "--folds", type=click.IntRange(2, 20), default=3, help="Of the cross-validation on the training list."
 )
 @click.option(
     "--strategies",
@@ -56,16 +49,9 @@ class _Time(click.ParamType):
     help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@json_option
 def command(
-    what: str,
-    overrides: tuple[str, ...],
-    trials: int,
-    timeout: float,
-    folds: int,
-    strategies: str | None,
-    resume: bool,
-    as_json: bool,
+    what: str, overrides: tuple[str, ...], strategies: str | None, as_json: bool, **options: Any
 ) -> None:
     """Search for settings that suit the data better than a RECIPE's own, or those chosen for PICTURES.
 
@@ -80,26 +66,16 @@ def command(
     hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
-    from hubtune.data.sources.naming import is_source
     from hubtune.train.defaults import read_recipe
 
     recipe = _recipe_for_source(what, [*overrides]) if is_source(what) else read_recipe(what, [*overrides])
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import run_progress
-    from hubtune.tuning.search import tune
 
     with run_progress() as callback:
-        result = tune(
-            recipe,
-            Path(f"{recipe.run}-tune"),
-            trials=trials,
-            seconds=timeout,
-            folds=folds,
-            strategies=names,
-            resume=resume,
-            callback=callback,
-        )
+        folder = Path(f"{recipe.run}-tune")
+        result = hubtune.tune(recipe, folder, strategies=names, callback=callback, **options)
     if as_json:
         print_json(result.as_dict())
     else:
@@ -109,7 +85,7 @@ def command(
         click.get_current_context().exit(result.stopped)
 
 
-def _recipe_for_source(source: str, overrides: list[str]) -> "Recipe":
+def _recipe_for_source(source: str, overrides: list[str]) -> "hubtune.Recipe":
     """Return the default recipe for a source, on the lists that it has, or that are made for this search."""
     from hubtune.cli.training_inputs import make_lists, say_recipe, use_lists
     from hubtune.data.existing_lists import find_lists
@@ -134,18 +110,13 @@ def _print(result: "SearchResult") -> None:
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
     for rank, trial in enumerate(result.trials, 1):
-        rate = trial.choice.learning_rate
-        lines.append(
-            (
-                str(rank) if trial.state == "done" else "–",
-                _score(trial),
-                f"{trial.seconds:,.0f}",
-                trial.choice.strategy,
-                "–" if rate is None else format_rate(rate),
-                trial.choice.augment or "–",
-                ", ".join([*_remarks(trial), *(["the recipe"] if trial.choice == result.recipe else [])]),
-            )
-        )
+        choice, rate = trial.choice, trial.choice.learning_rate
+        place = str(rank) if trial.state == "done" else "–"
+        given_up = f"given up after fold {len(trial.counts)}"
+        state = {"pruned": given_up, "failed": "diverged", "running": "unfinished"}.get(trial.state)
+        remarks = filter(None, [state, "the recipe" if choice == result.recipe else None])
+        settings = (choice.strategy, "–" if rate is None else format_rate(rate), choice.augment or "–")
+        lines.append((place, _score(trial), f"{trial.seconds:,.0f}", *settings, ", ".join(remarks)))
     print_table(lines, sides=">>><<<<")
     if result.best_recipe is None:
         return
@@ -157,19 +128,13 @@ def _print(result: "SearchResult") -> None:
     click.echo(
         "      The best of several scores is optimistic. Measure it on a test list, which was not used:"
     )
-    click.echo(f"Next: hubtune finetune {shown(str(result.best_recipe))}")
+    click.echo(f"Next: hubtune finetune {shown(result.best_recipe)}")
 
 
 def _score(trial: "Trial") -> str:
     if trial.accuracy is None or trial.standard_error is None:
         return "–"
     return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
-
-
-def _remarks(trial: "Trial") -> list[str]:
-    given_up = f"given up after fold {len(trial.counts)}"
-    remarks = {"pruned": [given_up], "failed": ["diverged"], "running": ["unfinished"]}
-    return remarks.get(trial.state, [])
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:

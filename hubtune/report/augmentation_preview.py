@@ -14,7 +14,7 @@ from hubtune.data.images.decode import ImageError, with_channels
 from hubtune.data.images.mixup import mix_batch
 from hubtune.data.images.preprocessing import Preprocessing, array_to_image, image_to_array
 from hubtune.data.listing import ImageEntry
-from hubtune.errors import MachineError
+from hubtune.errors import writing
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.report.contact_sheet import Drawing, SheetCell, draw_contact_sheet
 from hubtune.rng import rng_for
@@ -28,53 +28,33 @@ _MARK = b"tEXtSoftware\0" + _SOFTWARE.encode()
 
 @dataclass(frozen=True)
 class PreviewSource:
-    """Training images, and how a run prepares them.
-
-    Attributes:
-        entries: the training list.
-        labels: class names.
-        view: preprocessing in evaluation.
-        settings: augmentation in training.
-        name: where the settings come from: a preset or a recipe.
-        seed: of the run.
-    """
+    """A training list, its class names, and how a run prepares the images."""
 
     entries: list[ImageEntry]
     labels: list[str]
-    view: Preprocessing
-    settings: AugmentSettings
-    name: str
-    seed: int
+    view: Preprocessing  # in evaluation
+    settings: AugmentSettings  # in training
+    name: str  # where the settings come from: a preset or a recipe
+    seed: int  # of the run
 
 
 @dataclass(frozen=True)
 class PreviewRow:
-    """A training image as the network sees it, uint8 ``[height, width, channels]`` each.
-
-    Attributes:
-        entry: the image.
-        plain: in evaluation.
-        epochs: in each epoch of training, from the first.
-    """
+    """A training image as the network sees it, uint8 ``[height, width, channels]`` each."""
 
     entry: ImageEntry
-    plain: np.ndarray
-    epochs: list[np.ndarray]
+    plain: np.ndarray  # in evaluation
+    epochs: list[np.ndarray]  # in each epoch of training, from the first
 
 
 def make_rows(source: PreviewSource, *, count: int, epochs: int) -> tuple[list[PreviewRow], list[ImageError]]:
-    """Prepare images exactly as a run with this seed does.
-
-    Args:
-        source: the images.
-        count: how many; they are drawn at random, the classes in turn.
-        epochs: of each image.
+    """Prepare ``count`` images, drawn at random, the classes in turn, exactly as a run with this seed does.
 
     Returns:
         The rows, ordered by class, and the errors of images that cannot be read.
     """
     rows: dict[int, PreviewRow] = {}
-    errors: list[ImageError] = []
+    errors = []
     for index in _draw_in_turn([entry.label for entry in source.entries], source.seed):
         entry = source.entries[index]
         try:
@@ -157,15 +137,8 @@ def is_preview(path: Path) -> bool:
 
 
 def save_preview(path: Path, sheet: Image.Image) -> None:
-    """Write a preview as a PNG file.
-
-    Raises:
-        MachineError: if it cannot be written.
-    """
+    """Write a preview as a PNG file; a :class:`~hubtune.errors.MachineError` if it cannot be written."""
     info = PngInfo()
     info.add_text("Software", _SOFTWARE)
-    try:
-        with replacing(path) as file:
-            sheet.save(file, "PNG", pnginfo=info)
-    except OSError as error:
-        raise MachineError(f"{path} cannot be written: {error.strerror or error}") from error
+    with writing(path), replacing(path) as file:
+        sheet.save(file, "PNG", pnginfo=info)

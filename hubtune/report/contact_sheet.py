@@ -23,12 +23,9 @@ _RIGHT, _WRONG = "#00795a", "#c84a00"
 
 
 class Drawing(NamedTuple):
-    """A drawn image.
+    """A drawn image, and whether all captions are drawn as passed.
 
-    Attributes:
-        image: its pixels.
-        complete: whether all captions are drawn as passed. If not, no font on this machine has all their
-            characters, and the fallbacks are drawn.
+    If not, no font on this machine has all their characters, and the fallbacks are drawn.
     """
 
     image: Image.Image
@@ -37,19 +34,12 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True)
 class SheetCell:
-    """An image of a contact sheet.
+    """An image of a contact sheet."""
 
-    Attributes:
-        image: an upright RGB image; ``None`` if it cannot be read.
-        caption: the text below it, or why it cannot be read.
-        right: whether the model is right, if that is known.
-        fallback: text for a caption that no font on this machine can draw.
-    """
-
-    image: Image.Image | None
-    caption: str
-    right: bool | None = None
-    fallback: str = "?"
+    image: Image.Image | None  # upright and RGB; None if it cannot be read
+    caption: str  # the text below it, or why it cannot be read
+    right: bool | None = None  # whether the model is right, if that is known
+    fallback: str = "?"  # for a caption that no font on this machine can draw
 
 
 def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawing:
@@ -80,13 +70,8 @@ def draw_contact_sheet(
     """Draw many images on one sheet, row by row, each with its caption.
 
     Predictions that are known to be right or wrong have a frame and a mark. After :data:`MAX_CELLS` images, a
-    line says how many more there are.
-
-    Args:
-        cells: at least one.
-        columns: images in a row.
-        side: of the square for each image, pixels.
-        title: a line above them.
+    line says how many more there are. ``cells`` has at least one; ``side`` is that of the square for each
+    image, in pixels.
     """
     shown = cells[:MAX_CELLS]
     columns = min(columns, len(shown))

@@ -16,10 +16,7 @@ _STYLES = ("bold", "italic", "oblique", "light", "thin", "black", "mono", "serif
 def find_font(text: str, size: int, *, bold: bool = False) -> ImageFont.FreeTypeFont | None:
     """Return a font with every character of a text; ``None`` if no font on this machine has them all.
 
-    Args:
-        text: the text to draw.
-        size: of the font, pixels.
-        bold: whether to prefer a bold font.
+    ``size`` is in pixels; ``bold`` is a preference.
     """
     characters = frozenset(character for character in text if not character.isspace())
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"

@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from hubtune.data.images.decode import ImageError, decode
-from hubtune.errors import MachineError
+from hubtune.errors import writing
 from hubtune.inference.model import Prediction
 from hubtune.report.contact_sheet import MAX_CELLS, SheetCell, draw_contact_sheet, label_image
 
@@ -18,10 +18,8 @@ _THUMBNAIL = 256  # pixels, enough for any cell; a hundred photos in full would 
 def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> bool:
     """Write each image with its label, ``00001-<name>.jpg`` and so on, and a contact sheet.
 
-    Args:
-        folder: the target; created if it does not exist.
-        rows: the predictions. Unreadable images are only on the sheet, with the reason.
-        labels: class names in the order of the model's outputs.
+    The folder is created if it does not exist. Unreadable images are only on the sheet, with the reason.
+    ``labels`` are in the order of the model's outputs.
 
     Returns:
         Whether all labels are drawn; if not, no font on this machine has all their characters.
@@ -31,7 +29,7 @@ def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Seque
     """
     number_of = {label: number for number, label in enumerate(labels)}
     cells, complete = [], True
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for number, row in enumerate(rows, start=1):
             image = _read(row)
@@ -47,8 +45,6 @@ def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Seque
             cells.append(SheetCell(image if number <= MAX_CELLS else None, caption, fallback=fallback))
         sheet = draw_contact_sheet(cells, columns=6 if len(cells) <= 30 else 10)
         sheet.image.save(folder / CONTACT_SHEET)
-    except OSError as error:
-        raise MachineError(f"{folder} cannot be written: {error.strerror or error}") from error
     return complete and sheet.complete
 
 

@@ -10,11 +10,9 @@ if TYPE_CHECKING:
 
 
 def draw_plot(fill: "Callable[[Axes], object]", *, size: tuple[float, float]) -> bytes:
-    """Draw a plot with a grid and a legend; returns a PNG file.
+    """Return a PNG file of a plot with a grid and a legend; ``fill`` draws into the axes and labels them.
 
-    Args:
-        fill: draws into the axes and labels them.
-        size: width and height in inches of 150 pixels.
+    ``size`` is width and height in inches of 150 pixels.
     """
     # Imported here, because it takes a second. Not pyplot, whose global state belongs to the user.
     from matplotlib.figure import Figure

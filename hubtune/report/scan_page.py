@@ -24,17 +24,9 @@ _QUALITY = 80
 
 
 def render_scan_page(source: str, scan: Scan, issues: Sequence[Issue]) -> str:
-    """Render the page.
+    """Return the page for what was scanned: HTML without code, and without any request to the network.
 
     Thumbnails are decoded and saved again, so that they carry no metadata, such as where a photo was taken.
-
-    Args:
-        source: name of what was scanned.
-        scan: the inspected images.
-        issues: the issues.
-
-    Returns:
-        HTML without code, and without any request to the network.
     """
     folder = files("hubtune.report") / "templates"
     style = (folder / "scan.css").read_text(encoding="utf-8")

@@ -34,7 +34,7 @@ def _own_log(monkeypatch):
     monkeypatch.setattr(logger, "propagate", logger.propagate)
 
 
-def measured(*, count: int = 2, **rounds: list[float]):
+def measured(*, count=2, **rounds):
     speeds = {
         name: machine.Speed("GFLOP/s" if name == "product" else "pictures/s", rounds.get(name, [1.0] * count))
         for name in PARTS
@@ -133,7 +133,7 @@ def test_a_ratio_above_the_slower_part_is_called_noise(capsys):
 def test_the_measurement_takes_about_the_requested_time(monkeypatch, seconds, rounds, whole):
     now = 0.0
 
-    def pass_by(seconds: float) -> None:
+    def pass_by(seconds):
         nonlocal now
         now += seconds
 

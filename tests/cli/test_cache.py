@@ -8,9 +8,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,14 +18,12 @@ from hubtune.cli.split import command as split_command
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.text import format_bytes
 
-Run = Callable[..., SimpleNamespace]
 
-
-def key(number: int) -> bytes:
+def key(number):
     return hashlib.sha256(str(number).encode()).digest()
 
 
-def store(count: int, days_ago: float = 0, **facts: object) -> Path:
+def store(count, days_ago=0, **facts):
     """Store features of some images, and return the cache's file."""
     cache = FeatureCache()
     with cache.space(facts) as space:
@@ -39,7 +35,7 @@ def store(count: int, days_ago: float = 0, **facts: object) -> Path:
     return cache.database.file
 
 
-def change(statement: str, *values: object) -> None:
+def change(statement, *values):
     """Change the file behind the cache's back."""
     with sqlite3.connect(FeatureCache().database.file) as database:
         database.execute(statement, values)
@@ -47,14 +43,14 @@ def change(statement: str, *values: object) -> None:
 
 
 @pytest.fixture
-def file() -> Path:
+def file():
     """The file of a cache with an old space and a new one."""
     view = {"fit": "whole", "resize": 288, "size": 224, "mirror": True}
     store(20, 60, module="resnet50_imagenet", layer="features", view="crop 224", engine="openvino")
     return store(500, module="xception71_imagenet", layer="stage4", view=view, engine="paddle")
 
 
-def test_an_empty_cache_says_so(run_here: Run) -> None:
+def test_an_empty_cache_says_so(run_here):
     listed = run_here("cache", "ls")
     assert (listed.returncode, listed.stdout) == (0, "")
     assert "No features are stored yet" in listed.stderr
@@ -65,7 +61,7 @@ def test_an_empty_cache_says_so(run_here: Run) -> None:
     assert run_here("cache", "prune").stdout == "0 bytes freed\n"
 
 
-def test_ls_shows_the_space_that_was_used_last_first(run_here: Run, file: Path) -> None:
+def test_ls_shows_the_last_used_space_first_and_the_size_of_weights(run_here, file, monkeypatch):
     listed = run_here("cache", "ls")
     assert listed.returncode == 0
     assert [re.split(r"  +", line) for line in listed.stdout.splitlines()] == [
@@ -75,40 +71,31 @@ def test_ls_shows_the_space_that_was_used_last_first(run_here: Run, file: Path) 
     ]
     assert f"features  {format_bytes(file.stat().st_size)} of at most 10 GB" in listed.stderr
     assert "weights" not in listed.stderr
-
-
-def test_ls_shows_the_size_of_weights_and_how_to_remove_them(run_here: Run) -> None:
-    folder = Path(os.environ["HUBTUNE_HOME"]) / "weights"
-    folder.mkdir()
-    (folder / "x-0123456789.pdparams").write_bytes(b"x" * 2_000_000)
+    weights = Path(os.environ["HUBTUNE_HOME"]) / "weights" / "x-0123456789.pdparams"
+    weights.parent.mkdir()
+    weights.write_bytes(b"x" * 2_000_000)
     listed = run_here("cache", "ls")
-    assert "weights   2 MB" in listed.stderr
-    assert "hubtune hub prune" in listed.stderr
-    assert json.loads(run_here("cache", "ls", "--json").stdout)["weights"]["bytes"] == 2_000_000
+    assert "weights   2 MB" in listed.stderr and "hubtune hub prune" in listed.stderr
 
-
-def test_ls_as_json_has_whole_figures(run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "5GB")
     document = json.loads(run_here("cache", "ls", "--json").stdout)
-    assert document["schema_version"] == 1
-    assert document["limit"] == 5_000_000_000
-    assert document["folder"] == str(file.parent)
-    assert document["bytes"] == file.stat().st_size
+    assert (document["schema_version"], document["limit"]) == (1, 5_000_000_000)
+    assert (document["folder"], document["bytes"]) == (str(file.parent), file.stat().st_size)
+    assert document["weights"]["bytes"] == 2_000_000
     new, old = document["spaces"]
-    assert len(old["name"]) == 64
-    assert old["description"]["engine"] == "openvino"
+    assert (len(old["name"]), old["description"]["engine"]) == (64, "openvino")
     assert (old["pictures"], new["pictures"]) == (20, 500)
     assert (old["bytes"], new["bytes"]) == (20 * 4800, 500 * 4800)
     assert old["last_used"] < new["last_used"]
 
 
-def test_ls_shows_a_space_whose_description_is_damaged(run_here: Run, file: Path) -> None:
+def test_ls_shows_a_space_whose_description_is_damaged(run_here, file):
     change("UPDATE batches SET description = CAST(x'ff7b' AS BLOB) WHERE id = 1")
     row = run_here("cache", "ls").stdout.splitlines()[-1].split()
     assert row[:2] == ["?", "20"]
 
 
-def test_prune_removes_what_was_not_used_for_some_time(run_here: Run, file: Path) -> None:
+def test_prune_removes_what_was_not_used_for_some_time(run_here, file):
     size = file.stat().st_size
     dry = json.loads(run_here("cache", "prune", "--older-than", "30d", "--dry-run", "--json").stdout)
     assert (dry["removed"], dry["dry_run"], file.stat().st_size) == (1, True, size)
@@ -120,22 +107,16 @@ def test_prune_removes_what_was_not_used_for_some_time(run_here: Run, file: Path
     assert run_here("cache", "prune", "--older-than", "30d").stdout == "0 bytes freed\n"
 
 
-def test_prune_leaves_the_size_of_what_was_used_last(run_here: Run, file: Path) -> None:
+def test_prune_keeps_a_size_and_the_limit_of_what_was_used_last(run_here, file, monkeypatch):
+    assert run_here("cache", "prune").stdout == "0 bytes freed\n"
     run_here("cache", "prune", "--keep", f"{file.stat().st_size // 1000 - 1}kB")
     assert [space.images for space in FeatureCache().spaces()] == [500]
-    run_here("cache", "prune", "--keep", "1MB")
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "1MB")
+    assert json.loads(run_here("cache", "prune", "--json").stdout)["removed"] == 1
     assert FeatureCache().spaces() == []
 
 
-def test_prune_without_options_keeps_to_the_limit(
-    run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert run_here("cache", "prune").stdout == "0 bytes freed\n"
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "1MB")
-    assert json.loads(run_here("cache", "prune", "--json").stdout)["removed"] == 2
-
-
-def test_prune_all_removes_all_features_and_notes(run_here: Run, file: Path) -> None:
+def test_prune_all_removes_all_features_and_notes(run_here, file):
     FeatureCache().put_note({"a": 1}, {"b": 2})
     assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["removed"] == 3
     assert FeatureCache().note({"a": 1}) is None
@@ -150,15 +131,17 @@ def test_prune_all_removes_all_features_and_notes(run_here: Run, file: Path) -> 
         (("--keep", "lots"), "--keep 'lots' is not a size: write 10GB, 500MB or 1.5GiB"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(
-    run_here: Run, options: tuple[str, ...], message: str
-) -> None:
+def test_options_and_limits_that_make_no_sense_are_refused(run_here, monkeypatch, options, message):
     refused = run_here("cache", "prune", *options)
     assert refused.returncode == 2
     assert message in refused.stderr
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
+    refused = run_here("cache", "ls")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is not a size: write 10GB")
 
 
-def test_verify_removes_damaged_rows(run_here: Run, file: Path) -> None:
+def test_verify_removes_damaged_rows(run_here, file):
     assert run_here("cache", "verify").returncode == 0
     change("UPDATE entries SET data = CAST(x'07' || substr(data, 2) AS BLOB) WHERE id IN (3, 4)")
     found = json.loads(run_here("cache", "verify", "--json").stdout)
@@ -178,7 +161,7 @@ def test_verify_removes_damaged_rows(run_here: Run, file: Path) -> None:
     assert run_here("cache", "verify").returncode == 0
 
 
-def test_verify_replaces_a_file_that_is_damaged_as_a_whole(run_here: Run, file: Path) -> None:
+def test_verify_replaces_a_file_that_is_damaged_as_a_whole(run_here, file):
     file.write_bytes(b"<html>" * 1000)
     found = run_here("cache", "verify")
     assert found.returncode == 8
@@ -186,9 +169,7 @@ def test_verify_replaces_a_file_that_is_damaged_as_a_whole(run_here: Run, file: 
     assert run_here("cache", "verify").returncode == 0
 
 
-def test_verify_says_what_it_could_not_remove(
-    run_here: Run, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verify_says_what_it_could_not_remove(run_here, file, monkeypatch):
     change("UPDATE entries SET shape = NULL WHERE id = 5")
     connect = sqlite3.connect
     monkeypatch.setattr(
@@ -202,9 +183,7 @@ def test_verify_says_what_it_could_not_remove(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows tells that it is not there")
 @pytest.mark.parametrize("action", ["ls", "prune", "verify"])
-def test_a_place_that_cannot_be_used_is_told(
-    run_here: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, action: str
-) -> None:
+def test_a_place_that_cannot_be_used_is_told(run_here, tmp_path, monkeypatch, action):
     (tmp_path / "file").touch()
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file" / "home"))
     refused = run_here("cache", action)
@@ -213,15 +192,8 @@ def test_a_place_that_cannot_be_used_is_told(
     assert "No features are kept yet" not in refused.stderr
 
 
-def test_a_size_that_is_none_is_refused(run_here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
-    refused = run_here("cache", "ls")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is not a size: write 10GB")
-
-
 @pytest.fixture
-def photos(tmp_path: Path, draw_photos: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+def photos(tmp_path, draw_photos, monkeypatch):
     """The unpacked pictures of an archive that was split."""
     monkeypatch.chdir(tmp_path)
     draw_photos(tmp_path / "pics", {"cat": 3, "dog": 3}, size=8)
@@ -231,26 +203,19 @@ def photos(tmp_path: Path, draw_photos: Callable[..., Path], monkeypatch: pytest
     return folder
 
 
-def split_photos() -> None:
+def split_photos():
     assert CliRunner().invoke(split_command, ["photos.zip", "--force"]).exit_code == 0
 
 
-def test_ls_tells_what_scans_noted_and_what_was_unpacked(run_here: Run, photos: Path) -> None:
+def test_scan_results_are_listed_and_go_with_all_but_pictures_stay(run_here, photos):
     home = Path(os.environ["HUBTUNE_HOME"])
-    size = sum(file.stat().st_size for file in photos.rglob("*.*"))
-    document = json.loads(run_here("cache", "ls", "--json").stdout)
-    assert document["data"] == {"folder": str(home / "data"), "bytes": size}
-    assert document["looks"] == {
-        "file": str(home / "scan.sqlite"),
-        "bytes": (home / "scan.sqlite").stat().st_size,
-    }
-    told = run_here("cache", "ls").stderr
-    assert "\nscans     " in told and "\ndata      " in told
-
-
-def test_prune_all_removes_what_scans_noted_but_no_pictures(run_here: Run, photos: Path) -> None:
-    looks = Path(os.environ["HUBTUNE_HOME"]) / "scan.sqlite"
+    looks, pictures = home / "scan.sqlite", sum(file.stat().st_size for file in photos.rglob("*.*"))
     size = looks.stat().st_size
+    document = json.loads(run_here("cache", "ls", "--json").stdout)
+    assert document["data"] == {"folder": str(home / "data"), "bytes": pictures}
+    assert document["looks"] == {"file": str(looks), "bytes": size}
+    listed = run_here("cache", "ls").stderr
+    assert "\nscans     " in listed and "\ndata      " in listed
     assert json.loads(run_here("cache", "prune", "--all", "--dry-run", "--json").stdout)["bytes"] == size
     assert looks.exists()
     assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["bytes"] == size
@@ -258,7 +223,7 @@ def test_prune_all_removes_what_scans_noted_but_no_pictures(run_here: Run, photo
     assert len(list(photos.rglob("*.png"))) == 6
 
 
-def test_unpacked_pictures_go_only_when_asked_for_and_come_back(run_here: Run, photos: Path) -> None:
+def test_unpacked_pictures_go_only_when_asked_for_and_come_back(run_here, photos):
     size = sum(file.stat().st_size for file in photos.rglob("*.*"))
     unfinished = photos.with_name("other-1234567890.part")  # of a process that was killed
     unfinished.mkdir()

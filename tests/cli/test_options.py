@@ -1,6 +1,5 @@
 """Options that several commands share are the same in all of them."""
 
-import click
 import pytest
 
 from hubtune.cli.classify import command as classify
@@ -30,7 +29,7 @@ def test_none_means_random_weights(text, weights):
         ("-o", (finetune, tune)),
     ],
 )
-def test_a_shared_option_has_one_help_and_one_default(name: str, commands: tuple[click.Command, ...]):
+def test_a_shared_option_has_one_help_and_one_default(name, commands):
     options = [option for command in commands for option in command.params if name in option.opts]
     assert len(options) == len(commands)
     assert len({(option.help, str(option.default), option.metavar) for option in options}) == 1

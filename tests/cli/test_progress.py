@@ -9,16 +9,9 @@ from hubtune.cli.progress import ASCII_LEVELS, LEVELS, Curve, RunDisplay, counti
 from hubtune.evaluation.metrics import Metrics
 
 
-def _terminal(width=80, encoding="utf-8"):
-    class Screen(io.StringIO):
-        pass
-
-    Screen.encoding = encoding
-    return Console(file=Screen(), force_terminal=True, width=width)
-
-
-def _plain(width=100):
-    return Console(width=width, file=io.StringIO())
+def _terminal(width=100, encoding="utf-8", **options):
+    screen = type("Screen", (io.StringIO,), {"encoding": encoding})()
+    return Console(file=screen, width=width, **options)
 
 
 def _train(console, accuracies, *, best=-1):
@@ -42,19 +35,21 @@ def _lines(display):
 
 
 def test_the_curves_with_latest_and_best_are_on_one_line_below_the_bar():
-    bar, curves = _lines(_train(_plain(), [0.5, 0.7, 0.9, 0.8], best=2))
+    display = _train(_terminal(), [0.5, 0.7, 0.9, 0.8], best=2)
+    bar, curves = _lines(display)
     assert bar.startswith("training ")
     assert curves.startswith("validate ▁▅█▆ 80.0 %, best 90.0 % at step 30  loss █")
     assert curves.endswith("▁")
-
-
-def test_a_resumed_run_names_no_best_of_an_earlier_process():
-    assert "best" not in _lines(_train(_plain(), [0.5, 0.7]))[1]
+    # The test list is not part of the curve.
+    display.evaluated("test", Metrics(0.1, 1.0, 40, (0.0, 1.0)), step=20, best=False)
+    assert _lines(display)[1] == curves
+    # A resumed run names no best of an earlier process.
+    assert "best" not in _lines(_train(_terminal(), [0.5, 0.7]))[1]
 
 
 @pytest.mark.parametrize("width", [8, 20, 40, 60, 79, 80, 81, 200])
 def test_every_width_gets_one_line_with_what_there_is_room_for(width):
-    display = _train(_plain(width), [number / 50 for number in range(50)], best=40)
+    display = _train(_terminal(width), [number / 50 for number in range(50)], best=40)
     line = _lines(display)[-1]
     assert line.startswith("validate"[:width])
     assert len(line) <= width
@@ -62,19 +57,16 @@ def test_every_width_gets_one_line_with_what_there_is_room_for(width):
     assert width < 40 or sum(mark in LEVELS for mark in line) >= 8
 
 
-def test_a_terminal_that_is_not_utf_8_gets_ascii():
-    line = _lines(_train(_terminal(encoding="latin-1"), [0.5, 0.7, 0.9], best=2))[1]
+def test_terminals_get_the_characters_and_colours_that_they_can_show(monkeypatch):
+    line = _lines(_train(_terminal(encoding="latin-1", force_terminal=True), [0.5, 0.7, 0.9], best=2))[1]
     assert line.isascii()
     assert "_+@" in line
-
-
-def test_no_color_is_respected(monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b" not in _lines(_train(_terminal(), [0.5, 0.7], best=1))[1]
+    assert "\x1b" not in _lines(_train(_terminal(force_terminal=True), [0.5, 0.7], best=1))[1]
 
 
 def test_no_curve_is_drawn_where_nothing_is_trained():
-    display = RunDisplay(_plain())
+    display = RunDisplay(_terminal())
     display.start("features", 10)
     display.advance(10)
     display.evaluated("validate", Metrics(0.5, 1.0, 40, (0.0, 1.0)), step=0, best=True)
@@ -82,36 +74,23 @@ def test_no_curve_is_drawn_where_nothing_is_trained():
     assert bar.startswith("features ")
 
 
-def test_the_test_list_is_not_part_of_the_curve():
-    display = _train(_plain(), [0.5, 0.7], best=1)
-    before = _lines(display)[1]
-    display.evaluated("test", Metrics(0.1, 1.0, 40, (0.0, 1.0)), step=20, best=False)
-    assert _lines(display)[1] == before
-
-
-def test_noise_does_not_look_like_a_change():
+def _curve(values):
     curve = Curve()
-    for value in (0.800, 0.805, 0.795, 0.802):
+    for value in values:
         curve.add(value)
-    heights = [LEVELS.index(mark) for mark in curve.draw(8, LEVELS, least_height=0.05)]
+    return curve
+
+
+def test_curves_show_changes_and_no_noise():
+    heights = [
+        LEVELS.index(m) for m in _curve([0.800, 0.805, 0.795, 0.802]).draw(8, LEVELS, least_height=0.05)
+    ]
     assert max(heights) - min(heights) <= 2
-
-
-def test_a_constant_curve_is_drawn():
     for value in (0.0, 1.0):
-        curve = Curve()
-        curve.add(value)
-        curve.add(value)
-        assert len(set(curve.draw(8, ASCII_LEVELS))) == 1
-
-
-def test_a_long_run_is_drawn_as_a_whole():
-    curve = Curve()
-    for number in range(10_000):
-        curve.add(number)
-    drawn = curve.draw(8, LEVELS)
-    assert drawn == LEVELS
-    assert len(curve.draw(100, LEVELS)) <= 32
+        assert len(set(_curve([value, value]).draw(8, ASCII_LEVELS))) == 1
+    long = _curve(range(10_000))
+    assert long.draw(8, LEVELS) == LEVELS
+    assert len(long.draw(100, LEVELS)) <= 32
 
 
 def test_bars_are_shown_on_a_terminal_only(monkeypatch, capsys):

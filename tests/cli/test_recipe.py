@@ -1,9 +1,8 @@
 """``hubtune recipe explain`` says what a recipe comes to."""
 
-import json
-
 import pytest
 from PIL import Image
+from support.commands import json_of, options
 
 
 @pytest.fixture
@@ -13,10 +12,8 @@ def recipe(tmp_path):
     return file
 
 
-def _explained(run_here, *options):
-    done = run_here("recipe", "explain", *options, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def _explained(run_here, *arguments):
+    return json_of(run_here("recipe", "explain", *arguments, "--json"))
 
 
 def test_every_parameter_has_its_rule_and_its_rates(recipe, run_here):
@@ -45,38 +42,30 @@ def test_the_table_names_stages_rules_and_what_is_frozen(recipe, run_here):
     assert "head/head.0.bias" in each
 
 
-def test_the_rates_are_drawn(recipe, run_here, tmp_path):
-    done = run_here("recipe", "explain", recipe, "--pictures", "100", "--plot", tmp_path / "rates.png")
-    assert done.returncode == 0
+def test_rates_are_drawn_and_one_that_a_test_decides_is_named_as_such(recipe, run_here, tmp_path):
+    auto = options("train.learning_rate=auto")
+    done = run_here("recipe", "explain", recipe, "--pictures", "10", *auto, "--plot", tmp_path / "rates.png")
+    assert "rate 0.0001 (in place of auto, which a test decides)" in done.stdout
     with Image.open(tmp_path / "rates.png") as image:
         assert image.format == "PNG" and image.width > 600
 
 
 def test_a_short_form_keeps_its_meaning_beside_an_override(recipe, run_here):
-    recipe.write_text(
-        recipe.read_text("utf-8").replace("epochs: 4", "epochs: 4, optimizer: momentum"), "utf-8"
-    )
-    changes = ("train.optimizer.momentum=0.5", "train.schedule=step", "train.schedule.every=2")
-    options = [text for change in changes for text in ("-o", change)]
-    found = _explained(run_here, recipe, "--pictures", "10", *options)
+    text = recipe.read_text("utf-8")
+    recipe.write_text(text.replace("epochs: 4", "epochs: 4, optimizer: momentum"), "utf-8")
+    changes = options("train.optimizer.momentum=0.5", "train.schedule=step", "train.schedule.every=2")
+    found = _explained(run_here, recipe, "--pictures", "10", *changes)
     assert (found["optimizer"]["name"], found["optimizer"]["momentum"]) == ("momentum", 0.5)
     assert (found["schedule"]["name"], found["schedule"]["every"]) == ("step", 2)
-
-
-def test_an_override_does_not_hide_a_mistake_in_what_it_changes(recipe, run_here):
-    recipe.write_text(recipe.read_text("utf-8").replace("epochs: 4", "augment: standart"), "utf-8")
-    done = run_here("recipe", "explain", recipe, "--pictures", "10", "-o", "train.augment.mixup=0.2")
-    assert done.returncode == 2
-    assert "did you mean 'standard'" in done.stderr.lower()
-
-
-def test_a_rate_that_a_test_decides_is_told_as_such(recipe, run_here):
-    done = run_here("recipe", "explain", recipe, "--pictures", "10", "-o", "train.learning_rate=auto")
-    assert "rate 0.0001 (in place of auto, which a test decides)" in done.stdout
+    # An override does not hide a mistake in what it changes.
+    recipe.write_text(text.replace("epochs: 4", "augment: standart"), "utf-8")
+    mixup = options("train.augment.mixup=0.2")
+    done = run_here("recipe", "explain", recipe, "--pictures", "10", *mixup)
+    assert done.returncode == 2 and "did you mean 'standard'" in done.stderr.lower()
 
 
 @pytest.mark.parametrize(
-    ("options", "code", "message"),
+    ("arguments", "code", "message"),
     [
         ([], 3, "There is no nowhere/train_list.txt"),
         (["-o", "strategy=frozen"], 2, "Strategy frozen solves its head at once"),
@@ -86,8 +75,8 @@ def test_a_rate_that_a_test_decides_is_told_as_such(recipe, run_here):
         (["--pictures", "9", "-o", "train.schedule=lineer"], 2, "Did you mean 'linear'?"),
     ],
 )
-def test_mistakes_are_told_in_a_sentence(recipe, run_here, options, code, message):
-    done = run_here("recipe", "explain", recipe, *options)
+def test_mistakes_are_told_in_a_sentence(recipe, run_here, arguments, code, message):
+    done = run_here("recipe", "explain", recipe, *arguments)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ import pytest
 from support.commands import invoke, refusal
 
 from hubtune.cli.split import command
+from hubtune.data.dataset import LIST_NAMES
 
 
 @pytest.fixture
@@ -63,31 +64,27 @@ def test_the_same_is_there_as_json_and_nothing_is_written(lists):
         ("pics/dog/copy.png", "test", "validate", "equal"),
     ]
     assert document["left_out"] == [{"path": "pics/dog/gone.png", "reason": "no such file"}]
+    document = json.loads(split("--from", ".", "--group-by", r"(cat)/00[37]", "--json").stdout)
+    found = [(leak["path"], leak["in"], leak["kind"]) for leak in document["leaks"]]
+    assert ("pics/cat/007.png", "train", "given") in found
     assert sorted(path.name for path in lists.iterdir()) == before
 
 
-def test_repaired_lists_keep_what_is_measured(lists):
-    result = split("--from", ".", "--out", "clean")
-    assert result.exit_code == 0
-    assert (
-        lists / "clean" / "test_list.txt"
-    ).read_text() == "../pics/cat/007.png 0\n../pics/dog/copy.png 1\n"
-    assert (lists / "clean" / "validate_list.txt").read_text() == (
-        "../pics/cat/004.png 0\n../pics/cat/copy.png 0\n../pics/dog/001.png 1\n"
-    )
-    trained = (lists / "clean" / "train_list.txt").read_text()
-    assert "cat/000.png" not in trained and "dog/001.png" not in trained
-    assert trained.count("\n") == 6
+def test_repaired_lists_keep_what_is_measured_and_replace_others_only_by_force(lists):
+    result = split("--from", ".", "--out", ".")
+    assert "with other content already: add --force to replace" in str(result.exception)
+    assert split("--from", ".", "--out", "clean").exit_code == 0
+    written = {name: (lists / "clean" / f"{name}_list.txt").read_text() for name in LIST_NAMES}
+    assert written["test"] == "../pics/cat/007.png 0\n../pics/dog/copy.png 1\n"
+    assert written["validate"].split()[::2] == [
+        f"../pics/{name}.png" for name in ("cat/004", "cat/copy", "dog/001")
+    ]
+    assert "cat/000.png" not in written["train"] and "dog/001.png" not in written["train"]
+    assert written["train"].count("\n") == 6
     left_out = json.loads((lists / "clean" / "split.json").read_text())["left_out"]
     why = "a copy of it is in the validation list"
     assert {"path": "../pics/cat/000.png", "reason": why} in left_out
     assert split("--from", "clean").exit_code == 0
-
-
-def test_names_that_belong_together_are_looked_for_too(lists):
-    document = json.loads(split("--from", ".", "--group-by", r"(cat)/00[37]", "--json").stdout)
-    found = [(leak["path"], leak["in"], leak["kind"]) for leak in document["leaks"]]
-    assert ("pics/cat/007.png", "train", "given") in found
 
 
 @pytest.mark.parametrize(
@@ -107,8 +104,3 @@ def test_names_that_belong_together_are_looked_for_too(lists):
 )
 def test_what_cannot_be_done_is_said(lists, arguments, code, message):
     assert refusal(code, command, *arguments).startswith(message)
-
-
-def test_lists_are_not_repaired_onto_themselves_without_force(lists):
-    result = split("--from", ".", "--out", ".")
-    assert "with other content already: add --force to replace" in str(result.exception)

@@ -34,7 +34,7 @@ def test_files_are_named_by_reason_and_as_in_their_archive(capsys):
 
 
 def test_folds_are_columns(capsys):
-    def fold(*labels: int) -> Split:
+    def fold(*labels):
         images = [ImageEntry(Path("x"), label) for label in labels]
         return Split(["cat", "dog"], ["Cat", "dog"], lists={"train": [], "validate": images, "test": []})
 

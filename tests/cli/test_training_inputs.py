@@ -24,23 +24,17 @@ def test_keys_without_effect_are_named(pics, capsys):
     assert capsys.readouterr().err == "Not used by strategy frozen: train.epochs\n"
 
 
-def test_new_lists_are_made_and_described(pics, tmp_path, capsys):
+def test_new_lists_are_made_and_described_and_a_divided_source_stays_divided(pics, tmp_path, capsys):
     recipe = make_lists(_recipe(), pics, tmp_path / "lists")
     assert recipe.data.base == str(tmp_path / "lists")
     assert len((tmp_path / "lists" / "train_list.txt").read_text().splitlines()) == 14
     line = "No lists for pics yet: 14 for training, 2 for validation, 4 for the test"
     assert f"{line} (to choose yourself: hubtune split pics --val 20)" in capsys.readouterr().err
-
-
-def test_a_divided_source_stays_divided(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
     for number, (part, count) in enumerate({"train": 6, "val": 3, "test": 2}.items()):
-        draw_tree(tmp_path / "pics" / part, {"a": count, "b": count}, seed=number)
-    make_lists(_recipe(), "pics", tmp_path / "lists")
-    assert (
-        "pics is divided already: 12 for training, 6 for validation, 4 for the test"
-        in capsys.readouterr().err
-    )
+        draw_tree(tmp_path / "parts" / part, {"a": count, "b": count}, seed=number)
+    make_lists(_recipe(), "parts", tmp_path / "lists")
+    divided = "parts is divided already: 12 for training, 6 for validation, 4 for the test"
+    assert divided in capsys.readouterr().err
 
 
 def test_the_recipe_is_named_on_one_line(capsys):

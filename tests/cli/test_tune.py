@@ -1,9 +1,9 @@
 """``hubtune tune``: the table that it prints, the lists that it makes, and how it stops."""
 
-import json
 import signal
 
 import pytest
+from support.commands import json_of
 from support.searches import draw_search_data, script_training
 
 from hubtune.recipe.load import load_recipe
@@ -24,12 +24,9 @@ def scripted(monkeypatch):
 
 @pytest.fixture
 def recipe_file(data, tmp_path):
-    file = tmp_path / "x.yaml"
-    file.write_text(
-        f"data: {{base: '{data}'}}\nmodule: digitnet\n"
-        "train: {epochs: 1, batch_size: 16, learning_rate: 1.0e-3}\n"
-    )
-    return file
+    train = "train: {epochs: 1, batch_size: 16, learning_rate: 1.0e-3}"
+    (tmp_path / "x.yaml").write_text(f"data: {{base: '{data}'}}\nmodule: digitnet\n{train}\n")
+    return tmp_path / "x.yaml"
 
 
 def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, run_here, scripted):
@@ -48,9 +45,7 @@ def test_the_command_prints_a_table_and_what_to_do_next(recipe_file, tmp_path, r
     refused = run_here("tune", recipe_file, cwd=tmp_path)
     assert refused.returncode == 2
     assert "continue it with --resume" in refused.stderr
-    document = json.loads(
-        run_here("tune", recipe_file, "--trials", 4, "--folds", 2, "--resume", "--json").stdout
-    )
+    document = json_of(run_here("tune", recipe_file, "--trials", 4, "--folds", 2, "--resume", "--json"))
     assert document["best_recipe"] == "runs/x-tune/best.yaml"
     assert not document["stopped"]
     assert [trial["rank"] for trial in document["trials"]] == [1, 2, 3, 4]
@@ -109,16 +104,14 @@ def test_a_time_without_meaning_is_refused(recipe_file, run_here, text):
 
 @pytest.mark.slow
 def test_every_strategy_is_tried_and_the_best_recipe_runs(recipe_file, tmp_path, run_here):
-    done = run_here("tune", recipe_file, "--folds", 2, "--trials", 7, "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    trials = json.loads(done.stdout)["trials"]
+    trials = json_of(run_here("tune", recipe_file, "--folds", 2, "--trials", 7, "--json", cwd=tmp_path))[
+        "trials"
+    ]
     assert sorted(trial["strategy"] for trial in trials) == sorted(
         ["frozen", "from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "adam_weight_decay"]
     )
     assert {trial["state"] for trial in trials} <= {"done", "pruned"}
     assert not (tmp_path / "runs" / "latest").exists()  # folds are no runs of a person's
-    best = run_here("finetune", "runs/x-tune/best.yaml", "--json")
-    assert best.returncode == 0, best.stderr
-    document = json.loads(best.stdout)
+    document = json_of(run_here("finetune", "runs/x-tune/best.yaml", "--json"))
     assert document["run"] == "runs/x"
     assert document["test"]["accuracy"] > 0.8  # the classes differ in colour

@@ -14,26 +14,24 @@ from support.orientation import STORED
 from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode
 from hubtune.data.images.verify import check_ends, check_pixels
 
+TOO_LARGE = f"too large (over {MAX_PIXELS:,} pixels)"
 BOMBS = {
-    "decompression_bomb.gif": f"too large (over {MAX_PIXELS:,} pixels)",
-    "reallybig.bmp": f"too large (over {MAX_PIXELS:,} pixels)",
+    "decompression_bomb.gif": TOO_LARGE,
+    "reallybig.bmp": TOO_LARGE,
     "png_decompression_dos.png": "damaged picture (its metadata are too large)",
-    "made/bomb_20000x20000_1bit.png": f"too large (over {MAX_PIXELS:,} pixels)",
+    "made/bomb_20000x20000_1bit.png": TOO_LARGE,
     "made/bomb_warn_11000x11000.png": f"too large (11,000 × 11,000 pixels; at most {MAX_PIXELS:,} are read)",
 }
+HEADER = "damaged picture (its header cannot be read)"
+ENDS = "damaged picture (the file ends too early)"
 REFUSED = {
     **BOMBS,
-    "broken.png": "damaged picture (its header cannot be read)",
+    **dict.fromkeys(("broken.png", "unknown_compression_method.png", "zero_width.gif"), HEADER),
+    **dict.fromkeys(("truncated_image.png", "truncated_jpeg.jpg"), ENDS),
+    **dict.fromkeys(("made/half_truncated.jpg", "made/header_only.jpg"), ENDS),
+    **dict.fromkeys(("negative_size.ppm", "made/text_named.jpg"), "not a picture that can be read here"),
     "broken_data_stream.png": "damaged picture (its data cannot be decoded)",
-    "negative_size.ppm": "not a picture that can be read here",
-    "truncated_image.png": "damaged picture (the file ends too early)",
-    "truncated_jpeg.jpg": "damaged picture (the file ends too early)",
-    "unknown_compression_method.png": "damaged picture (its header cannot be read)",
-    "zero_width.gif": "damaged picture (its header cannot be read)",
-    "made/half_truncated.jpg": "damaged picture (the file ends too early)",
-    "made/header_only.jpg": "damaged picture (the file ends too early)",
     "made/html_error_page.jpg": "not a picture, but an HTML page",
-    "made/text_named.jpg": "not a picture that can be read here",
     "made/zero_byte.jpg": "empty file (0 bytes)",
 }
 

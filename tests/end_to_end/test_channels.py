@@ -20,15 +20,11 @@ def data(tmp_path_factory):
     """Two classes of grey pictures that differ in brightness."""
     base = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
-    lists = {"train": [], "validate": [], "test": []}
     for number in range(48):
-        label = number % 2
-        pixels = random.integers(0, 150, (40, 44), dtype=np.uint8) + np.uint8(60 * label)
+        pixels = random.integers(0, 150, (40, 44), dtype=np.uint8) + np.uint8(60 * (number % 2))
         Image.fromarray(pixels).save(base / f"{number}.png")
-        part = "train" if number < 24 else "validate" if number < 36 else "test"
-        lists[part].append(f"{number}.png {label}\n")
-    for name, lines in lists.items():
-        (base / f"{name}_list.txt").write_text("".join(lines))
+    for name, numbers in {"train": range(24), "validate": range(24, 36), "test": range(36, 48)}.items():
+        (base / f"{name}_list.txt").write_text("".join(f"{n}.png {n % 2}\n" for n in numbers))
     (base / "label_list.txt").write_text("dark\nbright\n")
     return base
 
@@ -128,50 +124,39 @@ def test_classes_that_differ_in_the_fourth_channel_alone_are_learned(module, dat
 
 @pytest.mark.slow
 def test_the_size_is_that_of_the_input_and_of_all_views(module, data, tmp_path):
-    run = _run(module, data, tmp_path, strategy="frozen", size=48)
-    model = hubtune.load_model(run.path)
     own = module.preprocessing
-    for view in model.card.views:
-        assert view.size == 48
-        assert view.fit == "whole" or view.resize == round(own.resize * 48 / own.size)
-    crop = _run(module, data, tmp_path, name="crop", strategy="frozen", fit="crop", size=48)
-    [first, *_] = hubtune.load_model(crop.path).card.views
-    assert (first.size, first.fit) == (48, "crop")
+    for fit in (None, "crop"):
+        run = _run(module, data, tmp_path, name=str(fit), strategy="frozen", fit=fit, size=48)
+        views = hubtune.load_model(run.path).card.views
+        for view in views:
+            assert view.size == 48
+            assert view.fit == "whole" or view.resize == round(own.resize * 48 / own.size)
+        assert fit is None or views[0].fit == fit
     assert module.preprocessing == own
 
 
 @pytest.mark.parametrize(
     ("name", "size", "message"),
     [
-        (
-            "alexnet_imagenet",
-            160,
-            "160 does not go with {}, which takes pictures of 224×224 only: remove size",
-        ),
+        ("alexnet_imagenet", 160, "does not go with {}, which takes pictures of 224×224 only: remove size"),
         (
             "dinov2_vits14",
             160,
-            "160 does not go with {}, which takes sizes that are multiples of 14: take 154 or 168",
+            "does not go with {}, which takes sizes that are multiples of 14: take 154 or 168",
         ),
-        ("paddle.vision:squeezenet1_1", 16, "16 is too small for {}: take 32 or more"),
+        ("paddle.vision:squeezenet1_1", 16, "is too small for {}: take 32 or more"),
+        ("vit_small_patch16_224_imagenet", 160, "does not go with {}, which"),
     ],
 )
-def test_a_size_that_the_network_cannot_take_is_refused(data, tmp_path, name, size, message):
-    given = {"data": {"base": data, "size": size}, "module": {"name": name, "weights": "none"}}
-    recipe = hubtune.Recipe.model_validate({**given, "strategy": "scratch", "run": tmp_path / "run"})
-    with pytest.raises(hubtune.UsageError) as caught:
-        hubtune.ImageClassifierTask.from_recipe(recipe)
-    assert str(caught.value) == "size: " + message.format(name)
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_size_is_refused_before_weights_are_fetched(data):
+def test_a_size_that_the_network_cannot_take_is_refused_before_weights_are_fetched(
+    data, tmp_path, name, size, message
+):
     """Fetching fails in tests, with another error."""
-    recipe = hubtune.Recipe.model_validate(
-        {"data": {"base": data, "size": 160}, "module": "vit_small_patch16_224_imagenet"}
-    )
-    with pytest.raises(hubtune.UsageError, match=r"^size: 160 does not go with vit_small"):
-        hubtune.ImageClassifierTask.from_recipe(recipe)
+    given = {"data": {"base": data, "size": size}, "module": name, "run": tmp_path / "run"}
+    with pytest.raises(hubtune.UsageError) as caught:
+        hubtune.ImageClassifierTask.from_recipe(hubtune.Recipe.model_validate(given))
+    assert str(caught.value).startswith(f"size: {size} {message.format(name)}")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_size_that_works_is_not_refused(module):

@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,11 +24,11 @@ PLACEHOLDERS = {"recipes/mine.yaml"}
 COMMAND = re.compile(r"\bhubtune (?=[a-z])")
 
 
-def _blocks(text: str, language: str) -> list[str]:
+def _blocks(text, language):
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def _console_commands() -> Iterator[tuple[str, str]]:
+def _console_commands():
     """Page and command: the lines of console blocks, and the first line of each recipe."""
     for page, text in PAGES.items():
         for block in _blocks(text, "console"):
@@ -42,7 +41,7 @@ def _console_commands() -> Iterator[tuple[str, str]]:
         yield recipe.name, COMMAND.split(line)[-1]
 
 
-def _inline_commands() -> Iterator[tuple[str, str]]:
+def _inline_commands():
     """Page and command: code within sentences, where arguments may be missing."""
     for page, text in PAGES.items():
         if page == "docs/cli.md":
@@ -53,7 +52,7 @@ def _inline_commands() -> Iterator[tuple[str, str]]:
             yield page, code
 
 
-def _command(words: list[str]) -> tuple[click.Command, click.Context, list[str]]:
+def _command(words):
     """The click command of a line, its context and its arguments."""
     command: click.Command = hubtune_command
     context = click.Context(command, info_name="hubtune")
@@ -98,7 +97,7 @@ def test_links_lead_to_pages_and_headings():
                 assert heading in anchors, f"{page}: {target}"
 
 
-def _fragments() -> Iterator[tuple[str, str]]:
+def _fragments():
     """Page and recipe: YAML blocks, completed where they show only some sections."""
     for page, text in PAGES.items():
         for block in _blocks(text, "yaml"):

@@ -40,14 +40,11 @@ def test_folds_hold_out_every_picture_once_and_share_the_test_list(pics, run_her
         )
         sides = {name for name in ("train", "validate", "test") if "pics/cat/000.png" in listed(fold, name)}
         assert all("pics/cat/000 copy.png" in listed(fold, name) for name in sides)
+    # The same again is no conflict; fewer folds replace more only by force.
     assert run_here("split", "pics", "--folds", 3, "--test", 2).returncode == 0
-
-
-def test_fewer_folds_replace_more_only_by_force(pics, run_here):
-    assert run_here("split", "pics", "--folds", 3).returncode == 0
-    refused = run_here("split", "pics", "--folds", 2)
+    refused = run_here("split", "pics", "--folds", 2, "--test", 2)
     assert refused.returncode == 2 and "fold-3/train_list.txt" in refused.stderr
-    assert run_here("split", "pics", "--folds", 2, "--force").returncode == 0
+    assert run_here("split", "pics", "--folds", 2, "--test", 2, "--force").returncode == 0
     assert not list(Path("fold-3").iterdir())
 
 
@@ -89,21 +86,29 @@ def test_the_best_model_is_not_chosen_on_what_a_fold_holds_out(pics, run_here):
         )
 
 
-def test_what_stands_in_the_way_of_folds_is_said(pics, run_here):
+def test_conflicts_of_folds_are_named_and_a_failed_start_is_none(pics, run_here):
+    def refused(*arguments):
+        done = run_here("finetune", *arguments)
+        assert done.returncode == 2
+        return done.stderr
+
+    (pics / "cat" / "bad.png").touch()
+    stopped = run_here("finetune", "pics", "--folds", 2, *MODULE)
+    assert stopped.returncode == 3 and "cannot be read" in stopped.stderr
     assert run_here("split", "pics", "--folds", 2).returncode == 0
-    refused = run_here("finetune", "pics", "--folds", 3, *MODULE)
-    assert refused.returncode == 2
-    assert "has lists of 2 folds: take --folds 2, or make others with" in refused.stderr
-    assert run_here("finetune", "pics", "--folds", 2, *MODULE).returncode == 0
-    again = run_here("finetune", "pics", "--folds", 2, *MODULE)
-    assert again.returncode == 2 and "has a cross-validation already" in again.stderr
-    other = run_here("finetune", "pics", "--folds", 2, *MODULE, "-o", "train.seed=3", "--resume")
-    assert other.returncode == 2 and "was begun with other settings (train)" in other.stderr
-    inside = run_here("finetune", "pics", "--folds", 2, *MODULE, "-o", "run=pics/x")
-    assert inside.returncode == 2 and "is inside the pictures" in inside.stderr
+    two = ("pics", "--folds", 2, *MODULE)
+    assert "has lists of 2 folds: take --folds 2, or make others with" in refused(
+        "pics", "--folds", 3, *MODULE
+    )
+    done = run_here("finetune", *two)
+    assert done.returncode == 0, done.stderr
+    assert "has a cross-validation already" in refused(*two)
+    other = refused(*two, "-o", "train.seed=3", "--resume")
+    assert "was begun with other settings (train)" in other
+    assert "is inside the pictures" in refused(*two, "-o", "run=pics/x")
     assert not Path("pics/x-folds").exists()
-    run = run_here("finetune", "runs/pics-folds/fold-1", "--folds", 2)
-    assert run.returncode == 2 and "is a run: --folds takes a recipe or pictures" in run.stderr
+    run = refused("runs/pics-folds/fold-1", "--folds", 2)
+    assert "is a run: --folds takes a recipe or pictures" in run
 
 
 def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run_here):
@@ -122,14 +127,3 @@ def test_an_archive_is_split_and_trained_on_as_a_folder_is(pics, run_here):
     again = run_here("finetune", "photos.zip", *MODULE, "--json")
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout)["skipped"] == {"train": 0, "validate": 0, "test": 0}
-
-
-def test_what_ended_before_anything_was_trained_is_in_nobodys_way(pics, run_here):
-    (pics / "cat" / "bad.png").touch()
-    stopped = run_here("finetune", "pics", "--folds", 2, *MODULE)
-    assert stopped.returncode == 3 and "cannot be read" in stopped.stderr
-    assert run_here("split", "pics", "--folds", 2).returncode == 0
-    done = run_here("finetune", "pics", "--folds", 2, *MODULE)
-    assert done.returncode == 0, done.stderr
-    again = run_here("finetune", "pics", "--folds", 2, *MODULE)
-    assert again.returncode == 2 and "has a cross-validation already" in again.stderr

@@ -27,20 +27,11 @@ CLASSES = [
     os.fsdecode(b"1 not utf-8 \xff"),
 ]
 FILES = [
-    *(
-        "花.png",
-        "🌸.png",
-        "two  spaces .png",
-        " leading.png",
-        "trailing .png",
-        "dot..png",
-        "1.png 2.png",
-        "0.png 1",
-    ),
-    *("<img src=x onerror=alert(1)>.png", '"; rm -rf ~; echo ".png', "=cmd().png", "+1.png", "@SUM(A1).png"),
-    *("-dash.png", "#hash.png", "%20.png", "e\u0301.png", "\u00e9.png", "\x1b[31mred.png", "tab\t0.png"),
-    *("a\\b.png", "*?[x].png", "\u202egnp.exe.png", "x" * 251 + ".png", os.fsdecode(b"\xff.png")),
-    *("new\nline.png", "carriage\rreturn.png"),
+    *("花.png", "🌸.png", "two  spaces .png", " leading.png", "trailing .png", "dot..png", "1.png 2.png"),
+    *("0.png 1", "<img src=x onerror=alert(1)>.png", '"; rm -rf ~; echo ".png', "=cmd().png", "+1.png"),
+    *("@SUM(A1).png", "-dash.png", "#hash.png", "%20.png", "e\u0301.png", "\u00e9.png", "\x1b[31mred.png"),
+    *("tab\t0.png", "a\\b.png", "*?[x].png", "\u202egnp.exe.png", "x" * 251 + ".png"),
+    *(os.fsdecode(b"\xff.png"), "new\nline.png", "carriage\rreturn.png"),
 ]
 ENGINE = ("--engine", "paddle")  # the quickest to start
 FROZEN = (*options("module=digitnet", "strategy=frozen"), "--views", 1)
@@ -95,9 +86,8 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     listed = {
         name: read_list(base / f"{name}_list.txt", Path(), labels) for name in ("train", "validate", "test")
     }
-    assert [len(examples) for examples in listed.values()] == [
-        len(CLASSES) * n for n in (len(FILES) - 10, 4, 4)
-    ]
+    counts = [len(examples) // len(CLASSES) for examples in listed.values()]
+    assert counts == [len(FILES) - 10, 4, 4]
     used = Counter(example.path for examples in listed.values() for example in examples)
     assert all(
         example.path.parent.name == labels[example.label] for some in listed.values() for example in some
@@ -116,11 +106,10 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     answers = run("predict", "test_list.txt", "--model", "run", "--csv", "answers.csv", "--json", *ENGINE)
     paths = [str(example.path) for example in listed["test"]]
     assert [row["path"] for row in answers["rows"]] == paths
-    right = sum(
-        row["label"] == labels[example.label]
-        for row, example in zip(answers["rows"], listed["test"], strict=True)
-    )
-    assert right / len(paths) == measured["accuracy"]
+    truth = [labels[example.label] for example in listed["test"]]
+    right = [row["label"] == label for row, label in zip(answers["rows"], truth, strict=True)]
+    assert sum(right) / len(paths) == measured["accuracy"]
+    assert "not utf-8 \\udcff" in run_here("predict", "test_list.txt", "--model", "run", *ENGINE).stdout
     rows = table(Path("answers.csv"))
     assert [row[0] for row in rows[1:]] == [f"'{path}" for path in paths]
     cells = {cell for row in rows for cell in row}

@@ -17,37 +17,27 @@ RUNS = ("frozen", "rules", "last_stage")
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_models_of_runs_predict_as_recorded(name, place, answer):
+def test_runs_predict_and_are_evaluated_as_recorded_and_not_trained_again(name, place, answer):
+    expected, log = EXPECTED[name], place / "runs" / name / "metrics.jsonl"
     rows = answer("predict", "data/pics", "--model", f"runs/{name}", "--scores", "--trust-code")
-    assert_close(rows, EXPECTED[name]["predict"], tolerance=1e-5)
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_runs_are_evaluated_as_recorded(name, place, answer):
+    assert_close(rows, expected["predict"], tolerance=1e-5)
     figures = answer("evaluate", f"runs/{name}", "--on", "test", "--trust-code")
-    assert_close(figures, EXPECTED[name]["evaluate"], tolerance=1e-5)
+    assert_close(figures, expected["evaluate"], tolerance=1e-5)
+    before = log.read_bytes()
+    result = answer("finetune", f"runs/{name}", "--resume", "--trust-code")
+    assert_close(result, expected["finetune"], tolerance=1e-9)
+    assert log.read_bytes() == before
 
 
-def test_a_model_folder_alone_predicts_as_recorded(place):
+def test_a_model_folder_predicts_as_recorded_and_its_code_needs_permission(place):
+    with pytest.raises(hubtune.ModelError):
+        hubtune.load_model("model")
     recorded = EXPECTED["grey"]["predict"]["rows"]
     model = hubtune.load_model("model", trust_code=True)
     rows = list(model.predict([row["path"] for row in recorded]))
     assert [row.label for row in rows] == [row["label"] for row in recorded]
     for row, expected in zip(rows, recorded, strict=True):
         assert_close(row.scores, expected["scores"], tolerance=1e-5)
-
-
-def test_a_model_with_code_of_its_own_is_refused_without_the_word(place):
-    with pytest.raises(hubtune.ModelError):
-        hubtune.load_model("model")
-
-
-@pytest.mark.parametrize("name", RUNS)
-def test_finished_runs_are_not_trained_again(name, place, answer):
-    before = (place / "runs" / name / "metrics.jsonl").read_bytes()
-    result = answer("finetune", f"runs/{name}", "--resume", "--trust-code")
-    assert_close(result, EXPECTED[name]["finetune"], tolerance=1e-9)
-    assert (place / "runs" / name / "metrics.jsonl").read_bytes() == before
 
 
 def test_an_interrupted_run_goes_on_to_the_recorded_end(place, answer):
@@ -70,19 +60,16 @@ def test_a_run_is_not_resumed_with_other_lists(place, run_here):
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED["recipes"]))
-def test_recipes_come_to_the_recorded_settings(name):
-    recipe = hubtune.load_recipe(FIXTURES / "recipes" / f"{name}.yaml")
-    found = json.loads(recipe.model_dump_json(by_alias=True))
-    assert_close(found, EXPECTED["recipes"][name], tolerance=0.0)
+def test_recipes_and_those_of_their_runs_come_to_the_recorded_settings(name):
+    def read(file):
+        return json.loads(hubtune.load_recipe(file).model_dump_json(by_alias=True))
 
-
-@pytest.mark.parametrize("name", [*RUNS, "interrupted"])
-def test_complete_recipes_of_runs_are_read(name):
-    recipe = hubtune.load_recipe(FIXTURES / "runs" / name / "recipe.yaml")
-    found = json.loads(recipe.model_dump_json(by_alias=True))
     expected = EXPECTED["recipes"][name]
-    for section in ("strategy", "train", "module"):
-        assert_close(found[section], expected[section], tolerance=0.0, skip=("learning_rate",))
+    assert_close(read(FIXTURES / "recipes" / f"{name}.yaml"), expected, tolerance=0.0)
+    if name in (*RUNS, "interrupted"):
+        found = read(FIXTURES / "runs" / name / "recipe.yaml")
+        for section in ("strategy", "train", "module"):
+            assert_close(found[section], expected[section], tolerance=0.0, skip=("learning_rate",))
 
 
 def test_recorded_lists_are_read(tmp_path, monkeypatch, answer):
@@ -132,17 +119,9 @@ def test_recorded_caches_change_no_result(place, monkeypatch, answer):
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_in_a_process_of_its_own(place):
+    arguments = ["finetune", "runs/interrupted", "--resume", "--trust-code", "--json"]
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "hubtune",
-            "finetune",
-            "runs/interrupted",
-            "--resume",
-            "--trust-code",
-            "--json",
-        ],
+        [sys.executable, "-m", "hubtune", *arguments],
         cwd=place,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         capture_output=True,

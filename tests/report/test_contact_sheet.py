@@ -27,17 +27,12 @@ def grey(width, height):
     return Image.new("RGB", (width, height), (120, 120, 120))
 
 
-@pytest.mark.parametrize(
-    ("size", "drawn"),
-    [((2000, 1000), (640, 320)), ((20, 10), (160, 80)), ((300, 200), (300, 200)), ((10, 5000), (1, 640))],
-)
-def test_a_labelled_image_has_a_useful_size(size, drawn):
-    drawing = label_image(grey(*size), "cat")
-    assert drawing.complete
-    assert drawing.image.size == (max(240, drawn[0]), drawn[1] + 32)
-
-
-def test_a_long_caption_stays_inside():
+def test_a_labelled_image_has_a_useful_size_and_a_long_caption_stays_inside():
+    sizes = {(2000, 1000): (640, 320), (20, 10): (160, 80), (300, 200): (300, 200), (10, 5000): (1, 640)}
+    for size, (width, height) in sizes.items():
+        drawing = label_image(grey(*size), "cat")
+        assert drawing.complete
+        assert drawing.image.size == (max(240, width), height + 32)
     image = label_image(grey(200, 100), "a very long name of a class, longer than any image is wide").image
     strip = image.crop((0, 100, *image.size))
     left, top, right, bottom = ink(strip)

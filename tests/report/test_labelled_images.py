@@ -18,7 +18,7 @@ def test_readable_images_are_written_and_the_sheet_shows_all(tmp_path, draw_phot
     rows.insert(1, Prediction("gone.jpg", None, None, {}, "no such file"))
     complete = save_labelled_images(tmp_path / "out", rows, ["cat"])
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *("00001-000.jpg", "00003-001.jpg", "00004-002.jpg", "contact_sheet.png"),
+        *("00001-000.jpg", "00003-001.jpg", "00004-002.jpg", "contact_sheet.png")
     ]
     assert complete
     with Image.open(tmp_path / "out" / "contact_sheet.png") as sheet:
