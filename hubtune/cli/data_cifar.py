@@ -51,10 +51,8 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
         figures = {"classes": split.folders, "counts": counts, "left_out": left_out, "remarks": split.remarks}
         print_json({"folder": str(out), "name": name, **figures})
         return
-    click.echo(
-        f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, "
-        f"{counts['validate']:,} for validation, {counts['test']:,} for the test"
-    )
+    lists = f"{counts['validate']:,} for validation, {counts['test']:,} for the test"
+    click.echo(f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, {lists}")
     for remark in split.remarks:
         say(f"• {shown(remark)}")
     if left_out:

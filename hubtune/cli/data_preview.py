@@ -16,7 +16,6 @@ from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.text import plural
 
 if TYPE_CHECKING:
-    from hubtune.recipe.augment import AugmentSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
 
@@ -58,7 +57,9 @@ def command(
     """
     _check_output(output, force)
     source = _open_source(data, **options)
-    say(f"{source.name}: {_describe(source.settings)}")
+    changed = source.settings.model_dump(exclude_defaults=True)
+    settings = ", ".join(f"{key} {value}" for key, value in changed.items())
+    say(f"{source.name}: {settings or 'pictures stay as they are'}")
     if not source.entries:
         raise DataError(f"The training list of {data} has no picture")
 
@@ -76,8 +77,8 @@ def command(
     if as_json:
         images = [{"path": str(row.entry.path), "label": source.labels[row.entry.label]} for row in rows]
         view, augmentation = source.view.model_dump(), source.settings.model_dump()
-        settings = {"preprocessing": view, "augment": augmentation, "seed": source.seed}
-        print_json({"output": str(output), "pictures": images, **settings})
+        facts = {"preprocessing": view, "augment": augmentation, "seed": source.seed}
+        print_json({"output": str(output), "pictures": images, **facts})
     say(f"{plural(len(rows), 'picture')} in {plural(epochs, 'epoch')} written to {shown(output)}")
     if not drawing.complete:
         say_missing_font("the sheet has")
@@ -150,9 +151,3 @@ def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> 
     from hubtune.hub.registry import resolve_module
 
     return resolve_module(module, trust_code=trust_code).preprocessing_for(module, settings)
-
-
-def _describe(settings: "AugmentSettings") -> str:
-    """The settings that differ from the defaults, as in a recipe."""
-    changed = settings.model_dump(exclude_defaults=True)
-    return ", ".join(f"{key} {value}" for key, value in changed.items()) or "pictures stay as they are"

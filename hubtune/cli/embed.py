@@ -13,9 +13,7 @@ from hubtune.cli.console import print_json, say, shown
 from hubtune.cli.inputs import check_output_file, expand_images
 from hubtune.cli.options import (
     FILE,
-    batch_size_option,
-    device_option,
-    engine_option,
+    engine_options,
     module_option,
     parse_weights,
     trust_option,
@@ -42,9 +40,7 @@ if TYPE_CHECKING:
     required=True,
     help="A .npz (arrays features, paths, errors) or .csv file.",
 )
-@batch_size_option
-@device_option
-@engine_option
+@engine_options
 @trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(

@@ -7,15 +7,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import figures, print_json, say, shown
-from hubtune.cli.options import (
-    PATH,
-    batch_size_option,
-    device_option,
-    engine_option,
-    parse_weights,
-    trust_option,
-    weights_option,
-)
+from hubtune.cli.options import PATH, engine_options, parse_weights, trust_option, weights_option
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
 
@@ -33,9 +25,7 @@ from hubtune.log import show_on_stderr
     help="Instead of a run: a pretrained module with its own classes; --on names the list.",
 )
 @weights_option
-@batch_size_option
-@device_option
-@engine_option
+@engine_options
 @trust_option
 @click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes are in another order.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -69,9 +59,8 @@ def command(
         raise UsageError(f"--weights {weights} goes with --module; a run has its own")
     if module is not None:
         if remap_by_name:
-            raise UsageError(
-                "--remap-by-name goes with a run: in a list for a module, numbers are its classes"
-            )
+            reason = "in a list for a module, numbers are its classes"
+            raise UsageError(f"--remap-by-name goes with a run: {reason}")
         file = _list_for_module(module, run, on)
         select_device(device)
         pretrained = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)

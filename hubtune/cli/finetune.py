@@ -85,7 +85,11 @@ def command(
     if trust_code:
         overrides += ("module.trust_code=true",)
     if folds is not None:
-        _cross_validate(what, folds, list(overrides), writers, resume=resume, as_json=as_json)
+        result = _cross_validate(what, folds, list(overrides), writers, resume)
+        if as_json:
+            print_json(result.as_dict())
+        else:
+            _print_folds(result)
         return
     own = _own_recipe(what, resume)
     recipe = _recipe(what, own, list(overrides))
@@ -111,15 +115,8 @@ def command(
 
 
 def _cross_validate(
-    what: str,
-    count: int,
-    overrides: list[str],
-    writers: "list[hubtune.Callback]",
-    *,
-    resume: bool,
-    as_json: bool,
-) -> None:
-    """Train on each fold, and print the result."""
+    what: str, count: int, overrides: list[str], writers: "list[hubtune.Callback]", resume: bool
+) -> "CrossValidation":
     from hubtune.cli.progress import run_progress, working_bar
     from hubtune.cli.split_output import print_remarks
     from hubtune.cli.training_inputs import read_or_default_recipe
@@ -144,18 +141,13 @@ def _cross_validate(
     try:
         with run_progress() as callback:
             folder, callbacks = f"{recipe.run}-folds", CallbackList([callback, *writers])
-            result = hubtune.cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
+            return hubtune.cross_validate(recipe, folds, folder, resume=resume, callback=callbacks)
     except StoppedError as error:
         say("Stopped. Continue with the same command and --resume")
         click.get_current_context().exit(error.exit_code)
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        _print_folds(result)
 
 
 def _print_folds(result: "CrossValidation") -> None:
-    """Print the accuracy of each fold, and of all."""
     for run, test in zip(result.runs, result.tests, strict=True):
         click.echo(f"{run.path.name + ':':<10}  {figures(test)}")
     pooled = accuracy_figures(result.accuracy, result.right, result.count, result.interval)

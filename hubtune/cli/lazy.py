@@ -17,7 +17,6 @@ class LazyGroup(click.Group):
         sections: heading of the help → command's name → its line in the help.
         prefix: start of the modules' names, before the command's name.
         moved: former command → the script that has replaced it.
-        options: passed to click's group.
     """
 
     def __init__(
@@ -32,7 +31,6 @@ class LazyGroup(click.Group):
         self._sections, self._prefix, self._moved = sections, prefix, moved or {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in the order of the help."""
         return [name for commands in self._sections.values() for name in commands]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
@@ -47,7 +45,6 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the sections of the help."""
         for heading, commands in self._sections.items():
             with formatter.section(heading):
                 formatter.write_dl(list(commands.items()))

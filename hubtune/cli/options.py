@@ -1,6 +1,8 @@
 """Options that several commands have."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -19,11 +21,11 @@ PATH, FILE, DIR = _Path("path"), _Path("file"), _Path("dir")
 COUNT = click.IntRange(min=1)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-batch_size_option = click.option(
+_batch_size = click.option(
     "--batch-size", type=COUNT, default=32, help="Pictures at once; results do not depend on it."
 )
-device_option = click.option("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:0.")
-engine_option = click.option(
+_device = click.option("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:0.")
+_engine = click.option(
     "--engine",
     type=click.Choice(ENGINES),
     default="auto",
@@ -51,6 +53,13 @@ weights_option = click.option(
     metavar="FILE",
     help="A .safetensors or .pdparams file for the module, or none for random values.",
 )
+
+
+def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options ``--batch-size``, ``--device`` and ``--engine``."""
+    for option in (_engine, _device, _batch_size):
+        command = option(command)
+    return command
 
 
 def parse_weights(weights: str) -> str | None:

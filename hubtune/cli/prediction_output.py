@@ -13,7 +13,7 @@ import click
 
 from hubtune.cli.console import percent, print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file, check_parent
-from hubtune.cli.options import COUNT, DIR, FILE, batch_size_option, device_option, engine_option
+from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
 from hubtune.storage.atomic import write_atomically
 
@@ -95,9 +95,7 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
         click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
         click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
         click.option("--save", type=DIR, help="Write labelled pictures and a contact sheet."),
-        batch_size_option,
-        device_option,
-        engine_option,
+        engine_options,
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -116,24 +116,20 @@ def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
     """Copy suspect files to ``<kind>/<name>``; return their number."""
     copied = 0
     try:
-        for issue in issues:
-            if not issue.suspect:
+        for kind, item in [(issue.kind, item) for issue in issues if issue.suspect for item in issue.files]:
+            if not item.path.is_file():  # a broken link, a folder, a pipe
                 continue
-            for item in issue.files:
-                if not item.path.is_file():  # a broken link, a folder, a pipe
-                    continue
-                # A table may name files anywhere.
-                parts = [part for part in PurePosixPath(item.name).parts if part not in ("/", "..")]
-                target = folder.joinpath(issue.kind, *parts)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    shutil.copyfile(item.path, target)
-                except PermissionError as error:
-                    if error.filename != str(item.path):
-                        raise
-                    say(f"{shown(item.name)} cannot be copied: {error.strerror}")
-                    continue
+            # A table may name files anywhere.
+            parts = [part for part in PurePosixPath(item.name).parts if part not in ("/", "..")]
+            target = folder.joinpath(kind, *parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                shutil.copyfile(item.path, target)
                 copied += 1
+            except PermissionError as error:
+                if error.filename != str(item.path):
+                    raise
+                say(f"{shown(item.name)} cannot be copied: {error.strerror}")
     except OSError as error:
         raise MachineError(
             f"{folder} cannot be written: {error.strerror or error}; {copied:,} files were copied before"
@@ -155,8 +151,7 @@ def _print_as_json(report: "ScanReport") -> None:
 def _print_counts(report: "ScanReport") -> None:
 
     lines = [(shown(label), f"{len(images):,}") for label, images in report.classes.items()]
-    more = lines[_MOST_CLASSES:]
-    if more:
+    if more := lines[_MOST_CLASSES:]:
         lines[_MOST_CLASSES:] = [(f"and {plural(len(more), 'class')[:-1]}es more", "")]
     print_table([("class", "pictures"), *lines, ("total", f"{len(report.images):,}")], total=True)
     infos = [image.info for image in report.images if image.info is not None]
@@ -171,8 +166,7 @@ def _print_counts(report: "ScanReport") -> None:
         smallest, *_, largest = sorted(sizes, key=lambda size: (size[0] * size[1], size))
         sides = f"from {smallest[0]:,} × {smallest[1]:,} to {largest[0]:,} × {largest[1]:,}"
         facts += [f"most of {width:,} × {height:,} pixels", sides]
-    rotated = sum(info.orientation != 1 for info in infos)
-    if rotated:
+    if rotated := sum(info.orientation != 1 for info in infos):
         facts.append(f"{rotated:,} turned upright as their EXIF data say")
     click.echo("\n" + "; ".join(facts))
 

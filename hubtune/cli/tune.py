@@ -143,8 +143,6 @@ def _lead(best: "Trial", recipe: "Trial") -> str:
         return "which is the recipe as it is: no other settings were better"
     assert best.accuracy is not None and recipe.accuracy is not None
     assert best.standard_error is not None and recipe.standard_error is not None
-    error = math.hypot(best.standard_error, recipe.standard_error)
+    error = 100 * math.hypot(best.standard_error, recipe.standard_error)
     points = 100 * (best.accuracy - recipe.accuracy)
-    return (
-        f"{points:.1f} points ahead of the recipe as it is, with a standard error of up to {100 * error:.1f}"
-    )
+    return f"{points:.1f} points ahead of the recipe as it is, with a standard error of up to {error:.1f}"

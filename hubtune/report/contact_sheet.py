@@ -43,12 +43,9 @@ class SheetCell:
 
 
 def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawing:
-    """Draw an image with a caption below it.
+    """Draw an upright RGB image, reduced if it is large and enlarged if it is tiny, with a caption below it.
 
-    Args:
-        image: an upright RGB image; large ones are reduced, tiny ones enlarged.
-        caption: the text; shortened if it is too long.
-        fallback: text for a caption that no font on this machine can draw.
+    A caption that is too long is shortened; ``fallback`` is for one that no font on this machine can draw.
 
     Example:
         >>> drawing = label_image(decode("a.jpg"), "虞书欣 91.8 %", fallback="class 2: 91.8 %")

@@ -8,23 +8,13 @@ import pytest
 from paddle import nn
 from support.scripts import load_script
 
-from hubtune.hub.module import Module
 from hubtune.log import logger
 
 machine = load_script("machine", "benchmarks")
 
 PARTS = {"decode", "engine", "pipeline", "cached", "paddle", "product", "step", "bare_step"}
-FACTS = {
-    "module": "m",
-    "device": "cpu",
-    "cores": 2,
-    "engine": "paddle",
-    "paddle_threads": 2,
-    "load": [0.1, 0.1],
-    "input": [3, 32, 32],
-    "pictures": 16,
-    "drawn": True,
-}
+PLACE = {"module": "m", "device": "cpu", "cores": 2, "engine": "paddle", "paddle_threads": 2}
+FACTS = {**PLACE, "load": [0.1, 0.1], "input": [3, 32, 32], "pictures": 16, "drawn": True}
 
 
 @pytest.fixture(autouse=True)
@@ -62,9 +52,6 @@ def test_ratios_are_made_round_by_round():
         "step_arithmetic": [pytest.approx(0.27), pytest.approx(0.12)],
     }
     assert benchmark.as_dict()["ratios"]["pipeline"]["median"] == pytest.approx(0.65)
-
-
-def test_the_slower_part_is_the_limit():
     assert measured(decode=[10.0], engine=[20.0]).limit == "decode"
     assert measured(decode=[30.0], engine=[20.0]).limit == "engine"
 
@@ -80,10 +67,8 @@ def test_json_has_every_part_and_ratio_and_only_the_pace_is_kept(draw_photos, tm
     out, err = capsys.readouterr()
     document = json.loads(out)
     assert "waited" not in err  # the loop's own message
-    assert document["schema_version"] == 1
-    assert document["pictures"] == 8
-    assert not document["drawn"]
-    assert document["input"] == [3, 32, 32]
+    facts = [document[name] for name in ("schema_version", "pictures", "drawn", "input")]
+    assert facts == [1, 8, False, [3, 32, 32]]
     assert set(document["speeds"]) == PARTS
     assert set(document["ratios"]) == set(machine.RATIOS)
     for speed in document["speeds"].values():
@@ -93,7 +78,7 @@ def test_json_has_every_part_and_ratio_and_only_the_pace_is_kept(draw_photos, tm
     assert {path.name for path in home.glob("*")} <= {"machine.json"}
 
 
-def test_the_table_names_units_ranges_and_the_limit(capsys, monkeypatch):
+def test_the_table_names_units_ranges_the_limit_and_noise(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     machine.print_benchmark(measured(decode=[100.0, 300.0], product=[110.0, 130.0]))
     shown = capsys.readouterr().out
@@ -103,32 +88,20 @@ def test_the_table_names_units_ranges_and_the_limit(capsys, monkeypatch):
     assert rows["decoding, to input"][-3:] == ["200", "pictures/s", "100–300"]
     assert rows["matrix product (Paddle)"][-3:] == ["120", "GFLOP/s", "110–130"]
     assert {"engine, to features", "features from the cache"} <= set(rows)  # none is broken at 80 columns
-    assert "m at 32×32, 16 drawn pictures" in shown
-    assert "The engine is the limit" in shown
-    assert "A thousand pictures take" in shown
+    for text in ("m at 32×32, 16 drawn pictures", "The engine is the limit", "A thousand pictures take"):
+        assert text in shown
     assert "noise" not in shown
-
-
-def test_one_round_has_no_range(capsys):
     machine.print_benchmark(measured(count=1))
     shown = capsys.readouterr().out
     assert "rounds" not in shown and "–" not in shown
-
-
-def test_a_ratio_above_the_slower_part_is_called_noise(capsys):
     machine.print_benchmark(measured(pipeline=[1.15, 1.15]))
     shown = capsys.readouterr().out
-    assert "1.15 of the slower" in shown
-    assert "a ratio above 1 is noise" in shown
+    assert "1.15 of the slower" in shown and "a ratio above 1 is noise" in shown
 
 
 @pytest.mark.parametrize(
     ("seconds", "rounds", "whole"),
-    [
-        (1, 1, 8),  # each once to warm up, and once
-        (15, 2, 15),
-        (40, machine.ROUNDS, 40),
-    ],
+    [(1, 1, 8), (15, 2, 15), (40, machine.ROUNDS, 40)],  # the first: each once to warm up, and once
 )
 def test_the_measurement_takes_about_the_requested_time(monkeypatch, seconds, rounds, whole):
     now = 0.0
@@ -165,15 +138,6 @@ def test_counts_the_arithmetic_of_convolutions_and_fully_connected_layers():
     assert count == pytest.approx(2e-9 * products)
 
 
-@pytest.mark.slow
-def test_photos_are_drawn_by_default():
-    benchmark = machine.run_benchmark(Module("digitnet", None), engine="paddle", seconds=0.1)
-    assert benchmark.facts["drawn"]
-    assert benchmark.facts["engine"] == "paddle"
-    assert benchmark.facts["pictures"] > 1
-    assert len(benchmark.speeds["decode"].rounds) == 1  # no time for more
-
-
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
@@ -185,9 +149,6 @@ def test_photos_are_drawn_by_default():
 def test_mistakes_are_explained(capsys, options, code, message):
     assert machine.main(options) == code
     assert message in capsys.readouterr().err
-
-
-def test_a_duration_out_of_range_is_refused(capsys):
     with pytest.raises(SystemExit, match="2"):
         machine.main(["--seconds", "0"])
     assert "0 is not between 1 and 3600 seconds" in capsys.readouterr().err

@@ -161,24 +161,24 @@ def test_verify_removes_damaged_rows(run_here, file):
     assert run_here("cache", "verify").returncode == 0
 
 
-def test_verify_replaces_a_file_that_is_damaged_as_a_whole(run_here, file):
+def test_verify_says_what_it_could_not_remove_and_replaces_a_file_without_rows(run_here, file, monkeypatch):
+    change("UPDATE entries SET shape = NULL WHERE id = 5")
+    connect = sqlite3.connect
+
+    def read_only(file, **options):
+        return connect(f"file:{file}?mode=ro", uri=True, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", read_only)
+        found = run_here("cache", "verify")
+    assert found.returncode == 8
+    assert "Damaged: 1, removed: 0." in found.stderr
+    assert "The rest cannot be removed now. Check the disk" in found.stderr
     file.write_bytes(b"<html>" * 1000)
     found = run_here("cache", "verify")
     assert found.returncode == 8
     assert "The file was damaged as a whole, and is replaced by an empty one" in found.stderr
     assert run_here("cache", "verify").returncode == 0
-
-
-def test_verify_says_what_it_could_not_remove(run_here, file, monkeypatch):
-    change("UPDATE entries SET shape = NULL WHERE id = 5")
-    connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda file, **options: connect(f"file:{file}?mode=ro", uri=True, **options)
-    )
-    found = run_here("cache", "verify")
-    assert found.returncode == 8
-    assert "Damaged: 1, removed: 0." in found.stderr
-    assert "The rest cannot be removed now. Check the disk" in found.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows tells that it is not there")

@@ -151,10 +151,3 @@ def test_class_names_that_no_font_has_are_mentioned(pics, tmp_path):
     (tmp_path / "train_list.txt").write_text(list_text([("pics/cat/000.png", 0)]), "utf-8")
     (tmp_path / "label_list.txt").write_text(labels_text(["\ue000"]), "utf-8")
     assert "No font on this machine can draw all class names" in output_of(command, "pics").stderr
-
-
-def test_a_folder_needs_no_paddle(pics, run_hubtune, tmp_path):
-    (tmp_path / "paddle.py").write_text("raise AssertionError('Paddle was imported')")
-    arguments = ("data", "preview", "pics", "--augment", "strong", "--count", 1)
-    done = run_hubtune(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    assert done.returncode == 0, done.stderr

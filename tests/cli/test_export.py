@@ -10,16 +10,9 @@ from hubtune.models.classifier import Classifier
 
 @pytest.fixture
 def model(tmp_path):
-    card = ModelCard(
-        architecture="smallnet",
-        labels=["a", "b"],
-        preprocessing=Preprocessing(size=32, resize=32),
-        module="smallnet",
-        module_sha256=None,
-        strategy="scratch",
-        step=1,
-        metrics={},
-    )
+    names = {"architecture": "smallnet", "module": "smallnet", "module_sha256": None, "strategy": "scratch"}
+    view = Preprocessing(size=32, resize=32)
+    card = ModelCard(**names, labels=["a", "b"], preprocessing=view, step=1, metrics={})
     write_model(tmp_path / "model", Classifier(find("smallnet").backbone, 2), card)
     return tmp_path / "model"
 

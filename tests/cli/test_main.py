@@ -1,6 +1,7 @@
 """The program as a whole: help that imports little, mistakes that get a sentence and an exit code."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -19,7 +20,7 @@ SMALLNET = options("module.name=smallnet", "module.weights=none")
         (("predict", "a.jpg", "--model", "gone"), 4, "Error: There is no run or model gone"),
         (("evaluate",), 4, "Error: There is no run here yet"),
         (
-            ("finetune", "pics", "-o", "module=resnet5_imagenet"),
+            ("tune", "pics", "-o", "module=resnet5_imagenet"),
             4,
             "Error: There is no module 'resnet5_imagenet'. Did you mean 'resnet50_imagenet'?",
         ),
@@ -94,3 +95,14 @@ def test_help_of_every_command_imports_nothing_heavy():
     )
     shown = {line.rpartition(" ")[0] for line in _python(program).splitlines()}
     assert {"hubtune", "hubtune split", "hubtune cache prune", "hubtune data preview"} <= shown
+
+
+@pytest.mark.parametrize(
+    "arguments", ["split pics", "scan pics", "data preview pics --augment strong --count 1", "cache ls"]
+)
+def test_commands_on_pictures_need_no_paddle(arguments, tmp_path, draw_photos, run_hubtune):
+    draw_photos(tmp_path / "pics", {"cat": 10, "dog": 10}, size=8)
+    (tmp_path / "paddle.py").write_text("raise AssertionError('Paddle was imported')")
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run_hubtune(*arguments.split(), cwd=tmp_path, PYTHONPATH=paths)
+    assert done.returncode == 0, done.stderr

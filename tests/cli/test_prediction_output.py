@@ -34,10 +34,10 @@ def _predict(output):
 
 def test_a_line_per_image_names_classes_or_the_reason(capsys):
     _predict(_output())
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "a.png  cat 75.0 % · =dog 25.0 %"
-    assert second.startswith("b.png  ")
-    assert "empty file (0 bytes)" in second
+    assert capsys.readouterr().out.splitlines() == [
+        "a.png  cat 75.0 % · =dog 25.0 %",
+        "b.png  — empty file (0 bytes)",
+    ]
 
 
 def test_csv_has_a_row_per_image_and_no_formulas(tmp_path):
@@ -45,11 +45,7 @@ def test_csv_has_a_row_per_image_and_no_formulas(tmp_path):
     _predict(_output(csv_file=file, scores=True))
     rows = list(csv.DictReader(file.open(encoding="utf-8")))
     assert [row["path"] for row in rows] == ["a.png", "b.png"]
-    assert (rows[0]["label"], float(rows[0]["score"]), rows[1]["error"]) == (
-        "cat",
-        0.75,
-        "empty file (0 bytes)",
-    )
+    assert (rows[0]["label"], rows[0]["score"], rows[1]["error"]) == ("cat", "0.75", "empty file (0 bytes)")
     assert not any(cell and cell[0] == "=" for row in rows for cell in row.values())
 
 

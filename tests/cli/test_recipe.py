@@ -16,17 +16,6 @@ def _explained(run_here, *arguments):
     return json_of(run_here("recipe", "explain", *arguments, "--json"))
 
 
-def test_every_parameter_has_its_rule_and_its_rates(recipe, run_here):
-    found = _explained(run_here, recipe, "--pictures", "100", "-o", "strategy=ulmfit")
-    assert found["steps_per_epoch"] == 4 and len(found["rates"]) == 16
-    stages = {each["stage"]: each for each in found["parameters"]}
-    head, stem = stages["head"], found["parameters"][0]
-    assert head["rates"] == [found["rates"][epoch * 4] for epoch in range(4)]
-    assert stem["lr_mult"] < 1 and stem["trained"][0] is False and stem["rates"][0] == 0
-    assert stem["rates"][3] == pytest.approx(found["rates"][12] * stem["lr_mult"])
-    assert {each["name"] for each in found["parameters"]} >= {"head.0.weight", "head.0.bias"}
-
-
 def test_the_table_names_stages_rules_and_what_is_frozen(recipe, run_here):
     rules = "strategy=[{match: head, lr_mult: 10}, {match: '*', frozen_epochs: 2}]"
     done = run_here("recipe", "explain", recipe, "--pictures", "100", "-o", rules)

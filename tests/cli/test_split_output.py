@@ -20,16 +20,13 @@ def test_paths_can_be_typed(path, shown, capsys):
     assert capsys.readouterr().err == f"For lists without leaks: hubtune split --from {shown} --out DIR\n"
 
 
-def test_files_are_named_by_reason_and_as_in_their_archive(capsys):
+def test_left_out_files_are_named_as_in_their_archive(capsys):
     cached = data_folder() / "unpacked" / "a-123" / "files" / "cat" / "1.jpg"
     entries = [Excluded(Path(f"{number}.jpg"), "empty file") for number in range(5)]
-    split = Split([], [], left_out=[*entries, Excluded(cached, "damaged")], remarks=["One remark."])
-    print_remarks(split, "split.json has them all")
+    print_remarks(Split([], [], left_out=[*entries, Excluded(cached, "damaged")]), "split.json has them all")
     assert capsys.readouterr().err == (
         "\nLeft out: 6 files; split.json has them all.\n"
-        "• empty file: 0.jpg, 1.jpg, 2.jpg and 2 more\n"
-        "• damaged: cat/1.jpg\n"
-        "\n• One remark.\n"
+        "• empty file: 0.jpg, 1.jpg, 2.jpg and 2 more\n• damaged: cat/1.jpg\n"
     )
 
 

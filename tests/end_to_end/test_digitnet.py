@@ -50,14 +50,11 @@ def _accuracy(module, examples):
     return float((answers == [example.label for example in examples]).mean())
 
 
-def test_it_loads_by_its_name_and_by_its_path():
+def test_it_loads_by_its_name_and_by_its_path_and_is_small_and_complete():
     by_name, by_path = hubtune.Module("digitnet"), hubtune.Module(SHIPPED)
     assert by_name.weights_sha256 == by_path.weights_sha256 == sha256_of(SHIPPED / "digitnet.safetensors")
     assert resolve_module("digitnet").num_classes == 7
     assert by_name.preprocessing == hubtune.Module("smallnet", weights=None).preprocessing
-
-
-def test_it_is_small_and_complete():
     tensors = load_file(SHIPPED / "digitnet.safetensors")
     assert {path.name for path in SHIPPED.iterdir()} == {"digitnet.safetensors", "module.yaml"}
     assert (SHIPPED / "digitnet.safetensors").stat().st_size < 600_000
@@ -67,15 +64,11 @@ def test_it_is_small_and_complete():
     }
 
 
-def test_it_is_right_on_digits_that_it_was_not_trained_on(script, tmp_path):
-    dataset = script.make_lists(tmp_path)
+def test_it_is_right_on_digits_that_neither_it_nor_the_demo_was_trained_on(script, tmp_path):
+    dataset = script.make_lists(tmp_path / "pretraining")
     training, test = dataset.examples("train"), dataset.examples("test")
     assert not {example.path for example in training} & {example.path for example in test}
     assert _accuracy(hubtune.Module("digitnet"), test) > 0.97
-
-
-def test_it_was_not_trained_on_images_of_the_demo(script, tmp_path):
-    dataset = script.make_lists(tmp_path / "pretraining")
     write_digits(tmp_path / "demo", [7, 8, 9])
     assert dataset.label_list == ["0", "1", "2", "3", "4", "5", "6"]
     used = {sha256_of(e.path) for name in ("train", "validate", "test") for e in dataset.examples(name)}

@@ -3,7 +3,6 @@
 import re
 import shlex
 from itertools import pairwise
-from pathlib import Path
 
 import click
 import pytest
@@ -107,12 +106,10 @@ def _fragments():
             # A block may show several ways to write a section.
             parts = [block] if len(set(keys)) == len(keys) else block.splitlines()
             for part in filter(str.strip, parts):
-                missing = [
-                    line
-                    for line in ("data: {base: pics}", "module: resnet50_imagenet")
-                    if not re.search(rf"^{line.partition(':')[0]}:", part, re.MULTILINE)
-                ]
-                yield page, "\n".join([part, *missing])
+                for line in ("data: {base: pics}", "module: resnet50_imagenet"):
+                    if not re.search(rf"^{line.partition(':')[0]}:", part, re.MULTILINE):
+                        part = f"{part}\n{line}"
+                yield page, part
 
 
 @pytest.mark.parametrize(("page", "text"), [*_fragments()])
@@ -123,13 +120,8 @@ def test_every_recipe_is_valid(page, text, tmp_path):
 
 # Page → number of its Python blocks that run with a small network on drawn images, one after the other.
 # tests/test_paddlehub_tutorial.py runs those of paddlehub-1x.md; those of paddlehub.md need PaddleHub.
-RUNNING = {
-    "README.md": 1,
-    "docs/callbacks.md": 2,
-    "docs/data.md": 2,
-    "docs/modules.md": 1,
-    "docs/sources.md": 1,
-}
+RUNNING = {"README.md": 1, **dict.fromkeys(("docs/callbacks.md", "docs/data.md"), 2)}
+RUNNING |= dict.fromkeys(("docs/modules.md", "docs/sources.md"), 1)
 ELSEWHERE = {"docs/paddlehub-1x.md", "docs/paddlehub.md", "docs/architecture.md"}
 SUBSTITUTES = {
     '"resnet50_imagenet"': '"digitnet"',
@@ -174,11 +166,8 @@ def test_python_blocks_run(page, tmp_path, monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-def test_pages_are_named_in_the_readme():
+def test_the_readme_is_short_and_names_all_pages():
     linked = set(re.findall(r"\((docs/[\w-]+\.md)", PAGES["README.md"]))
     assert linked == {page for page in PAGES if page.startswith("docs/")}
-
-
-def test_the_readme_is_short():
     assert len(PAGES["README.md"].splitlines()) <= 120
-    assert (Path(ROOT) / "docs" / "demo.png").is_file()
+    assert (ROOT / "docs" / "demo.png").is_file()
