@@ -67,6 +67,11 @@ def _python(program, *arguments):
     return done.stdout
 
 
+def test_the_package_runs_as_a_program():
+    done = subprocess.run([sys.executable, "-m", "hubtune", "--version"], capture_output=True, check=True)
+    assert done.stdout.startswith(b"hubtune ")
+
+
 @pytest.mark.parametrize("arguments", [(), ("split",), ("data", "preview"), ("hub", "list")])
 def test_help_needs_few_modules_and_no_paddle(arguments):
     # About 100 modules, half of them click's: a tenth of a second on a laptop.

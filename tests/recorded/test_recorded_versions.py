@@ -1,15 +1,11 @@
 """Runs, models, recipes, lists and caches of an earlier version are read as that version meant them."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 from support.drawn_images import draw_odd
 from support.recorded import EXPECTED, FIXTURES, assert_close
-from support.waiting import HANG_SECONDS
 
 import hubtune
 
@@ -115,19 +111,3 @@ def test_recorded_caches_change_no_result(place, monkeypatch, answer):
     assert_close(answer("scan", "odd"), EXPECTED["scan"], tolerance=1e-6, skip=words)
     answer("cache", "ls")
     answer("cache", "verify")
-
-
-@pytest.mark.slow
-def test_an_interrupted_run_goes_on_in_a_process_of_its_own(place):
-    arguments = ["finetune", "runs/interrupted", "--resume", "--trust-code", "--json"]
-    done = subprocess.run(
-        [sys.executable, "-m", "hubtune", *arguments],
-        cwd=place,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert_close(json.loads(done.stdout), EXPECTED["interrupted"]["finetune"], tolerance=1e-3)
