@@ -132,7 +132,7 @@ def run_demo(
     image = _draw(ListDataset(target / "lists" / f"seed-{seeds[0]}"), scratch, finetuned)
     with _writing(target):
         image.save(target / _IMAGE, optimize=True)
-    measured = map(_tested, (finetuned, scratch, scratch_long))
+    measured = _tested(finetuned), _tested(scratch), _tested(scratch_long)
     model = folder / finetuned[0].best_model.relative_to(target)
     return DemoResult(tuple(seeds), *measured, EPOCHS, long_epochs, model, folder / _IMAGE)
 
