@@ -95,7 +95,6 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
         click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON."),
         click.option("--scores", is_flag=True, help="All classes' scores, in CSV and JSON."),
         click.option("--save", type=DIR, help="Write labelled pictures and a contact sheet."),
-        engine_options,
     ]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,9 +104,10 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
         ) -> Any:
             return command(output=PredictionOutput(top, csv_file, as_json, scores, save), **more)
 
+        decorated = engine_options(call)
         for option in reversed(options):
-            call = option(call)
-        return call
+            decorated = option(decorated)
+        return decorated
 
     return decorate
 
