@@ -22,6 +22,12 @@ def test_a_list_has_a_row_per_image_and_as_many_classes_as_there_are(trained, tm
     assert trained.test is None
     figures = json_of(run_here("evaluate", "runs/pics", "--on", "validate_list.txt", "--json"))
     assert figures["accuracy"] == trained.validate.accuracy
+    # Without a label list beside it, a list has the model's classes.
+    (tmp_path / "alone").mkdir()
+    lines = (tmp_path / "validate_list.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "alone" / "list.txt").write_text("".join(f"../{line}" for line in lines))
+    alone = json_of(run_here("evaluate", "runs/pics", "--on", "alone/list.txt", "--json"))
+    assert alone["accuracy"] == figures["accuracy"]
     done = run_here("predict", "validate_list.txt", "--csv", "answers.csv", "--top", 9)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((tmp_path / "answers.csv").open(encoding="utf-8")))
