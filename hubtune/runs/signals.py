@@ -21,7 +21,6 @@ class Stop:
     """
 
     def __init__(self) -> None:
-        """Start without a request."""
         self.signal: int | None = None
 
     def check(self) -> None:
