@@ -125,9 +125,9 @@ def train_part(
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)
     logger.info("Load the best model from %s", context.folder.best_model)
-    trust_code = context.module.code is not None
-    best = load_model(context.folder.best_model, trust_code=trust_code, engine=context.config.engine)
-    score = partial(best.score, **context.loading)
+    config, trust_code = context.config, context.module.code is not None
+    best = load_model(context.folder.best_model, trust_code=trust_code, engine=config.engine)
+    score = partial(best.score, batch_size=config.images_per_step, workers=config.workers)
     return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
 
 

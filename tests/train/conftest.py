@@ -1,9 +1,74 @@
-"""Figures of evaluations that a test invents."""
+"""Short runs by a file's own ``module``, ``data`` and ``defaults``, and figures that a test invents."""
 
 import numpy as np
+import paddle
 import pytest
+from support.split_folder import draw_split
+from support.tiny_task import smallnet, train
 
+import hubtune
 from hubtune.train import evaluator
+from hubtune.train.rules import NamedParameter
+
+
+@pytest.fixture(scope="session")
+def digitnet():
+    return hubtune.Module("digitnet")
+
+
+@pytest.fixture(scope="module")
+def module():
+    paddle.seed(0)
+    return smallnet()
+
+
+@pytest.fixture
+def data(tmp_path):
+    return draw_split(tmp_path / "data", {"a": 14, "b": 10, "c": 6}, validate=2, test=0)
+
+
+@pytest.fixture
+def defaults():
+    return {}
+
+
+@pytest.fixture
+def run(request, module, defaults, tmp_path):
+    """Trains in a folder of its own; ``settings`` are those of the strategy, ``lists`` replace ``data``."""
+
+    def make(name="run", *, lists=None, settings=None, **options):
+        options = {**defaults, **options}
+        if settings:
+            options["strategy"] = {"name": options["strategy"], **settings}
+        return train(module, lists or request.getfixturevalue("data"), tmp_path / name, **options)
+
+    return make
+
+
+@pytest.fixture
+def count_images(monkeypatch):
+    """Notes how many images an engine of a kind computes, one number a batch."""
+
+    def watch(kind):
+        sizes, begin = [], kind.begin
+
+        def counted(self, arrays):
+            sizes.append(len(arrays))
+            return begin(self, arrays)
+
+        monkeypatch.setattr(kind, "begin", counted)
+        return sizes
+
+    return watch
+
+
+@pytest.fixture
+def parameters():
+    """The parameters of two layers, ``stem`` and ``head``."""
+    paddle.seed(0)
+    net = paddle.nn.Sequential(paddle.nn.Linear(3, 4), paddle.nn.Linear(4, 2))
+    stages = {"0": "stem", "1": "head"}
+    return [NamedParameter(stages[name[0]], name, tensor) for name, tensor in net.named_parameters()]
 
 
 @pytest.fixture

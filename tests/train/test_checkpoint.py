@@ -53,21 +53,20 @@ def _command(data, folder, *, kill_at=0, resume=False, **options):
     return [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
 
 
-def _train(data, folder, *, kill_at=0, **options):
-    done = subprocess.run(
-        _command(data, folder, kill_at=kill_at, **options), capture_output=True, text=True, check=False
-    )
+def _train(data, folder, *, kill_at=0, save_ckpt_interval=1, **options):
+    command = _command(data, folder, kill_at=kill_at, save_ckpt_interval=save_ckpt_interval, **options)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
 
 
 def _digests(run):
     """Everything that a resumed run must share with the undisturbed one."""
-    files = [
+    files = (
         *run.glob("best_model/*"),
         *run.glob("checkpoints/*/*"),
         run / "metrics.jsonl",
         run / "result.json",
-    ]
+    )
     return {str(file.relative_to(run)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
@@ -75,53 +74,44 @@ def _digests(run):
 def shared(tmp_path_factory):
     """Data, and what an undisturbed run on it leaves; the run saves after each step."""
     data = draw_split(tmp_path_factory.mktemp("shared"), {"a": 18, "b": 18}, validate=5, test=0)
-    _train(data, data / "whole", save_ckpt_interval=1)
+    _train(data, data / "whole")
     return data, _digests(data / "whole")
 
 
-@pytest.mark.parametrize("kill_at", [2, 7])  # between evaluations, and after one
-def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, kill_at):
+@pytest.mark.parametrize(
+    ("kills", "is_damaged"),
+    [
+        pytest.param([2], False, id="between evaluations"),
+        pytest.param([7], False, id="after an evaluation"),
+        pytest.param([6], True, id="newest checkpoint damaged"),
+        pytest.param([3, 4], False, id="again and again", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, tmp_path, kills, is_damaged):
     data, expected = shared
     assert "best_model/model.safetensors" in expected
     assert f"checkpoints/step-{_STEPS}/optim.safetensors" in expected
-    folder = data / f"killed{kill_at}"
-    _train(data, folder, kill_at=kill_at, save_ckpt_interval=1)
-    _train(data, folder, resume=True, save_ckpt_interval=1, workers=1)
-    assert _digests(folder) == expected
-
-
-def test_a_damaged_checkpoint_is_passed_over(shared):
-    data, expected = shared
-    folder = data / "damaged"
-    _train(data, folder, kill_at=6, save_ckpt_interval=1)
-    newest = max((folder / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
-    file = newest / "optim.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _digests(folder) == expected
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_equals_undisturbed(shared):
-    data, expected = shared
-    folder = data / "again"
-    _train(data, folder, kill_at=3, save_ckpt_interval=1)
-    _train(data, folder, kill_at=4, resume=True, save_ckpt_interval=1)
-    _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _digests(folder) == expected
+    for number, kill_at in enumerate(kills):
+        _train(data, tmp_path / "run", kill_at=kill_at, resume=number > 0)
+    if is_damaged:
+        folders = (tmp_path / "run" / "checkpoints").iterdir()
+        file = max(folders, key=lambda path: int(path.name[5:])) / "optim.safetensors"
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    _train(data, tmp_path / "run", resume=True, workers=1)
+    assert _digests(tmp_path / "run") == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", [None, 5])
 def test_killed_at_every_step_and_resumed_equals_undisturbed(shared, tmp_path, interval):
-    data, _ = shared
-    _train(data, tmp_path / "whole", save_ckpt_interval=interval)
+    data, options = shared[0], {"save_ckpt_interval": interval}
+    _train(data, tmp_path / "whole", **options)
     expected = _digests(tmp_path / "whole")
     for kill_at in range(1, _STEPS + 1):
         folder = tmp_path / f"killed{kill_at}"
         workers = 1 + kill_at % 4
-        _train(data, folder, kill_at=kill_at, workers=workers, save_ckpt_interval=interval)
-        _train(data, folder, resume=True, workers=5 - workers, save_ckpt_interval=interval)
+        _train(data, folder, kill_at=kill_at, workers=workers, **options)
+        _train(data, folder, resume=True, workers=5 - workers, **options)
         assert _digests(folder) == expected, f"killed at step {kill_at}"
 
 
@@ -175,10 +165,10 @@ def test_a_checkpoint_restores_network_and_optimizer(tmp_path):
     first, optimizer = pair()
     step(first, optimizer)
     checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer)
+    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer, None)
     step(first, optimizer)
     second, other = pair()
-    assert checkpoints.restore(second, other) == TrainState(step=7, best_accuracy=0.5)
+    assert checkpoints.restore(second, other, None) == TrainState(step=7, best_accuracy=0.5)
     step(second, other)
     for name, tensor in first.state().items():
         assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name

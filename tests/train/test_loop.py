@@ -1,5 +1,6 @@
 """The loop evaluates, keeps and saves when it should."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,18 +27,14 @@ from hubtune.train.plan import LoopSettings, plan_training
 from hubtune.train.rules import NamedParameter
 from hubtune.train.step import TrainStep
 
-
-def _settings(**options):
-    defaults = {
-        "steps_per_epoch": 4,
-        "total_steps": 8,
-        "eval_interval": 3,
-        "log_interval": 10,
-        "save_interval": None,
-        "rate": lambda step: 1e-3 * (1 - step / 8),
-        "base_rate": 1e-3,
-    }
-    return LoopSettings(**{**defaults, **options})
+SETTINGS = LoopSettings(
+    *(4, 8),  # steps in an epoch and in the run
+    eval_interval=3,
+    log_interval=10,
+    save_interval=None,
+    rate=lambda step: 1e-3 * (1 - step / 8),
+    base_rate=1e-3,
+)
 
 
 def _batches(count):
@@ -51,12 +48,12 @@ def _batches(count):
 def train(tmp_path, monkeypatch):
     """Trains a small network; evaluations have the given accuracies. Returns the state and what was kept."""
 
-    def run(accuracies, *, settings=None, batches=None, stop=None):
+    def run(accuracies, *, settings=SETTINGS, batches=None, stop=None):
         classifier = Classifier(find("smallnet").backbone, 2)
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         optimizer = Optimizer(plan_training(RunConfig(), named, 1e-3), 4)
         kept, answers, state = [], iter(accuracies), TrainState()
-        settings, stop = settings or _settings(), stop or Stop()
+        stop = stop or Stop()
 
         def evaluate(context, name, score):
             accuracy = next(answers)
@@ -95,7 +92,7 @@ def test_only_a_strictly_better_model_is_kept(train):
 
 def test_without_validation_every_evaluation_keeps_the_model(train):
     state, kept = train([None] * 4)
-    assert kept[-1] == (8, None)
+    assert [step for step, _ in kept] == [3, 4, 6, 8]
     assert state.best_accuracy is None
 
 
@@ -103,7 +100,7 @@ def test_without_validation_every_evaluation_keeps_the_model(train):
 def test_checkpoints_are_saved_at_intervals_or_each_epochs_end_and_two_are_kept(
     train, tmp_path, interval, expected
 ):
-    train([0.5] * 4, settings=_settings(save_interval=interval))
+    train([0.5] * 4, settings=replace(SETTINGS, save_interval=interval))
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == expected
 
 
