@@ -46,7 +46,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(last):
 def test_class_weights_change_what_is_learned(last):
     plain = last("plain")
     assert difference(plain, last("weights", balance="weights")) > 1e-4
-    # 13, 8 and 5 images are left: more than twice as many.
+    # 12, 8 and 4 images are left: more than twice as many.
     assert difference(plain, last("auto", balance="auto")) > 1e-4
 
 

@@ -1,5 +1,7 @@
 """A step of the parameters is what rules, optimiser, limits and loss scale say; checked against formulas."""
 
+from functools import partial
+
 import numpy as np
 import paddle
 import pytest
@@ -14,13 +16,15 @@ RATE = 0.1
 
 
 class _Net:
-    """Two layers of fixed weights, whose gradients are what a test says."""
+    """Two layers of the same weights, whose gradients are what a test says."""
 
     def __init__(self, parameters, strategy, **config):
-        self.named = parameters
         random = np.random.default_rng(0)
-        self.gradients = {each.name: random.standard_normal(each.tensor.shape) for each in self.named}
-        plan = plan_training(RunConfig(strategy=strategy, **config), self.named, RATE)
+        self.named, self.gradients = parameters, {}
+        for each in parameters:
+            each.tensor.set_value(random.standard_normal(each.tensor.shape).astype(np.float32))
+            self.gradients[each.name] = random.standard_normal(each.tensor.shape)
+        plan = plan_training(RunConfig(strategy=strategy, **config), parameters, RATE)
         self.optimizer = Optimizer(plan, steps_per_epoch=2)
 
     def values(self):
@@ -36,15 +40,7 @@ class _Net:
 
 @pytest.fixture
 def make_net(parameters):
-    """Builds the optimizer of a strategy for two layers whose weights are always the same."""
-    start = [each.tensor.numpy() for each in parameters]
-
-    def make(strategy, **config):
-        for each, values in zip(parameters, start, strict=True):
-            each.tensor.set_value(values)
-        return _Net(parameters, strategy, **config)
-
-    return make
+    return partial(_Net, parameters)
 
 
 def _rules(*rules):
