@@ -132,17 +132,6 @@ def test_settings_that_contradict_module_or_strategy_are_refused_at_once(data, t
             tiny_task(module, data, tmp_path / "run", **options)
 
 
-def test_mistakes_in_the_configuration_get_a_sentence():
-    for options, message in (
-        ({"num_epochs": 5}, "RunConfig has no 'num_epochs'. Did you mean 'num_epoch'?"),
-        ({"num_epoch": 0}, "RunConfig.num_epoch: Input should be greater than or equal to 1, not 0"),
-        ({"use_cuda": True, "device": "cpu"}, "device and use_cuda say the same thing"),
-    ):
-        with pytest.raises(hubtune.UsageError) as caught:
-            hubtune.RunConfig(**options)
-        assert message in str(caught.value)
-
-
 def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
     assert hubtune.RunConfig(strategy="frozen").strategy == hubtune.FrozenStrategy()
     dataset = hubtune.ListDataset(data)
@@ -154,10 +143,6 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
     with pytest.raises(hubtune.ModelError, match="There is no trained model"):
         task.predict(["a.png"])
     task.finetune_and_eval(callback=Callback())
-    with pytest.raises(hubtune.UsageError, match="Give a list of pictures"):
-        task.predict("a.png")
-    with pytest.raises(hubtune.UsageError, match="batch_size must be a whole number from 1, not 0"):
-        task.predict(["a.png"], batch_size=0)
     assert task.predict([]) == []
     assert [row.error for row in task.predict(path for path in ["a.png"])] == ["no such file"]
 
@@ -165,9 +150,6 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
 def test_classes_of_data_and_model_must_agree(module, data, tmp_path):
     run = train_frozen(module, data, tmp_path / "run")
     model = hubtune.load_model(run.path)
-    (data / "label_list.txt").write_text("a\nb\nd\n")
-    with pytest.raises(hubtune.ModelError, match=r"only in the data: d; only in the model: c"):
-        model.evaluate(hubtune.ListDataset(data), "test")
     # The same classes in another order, and a list that agrees with it.
     (data / "label_list.txt").write_text("c\nb\na\n")
     lines = [line.rsplit(" ", 1) for line in (data / "test_list.txt").read_text().splitlines()]

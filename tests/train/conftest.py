@@ -1,9 +1,9 @@
-"""Short runs by a file's own ``module``, ``data`` and ``defaults``, and figures that a test invents."""
+"""Short runs, with a file's own ``MODULE``, ``FAINT`` images and ``DEFAULTS``, and invented figures."""
 
 import numpy as np
 import paddle
 import pytest
-from support.split_folder import draw_split
+from support.split_folder import draw_faint_split, draw_split
 from support.tiny_task import smallnet, train
 
 import hubtune
@@ -17,27 +17,26 @@ def digitnet():
 
 
 @pytest.fixture(scope="module")
-def module():
+def module(request, digitnet):
+    """The smallest network with random weights, or digitnet if the file names that."""
     paddle.seed(0)
-    return smallnet()
+    return digitnet if getattr(request.module, "MODULE", None) == "digitnet" else smallnet()
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(request, tmp_path):
+    """Three classes of different sizes, 24 training images; or the file's, which are hard to tell apart."""
+    if hasattr(request.module, "FAINT"):
+        return draw_faint_split(tmp_path / "data", **request.module.FAINT)
     return draw_split(tmp_path / "data", {"a": 14, "b": 10, "c": 6}, validate=2, test=0)
 
 
 @pytest.fixture
-def defaults():
-    return {}
-
-
-@pytest.fixture
-def run(request, module, defaults, tmp_path):
+def run(request, module, tmp_path):
     """Trains in a folder of its own; ``settings`` are those of the strategy, ``lists`` replace ``data``."""
 
     def make(name="run", *, lists=None, settings=None, **options):
-        options = {**defaults, **options}
+        options = {**getattr(request.module, "DEFAULTS", {}), **options}
         if settings:
             options["strategy"] = {"name": options["strategy"], **settings}
         return train(module, lists or request.getfixturevalue("data"), tmp_path / name, **options)

@@ -88,12 +88,11 @@ def test_bad_files_are_recorded_and_a_reason_is_one_line_however_many_it_has(lis
 
 
 def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
-    paths = [tmp_path / f"{number}\x1b[2J.jpg" for number in range(20)]
-
     def check(path):
         raise ImageError(path, f"reason {path.name[:2]}")
 
     monkeypatch.setattr(data_checks, "check_ends", check)
+    paths = [tmp_path / f"{number}\x1b[2J.jpg" for number in range(20)]
     start({"train": entries(paths)}, max_bad="100%")[0].check_headers(nothing)
     assert len(told.messages) == 9
     assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv lists them all"
@@ -129,11 +128,10 @@ def test_if_no_image_is_there_the_message_asks_about_the_lists(listed):
 def test_checking_stops_within_a_few_rows(tmp_path, listed, monkeypatch):
     checked = []
     monkeypatch.setattr(data_checks, "check_ends", checked.append)
-    with pytest.raises(InterruptedError):
-        start(listed)[0].check_headers(stop)
+    for check in (start(listed)[0].check_headers, ChangedFiles(tmp_path, listed, 2).check):
+        with pytest.raises(InterruptedError):
+            check(stop)
     assert len(checked) <= 6  # of three rows, which are loaded ahead
-    with pytest.raises(InterruptedError):
-        ChangedFiles(tmp_path, listed, 2).check(stop)
     assert not (tmp_path / STAT_RECORD).exists()
 
 
@@ -235,26 +233,23 @@ def test_a_resumed_run_reports_changes_since_it_was_stopped(run, data):
 FROZEN = options("module=digitnet", "strategy=frozen", "run=run")
 
 
-@pytest.fixture
-def damaged(tmp_path, monkeypatch):
-    """Lists of sixty images, of which three went bad afterwards."""
+def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(
+    tmp_path, monkeypatch, run_here
+):
     monkeypatch.chdir(tmp_path)
     data = draw_split(tmp_path, {"a": 30, "b": 30}, validate=5, test=5, size=24)
-    victims = [*paths_of(data, "train")[:2], paths_of(data, "test")[0]]
-    victims[0].write_bytes(b"")
-    victims[1].unlink()
-    victims[2].write_bytes(victims[2].read_bytes()[:-300])
-    return victims
-
-
-def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(damaged, tmp_path, run_here):
+    damaged = [*paths_of(data, "train")[:2], paths_of(data, "test")[0]]
+    damaged[0].write_bytes(b"")
+    damaged[1].unlink()
+    damaged[2].write_bytes(damaged[2].read_bytes()[:-300])
     done = run_here("finetune", tmp_path, *FROZEN, "--json")
     assert done.returncode == 3
     assert "Traceback" not in done.stderr
-    assert done.stderr.rstrip().splitlines()[-1] == (
+    *_, error = done.stderr.rstrip().splitlines()
+    assert error == (
         f"Error: 3 of 60 pictures cannot be read (first: {damaged[0]}: empty file (0 bytes)), more than the "
-        "limit (data.max_bad=1%); run/skipped.csv lists them all. Repair or remove them, continue without them "
-        "by -o data.max_bad=5%, or make lists without them by hubtune split"
+        "limit (data.max_bad=1%); run/skipped.csv lists them all. Repair or remove them, continue without "
+        "them by -o data.max_bad=5%, or make lists without them by hubtune split"
     )
     assert "left out" not in done.stderr  # nothing goes on without them yet
     assert json.loads(done.stdout)["error"]["exit_code"] == 3

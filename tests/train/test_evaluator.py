@@ -1,16 +1,12 @@
 """Evaluations in training: averages are measured and kept, and training ends early if nothing improves."""
 
 import numpy as np
-import pytest
 from support.callbacks import AtStep, Recorder
 from support.tiny_task import weight_arrays
 
 import hubtune
 
-
-@pytest.fixture
-def defaults():
-    return {"learning_rate": 1e-3, "batch_norm": "keep"}
+DEFAULTS = {"learning_rate": 1e-3, "batch_norm": "keep"}
 
 
 def test_the_moving_average_is_measured_and_kept(run):

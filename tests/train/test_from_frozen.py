@@ -5,27 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from support.callbacks import AtAdvance, Recorder, press_ctrl_c
-from support.split_folder import draw_faint_split
 from support.tiny_task import train_frozen, weight_arrays, weight_bytes
 
 import hubtune
 from hubtune.errors import StoppedError
 from hubtune.train import from_frozen
 
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_faint_split(tmp_path / "data", each=20, validate=6, difference=8)
-
-
-@pytest.fixture
-def module(digitnet):
-    return digitnet
-
-
-@pytest.fixture
-def defaults():
-    return {"strategy": "from_frozen", "epochs": 3, "learning_rate": 1e-3}
+MODULE, DEFAULTS = "digitnet", {"strategy": "from_frozen", "epochs": 3, "learning_rate": 1e-3}
+FAINT = {"each": 20, "validate": 6, "difference": 8}
 
 
 def test_the_model_of_frozen_stays_if_training_does_not_help(run, module, data, tmp_path):

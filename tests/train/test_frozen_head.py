@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from support.callbacks import AtAdvance, press_ctrl_c
 from support.images import draw_marked_tree
-from support.split_folder import draw_faint_split, draw_split, write_lists
+from support.split_folder import write_lists
 from support.tiny_task import weight_arrays, weight_bytes
 
 import hubtune
@@ -17,20 +17,7 @@ from hubtune.errors import StoppedError
 from hubtune.inference import engine as engines
 from hubtune.train import frozen_head
 
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_faint_split(tmp_path / "data")
-
-
-@pytest.fixture
-def module(digitnet):
-    return digitnet
-
-
-@pytest.fixture
-def defaults():
-    return {"strategy": "frozen"}
+MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
 
 
 @pytest.mark.parametrize(
@@ -93,12 +80,6 @@ def test_the_head_is_solved_and_the_backbone_left_as_it_is(module, run):
     for name, values in weight_arrays(trained.best_model).items():
         if name.startswith("backbone."):
             assert np.array_equal(values, before[name.removeprefix("backbone.")].numpy()), name
-
-
-def test_two_classes_of_which_one_has_a_single_image_are_enough(run, tmp_path):
-    trained = run(lists=draw_split(tmp_path / "two", {"a": 12, "b": 1}))
-    assert trained.validate.count == 4
-    assert trained.validate.accuracy == 1.0
 
 
 def test_other_settings_and_other_images_give_another_head(run, data):

@@ -14,12 +14,8 @@ from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 
+DEFAULTS = {"learning_rate": 1e-3, "batch_norm": "keep"}
 FREEZING = {"name": "rules", "list": [{"match": "head"}, {"match": "*", "frozen": True}]}
-
-
-@pytest.fixture
-def defaults():
-    return {"learning_rate": 1e-3, "batch_norm": "keep"}
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from support.images import draw_marked_tree
-from support.split_folder import draw_faint_split, write_lists
+from support.split_folder import write_lists
 from support.tiny_task import weight_bytes
 
 import hubtune
@@ -14,22 +14,8 @@ from hubtune.train import head_solver
 from hubtune.train.head_solver import HeadSolver
 from hubtune.train.views import area, mirrored
 
+MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
 LISTS = ("train", "validate", "test")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_faint_split(tmp_path / "data")
-
-
-@pytest.fixture
-def module(digitnet):
-    return digitnet
-
-
-@pytest.fixture
-def defaults():
-    return {"strategy": "frozen"}
 
 
 def _views(run):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from support.callbacks import AtAdvance, Recorder, press_ctrl_c
-from support.split_folder import draw_faint_split
 from support.tiny_task import train_frozen, weight_arrays
 
 import hubtune
@@ -13,22 +12,9 @@ from hubtune.inference.feature_cache import FeatureCache, Space
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.train.head_solver import HeadSolver
 
+MODULE, DEFAULTS = "digitnet", {"strategy": "last_stage", "epochs": 3}
+FAINT = {"each": 20, "validate": 6, "difference": 8}
 NO_ROOM = r"least \d\.\d MB, .* of 48 .*may take 0\.\d MB: .*CACHE_SIZE=1GB, or"
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_faint_split(tmp_path / "data", each=20, validate=6, difference=8)
-
-
-@pytest.fixture
-def module(digitnet):
-    return digitnet
-
-
-@pytest.fixture
-def defaults():
-    return {"strategy": "last_stage", "epochs": 3}
 
 
 @pytest.fixture

@@ -5,11 +5,8 @@ from support.callbacks import AtStep, Recorder
 
 import hubtune
 
-
-@pytest.fixture
-def defaults():
-    """Two epochs of four steps; evaluations after steps 3, 4 (end of an epoch), 6 and 8."""
-    return {"batch_size": 6, "eval_interval": 3, "strategy": "scratch"}
+# Two epochs of four steps; evaluations after steps 3, 4 (end of an epoch), 6 and 8.
+DEFAULTS = {"batch_size": 6, "eval_interval": 3, "strategy": "scratch"}
 
 
 def test_only_a_strictly_better_model_is_kept(run, invent_accuracies, told):

@@ -10,13 +10,13 @@ from support.tiny_task import weight_arrays, weight_bytes
 from hubtune.errors import StoppedError
 from hubtune.train import lr_finder
 
+DEFAULTS = {"learning_rate": "auto", "batch_norm": "keep"}
 
-@pytest.fixture
-def defaults(monkeypatch):
-    """The rate is found, by a short test."""
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
     monkeypatch.setattr(lr_finder, "STEPS", 3)
     monkeypatch.setattr("hubtune.train.gradient.STEPS", 3)
-    return {"learning_rate": "auto", "batch_norm": "keep"}
 
 
 def test_the_rate_is_found_once_and_leaves_no_trace(run):
