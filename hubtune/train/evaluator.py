@@ -153,7 +153,7 @@ class Evaluator:
             if best:
                 state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
                 self.finite.check_weights(self.classifier, state.step)
-                self._keep(metrics, state.step)
+                keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
         # A resumed run repeats evaluations whose best model was saved after the checkpoint.
         state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
@@ -184,7 +184,7 @@ class Evaluator:
         )
         if better:
             state.best_accuracy, state.best_step = metrics.accuracy, state.step
-            self._keep(metrics, state.step)
+            keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
 
     def restore_best(self, state: TrainState) -> None:
         """Update a checkpoint's state with a best model that this run saved after it."""
@@ -194,6 +194,3 @@ class Evaluator:
             return  # missing or damaged: the next evaluations write it again
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
-
-    def _keep(self, metrics: Metrics | None, step: int) -> None:
-        keep_best_model(self.context, self.classifier, self.views, metrics, step)

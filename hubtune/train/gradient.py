@@ -13,13 +13,7 @@ import paddle
 from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
-from hubtune.hardware.throughput import (
-    estimate_seconds,
-    from_last_stage,
-    measure_step,
-    set_threads,
-    thread_count,
-)
+from hubtune.hardware import throughput
 from hubtune.inference.engine import start_engine
 from hubtune.inference.extract import sample_inputs
 from hubtune.inference.model import load_model
@@ -157,7 +151,7 @@ class _GradientTraining:
         config, context, length = self._config, self._context, self._length
         if config.batch_size == "auto" and self._micro_batch is None:
             self._micro_batch = self._largest_batch()
-        plan = self._plan(self._learning_rate())
+        plan = plan_training(config, self._parameters, self._learning_rate())
         settings = LoopSettings(
             steps_per_epoch=length.steps_per_epoch,
             total_steps=length.total,
@@ -200,9 +194,6 @@ class _GradientTraining:
         )
         evaluator.average_best(state)
 
-    def _plan(self, rate: float) -> TrainingPlan:
-        return plan_training(self._config, self._parameters, rate)
-
     def _step(self, plan: TrainingPlan) -> TrainStep:
         optimizer = Optimizer(plan, self._length.steps_per_epoch, replace(self._precision))
         return TrainStep(
@@ -242,7 +233,7 @@ class _GradientTraining:
             self._context.stop.check()
             self._context.callback.advance(images)
 
-        plan = self._plan(1.0)
+        plan = plan_training(self._config, self._parameters, 1.0)
         test = find_learning_rate(lambda: self._step(plan), batches, advance)
         document = test.as_dict()
         self._context.folder.write_range_test(document, draw_range_test(test))
@@ -253,7 +244,7 @@ class _GradientTraining:
         context, size = self._context, self._length.batch_size
         remaining = (settings.total_steps - step) * size
         [pixels] = sample_inputs(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
-        pace = measure_step(
+        pace = throughput.measure_step(
             self._classifier,
             context.module.name,
             pixels.shape[:2],
@@ -261,14 +252,14 @@ class _GradientTraining:
             images=remaining,
             keep_statistics=self._keep_statistics,
         )
-        if step == 0 and pace.threads != thread_count():
-            set_threads(pace.threads)
+        if step == 0 and pace.threads != throughput.thread_count():
+            throughput.set_threads(pace.threads)
             context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
-            pace = from_last_stage(pace)
+            pace = throughput.from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))
         evaluated = evaluations * len(context.paths("validate")) * len(self._views)
-        seconds = estimate_seconds(pace, images=remaining, epochs=1, evaluated=evaluated)
+        seconds = throughput.estimate_seconds(pace, images=remaining, epochs=1, evaluated=evaluated)
         logger.info(
             "training will take about %s, at %.1f pictures/s",
             *(format_duration(seconds), 1 / pace.seconds_per_image),

@@ -81,29 +81,25 @@ def test_adam_with_coupled_l2_and_rates_of_their_own(make_net):
 
 @pytest.mark.parametrize("optimizer", ["auto", "adamw"])
 def test_decoupled_decay_is_taken_off_the_weights(make_net, optimizer):
-    strategy = (
-        {"name": "adam_weight_decay", "weight_decay": 0.3} if optimizer == "auto" else "default_finetune"
-    )
-    net = make_net(strategy, optimizer=optimizer, clip=ClipSettings())
+    decay = {"name": "adam_weight_decay", "weight_decay": 0.3}  # spares vectors, of itself
+    net = make_net(decay if optimizer == "auto" else "default_finetune", optimizer=optimizer, clip={})
 
     def formula(name, w, g):
-        of_matrices, of_vectors = (0.3, 0) if optimizer == "auto" else (1e-3, 1e-3)
-        return _adam(w, g, [RATE] * 3, decay=of_matrices if w.ndim > 1 else of_vectors)
+        return _adam(w, g, [RATE] * 3, decay=0.3 * (w.ndim > 1) if optimizer == "auto" else 1e-3)
 
     _assert_follows(net, [RATE] * 3, formula)
 
 
-BOTH = [{"match": "head"}, {"match": "*", "l2sp": 2.0, "weight_decay": 0.5}]
-L2 = [{"match": "head"}, {"match": "*", "weight_decay": 0.5}]
+_L2, _BOTH = {"match": "*", "weight_decay": 0.5}, {"match": "*", "l2sp": 2.0, "weight_decay": 0.5}
 
 
 @pytest.mark.parametrize(
     ("strategy", "optimizer", "l2", "l2sp"),
     [
         ({"name": "l2sp", "regularization_coeff": 2.0}, {"name": "sgd"}, 0, 2),
-        (_rules(*BOTH), {"name": "sgd"}, 0.5, 2),
-        (_rules(*L2), {"name": "momentum", "momentum": 0.8, "nesterov": False}, 0.5, 0),
-        (_rules(*L2), {"name": "momentum", "momentum": 0.8, "nesterov": True}, 0.5, 0),
+        (_rules({"match": "head"}, _BOTH), {"name": "sgd"}, 0.5, 2),
+        (_rules({"match": "head"}, _L2), {"name": "momentum", "momentum": 0.8, "nesterov": False}, 0.5, 0),
+        (_rules({"match": "head"}, _L2), {"name": "momentum", "momentum": 0.8, "nesterov": True}, 0.5, 0),
     ],
     ids=["l2sp", "l2 and l2sp", "momentum", "nesterov"],
 )
