@@ -65,7 +65,6 @@ class Preparation:
 
     Attributes:
         mkl_type: the value of ``MKL_DEBUG_CPU_TYPE``; ``None`` if it is not set.
-        reason: why it has this value, for people.
         own_threads: the user's setting, such as ``OMP_NUM_THREADS=4``; ``None`` if hubtune chooses.
     """
 
