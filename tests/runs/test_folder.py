@@ -28,6 +28,7 @@ def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_resul
     assert (first.path / "metrics.jsonl").read_bytes() == before
     second = run()
     assert (second.path.name, newest_run()) == ("run-2", second.path)
+    assert run(resume=True) == second
 
 
 def test_a_run_that_ended_before_it_began_leaves_its_folder_free(run, tmp_path):
