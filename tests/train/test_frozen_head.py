@@ -141,14 +141,13 @@ def test_unreadable_training_images_are_named_in_cold_and_warm_runs(run, data):
 
 
 def test_a_stopped_run_continues_without_computing_anything_twice(run, tmp_path, monkeypatch, count_images):
-    # What is computed to estimate the time depends on the machine's speed.
-    monkeypatch.setattr(frozen_head.FrozenBackbone, "measure", lambda *_, **__: None)
     computed = count_images(engines._Paddle)
     lists = write_lists(draw_marked_tree(tmp_path / "two" / "pics", {"a": 50, "b": 50}, lambda *_: None))
     options = {"lists": lists, "batch_size": 4, "engine": "paddle", "settings": {"views": 1}}
     with pytest.raises(StoppedError) as stopped:
         run(callback=AtAdvance(50, press_ctrl_c), **options)
     assert stopped.value.exit_code == 130
+    del stopped  # its frames would hold the last features back, which are written when they end
     assert not (tmp_path / "run" / "result.json").exists()
     assert 50 <= sum(computed) <= 60  # of 84 training images
     resumed = run(resume=True, **options)
