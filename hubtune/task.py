@@ -79,9 +79,7 @@ class ImageClassifierTask:
                 raise UsageError(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
         if hidden_units is not None:
             config = RunConfig(**{**dict(config), "hidden_units": list(hidden_units)})
-        self.module = module
-        self.dataset = dataset
-        self.config = config
+        self.module, self.dataset, self.config = module, dataset, config
         self._best_model: Path | None = None  # of this task's latest run
         self._model: Model | None = None
         self._check_strategy()
@@ -106,11 +104,7 @@ class ImageClassifierTask:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, complete: bool = False) -> "ImageClassifierTask":
-        """Make the task that a recipe describes.
-
-        Args:
-            recipe: the recipe.
-            complete: whether it is a run's own recipe, where a list that is not named is not used.
+        """Make the task that a recipe describes; ``complete`` as in :func:`dataset_of`.
 
         Raises:
             HubtuneError: if the module cannot be loaded, or the data cannot be used.
@@ -216,10 +210,9 @@ class ImageClassifierTask:
         )
 
     def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
-        """Classify images with the best model: one row for each, in order, unreadable ones included.
+        """Classify image files with the best model: one row for each, in order, unreadable ones included.
 
         Args:
-            data: image files.
             batch_size: images that the network processes at once, default the configuration's; the scores do
                 not depend on it.
 
@@ -234,14 +227,10 @@ class ImageClassifierTask:
 
     def _trained(self) -> Model:
         if self._model is None:
-            folder = self._best_model
-            if folder is None:
-                series = self._folder()
-                if not is_run(series):
-                    raise ModelError(
-                        f"There is no trained model in {series} yet: call finetune_and_eval() first"
-                    )
-                folder = latest_in_series(series) / BEST_MODEL
+            series = self._folder()
+            if self._best_model is None and not is_run(series):
+                raise ModelError(f"There is no trained model in {series} yet: call finetune_and_eval() first")
+            folder = self._best_model or latest_in_series(series) / BEST_MODEL
             select_device(self.config.device)
             trust = self.module.code is not None
             self._model = load_model(folder, trust_code=trust, engine=self.config.engine)
@@ -249,14 +238,8 @@ class ImageClassifierTask:
 
 
 def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
-    """Return the data set of a recipe.
-
-    Args:
-        recipe: the recipe.
-        complete: whether it is a run's own recipe, where a list that is not named is not used.
-    """
-    data = recipe.data
-    kind = BaseCVDataset if complete else ListDataset
+    """Return the data set of a recipe; in a ``complete`` one, a run's own, a list not named is not used."""
+    data, kind = recipe.data, BaseCVDataset if complete else ListDataset
     return kind(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
 
 
@@ -272,7 +255,7 @@ def _check_base(base: Path) -> None:
 
 
 def _use_recorded_threads(folder: RunFolder) -> None:
-    """Continue with as many threads as before, because other numbers round differently."""
+    # Other numbers of threads round differently.
     count = folder.read_manifest().get("machine", {}).get("paddle_threads")
     if prepare().own_threads is None and isinstance(count, int) and 0 < count <= cores():
         set_threads(count)

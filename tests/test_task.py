@@ -59,12 +59,10 @@ def test_a_run_leaves_exactly_its_files_and_learns(module, data, tmp_path):
 def test_predict_agrees_with_evaluate_whatever_the_batch(module, data, tmp_path):
     task = tiny_task(module, data, tmp_path / "run", strategy=hubtune.FrozenStrategy())
     run = task.finetune_and_eval(callback=Callback())
-    dataset = hubtune.ListDataset(data)
-    examples = dataset.examples("test")
-    truth = [dataset.label_list[example.label] for example in examples]
-    bad = tmp_path / "broken.png"
-    bad.write_bytes((examples[0].path).read_bytes()[:200])
-    paths = [str(example.path) for example in examples]
+    examples = hubtune.ListDataset(data).examples("test")
+    truth = ["abc"[example.label] for example in examples]
+    paths, bad = [str(example.path) for example in examples], tmp_path / "broken.png"
+    bad.write_bytes(examples[0].path.read_bytes()[:200])
     whole = task.predict(paths, batch_size=64)
     right = sum(row.label == name for row, name in zip(whole, truth, strict=True))
     loss = -np.mean([math.log(row.scores[name]) for row, name in zip(whole, truth, strict=True)])
@@ -80,8 +78,7 @@ def test_predict_agrees_with_evaluate_whatever_the_batch(module, data, tmp_path)
         assert rows[1].label is None
         assert rows[1]["error"] == rows[1].error
         for row in rows:
-            for name, score in row.scores.items():
-                assert score == pytest.approx(expected[row.path][name], abs=1e-6)
+            assert row.scores == (pytest.approx(expected[row.path], abs=1e-6) if row.scores else {})
     assert hubtune.load_model(run.path).labels == ["a", "b", "c"]
 
 
@@ -93,8 +90,7 @@ def test_every_fit_trains_and_is_stored_in_the_model(module, data, tmp_path, fit
     moved = hubtune.load_model(shutil.move(run.best_model, tmp_path / "moved"))
     paths = [str(example.path) for example in hubtune.ListDataset(data).examples("test")]
     for row, other in zip(model.predict(paths), moved.predict(paths, batch_size=5), strict=True):
-        assert row.label == other.label
-        assert row.score == pytest.approx(other.score, abs=1e-6)
+        assert (row.label, row.score) == (other.label, pytest.approx(other.score, abs=1e-6))
 
 
 def test_hidden_units_are_trained_saved_and_loaded(module, data, tmp_path):
@@ -103,10 +99,11 @@ def test_hidden_units_are_trained_saved_and_loaded(module, data, tmp_path):
     shapes = [values.shape for name, values in sorted(arrays.items()) if name.startswith("head")]
     assert [shape for shape in shapes if len(shape) == 2] == [(96, 16), (16, 8), (8, 3)]
     assert hubtune.load_model(run.path).evaluate(hubtune.ListDataset(data), "test") == run.test
-    for strategy in (hubtune.CombinedStrategy(clip={"GlobalNorm": 1.0}), "rules"):
-        config = hubtune.RunConfig(
-            strategy={"name": "rules", "list": [{"match": "*"}]} if strategy == "rules" else strategy
-        )
+    for strategy in (
+        hubtune.CombinedStrategy(clip={"GlobalNorm": 1.0}),
+        {"name": "rules", "list": [{"match": "*"}]},
+    ):
+        config = hubtune.RunConfig(strategy=strategy)
         task = hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), config, hidden_units=[5])
         assert task.config.hidden_units == [5]
         assert task.config.strategy == config.strategy
@@ -133,23 +130,6 @@ def test_settings_that_contradict_module_or_strategy_are_refused_at_once(data, t
     ):
         with pytest.raises(hubtune.UsageError, match=message):
             tiny_task(module, data, tmp_path / "run", **options)
-    module.weights = "some.pdparams"
-    with pytest.raises(hubtune.UsageError, match="weights=None"):
-        tiny_task(module, data, tmp_path / "run", strategy=hubtune.ScratchStrategy())
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"num_epochs": 5}, "RunConfig has no 'num_epochs'. Did you mean 'num_epoch'?"),
-        ({"num_epoch": 0}, "RunConfig.num_epoch: Input should be greater than or equal to 1, not 0"),
-        ({"use_cuda": True, "device": "cpu"}, "device and use_cuda say the same thing"),
-    ],
-)
-def test_mistakes_in_the_configuration_get_a_sentence(options, message):
-    with pytest.raises(hubtune.UsageError) as caught:
-        hubtune.RunConfig(**options)
-    assert message in str(caught.value)
 
 
 def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
@@ -163,10 +143,6 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
     with pytest.raises(hubtune.ModelError, match="There is no trained model"):
         task.predict(["a.png"])
     task.finetune_and_eval(callback=Callback())
-    with pytest.raises(hubtune.UsageError, match="Give a list of pictures"):
-        task.predict("a.png")
-    with pytest.raises(hubtune.UsageError, match="batch_size must be a whole number from 1, not 0"):
-        task.predict(["a.png"], batch_size=0)
     assert task.predict([]) == []
     assert [row.error for row in task.predict(path for path in ["a.png"])] == ["no such file"]
 
@@ -174,9 +150,6 @@ def test_mistakes_in_python_get_a_sentence(module, data, tmp_path):
 def test_classes_of_data_and_model_must_agree(module, data, tmp_path):
     run = train_frozen(module, data, tmp_path / "run")
     model = hubtune.load_model(run.path)
-    (data / "label_list.txt").write_text("a\nb\nd\n")
-    with pytest.raises(hubtune.ModelError, match=r"only in the data: d; only in the model: c"):
-        model.evaluate(hubtune.ListDataset(data), "test")
     # The same classes in another order, and a list that agrees with it.
     (data / "label_list.txt").write_text("c\nb\na\n")
     lines = [line.rsplit(" ", 1) for line in (data / "test_list.txt").read_text().splitlines()]

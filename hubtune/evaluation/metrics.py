@@ -53,8 +53,7 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
             image that cannot be read.
         labels: the true class of each image.
     """
-    correct = among_five = count = unreadable = 0
-    classes = 0
+    correct = among_five = count = unreadable = classes = 0
     loss = 0.0
     for values, label in zip(scores, labels, strict=True):
         if values is None:

@@ -40,10 +40,7 @@ _WORTH_IT = 0.95  # share of the default's time below which another path is sele
 _SAME = 1e-3  # relative; code paths round the last digits differently
 
 _CPUINFO = Path("/proc/cpuinfo")
-_LIBRARIES = {
-    "linux": ("libiomp5.so", "libmklml_intel.so"),
-    "win32": ("libiomp5md.dll", "mklml.dll"),
-}
+_LIBRARIES = {"linux": ("libiomp5.so", "libmklml_intel.so"), "win32": ("libiomp5md.dll", "mklml.dll")}
 _PROBE_SECONDS = 10.0
 
 
@@ -68,9 +65,7 @@ class Preparation:
 
     Attributes:
         mkl_type: the value of ``MKL_DEBUG_CPU_TYPE``; ``None`` if it is not set.
-        reason: why it has this value, for people.
-        own_threads: the user's setting of the number of threads, such as ``OMP_NUM_THREADS=4``; ``None``
-            if hubtune chooses.
+        own_threads: the user's setting, such as ``OMP_NUM_THREADS=4``; ``None`` if hubtune chooses.
     """
 
     mkl_type: str | None
@@ -110,14 +105,11 @@ def prepare() -> Preparation:
 
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
 def processor() -> Processor:
-    """Return this machine's processor."""
     try:
         first = _CPUINFO.read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
     except OSError:
@@ -128,8 +120,7 @@ def processor() -> Processor:
 def load_measurement(key: str) -> Any:
     """Return an earlier measurement on this machine; ``None`` if there is none, or the file is damaged.
 
-    Args:
-        key: names the measurement and everything that it depends on, except the processor.
+    The key names the measurement and everything that it depends on, except the processor.
     """
     return _read().get(_full_key(key))
 
@@ -162,15 +153,13 @@ def _read() -> dict[str, Any]:
 
 def _parse_cpuinfo(entry: str) -> Processor:
     """Return the processor that an entry of Linux's ``/proc/cpuinfo`` describes."""
-    facts = {
-        name.strip(): value.strip() for name, _, value in (line.partition(":") for line in entry.splitlines())
-    }
+    parts = (line.partition(":") for line in entry.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in parts}
     vendor, flags = facts.get("vendor_id", ""), facts.get("flags", "")
+    types = [name for name, needed in (("5", _AVX2), ("7", _AVX512)) if needed <= set(flags.split())]
     numbers = ".".join(facts.get(name, "?") for name in ("cpu family", "model", "stepping"))
     # Processors of the same name may differ in the instructions that a hypervisor exposes.
     flags_crc = f"{zlib.crc32(flags.encode()):08x}"
-    supported = set(flags.split())
-    types = [name for name, needed in (("5", _AVX2), ("7", _AVX512)) if needed <= supported]
     identity = f"{vendor} {facts.get('model name', platform.machine())} {numbers} {flags_crc}"
     return Processor(vendor, identity.strip(), tuple(types))
 
@@ -186,9 +175,7 @@ def _parse_name(name: str) -> Processor:
 def _own(name: str) -> str | None:
     """Return the user's value of a variable; ``None`` if it is not set, or not the number it must be."""
     value = os.environ.get(name)
-    if not value or not re.fullmatch(_NUMBERS.get(name, ".*"), value, re.DOTALL):
-        return None
-    return value
+    return value if value and re.fullmatch(_NUMBERS.get(name, ".*"), value, re.DOTALL) else None
 
 
 def _own_threads() -> str | None:
@@ -212,8 +199,9 @@ def _mkl_type() -> tuple[str | None, str]:
     if libraries is None:
         return None, "this Paddle has no MKL"
     key = f"MKL {libraries[-1].stat().st_size}"
-    speeds = _valid_speeds(load_measurement(key))
-    if speeds is None:
+    speeds = load_measurement(key)
+    # The file may have been edited or damaged.
+    if not isinstance(speeds, dict) or not all(isinstance(speed, float) for speed in speeds.values()):
         speeds = _measure(libraries, current.types)
         if speeds:
             save_measurement(key, speeds)
@@ -222,12 +210,6 @@ def _mkl_type() -> tuple[str | None, str]:
     if not best or best not in current.types or speeds.get("", math.inf) > _WORTH_IT * speeds[best]:
         return None, f"no type is faster than the default (GFLOP/s, {shown or 'none could be measured'})"
     return best, f"the fastest here (GFLOP/s, {shown})"
-
-
-def _valid_speeds(saved: object) -> dict[str, float] | None:
-    if isinstance(saved, dict) and all(isinstance(speed, float) for speed in saved.values()):
-        return saved
-    return None
 
 
 def _mkl_libraries() -> list[Path] | None:
@@ -250,13 +232,11 @@ def _measure(libraries: list[Path], types: tuple[str, ...]) -> dict[str, float]:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", MKL_TYPE: name}
         if not name:
             del environment[MKL_TYPE]
-        measured = _run_product(libraries, environment)
-        if measured is None:
-            continue
-        speed, value = measured
-        expected = value if expected is None else expected
-        if math.isclose(value, expected, rel_tol=_SAME):
-            speeds[name] = speed
+        if (measured := _run_product(libraries, environment)) is not None:
+            speed, value = measured
+            expected = value if expected is None else expected
+            if math.isclose(value, expected, rel_tol=_SAME):
+                speeds[name] = speed
     # Without the default's speed there is nothing to compare with.
     return speeds if "" in speeds else {}
 
@@ -267,15 +247,14 @@ def _run_product(libraries: list[Path], environment: Mapping[str, str]) -> tuple
         return None
     program = f"{inspect.getsource(_multiply)}\nprint(*_multiply({[str(path) for path in libraries]!r}))"
     try:
-        done = subprocess.run(
+        output = subprocess.check_output(
             [sys.executable, "-I", "-S", "-c", program],
             env=environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stderr=subprocess.DEVNULL,
             timeout=_PROBE_SECONDS,
-            check=True,
         )
-        speed, value = map(float, done.stdout.split())
+        speed, value = map(float, output.split())
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
     return speed, value

@@ -9,13 +9,10 @@ from hubtune.hardware.cpu import prepare
 
 
 def select_device(wanted: str) -> str:
-    """Make Paddle use a device, and apply :func:`~hubtune.hardware.cpu.prepare`.
+    """Make Paddle use a device, and return its name, such as ``cpu`` or ``gpu:0``.
 
     Args:
         wanted: ``auto`` (a GPU if available), ``cpu``, ``gpu`` or ``gpu:<number>``.
-
-    Returns:
-        The device's name, such as ``cpu`` or ``gpu:0``.
 
     Raises:
         UsageError: the name is none of these.

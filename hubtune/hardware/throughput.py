@@ -22,7 +22,6 @@ _SHORT_RUN_SECONDS = 20.0
 _LARGEST_SHARE = 0.05  # share of a run's time that measuring may take
 _WORSE = 1.1  # relative time from which more threads are not tried
 _FASTER = 0.95  # share of the time with fewer threads below which more threads are worth their cores
-
 _UNDISTURBED = 0.9  # share of a step's time for which the main thread must have had a core
 
 _chosen: int | None = None
@@ -98,15 +97,9 @@ def measure_step(
         batch_size: images per step of the run; fewer may be measured.
         images: number of images that the run trains on, all epochs together.
         keep_statistics: as in :meth:`Classifier.start_training`.
-
-    Returns:
-        The pace with the fastest number of threads, for :func:`set_threads`.
     """
-    on_cpu = paddle.device.get_device() == "cpu"
-    fixed = not on_cpu or cpu.prepare().own_threads is not None
-    key = _pace_key(classifier, name, shape, keep_statistics, thread_count() if fixed else None)
-    saved = StepPace.load(key)
-    if saved is not None:
+    key = _pace_key(classifier, name, shape, keep_statistics)
+    if (saved := StepPace.load(key)) is not None:
         return saved
     with _preserved(classifier):
         classifier.start_training(keep_statistics=keep_statistics)
@@ -120,7 +113,7 @@ def measure_step(
         cost = 2 * _ROUNDS * count * pace.seconds_per_image
         if run < _SHORT_RUN_SECONDS or cost > _LARGEST_SHARE * run:
             return pace
-        tried = [thread_count()] if fixed else list(_candidates(cpu.cores()))
+        tried = [thread_count()] if _has_fixed_threads() else _candidates(cpu.cores())
         paces, undisturbed = _try_threads(classifier, shape, count, tried)
     best = paces[0]
     for pace in paces[1:]:
@@ -128,7 +121,7 @@ def measure_step(
             best = pace
     shown = ", ".join(f"{pace.threads}: {1 / pace.seconds_per_image:.2f}" for pace in paces)
     logger.debug("training steps of %s, pictures/s by number of threads: %s", name, shown)
-    if undisturbed or not on_cpu:
+    if undisturbed or paddle.device.get_device() != "cpu":
         best.save(key)
     else:
         logger.debug("other programs use the machine: the number of threads will be measured again")
@@ -149,13 +142,9 @@ def estimate_pace(
 
     The estimate is what that function has saved, or what this one has: the best of three steps of one image
     each after the first, however busy the machine is. They are run once per machine, and saved. BatchNorm
-    keeps its statistics. Unless it is ``affordable``, nothing is measured.
-
-    Returns:
-        The pace; ``None`` if nothing is saved and nothing was measured.
+    keeps its statistics. Unless it is ``affordable``, nothing is measured, and ``None`` means not saved.
     """
-    fixed = paddle.device.get_device() != "cpu" or cpu.prepare().own_threads is not None
-    key = _pace_key(classifier, name, shape, True, thread_count() if fixed else None)
+    key = _pace_key(classifier, name, shape, True)
     rough_key = f"about {key}"
     saved = StepPace.load(key) or StepPace.load(rough_key)
     if saved is not None or not affordable:
@@ -164,7 +153,7 @@ def estimate_pace(
         classifier.start_training(keep_statistics=True)
         _time_step(classifier, shape, 1)  # the first step allocates memory, and is slower
         paces = []
-        for count in sorted({thread_count(), thread_count() if fixed else cpu.cores()}):
+        for count in sorted({thread_count(), thread_count() if _has_fixed_threads() else cpu.cores()}):
             paddle.base.core.set_num_threads(count)
             paces.append(_time_step(classifier, shape, 1, count)[0])
     best = min(paces, key=lambda pace: pace.seconds_per_image)
@@ -173,20 +162,16 @@ def estimate_pace(
 
 
 def estimate_seconds(pace: StepPace, *, images: int, epochs: float, evaluated: int = 0) -> float:
-    """Return the seconds that training takes.
-
-    Args:
-        pace: the network's pace.
-        images: number of training images.
-        epochs: number of epochs.
-        evaluated: number of images that the same network evaluates, all evaluations together.
-    """
+    """Return the seconds of training on ``images`` images, and of evaluating ``evaluated`` ones in all."""
     return images * epochs * pace.seconds_per_image + evaluated * pace.forward_seconds_per_image
 
 
-def _pace_key(
-    classifier: Classifier, name: str, shape: tuple[int, int], keep_statistics: bool, fixed: int | None
-) -> str:
+def _has_fixed_threads() -> bool:
+    """Whether the number of threads is not hubtune's to choose."""
+    return paddle.device.get_device() != "cpu" or cpu.prepare().own_threads is not None
+
+
+def _pace_key(classifier: Classifier, name: str, shape: tuple[int, int], keep_statistics: bool) -> str:
     """Return everything that a pace depends on, except the processor."""
     trained = sum(math.prod(tensor.shape) for _, _, tensor in classifier.trained_parameters())
     facts = [
@@ -198,28 +183,22 @@ def _pace_key(
         f"{cpu.MKL_TYPE}={os.environ.get(cpu.MKL_TYPE, '')}",
         f"{paddle.device.get_device()}, {cpu.cores()} cores",
     ]
-    if fixed is not None:
-        facts.append(f"{fixed} threads")
+    if _has_fixed_threads():
+        facts.append(f"{thread_count()} threads")
     if classifier.channels != 3:
         facts.append(f"{classifier.channels} channels")
     return ", ".join(facts)
 
 
-def _candidates(cores: int) -> Iterator[int]:
-    count = 1
-    while count < cores:
-        yield count
-        count *= 2
-    yield cores
+def _candidates(cores: int) -> list[int]:
+    """1, 2, 4, … up to the cores."""
+    return [*(2**exponent for exponent in range((cores - 1).bit_length())), cores]
 
 
 def _try_threads(
     classifier: Classifier, shape: tuple[int, int], count: int, tried: Iterable[int]
 ) -> tuple[list[StepPace], bool]:
-    """Return the pace with each number of threads, up to the first that is clearly slower than fewer.
-
-    Also returns whether no other program took cores away.
-    """
+    """Return the pace with each number of threads, and whether no other program took cores away."""
     best: dict[int, tuple[StepPace, float]] = {}
     for _ in range(_ROUNDS):
         for number in list(best) or tried:
@@ -227,6 +206,7 @@ def _try_threads(
             timed = _time_step(classifier, shape, count, number)
             best[number] = min(timed, best.get(number, timed), key=lambda timed: timed[0].seconds_per_image)
             fastest = min(pace.seconds_per_image for pace, _ in best.values())
+            # The first that is clearly slower than fewer threads: still more would be, too.
             if timed[0].seconds_per_image > _WORSE * fastest and number == max(best):
                 break
     return [pace for pace, _ in best.values()], all(share > _UNDISTURBED for _, share in best.values())

@@ -1,6 +1,7 @@
 """Callbacks: methods that a run calls to report its progress."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,34 +86,11 @@ class CallbackList(Callback):
 
     def __init__(self, callbacks: Sequence[Callback]) -> None:
         """Join callbacks, in the order in which they are called."""
-        self._callbacks = tuple(callbacks)
+        for event in vars(Callback):
+            if not event.startswith("_"):
+                setattr(self, event, partial(_call_each, [getattr(each, event) for each in callbacks]))
 
-    def opened(self, run: Path) -> None:
-        for callback in self._callbacks:
-            callback.opened(run)
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
-        for callback in self._callbacks:
-            callback.start(what, total, done)
-
-    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
-        for callback in self._callbacks:
-            callback.advance(images, loss=loss, accuracy=accuracy)
-
-    def stepped(
-        self, step: int, total: int, *, loss: float | None, accuracy: float | None, rate: float
-    ) -> None:
-        for callback in self._callbacks:
-            callback.stepped(step, total, loss=loss, accuracy=accuracy, rate=rate)
-
-    def evaluated(self, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
-        for callback in self._callbacks:
-            callback.evaluated(name, metrics, step=step, best=best)
-
-    def notice(self, text: str) -> None:
-        for callback in self._callbacks:
-            callback.notice(text)
-
-    def finished(self, result: Mapping[str, Any]) -> None:
-        for callback in self._callbacks:
-            callback.finished(result)
+def _call_each(methods: Sequence[Callable[..., None]], *arguments: Any, **figures: Any) -> None:
+    for method in methods:
+        method(*arguments, **figures)

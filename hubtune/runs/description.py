@@ -4,6 +4,7 @@ import hashlib
 import os
 import platform
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,16 +21,7 @@ from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig,
 from hubtune.runs.folder import LISTS, RECIPE_FILE, RunFolder
 from hubtune.storage.atomic import sha256_of
 
-_PACKAGES = (
-    "hubtune",
-    "paddlepaddle",
-    "paddlepaddle-gpu",
-    "openvino",
-    "numpy",
-    "scipy",
-    "pillow",
-    "safetensors",
-)
+_PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow safetensors".split()
 
 
 def write_description(
@@ -56,9 +48,8 @@ def check_description(
         UsageError: if the recipe has changed.
         ModelError: if lists, classes, weights, code or preprocessing have changed.
     """
-    _check_recipe(
-        load_recipe(folder.path / RECIPE_FILE), complete_recipe(folder.path, module, dataset, config)
-    )
+    recorded = load_recipe(folder.path / RECIPE_FILE)
+    _check_recipe(recorded, complete_recipe(folder.path, module, dataset, config))
     before, inputs = folder.read_manifest(), _describe_inputs(module, dataset)
     for name, title in (
         ("lists", "The lists"),
@@ -111,10 +102,8 @@ def describe_machine(device: str) -> dict[str, Any]:
     """Return what a manifest says about the machine and the software."""
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,

@@ -8,7 +8,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ LISTS = "lists"
 LATEST = Path("runs") / "latest"
 
 _LOCK, _OWNER, _LOG = ".lock", ".owner.json", "train.log"
+_RANGE_TEST, _SKIPPED = "learning_rate.json", "skipped.csv"
 
 
 def is_run(folder: Path) -> bool:
@@ -57,31 +58,26 @@ def free_folder(folder: Path) -> Path:
 
 def latest_in_series(folder: Path) -> Path:
     """Return the last run of ``folder``, ``folder-2``, ``folder-3``, …; ``folder`` if there is none."""
-    number, found = 2, folder
+    number, latest = 2, folder
     while is_run(candidate := folder.with_name(f"{folder.name}-{number}")):
-        number, found = number + 1, candidate
-    return found
+        number, latest = number + 1, candidate
+    return latest
 
 
 def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -> None:
     """Refuse a run folder inside the images or the cache.
 
-    Args:
-        folder: the run folder.
-        base: the base folder of the lists.
-        images: all images in the lists.
-        cache: hubtune's cache.
-
     Raises:
-        UsageError: if it is there.
+        UsageError: if it is there; ``base`` itself, the folder of the lists, may hold runs.
     """
     place, start = folder.resolve(), base.resolve()
     if place.is_relative_to(cache.resolve()):
         raise UsageError(f"The run folder {folder} is inside hubtune's cache: name another, -o run=runs/NAME")
-    holders = {path.parent for path in images}
-    taken = {holder.resolve() for holder in holders}
+    taken = {holder.resolve() for holder in {path.parent for path in images}}
     # Besides the class folders themselves, the folder they all lie in, unless the lists lie there, too.
-    parents = {holder.parent for holder in taken} | _common(taken)
+    parents = {holder.parent for holder in taken}
+    with suppress(ValueError):  # no folders, or several drives
+        parents.add(Path(os.path.commonpath(taken)))
     taken |= {parent for parent in parents if not start.is_relative_to(parent)}
     taken.discard(start)
     for holder in sorted(taken):
@@ -92,27 +88,22 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
             )
 
 
-_RANGE_TEST = "learning_rate.json"
-_CANDIDATES = "candidates"
-
-
 class RunFolder:
     """A run folder in use; made by :func:`open_run`."""
 
     def __init__(self, path: Path) -> None:
-        """Take a folder that is locked for this process."""
         self.path = path
         self.history = History(path / "metrics.jsonl")
         self.best_model = path / BEST_MODEL
         self.checkpoints = path / "checkpoints"
-        self.candidates = path / _CANDIDATES
+        self.candidates = path / "candidates"
 
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
         self.history.file.unlink(missing_ok=True)
         # Files of a run that was killed before it had saved anything.
         curve = Path(_RANGE_TEST).with_suffix(".png")
-        for name in ("skipped.csv", "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
+        for name in (_SKIPPED, "changed.csv", ".pictures.npy", _RANGE_TEST, curve, "nan_report.json"):
             (self.path / name).unlink(missing_ok=True)
         self.remove_candidates()
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
@@ -130,31 +121,20 @@ class RunFolder:
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
 
     def read_manifest(self) -> dict[str, Any]:
-        """Read ``manifest.json``.
-
-        Raises:
-            ModelError: if it is missing or damaged.
-        """
+        """Read ``manifest.json``; raises ``ModelError`` if it is missing or damaged."""
         return _read_json(self.path / MANIFEST_FILE)
 
     def write_skipped(self, skipped: Sequence[tuple[str, str, str]]) -> None:
         """Write ``skipped.csv``: list, path and reason of each picture that could not be read."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("list", "path", "reason"))
-        writer.writerows(skipped)
-        content = text.getvalue().encode("utf-8", errors="surrogateescape")
-        write_atomically(self.path / "skipped.csv", content)
+        write_csv(self.path / _SKIPPED, ("list", "path", "reason"), skipped)
 
     def read_skipped(self) -> list[tuple[str, str, str]]:
         """Read ``skipped.csv``; empty if it does not exist."""
-        file = self.path / "skipped.csv"
+        file = self.path / _SKIPPED
         if not file.exists():
             return []
-        text = file.read_bytes().decode("utf-8", errors="surrogateescape")
-        return [
-            (row[0], row[1], row[2]) for row in csv.reader(io.StringIO(text, newline="")) if len(row) == 3
-        ][1:]
+        with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
+            return [(row[0], row[1], row[2]) for row in csv.reader(text) if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, which marks the run as finished."""
@@ -201,7 +181,8 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
     """
     with _locked(folder):
         try:
-            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": _now()}
+            started = datetime.now(UTC).isoformat(timespec="seconds")
+            owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
             write_atomically(folder / _OWNER, json.dumps(owner) + "\n")
             handler = logging.FileHandler(folder / _LOG, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
@@ -222,8 +203,7 @@ def point_latest_at(folder: Path) -> None:
     Raises:
         MachineError: if it cannot be written.
     """
-    inside = LATEST.parent.absolute()
-    target = folder.absolute()
+    inside, target = LATEST.parent.absolute(), folder.absolute()
     text = target.relative_to(inside).as_posix() if target.is_relative_to(inside) else str(target)
     try:
         LATEST.parent.mkdir(exist_ok=True)
@@ -250,20 +230,8 @@ def newest_run() -> Path:
     return folder
 
 
-def _common(folders: set[Path]) -> set[Path]:
-    """The common parent of all folders, if there is one."""
-    try:
-        return {Path(os.path.commonpath(folders))}
-    except ValueError:  # no folders, or several drives
-        return set()
-
-
 def check_unlocked(folder: Path) -> None:
-    """Refuse a run that another process uses, before any time is spent.
-
-    Raises:
-        LockedError: if it is in use.
-    """
+    """Raise ``LockedError`` if another process uses a run, before any time is spent."""
     with _locked(folder):
         pass
 
@@ -280,6 +248,13 @@ def _is_empty(folder: Path) -> bool:
     )
 
 
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV file; file names that are not Unicode keep their bytes."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows((header, *rows))
+    write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder, which is created if it does not exist."""
@@ -287,16 +262,17 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
         except LockedError as error:
-            owner, advice = _owner(folder), "wait for it, or name another folder, -o run=runs/NAME"
-            raise LockedError(f"{folder} is in use by {owner}: {advice}") from error
+            advice = "wait for it, or name another folder, -o run=runs/NAME"
+            raise LockedError(f"{folder} is in use by {_owner(folder)}: {advice}") from error
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
 
 
 def _unwritable(folder: Path, error: OSError) -> MachineError:
-    reason = error.strerror
-    return MachineError(f"{folder} cannot be written ({reason}): name another folder, -o run=runs/NAME")
+    return MachineError(
+        f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
+    )
 
 
 def _owner(folder: Path) -> str:
@@ -315,7 +291,3 @@ def _read_json(file: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ModelError(f"{file} is damaged: start a new run")
     return document
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

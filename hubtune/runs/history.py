@@ -11,19 +11,11 @@ class History:
     """The lines of ``metrics.jsonl``."""
 
     def __init__(self, file: Path) -> None:
-        """Open a history; the file may not exist yet."""
         self.file = file
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a line."""
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return all lines."""
-        if not self.file.exists():
-            return []
-        return [json.loads(line) for line in self.file.read_text(encoding="utf-8").splitlines()]
 
     def keep_through(self, step: int) -> None:
         """Drop the lines of evaluations after a step, and a line that a kill cut short."""

@@ -14,14 +14,9 @@ class StopRequested(BaseException):  # like KeyboardInterrupt, not an error
 
 
 class Stop:
-    """Whether a stop was requested.
-
-    Attributes:
-        signal: number of the signal that requested it; ``None`` before that.
-    """
+    """Whether a stop was requested: ``signal`` is the number of the signal, ``None`` before it."""
 
     def __init__(self) -> None:
-        """Start without a request."""
         self.signal: int | None = None
 
     def check(self) -> None:
@@ -39,8 +34,7 @@ class Stop:
 def stop_on_signals(notice: Callable[[str], None]) -> Iterator[Stop]:
     """Catch SIGINT and SIGTERM while the block runs; outside the main thread nothing is caught.
 
-    Args:
-        notice: called with a line for people at the first signal.
+    ``notice`` is called with a line for people at the first signal.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

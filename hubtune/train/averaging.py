@@ -50,11 +50,7 @@ class MovingAverage:
             self._give(weights)
 
     def restore(self, values: Mapping[str, np.ndarray]) -> None:
-        """Continue from saved averages.
-
-        Raises:
-            KeyError: if one of them is missing.
-        """
+        """Continue from saved averages; raises ``KeyError`` if one of them is missing."""
         self.values = {name: paddle.to_tensor(values[name]) for name in self._state}
 
     def _give(self, values: Mapping[str, paddle.Tensor]) -> None:
@@ -76,10 +72,9 @@ def mean_of_states(states: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.n
 
 
 class BestWeights:
-    """The weights of the best evaluations so far, in a folder that outlives the process."""
+    """The weights of the ``count`` best evaluations so far, in a folder that outlives the process."""
 
     def __init__(self, folder: Path, count: int) -> None:
-        """Keep the weights of at most ``count`` evaluations."""
         self._folder, self._count = folder, count
 
     def add(self, step: int, accuracy: float, weights: Mapping[str, np.ndarray]) -> None:
@@ -90,16 +85,15 @@ class BestWeights:
         """
         better = [entry for entry in self._ranked() if entry[0] > accuracy]
         if len(better) < self._count:
-            figure = json.dumps({"accuracy": accuracy}) + "\n"
-            files = {_MODEL: save(dict(weights)), _FIGURE: figure.encode()}
-            write_checked(self._folder / f"step-{step}", files)
+            figure = f"{json.dumps({'accuracy': accuracy})}\n".encode()
+            write_checked(self._folder / f"step-{step}", {_MODEL: save(dict(weights)), _FIGURE: figure})
         for _, _, folder in self._ranked()[self._count :]:
             shutil.rmtree(folder, ignore_errors=True)
 
     def mean(self) -> dict[str, np.ndarray] | None:
         """Return the mean of the weights; ``None`` if there are fewer than two."""
-        folders = [folder for _, _, folder in self._ranked()]
-        return mean_of_states([load_file(each / _MODEL) for each in folders]) if len(folders) > 1 else None
+        states = [load_file(folder / _MODEL) for _, _, folder in self._ranked()]
+        return mean_of_states(states) if len(states) > 1 else None
 
     def _ranked(self) -> list[tuple[float, int, Path]]:
         """Accuracy, step and folder of the intact entries, best first."""

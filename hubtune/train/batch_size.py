@@ -19,27 +19,17 @@ def largest_batch(
 ) -> int:
     """Return how many images of a batch fit into free memory in training: all, a half, a quarter, …
 
-    Args:
-        network: the network to train.
-        forward: computes its output.
-        array: the input of one image, float32.
-        batch_size: images in the batch.
+    ``forward`` computes the network's output; ``array`` is the input of one image, float32.
     """
-    needed = _COPIES * activation_bytes(network, forward, array)
+    needed = _COPIES * _activation_bytes(network, forward, array)
     part = batch_size
     while part > 1 and part * needed > _SHARE * free_bytes():
         part = -(-part // 2)
     return part
 
 
-def activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray) -> int:
-    """Return the size of the outputs of all layers without sublayers for one image, in bytes.
-
-    Args:
-        network: has the layers.
-        forward: computes its output.
-        array: the input of one image, float32.
-    """
+def _activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray) -> int:
+    """Return the size of the outputs of all layers without sublayers for one image, in bytes."""
     sizes: list[int] = []
 
     def count(layer: Any, _: Any, output: Any) -> None:

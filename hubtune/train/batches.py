@@ -23,12 +23,10 @@ _IMBALANCE = 2.0  # `balance: auto` acts if the largest class has more than this
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """One batch.
+    """The inputs and files of a batch's readable images.
 
     Attributes:
-        arrays: the inputs of its readable images, float32.
-        targets: share of each class ``[N, num_classes]``, for these.
-        paths: their files.
+        targets: share of each class ``[N, num_classes]``.
         size: images of the batch, unreadable ones included.
         waited: seconds that the network waited for it.
     """
@@ -46,14 +44,6 @@ class TrainBatches:
     def __init__(
         self, context: RunContext, length: RunLength, prepare: PrepareInput, mixing: AugmentSettings
     ) -> None:
-        """Set up the batches of the training list.
-
-        Args:
-            context: of the run.
-            length: epochs and steps.
-            prepare: computes the network's input.
-            mixing: how images of a batch are mixed with one another.
-        """
         self._context, self._length = context, length
         self._prepare, self._mixing = prepare, mixing
         self._paths = context.paths("train")
@@ -61,12 +51,7 @@ class TrainBatches:
         self.balance = resolve_balance(context.config.balance, self.labels)
 
     def after(self, step: int, epochs: int | None = None) -> Iterator[TrainBatch]:
-        """Load the batches that follow a step.
-
-        Args:
-            step: steps that were made already.
-            epochs: number of the last epoch; default: the run's.
-        """
+        """Load the batches that follow ``step`` steps, up to the last of ``epochs``, by default the run's."""
         steps = self._length.steps_per_epoch
         for epoch in range(step // steps, epochs or self._context.config.epochs):
             batches = self._order(epoch)

@@ -4,7 +4,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,9 @@ class TrainState:
     Attributes:
         step: steps made.
         evaluated: step of the latest evaluation.
-        best_accuracy: highest validation accuracy so far.
-        best_step: the step it was reached at.
-        loss_sum: sum of the losses since the latest log line.
-        correct: training images classified correctly since then.
-        count: training images since then.
+        best_accuracy: highest validation accuracy so far, reached at ``best_step``.
+        loss_sum: sum of the losses of ``count`` training images, those since the latest log line.
+        correct: those of them that were classified correctly.
         stale: evaluations since the best one.
     """
 
@@ -60,12 +58,10 @@ class TrainState:
 
     @property
     def mean_loss(self) -> float:
-        """Mean training loss since the latest log line."""
         return self.loss_sum / max(1, self.count)
 
     @property
     def train_accuracy(self) -> float:
-        """Training accuracy since the latest log line."""
         return self.correct / max(1, self.count)
 
 
@@ -73,27 +69,21 @@ class Checkpoints:
     """The folder ``checkpoints/`` of a run, with one checked folder ``step-N`` for each checkpoint."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the folder; it may not exist yet."""
         self.folder = folder
 
     def save(
-        self,
-        state: TrainState,
-        classifier: Classifier,
-        optimizer: Optimizer,
-        average: MovingAverage | None = None,
+        self, state: TrainState, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
     ) -> None:
         """Write a checkpoint and remove all but the two newest.
 
         Raises:
             MachineError: if it cannot be written; older ones stay.
         """
-        model = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-        precision = {"precision": vars(optimizer.precision)}
+        document = {**vars(state), "precision": vars(optimizer.precision)}
         files = {
-            _MODEL: save(model),
+            _MODEL: save({name: tensor.numpy() for name, tensor in classifier.state().items()}),
             _OPTIMIZER: save(_optimizer_state(optimizer.optimizer, classifier)),
-            _STATE: (json.dumps({**vars(state), **precision}, indent=1) + "\n").encode(),
+            _STATE: (json.dumps(document, indent=1) + "\n").encode(),
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
@@ -101,7 +91,7 @@ class Checkpoints:
         self.prune(_NEWEST)
 
     def restore(
-        self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None = None
+        self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
     ) -> TrainState | None:
         """Restore the newest intact checkpoint; returns ``None`` if there is no checkpoint.
 
@@ -120,9 +110,8 @@ class Checkpoints:
                 moments = load_file(folder / _OPTIMIZER)
                 entries = json.loads((folder / _STATE).read_bytes())
                 precision = Precision(**entries.pop("precision", {}))
-                if (
-                    precision.dtype == optimizer.precision.dtype
-                ):  # another device may compute in another precision
+                # Another device may compute in another precision.
+                if precision.dtype == optimizer.precision.dtype:
                     optimizer.precision = precision
                 state = TrainState(**entries)
                 for name, tensor in classifier.state().items():
@@ -138,50 +127,37 @@ class Checkpoints:
         return None
 
     def exist(self) -> bool:
-        """Whether there is any checkpoint."""
         return bool(self._folders())
 
     def prune(self, count: int) -> None:
         """Remove all but the newest checkpoints, and the remains of a killed save."""
-        for folder in self._folders()[count:]:
+        for folder in (*self._folders()[count:], *self.folder.glob(".step-*")):
             shutil.rmtree(folder, ignore_errors=True)
-        for rest in self.folder.glob(".step-*"):
-            shutil.rmtree(rest, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
         """Newest first."""
-        folders = [
-            (int(path.name[5:]), path) for path in self.folder.glob("step-*") if path.name[5:].isdecimal()
-        ]
-        return [path for _, path in sorted(folders, reverse=True)]
+        folders = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
+        return sorted(folders, key=lambda path: int(path.name[5:]), reverse=True)
 
 
+@dataclass
 class Checkpointer:
-    """Saves checkpoints while a network is trained."""
+    """Saves checkpoints, with everything that they consist of, while a network is trained."""
 
-    def __init__(
-        self,
-        checkpoints: Checkpoints,
-        classifier: Classifier,
-        optimizer: Optimizer,
-        settings: LoopSettings,
-        finite: FiniteCheck,
-        *,
-        average: MovingAverage | None = None,
-    ) -> None:
-        """Take everything that a checkpoint consists of, and the intervals between checkpoints."""
-        self._checkpoints, self._settings, self._finite = checkpoints, settings, finite
-        self._classifier, self._optimizer, self._average = classifier, optimizer, average
-        self._saved_at = time.monotonic()
+    checkpoints: Checkpoints
+    classifier: Classifier
+    optimizer: Optimizer
+    settings: LoopSettings
+    finite: FiniteCheck
+    average: MovingAverage | None = None
+    saved_at: float = field(default_factory=time.monotonic, init=False)
 
     @property
     def run(self) -> Path:
-        """The run folder."""
-        return self._checkpoints.folder.parent
+        return self.checkpoints.folder.parent
 
     def is_due(self, step: int) -> bool:
-        """Whether a checkpoint is due after a step."""
-        return self._settings.saves_after(step, time.monotonic() - self._saved_at)
+        return self.settings.saves_after(step, time.monotonic() - self.saved_at)
 
     def save(self, state: TrainState) -> None:
         """Save a checkpoint.
@@ -190,9 +166,9 @@ class Checkpointer:
             NumericError: if a weight is not a finite number; a resumed run would have to start from it.
             MachineError: if it cannot be written.
         """
-        self._finite.check_weights(self._classifier, state.step)
-        self._checkpoints.save(state, self._classifier, self._optimizer, self._average)
-        self._saved_at = time.monotonic()
+        self.finite.check_weights(self.classifier, state.step)
+        self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
+        self.saved_at = time.monotonic()
 
 
 def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:
@@ -201,23 +177,22 @@ def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifi
     Paddle names them after counters of the process, which differ between processes.
     """
     names = {tensor.name: name for name, tensor in classifier.named_parameters()}
-    return {
-        f"{names[parameter]}/{moment}": tensor.numpy()
-        for key, tensor in optimizer.state_dict().items()
-        for parameter, moment in [_part(key, names)]
-    }
+    moments = {}
+    for key, tensor in optimizer.state_dict().items():
+        parameter, moment = _part(key, names)
+        moments[f"{names[parameter]}/{moment}"] = tensor.numpy()
+    return moments
 
 
 def _restore_optimizer(
     optimizer: paddle.optimizer.Optimizer, classifier: Classifier, state: Mapping[str, np.ndarray]
 ) -> None:
     names = {name: tensor.name for name, tensor in classifier.named_parameters()}
-    optimizer.set_state_dict(
-        {
-            f"{names[name]}_{moment}": paddle.to_tensor(array)
-            for name, moment, array in ((*key.rsplit("/", 1), array) for key, array in state.items())
-        }
-    )
+    moments = {}
+    for key, array in state.items():
+        name, moment = key.rsplit("/", 1)
+        moments[f"{names[name]}_{moment}"] = paddle.to_tensor(array)
+    optimizer.set_state_dict(moments)
 
 
 def _part(key: str, names: Mapping[str, Any]) -> tuple[str, str]:

@@ -47,13 +47,9 @@ class RunContext:
     """What every trainer works with.
 
     Attributes:
-        config: how to train.
         module: the pretrained module; it is not changed.
-        data: the images.
         folder: the run folder, locked by this process.
         stop: checked wherever the run can stop.
-        callback: receives the events of the run.
-        bad_images: records images that cannot be read.
     """
 
     config: RunConfig
@@ -75,7 +71,6 @@ class RunContext:
 
     @cached_property
     def cache(self) -> FeatureCache:
-        """The feature cache."""
         return FeatureCache()
 
     @property
@@ -84,7 +79,6 @@ class RunContext:
         return {"batch_size": self.config.images_per_step, "workers": self.config.workers}
 
     def paths(self, name: str) -> list[Path]:
-        """The files of a list."""
         return [example.path for example in self.data.examples[name]]
 
     def build_classifier(self) -> Classifier:
@@ -110,13 +104,10 @@ class RunContext:
     def watch(
         self, name: str, results: Iterator[_Result], *, progress: str | None = None, count: int | None = None
     ) -> Iterator[_Result]:
-        """Pass results on, recording unreadable images and stopping on request.
+        """Pass the results of a list's images on, recording unreadable ones and stopping on request.
 
-        Args:
-            name: the list that the images are in.
-            results: one for each image.
-            progress: name of this part of the run for the callback; ``None`` reports no progress.
-            count: number of images; default: all of the list.
+        ``progress`` names this part of the run to the callback; without it, no progress is reported. The
+        ``count`` of images is by default that of the list.
         """
         if progress:
             self.callback.start(progress, len(self.data.examples[name]) if count is None else count)

@@ -6,11 +6,11 @@ messages to a thread, and wait for it for ever once it has met a full disk.
 
 import struct
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hubtune.errors import MachineError, UsageError, suggest
 from hubtune.evaluation.metrics import Metrics
@@ -34,10 +34,7 @@ class CurveWriter(Callback):
     """
 
     def __init__(self, name: str) -> None:
-        """Choose the format.
-
-        Args:
-            name: ``visualdl`` or ``tensorboard``.
+        """Choose the format: ``visualdl`` or ``tensorboard``.
 
         Raises:
             UsageError: if there is no such format.
@@ -88,7 +85,8 @@ class CurveWriter(Callback):
         points = []
         if old:
             # Both viewers show the newest file by this number, whatever the clock says.
-            number = max(number, _number(old[-1]) + 1)
+            newest = next(int(part) for part in old[-1].name.split(".") if part.isdecimal())
+            number = max(number, newest + 1)
             earlier = self._format.points(old[-1].read_bytes())
             points = [point for point, tag, at in earlier if _stays(tag, at, name, step)]
         # A new file, because a running viewer keeps the old one open.
@@ -101,37 +99,16 @@ class CurveWriter(Callback):
 
 
 def _stays(tag: str, at: int, name: str, step: int) -> bool:
-    """Whether an earlier point is kept if the first event now is of ``name`` and ``step``.
-
-    A step comes before its evaluation; the test comes last.
-    """
+    """Whether an earlier point is kept if the first event now is of ``name`` and ``step``."""
+    # A step comes before its evaluation; the test comes last.
     group = tag.partition("/")[0]
     if group == "test" or name == "test":
         return group != "test"
     return at < step or (at == step and group == "train" and name == "validate")
 
 
-def _number(file: Path) -> int:
-    return next(int(part) for part in file.name.split(".") if part.isdecimal())
-
-
-class _Format(Protocol):
-    """A file format.
-
-    Attributes:
-        file_name: name of the files; ``{}`` stands for the seconds that viewers sort them by.
-    """
-
-    file_name: str
-
-    def start(self) -> bytes:
-        """The beginning of a file."""
-
-    def point(self, tag: str, value: float, step: int) -> bytes:
-        """A point of a curve."""
-
-    def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
-        """The points of a file, each with its tag and step; a point that a kill cut short is dropped."""
+# A format writes the beginning of a file and its points, and reads points back, each with its tag and step.
+# Its file name has a place for the seconds that viewers sort files by.
 
 
 class _VisualDL:
@@ -144,10 +121,10 @@ class _VisualDL:
         self._record = _part("visualdl.proto.record_pb2", "VisualDL", "visualdl").Record
 
     def start(self) -> bytes:
-        return self._framed(self._messages.meta_data(walltime=_milliseconds()))
+        return self._framed(self._messages.meta_data(walltime=round(time.time() * 1000)))
 
     def point(self, tag: str, value: float, step: int) -> bytes:
-        return self._framed(self._messages.scalar(tag, value, step, _milliseconds()))
+        return self._framed(self._messages.scalar(tag, value, step, round(time.time() * 1000)))
 
     def points(self, content: bytes) -> Iterator[tuple[bytes, str, int]]:
         for framed, message in _records(content, 0):
@@ -193,7 +170,7 @@ class _TensorBoard:
         return length + _SUM.pack(self._sum(length)) + message + _SUM.pack(self._sum(message))
 
 
-FORMATS: dict[str, Callable[[], _Format]] = {"visualdl": _VisualDL, "tensorboard": _TensorBoard}
+FORMATS: dict[str, type[_VisualDL | _TensorBoard]] = {"visualdl": _VisualDL, "tensorboard": _TensorBoard}
 
 
 def _records(content: bytes, sum_size: int) -> Iterator[tuple[bytes, bytes]]:
@@ -206,10 +183,6 @@ def _records(content: bytes, sum_size: int) -> Iterator[tuple[bytes, bytes]]:
             return
         yield content[start : last + sum_size], content[first:last]
         start = last + sum_size
-
-
-def _milliseconds() -> int:
-    return round(time.time() * 1000)
 
 
 def _part(module: str, name: str, package: str) -> Any:

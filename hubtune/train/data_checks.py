@@ -1,8 +1,6 @@
 """Checks of a run's image files: which cannot be read, and which change while the run goes on."""
 
-import csv
 import hashlib
-import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -21,7 +19,7 @@ from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig, parse_share
-from hubtune.runs.folder import LISTS, RunFolder
+from hubtune.runs.folder import LISTS, RunFolder, write_csv
 from hubtune.storage.atomic import replacing, sha256_of
 from hubtune.text import escaped, first_few
 
@@ -45,13 +43,7 @@ class BadImages:
     """The images of a run that cannot be read: recorded, counted and compared with the limit."""
 
     def __init__(self, run: RunFolder, examples: dict[str, list[ImageEntry]], config: RunConfig) -> None:
-        """Start with what earlier processes of the run recorded.
-
-        Args:
-            run: the run folder, which gets ``skipped.csv``.
-            examples: the images of each list.
-            config: what to do with unreadable images, and how many are allowed.
-        """
+        """Start with what earlier processes of the run recorded in its ``skipped.csv``."""
         self._run, self._examples, self._config = run, examples, config
         # If the run made its own lists, files that were left out of them count as skipped.
         self._unlisted = [
@@ -65,10 +57,7 @@ class BadImages:
     def check_headers(self, check: Callable[[], None]) -> None:
         """Check both ends of every listed file, which finds nearly all bad ones before the first step.
 
-        Each reason is logged in one line.
-
-        Args:
-            check: called between files; may raise to stop.
+        ``check`` is called between files, and may raise to stop.
 
         Raises:
             DataError: if the recipe says to stop, or too many images are bad.
@@ -110,12 +99,7 @@ class BadImages:
 
     def counts(self) -> dict[str, int]:
         """Number of unreadable images in each list so far."""
-        number = Counter(name for name, _ in self._entries)
-        return {
-            name: number[name]
-            for name in (*self._examples, UNLISTED)
-            if name in self._examples or number[name]
-        }
+        return {**dict.fromkeys(self._examples, 0), **Counter(name for name, _ in self._entries)}
 
     def _save(self) -> None:
         # Sorted, because the order in which they are found depends on where a run was interrupted.
@@ -153,13 +137,7 @@ class ChangedFiles:
     """
 
     def __init__(self, run: Path, examples: Mapping[str, Sequence[ImageEntry]], threads: int) -> None:
-        """Take the lists; no file is read yet.
-
-        Args:
-            run: the run folder.
-            examples: the images of each list.
-            threads: number of threads; they hide the delay of a network share.
-        """
+        """Take the lists; no file is read yet. The threads hide the delay of a network share."""
         self._run, self._threads = run, threads
         self._listed = [(name, example.path) for name, images in examples.items() for example in images]
         self._changed: set[tuple[str, Path]] = set()
@@ -172,14 +150,19 @@ class ChangedFiles:
     def check(self, stop: Callable[[], None]) -> None:
         """Record the files at the beginning of a run; later, report those that differ from the record.
 
-        Args:
-            stop: called between files; may raise to stop.
+        ``stop`` is called between files, and may raise to stop.
 
         Raises:
             OSError: if the run folder cannot be written.
         """
-        now = np.fromiter(self._stat_files(stop), np.dtype((np.int64, 2)), len(self._listed))
-        before = self._read_record()
+        now = np.empty((len(self._listed), 2), np.int64)
+        found = check_files([path for _, path in self._listed], _size_and_time, self._threads)
+        for row, size_and_time in zip(now, found, strict=True):
+            stop()
+            row[:] = size_and_time
+        before: np.ndarray | None = None
+        with suppress(OSError, ValueError, EOFError):  # the run begins, or its record is damaged
+            before = np.load(self._run / STAT_RECORD, allow_pickle=False)
         if before is None or before.shape != now.shape:
             with replacing(self._run / STAT_RECORD) as file:
                 np.save(file, now)
@@ -189,43 +172,20 @@ class ChangedFiles:
         if not new:
             return
         self._changed.update(new)
-        self._write(sorted(self._changed))
+        rows = ((name, str(path), _current_sha256(path)) for name, path in sorted(self._changed))
+        write_csv(self._run / CHANGED_FILE, ("list", "path", "sha256"), rows)
         logger.warning(
             "%d files have another size or time than when the run began, and are used as they are now; "
             "%s lists all: %s",
             *(len(new), CHANGED_FILE, escaped(first_few([str(path) for _, path in new], _MOST_NAMES))),
         )
 
-    def _stat_files(self, stop: Callable[[], None]) -> Iterator[tuple[int, int]]:
-        for size_and_time in check_files([path for _, path in self._listed], _size_and_time, self._threads):
-            stop()
-            yield size_and_time
-
-    def _read_record(self) -> np.ndarray | None:
-        try:
-            record: np.ndarray = np.load(self._run / STAT_RECORD, allow_pickle=False)
-        except (OSError, ValueError, EOFError):  # the run begins, or its record is damaged
-            return None
-        return record
-
-    def _write(self, changed: Sequence[tuple[str, Path]]) -> None:
-        with replacing(self._run / CHANGED_FILE) as out:
-            text = io.TextIOWrapper(out, "utf-8", errors="surrogateescape", newline="")
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(("list", "path", "sha256"))
-            writer.writerows((name, str(path), _current_sha256(path)) for name, path in changed)
-            text.flush()
-            text.detach()  # closing it would close the file, which has to be synced to the disk first
-
 
 def hash_images(images: Sequence[ImageEntry], check: Callable[[], None]) -> list[ImageEntry]:
     """Set the SHA-256 of all images; those that cannot be read stay without.
 
-    A file that was scanned before and has not changed is not read again.
-
-    Args:
-        images: the images.
-        check: called between files; may raise to stop.
+    A file that was scanned before and has not changed is not read again. ``check`` is called between files,
+    and may raise to stop.
     """
     hashed = []
     for image, sha256 in zip(images, cached_sha256([image.path for image in images]), strict=True):
@@ -242,12 +202,7 @@ def list_title(name: str) -> str:
 
 
 def check_files(paths: Sequence[Path], check: Callable[[Path], T], threads: int) -> Iterator[T]:
-    """Run a quick check on many files in threads; the results come in order.
-
-    Args:
-        paths: the files.
-        check: called in any thread; must not raise.
-        threads: number of threads.
+    """Run a quick check, which must not raise, on many files in threads; the results come in order.
 
     Raises:
         MachineError: if a file's disk or network share does not answer.
@@ -292,16 +247,14 @@ def _current_sha256(path: Path) -> str:
 
 
 def _log_by_reason(bad: Sequence[tuple[str, ImageError]]) -> None:
-    """Log what is wrong, the most frequent reason first."""
     by_reason: dict[str, list[tuple[str, ImageError]]] = defaultdict(list)
     for name, error in bad:
         by_reason[error.reason].append((name, error))
-    reasons = sorted(by_reason, key=lambda reason: -len(by_reason[reason]))
-    for reason in reasons[:_MOST_REASONS]:
-        entries = by_reason[reason]
+    groups = sorted(by_reason.items(), key=lambda group: -len(group[1]))
+    for reason, entries in groups[:_MOST_REASONS]:
         counts = Counter(name for name, _ in entries)
         lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in counts.items())
         names = first_few([str(error.path) for _, error in entries], _MOST_NAMES)
         logger.warning("cannot be read (%s): %s: %s", lists, escaped(reason), escaped(names))
-    if rest := sum(len(by_reason[reason]) for reason in reasons[_MOST_REASONS:]):
+    if rest := sum(len(entries) for _, entries in groups[_MOST_REASONS:]):
         logger.warning("cannot be read for other reasons: %d; skipped.csv lists them all", rest)

@@ -33,13 +33,9 @@ def read_recipe(file: str, overrides: Sequence[str]) -> Recipe:
 
 
 def default_recipe(source: str, overrides: Sequence[str]) -> Recipe:
-    """Return the recipe for a source of images: what suits the machine, unless overridden.
+    """Return the recipe for a source of images or lists: what suits the machine, unless overridden.
 
     No image is read and nothing is downloaded, but names are checked: reading may take long.
-
-    Args:
-        source: images or lists, as ``hubtune finetune`` takes them.
-        overrides: ``key=value``.
 
     Raises:
         RecipeError: if the overrides have mistakes.
@@ -61,7 +57,6 @@ def default_recipe(source: str, overrides: Sequence[str]) -> Recipe:
 
 
 def default_run_folder(source: str) -> Path:
-    """Return the folder for runs on a source."""
     return Path("runs") / source_name(source)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +23,17 @@ from hubtune.train.finite import FiniteCheck
 Scorer = Callable[[Sequence[Path]], Iterator[ImageScores]]
 """Image files → the scores of each, in order."""
 
+Figures = dict[str, dict[str, Any]]
+"""Name of a list → its metrics, as the model folder has them."""
+
 
 @dataclass(frozen=True)
 class TrainedModel:
     """The classifier that a trainer returns.
 
     Attributes:
-        classifier: the network.
         views: the ways in which it looks at each image.
-        score: scores images with it.
         step: training steps it was reached after; 0 for a head that was solved in closed form.
-        metrics: figures by list, as the model folder has them.
         cross_validated: accuracy on the training list by cross-validation; ``None`` if there was none.
     """
 
@@ -40,7 +41,7 @@ class TrainedModel:
     views: list[Preprocessing]
     score: Scorer
     step: int
-    metrics: dict[str, dict[str, Any]]
+    metrics: Figures
     cross_validated: float | None = None
 
 
@@ -58,12 +59,7 @@ def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | No
 
 
 def save_model(
-    context: RunContext,
-    classifier: Classifier,
-    views: Sequence[Preprocessing],
-    *,
-    step: int,
-    metrics: dict[str, dict[str, Any]],
+    context: RunContext, classifier: Classifier, views: Sequence[Preprocessing], step: int, metrics: Figures
 ) -> None:
     """Write the run's best model.
 
@@ -95,7 +91,7 @@ def keep_best_model(
 ) -> None:
     """Write the run's best model with its figures on the validation list, and log them."""
     figures = {} if metrics is None else {"validate": metrics.as_dict()}
-    save_model(context, classifier, views, step=step, metrics=figures)
+    save_model(context, classifier, views, step, figures)
     suffix = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
     logger.log(EVAL, "best model saved to %s%s", context.folder.best_model, suffix)
 
@@ -113,35 +109,27 @@ def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step:
     context.callback.evaluated(name, metrics, step=step, best=best)
 
 
+@dataclass
 class Evaluator:
-    """Evaluates a network while it is trained by gradients."""
+    """Evaluates a network on the validation list while it is trained by gradients.
 
-    def __init__(
-        self,
-        context: RunContext,
-        classifier: Classifier,
-        views: Sequence[Preprocessing],
-        score: Scorer,
-        finite: FiniteCheck,
-        *,
-        average: MovingAverage | None = None,
-    ) -> None:
-        """Set up the evaluation on the validation list.
+    Attributes:
+        score: scores images by the network as it is then.
+        finite: ends the run if a figure or a weight is not finite.
+        average: of the weights; evaluated and kept in their place.
+    """
 
-        Args:
-            context: of the run.
-            classifier: the network, which changes between evaluations.
-            views: the ways in which it looks at each image.
-            score: scores images by the network as it is then.
-            finite: ends the run if a figure or a weight is not finite.
-            average: of the weights; evaluated and kept in their place.
-        """
-        self._context, self._classifier, self._views = context, classifier, views
-        self._score, self._finite, self._average = score, finite, average
-        self._patience = context.config.early_stopping
-        self._best_weights: BestWeights | None = None
-        if context.config.average_best is not None:
-            self._best_weights = BestWeights(context.folder.candidates, context.config.average_best)
+    context: RunContext
+    classifier: Classifier
+    views: Sequence[Preprocessing]
+    score: Scorer
+    finite: FiniteCheck
+    average: MovingAverage | None = None
+
+    @cached_property
+    def _best_weights(self) -> BestWeights | None:
+        count = self.context.config.average_best
+        return None if count is None else BestWeights(self.context.folder.candidates, count)
 
     def evaluate(self, state: TrainState) -> None:
         """Evaluate the network, and keep it if it is the best so far; ``state`` is updated.
@@ -149,28 +137,31 @@ class Evaluator:
         Raises:
             NumericError: if the loss or a weight is not a finite number.
         """
-        with nullcontext() if self._average is None else self._average.in_place():
-            metrics = evaluate_list(self._context, "validate", self._score)
+        with nullcontext() if self.average is None else self.average.in_place():
+            metrics = evaluate_list(self.context, "validate", self.score)
             # Without a figure the newest model is kept, unless one with a figure is there.
             best = state.best_accuracy is None or (
                 metrics is not None and metrics.accuracy > state.best_accuracy
             )
             if metrics is not None:
-                self._finite.check(metrics.loss, "the validation loss", state.step)
+                self.finite.check(metrics.loss, "the validation loss", state.step)
                 again = state.best_step == state.step > 0
-                record_evaluation(self._context, "validate", metrics, step=state.step, best=best or again)
-                self._add_candidate(metrics, state.step)
+                record_evaluation(self.context, "validate", metrics, step=state.step, best=best or again)
+                if self._best_weights is not None:
+                    weights = {name: tensor.numpy() for name, tensor in self.classifier.state().items()}
+                    self._best_weights.add(state.step, metrics.accuracy, weights)
             if best:
                 state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
-                self._finite.check_weights(self._classifier, state.step)
-                self._keep(metrics, state.step)
+                self.finite.check_weights(self.classifier, state.step)
+                keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
         # A resumed run repeats evaluations whose best model was saved after the checkpoint.
         state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
 
     def has_stalled(self, state: TrainState) -> bool:
         """Whether early stopping ends the run: too many evaluations without a better one."""
-        return self._patience is not None and state.stale >= self._patience
+        patience = self.context.config.early_stopping
+        return patience is not None and state.stale >= patience
 
     def average_best(self, state: TrainState) -> None:
         """Keep the average of the best checkpoints if it beats the best single one.
@@ -181,9 +172,9 @@ class Evaluator:
         mean = None if self._best_weights is None else self._best_weights.mean()
         if mean is None:
             return
-        for name, tensor in self._classifier.state().items():
+        for name, tensor in self.classifier.state().items():
             tensor.set_value(mean[name])
-        metrics = evaluate_list(self._context, "validate", self._score)
+        metrics = evaluate_list(self.context, "validate", self.score)
         if metrics is None or state.best_accuracy is None:
             return
         better = metrics.accuracy > state.best_accuracy
@@ -193,21 +184,13 @@ class Evaluator:
         )
         if better:
             state.best_accuracy, state.best_step = metrics.accuracy, state.step
-            self._keep(metrics, state.step)
+            keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
 
     def restore_best(self, state: TrainState) -> None:
         """Update a checkpoint's state with a best model that this run saved after it."""
         try:
-            card = read_card(self._context.folder.best_model)
+            card = read_card(self.context.folder.best_model)
         except ModelError:
             return  # missing or damaged: the next evaluations write it again
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step
-
-    def _add_candidate(self, metrics: Metrics, step: int) -> None:
-        if self._best_weights is not None:
-            weights = {name: tensor.numpy() for name, tensor in self._classifier.state().items()}
-            self._best_weights.add(step, metrics.accuracy, weights)
-
-    def _keep(self, metrics: Metrics | None, step: int) -> None:
-        keep_best_model(self._context, self._classifier, self._views, metrics, step)

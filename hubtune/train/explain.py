@@ -21,11 +21,8 @@ class ExplainedParameter:
     """How one parameter is trained.
 
     Attributes:
-        stage: name of its stage.
         name: its name in the state dict.
-        shape: its shape.
-        rule: the rule that matches it.
-        number: position of the rule in the list, from 1.
+        rule: the rule that matches it, the ``number``-th of the list.
         trained: whether it is trained in the first step of each epoch.
         rates: its learning rate in that step; 0 if it is frozen.
     """
@@ -44,12 +41,9 @@ class Explanation:
     """How a network is trained.
 
     Attributes:
-        plan: rules, optimizer, schedule and limits on gradients.
-        length: length of the run.
         parameters: all parameters, stem to head.
         rates: learning rate of each step, before the rules' factors.
-        is_auto: whether a range test will choose the rate; then the rates are those of the strategy's
-        default.
+        is_auto: whether a range test will choose the rate; these are then those of the strategy's default.
     """
 
     plan: TrainingPlan
@@ -93,12 +87,7 @@ class Explanation:
 
 
 def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
-    """Determine how each parameter of a recipe's network is trained; no weights are read.
-
-    Args:
-        recipe: a recipe whose strategy trains by gradients.
-        images: number of training images.
-        classes: number of classes.
+    """Determine how each parameter of a recipe's network is trained by gradients; no weights are read.
 
     Raises:
         UsageError: if the rules or the image settings do not fit the network.
@@ -115,17 +104,13 @@ def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
     rate_of = plan.rates(length)
     numbers = {id(rule): number for number, rule in enumerate(plan.rules, 1)}
     steps = length.steps_per_epoch
+    starts = [epoch * steps for epoch in range(length.epochs)]
     parameters = []
     for parameter, rule in plan.matched:
-        starts = [epoch * steps for epoch in range(length.epochs)]
         trained = [not is_frozen(rule, start, steps) for start in starts]
         rates = [on * rule.lr_mult * rate_of(start) for on, start in zip(trained, starts, strict=True)]
-        shape = tuple(parameter.tensor.shape)
-        parameters.append(
-            ExplainedParameter(
-                parameter.stage, parameter.name, shape, rule, numbers[id(rule)], trained, rates
-            )
-        )
+        names, shape = (parameter.stage, parameter.name), tuple(parameter.tensor.shape)
+        parameters.append(ExplainedParameter(*names, shape, rule, numbers[id(rule)], trained, rates))
     is_auto = config.learning_rate == "auto"
     return Explanation(plan, length, parameters, [rate_of(step) for step in range(length.total)], is_auto)
 
@@ -140,14 +125,12 @@ def draw_rates(explanation: Explanation) -> bytes:
             0.0 if is_frozen(rule, step, length.steps_per_epoch) else rule.lr_mult * rate
             for step, rate in enumerate(explanation.rates)
         )
-        names = curves.setdefault(values, [])
-        if group[0].stage not in names:
-            names.append(group[0].stage)
+        curves.setdefault(values, []).append(group[0].stage)
     positions = [step / length.steps_per_epoch for step in range(length.total)]
 
     def fill(axes: "Axes") -> None:
         for values, names in curves.items():
-            label = names[0] if len(names) == 1 else f"{names[0]} … {names[-1]}"
+            label = names[0] if names[0] == names[-1] else f"{names[0]} … {names[-1]}"
             axes.step([*positions, length.epochs], [*values, values[-1]], where="post", label=label)
         axes.set(xlabel="epoch", ylabel="learning rate", xlim=(0, length.epochs))
         axes.set_ylim(bottom=0)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,21 +14,15 @@ from hubtune.runs.folder import RunFolder
 from hubtune.train.plan import LoopSettings
 
 
+@dataclass(frozen=True)
 class FiniteCheck:
-    """Ends a run that has diverged, with a report in its folder."""
+    """Ends a run that has diverged, with a report in its folder and advice on the learning rate."""
 
-    def __init__(self, folder: RunFolder, settings: LoopSettings) -> None:
-        """Take the run folder for the report, and the learning rates for the advice."""
-        self._folder, self._settings = folder, settings
+    folder: RunFolder
+    settings: LoopSettings
 
     def check(self, value: float, name: str, step: int, images: Sequence[Path] = ()) -> None:
-        """Check a figure.
-
-        Args:
-            value: the figure.
-            name: what it is, for the message.
-            step: number of the step, from 1.
-            images: the images of the batch, for the report.
+        """Check a figure of a step, whose batch is for the report.
 
         Raises:
             NumericError: if it is not a finite number.
@@ -46,11 +41,11 @@ class FiniteCheck:
                 self._fail(f"the weight {name}", step, ())
 
     def _fail(self, name: str, step: int, images: Sequence[Path]) -> NoReturn:
-        rate = self._settings.rate(step - 1)
+        rate = self.settings.rate(step - 1)
         report = {"step": step, "learning_rate": rate, "batch": [str(path) for path in images]}
-        file = self._folder.write_nan_report(report)
+        file = self.folder.write_nan_report(report)
         raise NumericError(
             f"{name.capitalize()} is not a finite number at step {step} (learning rate {rate:g}); {file} has "
             "the details. Try a tenth of the rate: -o train.learning_rate="
-            f"{self._settings.base_rate / 10:.3g}"
+            f"{self.settings.base_rate / 10:.3g}"
         )

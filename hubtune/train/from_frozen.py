@@ -25,15 +25,7 @@ def train_from_frozen(context: RunContext, classifier: Classifier) -> TrainedMod
 def continue_from_frozen(
     context: RunContext, head: TrainedModel, part: TrainedPart, state: TrainState, *, name: str
 ) -> TrainedModel:
-    """Train a part from the solution of `frozen`, and say if that did not help.
-
-    Args:
-        context: of the run.
-        head: the solution of `frozen`.
-        part: what is trained.
-        state: where training starts without a checkpoint.
-        name: what is trained, for people.
-    """
+    """Train a part from the solution of `frozen`, and say by the part's name if that did not help."""
     trained = train_part(context, head.classifier, part, head.views, state)
     if trained.step == 0:
         context.callback.notice(

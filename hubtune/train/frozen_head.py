@@ -44,11 +44,9 @@ def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
 
 
 def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[TrainedModel, TrainState]:
-    """Solve the head, which is the first best model, as the start of training by gradients.
+    """Solve the head, which is the first best model, and return the state that training starts from.
 
-    Returns:
-        The model, and the state that training starts from. To replace the model, another one must be better
-        on the validation list by more than a standard error.
+    To replace the model, another one must be better on the validation list by more than a standard error.
 
     Raises:
         DataError: as :func:`train_frozen`; or if no validation image can be read.
@@ -68,14 +66,12 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
         )
     model = _keep(context, model, metrics)
     # The best of many evaluations is better by chance alone, but not by a standard error.
-    state.best_accuracy = metrics.accuracy + math.sqrt(
-        metrics.accuracy * (1 - metrics.accuracy) / metrics.count
-    )
+    share = metrics.accuracy
+    state.best_accuracy = share + math.sqrt(share * (1 - share) / metrics.count)
     return model, state
 
 
 def _keep(context: RunContext, model: TrainedModel, metrics: Metrics | None) -> TrainedModel:
-    """Record the validation of a solved head, and write it as the run's best model."""
     if metrics is not None:
         record_evaluation(context, "validate", metrics, step=0, best=True)
     keep_best_model(context, model.classifier, model.views, metrics, 0)
@@ -96,11 +92,9 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     solver = HeadSolver(context, backbone)
     view, wider = views_to_try(context)
     others = len(context.paths("validate")) + len(context.paths("test"))
-    seconds = solver.estimate(view, wider, others)
-    if seconds is not None:
-        logger.info(
-            "%s computes the features, to the result: about %s", backbone.name, format_duration(seconds)
-        )
+    if (seconds := solver.estimate(view, wider, others)) is not None:
+        duration = format_duration(seconds)
+        logger.info("%s computes the features, to the result: about %s", backbone.name, duration)
     solution = solver.solve(view, wider)
     log_idle_engine(backbone)
     if solution.accuracy is not None:
@@ -117,10 +111,8 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
 
 def views_to_try(context: RunContext) -> tuple[Preprocessing, Preprocessing | None]:
     """Return the view to start from and the wider one to try: :func:`~hubtune.train.views.first_views`."""
-    config, multiple = context.config, context.module.backbone.size_multiple
-    return first_views(
-        context.view, head_settings(config), fixed=config.fit is not None, size_multiple=multiple
-    )
+    settings, multiple = head_settings(context.config), context.module.backbone.size_multiple
+    return first_views(context.view, settings, fixed=context.config.fit is not None, size_multiple=multiple)
 
 
 def log_idle_engine(backbone: FrozenBackbone) -> None:
@@ -132,7 +124,6 @@ def log_idle_engine(backbone: FrozenBackbone) -> None:
 def _score_features(
     context: RunContext, backbone: FrozenBackbone, solution: Solution, paths: Sequence[Path]
 ) -> Iterator[ImageScores]:
-    """Score images with a solved head; features come from the cache where it has them."""
     for output in backbone.extract(solution.views, paths, **context.loading):
         scores = None if output.rows is None else softmax(solution.logits(output.rows))
         yield ImageScores(output.path, scores, output.error)

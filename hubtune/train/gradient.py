@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import paddle
@@ -12,13 +13,7 @@ import paddle
 from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
-from hubtune.hardware.throughput import (
-    estimate_seconds,
-    from_last_stage,
-    measure_step,
-    set_threads,
-    thread_count,
-)
+from hubtune.hardware import throughput
 from hubtune.inference.engine import start_engine
 from hubtune.inference.extract import sample_inputs
 from hubtune.inference.model import load_model
@@ -38,7 +33,7 @@ from hubtune.train.evaluator import Evaluator, Scorer, TrainedModel
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.loop import fit
 from hubtune.train.loss import Loss, class_weights
-from hubtune.train.lr_finder import RATES, STEPS, RangeTest, draw_range_test, find_learning_rate
+from hubtune.train.lr_finder import RATES, STEPS, draw_range_test, find_learning_rate
 from hubtune.train.optimizer import Optimizer, precision_of
 from hubtune.train.plan import LoopSettings, TrainingPlan, plan_training
 from hubtune.train.rules import NamedParameter
@@ -54,7 +49,6 @@ class TrainedPart:
 
     Attributes:
         forward: computes logits from what ``prepare`` returns.
-        prepare: computes the input of a training image.
         mixing: how images of a batch are mixed with one another.
         score: scores images by the network as it is when called.
         last_stage_only: whether only the last stage and the head are run.
@@ -82,10 +76,7 @@ def train_by_gradients(context: RunContext, classifier: Classifier) -> TrainedMo
 def whole_network(context: RunContext, classifier: Classifier, views: Sequence[Preprocessing]) -> TrainedPart:
     """Return the part that trains the whole network on augmented images.
 
-    Args:
-        context: of the run.
-        classifier: the network.
-        views: the views of the model; those after the first one are its mirror images.
+    Views after the first one are its mirror images.
     """
     view, settings = views[0], context.config.augment
     paths = context.paths("train")
@@ -120,13 +111,6 @@ def train_part(
 ) -> TrainedModel:
     """Train a part of a network from the newest checkpoint, or from ``state``, and load the best model.
 
-    Args:
-        context: of the run.
-        classifier: the network.
-        part: what of it is trained, and on what.
-        views: the views of the model.
-        state: where training starts without a checkpoint.
-
     Raises:
         UsageError: if the strategy does not fit the network.
         NumericError, StoppedError: as :func:`hubtune.train.loop.fit`.
@@ -135,12 +119,8 @@ def train_part(
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)
     logger.info("Load the best model from %s", context.folder.best_model)
-    best = load_model(
-        context.folder.best_model,
-        trust_code=context.module.code is not None,
-        engine=context.config.engine,
-    )
-    config = context.config
+    config, trust_code = context.config, context.module.code is not None
+    best = load_model(context.folder.best_model, trust_code=trust_code, engine=config.engine)
     score = partial(best.score, batch_size=config.images_per_step, workers=config.workers)
     return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
 
@@ -149,19 +129,18 @@ class _GradientTraining:
     """Builds everything that the loop needs, in the order in which a resumed run needs it."""
 
     def __init__(
-        self,
-        context: RunContext,
-        classifier: Classifier,
-        part: TrainedPart,
-        views: Sequence[Preprocessing],
+        self, context: RunContext, classifier: Classifier, part: TrainedPart, views: Sequence[Preprocessing]
     ) -> None:
         self._context, self._config = context, context.config
         self._classifier, self._part, self._views = classifier, part, views
-        config = self._config
+        config, self._micro_batch = context.config, context.config.micro_batch
         # Before anything is frozen: frozen parameters are no longer among the trainable ones.
         self._parameters = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         self._precision = precision_of(config.amp, config.loss_scale)
         self._length = RunLength(config.epochs, len(context.paths("train")), config.images_per_step)
+        self._keep_statistics = config.batch_norm == "keep"
+        if config.batch_norm == "auto" and context.module.weights is not None:
+            self._keep_statistics = self._length.images < _SMALL_DATA
         self._batches = TrainBatches(context, self._length, part.prepare, part.mixing)
         weights = None
         if self._batches.balance == "weights":
@@ -169,10 +148,10 @@ class _GradientTraining:
         self._loss = Loss(config.loss, weights)
 
     def fit(self, state: TrainState) -> None:
-        """Train from the newest checkpoint, or from ``state``."""
         config, context, length = self._config, self._context, self._length
-        micro_batch = self._micro_batch()
-        plan = self._plan(self._learning_rate(micro_batch))
+        if config.batch_size == "auto" and self._micro_batch is None:
+            self._micro_batch = self._largest_batch()
+        plan = plan_training(config, self._parameters, self._learning_rate())
         settings = LoopSettings(
             steps_per_epoch=length.steps_per_epoch,
             total_steps=length.total,
@@ -183,7 +162,7 @@ class _GradientTraining:
             base_rate=plan.rate,
         )
         finite = FiniteCheck(context.folder, settings)
-        step = self._step(plan, micro_batch)
+        step = self._step(plan)
         step.seed, step.finite = config.seed, finite
         if config.ema is not None:
             step.average = MovingAverage(self._classifier.state(), config.ema)
@@ -215,30 +194,19 @@ class _GradientTraining:
         )
         evaluator.average_best(state)
 
-    def _plan(self, rate: float) -> TrainingPlan:
-        return plan_training(self._config, self._parameters, rate)
-
-    def _step(self, plan: TrainingPlan, micro_batch: int | None) -> TrainStep:
+    def _step(self, plan: TrainingPlan) -> TrainStep:
         optimizer = Optimizer(plan, self._length.steps_per_epoch, replace(self._precision))
         return TrainStep(
             self._classifier,
             self._part.forward,
             optimizer,
             self._loss,
-            keep_statistics=self._keeps_statistics(),
-            micro_batch=micro_batch,
+            keep_statistics=self._keep_statistics,
+            micro_batch=self._micro_batch,
         )
 
-    def _keeps_statistics(self) -> bool:
-        if self._config.batch_norm == "auto":
-            pretrained = self._context.module.weights is not None
-            return pretrained and len(self._context.paths("train")) < _SMALL_DATA
-        return self._config.batch_norm == "keep"
-
-    def _micro_batch(self) -> int | None:
-        """The recipe's ``micro_batch``, or what fits into memory with ``batch_size: auto``."""
-        if self._config.micro_batch is not None or self._config.batch_size != "auto":
-            return self._config.micro_batch
+    def _largest_batch(self) -> int | None:
+        """The images of a batch that fit into memory at once; ``None`` if no image can be read."""
         array = next((batch.arrays[0] for batch in self._batches.after(0, 1) if batch.arrays), None)
         if array is None:
             return None
@@ -246,20 +214,16 @@ class _GradientTraining:
         logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
         return size
 
-    def _learning_rate(self, micro_batch: int | None) -> float:
+    def _learning_rate(self) -> float:
         """The recipe's rate, or that of a range test, which a resumed run does not repeat."""
         if self._config.learning_rate != "auto":
             return self._config.rate
-        document = self._context.folder.read_range_test()
-        if document is None:
-            test = self._range_test(micro_batch)
-            self._context.folder.write_range_test(test.as_dict(), draw_range_test(test))
-        else:
-            test = RangeTest.from_dict(document)
-        logger.info("learning rate %g, by a test of %d rates", test.chosen, len(test.rates))
-        return test.chosen
+        test = self._context.folder.read_range_test() or self._range_test()
+        rate: float = test["chosen"]
+        logger.info("learning rate %g, by a test of %d rates", rate, len(test["rates"]))
+        return rate
 
-    def _range_test(self, micro_batch: int | None) -> RangeTest:
+    def _range_test(self) -> dict[str, Any]:
         readable = (batch for batch in self._batches.after(0, STEPS) if batch.arrays)
         batches = list(islice(readable, STEPS))
         images = sum(len(batch.targets) for batch in batches)
@@ -269,30 +233,33 @@ class _GradientTraining:
             self._context.stop.check()
             self._context.callback.advance(images)
 
-        plan = self._plan(1.0)
-        return find_learning_rate(lambda: self._step(plan, micro_batch), batches, advance=advance)
+        plan = plan_training(self._config, self._parameters, 1.0)
+        test = find_learning_rate(lambda: self._step(plan), batches, advance)
+        document = test.as_dict()
+        self._context.folder.write_range_test(document, draw_range_test(test))
+        return document
 
     def _choose_threads(self, settings: LoopSettings, step: int) -> None:
         """Choose the number of threads for a run that begins, and log how long training will take."""
         context, size = self._context, self._length.batch_size
         remaining = (settings.total_steps - step) * size
         [pixels] = sample_inputs(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
-        pace = measure_step(
+        pace = throughput.measure_step(
             self._classifier,
             context.module.name,
-            (pixels.shape[0], pixels.shape[1]),
+            pixels.shape[:2],
             size,
             images=remaining,
-            keep_statistics=self._keeps_statistics(),
+            keep_statistics=self._keep_statistics,
         )
-        if step == 0 and pace.threads != thread_count():
-            set_threads(pace.threads)
+        if step == 0 and pace.threads != throughput.thread_count():
+            throughput.set_threads(pace.threads)
             context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
-            pace = from_last_stage(pace)
+            pace = throughput.from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))
         evaluated = evaluations * len(context.paths("validate")) * len(self._views)
-        seconds = estimate_seconds(pace, images=remaining, epochs=1, evaluated=evaluated)
+        seconds = throughput.estimate_seconds(pace, images=remaining, epochs=1, evaluated=evaluated)
         logger.info(
             "training will take about %s, at %.1f pictures/s",
             *(format_duration(seconds), 1 / pace.seconds_per_image),

@@ -77,7 +77,6 @@ def _score_activations(
     views: Sequence[Preprocessing],
     paths: Sequence[Path],
 ) -> Iterator[ImageScores]:
-    """Score images by the last stage and the head as they are now, from cached activations."""
     tail = start_engine(Subnetwork(classifier, classifier.from_last_stage), [], wanted="paddle")
     outputs = backbone.extract(views, paths, **context.loading)
     while batch := [*islice(outputs, context.config.images_per_step)]:
@@ -107,11 +106,8 @@ def check_room(
 ) -> None:
     """Refuse activations that the cache has no room for, before time is spent on them.
 
-    Args:
-        context: of the run.
-        backbone: computes the activations; those of the first readable image are computed here.
-        views: the views; before the head is solved, one that needs as little room as any.
-        solved: the model of strategy `frozen`; ``None`` before the head is solved.
+    ``solved`` is the model of strategy `frozen`. Before the head is solved it is ``None``, and ``views`` is a
+    view that needs as little room as any. The activations of the first readable image are computed here.
 
     Raises:
         MachineError: if the limit is too small, or the cache cannot be written.

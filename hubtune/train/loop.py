@@ -11,7 +11,7 @@ from hubtune.train.batches import TrainBatch
 from hubtune.train.checkpoint import Checkpointer, TrainState
 from hubtune.train.evaluator import Evaluator
 from hubtune.train.plan import LoopSettings
-from hubtune.train.step import StepResult, TrainStep
+from hubtune.train.step import TrainStep
 
 _HIGH_WAITING = 0.2  # share of the time spent waiting above which advice is logged
 
@@ -46,7 +46,10 @@ def fit(
             rate = settings.rate(state.step)
             result = step.run(batch, state.step, rate)
             state.add(result.loss, result.correct, result.count)
-            _report(callback, batch, result, state, settings.total_steps, rate)
+            # Unreadable images count as progress, or a bar would never reach its end.
+            callback.advance(batch.size, loss=state.mean_loss, accuracy=state.train_accuracy)
+            loss, accuracy = result.figures()
+            callback.stepped(state.step, settings.total_steps, loss=loss, accuracy=accuracy, rate=rate)
             if settings.logs_after(state.step):
                 _log_step(state, settings.total_steps, timer.steps_per_second(state.step))
             if settings.evaluates_after(state.step):
@@ -69,28 +72,7 @@ def fit(
         raise StoppedError(message, stop.exit_code, checkpointer.run) from None
 
 
-def _report(
-    callback: Callback,
-    batch: TrainBatch,
-    result: StepResult,
-    state: TrainState,
-    total_steps: int,
-    rate: float,
-) -> None:
-    """Report a step to the callback."""
-    # Unreadable images count as progress, or a bar would never reach its end.
-    callback.advance(batch.size, loss=state.mean_loss, accuracy=state.train_accuracy)
-    callback.stepped(
-        state.step,
-        total_steps,
-        loss=result.loss if result.count else None,
-        accuracy=result.correct / result.count if result.count else None,
-        rate=rate,
-    )
-
-
 def _log_step(state: TrainState, total_steps: int, speed: float) -> None:
-    """Write PaddleHub's line for a step, and start the next means."""
     # The format is PaddleHub 1.x's to the letter, because scripts of its users parse it.
     logger.log(
         TRAIN,
@@ -112,6 +94,7 @@ class _Timer:
     """Seconds since the start and since the latest log line, and seconds spent waiting for images."""
 
     def __init__(self, step: int) -> None:
+        # Not the wall clock, which may be set back while the run goes on.
         self._start = self._logged = time.monotonic()
         self._step = step
         self.waited = 0.0

@@ -17,23 +17,13 @@ class Loss:
     """
 
     def __init__(self, settings: LossSettings, weights: np.ndarray | None = None) -> None:
-        """Take the settings.
-
-        Args:
-            settings: which loss.
-            weights: factor on the loss of each class, float ``[classes]``; ``None``: 1.
-        """
+        """Take the settings, and factors on the loss of each class, float ``[classes]``; ``None``: 1."""
         self._gamma = settings.gamma if settings.name == "focal" else 0.0
         self._smoothing = settings.label_smoothing
         self._weights = None if weights is None else paddle.to_tensor(weights.astype(np.float32))
 
     def __call__(self, logits: paddle.Tensor, targets: np.ndarray) -> paddle.Tensor:
-        """Return the sum over the images.
-
-        Args:
-            logits: ``[N, classes]``, of any floating type; computed in float32.
-            targets: share of each class, float ``[N, classes]``; each row adds up to 1.
-        """
+        """Return the sum over the images, computed in float32; each row of ``targets`` adds up to 1."""
         shares = (1 - self._smoothing) * targets + self._smoothing / targets.shape[1]
         logs = functional.log_softmax(logits.astype("float32"))
         costs = -logs * paddle.to_tensor(shares.astype(np.float32))
@@ -51,14 +41,9 @@ def one_hot(labels: Sequence[int] | np.ndarray, num_classes: int) -> np.ndarray:
 
 
 def class_weights(labels: Sequence[int] | np.ndarray, num_classes: int) -> np.ndarray:
-    """Return weights that give each class the same total loss; their mean over the images is 1.
+    """Return weights, float64 ``[num_classes]``, that give each class the same total loss.
 
-    Args:
-        labels: class of each training image.
-        num_classes: number of classes; one without images has weight 0.
-
-    Returns:
-        float64 ``[num_classes]``.
+    Their mean over the images is 1. A class without images has weight 0.
     """
     counts = np.bincount(labels, minlength=num_classes)
     present = np.count_nonzero(counts)

@@ -6,7 +6,7 @@ batches or earlier progress.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,25 +48,14 @@ class RangeTest:
         losses = [loss if math.isfinite(loss) else None for loss in self.losses]
         return {"rates": self.rates, "losses": losses, "chosen": self.chosen}
 
-    @classmethod
-    def from_dict(cls, document: Mapping[str, Any]) -> "RangeTest":
-        """Read what :meth:`as_dict` returned."""
-        losses = [math.inf if loss is None else loss for loss in document["losses"]]
-        return cls(document["rates"], losses, document["chosen"])
-
 
 def find_learning_rate(
-    make_step: Callable[[], TrainStep],
-    batches: Sequence[TrainBatch],
-    *,
-    advance: Callable[[int], None] = lambda images: None,
+    make_step: Callable[[], TrainStep], batches: Sequence[TrainBatch], advance: Callable[[int], None]
 ) -> RangeTest:
-    """Train for a few steps at each rate, and restore the network after each.
+    """Train on the batches at each rate, and restore the network after each, bit for bit.
 
     Args:
-        make_step: builds a step with a new optimizer, for each rate. Afterwards the network has the same bits
-            as before.
-        batches: the training images of each step.
+        make_step: builds a step with a new optimizer, for each rate.
         advance: called with the number of images after each step; may raise to stop.
     """
     losses: list[float] = []

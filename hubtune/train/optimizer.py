@@ -1,6 +1,6 @@
 """Optimizer: updates parameters by rules, with limits on gradients, mixed precision and loss scaling."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -19,8 +19,7 @@ _GROWTH_STEPS = 1000  # steps without overflow after which the loss scale double
 
 @dataclass
 class Precision:
-    """Mixed precision: the type that the network computes in, and the factor that keeps small gradients from
-    0.
+    """Mixed precision: the type of the computation, and the factor that keeps small gradients from 0.
 
     Parameters stay in float32. Micikevicius et al., "Mixed Precision Training", 2018. Paddle's ``GradScaler``
     works on a GPU only and does not expose its state; this one is stored in checkpoints, and can be tested.
@@ -50,6 +49,7 @@ class Precision:
             return
         self.good = self.good + 1 if finite else 0
         if not finite:
+            # Below 1 the scale would no longer keep small gradients from 0.
             self.scale = max(1.0, self.scale / 2)
         elif self.good == _GROWTH_STEPS:
             self.scale, self.good = 2 * self.scale, 0
@@ -89,16 +89,10 @@ class Optimizer:
     def __init__(self, plan: TrainingPlan, steps_per_epoch: int, precision: Precision | None = None) -> None:
         """Build the optimizer; L2-SP pulls parameters towards their current values.
 
-        Args:
-            plan: how each parameter is trained.
-            steps_per_epoch: for rules that count epochs.
-            precision: type and loss scale; default: float32.
-
         Raises:
             UsageError: if the optimizer does not support the rules.
         """
-        self._plan = plan
-        self._steps_per_epoch = steps_per_epoch
+        self._plan, self._steps_per_epoch = plan, steps_per_epoch
         self._decoupled = plan.optimizer.name == "adamw"
         self.optimizer = _build(plan, decoupled=self._decoupled)
         self.precision = precision or Precision()
@@ -146,12 +140,9 @@ class Optimizer:
         self.precision.adapt(finite=finite)
 
 
-def clip_gradients(gradients: Iterable[paddle.Tensor], clip: ClipSettings) -> None:
-    """Clip gradients in place: by value, by each norm, then by the global norm.
-
-    Paddle's own clipping would take the global norm of each parameter group by itself.
-    """
-    gradients = list(gradients)
+def clip_gradients(gradients: Sequence[paddle.Tensor], clip: ClipSettings) -> None:
+    """Clip gradients in place: by value, by each norm, then by the global norm."""
+    # Paddle's own clipping would take the global norm of each parameter group by itself.
     if clip.value is not None:
         for gradient in gradients:
             gradient.clip_(-clip.value, clip.value)
@@ -162,12 +153,12 @@ def clip_gradients(gradients: Iterable[paddle.Tensor], clip: ClipSettings) -> No
         _shrink(gradients, _global_norm(gradients), clip.global_norm)
 
 
-def _global_norm(gradients: Iterable[paddle.Tensor]) -> paddle.Tensor:
+def _global_norm(gradients: Sequence[paddle.Tensor]) -> paddle.Tensor:
     # In float32: squares of float16 gradients overflow at 256.
     return paddle.add_n([gradient.astype("float32").square().sum() for gradient in gradients]).sqrt()
 
 
-def _shrink(gradients: Iterable[paddle.Tensor], norm: paddle.Tensor, most: float) -> None:
+def _shrink(gradients: Sequence[paddle.Tensor], norm: paddle.Tensor, most: float) -> None:
     # Without a comparison in Python, which would wait for the GPU.
     factor = most / paddle.maximum(norm, paddle.to_tensor(most, norm.dtype))
     for gradient in gradients:
@@ -176,15 +167,15 @@ def _shrink(gradients: Iterable[paddle.Tensor], norm: paddle.Tensor, most: float
 
 def _build(plan: TrainingPlan, *, decoupled: bool) -> paddle.optimizer.Optimizer:
     settings = plan.optimizer
+    # Their decay is part of the step that is scaled to the layer's norm, so it cannot be applied apart.
+    if settings.name in ("lamb", "lars"):
+        return _layer_wise(plan)
     kind, given = paddle.optimizer.Adam, _adam(settings)
     if settings.name == "sgd":
         kind, given = paddle.optimizer.SGD, {}
     elif settings.name == "momentum":
         kind = paddle.optimizer.Momentum
         given = {"momentum": settings.momentum, "use_nesterov": settings.nesterov}
-    # Their decay is part of the step that is scaled to the layer's norm, so it cannot be applied apart.
-    elif settings.name in ("lamb", "lars"):
-        return _layer_wise(plan)
     groups = optimizer_groups(plan.matched, decoupled=decoupled)
     return kind(learning_rate=plan.rate, parameters=groups, **given)
 

@@ -20,11 +20,8 @@ class TrainingPlan:
     """How the parameters of a network are trained.
 
     Attributes:
-        rules: the rules, in order.
         matched: each parameter with its rule.
         optimizer: settings; the name is not ``auto``.
-        schedule: of the learning rate.
-        clip: limits on gradients.
         rate: learning rate of the recipe.
     """
 
@@ -71,8 +68,6 @@ class LoopSettings:
     """Length and intervals of the training loop.
 
     Attributes:
-        steps_per_epoch: batches in an epoch.
-        total_steps: steps of the whole run.
         eval_interval: steps between evaluations; each epoch also ends with one.
         log_interval: steps between log lines.
         save_interval: steps between checkpoints; ``None``: at the end of each epoch and every five minutes.
@@ -89,11 +84,9 @@ class LoopSettings:
     base_rate: float
 
     def evaluates_after(self, step: int) -> bool:
-        """Whether the validation list is evaluated after a step."""
         return step > 0 and (step % self.eval_interval == 0 or step % self.steps_per_epoch == 0)
 
     def logs_after(self, step: int) -> bool:
-        """Whether a log line follows a step."""
         return step % self.log_interval == 0 or step == self.total_steps
 
     def saves_after(self, step: int, seconds: float) -> bool:

@@ -13,13 +13,7 @@ from hubtune.recipe.rule import Rule
 
 @dataclass(frozen=True)
 class NamedParameter:
-    """A parameter with the names that rules match.
-
-    Attributes:
-        stage: name of its stage; ``head`` for the classifier's new head.
-        name: its name in the state dict.
-        tensor: the parameter.
-    """
+    """A parameter with the names that rules match: of its stage (``head``: the new head), and its own."""
 
     stage: str
     name: str
@@ -37,37 +31,30 @@ def match_rules(
 ) -> list[tuple[NamedParameter, Rule]]:
     """Find the rule of each parameter: the first that matches its stage, or ``<stage>/<name>``.
 
-    Args:
-        rules: in order.
-        parameters: the trainable parameters.
-        idle: whether a rule may match nothing, as in the presets; in a list that a person wrote, that is a
-            mistake.
+    Unless ``idle``, as in the presets, a rule that matches nothing is a mistake of the list's author.
 
     Raises:
         UsageError: if no rule matches a parameter, or a rule matches no parameter.
     """
     parameters = list(parameters)
     matched = []
-    hits = dict.fromkeys(range(len(rules)), 0)
+    used = set()
     for parameter in parameters:
-        for number, rule in enumerate(rules):
-            if parameter.matches(rule):
-                hits[number] += 1
-                break
-        else:
+        number = next((number for number, rule in enumerate(rules) if parameter.matches(rule)), None)
+        if number is None:
             raise UsageError(
                 f"No rule of the strategy covers {parameter.stage}/{parameter.name}: "
                 "end the list with a rule for the rest, {match: '*'}"
             )
-        matched.append((parameter, rule))
-    stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
-    for number, count in hits.items():
-        if not count and not idle:
-            pattern = rules[number].match
+        used.add(number)
+        matched.append((parameter, rules[number]))
+    for number, rule in enumerate(rules):
+        if number not in used and not idle:
+            stages = list(dict.fromkeys(parameter.stage for parameter in parameters))
             # An earlier rule may have taken all parameters of this pattern: it has no effect either.
             raise UsageError(
-                f"The strategy's rule for {pattern!r} matches no parameter that an earlier rule has not."
-                f"{suggest(pattern, stages)} Stages: {', '.join(stages)}"
+                f"The strategy's rule for {rule.match!r} matches no parameter that an earlier rule has not."
+                f"{suggest(rule.match, stages)} Stages: {', '.join(stages)}"
             )
     return matched
 
@@ -78,15 +65,12 @@ def is_frozen(rule: Rule, step: int, steps_per_epoch: int) -> bool:
 
 
 def optimizer_groups(
-    matched: Iterable[tuple[NamedParameter, Rule]], *, decoupled: bool = False
+    matched: Iterable[tuple[NamedParameter, Rule]], *, decoupled: bool
 ) -> list[dict[str, Any]]:
     """Return Paddle's parameter groups, one for each rate and kind of decay.
 
-    Parameters that are frozen for the whole run are in none. L2-SP starts from the current values.
-
-    Args:
-        matched: parameters with their rules.
-        decoupled: ``weight_decay`` is subtracted from the weights directly, so the optimizer gets none.
+    Parameters that are frozen for the whole run are in none. L2-SP starts from the current values. If
+    ``decoupled``, ``weight_decay`` is subtracted from the weights directly, so the optimizer gets none.
     """
     groups: dict[tuple[float, float, float], list[paddle.Tensor]] = {}
     for parameter, rule in matched:

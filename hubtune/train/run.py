@@ -10,20 +10,14 @@ from hubtune.models.classifier import Classifier
 from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import ChangedFiles
-from hubtune.train.evaluator import TrainedModel, evaluate_list, record_evaluation, save_model
+from hubtune.train.evaluator import Figures, TrainedModel, evaluate_list, record_evaluation, save_model
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 from hubtune.train.strategies import TRAINERS
 
 
 def run(context: RunContext) -> dict[str, Any]:
-    """Do what is left of a run.
-
-    Args:
-        context: the run.
-
-    Returns:
-        The content of ``result.json``.
+    """Do what is left of a run, and return the content of ``result.json``.
 
     Raises:
         UsageError: if strategy, module and data do not go together.
@@ -61,8 +55,7 @@ def run(context: RunContext) -> dict[str, Any]:
     return result
 
 
-def _test(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Any]]:
-    """Measure the best model on the test list, once, and store the figures in its folder."""
+def _test(context: RunContext, model: TrainedModel) -> Figures:
     with context.stops_with("Stopped during the test at the end; the best model is saved"):
         test = evaluate_list(context, "test", model.score)
     if test is None:
@@ -70,15 +63,14 @@ def _test(context: RunContext, model: TrainedModel) -> dict[str, dict[str, Any]]
     record_evaluation(context, "test", test, step=model.step, best=False)
     # Nothing was chosen on this list; the figures are stored beside those of validation, which say otherwise.
     metrics = {**model.metrics, "test": test.as_dict()}
-    save_model(context, model.classifier, model.views, step=model.step, metrics=metrics)
+    save_model(context, model.classifier, model.views, model.step, metrics)
     return metrics
 
 
 def _log_start(context: RunContext, classifier: Classifier) -> None:
-    """Log what is trained on what, and warn of combinations that rarely make sense."""
+    # Before any work: a person can stop the run at once if this is not what was meant.
     config, data, module = context.config, context.data, context.module
     trainer = TRAINERS[config.strategy.name]
-    count = len(data.examples["train"])
     logger.info(
         "%s, %s, %s: %s pictures of %d classes",
         *(module.name, config.strategy.name, paddle.device.get_device()),
@@ -102,7 +94,7 @@ def _log_start(context: RunContext, classifier: Classifier) -> None:
             logger.warning("without a validation list, early_stopping and average_best do nothing")
     if module.weights is None and trainer.start != "random":
         logger.warning("the module has random weights: this is not fine-tuning, and needs many epochs")
-    if config.images_per_step > count:
+    if config.images_per_step > (count := len(data.examples["train"])):
         logger.warning(
             "batch_size %d is more than the %d training pictures: an epoch is a single step",
             *(config.images_per_step, count),

@@ -5,7 +5,6 @@ all steps, and ``rate`` the recipe's learning rate. The formulas are PaddleHub 1
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hubtune.recipe.optimization import (
@@ -20,19 +19,12 @@ from hubtune.recipe.optimization import (
     PolynomialSchedule,
     SlantedTriangleSchedule,
     StepSchedule,
-    Warmup,
 )
 
 
 @dataclass(frozen=True)
 class RunLength:
-    """Length of a run.
-
-    Attributes:
-        epochs: passes over the training list.
-        images: number of training images.
-        batch_size: images in a step; the last step of an epoch may have fewer.
-    """
+    """Length of a run on a number of images; the last step of an epoch may have fewer than others."""
 
     epochs: int
     images: int
@@ -40,12 +32,10 @@ class RunLength:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in an epoch."""
         return -(-self.images // self.batch_size)
 
     @property
     def total(self) -> int:
-        """Steps in the run."""
         return self.epochs * self.steps_per_epoch
 
     def images_before(self, step: int) -> int:
@@ -55,29 +45,26 @@ class RunLength:
 
 
 def rate_at(schedule: AnySchedule, step: int, length: RunLength, rate: float) -> float:
-    """Return the learning rate of the step after ``step`` steps.
-
-    Args:
-        schedule: settings of the schedule.
-        step: steps made before, 0 for the first.
-        length: length of the run.
-        rate: learning rate of the recipe.
-    """
+    """Return the learning rate of the step after ``step`` steps; ``rate`` is that of the recipe."""
     total = length.total
     if isinstance(schedule, SlantedTriangleSchedule):
         return slanted_triangle(step, total, rate, schedule.cut_fraction, schedule.ratio)
     if isinstance(schedule, OneCycleSchedule):
         return one_cycle(step, total, rate, schedule.rise, schedule.start_divisor, schedule.end_divisor)
-    warm = warmup_steps(schedule.warmup, total)
+    # A float is a share of all steps.
+    warm = int(total * schedule.warmup) if isinstance(schedule.warmup, float) else schedule.warmup
     if isinstance(schedule, NoamSchedule):
         return noam(step, max(1, warm), rate)
     if step < warm:
-        return warmup(step, warm, rate)
+        return rate * step / warm
     match schedule:
         case ConstantSchedule():
             return rate
         case LinearSchedule():
-            return linear(step, total, rate, schedule.end, schedule.start_point)
+            # As in PaddleHub, the line does not depend on where it begins: the rate drops to it there.
+            if step < int(total * schedule.start_point):
+                return rate
+            return polynomial(step, total, rate, schedule.end, 1.0)
         case PolynomialSchedule():
             return polynomial(step, total, rate, schedule.end, schedule.power)
         case CosineSchedule():
@@ -85,30 +72,12 @@ def rate_at(schedule: AnySchedule, step: int, length: RunLength, rate: float) ->
         case StepSchedule():
             return rate * schedule.gamma ** (step // _in_steps(schedule.every, schedule.unit, length))
         case PiecewiseSchedule():
-            boundaries = [_in_steps(each, schedule.unit, length) for each in schedule.boundaries]
-            return piecewise(step, boundaries, [rate * factor for factor in schedule.factors])
+            # A boundary belongs to the part after it.
+            part = sum(step >= _in_steps(each, schedule.unit, length) for each in schedule.boundaries)
+            return rate * schedule.factors[part]
         case ExponentialSchedule():
-            return exponential(length.images_before(step), rate, schedule.a, schedule.b)
-
-
-def warmup_steps(value: Warmup, total: int) -> int:
-    """Return the steps of a warmup, which is given as a share of all steps (a float) or as a number."""
-    return int(total * value) if isinstance(value, float) else value
-
-
-def warmup(step: int, steps: int, rate: float) -> float:
-    """Rise linearly from 0: rate·s/w."""
-    return rate * step / steps
-
-
-def linear(step: int, total: int, rate: float, end: float = 0.0, start_point: float = 0.0) -> float:
-    """Fall linearly to ``end``: (rate − end)(1 − s/T) + end, after a share of the steps.
-
-    As in PaddleHub, the line does not depend on where it begins: the rate drops to it there.
-    """
-    if step < int(total * start_point):
-        return rate
-    return polynomial(step, total, rate, end, 1.0)
+            # After n images rate·a^⌊n/b⌋, the PaddlePaddle book's ``discexp``.
+            return rate * schedule.a ** (length.images_before(step) // schedule.b)
 
 
 def polynomial(step: int, total: int, rate: float, end: float, power: float) -> float:
@@ -139,16 +108,6 @@ def slanted_triangle(step: int, total: int, rate: float, cut_fraction: float, ra
     cut = int(total * cut_fraction)
     share = step / cut if step < cut else 1 - (step - cut) / (total - cut)
     return rate * (1 + share * (ratio - 1)) / ratio
-
-
-def piecewise(step: int, boundaries: Sequence[int], rates: Sequence[float]) -> float:
-    """Return the rate of the part that contains a step; a boundary belongs to the part after it."""
-    return rates[sum(step >= boundary for boundary in boundaries)]
-
-
-def exponential(images: int, rate: float, a: float, b: int) -> float:
-    """rate·a^⌊n/b⌋ after n images (the PaddlePaddle book's ``discexp``)."""
-    return rate * a ** (images // b)
 
 
 def one_cycle(

@@ -28,19 +28,19 @@ class StepResult:
     correct: int
     count: int
 
+    def figures(self) -> tuple[float, float] | tuple[None, None]:
+        """Return loss and accuracy; ``None`` without a readable image, as 0 would look like a result."""
+        return (self.loss, self.correct / self.count) if self.count else (None, None)
+
 
 @dataclass
 class TrainStep:
     """Changes a network by one batch at a time.
 
     Attributes:
-        classifier: the network.
         forward: computes logits ``[N, num_classes]`` from a batch's arrays.
-        optimizer: updates the parameters.
-        loss: what is minimised.
         keep_statistics: BatchNorm layers keep their pretrained statistics.
         micro_batch: images that are run at once; ``None`` for the whole batch.
-        seed: of the run.
         finite: ends the run if the loss is not a finite number.
         average: of the weights, updated after each step.
     """
@@ -61,12 +61,7 @@ class TrainStep:
         self.classifier.start_training(keep_statistics=self.keep_statistics)
 
     def run(self, batch: TrainBatch, step: int, rate: float) -> StepResult:
-        """Make the step after ``step`` steps.
-
-        Args:
-            batch: the images; without a readable one, the network stays as it is.
-            step: steps that were made before.
-            rate: learning rate.
+        """Make the step after ``step`` steps; without a readable image, the network stays as it is.
 
         Raises:
             NumericError: if the loss is not a finite number; the parameters are not updated.

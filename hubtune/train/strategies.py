@@ -18,11 +18,8 @@ class Trainer:
     """How a strategy is trained, and what it needs.
 
     Attributes:
-        train: trains a classifier in a run; returns the best model.
         start: ``pretrained``: from the module's weights; ``random``: from random values; ``either``;
             ``solved_head``: from the module's weights and a head that is solved in closed form.
-        needs_validation: whether it cannot do without a validation list.
-        min_stages: stages that the module must have.
         by_gradients: whether there are training steps, with a learning rate.
         sees_augmented: whether the whole network runs on augmented images in training.
         chosen_on_validation: whether the best model is chosen on the validation list.
@@ -52,11 +49,7 @@ TRAINERS = {
     "from_frozen": Trainer(train_from_frozen, start="solved_head", needs_validation=True),
     "default_finetune": Trainer(paddlehub=True),
     "last_stage": Trainer(
-        train_last_stage,
-        start="solved_head",
-        needs_validation=True,
-        min_stages=3,
-        sees_augmented=False,
+        train_last_stage, start="solved_head", needs_validation=True, min_stages=3, sees_augmented=False
     ),
     "l2sp": Trainer(paddlehub=True),
     "ulmfit": Trainer(paddlehub=True),

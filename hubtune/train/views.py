@@ -11,23 +11,18 @@ _LARGER, _EQUAL = 9 / 7, 8 / 7
 
 
 def mirrored(view: Preprocessing) -> Preprocessing:
-    """Return the view, mirrored."""
     return view.model_copy(update={"mirror": True})
 
 
 def whole_view(
     view: Preprocessing, size_multiple: int | None, *, larger: bool = True
 ) -> Preprocessing | None:
-    """Return a view of the whole image.
+    """Return a view of the whole image; ``None`` if the module's own view shows it already.
 
     Args:
         view: the module's own view.
-        size_multiple: of the backbone's record.
+        size_multiple: of the backbone's record: ``whole`` is for networks that take any shape.
         larger: whether it has somewhat more pixels than the own view, or about as many.
-
-    Returns:
-        ``whole`` if the network takes images of any shape, else ``stretch``; ``None`` if the own view shows
-        the whole image already.
     """
     if view.fit not in ("crop", "stretch_crop"):
         return None
@@ -47,9 +42,8 @@ def first_views(
     """Return the view to start from, and the view that ``views: auto`` tries in its place.
 
     Args:
-        view: the module's own view, or the one that the recipe asks for.
+        view: the module's own view, or, if it is ``fixed``, the one that the recipe asks for.
         settings: of the strategy.
-        fixed: whether the recipe asks for it.
         size_multiple: of the backbone's record.
     """
     if fixed:

@@ -88,9 +88,9 @@ def test_a_type_is_set_only_where_it_is_faster_and_right(probed, results, expect
 def test_where_nothing_could_be_measured_it_is_tried_again(probed):
     timed, results = probed
     results[""] = None
-    cpu.prepare()
-    cpu.prepare.cache_clear()
-    cpu.prepare()
+    for _ in range(2):
+        cpu.prepare.cache_clear()
+        cpu.prepare()
     assert len(timed) == 6
 
 
@@ -100,46 +100,31 @@ def test_intels_processors_are_left_alone(probed, monkeypatch):
     assert probed[0] == []
 
 
-@pytest.mark.parametrize(("name", "value"), [(cpu.MKL_TYPE, "4"), ("MKL_CBWR", "AVX2")])
+@pytest.mark.parametrize(("name", "value"), [(cpu.MKL_TYPE, "4"), (cpu.MKL_TYPE, "0"), ("MKL_CBWR", "AVX2")])
 def test_what_the_user_has_set_stays(probed, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     prepared = cpu.prepare()
     assert prepared.mkl_type == (value if name == cpu.MKL_TYPE else None)
-    assert prepared.reason == f"{name} is set already"
+    shown = f"{name}={value}" if name == cpu.MKL_TYPE else "MKL_DEBUG_CPU_TYPE is not set"
+    assert prepared.lines()[0] == f"{shown}: {name} is set already"
     assert (os.environ[name], probed[0]) == (value, [])
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "message"),
+    ("name", "value", "shown"),
     [
-        ("OMP_NUM_THREADS", "abc", "OMP_NUM_THREADS='abc' is no number of threads: it counts as not set"),
-        ("OMP_NUM_THREADS", "0", "OMP_NUM_THREADS='0' is no number of threads: it counts as not set"),
-        ("MKL_NUM_THREADS", "٣", "MKL_NUM_THREADS='\\u0663' is no number of threads: it counts as not set"),
-        (cpu.MKL_TYPE, "foo", "MKL_DEBUG_CPU_TYPE='foo' is no number: it counts as not set"),
+        ("OMP_NUM_THREADS", "abc", "'abc' is no number of threads"),
+        ("OMP_NUM_THREADS", "0", "'0' is no number of threads"),
+        ("MKL_NUM_THREADS", "٣", "'\\u0663' is no number of threads"),
+        (cpu.MKL_TYPE, "foo", "'foo' is no number"),
+        *((name, "", None) for name in (cpu.MKL_TYPE, "MKL_CBWR", "OMP_NUM_THREADS")),
     ],
 )
-def test_what_is_no_number_is_told_and_counts_as_not_set(probed, monkeypatch, caplog, name, value, message):
+def test_what_is_no_number_is_told_and_counts_as_not_set(probed, monkeypatch, caplog, name, value, shown):
     monkeypatch.setenv(name, value)
     prepared = cpu.prepare()
-    assert caplog.messages == [message]
+    assert caplog.messages == ([f"{name}={shown}: it counts as not set"] if shown else [])
     assert (prepared.mkl_type, prepared.own_threads) == ("7", None)
-
-
-@pytest.mark.parametrize("name", [cpu.MKL_TYPE, "MKL_CBWR", "OMP_NUM_THREADS"])
-def test_what_is_set_to_nothing_is_not_set(probed, monkeypatch, caplog, name):
-    monkeypatch.setenv(name, "")
-    prepared = cpu.prepare()
-    assert (prepared.mkl_type, prepared.own_threads, caplog.messages) == ("7", None, [])
-
-
-def test_type_0_is_a_choice(probed, monkeypatch):
-    monkeypatch.setenv(cpu.MKL_TYPE, "0")
-    assert cpu.prepare().mkl_type == "0"
-
-
-def test_a_type_that_is_not_set_is_told_without_a_value(probed, monkeypatch):
-    monkeypatch.setenv("MKL_CBWR", "AVX2")
-    assert cpu.prepare().lines()[0] == "MKL_DEBUG_CPU_TYPE is not set: MKL_CBWR is set already"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff", b'{"MKL 3 on %s": {"5": "x"}}'])
@@ -166,10 +151,9 @@ def test_a_folder_that_cannot_be_written_does_no_harm(probed, monkeypatch, tmp_p
 
 
 def test_what_is_remembered_is_recalled_on_this_processor_only(monkeypatch):
-    cpu.save_measurement("a", [1.5, 2])
-    cpu.save_measurement("b", {"c": None})
-    assert cpu.load_measurement("a") == [1.5, 2]
-    assert cpu.load_measurement("b") == {"c": None}
+    for key, value in {"a": [1.5, 2], "b": {"c": None}}.items():
+        cpu.save_measurement(key, value)
+        assert cpu.load_measurement(key) == value
     monkeypatch.setattr(cpu, "processor", lambda: INTEL)
     assert cpu.load_measurement("a") is None
 
@@ -177,93 +161,66 @@ def test_what_is_remembered_is_recalled_on_this_processor_only(monkeypatch):
 _AVX512 = "fma avx2 avx512f avx512bw avx512cd avx512dq avx512vl"
 
 
-@pytest.mark.parametrize(
-    ("flags", "types"),
-    [
-        ("sse2 avx", ()),
-        ("avx2", ()),
-        ("fma avx2", ("5",)),
-        ("fma avx2 avx512f", ("5",)),
-        (_AVX512, ("5", "7")),
-    ],
-)
-def test_linux_tells_the_vendor_and_what_the_processor_has(monkeypatch, tmp_path, flags, types):
+def test_linux_tells_the_vendor_and_what_the_processor_has(monkeypatch, tmp_path):
     monkeypatch.setattr(cpu, "_CPUINFO", tmp_path / "cpuinfo")
-    cpu._CPUINFO.write_text(CPUINFO.format(vendor="AuthenticAMD", flags=flags))
-    found = cpu.processor()
-    assert (found.vendor, found.types) == ("AuthenticAMD", types)
-    assert found.identity.startswith("AuthenticAMD Some Processor 25.1.1 ")
+    cases = {"sse2 avx": (), "avx2": (), "fma avx2": ("5",), "fma avx2 avx512f": ("5",), _AVX512: ("5", "7")}
+    identities = set()
+    for flags, types in cases.items():
+        cpu.processor.cache_clear()
+        cpu._CPUINFO.write_text(CPUINFO.format(vendor="AuthenticAMD", flags=flags))
+        found = cpu.processor()
+        assert (found.vendor, found.types) == ("AuthenticAMD", types)
+        assert found.identity.startswith("AuthenticAMD Some Processor 25.1.1 ")
+        identities.add(found.identity)
+    assert len(identities) == len(cases)  # processors that differ only in flags
 
 
-def test_processors_that_differ_only_in_flags_are_told_apart():
-    one, other = (
-        cpu._parse_cpuinfo(CPUINFO.format(vendor="AuthenticAMD", flags=flags)) for flags in ("fma", _AVX512)
-    )
-    assert one.identity != other.identity
-
-
-@pytest.mark.parametrize(
-    ("name", "vendor", "types"),
-    [
+def test_other_systems_give_a_name():
+    for name, vendor, types in (
         ("AMD64 Family 25 Model 80 Stepping 0, AuthenticAMD", "AuthenticAMD", ("5",)),
         ("AMD64 Family 21 Model 2 Stepping 0, AuthenticAMD", "AuthenticAMD", ()),
         ("arm", "", ()),
-    ],
-)
-def test_other_systems_give_a_name(name, vendor, types):
-    assert cpu._parse_name(name) == cpu.Processor(vendor, name, types)
+    ):
+        assert cpu._parse_name(name) == cpu.Processor(vendor, name, types)
 
 
-@pytest.mark.parametrize("value", ["1", "4"])
-def test_threads_that_the_user_has_set_are_known(monkeypatch, value):
+def test_threads_that_the_user_has_set_are_known_but_not_what_paddles_import_leaves(monkeypatch):
     monkeypatch.delitem(sys.modules, "paddle", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", value)
-    assert cpu._own_threads() == f"OMP_NUM_THREADS={value}"
-
-
-def test_what_paddles_import_leaves_behind_is_not_the_users(monkeypatch):
+    for value in ("1", "4"):
+        monkeypatch.setenv("OMP_NUM_THREADS", value)
+        assert cpu._own_threads() == f"OMP_NUM_THREADS={value}"
     monkeypatch.setitem(sys.modules, "paddle", None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert cpu._own_threads() is None
 
 
-@pytest.fixture
-def _level():
-    yield
-    cpu.logger.setLevel(logging.INFO)
-
-
-@pytest.mark.usefixtures("_level")
-def test_verbose_prints_what_was_set_and_why(probed, run_here):
-    done = run_here("-v", "hub", "list")
+def test_verbose_prints_what_was_set_and_why_and_the_rest_is_silent(probed, run_here):
+    assert "MKL" not in run_here("hub", "list").stderr
+    assert os.environ.pop(cpu.MKL_TYPE) == "7"
+    cpu.prepare.cache_clear()
+    try:
+        done = run_here("-v", "hub", "list")
+        assert cpu.logger.isEnabledFor(logging.DEBUG)
+    finally:
+        cpu.logger.setLevel(logging.INFO)
     assert done.returncode == 0
     assert done.stderr.splitlines()[:2] == [
         "MKL_DEBUG_CPU_TYPE=7: the fastest here (GFLOP/s, default: 40, 5: 100, 7: 200)",
         "threads: chosen by measuring a step before training",
     ]
-    assert cpu.logger.isEnabledFor(logging.DEBUG)
 
 
-def test_without_verbose_it_is_set_in_silence(probed, run_here):
-    assert "MKL" not in run_here("hub", "list").stderr
-    assert os.environ[cpu.MKL_TYPE] == "7"
-
-
-@pytest.mark.parametrize("arguments", [("hub", "--help"), ("split", "nowhere")])
-def test_help_and_commands_without_paddle_measure_nothing(probed, run_here, arguments):
-    run_here(*arguments)
-    assert probed[0] == []
-    assert cpu.MKL_TYPE not in os.environ
-
-
-def test_public_names_prepare_where_they_need_paddle(probed):
+def test_nothing_is_measured_before_paddle_is_needed(probed, run_here):
+    for arguments in (("hub", "--help"), ("split", "nowhere")):
+        run_here(*arguments)
     assert hubtune.RecipeError
+    assert probed[0] == []
     assert cpu.MKL_TYPE not in os.environ
     assert hubtune.Module
     assert os.environ[cpu.MKL_TYPE] == "7"
 
 
-def test_the_product_is_timed_run_product_of_its_own(monkeypatch):
+def test_the_product_is_timed_in_a_process_of_its_own(monkeypatch):
     monkeypatch.setattr(cpu, "_PROBE_SECONDS", HANG_SECONDS)
     libraries = cpu._mkl_libraries()
     if libraries is None:

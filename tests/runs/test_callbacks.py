@@ -33,8 +33,7 @@ def test_several_callbacks_are_called_in_order(method):
 
 
 def test_an_error_of_one_callback_comes_out_and_later_ones_are_not_called():
-    calls = []
-    broken = AtStep(3, raise_error(ValueError("broken")))
+    calls, broken = [], AtStep(3, raise_error(ValueError("broken")))
     callbacks = CallbackList([Recorder(calls, "first"), broken, Recorder(calls, "last")])
     with pytest.raises(ValueError, match="broken"):
         callbacks.stepped(3, 8, loss=0.5, accuracy=0.5, rate=1e-3)
@@ -65,6 +64,9 @@ def test_a_run_reports_each_step_each_evaluation_and_its_end(task):
     assert rates[0] == pytest.approx(1e-3)
     assert rates == sorted(rates, reverse=True)
     assert rates[-1] > 0
+    recorder.calls.clear()
+    task.finetune_and_eval(resume=True, callback=recorder)
+    assert recorder.calls == []  # a finished run reports nothing more
 
 
 def test_an_error_of_a_callback_ends_the_run_which_can_be_resumed(task):
@@ -88,13 +90,6 @@ def test_a_callback_may_request_a_stop_and_nothing_is_lost(task, tmp_path):
     # Step 3 ended an epoch: its evaluation is made up for first.
     first = next(call for call in recorder.calls if call.method in ("stepped", "evaluated"))
     assert (first.method, first.positional[0]) == ("evaluated", "validate")
-
-
-def test_a_finished_run_reports_nothing_more(task):
-    task.finetune_and_eval(callback=Callback())
-    recorder = Recorder()
-    task.finetune_and_eval(resume=True, callback=recorder)
-    assert recorder.calls == []
 
 
 def test_the_example_in_the_docs_stops_a_run_and_leaves_its_table(task, tmp_path, capsys):

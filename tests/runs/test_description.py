@@ -12,30 +12,26 @@ import hubtune
 @pytest.fixture
 def run(tmp_path):
     data, module = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=2, test=2), smallnet()
+    settings = {"settings": {"views": 1}, "engine": "paddle"}
 
     def make(**options):
-        options = {"settings": {"views": 1}, "engine": "paddle", **options}
-        return train_frozen(module, data, tmp_path / "run", **options)
+        return train_frozen(module, data, tmp_path / "run", **settings, **options)
 
     make.data = data
     return make
 
 
-def test_another_recipe_and_other_lists_are_refused(run):
-    run()
+def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(run, told):
+    folder = run().path
     with pytest.raises(hubtune.UsageError, match=r"train.epochs: 2, now 3"):
         run(epochs=3, resume=True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["machine"]["paddle_threads"] = 77
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "result.json").unlink()
+    run(resume=True)
+    assert any("not 77: the result may differ in the last digits" in message for message in told.messages)
     lines = (run.data / "train_list.txt").read_text().splitlines(keepends=True)
     (run.data / "train_list.txt").write_text("".join(lines[1:]))
     with pytest.raises(hubtune.ModelError, match=r"^The lists have changed since"):
         run(resume=True)
-
-
-def test_other_threads_are_warned_of(run, told):
-    manifest = run().path / "manifest.json"
-    document = json.loads(manifest.read_text())
-    document["machine"]["paddle_threads"] = 77
-    manifest.write_text(json.dumps(document))
-    (manifest.parent / "result.json").unlink()
-    run(resume=True)
-    assert any("not 77: the result may differ in the last digits" in message for message in told.messages)

@@ -20,21 +20,15 @@ def run(tmp_path):
     return make
 
 
-def test_a_second_run_goes_beside_the_first(run):
-    first, second = run(), run()
-    assert (first.path.name, second.path.name) == ("run", "run-2")
-    assert newest_run() == second.path
-
-
-def test_resuming_a_finished_run_returns_its_result(run):
-    first = run()
+def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_result(run, tmp_path):
+    first = run(resume=True)  # there is none yet: one starts
+    assert first.path == tmp_path / "run"
     before = (first.path / "metrics.jsonl").read_bytes()
     assert run(resume=True) == first
     assert (first.path / "metrics.jsonl").read_bytes() == before
-
-
-def test_resuming_without_a_run_starts_one(run, tmp_path):
-    assert run(resume=True).path == tmp_path / "run"
+    second = run()
+    assert (second.path.name, newest_run()) == ("run-2", second.path)
+    assert run(resume=True) == second
 
 
 def test_a_run_that_ended_before_it_began_leaves_its_folder_free(run, tmp_path):
@@ -73,9 +67,6 @@ def test_a_run_folder_in_use_is_refused(run, tmp_path):
 def test_skipped_images_are_read_as_they_were_written(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.read_skipped() == []
-    rows = [
-        ("train", 'a "quoted", picture.png', "no such file"),
-        ("test", "\udcff.png", "empty file (0 bytes)"),
-    ]
+    rows = [("train", 'a "quoted", picture.png', "no such file"), ("test", "\udcff.png", "empty file")]
     folder.write_skipped(rows)
     assert folder.read_skipped() == rows

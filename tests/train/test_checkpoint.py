@@ -6,24 +6,14 @@ import signal
 import subprocess
 import sys
 
-import numpy as np
-import paddle
 import pytest
 from support.split_folder import draw_split
 from support.waiting import HANG_SECONDS, wait_for
 
-from hubtune.models.catalog import find
-from hubtune.models.classifier import Classifier
-from hubtune.recipe.schema import RunConfig
-from hubtune.train.checkpoint import Checkpoints, TrainState
-from hubtune.train.optimizer import Optimizer
-from hubtune.train.plan import plan_training
-from hubtune.train.rules import NamedParameter
-
 # Trains in a process of its own, and kills it at a step where that is asked for.
 _PROGRAM = """
 import ast, os, signal, sys
-from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig, StoppedError
+from hubtune import ImageClassifierTask, ListDataset, Module, RunConfig
 from hubtune.runs.callbacks import Callback
 
 data, folder, kill_at, resume = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4] == "resume"
@@ -39,24 +29,16 @@ class Killer(Callback):
 config = RunConfig(batch_size=8, checkpoint_dir=folder, learning_rate=3e-3, eval_interval=3,
                    log_interval=2, augment="crop", seed=5, **options)
 task = ImageClassifierTask(Module("smallnet", weights=None), ListDataset(data), config)
-try:
-    task.finetune_and_eval(resume=resume, callback=Killer())
-except StoppedError as error:
-    sys.exit(error.exit_code)
+task.finetune_and_eval(resume=resume, callback=Killer())
 """
 
 _STEPS = 12  # 3 epochs of 4
 
 
-def _command(data, folder, *, kill_at=0, resume=False, **options):
-    arguments = (data, folder, kill_at, "resume" if resume else "start", repr(options))
-    return [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
-
-
-def _train(data, folder, *, kill_at=0, **options):
-    done = subprocess.run(
-        _command(data, folder, kill_at=kill_at, **options), capture_output=True, text=True, check=False
-    )
+def _train(data, folder, *, kill_at=0, resume=False, **options):
+    arguments = (data, folder, kill_at, "resume" if resume else "start", {"save_ckpt_interval": 1, **options})
+    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
 
 
@@ -75,110 +57,65 @@ def _digests(run):
 def shared(tmp_path_factory):
     """Data, and what an undisturbed run on it leaves; the run saves after each step."""
     data = draw_split(tmp_path_factory.mktemp("shared"), {"a": 18, "b": 18}, validate=5, test=0)
-    _train(data, data / "whole", save_ckpt_interval=1)
+    _train(data, data / "whole")
     return data, _digests(data / "whole")
 
 
-@pytest.mark.parametrize("kill_at", [2, 7])  # between evaluations, and after one
-def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, kill_at):
+@pytest.mark.parametrize(
+    ("kills", "is_damaged"),
+    [
+        pytest.param([2], False, id="between evaluations"),
+        pytest.param([7], False, id="after an evaluation"),
+        pytest.param([6], True, id="newest checkpoint damaged"),
+        pytest.param([3, 4], False, id="again and again", marks=pytest.mark.slow),
+    ],
+)
+def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, tmp_path, kills, is_damaged):
     data, expected = shared
     assert "best_model/model.safetensors" in expected
     assert f"checkpoints/step-{_STEPS}/optim.safetensors" in expected
-    folder = data / f"killed{kill_at}"
-    _train(data, folder, kill_at=kill_at, save_ckpt_interval=1)
-    _train(data, folder, resume=True, save_ckpt_interval=1, workers=1)
-    assert _digests(folder) == expected
-
-
-def test_a_damaged_checkpoint_is_passed_over(shared):
-    data, expected = shared
-    folder = data / "damaged"
-    _train(data, folder, kill_at=6, save_ckpt_interval=1)
-    newest = max((folder / "checkpoints").iterdir(), key=lambda path: int(path.name[5:]))
-    file = newest / "optim.safetensors"
-    file.write_bytes(file.read_bytes()[:-1] + b"x")
-    _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _digests(folder) == expected
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_equals_undisturbed(shared):
-    data, expected = shared
-    folder = data / "again"
-    _train(data, folder, kill_at=3, save_ckpt_interval=1)
-    _train(data, folder, kill_at=4, resume=True, save_ckpt_interval=1)
-    _train(data, folder, resume=True, save_ckpt_interval=1)
-    assert _digests(folder) == expected
+    for number, kill_at in enumerate(kills):
+        _train(data, tmp_path / "run", kill_at=kill_at, resume=number > 0)
+    if is_damaged:
+        folders = (tmp_path / "run" / "checkpoints").iterdir()
+        file = max(folders, key=lambda path: int(path.name[5:])) / "optim.safetensors"
+        file.write_bytes(file.read_bytes()[:-1] + b"x")
+    _train(data, tmp_path / "run", resume=True, workers=1)
+    assert _digests(tmp_path / "run") == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("interval", [None, 5])
 def test_killed_at_every_step_and_resumed_equals_undisturbed(shared, tmp_path, interval):
-    data, _ = shared
-    _train(data, tmp_path / "whole", save_ckpt_interval=interval)
+    data, options = shared[0], {"save_ckpt_interval": interval}
+    _train(data, tmp_path / "whole", **options)
     expected = _digests(tmp_path / "whole")
     for kill_at in range(1, _STEPS + 1):
         folder = tmp_path / f"killed{kill_at}"
         workers = 1 + kill_at % 4
-        _train(data, folder, kill_at=kill_at, workers=workers, save_ckpt_interval=interval)
-        _train(data, folder, resume=True, workers=5 - workers, save_ckpt_interval=interval)
+        _train(data, folder, kill_at=kill_at, workers=workers, **options)
+        _train(data, folder, resume=True, workers=5 - workers, **options)
         assert _digests(folder) == expected, f"killed at step {kill_at}"
 
 
-def _stop(command, run, number, **options):
-    """Send a running command a signal after some steps, and return its exit code and error output."""
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
-    log = run / "train.log"
-    wait_for(lambda: process.poll() is not None or (log.exists() and "step 10 " in log.read_text()))
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=HANG_SECONDS)
-    assert "Traceback" not in errors
-    return process.returncode, errors
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for a single process")
-def test_ctrl_c_saves_and_prints_the_command_that_resumes(shared, tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT and SIGTERM for a single process")
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_prints_the_command_that_resumes(shared, tmp_path, number, exit_code):
     recipe = tmp_path / "slow.yaml"
     recipe.write_text(
         f"data: {{base: {shared[0]}}}\nmodule: {{name: smallnet, weights: none}}\n"
         "strategy: scratch\ntrain: {epochs: 4000, batch_size: 8}\nrun: stopped\n"
     )
     command = [sys.executable, "-c", "from hubtune.cli.main import main; main()", "finetune", str(recipe)]
-    code, errors = _stop(command, tmp_path / "stopped", signal.SIGINT, cwd=tmp_path)
-    assert code == 130
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    log = tmp_path / "stopped" / "train.log"
+    wait_for(lambda: process.poll() is not None or (log.exists() and "step 10 " in log.read_text()))
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=HANG_SECONDS)
+    assert process.returncode == exit_code, errors
+    assert "Traceback" not in errors
     assert "Stopping after this batch, saving …" in errors
     assert errors.rstrip().endswith("Continue with: hubtune finetune stopped --resume")
     states = (tmp_path / "stopped" / "checkpoints").glob("*/state.json")
     step = max(json.loads(state.read_text())["step"] for state in states)
     assert f"Stopped after step {step} of 16000" in errors
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM handlers")
-def test_sigterm_saves_and_exits_with_143(shared, tmp_path):
-    folder = tmp_path / "stopped"
-    command = _command(shared[0], folder, num_epoch=4000)
-    code, errors = _stop(command, folder, signal.SIGTERM)
-    assert code == 143, errors
-    assert list((folder / "checkpoints").iterdir())
-
-
-def test_a_checkpoint_restores_network_and_optimizer(tmp_path):
-    def pair():
-        classifier = Classifier(find("smallnet").backbone, 2)
-        named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
-        return classifier, Optimizer(plan_training(RunConfig(), named, 1e-3), 4)
-
-    def step(classifier, optimizer):
-        classifier(paddle.ones([2, 3, 32, 32])).sum().backward()
-        optimizer.apply(1e-3)
-
-    first, optimizer = pair()
-    step(first, optimizer)
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
-    checkpoints.save(TrainState(step=7, best_accuracy=0.5), first, optimizer)
-    step(first, optimizer)
-    second, other = pair()
-    assert checkpoints.restore(second, other) == TrainState(step=7, best_accuracy=0.5)
-    step(second, other)
-    for name, tensor in first.state().items():
-        assert np.array_equal(tensor.numpy(), second.state()[name].numpy()), name

@@ -4,18 +4,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train
 
 from hubtune.errors import StoppedError
 from hubtune.runs.signals import Stop
 from hubtune.train.context import RunContext
 
 
-def test_the_module_is_not_changed_by_training(tmp_path):
-    module, data = smallnet(), draw_split(tmp_path / "data", {"a": 12, "b": 12})
+def test_the_module_is_not_changed_by_training(module, run):
     before = {name: tensor.numpy().copy() for name, tensor in module.network.state_dict().items()}
-    train(module, data, tmp_path / "run", epochs=1)
+    run(epochs=1)
     for name, tensor in module.network.state_dict().items():
         assert np.array_equal(tensor.numpy(), before[name]), name
 

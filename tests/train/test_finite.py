@@ -5,15 +5,9 @@ import json
 import numpy as np
 import paddle
 import pytest
-from support.split_folder import draw_split
 from support.tiny_task import smallnet, train
 
 import hubtune
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_split(tmp_path / "data", {"a": 16, "b": 16, "c": 16})
 
 
 def test_an_infinite_loss_ends_the_run_with_a_report(data, tmp_path):
@@ -32,7 +26,7 @@ def test_an_infinite_loss_ends_the_run_with_a_report(data, tmp_path):
     assert all(path.endswith(".png") for path in report["batch"])
 
 
-def test_an_infinite_gradient_leaves_what_was_saved(data, tmp_path, monkeypatch):
+def test_an_infinite_gradient_leaves_what_was_saved(run, tmp_path, monkeypatch):
     step, calls = paddle.optimizer.Adam.step, []
 
     def spoiled(self):
@@ -44,7 +38,7 @@ def test_an_infinite_gradient_leaves_what_was_saved(data, tmp_path, monkeypatch)
 
     monkeypatch.setattr(paddle.optimizer.Adam, "step", spoiled)
     with pytest.raises(hubtune.NumericError, match="is not a finite number"):
-        train(smallnet(), data, tmp_path / "run")
+        run()
     state = hubtune.load_model(tmp_path / "run").classifier.state()
     assert all(np.isfinite(tensor.numpy()).all() for tensor in state.values())
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-3"]

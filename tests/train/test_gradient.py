@@ -1,15 +1,12 @@
 """Training by gradients: settings have their effect, and results do not depend on how the work is divided."""
 
-import json
-
 import numpy as np
 import paddle
 import pytest
 from support.callbacks import AtAdvance, press_ctrl_c
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train, weight_arrays
+from support.tiny_task import weight_arrays, weight_bytes
 
-from hubtune.errors import StoppedError, UsageError
+from hubtune.errors import StoppedError
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
@@ -17,29 +14,8 @@ from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
 
+DEFAULTS = {"learning_rate": 1e-3, "batch_norm": "keep"}
 FREEZING = {"name": "rules", "list": [{"match": "head"}, {"match": "*", "frozen": True}]}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return draw_split(tmp_path_factory.mktemp("training"), {"a": 14, "b": 10, "c": 6}, validate=2, test=0)
-
-
-@pytest.fixture(scope="module")
-def module():
-    paddle.seed(0)
-    return smallnet()
-
-
-@pytest.fixture
-def run(module, data, tmp_path):
-    """Trains in a folder of its own."""
-
-    def make(name, **options):
-        defaults = {"learning_rate": 1e-3, "batch_norm": "keep"}
-        return train(module, data, tmp_path / name, **{**defaults, **options})
-
-    return make
 
 
 @pytest.fixture
@@ -66,7 +42,7 @@ def test_gradients_of_parts_add_up_to_those_of_the_batch(last):
 def test_class_weights_change_what_is_learned(last):
     plain = last("plain")
     assert difference(plain, last("weights", balance="weights")) > 1e-4
-    # 13, 8 and 5 images are left: more than twice as many.
+    # 12, 8 and 4 images are left: more than twice as many.
     assert difference(plain, last("auto", balance="auto")) > 1e-4
 
 
@@ -88,15 +64,8 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(run, options):
     with pytest.raises(StoppedError):
         run("stopped", callback=AtAdvance(5, press_ctrl_c, training=True), **options)
     resumed = run("stopped", resume=True, **options)
-    assert difference(weight_arrays(whole.best_model), weight_arrays(resumed.best_model)) == 0
-    results = [json.loads((one.path / "result.json").read_text()) for one in (whole, resumed)]
-    assert results[0] == results[1]
-
-
-def test_rules_that_fit_no_stage_are_refused_before_training(run):
-    strategy = {"name": "rules", "list": [{"match": "stage9"}, {"match": "*"}]}
-    with pytest.raises(UsageError, match="rule for 'stage9' matches no parameter"):
-        run("run", strategy=strategy)
+    assert weight_bytes(whole) == weight_bytes(resumed)
+    assert (whole.path / "result.json").read_text() == (resumed.path / "result.json").read_text()
 
 
 def test_frozen_parameters_stay_to_the_bit_beside_an_average(run):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from support.images import draw_marked_tree
-from support.split_folder import draw_faint_split, write_lists
-from support.tiny_task import train_frozen, weight_bytes
+from support.split_folder import write_lists
+from support.tiny_task import weight_bytes
 
 import hubtune
 from hubtune.inference import engine as engines
@@ -14,38 +14,8 @@ from hubtune.train import head_solver
 from hubtune.train.head_solver import HeadSolver
 from hubtune.train.views import area, mirrored
 
+MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
 LISTS = ("train", "validate", "test")
-
-
-@pytest.fixture
-def data(tmp_path):
-    return draw_faint_split(tmp_path / "data")
-
-
-@pytest.fixture(scope="module")
-def module():
-    return hubtune.Module("digitnet")
-
-
-@pytest.fixture
-def run(module, tmp_path):
-    """Trains ``frozen`` in a folder of its own."""
-
-    def make(data, *, name="run", settings=None, **options):
-        return train_frozen(module, data, tmp_path / name, settings=settings, **options)
-
-    return make
-
-
-@pytest.fixture
-def computed(monkeypatch):
-    """Images that Paddle's engine has run, one number a batch."""
-    sizes = []
-    begin = engines._Paddle.begin
-    monkeypatch.setattr(
-        engines._Paddle, "begin", lambda self, arrays: (sizes.append(len(arrays)), begin(self, arrays))[1]
-    )
-    return sizes
 
 
 def _views(run):
@@ -70,57 +40,57 @@ def _mark_sides(pixels, name):
 
 
 def _draw_two(tmp_path, mark, each, *, width=96):
-    return write_lists(
-        draw_marked_tree(tmp_path / "data" / "pics", {"a": each, "b": each}, mark, width=width)
-    )
+    pics = draw_marked_tree(tmp_path / "two" / "pics", {"a": each, "b": each}, mark, width=width)
+    return write_lists(pics)
 
 
-def test_the_whole_view_is_chosen_if_the_classes_differ_at_the_border(run, tmp_path):
-    # The centre crop of so wide an image does not see the marks.
-    trained = run(_draw_two(tmp_path, _mark_border, 20), settings={"budget": 1000})
-    assert _views(trained)[0].fit == "whole"
-    assert trained.test.accuracy == 1.0
-
-
-def test_the_crop_is_kept_if_the_border_is_noise(run, tmp_path):
-    trained = run(_draw_two(tmp_path, _mark_centre, 30), settings={"budget": 1000})
-    assert _views(trained)[0].fit == "crop"
+@pytest.mark.parametrize(
+    ("mark", "each", "options", "fit", "least"),
+    [
+        # The centre crop of so wide an image does not see the marks.
+        pytest.param(_mark_border, 20, {}, "whole", 1.0, id="border"),
+        pytest.param(_mark_centre, 30, {}, "crop", 0.0, id="centre, noise at the border"),
+        pytest.param(_mark_border, 16, {"fit": "crop"}, "crop", 0.0, id="fit of the recipe"),
+    ],
+)
+def test_the_view_that_shows_the_difference_is_chosen_unless_the_recipe_names_one(
+    run, tmp_path, mark, each, options, fit, least
+):
+    trained = run(lists=_draw_two(tmp_path, mark, each), settings={"budget": 1000}, **options)
+    assert {view.fit for view in _views(trained)} == {fit}
+    assert trained.test.accuracy >= least
 
 
 def test_the_mirrored_view_is_not_chosen_if_the_classes_are_left_and_right(run, tmp_path):
-    data = _draw_two(tmp_path, _mark_sides, 16, width=32)
-    trained = run(data, fit="stretch", settings={"budget": 1000})
+    lists = _draw_two(tmp_path, _mark_sides, 16, width=32)
+    trained = run(lists=lists, fit="stretch", settings={"budget": 1000})
     assert not any(view.mirror for view in _views(trained))
     assert trained.test.accuracy == 1.0
 
 
-def test_the_fit_of_the_recipe_is_kept(run, tmp_path):
-    trained = run(_draw_two(tmp_path, _mark_border, 16), fit="crop", settings={"budget": 1000})
-    assert {view.fit for view in _views(trained)} == {"crop"}
-
-
 @pytest.mark.parametrize("views", [1, 2])
-def test_a_number_of_views_is_kept_without_a_choice(run, data, views, monkeypatch):
+def test_a_number_of_views_is_kept_without_a_choice(run, views, monkeypatch):
     monkeypatch.setattr(HeadSolver, "_choose_views", None)
-    first, *others = _views(run(data, settings={"views": views}))
+    first, *others = _views(run(settings={"views": views}))
     assert not first.mirror
     assert others == [mirrored(first)][: views - 1]
 
 
 def test_without_a_budget_at_most_half_as_much_again_is_computed(run, tmp_path):
-    data = _draw_two(tmp_path, _mark_border, 20)
+    lists = _draw_two(tmp_path, _mark_border, 20)
     for name, folds in (("cold", 3), ("warm", 4)):
         # With other folds the features are in the cache, and the choices made on them are not.
-        [view] = _views(run(data, name=name, settings={"budget": 0, "folds": folds}))
+        [view] = _views(run(name, lists=lists, settings={"budget": 0, "folds": folds}))
         assert area(view) <= 1.5 * 32**2
 
 
 @pytest.mark.parametrize("few", [30, 12])
-def test_without_a_cache_no_image_is_computed_twice_in_a_view(run, data, computed, monkeypatch, few):
+def test_without_a_cache_no_image_is_computed_twice_in_a_view(run, data, count_images, monkeypatch, few):
     monkeypatch.setattr(head_solver, "_CHOOSE_VIEWS_ON", few)
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
     monkeypatch.setattr("hubtune.inference.frozen_backbone.FrozenBackbone.measure", lambda *_, **__: None)
-    trained = run(data, engine="paddle", settings={"budget": 1000})
+    computed = count_images(engines._Paddle)
+    trained = run(engine="paddle", settings={"budget": 1000})
     counts = {name: len(hubtune.ListDataset(data).examples(name)) for name in LISTS}
     assert counts["train"] == 24
     # The module's own view, the whole image, and one of them mirrored; of the others, the chosen views.
@@ -144,7 +114,7 @@ def test_copies_and_groups_of_split_json_stay_in_one_fold(run, data, monkeypatch
         return divided[-1]
 
     monkeypatch.setattr(head_solver, "make_folds", watched)
-    run(data)
+    run()
     assert divided
     place = {example.path: number for number, example in enumerate(examples)}
     for together in [same[:2], same[2:4], [same[0], same[1], same[4]]]:
@@ -154,14 +124,14 @@ def test_copies_and_groups_of_split_json_stay_in_one_fold(run, data, monkeypatch
             assert not numbers & set(fitted) or not numbers & set(tested)
 
 
-def test_known_features_give_the_same_head_as_computed_ones(run, data, tmp_path, monkeypatch):
+def test_known_features_give_the_same_head_as_computed_ones(run, tmp_path, monkeypatch):
     features = HeadSolver._features
-    known = run(data, name="known")
+    known = run("known")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
     monkeypatch.setattr(
         HeadSolver, "_features", lambda self, views, examples, computed=None: features(self, views, examples)
     )
-    assert weight_bytes(run(data, name="computed")) == weight_bytes(known)
+    assert weight_bytes(run("computed")) == weight_bytes(known)
 
 
 def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
@@ -169,7 +139,7 @@ def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
     left = [line for line in lines if line.endswith(" 0")]
     left += [line for line in lines if line.endswith(" 1")][:1]
     (data / "train_list.txt").write_text("\n".join(left) + "\n")
-    trained = run(data)
+    trained = run()
     assert trained.test.count == 12
     model = hubtune.load_model(trained.path)
     assert model.labels == ["a", "b", "c"]
@@ -180,17 +150,13 @@ def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
     assert "too few training pictures to choose the regularisation by cross-validation" in log
 
 
-def test_one_class_alone_is_refused(run, data):
+def test_training_images_of_one_class_or_none_are_refused(run, data):
     lines = (data / "train_list.txt").read_text().splitlines()
     (data / "train_list.txt").write_text("\n".join(line for line in lines if line.endswith(" 0")) + "\n")
-    with pytest.raises(
-        hubtune.DataError, match=r"^All readable training pictures are of one class: a classifier needs two$"
-    ):
-        run(data)
-
-
-def test_training_images_of_which_none_is_readable_are_refused(run, data):
+    message = r"^All readable training pictures are of one class: a classifier needs two$"
+    with pytest.raises(hubtune.DataError, match=message):
+        run("one")
     for example in hubtune.ListDataset(data).examples("train"):
         example.path.write_bytes(example.path.read_bytes()[:-60])
     with pytest.raises(hubtune.DataError, match="None of the training pictures can be read"):
-        run(data, max_bad=1.0)
+        run("none", max_bad=1.0)

@@ -1,127 +1,48 @@
 """The loop evaluates, keeps and saves when it should."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
+from support.callbacks import AtStep, Recorder
 
-from hubtune.errors import StoppedError
-from hubtune.evaluation.metrics import Metrics
-from hubtune.models.catalog import find
-from hubtune.models.classifier import Classifier
-from hubtune.recipe.optimization import LossSettings
-from hubtune.recipe.schema import RunConfig
-from hubtune.runs.callbacks import Callback
-from hubtune.runs.folder import RunFolder
-from hubtune.runs.signals import Stop
-from hubtune.train import evaluator
-from hubtune.train.batches import TrainBatch
-from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
-from hubtune.train.context import RunContext, RunData
-from hubtune.train.finite import FiniteCheck
-from hubtune.train.loop import fit
-from hubtune.train.loss import Loss, one_hot
-from hubtune.train.optimizer import Optimizer
-from hubtune.train.plan import LoopSettings, plan_training
-from hubtune.train.rules import NamedParameter
-from hubtune.train.step import TrainStep
+import hubtune
+
+# Two epochs of four steps; evaluations after steps 3, 4 (end of an epoch), 6 and 8.
+DEFAULTS = {"batch_size": 6, "eval_interval": 3, "strategy": "scratch"}
 
 
-def _settings(**options):
-    defaults = {
-        "steps_per_epoch": 4,
-        "total_steps": 8,
-        "eval_interval": 3,
-        "log_interval": 10,
-        "save_interval": None,
-        "rate": lambda step: 1e-3 * (1 - step / 8),
-        "base_rate": 1e-3,
-    }
-    return LoopSettings(**{**defaults, **options})
+def test_only_a_strictly_better_model_is_kept(run, invent_accuracies, told):
+    invent_accuracies([0.5, 0.5, 0.7, 0.6])
+    recorder = Recorder()
+    trained = run(callback=recorder)
+    assert [call.named for call in recorder.of("evaluated")] == [
+        {"step": step, "best": best} for step, best in ((3, True), (4, False), (6, True), (8, False))
+    ]
+    assert (trained.best_step, trained.validate.accuracy) == (6, 0.7)
+    assert sum(message.startswith("best model saved to ") for message in told.messages) == 2
 
 
-def _batches(count):
-    random = np.random.default_rng(0)
-    for _ in range(count):
-        arrays = list(random.standard_normal((2, 3, 32, 32)).astype(np.float32))
-        yield TrainBatch(arrays, one_hot([0, 1], 2), [Path("a.png"), Path("b.png")], 2, 0.0)
+def test_without_validation_every_evaluation_keeps_the_model(run, data, told):
+    (data / "validate_list.txt").unlink()
+    trained = run()
+    assert (trained.best_step, trained.validate) == (8, None)
+    assert sum(message.startswith("best model saved to ") for message in told.messages) == 4
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch):
-    """Trains a small network; evaluations have the given accuracies. Returns the state and what was kept."""
-
-    def run(accuracies, *, settings=None, batches=None, stop=None):
-        classifier = Classifier(find("smallnet").backbone, 2)
-        named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
-        optimizer = Optimizer(plan_training(RunConfig(), named, 1e-3), 4)
-        kept, answers, state = [], iter(accuracies), TrainState()
-        settings, stop = settings or _settings(), stop or Stop()
-
-        def evaluate(context, name, score):
-            accuracy = next(answers)
-            return None if accuracy is None else Metrics(accuracy, 1.0, 10, (0.0, 1.0))
-
-        def keep(context, classifier, views, metrics, step):
-            kept.append((step, metrics and metrics.accuracy))
-
-        monkeypatch.setattr(evaluator, "evaluate_list", evaluate)
-        monkeypatch.setattr(evaluator, "keep_best_model", keep)
-        folder = RunFolder(tmp_path)
-        context = RunContext(RunConfig(), None, RunData([], {}, {}), folder, stop, Callback(), None)
-        finite = FiniteCheck(folder, settings)
-        checkpoints = Checkpoints(folder.checkpoints)
-        fit(
-            TrainStep(classifier, classifier, optimizer, Loss(LossSettings()), keep_statistics=False),
-            batches or _batches(8),
-            settings,
-            state,
-            evaluator=evaluator.Evaluator(context, classifier, [], None, finite),
-            checkpointer=Checkpointer(checkpoints, classifier, optimizer, settings, finite),
-            stop=stop,
-            callback=Callback(),
-        )
-        return state, kept
-
-    return run
-
-
-def test_only_a_strictly_better_model_is_kept(train):
-    # Evaluations after steps 3, 4 (end of epoch), 6 and 8.
-    state, kept = train([0.5, 0.5, 0.7, 0.6])
-    assert kept == [(3, 0.5), (6, 0.7)]
-    assert (state.best_step, state.best_accuracy, state.step) == (6, 0.7, 8)
-
-
-def test_without_validation_every_evaluation_keeps_the_model(train):
-    state, kept = train([None] * 4)
-    assert kept[-1] == (8, None)
-    assert state.best_accuracy is None
-
-
-@pytest.mark.parametrize(("interval", "expected"), [(None, ["step-4", "step-8"]), (3, ["step-6", "step-8"])])
+@pytest.mark.parametrize(("interval", "expected"), [(None, ["step-4"]), (2, ["step-4", "step-6"])])
 def test_checkpoints_are_saved_at_intervals_or_each_epochs_end_and_two_are_kept(
-    train, tmp_path, interval, expected
+    run, tmp_path, interval, expected
 ):
-    train([0.5] * 4, settings=_settings(save_interval=interval))
-    assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == expected
+    saved = []
+    look = AtStep(7, lambda: saved.extend((tmp_path / "run" / "checkpoints").iterdir()))
+    [last] = (run(save_ckpt_interval=interval, callback=look).path / "checkpoints").iterdir()
+    assert sorted(path.name for path in saved) == expected
+    assert last.name == "step-8"
 
 
-def test_a_step_without_readable_images_changes_nothing(train):
-    state, _ = train([0.5] * 4, batches=[TrainBatch([], np.empty((0, 2)), [], 2, 0.0)] * 8)
-    assert (state.step, state.count) == (8, 0)
-
-
-def test_a_stop_is_obeyed_before_the_next_batch(train, tmp_path):
-    stop = Stop()
-
-    def batches():
-        for number, batch in enumerate(_batches(8)):
-            if number == 5:
-                stop.signal = 2
-            yield batch
-
-    with pytest.raises(StoppedError, match=r"^Stopped after step 5 of 8; everything is saved$") as caught:
-        train([0.5] * 4, batches=batches(), stop=stop)
-    assert caught.value.exit_code == 130
-    assert (tmp_path / "checkpoints" / "step-5").is_dir()
+def test_a_step_without_readable_images_changes_nothing(run, data):
+    victim = hubtune.ListDataset(data).examples("train")[3].path
+    victim.write_bytes(victim.read_bytes()[:-300])  # the header is whole: only training notices
+    recorder = Recorder()
+    run(batch_size=1, epochs=1, batch_norm="keep", max_bad="10%", callback=recorder)
+    steps = [call.named for call in recorder.of("stepped")]
+    assert len(steps) == 24
+    assert [step["accuracy"] for step in steps if step["loss"] is None] == [None]

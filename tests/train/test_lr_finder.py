@@ -5,25 +5,18 @@ import json
 import numpy as np
 import pytest
 from support.callbacks import AtStart, press_ctrl_c
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train, weight_arrays, weight_bytes
+from support.tiny_task import weight_arrays, weight_bytes
 
 from hubtune.errors import StoppedError
 from hubtune.train import lr_finder
 
+DEFAULTS = {"learning_rate": "auto", "batch_norm": "keep"}
 
-@pytest.fixture
-def run(tmp_path, monkeypatch):
-    """Trains in a folder of its own, with a short test of rates."""
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch):
     monkeypatch.setattr(lr_finder, "STEPS", 3)
     monkeypatch.setattr("hubtune.train.gradient.STEPS", 3)
-    data, module = draw_split(tmp_path, {"a": 14, "b": 10}, validate=2, test=0), smallnet()
-
-    def make(name, **options):
-        defaults = {"learning_rate": "auto", "batch_norm": "keep"}
-        return train(module, data, tmp_path / name, **{**defaults, **options})
-
-    return make
 
 
 def test_the_rate_is_found_once_and_leaves_no_trace(run):
@@ -50,6 +43,6 @@ def test_rates_are_tried_with_rules_that_freeze(run):
 
 def test_ctrl_c_while_rates_are_tried_stops_a_run_that_can_be_resumed(run):
     with pytest.raises(StoppedError) as stopped:
-        run("run", callback=AtStart("learning rate", press_ctrl_c))
+        run(callback=AtStart("learning rate", press_ctrl_c))
     assert stopped.value.exit_code == 130
-    assert weight_bytes(run("run", resume=True)) == weight_bytes(run("other"))
+    assert weight_bytes(run(resume=True)) == weight_bytes(run("other"))

@@ -2,27 +2,20 @@
 
 import numpy as np
 import pytest
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train, weight_arrays
+from support.tiny_task import weight_arrays
 
 import hubtune
 from hubtune.models.classifier import Classifier
 
 
-@pytest.fixture
-def data(tmp_path):
-    return draw_split(tmp_path / "data", {"a": 12, "b": 12, "c": 12})
-
-
-def test_frozen_parameters_and_their_statistics_stay(data, tmp_path):
-    module = smallnet()
+def test_frozen_parameters_and_their_statistics_stay(run, module):
     classifier = Classifier(module.backbone, 3)
     stages = list(dict.fromkeys(stage for stage, _, _ in classifier.trained_parameters()))
     frozen = {name for stage, name, _ in classifier.trained_parameters() if stage == stages[0]}
     rules = [{"match": stages[0], "frozen": True}, {"match": "*", "weight_decay": 1e-3}]
     options = {"strategy": hubtune.RulesStrategy(list=rules), "batch_norm": "update", "epochs": 1}
     before, after = (
-        weight_arrays(train(module, data, tmp_path / name, learning_rate=rate, **options).best_model)
+        weight_arrays(run(name, learning_rate=rate, **options).best_model)
         for name, rate in (("start", 1e-12), ("run", 3e-3))
     )
     layers = {name.rsplit(".", 1)[0] for name in frozen}
@@ -32,8 +25,7 @@ def test_frozen_parameters_and_their_statistics_stay(data, tmp_path):
 
 
 @pytest.mark.parametrize(("setting", "expected"), [("keep", False), ("update", True)])
-def test_statistics_move_only_where_they_are_updated(data, tmp_path, setting, expected):
-    run = train(smallnet(), data, tmp_path / "run", epochs=1, batch_norm=setting)
-    arrays = weight_arrays(run.best_model)
+def test_statistics_move_only_where_they_are_updated(run, setting, expected):
+    arrays = weight_arrays(run(epochs=1, batch_norm=setting).best_model)
     # They start at zero.
     assert any(values.any() for name, values in arrays.items() if name.endswith("_mean")) == expected

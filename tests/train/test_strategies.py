@@ -19,25 +19,29 @@ def test_every_strategy_has_a_row():
         assert hubtune.RunConfig(strategy=strategy).strategy.name == name
 
 
+@pytest.fixture
+def data(tmp_path):
+    return draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
+
+
 @pytest.mark.parametrize("name", [name for name, row in TRAINERS.items() if row.start != "random"])
-def test_every_strategy_trains_a_pretrained_module(tmp_path, name):
-    data = draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
+def test_every_strategy_trains_a_pretrained_module(digitnet, data, tmp_path, name):
     strategy = {"name": name, "list": [{"match": "*"}]} if name == "rules" else name
-    options = {"strategy": strategy, "epochs": 1, "learning_rate": None}
-    run = train(hubtune.Module("digitnet"), data, tmp_path / "run", **options)
+    run = train(digitnet, data, tmp_path / "run", strategy=strategy, epochs=1, learning_rate=None)
     assert hubtune.load_model(run.path).card.strategy == name
     assert run.test.count == 4
 
 
 @pytest.mark.parametrize("name", [name for name, row in TRAINERS.items() if row.needs_validation])
-def test_strategies_that_need_a_validation_list_are_refused_without_one(tmp_path, name):
-    data = draw_split(tmp_path, {"a": 8, "b": 8}, validate=0, test=2)
+def test_strategies_that_need_a_validation_list_or_a_linear_head_say_so(digitnet, data, tmp_path, name):
+    with pytest.raises(hubtune.UsageError, match=f"Strategy {name} solves a linear head"):
+        tiny_task(digitnet, data, tmp_path / "run", strategy=name, hidden_units=[8])
+    (data / "validate_list.txt").unlink()
     with pytest.raises(hubtune.UsageError, match=f"Strategy {name} needs a validation list"):
-        train(hubtune.Module("digitnet"), data, tmp_path / "run", strategy=name)
+        tiny_task(digitnet, data, tmp_path / "run", strategy=name)
 
 
-def test_a_strategy_from_random_values_refuses_weights(tmp_path):
-    data = draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
+def test_a_strategy_from_random_values_refuses_weights(digitnet, data, tmp_path):
     with pytest.raises(hubtune.UsageError, match="weights=None"):
-        tiny_task(hubtune.Module("digitnet"), data, tmp_path / "run", strategy="scratch")
+        tiny_task(digitnet, data, tmp_path / "run", strategy="scratch")
     assert train(smallnet(), data, tmp_path / "run", strategy="scratch", epochs=1).best_step >= 0

@@ -15,6 +15,7 @@ CROP = Preprocessing(size=224, resize=256)
 def test_the_whole_view_suits_the_sizes_that_the_network_takes():
     whole = whole_view(CROP, 1)
     assert (whole.fit, whole.resize) == ("whole", 288)
+    assert (area(CROP), area(whole)) == (224**2, 0.75 * 288**2)  # in pixels of a 4:3 image
     assert whole == Preprocessing.model_validate(whole.model_dump())
     assert whole_view(CROP, 1, larger=False).resize == 256
     assert whole_view(CROP, None) == CROP.model_copy(update={"fit": "stretch"})
@@ -41,11 +42,6 @@ def test_a_fit_of_the_recipe_is_not_varied():
     assert first_views(CROP, FrozenStrategy(), fixed=True, size_multiple=1) == (CROP, None)
     assert first_views(CROP, FrozenStrategy(), fixed=False, size_multiple=1) == (CROP, whole)
     assert first_views(CROP, FrozenStrategy(views=2), fixed=False, size_multiple=1) == (whole, None)
-
-
-def test_areas_are_compared_in_pixels_of_a_4_to_3_image():
-    assert area(CROP) == 224**2
-    assert area(whole_view(CROP, 1)) == 0.75 * 288**2
 
 
 def test_a_mirrored_view_sees_the_mirror_image():
