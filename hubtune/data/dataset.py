@@ -133,9 +133,6 @@ class ListDataset(BaseCVDataset):
 
     Files that are not named are ``train_list.txt``, ``validate_list.txt`` (or PaddleClas' ``val_list.txt``),
     ``test_list.txt`` and ``label_list.txt`` where they exist.
-
-    Example:
-        >>> dataset = ListDataset(base_path="datasets/trashnet")
     """
 
     def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:

@@ -35,9 +35,6 @@ def mix_batch(
     Returns:
         The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,
         rows adding up to 1. With CutMix it is exactly the share of pixels.
-
-    Example:
-        >>> arrays, targets = mix_batch(arrays, labels, 5, settings, rng_for(seed, "mix", step))
     """
     targets = np.zeros((len(arrays), num_classes), np.float32)
     targets[np.arange(len(arrays)), np.asarray(labels, dtype=np.int64)] = 1

@@ -59,8 +59,8 @@ def check_ends(path: str | Path) -> None:
         ImageError: as :func:`~hubtune.data.images.decode.decode`.
     """
     with open_image(path) as image:
-        trailer, file = _TRAILERS.get(str(image.format), b""), getattr(image, "fp", None)
-        if file is None or not trailer:
+        trailer, file = _TRAILERS.get(str(image.format)), getattr(image, "fp", None)
+        if file is None or trailer is None:
             return
         file.seek(-len(trailer), io.SEEK_END)
         if file.read() == trailer:

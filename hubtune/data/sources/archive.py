@@ -15,10 +15,9 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded, Progress, no_progress
@@ -47,8 +46,7 @@ _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
-@dataclass(frozen=True)
-class ExtractedArchive:
+class ExtractedArchive(NamedTuple):
     """The content of an archive: its folder, the members that were not unpacked, and remarks for people."""
 
     folder: Path
@@ -82,9 +80,8 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
         except _UNREADABLE as error:
             raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
         except NotImplementedError as error:
-            raise DataError(
-                f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
-            ) from error
+            why = f"is packed in a way that is not read here ({error})"
+            raise DataError(f"{archive} {why}: {_BY_HAND}") from error
         about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 

@@ -10,7 +10,6 @@ import hashlib
 import io
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,12 +49,8 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class CifarImages:
-    """The images of CIFAR-10 or CIFAR-100 as PNG files, sorted by class and name.
-
-    The names start from the folder ``train`` or ``test``.
-    """
+class CifarImages(NamedTuple):
+    """The images as PNG files by class and name, which starts from the folder ``train`` or ``test``."""
 
     name: str
     classes: list[str]

@@ -1,5 +1,6 @@
 """Folders of images: a folder per class, or ``train``, ``val`` and ``test`` with a folder per class each."""
 
+import contextlib
 import os
 import stat
 import unicodedata
@@ -119,11 +120,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 class FolderWalk:
-    """A walk through a folder that visits no file twice.
-
-    Attributes:
-        listing: what is found; files that cannot be visited are noted in it.
-    """
+    """A walk through a folder that visits no file twice; ``listing`` is what it finds."""
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
         """Start a walk; raises DataError if ``root`` is not a folder."""
@@ -132,9 +129,8 @@ class FolderWalk:
         except FileNotFoundError as error:
             raise DataError(f"There is no folder {root}: give a folder of pictures") from error
         except OSError as error:
-            raise DataError(
-                f"{root} cannot be opened ({error.strerror}): give a folder of pictures"
-            ) from error
+            reason = error.strerror
+            raise DataError(f"{root} cannot be opened ({reason}): give a folder of pictures") from error
         if not stat.S_ISDIR(mode):
             raise DataError(f"{root} is a file: give a folder of pictures")
         self.listing = Listing(root)
@@ -239,8 +235,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _class_name(folder: Path) -> str:
     name = folder.name
-    if "\n" in name or "\r" in name or not name.strip(" \t"):
-        what = "is blank" if not name.strip(" \t") else "has a line break"
+    blank = not name.strip(" \t")
+    if blank or "\n" in name or "\r" in name:
+        what = "is blank" if blank else "has a line break"
         raise DataError(f"The folder name {name!r} {what}, which a label list cannot hold: rename it")
     return name
 
@@ -279,14 +276,11 @@ def _classes_below(folder: Path) -> Path | None:
 def _part_folders(folder: Path) -> dict[str, list[str]]:
     """Return the names of the folders of each part."""
     parts: dict[str, list[str]] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                part = PART_OF_WORD.get(entry.name.lower())
-                if part and is_folder(entry):
-                    parts.setdefault(part, []).append(entry.name)
-    except OSError:
-        return {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            part = PART_OF_WORD.get(entry.name.lower())
+            if part and is_folder(entry):
+                parts.setdefault(part, []).append(entry.name)
     return parts
 
 

@@ -134,9 +134,7 @@ class _Web:
         request = urllib.request.Request(item.where, headers={"User-Agent": "hubtune"})
         try:
             with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:
-                tag, date, size = (
-                    answer.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")
-                )
+                tag, date, size = map(answer.headers.get, ("ETag", "Last-Modified", "Content-Length"))
         except urllib.error.HTTPError as error:
             error.close()
             gone = error.code in (404, 410)
@@ -144,9 +142,7 @@ class _Web:
         except OSError as error:
             raise DownloadError(error_reason(getattr(error, "reason", error))) from error
         now = tag if tag and not tag.startswith("W/") else date
-        if now and token:
-            return bool(now == token)
-        return bool(size == str(path.stat().st_size))
+        return bool(now == token if now and token else size == str(path.stat().st_size))
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
         download(item.where, part, report, checked=False)
