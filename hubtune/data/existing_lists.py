@@ -23,10 +23,7 @@ from hubtune.errors import UsageError
 def find_lists(source: str) -> Path | None:
     """Return the base folder of the lists that exist for a source, or that it is; ``None`` without any.
 
-    Images that were removed from the cache are brought back.
-
-    Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
+    Images that were removed from the cache are brought back, with the errors of :func:`open_source`.
     """
     base = lists_folder(source)
     if "://" not in source and Path(source).is_dir():
@@ -47,9 +44,7 @@ def find_lists(source: str) -> Path | None:
 def check_lists(
     dataset: BaseCVDataset, *, group_by: str | None = None, progress: Progress = no_progress
 ) -> Split:
-    """Return existing lists as a split, with the leaks between them.
-
-    ``group_by`` is a regular expression over names.
+    """Return existing lists as a split, with their leaks; ``group_by`` is a regular expression over names.
 
     Raises:
         DataError: if lists cannot be read, or a class has no usable image.

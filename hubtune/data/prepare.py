@@ -31,9 +31,7 @@ Features = Callable[[Sequence[Path]], np.ndarray]
 DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
 """Sizes of the lists that are made for training on a source without any."""
 
-_DEFAULT_REQUEST = SplitRequest(
-    SplitSize.parse(DEFAULT_SPLIT["validate"]), SplitSize.parse(DEFAULT_SPLIT["test"])
-)
+_DEFAULT_REQUEST = SplitRequest(*map(SplitSize.parse, DEFAULT_SPLIT.values()))
 
 
 def split(
@@ -110,9 +108,7 @@ def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = 
         first.
 
     Raises:
-        DataError: if the source is missing or damaged.
-        UsageError: if an address holds a password, or is of an unknown kind.
-        MachineError: if a remote source cannot be fetched, or the cache cannot be written.
+        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
     """
     text = os.fspath(source)
     return make_scan_report(text, open_source(text), check_labels=check_labels)

@@ -33,10 +33,7 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
 
     Without a random crop, the image is resized by the view. With one, it is the whole image; a JPEG is
     reduced to a half, a quarter or an eighth while decoding if even the smallest crop then stays large
-    enough.
-
-    Raises:
-        ImageError: if it cannot be read.
+    enough. An unreadable file raises an ImageError.
     """
     if settings.crop is None:
         return view.read(path)

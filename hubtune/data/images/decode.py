@@ -119,9 +119,6 @@ def decode_reduced(
     Args:
         reductions: function of width and height in pixels that returns, for each result wanted, by which
             factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
-
-    Raises:
-        ImageError: as :func:`decode`.
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
@@ -134,11 +131,7 @@ def decode_reduced(
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read the bytes of an image file, for decoding and for its SHA-256 in one pass over the disk.
-
-    Raises:
-        ImageError: if the file cannot be read, or has more than :data:`MAX_BYTES`.
-    """
+    """Read the bytes of an image file; an ImageError if it cannot be read, or exceeds :data:`MAX_BYTES`."""
     path = Path(path)
     try:
         if _file_size(path) > MAX_BYTES:

@@ -54,9 +54,7 @@ def check_ends(path: str | Path) -> None:
     """Check the beginning and the end of an image file; pixels in between may still be damaged.
 
     A file without its format's last bytes is read completely, because some cameras append data to an image.
-
-    Raises:
-        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    Errors are those of :func:`~hubtune.data.images.decode.decode`.
     """
     with open_image(path) as image:
         trailer, file = _TRAILERS.get(str(image.format)), getattr(image, "fp", None)
@@ -71,10 +69,8 @@ def check_ends(path: str | Path) -> None:
 def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
     """Read an image, or its ``content``, to its last byte with as little decoding as possible.
 
-    ``side`` is the least length of the long side of :attr:`CheckedImage.small`, in pixels.
-
-    Raises:
-        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    ``side`` is the least length of the long side of :attr:`CheckedImage.small`, in pixels. Errors are those
+    of :func:`~hubtune.data.images.decode.decode`.
     """
     with open_image(path, content) as image:
         mode, (width, height) = image.mode, image.size

@@ -65,9 +65,6 @@ def count_zip_entries(path: Path, *, most: int) -> int:
     """Return the number of entries in a zip's directory, ``most + 1`` if there are more.
 
     The entries are counted, as the number in the archive may be forged.
-
-    Raises:
-        OSError: if it cannot be read.
     """
     with path.open("rb") as file:
         length = file.seek(0, 2)

@@ -42,11 +42,7 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
 
 
 def walk_files(root: Path) -> Listing:
-    """List all files below a folder, whatever its folders are called, in the one class ``""``.
-
-    Raises:
-        DataError: if the folder is missing, or cannot be opened.
-    """
+    """List all files below a folder in the one class ``""``; a DataError if it cannot be opened."""
     walk = FolderWalk(root)
     walk.listing.labels = [""]
     walk.add_files(root, "")
@@ -54,10 +50,7 @@ def walk_files(root: Path) -> Listing:
 
 
 def walk_images(root: Path) -> Listing:
-    """List the images below a folder, as :func:`walk_files`; other files are ``non_images``.
-
-    Only files without a usual suffix are opened, for their first bytes.
-    """
+    """List the images below a folder, as :func:`walk_files`; other files are ``non_images``."""
     listing = walk_files(root)
     checked = [(file, is_image(file.path)) for file in listing.files]
     listing.files = [file for file, usable in checked if usable]

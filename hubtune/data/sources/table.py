@@ -61,11 +61,7 @@ def read_table(
 
 
 def named_files(file: Path) -> list[str]:
-    """Return the files that a table names, with ``/``, each once, whether they exist or not.
-
-    Raises:
-        DataError: as :func:`read_table`.
-    """
+    """Return the files that a table names, with ``/``, each once, whether they exist or not."""
     return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for _, cells in _cells(file)})
 
 
@@ -213,8 +209,7 @@ class Rows:
         """Return the files of all rows.
 
         Raises:
-            DataError: if a file is missing, some rows have a part and some have none, or there are fewer than
-                two classes.
+            DataError: if a file is missing, only some rows have a part, or there are fewer than two classes.
         """
         if self._missing:
             verb = "is" if len(self._missing) == 1 else "are"
