@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hubtune.data.images.decode import ImageError
 from hubtune.data.ram_cache import DecodedImages, spare_memory
 
 
@@ -48,17 +47,6 @@ def test_a_cache_that_will_not_fit_is_dropped_before_it_is_full():
     for count, decoded in ((99, 99), (99, 99), (100, 100), (100, 200)):
         ask(images, decoder, range(count))
         assert len(decoder.asked) == decoded
-
-
-def test_an_error_is_passed_on_each_time():
-    def fail():
-        raise ImageError("a.jpg", "empty file (0 bytes)")
-
-    images = DecodedImages(2, limit=600)
-    for _ in range(2):
-        with pytest.raises(ImageError):
-            images.get(0, fail)
-    assert ask(images, Decoder(), [0]) == [0]
 
 
 def test_threads_get_the_right_images():

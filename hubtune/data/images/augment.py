@@ -39,13 +39,11 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
         return view.read(path)
     share = settings.crop[0] * min(settings.aspect[0], 1 / settings.aspect[1])
 
-    def reduction(width: int, height: int) -> int:
+    def reductions(width: int, height: int) -> list[int]:
         side = max(1, min(width, height, int(math.sqrt(share * width * height))))
-        return view.reduction(side, side)
+        return [view.reduction(side, side)]
 
-    [(image, (left, top, right, bottom))] = decode_reduced(
-        path, lambda *size: [reduction(*size)], channels=view.channels
-    )
+    [(image, (left, top, right, bottom))] = decode_reduced(path, reductions, channels=view.channels)
     # Edge pixels of a reduced image may lie partly outside it.
     return image.crop((math.ceil(left), math.ceil(top), math.floor(right), math.floor(bottom)))
 

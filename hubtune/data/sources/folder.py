@@ -155,12 +155,6 @@ class FolderWalk:
 
     def add_files(self, folder: Path, label: str, part: str | None = None) -> None:
         """List all files below a folder, in the order of their names."""
-        self.listing.files += (
-            SourceFile(path, known_as(path, self.listing.root), label, part=part)
-            for path in self._files(folder)
-        )
-
-    def _files(self, folder: Path) -> Iterator[Path]:
         # Without recursion: folders may be nested deeper than Python's call stack.
         stack = [(folder, iter(self.entries(folder)))]
         while stack:
@@ -170,11 +164,12 @@ class FolderWalk:
                 stack.pop()
                 continue
             path = place / entry.name
-            if not is_folder(entry):
-                if not (entry.is_symlink() and self._is_link_inside(path)):
-                    yield path
-            elif self.may_enter(path):
-                stack.append((path, iter(self.entries(path))))
+            if is_folder(entry):
+                if self.may_enter(path):
+                    stack.append((path, iter(self.entries(path))))
+            elif not (entry.is_symlink() and self._is_link_inside(path)):
+                name = known_as(path, self.listing.root)
+                self.listing.files.append(SourceFile(path, name, label, part=part))
 
     def note_loose(self, file: Path) -> None:
         """Note a file that lies beside class folders."""
