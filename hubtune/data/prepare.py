@@ -205,7 +205,7 @@ def convert_cifar(
 
     Args:
         source: the folder of the published files, or the archive as it was downloaded.
-        folder: where the data set goes; it must not exist yet, or be empty.
+        folder: it must not exist yet, or be empty.
         request: the validation images per class, and the seed.
 
     Raises:

@@ -22,9 +22,7 @@ _TRAILERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", 
 class CheckedImage(NamedTuple):
     """An image that was read to its last byte; see :class:`~hubtune.data.scan.inspect.ImageInfo`.
 
-    Attributes:
-        small: the image as :func:`~hubtune.data.images.decode.decode` returns it; a JPEG at the smallest
-            fraction whose long side has at least the requested length.
+    ``small`` is the decoded image; a JPEG at the smallest fraction with a long side of the requested length.
     """
 
     format: str

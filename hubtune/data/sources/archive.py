@@ -25,17 +25,11 @@ from hubtune.data.sources.archive_formats import Member, count_zip_entries, pack
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 
+# Limits of an archive that is unpacked.
 MOST_FILES = 500_000
-"""Largest number of files in an archive that is unpacked."""
-
-MOST_TIMES = 100
-"""Largest ratio of the unpacked size to the archive's own: images are compressed already."""
-
-MOST_DEPTH = 100
-"""Largest depth of folders in an archive that is unpacked: a walk through them could exhaust the stack."""
-
-SMALL_BYTES = 2**26
-"""An archive that unpacks to no more than this is unpacked whatever its own size is."""
+MOST_TIMES = 100  # ratio of the unpacked size to the archive's own: images are compressed already
+MOST_DEPTH = 100  # of folders: a walk through them could exhaust the stack
+SMALL_BYTES = 2**26  # an archive of this unpacked size may have any ratio
 
 _CHUNK = 2**20
 _ABOUT = "unpacked.json"

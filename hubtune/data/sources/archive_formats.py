@@ -25,21 +25,13 @@ _END = struct.Struct("<4s4xHHLLH")
 
 
 class Member(NamedTuple):
-    """A file, folder or anything else in an archive.
+    """A file, folder or anything else in an archive."""
 
-    Attributes:
-        name: as the archive has it.
-        size: bytes, unpacked.
-        open: opens its content; ``None`` for a folder.
-        link_target: the member that a hard link is another name of.
-        problem: the reason why it is neither a file nor a folder.
-    """
-
-    name: str
-    size: int = 0
-    open: Callable[[], BinaryIO] | None = None
-    link_target: str | None = None
-    problem: str | None = None
+    name: str  # as the archive has it
+    size: int = 0  # bytes, unpacked
+    open: Callable[[], BinaryIO] | None = None  # opens its content; `None` for a folder
+    link_target: str | None = None  # the member that a hard link is another name of
+    problem: str | None = None  # the reason why it is neither a file nor a folder
 
 
 def packing(path: Path) -> str | None:

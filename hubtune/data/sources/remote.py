@@ -37,21 +37,13 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Object:
-    """A file at a source.
+    """A file at a source; size and token are ``None`` if they are unknown before it is fetched."""
 
-    Attributes:
-        name: its path from the source's folder.
-        where: its identifier at the source.
-        size: bytes; ``None`` if unknown before it is fetched.
-        token: a value that changes with its content (ETag, checksum or time); ``None`` likewise.
-        small: whether it can only be an image, and not an archive of them.
-    """
-
-    name: str
-    where: str
-    size: int | None = None
-    token: str | None = None
-    small: bool = True
+    name: str  # its path from the source's folder
+    where: str  # its identifier at the source
+    size: int | None = None  # bytes
+    token: str | None = None  # changes with the content: ETag, checksum or time
+    small: bool = True  # whether it can only be an image, and not an archive of them
 
 
 class _Missing(DownloadError):
