@@ -31,7 +31,9 @@ Features = Callable[[Sequence[Path]], np.ndarray]
 DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
 """Sizes of the lists that are made for training on a source without any."""
 
-_DEFAULT_REQUEST = SplitRequest(*map(SplitSize.parse, DEFAULT_SPLIT.values()))
+_DEFAULT_REQUEST = SplitRequest(
+    SplitSize.parse(DEFAULT_SPLIT["validate"]), SplitSize.parse(DEFAULT_SPLIT["test"])
+)
 
 
 def split(

@@ -35,8 +35,9 @@ def test_lists_are_found_beside_their_images_in_the_folder_itself_and_for_an_arc
     assert find_lists("others") is None  # the lists beside it name other images
     cached = split.lists["train"][0].path
     shutil.rmtree(next(path for path in cached.parents if path.parent.name == "unpacked"))
-    assert find_lists(archive.name) == Path("pics-lists")
-    assert cached.is_file()  # the images are brought back into the cache
+    for _ in range(2):
+        assert find_lists(archive.name) == Path("pics-lists")
+        assert cached.is_file()  # the images are brought back into the cache
 
 
 def held_out(folds):

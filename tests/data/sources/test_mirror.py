@@ -327,11 +327,15 @@ def test_secrets_are_in_no_message_and_no_file(pics, monkeypatch, caplog):
     assert not [text for text in written if CANARY.encode() in text or b"some-key" in text]
 
 
-def test_a_full_disk_is_noticed_before_anything_is_fetched(bucket, pics, monkeypatch):
-    monkeypatch.setattr(mirror.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(MachineError, match=r"GB to fetch, but the cache has 0\.0 GB: free some space"):
-        open_source(pics)
+def test_a_full_disk_is_noticed_before_and_while_fetching(bucket, pics, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+        with pytest.raises(MachineError, match=r"GB to fetch, but the cache has 0\.0 GB: free some space"):
+            open_source(pics)
     assert not bucket.fetched
+    bucket.fail = lambda path, times: OSError(28, "No space left on device")
+    with pytest.raises(MachineError, match=r"cannot keep .*: No space left on device"):
+        open_source(pics)
 
 
 @pytest.fixture
