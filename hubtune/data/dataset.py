@@ -76,11 +76,7 @@ class BaseCVDataset:
 
     @cached_property
     def label_list(self) -> list[str]:
-        """Class names in the order of their ids; by default, the ids in the lists.
-
-        Raises:
-            DataError: if the label list cannot be read, or there is none and labels are not numbers.
-        """
+        """Class names in the order of their ids; by default, the ids in the lists, which must be numbers."""
         if self._given_labels is not None:
             return [str(name) for name in self._given_labels]
         if self.label_list_file is not None:
@@ -102,11 +98,7 @@ class BaseCVDataset:
         return dict(enumerate(self.label_list))
 
     def examples(self, name: str) -> list[ImageEntry]:
-        """Return the images of list ``train``, ``validate`` or ``test``; empty without such a list.
-
-        Raises:
-            DataError: if the list cannot be read.
-        """
+        """Return the images of list ``train``, ``validate`` or ``test``, errors as of :func:`read_list`."""
         file = self.list_files[name]
         return [] if file is None else read_list(file, self.base_path, self.label_list)
 
@@ -133,9 +125,6 @@ class ListDataset(BaseCVDataset):
 
     Files that are not named are ``train_list.txt``, ``validate_list.txt`` (or PaddleClas' ``val_list.txt``),
     ``test_list.txt`` and ``label_list.txt`` where they exist.
-
-    Example:
-        >>> dataset = ListDataset(base_path="datasets/trashnet")
     """
 
     def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:

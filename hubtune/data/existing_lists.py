@@ -23,10 +23,7 @@ from hubtune.errors import UsageError
 def find_lists(source: str) -> Path | None:
     """Return the base folder of the lists that exist for a source, or that it is; ``None`` without any.
 
-    Images that were removed from the cache are brought back.
-
-    Raises:
-        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
+    Images that were removed from the cache are brought back, with the errors of :func:`open_source`.
     """
     base = lists_folder(source)
     if "://" not in source and Path(source).is_dir():
@@ -47,9 +44,7 @@ def find_lists(source: str) -> Path | None:
 def check_lists(
     dataset: BaseCVDataset, *, group_by: str | None = None, progress: Progress = no_progress
 ) -> Split:
-    """Return existing lists as a split, with the leaks between them.
-
-    ``group_by`` is a regular expression over names.
+    """Return existing lists as a split, with their leaks; ``group_by`` is a regular expression over names.
 
     Raises:
         DataError: if lists cannot be read, or a class has no usable image.
@@ -92,10 +87,8 @@ def folds_of_source(
         UsageError: if another number of folds exists.
         DataError: if the images cannot be used, or are too few.
     """
-    for place in dict.fromkeys((Path(source), lists_folder(source))):
-        if existing := _count_folds(place):
-            return _read_folds(place, existing, folds, progress)
-    base = find_lists(source)
+    places = (Path(source), lists_folder(source))
+    base = next(filter(_count_folds, places), None) or find_lists(source)
     if base is not None:
         return folds_of_lists(ListDataset(base), folds, seed=seed, progress=progress)
     pool = split_source(source, SplitRequest(folds=folds), progress=progress)
@@ -106,17 +99,11 @@ def folds_of_lists(
     dataset: BaseCVDataset, folds: int, *, seed: int, progress: Progress = no_progress
 ) -> tuple[list[Split], Split]:
     """Return the folds of lists as :func:`folds_of_source`; the test list is not opened."""
-    if existing := _count_folds(dataset.base_path):
-        return _read_folds(dataset.base_path, existing, folds, progress)
-    pool = _pool(dataset, progress)
-    return fold_splits(pool, folds, seed=seed), pool
-
-
-def _count_folds(base: Path) -> int:
-    return next(n for n in count() if not (base / fold_name(n + 1) / TRAIN_LIST).is_file())
-
-
-def _read_folds(base: Path, existing: int, folds: int, progress: Progress) -> tuple[list[Split], Split]:
+    base = dataset.base_path
+    existing = _count_folds(base)
+    if not existing:
+        pool = _pool(dataset, progress)
+        return fold_splits(pool, folds, seed=seed), pool
     if existing != folds:
         raise UsageError(
             f"{base} has lists of {existing} folds: take --folds {existing}, or make others with "
@@ -133,8 +120,12 @@ def _read_folds(base: Path, existing: int, folds: int, progress: Progress) -> tu
     return given_folds(pool, fold_of, folds), pool
 
 
+def _count_folds(base: Path) -> int:
+    return next(n for n in count() if not (base / fold_name(n + 1) / TRAIN_LIST).is_file())
+
+
 def _pool(dataset: BaseCVDataset, progress: Progress) -> Split:
     """Return the training and validation images of lists as one training list."""
     listing = _listing_of(dataset, ("train", "validate"))
-    files = [replace(file, part=None) for file in listing.files]
-    return _split_of(replace(listing, files=files), dataset.label_list, progress=progress)
+    listing.files = [replace(file, part=None) for file in listing.files]
+    return _split_of(listing, dataset.label_list, progress=progress)

@@ -1,7 +1,7 @@
 """List files in the format of PaddleHub and PaddleClas: ``path label`` per line; one class name per line.
 
 UTF-8, with ``/`` as separator; the last space or tab of a line separates path and label. File names that are
-not valid UTF-8 are kept by Python's ``surrogateescape``.
+not valid UTF-8 are kept by Python's ``surrogateescape``. A file that cannot be read raises a DataError.
 """
 
 import os
@@ -24,7 +24,7 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]
     """Read a list file whose paths start from ``base``; a label is a class name, or its number.
 
     Raises:
-        DataError: if the file cannot be read, or a line has no label or an unknown one.
+        DataError: if a line has no label or an unknown one.
     """
     numbers = {name: number for number, name in enumerate(labels)}
     examples = []
@@ -45,11 +45,7 @@ def read_list(file: Path, base: Path, labels: Sequence[str]) -> list[ImageEntry]
 
 
 def read_paths(file: Path, base: Path) -> list[Path]:
-    """Read the paths of a list; its lines may have labels.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
+    """Read the paths of a list; its lines may have labels."""
     paths = []
     for _, line in _lines(file):
         path, _ = split_line(line)
@@ -79,11 +75,7 @@ def split_line(line: str) -> tuple[str, str]:
 
 
 def count_listed_classes(file: Path) -> int | None:
-    """Return the highest label of a list plus one, or ``None`` if a label is not a number.
-
-    Raises:
-        DataError: if the file cannot be read.
-    """
+    """Return the highest label of a list plus one, or ``None`` if a label is not a number."""
     labels = [split_line(line)[1] for _, line in _lines(file)]
     if not all(map(_is_number, labels)):
         return None
@@ -99,7 +91,7 @@ def read_labels(file: Path) -> list[str]:
     """Read class names: one per line, or PaddleClas' ``number name``, whose lines may have any order.
 
     Raises:
-        DataError: if the file cannot be read, is empty, or has a name twice.
+        DataError: if the list is empty, or has a name twice.
     """
     names = read_repeated_labels(file)
     if repeated := [name for name, times in Counter(names).items() if times > 1]:
@@ -108,19 +100,15 @@ def read_labels(file: Path) -> list[str]:
 
 
 def read_repeated_labels(file: Path) -> list[str]:
-    """Read class names as :func:`read_labels` does, from a list that may have a name twice.
-
-    Raises:
-        DataError: if the file cannot be read or is empty.
-    """
+    """Read class names as :func:`read_labels` does, from a list that may have a name twice."""
     names = [line for _, line in _lines(file)]
     if not names:
         raise DataError(f"{file} names no class: write one class name a line")
     numbered = _by_number(names)
-    parted = [name.split(maxsplit=1) for name in names]
-    all_numbered = all(len(parts) == 2 and parts[0].isdecimal() for parts in parted)
+    starts = [parts[0] for name in names if len(parts := name.split(maxsplit=1)) == 2]
+    all_numbered = len(starts) == len(names) and all(map(str.isdecimal, starts))
     # Names may begin with numbers as well, but hardly all of them, and one with 0.
-    if numbered is None and all_numbered and min(int(parts[0]) for parts in parted) == 0:
+    if numbered is None and all_numbered and 0 in map(int, starts):
         raise DataError(
             f"{file}: the classes' numbers are not 0 to {len(names) - 1}, each once: correct them"
         )

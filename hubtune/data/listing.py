@@ -17,7 +17,6 @@ PART_OF_WORD = {word: part for part, words in zip(PARTS, _WORDS, strict=True) fo
 NO_CLASS = -1
 """Label of an image whose class is not known."""
 
-
 Progress = Callable[[str, int, int], None]
 """Reports a step, such as ``unpacking`` or ``fetching, MB``, how much of it is done, and of how much; 0 while
 that is unknown."""

@@ -31,8 +31,7 @@ class Batch(Generic[T]):
         indices: of the images, in the order of ``arrays``.
         arrays: result of ``prepare`` for each image.
         bad: index → error of each unreadable image; it is not replaced.
-        waited: seconds that the consumer waited for this batch. For the first batch, all of its loading; for
-            later ones, the part that loading ahead did not hide.
+        waited: seconds that the consumer waited: what loading ahead did not hide.
     """
 
     indices: list[int]

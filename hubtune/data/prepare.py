@@ -110,14 +110,7 @@ def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = 
         first.
 
     Raises:
-        DataError: if the source is missing or damaged.
-        UsageError: if an address holds a password, or is of an unknown kind.
-        MachineError: if a remote source cannot be fetched, or the cache cannot be written.
-
-    Example:
-        >>> report = hubtune.scan("pics/")  # doctest: +SKIP
-        >>> [issue.title for issue in report.issues]  # doctest: +SKIP
-        ['1 file cannot be used']
+        HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
     """
     text = os.fspath(source)
     return make_scan_report(text, open_source(text), check_labels=check_labels)
@@ -208,13 +201,13 @@ def convert_cifar(
 ) -> tuple[str, Split]:
     """Write the images and lists of CIFAR-10 or CIFAR-100; return the name of the data set, and its split.
 
-    The folder gets ``train/<class>/<batch>_<row>.png``, ``test/<class>/…``, the list files, the label list in
-    CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images are drawn
-    from the training images of every class; the test list is CIFAR's own.
+    The folder gets the images as of :func:`~hubtune.data.sources.cifar.extract`, the list files, the label
+    list in CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images
+    are drawn from the training images of every class; the test list is CIFAR's own.
 
     Args:
         source: the folder of the published files, or the archive as it was downloaded.
-        folder: where the data set goes; it must not exist yet, or be empty.
+        folder: it must not exist yet, or be empty.
         request: the validation images per class, and the seed.
 
     Raises:

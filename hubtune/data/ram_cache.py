@@ -18,14 +18,7 @@ _CGROUP_FILES = (
 
 
 class DecodedImages:
-    """Images that are decoded once if all of them fit into memory, and otherwise on each request.
-
-    Safe with several threads.
-
-    Example:
-        >>> images = DecodedImages(len(paths))
-        >>> image = images.get(0, lambda: preprocessing.read(paths[0]))
-    """
+    """Images that are decoded once if all fit into memory, else on each request; safe with threads."""
 
     def __init__(self, count: int, limit: int | None = None) -> None:
         """Create a cache for ``count`` images; ``limit`` in bytes, default :func:`spare_memory`."""
@@ -38,11 +31,12 @@ class DecodedImages:
     def get(self, key: Hashable, decode: Callable[[], Image.Image]) -> Image.Image:
         """Return an image from the cache, or decode it to mode ``L``, ``RGB`` or ``RGBA``."""
         arrays = self._arrays
-        if arrays is not None and (pixels := arrays.get(key)) is not None:
+        if arrays is None:
+            return decode()
+        if (pixels := arrays.get(key)) is not None:
             return Image.fromarray(pixels)
         image = decode()
-        if arrays is not None:
-            self._store(key, np.asarray(image))  # an array, because Pillow takes four bytes a pixel for RGB
+        self._store(key, np.asarray(image))  # an array, because Pillow takes four bytes a pixel for RGB
         return image
 
     def _store(self, key: Hashable, pixels: np.ndarray) -> None:

@@ -2,9 +2,17 @@
 
 import pytest
 
-from hubtune.data.dataset import BaseCVDataset, ListDataset
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
+
+FILES = {
+    "train_list.txt": "pics/a/1.jpg 0\npics/b/1.jpg 1\n",
+    "validate_list.txt": "pics/a/2.jpg 0\n",
+    "test_list.txt": "pics/b/3.jpg 1\n",
+    "predict_list.txt": "pics/b/3.jpg\n",
+    "label_list.txt": "虞书欣\nb\n",
+}
 
 
 class Idols(BaseCVDataset):
@@ -13,44 +21,44 @@ class Idols(BaseCVDataset):
     def __init__(self, base):
         self.dataset_dir = base
         super(Idols, self).__init__(  # noqa: UP008  # as old scripts write it
-            base_path=self.dataset_dir,
-            train_list_file="train_list.txt",
-            validate_list_file="validate_list.txt",
-            test_list_file="test_list.txt",
-            predict_list_file="predict_list.txt",
-            label_list_file="label_list.txt",
+            base_path=self.dataset_dir, **{file.removesuffix(".txt") + "_file": file for file in FILES}
         )
 
 
 @pytest.fixture
 def base(tmp_path):
-    (tmp_path / "train_list.txt").write_text("pics/a/1.jpg 0\npics/b/1.jpg 1\n", "utf-8")
-    (tmp_path / "validate_list.txt").write_text("pics/a/2.jpg 0\n", "utf-8")
-    (tmp_path / "test_list.txt").write_text("pics/b/3.jpg 1\n", "utf-8")
-    (tmp_path / "predict_list.txt").write_text("pics/b/3.jpg\n", "utf-8")
-    (tmp_path / "label_list.txt").write_text("虞书欣\nb\n", "utf-8")
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content, "utf-8")
     return tmp_path
+
+
+def refusal(call):
+    with pytest.raises(DataError) as caught:
+        call()
+    return str(caught.value)
 
 
 def test_a_subclass_with_only_init_gives_all_a_task_needs(base):
     idols = Idols(str(base))
     assert idols.num_labels == 2
     assert idols.label_dict() == {0: "虞书欣", 1: "b"}
-    assert idols.get_train_examples() == [
-        ImageEntry(base / "pics/a/1.jpg", 0),
-        ImageEntry(base / "pics/b/1.jpg", 1),
-    ]
+    train = [ImageEntry(base / "pics/a/1.jpg", 0), ImageEntry(base / "pics/b/1.jpg", 1)]
+    assert idols.get_train_examples() == train
     assert idols.get_dev_examples() == [ImageEntry(base / "pics/a/2.jpg", 0)]
     assert idols.get_test_examples() == [ImageEntry(base / "pics/b/3.jpg", 1)]
     assert idols.get_predict_examples() == [base / "pics/b/3.jpg"]
 
 
-def test_nothing_is_opened_before_it_is_used(tmp_path):
+def test_files_are_opened_when_they_are_used_and_missing_ones_named(tmp_path):
     idols = Idols(tmp_path / "not" / "there")
     with pytest.raises(DataError, match=r"^There is no .*label_list\.txt"):
         idols.label_list  # noqa: B018
     with pytest.raises(DataError, match=r"^There is no .*predict_list\.txt"):
         idols.get_predict_examples()
+    assert refusal(ListDataset(tmp_path, label_list=["a"]).get_train_examples) == (
+        f"There is no {tmp_path / 'train_list.txt'}. "
+        "`hubtune split` makes the lists from folders of pictures."
+    )
 
 
 def test_lists_that_are_not_given_are_empty(base):
@@ -59,44 +67,25 @@ def test_lists_that_are_not_given_are_empty(base):
     assert dataset.label_list == ["x", "y"]
 
 
-def test_without_names_the_numbers_are_the_names(base):
+def test_without_names_the_numbers_are_the_names_and_words_need_a_list(base):
     (base / "test_list.txt").write_text("c.jpg 4\n", "utf-8")
-    dataset = BaseCVDataset(base, "train_list.txt", test_list_file="test_list.txt")
+    (base / "validate_list.txt").write_text("", "utf-8")
+    dataset = BaseCVDataset(base, "train_list.txt", "validate_list.txt", "test_list.txt")
     assert dataset.label_list == ["0", "1", "2", "3", "4"]
-
-
-def test_labels_that_are_words_need_a_list_of_names(base):
     (base / "train_list.txt").write_text("a.jpg cat\n", "utf-8")
-    with pytest.raises(DataError) as caught:
-        BaseCVDataset(base, "train_list.txt").label_list  # noqa: B018
-    assert str(caught.value) == f"{base}: the classes have no names: give label_list_file or label_list"
+    message = f"{base}: the classes have no names: give label_list_file or label_list"
+    assert refusal(lambda: BaseCVDataset(base, "train_list.txt").label_list) == message
+    twice = refusal(lambda: BaseCVDataset(base, label_list_file="label_list.txt", label_list=["a"]))
+    assert twice == "Give one of label_list and label_list_file"
 
 
-def test_names_given_twice_are_refused(base):
-    with pytest.raises(DataError) as caught:
-        BaseCVDataset(base, label_list_file="label_list.txt", label_list=["a"])
-    assert str(caught.value) == "Give one of label_list and label_list_file"
-
-
-def test_the_ready_made_data_set_finds_what_split_writes(base):
+def test_the_ready_made_data_set_finds_the_lists_of_split_and_paddleclas(base):
     dataset = ListDataset(base)
-    assert [len(dataset.examples(name)) for name in ("train", "validate", "test")] == [2, 1, 1]
+    assert [len(dataset.examples(name)) for name in LIST_NAMES] == [2, 1, 1]
     assert dataset.label_list == ["虞书欣", "b"]
-
-
-def test_the_ready_made_data_set_finds_paddleclas_lists(base):
     (base / "validate_list.txt").rename(base / "val_list.txt")
     (base / "test_list.txt").unlink()
     (base / "label_list.txt").write_text("0 a\n1 b\n", "utf-8")
     dataset = ListDataset(base)
-    assert [len(dataset.examples(name)) for name in ("train", "validate", "test")] == [2, 1, 0]
+    assert [len(dataset.examples(name)) for name in LIST_NAMES] == [2, 1, 0]
     assert dataset.label_list == ["a", "b"]
-
-
-def test_a_missing_training_list_is_named(tmp_path):
-    with pytest.raises(DataError) as caught:
-        ListDataset(tmp_path, label_list=["a"]).get_train_examples()
-    assert str(caught.value) == (
-        f"There is no {tmp_path / 'train_list.txt'}. "
-        "`hubtune split` makes the lists from folders of pictures."
-    )

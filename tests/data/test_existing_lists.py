@@ -9,7 +9,7 @@ from support.images import draw_tree
 
 import hubtune
 from hubtune.data.dataset import ListDataset
-from hubtune.data.existing_lists import check_lists, find_lists, folds_of_lists, folds_of_source
+from hubtune.data.existing_lists import find_lists, folds_of_lists, folds_of_source
 from hubtune.data.splits.files import write_folds
 from hubtune.errors import UsageError
 
@@ -26,59 +26,29 @@ def test_lists_are_found_beside_their_images_in_the_folder_itself_and_for_an_arc
     archive = zipped(pics)
     assert find_lists("pics") is find_lists("pics.zip") is None
     hubtune.split("pics").write(".")
-    hubtune.split("pics.zip").write("pics-lists")
+    split = hubtune.split("pics.zip")
+    split.write("pics-lists")
     assert find_lists("pics") == Path()
     assert find_lists(str(pics)) == pics.parent
     assert find_lists(".") == Path()
     draw_tree(Path("others"), {"cat": 2, "dog": 2})
     assert find_lists("others") is None  # the lists beside it name other images
-    assert find_lists(archive.name) == Path("pics-lists")
-
-
-def test_images_of_found_lists_are_brought_back_into_the_cache(pics):
-    zipped(pics)
-    split = hubtune.split("pics.zip")
-    split.write("pics-lists")
     cached = split.lists["train"][0].path
     shutil.rmtree(next(path for path in cached.parents if path.parent.name == "unpacked"))
-    assert find_lists("pics.zip") == Path("pics-lists")
-    assert cached.is_file()
-
-
-def test_lists_are_checked_for_leaks(pics):
-    Path("train_list.txt").write_text("pics/cat/000.png 0\npics/dog/000.png 1\n")
-    Path("validate_list.txt").write_text("pics/cat/copy.png 0\npics/dog/001.png 1\n")
-    Path("label_list.txt").write_text("cat\ndog\n")
-    split = check_lists(ListDataset("."))
-    assert [(leak.image.name, leak.kind) for leak in split.leaks] == [("pics/cat/copy.png", "equal")]
-    grouped = check_lists(ListDataset("."), group_by=r"dog/00|cat/000").leaks
-    assert [(leak.image.name, leak.kind) for leak in grouped][1:] == [("pics/dog/001.png", "given")]
+    for _ in range(2):
+        assert find_lists(archive.name) == Path("pics-lists")
+        assert cached.is_file()  # the images are brought back into the cache
 
 
 def held_out(folds):
     return sorted(image.name for fold in folds for image in fold.lists["validate"])
 
 
-def test_folds_of_a_source_hold_out_every_image_once_and_copies_together(pics):
+def test_folds_of_a_source_hold_out_every_image_once_and_copies_together_and_are_read_back(pics):
     folds, pool = folds_of_source("pics", 3, seed=1)
     assert held_out(folds) == sorted(image.name for image in pool.lists["train"])
     for fold in folds:
-        names = {image.name for image in fold.lists["validate"]}
-        assert len({"cat/000.png", "cat/copy.png"} & names) != 1
-
-
-def test_folds_of_lists_leave_the_test_list_out(pics):
-    split = hubtune.split("pics", val=3, test=3)
-    split.write(".")
-    folds, _ = folds_of_lists(ListDataset("."), 2, seed=0)
-    assert len(held_out(folds)) == 19 - len(split.lists["test"])
-    assert [held_out([fold]) for fold in folds] == [
-        held_out([fold]) for fold in folds_of_source("pics", 2, seed=0)[0]
-    ]
-
-
-def test_written_folds_are_read_back(pics):
-    folds, _ = folds_of_source("pics", 3, seed=1)
+        assert len({"cat/000.png", "cat/copy.png"} & {*held_out([fold])}) != 1
     write_folds(folds, Path(), {"seed": 1})
     again, _ = folds_of_source("pics", 3, seed=7)
     assert [[image.path.name for image in fold.lists["validate"]] for fold in again] == [
@@ -86,3 +56,12 @@ def test_written_folds_are_read_back(pics):
     ]
     with pytest.raises(UsageError, match="has lists of 3 folds: take --folds 3, or make others"):
         folds_of_source("pics", 2, seed=1)
+
+
+def test_folds_of_lists_leave_the_test_list_out(pics):
+    split = hubtune.split("pics", val=3, test=3)
+    split.write(".")
+    folds, _ = folds_of_lists(ListDataset("."), 2, seed=0)
+    assert len(held_out(folds)) == 19 - len(split.lists["test"])
+    again, _ = folds_of_source("pics", 2, seed=0)
+    assert [held_out([fold]) for fold in folds] == [held_out([fold]) for fold in again]

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from hubtune.data.list_files import (
-    count_listed_classes,
     encode,
     labels_text,
     list_text,
@@ -19,20 +18,9 @@ from hubtune.data.list_files import (
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
 
-NAMES = [
-    "plain.jpg",
-    "two  spaces.jpg",
-    "tab\there.jpg",
-    "线.jpg",
-    "🌸.jpg",
-    "line\u2028next\x85vertical\x0bform\x0c.jpg",
-    "-dash.jpg",
-    "trailing ",
-    " leading.jpg",
-    "#hash.jpg",
-    "broken\udcff.jpg",
-    "x" * 251 + ".jpg",
-]
+NAMES = ["plain.jpg", "two  spaces.jpg", "tab\there.jpg", "线.jpg", "🌸.jpg", "-dash.jpg", "trailing "]
+NAMES += ["line\u2028next\x85vertical\x0bform\x0c.jpg", " leading.jpg", "#hash.jpg", "broken\udcff.jpg"]
+NAMES += ["x" * 251 + ".jpg"]
 
 
 @pytest.fixture
@@ -53,17 +41,16 @@ def refusal(call, *arguments):
 
 def test_every_name_survives_a_list(write, tmp_path):
     file = write(list_text((f"pics/a b/{name}", 1) for name in NAMES))
-    assert read_list(file, tmp_path, ["a", "b"]) == [
-        ImageEntry(tmp_path / "pics/a b" / name, 1) for name in NAMES
-    ]
+    expected = [ImageEntry(tmp_path / "pics/a b" / name, 1) for name in NAMES]
+    assert read_list(file, tmp_path, ["a", "b"]) == expected
+    path = (tmp_path / "elsewhere" / "a.jpg").absolute()
+    assert read_list(write(f"{path} 0\n"), Path("base"), ["a"])[0].path == path
 
 
 def test_byte_order_mark_windows_line_ends_and_blank_lines_do_no_harm(write, tmp_path):
     file = write(b"\xef\xbb\xbfa.jpg 0\r\n\r\n \t\nb c.jpg\t1 \r\n")
-    assert read_list(file, tmp_path, ["x", "y"]) == [
-        ImageEntry(tmp_path / "a.jpg", 0),
-        ImageEntry(tmp_path / "b c.jpg", 1),
-    ]
+    expected = [ImageEntry(tmp_path / "a.jpg", 0), ImageEntry(tmp_path / "b c.jpg", 1)]
+    assert read_list(file, tmp_path, ["x", "y"]) == expected
 
 
 def test_labels_may_be_names_but_a_number_is_an_id(write, tmp_path):
@@ -72,26 +59,14 @@ def test_labels_may_be_names_but_a_number_is_an_id(write, tmp_path):
     assert [example.label for example in read_list(write("a.jpg 0\n"), tmp_path, ["1", "0"])] == [0]
 
 
-def test_absolute_paths_stay(write, tmp_path):
-    path = (tmp_path / "elsewhere" / "a.jpg").absolute()
-    assert read_list(write(f"{path} 0\n"), Path("base"), ["a"])[0].path == path
-
-
 @pytest.mark.skipif(os.sep == "\\", reason="the separator is a backslash here anyway")
-def test_lists_from_windows_are_read_but_a_backslash_in_a_name_stays(write, tmp_path):
-    (tmp_path / "real\\name.jpg").touch()
+def test_windows_separators_and_several_spaces_are_read_but_a_backslash_in_a_name_stays(write, tmp_path):
     (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "b.jpg").touch()
-    file = write("a\\b.jpg 0\nreal\\name.jpg 0\n")
-    assert [e.path for e in read_list(file, tmp_path, ["x"])] == [
-        tmp_path / "a" / "b.jpg",
-        tmp_path / "real\\name.jpg",
-    ]
-
-
-def test_several_spaces_before_the_label_do_no_harm(write, tmp_path):
-    (tmp_path / "a.jpg").touch()
-    assert read_list(write("a.jpg   0\n"), tmp_path, ["x"])[0].path == tmp_path / "a.jpg"
+    paths = [tmp_path / "a" / "b.jpg", tmp_path / "real\\name.jpg", tmp_path / "a.jpg"]
+    for path in paths:
+        path.touch()
+    file = write("a\\b.jpg 0\nreal\\name.jpg 0\na.jpg   0\n")
+    assert [entry.path for entry in read_list(file, tmp_path, ["x"])] == paths
 
 
 @pytest.mark.parametrize(
@@ -119,18 +94,11 @@ def test_a_missing_list_is_named_with_its_neighbour(write, tmp_path):
 
 
 def test_a_prediction_list_may_have_labels_or_none(write, tmp_path):
-    (tmp_path / "with space.jpg").touch()
-    (tmp_path / "a.jpg").touch()
+    for name in ("with space.jpg", "a.jpg"):
+        (tmp_path / name).touch()
     file = write("with space.jpg\na.jpg 0\na.jpg\ngone.jpg\n")
-    assert read_paths(file, tmp_path) == [
-        tmp_path / name for name in ("with space.jpg", "a.jpg", "a.jpg", "gone.jpg")
-    ]
-
-
-def test_classes_are_counted_only_where_labels_are_numbers(write):
-    assert count_listed_classes(write("a 0\nb 4\n")) == 5
-    assert count_listed_classes(write("a 0\nb cat\n")) is None
-    assert count_listed_classes(write("")) == 0
+    expected = [tmp_path / name for name in ("with space.jpg", "a.jpg", "a.jpg", "gone.jpg")]
+    assert read_paths(file, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -148,22 +116,33 @@ def test_class_names_survive_a_label_list(write, names):
     assert read_labels(write(labels_text(names))) == names
 
 
-def test_paddleclas_label_lists_are_read(write):
-    assert read_labels(write("0 tabby cat\n1 dog\n")) == ["tabby cat", "dog"]
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [("0 tabby cat\n1 dog\n", ["tabby cat", "dog"]), ("2 doors\n4 doors\n", ["2 doors", "4 doors"])],
+)
+def test_numbers_before_all_names_are_those_of_paddleclas(write, content, names):
+    assert read_labels(write(content)) == names
 
 
-def test_label_lists_that_name_nothing_or_twice_are_refused(write):
-    file = write("\n \n")
-    assert refusal(read_labels, file) == f"{file} names no class: write one class name a line"
-    file = write("cat\ndog\ncat\n")
-    assert refusal(read_labels, file) == f"{file} has class 'cat' twice: every class needs a name of its own"
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n \n", "{} names no class: write one class name a line"),
+        ("cat\ndog\ncat\n", "{} has class 'cat' twice: every class needs a name of its own"),
+        ("0 a\n2 b\n3 c\n", "{}: the classes' numbers are not 0 to 2, each once: correct them"),
+        ("0 a\n0 b\n1 c\n", "{}: the classes' numbers are not 0 to 2, each once: correct them"),
+    ],
+)
+def test_label_lists_with_a_mistake_are_refused(write, content, message):
+    file = write(content)
+    assert refusal(read_labels, file) == message.format(file)
 
 
 def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
+    (tmp_path / "pics").mkdir()
     monkeypatch.chdir(tmp_path)
     assert relative_to(Path("pics/a/1.jpg"), Path()) == "pics/a/1.jpg"
     assert relative_to(tmp_path / "pics" / "1.jpg", tmp_path / "lists" / "x") == "../../pics/1.jpg"
-    (tmp_path / "pics").mkdir()
     monkeypatch.chdir(tmp_path / "pics")
     assert relative_to(Path("1.jpg"), Path("..")) == "pics/1.jpg"
 
@@ -179,15 +158,3 @@ def test_relative_paths_lead_to_the_same_file_through_links(tmp_path):
         assert (folder / relative_to(image, folder)).samefile(image)
     (tmp_path / "shown").symlink_to(tmp_path / "pics")
     assert relative_to(tmp_path / "shown" / "1.jpg", tmp_path) == "shown/1.jpg"
-
-
-@pytest.mark.parametrize("text", ["0 a\n2 b\n3 c\n", "0 a\n0 b\n1 c\n"])
-def test_numbered_classes_with_a_gap_or_a_number_twice_are_refused(tmp_path, text):
-    (tmp_path / "label_list.txt").write_text(text)
-    with pytest.raises(DataError, match="are not 0 to 2, each once"):
-        read_labels(tmp_path / "label_list.txt")
-
-
-def test_names_that_begin_with_numbers_are_names(tmp_path):
-    (tmp_path / "label_list.txt").write_text("2 doors\n4 doors\n")
-    assert read_labels(tmp_path / "label_list.txt") == ["2 doors", "4 doors"]

@@ -17,6 +17,7 @@ from hubtune.data.images.preprocessing import Preprocessing, apply_separately, i
 from hubtune.recipe.augment import AugmentSettings
 
 Colour = tuple[int, ...]
+Pair = tuple[float, float]
 
 # Random erasing as in the paper: share of the area, and aspect ratio.
 _ERASE_AREA = (0.02, 0.4)
@@ -32,22 +33,17 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
 
     Without a random crop, the image is resized by the view. With one, it is the whole image; a JPEG is
     reduced to a half, a quarter or an eighth while decoding if even the smallest crop then stays large
-    enough.
-
-    Raises:
-        ImageError: if it cannot be read.
+    enough. An unreadable file raises an ImageError.
     """
     if settings.crop is None:
         return view.read(path)
     share = settings.crop[0] * min(settings.aspect[0], 1 / settings.aspect[1])
 
-    def reduction(width: int, height: int) -> int:
+    def reductions(width: int, height: int) -> list[int]:
         side = max(1, min(width, height, int(math.sqrt(share * width * height))))
-        return view.reduction(side, side)
+        return [view.reduction(side, side)]
 
-    [(image, (left, top, right, bottom))] = decode_reduced(
-        path, lambda *size: [reduction(*size)], channels=view.channels
-    )
+    [(image, (left, top, right, bottom))] = decode_reduced(path, reductions, channels=view.channels)
     # Edge pixels of a reduced image may lie partly outside it.
     return image.crop((math.ceil(left), math.ceil(top), math.floor(right), math.floor(bottom)))
 
@@ -66,10 +62,6 @@ def augment_image(
 
     Returns:
         The network's input before ``view.normalise``: uint8 ``[height, width, channels]``.
-
-    Example:
-        >>> image = read_image("a.jpg", view, settings)
-        >>> pixels = augment_image(image, view, settings, rng_for(seed, "augment", epoch, index))
     """
     fill = view.mean_colour
     if settings.crop is not None:
@@ -91,10 +83,7 @@ def augment_image(
 def _draw_box(
     width: int, height: int, areas: Sequence[float], aspects: Sequence[float], random: np.random.Generator
 ) -> tuple[int, int, int, int] | None:
-    """Draw a box in an image: a share of its area, and width divided by height, between least and largest.
-
-    ``None`` if none of ten draws fits into the image.
-    """
+    """Draw a box by its share of the area and its width / height; ``None`` if none of ten fits the image."""
     for _ in range(10):
         area = width * height * random.uniform(areas[0], areas[1])
         aspect = math.exp(random.uniform(math.log(aspects[0]), math.log(aspects[1])))
@@ -106,8 +95,6 @@ def _draw_box(
 
 
 def _keep_alpha(change: Callable[..., Image.Image]) -> Callable[..., Image.Image]:
-    """Apply a function to the colours of an image, and keep its opacity."""
-
     def change_colours(image: Image.Image, *rest: Any) -> Image.Image:
         if image.mode != "RGBA":
             return change(image, *rest)
@@ -144,13 +131,11 @@ def _jitter_colours(
 
 
 def _erase(pixels: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    height, width, channels = pixels.shape
-    box = _draw_box(width, height, _ERASE_AREA, _ERASE_ASPECT, random)
-    if box is not None:
+    height, width, _ = pixels.shape
+    if box := _draw_box(width, height, _ERASE_AREA, _ERASE_ASPECT, random):
         left, top, right, bottom = box
-        pixels[top:bottom, left:right] = random.integers(
-            256, size=(bottom - top, right - left, channels), dtype=np.uint8
-        )
+        erased = pixels[top:bottom, left:right]
+        erased[:] = random.integers(256, size=erased.shape, dtype=np.uint8)
     return pixels
 
 
@@ -159,18 +144,13 @@ def _rotate(image: Image.Image, degrees: float, fill: Colour) -> Image.Image:
     return apply_separately(image, lambda part: part.rotate(degrees, bilinear, fillcolor=_fill(part, fill)))
 
 
-def _shear(image: Image.Image, across: float, down: float, fill: Colour) -> Image.Image:
-    """Shear an image around its centre."""
-    width, height = image.size
-    return _transform(image, (1.0, across, -across * height / 2, down, 1.0, -down * width / 2), fill)
-
-
-def _translate(image: Image.Image, across: float, down: float, fill: Colour) -> Image.Image:
-    """Move an image by shares of its sides."""
-    return _transform(image, (1.0, 0.0, across * image.width, 0.0, 1.0, down * image.height), fill)
-
-
-def _transform(image: Image.Image, inverse: tuple[float, ...], fill: Colour) -> Image.Image:
+def _transform(
+    image: Image.Image, fill: Colour, *, shear: Pair = (0.0, 0.0), shift: Pair = (0.0, 0.0)
+) -> Image.Image:
+    """Shear an image around its centre, or move it by shares of its sides; each across and down."""
+    (width, height), (across, down) = image.size, shear
+    right, below = shift[0] * width - across * height / 2, shift[1] * height - down * width / 2
+    inverse = (1.0, across, right, down, 1.0, below)
     affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
     return apply_separately(
         image, lambda part: part.transform(part.size, affine, inverse, bilinear, fillcolor=_fill(part, fill))
@@ -198,10 +178,10 @@ OPERATIONS: tuple[Callable[[Image.Image, float, Colour], Image.Image], ...] = (
         ),
     ),
     lambda image, strength, fill: _rotate(image, 30 * strength, fill),
-    lambda image, strength, fill: _shear(image, 0.3 * strength, 0, fill),
-    lambda image, strength, fill: _shear(image, 0, 0.3 * strength, fill),
-    lambda image, strength, fill: _translate(image, 0.45 * strength, 0, fill),
-    lambda image, strength, fill: _translate(image, 0, 0.45 * strength, fill),
+    lambda image, strength, fill: _transform(image, fill, shear=(0.3 * strength, 0.0)),
+    lambda image, strength, fill: _transform(image, fill, shear=(0.0, 0.3 * strength)),
+    lambda image, strength, fill: _transform(image, fill, shift=(0.45 * strength, 0.0)),
+    lambda image, strength, fill: _transform(image, fill, shift=(0.0, 0.45 * strength)),
 )
 """RandAugment's 14 operations with the ranges of AutoAugment (Cubuk et al., 2019). Each is a function of an
 image, a strength from -1 to 1, and the colour of pixels that come from outside."""

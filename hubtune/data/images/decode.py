@@ -32,19 +32,8 @@ Box = tuple[float, float, float, float]
 
 # Pillow's plug-ins raise almost any exception on damaged or hostile bytes; none of these is a caller's bug.
 _DECODING_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    RuntimeError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
+    *(OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
     Warning,  # for programs that turn warnings into errors
 )
 
@@ -91,10 +80,7 @@ class ImageError(DataError):
 
 
 class DecodedImage(NamedTuple):
-    """A decoded image, and the box of its pixels that shows it.
-
-    Sides of a reduced JPEG are rounded up: its last column and row may lie partly outside the image.
-    """
+    """A decoded image, and the box of its pixels that shows it: sides of a reduced JPEG are rounded up."""
 
     image: Image.Image
     box: Box
@@ -133,9 +119,6 @@ def decode_reduced(
     Args:
         reductions: function of width and height in pixels that returns, for each result wanted, by which
             factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
-
-    Raises:
-        ImageError: as :func:`decode`.
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
@@ -148,11 +131,7 @@ def decode_reduced(
 
 
 def read_content(path: str | Path) -> bytes:
-    """Read the bytes of an image file, for decoding and for its SHA-256 in one pass over the disk.
-
-    Raises:
-        ImageError: if the file cannot be read, or has more than :data:`MAX_BYTES`.
-    """
+    """Read the bytes of an image file; an ImageError if it cannot be read, or exceeds :data:`MAX_BYTES`."""
     path = Path(path)
     try:
         if _file_size(path) > MAX_BYTES:
@@ -250,10 +229,9 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
     if image.has_transparency_data:
         # On white, as browsers show it; convert("RGB") would reveal the colours of hidden pixels.
         rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-        rgb = Image.new("RGB", rgba.size, "white")
-        rgb.paste(rgba, mask=rgba)
-    else:
-        rgb = image if image.mode == "RGB" else image.convert("RGB")
+        image = Image.new("RGB", rgba.size, "white")
+        image.paste(rgba, mask=rgba)
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
     return rgb if channels == 3 else rgb.convert("L")
 
 

@@ -22,10 +22,8 @@ def mix_batch(
     is. Mixup (Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018) blends the two. CutMix (Yun et
     al., "CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features", 2019)
     replaces a rectangle of the image by that of the partner. The proportion is one draw of Beta(α, α) per
-    batch. If both are on, each batch uses one of them, with equal probability.
-
-    Training passes ``rng_for(seed, "mix", step)``, so that a step is mixed the same in a resumed run, and for
-    any number of threads.
+    batch. If both are on, each batch uses one of them, with equal probability. Training passes
+    ``rng_for(seed, "mix", step)``, so that a resumed run mixes a step in the same way.
 
     Args:
         arrays: network inputs, float32 ``[channels, height, width]``, of any shapes; they are not changed.
@@ -35,9 +33,6 @@ def mix_batch(
     Returns:
         The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,
         rows adding up to 1. With CutMix it is exactly the share of pixels.
-
-    Example:
-        >>> arrays, targets = mix_batch(arrays, labels, 5, settings, rng_for(seed, "mix", step))
     """
     targets = np.zeros((len(arrays), num_classes), np.float32)
     targets[np.arange(len(arrays)), np.asarray(labels, dtype=np.int64)] = 1

@@ -82,14 +82,8 @@ class Preprocessing(BaseModel):
     ) -> "Preprocessing":
         """Return a copy with another fit, size or number of channels.
 
-        Args:
-            module: the module's name, for the message.
-            fit: the recipe's setting; ``None`` keeps the current one.
-            size: side of the input in pixels; ``resize`` changes in proportion. ``None`` keeps both.
-            channels: number of input channels.
-
-        Raises:
-            UsageError: if the settings do not go with the others.
+        With ``size``, the side of the input in pixels, ``resize`` changes in proportion. ``module`` is named
+        in the UsageError for settings that do not go with the others.
         """
         settings = {name: value for name, value in (("fit", fit), ("size", size)) if value is not None}
         resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
@@ -124,11 +118,7 @@ class Preprocessing(BaseModel):
         return self.normalise(self.fit_image(image))
 
     def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
-        """Decode an image and resize it, as :func:`preprocess_views` does.
-
-        Raises:
-            ImageError: as :func:`~hubtune.data.images.decode.decode`.
-        """
+        """Decode an image and resize it, as :func:`preprocess_views` does."""
         [(image, box)] = _decode_for([self], path, content)
         return self.fit_image(image, box)
 
@@ -282,11 +272,9 @@ def array_to_image(pixels: np.ndarray) -> Image.Image:
 
 
 def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """Apply a function to the colours and the opacity of an image separately.
-
-    Where Pillow computes a pixel from several others, it weights colours by opacity; colours under full
-    transparency would become black.
-    """
+    """Apply a function to the colours and the opacity of an image separately."""
+    # Where Pillow computes a pixel from several others, it weights colours by opacity; colours under full
+    # transparency would become black.
     if image.mode != "RGBA":
         return change(image)
     changed = change(image.convert("RGB"))
@@ -309,10 +297,7 @@ def _scale_sides(width: float, height: float, factor: float) -> tuple[int, int]:
 def _neighbours(
     start: float, end: float, count: int, limit: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The two nearest old pixels of each of ``count`` new ones, and the weight of the second, ``[count]``.
-
-    The new pixels divide the range from ``start`` to ``end`` on a side of ``limit`` pixels.
-    """
+    """The two nearest of ``limit`` pixels for each of ``count`` new ones, and the weight of the second."""
     centres = (start + (np.arange(count) + 0.5) * ((end - start) / count) - 0.5).astype(np.float32)
     first = np.floor(centres).astype(np.int32)
     share = np.rint((centres - first) * _FIXED_POINT).astype(np.int32)

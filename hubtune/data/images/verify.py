@@ -22,9 +22,7 @@ _TRAILERS = {"JPEG": b"\xff\xd9", "MPO": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82", 
 class CheckedImage(NamedTuple):
     """An image that was read to its last byte; see :class:`~hubtune.data.scan.inspect.ImageInfo`.
 
-    Attributes:
-        small: the image as :func:`~hubtune.data.images.decode.decode` returns it; a JPEG at the smallest
-            fraction whose long side has at least the requested length.
+    ``small`` is the decoded image; a JPEG at the smallest fraction with a long side of the requested length.
     """
 
     format: str
@@ -54,13 +52,11 @@ def check_ends(path: str | Path) -> None:
     """Check the beginning and the end of an image file; pixels in between may still be damaged.
 
     A file without its format's last bytes is read completely, because some cameras append data to an image.
-
-    Raises:
-        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    Errors are those of :func:`~hubtune.data.images.decode.decode`.
     """
     with open_image(path) as image:
-        trailer, file = _TRAILERS.get(str(image.format), b""), getattr(image, "fp", None)
-        if file is None or not trailer:
+        trailer, file = _TRAILERS.get(str(image.format)), getattr(image, "fp", None)
+        if file is None or trailer is None:
             return
         file.seek(-len(trailer), io.SEEK_END)
         if file.read() == trailer:
@@ -71,10 +67,8 @@ def check_ends(path: str | Path) -> None:
 def check_pixels(path: str | Path, content: bytes | None = None, *, side: int = 1) -> CheckedImage:
     """Read an image, or its ``content``, to its last byte with as little decoding as possible.
 
-    ``side`` is the least length of the long side of :attr:`CheckedImage.small`, in pixels.
-
-    Raises:
-        ImageError: as :func:`~hubtune.data.images.decode.decode`.
+    ``side`` is the least length of the long side of :attr:`CheckedImage.small`, in pixels. Errors are those
+    of :func:`~hubtune.data.images.decode.decode`.
     """
     with open_image(path, content) as image:
         mode, (width, height) = image.mode, image.size

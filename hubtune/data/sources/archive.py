@@ -15,10 +15,9 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from hubtune.data.images.decode import MAX_BYTES
 from hubtune.data.listing import Excluded, Progress, no_progress
@@ -26,17 +25,11 @@ from hubtune.data.sources.archive_formats import Member, count_zip_entries, pack
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 
+# Limits of an archive that is unpacked.
 MOST_FILES = 500_000
-"""Largest number of files in an archive that is unpacked."""
-
-MOST_TIMES = 100
-"""Largest ratio of the unpacked size to the archive's own: images are compressed already."""
-
-MOST_DEPTH = 100
-"""Largest depth of folders in an archive that is unpacked: a walk through them could exhaust the stack."""
-
-SMALL_BYTES = 2**26
-"""An archive that unpacks to no more than this is unpacked whatever its own size is."""
+MOST_TIMES = 100  # ratio of the unpacked size to the archive's own: images are compressed already
+MOST_DEPTH = 100  # of folders: a walk through them could exhaust the stack
+SMALL_BYTES = 2**26  # an archive of this unpacked size may have any ratio
 
 _CHUNK = 2**20
 _ABOUT = "unpacked.json"
@@ -47,8 +40,7 @@ _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
-@dataclass(frozen=True)
-class ExtractedArchive:
+class ExtractedArchive(NamedTuple):
     """The content of an archive: its folder, the members that were not unpacked, and remarks for people."""
 
     folder: Path
@@ -82,9 +74,8 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
         except _UNREADABLE as error:
             raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
         except NotImplementedError as error:
-            raise DataError(
-                f"{archive} is packed in a way that is not read here ({error}): {_BY_HAND}"
-            ) from error
+            why = f"is packed in a way that is not read here ({error})"
+            raise DataError(f"{archive} {why}: {_BY_HAND}") from error
         about = {"archive": str(archive), "left_out": extraction.left_out, "remarks": extraction.remarks}
         (folder / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 

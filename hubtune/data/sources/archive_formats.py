@@ -9,9 +9,8 @@ import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from hubtune.errors import DataError
 
@@ -25,23 +24,14 @@ _ENTRY = struct.Struct("<4s24x3H12x")  # of a zip's directory: mark, lengths of 
 _END = struct.Struct("<4s4xHHLLH")
 
 
-@dataclass(frozen=True)
-class Member:
-    """A file, folder or anything else in an archive.
+class Member(NamedTuple):
+    """A file, folder or anything else in an archive."""
 
-    Attributes:
-        name: as the archive has it.
-        size: bytes, unpacked.
-        open: opens its content; ``None`` for a folder.
-        link_target: the member that a hard link is another name of.
-        problem: the reason why it is neither a file nor a folder.
-    """
-
-    name: str
-    size: int = 0
-    open: Callable[[], BinaryIO] | None = None
-    link_target: str | None = None
-    problem: str | None = None
+    name: str  # as the archive has it
+    size: int = 0  # bytes, unpacked
+    open: Callable[[], BinaryIO] | None = None  # opens its content; `None` for a folder
+    link_target: str | None = None  # the member that a hard link is another name of
+    problem: str | None = None  # the reason why it is neither a file nor a folder
 
 
 def packing(path: Path) -> str | None:
@@ -55,11 +45,8 @@ def packing(path: Path) -> str | None:
         start = file.read(512)
     if start.startswith(_ZIP):
         return "zip"
-    for mark, kind in _FOREIGN.items():
-        if start.startswith(mark):
-            raise DataError(
-                f"{path} is a {kind} archive, which is not read here: unpack it, and give the folder"
-            )
+    if kind := next((kind for mark, kind in _FOREIGN.items() if start.startswith(mark)), None):
+        raise DataError(f"{path} is a {kind} archive, which is not read here: unpack it, and give the folder")
     if start.startswith((_GZIP, _BZIP2, _XZ)) or start[_TAR_MARK] == b"ustar":
         return "tar"
     # Archives from before the mark existed.
@@ -70,9 +57,6 @@ def count_zip_entries(path: Path, *, most: int) -> int:
     """Return the number of entries in a zip's directory, ``most + 1`` if there are more.
 
     The entries are counted, as the number in the archive may be forged.
-
-    Raises:
-        OSError: if it cannot be read.
     """
     with path.open("rb") as file:
         length = file.seek(0, 2)
@@ -127,12 +111,8 @@ def tar_members(packed: BinaryIO) -> Iterator[Member]:
         tarfile.TarError: if it is damaged, cut between two members, or followed by another archive.
     """
     stream = _TarStream(packed)
-    with tarfile.open(
-        fileobj=stream,  # type: ignore[call-overload]
-        mode="r|",
-        encoding="utf-8",
-        errors="surrogateescape",
-    ) as archive:
+    options = {"mode": "r|", "encoding": "utf-8", "errors": "surrogateescape"}
+    with tarfile.open(fileobj=stream, **options) as archive:  # type: ignore[call-overload]
         stream.expect(0)
         while (info := archive.next()) is not None:
             archive.members.clear()  # otherwise all headers of a million files stay in memory

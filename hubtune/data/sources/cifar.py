@@ -10,7 +10,6 @@ import hashlib
 import io
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,12 +49,8 @@ _KINDS = (
 )
 
 
-@dataclass(frozen=True)
-class CifarImages:
-    """The images of CIFAR-10 or CIFAR-100 as PNG files, sorted by class and name.
-
-    The names start from the folder ``train`` or ``test``.
-    """
+class CifarImages(NamedTuple):
+    """The images as PNG files by class and name, which starts from the folder ``train`` or ``test``."""
 
     name: str
     classes: list[str]
@@ -69,11 +64,7 @@ def is_cifar(names: Collection[str]) -> bool:
 
 
 def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
-    """Return the folder with CIFAR's files; an archive is unpacked into the cache.
-
-    Raises:
-        DataError: if the source is missing, or cannot be unpacked.
-    """
+    """Return the folder with CIFAR's files; an archive is unpacked into the cache, as by :func:`unpack`."""
     if source.is_dir():
         return source
     if not source.exists():
@@ -86,11 +77,8 @@ def cifar_folder(source: Path, progress: Progress = no_progress) -> Path:
 def cached_cifar(folder: Path, progress: Progress = no_progress) -> Path:
     """Extract the images into the cache, once, and return the folder with their lists.
 
-    Training images that are byte-equal to a test image are in no list.
-
-    Raises:
-        DataError: as :func:`extract`.
-        MachineError: if the cache cannot be written.
+    Training images that are byte-equal to a test image are in no list. Errors are those of :func:`extract`,
+    and a MachineError if the cache cannot be written.
     """
     files = [folder / name for kind in _KINDS for name in (kind.meta, kind.batches[0])]
     stats = [(file.name, file.stat()) for file in files if file.exists()]

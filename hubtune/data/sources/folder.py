@@ -1,5 +1,6 @@
 """Folders of images: a folder per class, or ``train``, ``val`` and ``test`` with a folder per class each."""
 
+import contextlib
 import os
 import stat
 import unicodedata
@@ -41,11 +42,7 @@ def walk_classes(root: Path, *, skip: Path | None = None) -> Listing:
 
 
 def walk_files(root: Path) -> Listing:
-    """List all files below a folder, whatever its folders are called, in the one class ``""``.
-
-    Raises:
-        DataError: if the folder is missing, or cannot be opened.
-    """
+    """List all files below a folder in the one class ``""``; a DataError if it cannot be opened."""
     walk = FolderWalk(root)
     walk.listing.labels = [""]
     walk.add_files(root, "")
@@ -53,10 +50,7 @@ def walk_files(root: Path) -> Listing:
 
 
 def walk_images(root: Path) -> Listing:
-    """List the images below a folder, as :func:`walk_files`; other files are ``non_images``.
-
-    Only files without a usual suffix are opened, for their first bytes.
-    """
+    """List the images below a folder, as :func:`walk_files`; other files are ``non_images``."""
     listing = walk_files(root)
     checked = [(file, is_image(file.path)) for file in listing.files]
     listing.files = [file for file, usable in checked if usable]
@@ -119,11 +113,7 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 class FolderWalk:
-    """A walk through a folder that visits no file twice.
-
-    Attributes:
-        listing: what is found; files that cannot be visited are noted in it.
-    """
+    """A walk through a folder that visits no file twice; ``listing`` is what it finds."""
 
     def __init__(self, root: Path, skip: Path | None = None) -> None:
         """Start a walk; raises DataError if ``root`` is not a folder."""
@@ -132,9 +122,8 @@ class FolderWalk:
         except FileNotFoundError as error:
             raise DataError(f"There is no folder {root}: give a folder of pictures") from error
         except OSError as error:
-            raise DataError(
-                f"{root} cannot be opened ({error.strerror}): give a folder of pictures"
-            ) from error
+            reason = error.strerror
+            raise DataError(f"{root} cannot be opened ({reason}): give a folder of pictures") from error
         if not stat.S_ISDIR(mode):
             raise DataError(f"{root} is a file: give a folder of pictures")
         self.listing = Listing(root)
@@ -166,12 +155,6 @@ class FolderWalk:
 
     def add_files(self, folder: Path, label: str, part: str | None = None) -> None:
         """List all files below a folder, in the order of their names."""
-        self.listing.files += (
-            SourceFile(path, known_as(path, self.listing.root), label, part=part)
-            for path in self._files(folder)
-        )
-
-    def _files(self, folder: Path) -> Iterator[Path]:
         # Without recursion: folders may be nested deeper than Python's call stack.
         stack = [(folder, iter(self.entries(folder)))]
         while stack:
@@ -181,11 +164,12 @@ class FolderWalk:
                 stack.pop()
                 continue
             path = place / entry.name
-            if not is_folder(entry):
-                if not (entry.is_symlink() and self._is_link_inside(path)):
-                    yield path
-            elif self.may_enter(path):
-                stack.append((path, iter(self.entries(path))))
+            if is_folder(entry):
+                if self.may_enter(path):
+                    stack.append((path, iter(self.entries(path))))
+            elif not (entry.is_symlink() and self._is_link_inside(path)):
+                name = known_as(path, self.listing.root)
+                self.listing.files.append(SourceFile(path, name, label, part=part))
 
     def note_loose(self, file: Path) -> None:
         """Note a file that lies beside class folders."""
@@ -239,8 +223,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _class_name(folder: Path) -> str:
     name = folder.name
-    if "\n" in name or "\r" in name or not name.strip(" \t"):
-        what = "is blank" if not name.strip(" \t") else "has a line break"
+    blank = not name.strip(" \t")
+    if blank or "\n" in name or "\r" in name:
+        what = "is blank" if blank else "has a line break"
         raise DataError(f"The folder name {name!r} {what}, which a label list cannot hold: rename it")
     return name
 
@@ -279,14 +264,11 @@ def _classes_below(folder: Path) -> Path | None:
 def _part_folders(folder: Path) -> dict[str, list[str]]:
     """Return the names of the folders of each part."""
     parts: dict[str, list[str]] = {}
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                part = PART_OF_WORD.get(entry.name.lower())
-                if part and is_folder(entry):
-                    parts.setdefault(part, []).append(entry.name)
-    except OSError:
-        return {}
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            part = PART_OF_WORD.get(entry.name.lower())
+            if part and is_folder(entry):
+                parts.setdefault(part, []).append(entry.name)
     return parts
 
 

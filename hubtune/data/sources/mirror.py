@@ -41,8 +41,7 @@ _FILES, _PARTS, _LISTING, _FETCHED = "files", "parts", "listing.json", "fetched.
 _PORTION = 4 * THREADS
 
 
-@dataclass(frozen=True)
-class MirroredSource:
+class MirroredSource(NamedTuple):
     """The copy of a source: its folder, the file if it is a single one, and name → reason of missing ones."""
 
     folder: Path
@@ -68,16 +67,11 @@ class _Cache:
 
     def load(self) -> None:
         """Read the records of complete files; a line that a killed process left incomplete is ignored."""
-        try:
-            lines = (self.folder / _FETCHED).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return
-        for line in lines:
-            try:
-                name, *rest = json.loads(line)
-                self.records[name] = _Record(*rest)
-            except (ValueError, TypeError):
-                continue
+        with contextlib.suppress(FileNotFoundError):
+            for line in (self.folder / _FETCHED).read_text(encoding="utf-8").splitlines():
+                with contextlib.suppress(ValueError, TypeError):
+                    name, *rest = json.loads(line)
+                    self.records[name] = _Record(*rest)
 
     def source(self, single: str | None, left_out: dict[str, str]) -> MirroredSource:
         return MirroredSource(self.folder / _FILES, self.path(single) if single else None, left_out)
@@ -90,21 +84,21 @@ class _Cache:
 
     def has(self, name: str) -> bool:
         """Whether a file is complete and unchanged."""
-        record = self.records.get(name)
-        try:
-            status = self.path(name).stat()
-        except OSError:
-            return False
-        return record is not None and (status.st_size, status.st_mtime_ns) == record[1:]
+        with contextlib.suppress(OSError, KeyError):
+            return self._record(name, self.records[name].token) == self.records[name]
+        return False
 
     def note(self, name: str, token: str | None) -> None:
         """Record a complete file."""
-        status = self.path(name).stat()
-        record = _Record(token, status.st_size, status.st_mtime_ns)
+        record = self._record(name, token)
         with self._lock:
             self.records[name] = record
             with (self.folder / _FETCHED).open("a", encoding="utf-8") as journal:
                 journal.write(json.dumps([name, *record]) + "\n")
+
+    def _record(self, name: str, token: str | None) -> _Record:
+        status = self.path(name).stat()
+        return _Record(token, status.st_size, status.st_mtime_ns)
 
     def remove_others(self, names: Collection[str]) -> None:
         """Remove files that are no longer at the source, and folders that become empty."""
@@ -210,21 +204,19 @@ def _unusable(objects: dict[str, Object], root: Path) -> dict[str, str]:
     """Return the names that cannot be files below a folder, and files too large for images, with reasons."""
     reasons = {}
     folders = {name[:at] for name in objects for at, letter in enumerate(name) if letter == "/"}
-    times = Counter(_folded(name) for name in objects)
-    ignores_case: bool | None = None
+    times = Counter(map(_folded, objects))
+    ignores_case = max(times.values(), default=0) > 1 and _ignores_case(root)
     for name, item in objects.items():
-        reason = _path_problem(name)
-        if not reason and any(len(os.fsencode(part)) > 255 for part in name.split("/")):
-            reason = "cannot be a file's path: too long"
-        if not reason and name in folders:
-            reason = "is a file and a folder at once"
-        if not reason and times[_folded(name)] > 1:
-            ignores_case = _ignores_case(root) if ignores_case is None else ignores_case
-            reason = "has the name of another file on this disk" if ignores_case else ""
-        if not reason and item.size is not None and item.size > MAX_BYTES and item.small:
-            reason = f"has {item.size:,} bytes, too many for a picture"
-        if reason:
-            reasons[name] = reason
+        if problem := _path_problem(name):
+            reasons[name] = problem
+        elif any(len(os.fsencode(part)) > 255 for part in name.split("/")):
+            reasons[name] = "cannot be a file's path: too long"
+        elif name in folders:
+            reasons[name] = "is a file and a folder at once"
+        elif ignores_case and times[_folded(name)] > 1:
+            reasons[name] = "has the name of another file on this disk"
+        elif item.size is not None and item.size > MAX_BYTES and item.small:
+            reasons[name] = f"has {item.size:,} bytes, too many for a picture"
     return reasons
 
 
@@ -264,13 +256,10 @@ def _fetch_all(
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    item = running.pop(future)
-                    try:
-                        future.result()
-                    except DownloadError as error:
-                        yield item, error
-                    else:
-                        yield item, None
+                    error = future.exception()
+                    if error is not None and not isinstance(error, DownloadError):
+                        raise error
+                    yield running.pop(future), error
         finally:
             for future in running:
                 future.cancel()

@@ -131,10 +131,8 @@ class _Opener:
         self._refuse_column(file)
         labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
         if labels is None and count_listed_classes(file) is None:
-            raise DataError(
-                f"{file} names classes, but there is no {LABEL_LIST} beside it: write it, one class name a "
-                "line"
-            )
+            advice = f"there is no {LABEL_LIST} beside it: write it, one class name a line"
+            raise DataError(f"{file} names classes, but {advice}")
         dataset = BaseCVDataset(file.parent, train_list_file=file.name, label_list_file=labels)
         return _list_dataset(dataset, file, {"train": None}, closed=False)
 
@@ -154,9 +152,8 @@ class _Opener:
         inner = {name.removeprefix(start): why for name, why in absent.items() if name.startswith(start)}
         listing = self.open_folder(folder, closed=True, absent=inner)
         known = {entry.path for entry in listing.left_out}
-        listing.left_out += [
-            Excluded(top / name, why) for name, why in absent.items() if top / name not in known
-        ]
+        others = (Excluded(top / name, why) for name, why in absent.items())
+        listing.left_out += (entry for entry in others if entry.path not in known)
         return listing
 
     def open_folder(
@@ -182,8 +179,7 @@ class _Opener:
                 return read_table(tables[0], closed=closed, absent=absent, group_column=self.group_column)
             if tables:
                 self._refuse_column(folder)
-                names_of = first_few([table.name for table in tables])
-                count = plural(len(tables), "table")
+                count, names_of = plural(len(tables), "table"), first_few([table.name for table in tables])
                 raise DataError(f"{folder} holds {count} ({names_of}): give one of them")
         self._refuse_column(folder)
         if is_cifar(names):

@@ -37,21 +37,13 @@ _KEYS = {
 
 @dataclass(frozen=True)
 class Object:
-    """A file at a source.
+    """A file at a source; size and token are ``None`` if they are unknown before it is fetched."""
 
-    Attributes:
-        name: its path from the source's folder.
-        where: its identifier at the source.
-        size: bytes; ``None`` if unknown before it is fetched.
-        token: a value that changes with its content (ETag, checksum or time); ``None`` likewise.
-        small: whether it can only be an image, and not an archive of them.
-    """
-
-    name: str
-    where: str
-    size: int | None = None
-    token: str | None = None
-    small: bool = True
+    name: str  # its path from the source's folder
+    where: str  # its identifier at the source
+    size: int | None = None  # bytes
+    token: str | None = None  # changes with the content: ETag, checksum or time
+    small: bool = True  # whether it can only be an image, and not an archive of them
 
 
 class _Missing(DownloadError):
@@ -134,9 +126,7 @@ class _Web:
         request = urllib.request.Request(item.where, headers={"User-Agent": "hubtune"})
         try:
             with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer:
-                tag, date, size = (
-                    answer.headers.get(name) for name in ("ETag", "Last-Modified", "Content-Length")
-                )
+                tag, date, size = map(answer.headers.get, ("ETag", "Last-Modified", "Content-Length"))
         except urllib.error.HTTPError as error:
             error.close()
             gone = error.code in (404, 410)
@@ -144,9 +134,7 @@ class _Web:
         except OSError as error:
             raise DownloadError(error_reason(getattr(error, "reason", error))) from error
         now = tag if tag and not tag.startswith("W/") else date
-        if now and token:
-            return bool(now == token)
-        return bool(size == str(path.stat().st_size))
+        return bool(now == token if now and token else size == str(path.stat().st_size))
 
     def receive(self, item: Object, part: Path, report: Report) -> str | None:
         download(item.where, part, report, checked=False)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
@@ -62,11 +61,7 @@ def read_table(
 
 
 def named_files(file: Path) -> list[str]:
-    """Return the files that a table names, with ``/``, each once, whether they exist or not.
-
-    Raises:
-        DataError: as :func:`read_table`.
-    """
+    """Return the files that a table names, with ``/``, each once, whether they exist or not."""
     return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for _, cells in _cells(file)})
 
 
@@ -166,28 +161,20 @@ def _plain(name: str) -> str:
     return name.strip().casefold().replace(" ", "_")
 
 
-class _Row(NamedTuple):
-    where: str
-    file: SourceFile
-
-
 @dataclass
 class Rows:
     """Collects the files that a table or lists name, and checks them one by one.
 
-    Attributes:
-        base: the folder that paths start from.
-        closed: whether paths must stay in it.
-        labels: the classes in the order of their labels; if empty, they are taken from the rows.
-        absent: names of files that are missing, and why; they are left out.
+    Paths start from ``base``, and stay in it if ``closed``. ``labels`` are the classes in order; if empty,
+    those of the rows. ``absent`` has the names of missing files, and why; they are left out.
     """
 
     base: Path
     closed: bool = False
     labels: list[str] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
-    _rows: dict[tuple[str, str | None], _Row] = field(default_factory=dict)
-    _first: dict[str, _Row] = field(default_factory=dict)
+    _files: dict[SourceFile, str] = field(default_factory=dict)
+    _first: dict[str, tuple[str, SourceFile]] = field(default_factory=dict)
     _missing: list[str] = field(default_factory=list)
     _repeated: int = 0
 
@@ -207,23 +194,22 @@ class Rows:
             if name not in self.absent:
                 self._missing.append(f"{path!a} ({where.rpartition('/')[2]})")
             return
-        row = _Row(where, SourceFile(self.base / name, name, label, group, part))
-        first = self._first.setdefault(name, row)
-        for what, one, two in (("label", label, first.file.label), ("group", group, first.file.group)):
+        file = SourceFile(self.base / name, name, label, group, part)
+        place, first = self._first.setdefault(name, (where, file))
+        for what, one, two in (("label", label, first.label), ("group", group, first.group)):
             if one != two:
                 raise DataError(
-                    f"{where}: {name!a} has the {what} {one!r}, but {two!r} at {first.where}: "
-                    "keep the right line"
+                    f"{where}: {name!a} has the {what} {one!r}, but {two!r} at {place}: keep the right line"
                 )
-        if self._rows.setdefault((name, part), row) is not row:
-            self._repeated += 1
+        # Two files that pass this check differ by their parts alone.
+        self._repeated += file in self._files
+        self._files.setdefault(file, where)
 
     def listing(self, source: Path) -> Listing:
         """Return the files of all rows.
 
         Raises:
-            DataError: if a file is missing, some rows have a part and some have none, or there are fewer than
-                two classes.
+            DataError: if a file is missing, only some rows have a part, or there are fewer than two classes.
         """
         if self._missing:
             verb = "is" if len(self._missing) == 1 else "are"
@@ -231,8 +217,8 @@ class Rows:
                 f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: "
                 f"{first_few(self._missing)}; paths start from {self.base}"
             )
-        files = [row.file for row in self._rows.values()]
-        without = [row.where for row in self._rows.values() if row.file.part is None]
+        files = list(self._files)
+        without = [where for file, where in self._files.items() if file.part is None]
         if 0 < len(without) < len(files):
             raise DataError(f"{without[0]}: no split, but other lines have one: fill all of them, or none")
         labels = self.labels or _in_order({file.label for file in files})

@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, TiffImagePlugin, features
+from PIL import Image
 from support.hostile_files import assert_refused_without_memory
 from support.images import noise_image
 from support.orientation import STORED, four_quarters, save_oriented
@@ -18,19 +18,25 @@ from support.waiting import hang_guard
 from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode, decode_reduced
 from hubtune.data.images.verify import check_ends, check_pixels
 
-CHECKS = [decode, check_ends, check_pixels]
+CHECKS = (decode, check_ends, check_pixels)
+CUT = "damaged picture (the file ends too early)"
 
 
 def pixels(path, **options):
     return np.asarray(decode(path, **options)).astype(int)
 
 
-def refusal(path, check=decode):
-    with pytest.raises(ImageError) as caught:
-        check(path)
-    assert caught.value.path == str(path)
-    assert str(caught.value) == f"{path}: {caught.value.reason}"
-    return caught.value.reason
+def refusal(path, *checks):
+    """Return the reason why all readers refuse a file."""
+    reasons = set()
+    for check in checks or CHECKS:
+        with pytest.raises(ImageError) as caught:
+            check(path)
+        assert caught.value.path == str(path)
+        assert str(caught.value) == f"{path}: {caught.value.reason}"
+        reasons.add(caught.value.reason)
+    [reason] = reasons
+    return reason
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
@@ -55,53 +61,42 @@ def test_cmyk_becomes_rgb(tmp_path):
     assert (pixels(tmp_path / "a.tif") == [255, 0, 0]).all()
 
 
-@pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_transparency_is_laid_on_white(tmp_path, mode):
-    image = Image.new(mode, (3, 1))
-    for x, alpha in enumerate((0, 128, 255)):
-        image.putpixel((x, 0), (0,) * (len(mode) - 1) + (alpha,))
-    image.save(tmp_path / "a.png")
-    assert np.abs(pixels(tmp_path / "a.png")[0, :, 0] - [255, 127, 0]).max() <= 1
-
-
-def test_a_transparent_palette_colour_is_white(tmp_path):
-    image = Image.new("P", (2, 1))
-    image.putpalette([255, 0, 0, 0, 0, 255])
-    image.putpixel((1, 0), 1)
-    image.save(tmp_path / "a.png", transparency=0)
+def test_transparency_is_laid_on_white(tmp_path):
+    for mode in ("RGBA", "LA"):
+        image = Image.new(mode, (3, 1))
+        for x, alpha in enumerate((0, 128, 255)):
+            image.putpixel((x, 0), (0,) * (len(mode) - 1) + (alpha,))
+        image.save(tmp_path / "a.png")
+        assert np.abs(pixels(tmp_path / "a.png")[0, :, 0] - [255, 127, 0]).max() <= 1
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([255, 0, 0, 0, 0, 255])
+    palette.putpixel((1, 0), 1)
+    palette.save(tmp_path / "a.png", transparency=0)
     assert pixels(tmp_path / "a.png").tolist() == [[[255, 255, 255], [0, 0, 255]]]
 
 
 @pytest.mark.parametrize(
-    ("values", "suffix", "tags", "expected"),
+    ("values", "suffix", "options", "expected"),
     [
         (np.array([[False, True]]), ".png", {}, [0, 255]),
-        *(
-            (np.uint16([[0, 257, 1000, 32768, 65535]]), suffix, {}, [0, 1, 4, 128, 255])
-            for suffix in (".png", ".tif")
-        ),
-        (np.uint16([[0, 65535]]), ".tif", {262: 0}, [255, 0]),  # "white is zero"
+        (np.uint16([[0, 257, 1000, 32768, 65535]]), ".png", {}, [0, 1, 4, 128, 255]),
+        (np.uint16([[0, 257, 1000, 32768, 65535]]), ".tif", {}, [0, 1, 4, 128, 255]),
+        (np.uint16([[0, 65535]]), ".tif", {"tiffinfo": {262: 0}}, [255, 0]),  # "white is zero"
         *((np.float32([[0, top / 2, top]]), ".tif", {}, [0, 128, 255]) for top in (1, 255, 65535)),
     ],
 )
-def test_other_depths_are_scaled_to_8_bits(tmp_path, values, suffix, tags, expected):
-    directory = TiffImagePlugin.ImageFileDirectory_v2()
-    for tag, value in tags.items():
-        directory[tag] = value
-    Image.fromarray(values).save(tmp_path / f"a{suffix}", **({"tiffinfo": directory} if tags else {}))
+def test_other_depths_are_scaled_to_8_bits(tmp_path, values, suffix, options, expected):
+    Image.fromarray(values).save(tmp_path / f"a{suffix}", **options)
     for channels in (1, 3, 4):
-        assert (
-            pixels(tmp_path / f"a{suffix}", channels=channels).reshape(1, len(expected), -1)[0, :, 0].tolist()
-            == expected
-        )
+        got = pixels(tmp_path / f"a{suffix}", channels=channels)
+        assert got.reshape(1, len(expected), -1)[0, :, 0].tolist() == expected
 
 
 @pytest.mark.parametrize("values", [[np.nan, 1.0], [-1.0, 1.0], [0.0, 70000.0], [0.0, np.inf]])
-@pytest.mark.parametrize("check", [decode, check_pixels])
-def test_float_images_of_another_range_are_refused(tmp_path, values, check):
+def test_float_images_of_another_range_are_refused(tmp_path, values):
     Image.fromarray(np.array([values], np.float32)).save(tmp_path / "a.tif")
     expected = "damaged picture (its values are outside 0–1, 0–255 and 0–65535)"
-    assert refusal(tmp_path / "a.tif", check) == expected
+    assert refusal(tmp_path / "a.tif", decode, check_pixels) == expected
 
 
 def test_grey_is_the_luma_of_the_colours(tmp_path):
@@ -149,12 +144,10 @@ def test_an_animation_gives_its_first_frame(tmp_path, suffix):
 
 
 def test_a_raw_file_whose_preview_alone_can_be_read_is_refused(tmp_path):
-    tags = TiffImagePlugin.ImageFileDirectory_v2()
-    tags[254] = 1
-    Image.new("RGB", (16, 12)).save(tmp_path / "a.tif", tiffinfo=tags)
+    Image.new("RGB", (16, 12)).save(tmp_path / "a.tif", tiffinfo={254: 1})
     (tmp_path / "a.tif").rename(tmp_path / "a.nef")
     expected = "a camera's raw file, of which only a preview can be read: convert it to JPEG"
-    assert {refusal(tmp_path / "a.nef", check) for check in CHECKS} == {expected}
+    assert refusal(tmp_path / "a.nef") == expected
 
 
 def test_a_tiff_whose_pages_form_a_cycle_is_read(tmp_path):
@@ -168,6 +161,11 @@ def test_a_tiff_whose_pages_form_a_cycle_is_read(tmp_path):
     assert check_pixels(tmp_path / "a.tif").frames == 1
 
 
+LFS = "not a picture, but a Git LFS pointer, not the file itself: run `git lfs pull`"
+HEIC = "a HEIC picture, which cannot be read here: convert it to JPEG"
+JPEG_XL = "a JPEG XL picture, which cannot be read here: convert it to JPEG or PNG"
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -176,16 +174,10 @@ def test_a_tiff_whose_pages_form_a_cycle_is_read(tmp_path):
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture, but an SVG drawing"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "not a picture, but a PostScript file"),
         (b"PK\x03\x04rest", "not a picture, but a zip archive"),
-        (
-            b"version https://git-lfs.github.com/spec/v1",
-            "not a picture, but a Git LFS pointer, not the file itself: run `git lfs pull`",
-        ),
-        (
-            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
-            "a HEIC picture, which cannot be read here: convert it to JPEG",
-        ),
+        (b"version https://git-lfs.github.com/spec/v1", LFS),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", HEIC),
         (b"\0\0\0\x18ftypisom\0\0\0\0", "not a picture, but a film"),
-        (b"\xff\x0a" + b"\1" * 60, "a JPEG XL picture, which cannot be read here: convert it to JPEG or PNG"),
+        (b"\xff\x0a" + b"\1" * 60, JPEG_XL),
         (b"\x89PNG\r\n\x1a\nrubbish", "damaged picture (its header cannot be read)"),
         (b"just some words", "not a picture that can be read here"),
         (b"RIFF\0\0\0\0WAVEfmt ", "not a picture that can be read here"),
@@ -193,45 +185,35 @@ def test_a_tiff_whose_pages_form_a_cycle_is_read(tmp_path):
 )
 def test_a_file_that_is_not_an_image_is_named(tmp_path, content, reason):
     (tmp_path / "a.jpg").write_bytes(content)
-    assert {refusal(tmp_path / "a.jpg", check) for check in CHECKS} == {reason}
+    assert refusal(tmp_path / "a.jpg") == reason
     assert refusal(tmp_path / "gone.jpg", lambda path: decode(path, content)) == reason
 
 
-def test_an_image_is_decoded_from_its_bytes_alone(tmp_path):
-    noise_image().save(tmp_path / "a.jpg")
-    content, gone = (tmp_path / "a.jpg").read_bytes(), tmp_path / "gone.jpg"
-    assert (np.asarray(decode(gone, content)) == pixels(tmp_path / "a.jpg")).all()
-    expected = "damaged picture (the file ends too early)"
-    assert refusal(gone, lambda path: decode(path, content[:-100])) == expected
-
-
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".bmp"])
-@pytest.mark.parametrize("check", [decode, check_pixels])
-def test_a_truncated_image_is_refused_and_not_filled_with_grey(tmp_path, suffix, check):
+def test_a_truncated_image_is_refused_and_not_filled_with_grey_in_a_file_or_in_memory(tmp_path, suffix):
     path = tmp_path / f"a{suffix}"
     noise_image(64, 64).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    assert refusal(path, check) == "damaged picture (the file ends too early)"
-
-
-@pytest.mark.parametrize("check", CHECKS)
-def test_paths_without_a_file_are_refused(tmp_path, check):
-    assert refusal(tmp_path / "gone.jpg", check) == "no such file"
-    assert refusal(tmp_path, check) == "is a folder"
-    reason = refusal(tmp_path / ("x" * 300), check)
-    assert reason in ("cannot be read (File name too long)", "no such file")
+    content, whole = path.read_bytes(), pixels(path)
+    path.write_bytes(content[: len(content) // 2])
+    assert refusal(path, decode, check_pixels) == CUT
+    path.unlink()
+    assert (np.asarray(decode(path, content)) == whole).all()
+    assert refusal(path, lambda path: decode(path, content[: len(content) // 2])) == CUT
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links need special rights, and there are no pipes")
-def test_broken_links_and_named_pipes_are_refused(tmp_path):
+def test_paths_without_a_file_are_refused(tmp_path):
     (tmp_path / "a.jpg").symlink_to("gone.jpg")
     (tmp_path / "b.jpg").symlink_to("b.jpg")
     os.mkfifo(tmp_path / "pipe.jpg")
+    assert refusal(tmp_path / "gone.jpg") == "no such file"
+    assert refusal(tmp_path) == "is a folder"
+    assert refusal(tmp_path / ("x" * 300)) in ("cannot be read (File name too long)", "no such file")
     assert refusal(tmp_path / "a.jpg") == "link to a file that is not there"
     assert refusal(tmp_path / "b.jpg").startswith("cannot be read (")
     # Opening a pipe would block for ever.
     with hang_guard():
-        assert {refusal(tmp_path / "pipe.jpg", check) for check in CHECKS} == {"not a regular file"}
+        assert refusal(tmp_path / "pipe.jpg") == "not a regular file"
 
 
 def test_no_file_stays_open(tmp_path):
@@ -289,17 +271,4 @@ def test_decompression_bombs_cost_no_memory(tmp_path):
     assert_refused_without_memory(sorted(tmp_path.iterdir()))
     expected = f"too large (11,000 × 11,000 pixels; at most {MAX_PIXELS:,} are read)"
     with pytest.warns(Image.DecompressionBombWarning):
-        assert refusal(tmp_path / "pixels.png") == expected
-
-
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow cannot write AVIF")
-def test_avif_is_read(tmp_path):
-    Image.new("RGB", (16, 16), (200, 30, 60)).save(tmp_path / "a.avif", quality=100, subsampling="4:4:4")
-    assert np.abs(np.asarray(decode(tmp_path / "a.avif")).astype(int) - [200, 30, 60]).max() <= 2
-
-
-def test_of_an_icon_the_largest_image_is_used(tmp_path):
-    Image.new("RGBA", (64, 64), (0, 0, 255, 128)).save(tmp_path / "a.ico", sizes=[(16, 16), (64, 64)])
-    pixels = np.asarray(decode(tmp_path / "a.ico")).astype(int)
-    assert pixels.shape == (64, 64, 3)
-    assert np.abs(pixels - [127, 127, 255]).max() <= 1
+        assert refusal(tmp_path / "pixels.png", decode) == expected

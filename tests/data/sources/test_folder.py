@@ -7,34 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.images import draw_tree
+from support.images import noise_image
 
-from hubtune.data.listing import Listing
 from hubtune.data.sources.folder import is_divided, walk_classes, walk_divided, walk_images
 from hubtune.errors import DataError
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
 
-
-def touch(root: Path, names: str) -> Path:
-    """Make empty files; a walk opens no file of a usual name."""
-    for name in names.split():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
-
-
-@pytest.fixture
-def pics(tmp_path):
-    return touch(tmp_path / "pics", "cat/0.png cat/1.png cat/2.png dog/0.png dog/1.png")
-
-
-@pytest.fixture
-def divided(tmp_path):
-    return touch(tmp_path / "parts", "train/cat/1.jpg train/dog/1.jpg val/cat/2.jpg test/dog/3.jpg")
-
-
+PLAIN = ["cat/1.jpg", "cat/2.jpg", "dog/sub/1.jpg"]
 DIVIDED = {
     "train/cat/1.jpg": "train",
     "val/cat/2.jpg": "validate",
@@ -43,19 +23,19 @@ DIVIDED = {
 }
 
 
-def names(listing: Listing) -> list[str]:
+def names(listing):
     return [file.name for file in listing.files]
 
 
-def left_out(listing: Listing) -> dict[str, str]:
+def left_out(listing):
     return {entry.path.relative_to(listing.root).as_posix(): entry.reason for entry in listing.left_out}
 
 
-def parts(listing: Listing) -> dict[str, str | None]:
+def parts(listing):
     return {file.name: file.part for file in listing.files}
 
 
-def refusal(root: Path) -> str:
+def refusal(root):
     with pytest.raises(DataError) as caught:
         (walk_divided if is_divided(root) else walk_classes)(root)
     return str(caught.value)
@@ -75,15 +55,17 @@ def test_the_order_of_the_file_system_does_not_matter(pics, monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="macOS keeps one of the two forms only")
-def test_unicode_forms_of_a_name_sort_alike(tmp_path):
+def test_unicode_forms_of_a_name_sort_alike_and_are_one_class(tmp_path, touch):
     for form in ("é", "e\u0301"):
         root = touch(tmp_path / str(len(form)), f"z/1.png {form}/1.png ea/1.png f/1.png")
         assert walk_classes(root).labels == ["ea", "f", "z", form]
+    root = touch(tmp_path / "parts", "train/Käse/1.jpg train/b/1.jpg val/Ka\u0308se/1.jpg")
+    assert {file.label for file in walk_divided(root).files} == {"Käse", "b"}
 
 
 @pytest.mark.parametrize("name", ["0", "no", "tabby cat", "-x", "虞书欣", "😀", "line\u2028", "train"])
 def test_odd_class_names_are_used(pics, name):
-    (pics / "dog").rename(pics / name)
+    (pics / "cat").rename(pics / name)
     listing = walk_classes(pics)
     assert sum(file.label == name for file in listing.files) == 2
     assert listing.remarks == []
@@ -93,32 +75,23 @@ def test_odd_class_names_are_used(pics, name):
 @pytest.mark.parametrize(("name", "what"), [("a\nb", "has a line break"), (" ", "is blank")])
 def test_class_names_that_no_label_list_can_hold_are_refused(pics, name, what):
     (pics / "dog").rename(pics / name)
-    assert refusal(pics) == (f"The folder name {name!r} {what}, which a label list cannot hold: rename it")
+    assert refusal(pics) == f"The folder name {name!r} {what}, which a label list cannot hold: rename it"
 
 
-def test_files_of_systems_are_ignored_and_nested_folders_belong_to_their_class(pics):
-    before = names(walk_classes(pics))
+def test_files_of_systems_are_ignored_and_loose_files_are_noted(pics, touch):
     touch(pics, ".DS_Store Thumbs.db desktop.ini cat/.DS_Store cat/._000.png __MACOSX/1.png dog/.small/1.png")
     listing = walk_classes(pics)
-    assert names(listing) == before
+    assert names(listing) == PLAIN
     assert listing.left_out == listing.non_images == []
-    touch(pics, "dog/deep/deeper/0.png")
-    assert names(walk_classes(pics)) == [*before, "dog/deep/deeper/0.png"]
-
-
-def test_loose_files_are_noted(pics):
     touch(pics, "loose.png README")
-    draw_tree(pics.parent / "drawn", {"cat": 1})
-    shutil.copy(pics.parent / "drawn" / "cat" / "000.png", pics / "IMG_0001")
+    noise_image().save(pics / "IMG_0001", "PNG")
     listing = walk_classes(pics)
-    assert left_out(listing) == {
-        "IMG_0001": "lies in no class folder",
-        "loose.png": "lies in no class folder",
-    }
+    assert names(listing) == PLAIN
+    assert left_out(listing) == dict.fromkeys(("IMG_0001", "loose.png"), "lies in no class folder")
     assert listing.non_images == [pics / "README"]
 
 
-def test_a_test_folder_among_classes_is_asked_about(pics):
+def test_a_test_folder_among_classes_is_asked_about(pics, touch):
     touch(pics, "test/1.png")
     assert walk_classes(pics).remarks == [
         "The folder 'test' counts as a class; if it holds test pictures of the others: "
@@ -128,31 +101,27 @@ def test_a_test_folder_among_classes_is_asked_about(pics):
 
 
 @needs_links
-def test_links_within_the_tree_are_left_out_and_circles_do_no_harm(pics):
-    before = names(walk_classes(pics))
-    (pics / "cat" / "circle").symlink_to(pics)
-    (pics / "alias").symlink_to(pics / "cat")
-    (pics / "dog" / "same.png").symlink_to(pics / "cat" / "0.png")
-    (pics / "dog" / "broken.png").symlink_to("nowhere")
-    listing = walk_classes(pics)
-    assert {*names(listing)} == {*before, "dog/broken.png"}  # it gets its reason when it is opened
-    same = "link to a place in the same tree"
-    assert left_out(listing) == {"alias": same, "cat/circle": same, "dog/same.png": same}
-
-
-@needs_links
-def test_links_out_of_the_tree_and_to_hidden_places_are_followed(pics, tmp_path):
-    store = touch(tmp_path / "store", "0.png 1.png")
-    (store / "up").symlink_to(tmp_path)
-    (pics / "bird").symlink_to(store)
+def test_links_in_the_tree_are_left_out_and_links_out_of_it_or_to_hidden_places_followed(pics, touch):
+    store = touch(pics.parent / "store", "0.png 1.png")
     touch(pics, ".git/annex/object")
-    (pics / "dog" / "annexed.png").symlink_to(pics / ".git" / "annex" / "object")
-    found = names(walk_classes(pics))
-    assert found[:2] == ["bird/0.png", "bird/1.png"]
-    assert "dog/annexed.png" in found
+    for link, target in {
+        store / "up": pics.parent,
+        pics / "bird": store,
+        pics / "dog" / "annexed.png": pics / ".git" / "annex" / "object",
+        pics / "dog" / "broken.png": "nowhere",  # it gets its reason when it is opened
+        pics / "cat" / "circle": pics,
+        pics / "alias": pics / "cat",
+        pics / "dog" / "same.png": pics / "cat" / "1.jpg",
+    }.items():
+        link.symlink_to(target)
+    listing = walk_classes(pics)
+    annexed = ["dog/annexed.png", "dog/broken.png"]
+    assert names(listing) == ["bird/0.png", "bird/1.png", *PLAIN[:2], *annexed, "dog/sub/1.jpg"]
+    same, above = "link to a place in the same tree", "link to a folder that this one is in"
+    assert left_out(listing) == {"alias": same, "bird/up": above, "cat/circle": same, "dog/same.png": same}
 
 
-def test_a_folder_that_cannot_be_opened_is_named(pics, monkeypatch):
+def test_a_folder_that_cannot_be_opened_is_named(pics, touch, monkeypatch):
     # Not by chmod: the tests may run as root, whom it does not stop.
     touch(pics, "cat/locked/1.png")
     scandir = os.scandir
@@ -164,36 +133,28 @@ def test_a_folder_that_cannot_be_opened_is_named(pics, monkeypatch):
 
     monkeypatch.setattr(os, "scandir", guarded)
     assert left_out(walk_classes(pics)) == {"cat/locked": "folder cannot be opened (Permission denied)"}
-    (pics.parent / "locked").mkdir()
-    expected = f"{pics.parent / 'locked'} cannot be opened (Permission denied): allow reading it"
-    assert refusal(pics.parent / "locked") == expected
+    root = pics / "cat" / "locked"
+    assert refusal(root) == f"{root} cannot be opened (Permission denied): allow reading it"
 
 
-def test_folders_that_are_not_a_tree_of_classes_are_refused(pics, tmp_path):
-    touch(tmp_path, "file unzipped/data/pics/a/1.png unzipped/data/pics/b/1.png unzipped/__MACOSX/1.png")
+def test_folders_that_are_not_a_tree_of_classes_are_refused(pics, tmp_path, touch):
+    touch(tmp_path, "file zip/data/pics/a/1.png zip/data/pics/b/1.png zip/__MACOSX/1.png one/cat/1.png")
+    touch(tmp_path, "ready/train/1.png ready/val/1.png ready/test/1.png ready/annotations/1.png")
     (tmp_path / "empty").mkdir()
     put = "put the pictures of each class into a folder of its own"
-    root = tmp_path / "unzipped"
-    for folder, message in (
-        (tmp_path / "gone", f"There is no folder {tmp_path / 'gone'}: give a folder of pictures"),
-        (tmp_path / "file", f"{tmp_path / 'file'} is a file: give a folder of pictures"),
-        (tmp_path / "empty", f"{tmp_path / 'empty'} has no class folder: {put}"),
-        (pics / "cat", f"{pics / 'cat'} has 3 loose pictures, but no class folder: {put}"),
-        (root, f"{root} has only one class folder, 'data': did you mean {root / 'data' / 'pics'}?"),
-    ):
-        assert refusal(folder) == message
-    shutil.rmtree(pics / "dog")
-    assert refusal(pics) == f"{pics} has only one class folder, 'cat'; a classifier needs two"
-
-
-def test_a_divided_tree_is_not_a_tree_of_classes(tmp_path):
-    root = touch(tmp_path / "ready", "train/1.png val/1.png test/1.png annotations/1.png")
-    with pytest.raises(DataError) as caught:
-        walk_classes(root)
-    assert str(caught.value) == (
-        f"{root} is divided into test, train, val already. To split its training pictures: "
-        f"hubtune split {root / 'train'} --test-dir {root / 'test'}"
-    )
+    for folder, message in {
+        "gone": "There is no folder {}: give a folder of pictures",
+        "file": "{} is a file: give a folder of pictures",
+        "empty": f"{{}} has no class folder: {put}",
+        "pics/cat": f"{{}} has 2 loose pictures, but no class folder: {put}",
+        "zip": "{0} has only one class folder, 'data': did you mean {0}/data/pics?",
+        "one": "{} has only one class folder, 'cat'; a classifier needs two",
+        "ready": "{0} is divided into test, train, val already. To split its training pictures: "
+        "hubtune split {0}/train --test-dir {0}/test",
+    }.items():
+        with pytest.raises(DataError) as caught:
+            walk_classes(tmp_path / folder)
+        assert str(caught.value).replace("\\", "/") == message.format((tmp_path / folder).as_posix())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no paths so long")
@@ -204,7 +165,7 @@ def test_folders_may_be_nested_deeper_than_calls(pics):
         deep.mkdir()
     (deep / "0.png").touch()
     try:
-        assert sum(file.label == "cat" for file in walk_classes(pics).files) == 4
+        assert sum(file.label == "cat" for file in walk_classes(pics).files) == 3
     finally:
         # Here, as pytest goes by recursion, too.
         (deep / "0.png").unlink()
@@ -212,81 +173,51 @@ def test_folders_may_be_nested_deeper_than_calls(pics):
             folder.rmdir()
 
 
-def test_images_of_usual_names_are_listed_unopened(pics, monkeypatch):
+def test_images_are_known_by_their_names_unopened_and_others_by_their_first_bytes(pics, touch, monkeypatch):
     touch(pics, "cat/empty.JPG .hidden.jpg")
-    monkeypatch.setattr("hubtune.data.images.verify.open_image", None)
-    expected = ["cat/0.png", "cat/1.png", "cat/2.png", "cat/empty.JPG", "dog/0.png", "dog/1.png"]
-    assert names(walk_images(pics)) == expected
-
-
-def test_images_of_other_names_are_known_by_their_first_bytes(tmp_path):
-    pics = draw_tree(tmp_path / "pics", {"cat": 3}, size=8)
-    (pics / "cat" / "000.png").rename(pics / "cat" / "IMG_0001")
-    (pics / "cat" / "001.png").rename(pics / "cat" / "photo.png_large")
-    for name, content in {
-        "cut": (pics / "cat" / "002.png").read_bytes()[:20],
-        "live": b"\0\0\0\x18ftypheic",
-        "empty": b"",
-        "notes.txt": b"notes",
-        "table.csv": b"path,label\n",
-        "clip.mp4": b"\0\0\0\x18ftypisom",
-        "all.zip": b"PK\3\4",
-    }.items():
-        (pics / name).write_bytes(content)
+    with monkeypatch.context() as patched:
+        patched.setattr("hubtune.data.images.verify.open_image", None)
+        assert names(walk_images(pics)) == ["cat/1.jpg", "cat/2.jpg", "cat/empty.JPG", "dog/sub/1.jpg"]
+    noise_image().save(pics / "photo.png_large", "PNG")
+    touch(pics, "notes.txt clip.mp4")
     listing = walk_images(pics)
-    assert names(listing) == ["cat/002.png", "cat/IMG_0001", "cat/photo.png_large", "cut", "live"]
-    others = ["all.zip", "clip.mp4", "empty", "notes.txt", "table.csv"]
-    assert [path.name for path in listing.non_images] == others
+    assert "photo.png_large" in names(listing)
+    assert [path.name for path in listing.non_images] == ["clip.mp4", "notes.txt"]
 
 
-def test_a_divided_folder_has_its_parts(divided):
+@pytest.mark.parametrize("words", ["train val test", "Training Validation Testing", "train dev test"])
+def test_a_divided_folder_has_its_parts_by_all_their_names(divided, words):
+    for old, new in zip(("train", "val", "test"), words.split(), strict=True):
+        (divided / old).rename(divided / new)
     listing = walk_divided(divided)
-    assert parts(listing) == DIVIDED
+    got, expected = (
+        {(name.partition("/")[2], part) for name, part in each.items()} for each in (parts(listing), DIVIDED)
+    )
+    assert got == expected
     assert listing.labels == ["cat", "dog"]
     assert not listing.left_out
 
 
-@pytest.mark.parametrize("words", ["Training Validation Testing", "train dev test", "train valid test"])
-def test_parts_by_their_other_names(divided, words):
-    for old, new in zip(("train", "val", "test"), words.split(), strict=True):
-        (divided / old).rename(divided / new)
-    listing = walk_divided(divided)
-    assert {(name.partition("/")[2], part) for name, part in parts(listing).items()} == {
-        (name.partition("/")[2], part) for name, part in DIVIDED.items()
-    }
-
-
-def test_an_unknown_class_in_a_part_is_named(divided):
+def test_an_unknown_class_in_a_part_and_two_folders_for_one_part_are_refused(divided, touch):
     touch(divided, "val/catt/1.jpg val/cow/1.jpg")
     assert refusal(divided) == (
         f"{divided / 'val' / 'catt'} is of no class of the training folder: rename it, or add training "
         "pictures of it. Did you mean 'cat'? The same is true of cow."
     )
-
-
-def test_class_names_in_another_unicode_form_are_the_same_class(tmp_path):
-    touch(tmp_path, "train/Käse/1.jpg train/b/1.jpg val/Ka\u0308se/1.jpg")
-    assert {file.label for file in walk_divided(tmp_path).files} == {"Käse", "b"}
-
-
-def test_two_folders_for_one_part_are_refused(divided):
     touch(divided, "valid/cat/1.jpg")
     assert refusal(divided).startswith(f"{divided} holds both val and valid")
 
 
-def test_files_beside_the_parts_are_noted(divided):
+def test_files_beside_the_parts_and_without_class_folders_are_noted(divided, touch):
     touch(divided, "masks/cat/1.jpg readme.txt loose.jpg train/loose.png")
     listing = walk_divided(divided)
     assert parts(listing) == DIVIDED
     assert listing.remarks == [f"{divided} is divided into train, val, test; passed over beside them: masks."]
     assert [*left_out(listing)] == ["loose.jpg", "train/loose.png"]
     assert [path.name for path in listing.non_images] == ["readme.txt"]
-
-
-def test_test_images_without_class_folders_are_left_out_with_advice(divided):
-    (divided / "test/dog/3.jpg").rename(divided / "test/3.jpg")
-    (divided / "test/dog").rmdir()
+    shutil.rmtree(divided / "test" / "dog")
+    touch(divided, "test/3.jpg")
     listing = walk_divided(divided)
     assert "test" not in parts(listing).values()
-    assert [*left_out(listing)] == ["test/3.jpg"]
-    assert f"--test-dir {divided / 'test'}" in listing.remarks[0]
+    assert [*left_out(listing)] == ["loose.jpg", "train/loose.png", "test/3.jpg"]
+    assert f"--test-dir {divided / 'test'}" in listing.remarks[1]

@@ -1,6 +1,4 @@
-"""Tables say which picture is what, and every mistake in them is told with its line."""
-
-from pathlib import Path
+"""Tables say which picture is what, and every mistake in them is reported with its line."""
 
 import pytest
 
@@ -10,7 +8,7 @@ from hubtune.errors import DataError
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path):
     for name in ("a.jpg", "b.jpg", "c, d.jpg", "猫.jpg", "sub/e.jpg", "\udcff.jpg", "2\n3.jpg"):
         path = tmp_path / "pics" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -18,16 +16,23 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "pics"
 
 
-def table(folder: Path, text: str | bytes, name: str = "labels.csv") -> Path:
-    file = folder / name
-    file.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8", errors="surrogateescape"))
-    return file
+@pytest.fixture
+def table(folder):
+    def write(text):
+        content = text if isinstance(text, bytes) else text.encode("utf-8", errors="surrogateescape")
+        (folder / "labels.csv").write_bytes(content)
+        return folder / "labels.csv"
+
+    return write
 
 
-def test_rows_become_files_with_label_group_and_part(folder: Path):
-    listing = read_table(
-        table(folder, "path,label,group,split\nsub/e.jpg,dog,p1,val\nb.jpg,cat,,train\na.jpg,cat,p2,TEST\n")
-    )
+def groups(file, column=None):
+    return [entry.group for entry in read_table(file, group_column=column).files]
+
+
+def test_rows_become_files_with_label_group_and_part(folder, table):
+    rows = "sub/e.jpg,dog,p1,val\nb.jpg,cat,,train\na.jpg,cat,p2,TEST\n"
+    listing = read_table(table(f"path,label,group,split\n{rows}"))
     assert listing.labels == ["cat", "dog"]
     assert listing.files == [
         SourceFile(folder / "a.jpg", "a.jpg", "cat", "p2", "test"),
@@ -49,39 +54,25 @@ def test_rows_become_files_with_label_group_and_part(folder: Path):
     ],
     ids=["csv", "BOM, semicolons", "tabs, CRLF", "synonyms", "the own name wins"],
 )
-def test_forms_that_programs_write_are_read(folder: Path, text: str):
-    files = read_table(table(folder, text)).files
+def test_forms_that_programs_write_are_read(table, text):
+    files = read_table(table(text)).files
     assert [(file.name, file.label) for file in files] == [("c, d.jpg", "1"), ("猫.jpg", "2")]
     assert all(file.path.exists() for file in files)
 
 
-def test_names_that_are_no_utf8_or_have_line_breaks_are_kept(folder: Path):
-    listing = read_table(table(folder, 'path,label\n\udcff.jpg,a\n"2\n3.jpg",b\n'))
-    assert [file.name for file in listing.files] == ["\udcff.jpg", "2\n3.jpg"]
+def test_odd_names_and_windows_separators_lead_to_the_file_and_numbers_are_ordered(table):
+    listing = read_table(table('path,label\n\udcff.jpg,10\n"2\n3.jpg",9\nsub\\e.jpg,100\n'))
+    assert [file.name for file in listing.files] == ["2\n3.jpg", "\udcff.jpg", "sub/e.jpg"]
+    assert listing.labels == ["9", "10", "100"]
     assert all(file.path.exists() for file in listing.files)
 
 
-def test_windows_separators_lead_to_the_same_file(folder: Path):
-    listing = read_table(table(folder, "path,label\nsub\\e.jpg,a\na.jpg,b\n"))
-    assert listing.files[0].name == "sub/e.jpg"
-
-
-def test_labels_that_are_numbers_are_in_the_order_of_numbers(folder: Path):
-    assert read_table(table(folder, "path,label\na.jpg,10\nb.jpg,9\n")).labels == ["9", "10"]
-
-
-def test_a_repeated_line_counts_once_and_is_told(folder: Path):
-    listing = read_table(table(folder, "path,label\na.jpg,x\nb.jpg,y\n./a.jpg,x\n"))
+def test_a_repeated_line_counts_once_but_a_picture_in_two_lists_is_in_both(table):
+    listing = read_table(table("path,label\na.jpg,x\nb.jpg,y\n./a.jpg,x\n"))
     assert len(listing.files) == 2
     assert listing.remarks == ["1 line of labels.csv repeated, and counted once."]
-
-
-def test_a_picture_in_two_lists_is_in_both(folder: Path):
-    listing = read_table(table(folder, "path,label,split\na.jpg,x,train\nb.jpg,y,train\na.jpg,x,val\n"))
-    assert [(file.name, file.part) for file in listing.files][:2] == [
-        ("a.jpg", "train"),
-        ("a.jpg", "validate"),
-    ]
+    listing = read_table(table("path,label,split\na.jpg,x,train\nb.jpg,y,train\na.jpg,x,val\n"))
+    assert [(f.name, f.part) for f in listing.files][:2] == [("a.jpg", "train"), ("a.jpg", "validate")]
 
 
 MISTAKES = {
@@ -114,58 +105,43 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("text", MISTAKES, ids=lambda text: repr(text)[:40])
-def test_a_mistake_is_told_with_its_place(folder: Path, text: str | bytes):
+def test_a_mistake_is_reported_with_its_place(table, text):
     with pytest.raises(DataError, match=MISTAKES[text]):
-        read_table(table(folder, text))
+        read_table(table(text))
 
 
-def test_a_table_that_is_not_there_is_said(folder: Path):
+def test_a_missing_table_is_named(folder):
     with pytest.raises(DataError, match="There is no"):
         read_table(folder / "none.csv")
 
 
 @pytest.mark.parametrize("path", ["../out.jpg", "/etc/hostname", "sub/../../out.jpg"])
-def test_a_foreign_table_cannot_lead_out_of_its_folder(folder: Path, path: str):
+def test_a_foreign_table_cannot_lead_out_of_its_folder(folder, table, path):
     (folder.parent / "out.jpg").touch()
-    file = table(folder, f"path,label\na.jpg,cat\n{path},dog\n")
+    file = table(f"path,label\na.jpg,cat\n{path},dog\n")
     with pytest.raises(DataError, match=r":3: .* leads out of the folder of the table"):
         read_table(file, closed=True)
 
 
-def test_files_known_to_be_absent_are_left_out_by_name(folder: Path):
-    file = table(folder, "path,label\na.jpg,cat\nb.jpg,dog\nx.jpg,dog\n")
+def test_files_of_a_table_are_known_before_they_are_fetched_and_left_out_if_they_cannot_be(table):
+    names = named_files(table("path,label\n./n/x.jpg,a\nn\\x.jpg,a\n../y.jpg,b\n"))
+    assert names == ["n/x.jpg", "../y.jpg"]
+    file = table("path,label\na.jpg,cat\nb.jpg,dog\nx.jpg,dog\n")
     listing = read_table(file, absent={"x.jpg": "the server answers 404"})
     assert [file.name for file in listing.files] == ["a.jpg", "b.jpg"]
-    assert [(entry.path.name, entry.reason) for entry in listing.left_out] == [
-        ("x.jpg", "the server answers 404")
-    ]
+    [missing] = listing.left_out
+    assert (missing.path.name, missing.reason) == ("x.jpg", "the server answers 404")
 
 
-def test_the_files_that_a_table_names_are_known_before_they_are_there(folder: Path):
-    assert named_files(table(folder, "path,label\n./n/x.jpg,a\nn\\x.jpg,a\n../y.jpg,b\n")) == [
-        "n/x.jpg",
-        "../y.jpg",
-    ]
-
-
-@pytest.mark.parametrize("column", ["Bottle no", "bottle_NO"])
-def test_any_column_can_say_what_belongs_together(folder: Path, column: str):
-    file = table(folder, "path,label,group,Bottle no\na.jpg,x,p,7\nb.jpg,y,p,\nsub/e.jpg,y,q,7\n")
-    assert [listed.group for listed in read_table(file, group_column=column).files] == ["7", None, "7"]
-    assert [listed.group for listed in read_table(file).files] == ["p", "p", "q"]
-
-
-def test_the_column_that_is_named_as_it_stands_there_wins(folder: Path):
-    file = table(folder, "path,label,ID,id\na.jpg,x,1,3\nb.jpg,y,2,3\n")
-    assert [listed.group for listed in read_table(file, group_column="id").files] == ["3", "3"]
+def test_any_column_can_have_the_groups_and_one_that_is_spelt_exactly_so_wins(table):
+    file = table("path,label,group,Bottle no\na.jpg,x,p,7\nb.jpg,y,p,\nsub/e.jpg,y,q,7\n")
+    assert groups(file) == ["p", "p", "q"]
+    assert groups(file, "Bottle no") == groups(file, "bottle_NO") == ["7", None, "7"]
+    with pytest.raises(ColumnError) as caught:
+        read_table(file, group_column="Bottel no")
+    known = "'path', 'label', 'group', 'Bottle no'"
+    assert str(caught.value) == f"{file} has no column 'Bottel no', but {known}. Did you mean 'Bottle no'?"
+    file = table("path,label,ID,id\na.jpg,x,1,3\nb.jpg,y,2,3\n")
+    assert groups(file, "id") == ["3", "3"]
     with pytest.raises(DataError, match=r"has 2 columns 'Id': call them differently"):
         read_table(file, group_column="Id")
-
-
-def test_a_column_that_is_not_there_is_told_with_those_that_are(folder: Path):
-    file = table(folder, "path,label,bottle\na.jpg,x,1\nb.jpg,y,2\n")
-    with pytest.raises(ColumnError) as told:
-        read_table(file, group_column="bottel")
-    assert str(told.value) == (
-        f"{file} has no column 'bottel', but 'path', 'label', 'bottle'. Did you mean 'bottle'?"
-    )
