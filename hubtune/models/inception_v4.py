@@ -46,12 +46,7 @@ run side by side, their outputs concatenated."""
 
 
 class InceptionBlock(nn.Layer):
-    """A chain of steps.
-
-    Args:
-        inputs: input channels.
-        chain: the steps.
-    """
+    """A chain of steps."""
 
     def __init__(self, inputs: int, chain: Chain) -> None:
         super().__init__()
