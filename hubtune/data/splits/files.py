@@ -168,10 +168,9 @@ def read_groups(folder: Path) -> dict[Path, int]:
 def read_unreadable(folder: Path) -> list[Excluded]:
     """Read the unreadable images from the ``split.json`` in a folder; none without a readable file."""
     try:
-        entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
         return [
             Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
-            for entry in entries
+            for entry in json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
             if entry.get("unreadable")
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
