@@ -13,6 +13,17 @@ from hubtune.hub.weights import load_into
 from hubtune.models.backbone import head_keys
 from hubtune.models.vit import Form, VisionTransformer, dinov2_names, vit_stages
 
+HUGGING_FACE_NAMES = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "norm.": "layernorm.",
+    "blocks.": "encoder.layer.",
+    "attn.proj": "attention.output.dense",
+    "attn.qkv": "attention.attention.qkv",
+    "ls1.gamma": "layer_scale1.lambda1",
+    "ls2.gamma": "layer_scale2.lambda1",
+}
 ATTENTION, FC1 = "encoder.layer.2.attention.attention.", "encoder.layer.0.mlp.fc1.weight"
 # A DINOv2 in small: every kind of tensor, square linear layers and others.
 TINY = Form(
@@ -38,28 +49,14 @@ def turned(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def hugging_face(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same with the names in Hugging Face's file, written out for one block after the other."""
-    outside = {
-        "cls_token": "embeddings.cls_token",
-        "pos_embed": "embeddings.position_embeddings",
-        "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
-        "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
-        "norm.weight": "layernorm.weight",
-        "norm.bias": "layernorm.bias",
-    }
-    file = {name: tensors[key] for key, name in outside.items()}
-    file["embeddings.mask_token"] = np.zeros((1, 4), np.float32)
-    for number in range(TINY.depth):
-        own, theirs = f"blocks.{number}", f"encoder.layer.{number}"
-        for kind in ("weight", "bias"):
-            parts = np.split(tensors[f"{own}.attn.qkv.{kind}"], 3)
-            for part, value in zip(("query", "key", "value"), parts, strict=True):
-                file[f"{theirs}.attention.attention.{part}.{kind}"] = value
-            file[f"{theirs}.attention.output.dense.{kind}"] = tensors[f"{own}.attn.proj.{kind}"]
-            for layer in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
-                file[f"{theirs}.{layer}.{kind}"] = tensors[f"{own}.{layer}.{kind}"]
-        for scale in (1, 2):
-            file[f"{theirs}.layer_scale{scale}.lambda1"] = tensors[f"{own}.ls{scale}.gamma"]
+    """The same with the names in Hugging Face's file."""
+    file = {"embeddings.mask_token": np.zeros((1, 4), np.float32)}
+    for name, value in tensors.items():
+        for own, theirs in HUGGING_FACE_NAMES.items():
+            name = name.replace(own, theirs)
+        parts = np.split(value, 3) if "qkv" in name else [value]
+        for part, array in zip(("query", "key", "value"), parts, strict=False):
+            file[name.replace("qkv", part)] = array
     return file
 
 

@@ -1,7 +1,6 @@
 """Splits: exact, complete, the same everywhere, and honest about what they could not do."""
 
 from collections import Counter
-from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -178,25 +177,6 @@ def test_copies_that_tie_given_groups_are_named():
     assert [remark for remark in split.remarks if "different groups" in remark] == [
         "Copies of one picture lie in different groups: a/004.jpg, a/007.jpg. These groups stay together."
     ]
-
-
-def test_the_leaks_of_a_random_split_are_the_mean_of_many():
-    scan = fake_scan({"a": 12, "b": 10})
-    groups = [*near((0, 1), (2, 3, 4)), given_group(5, 12, 13)]
-    split = split_scan(scan, validate=SplitSize(4), test=SplitSize(1), groups=groups)
-    random = Random(0)
-    found = Counter()
-    for _ in range(4000):
-        lists = {}
-        for start, count in ((0, 12), (12, 10)):
-            parts = ["validate"] * 4 + ["test"] + ["train"] * (count - 5)
-            random.shuffle(parts)
-            lists |= {start + number: part for number, part in enumerate(parts)}
-        for group in groups:
-            members = [lists[place] for place in group.members]
-            found.update(part for part in members if "train" in members)
-    for name in ("validate", "test"):
-        assert split.random_leaks[name] == pytest.approx(found[name] / 4000, rel=0.1)
 
 
 def test_copies_of_test_images_are_left_out_whatever_relates_them():
