@@ -1,11 +1,12 @@
 """Large groups: every list that was asked for gets one, if there are enough, the closest to its size."""
 
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.scans import REQUESTS, ROOT, split_scan
+from support.scans import ROOT, split_scan
 
 from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
@@ -96,6 +97,18 @@ def test_patients_of_other_classes_are_chosen_together():
     split = split_by(*patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9}), "20%")
     assert counts(split, "a") == {"train": 27, "validate": 9}
     assert counts(split, "b") == {"train": 9, "validate": 9}
+
+
+# Sizes that leave some images for training.
+SHARES = st.integers(1, 60).map(lambda percent: SplitSize(share=Fraction(percent, 100)))
+REQUESTS = st.fixed_dictionaries(
+    {
+        "validate": st.one_of(st.integers(1, 30).map(SplitSize), SHARES),
+        "test": st.one_of(st.integers(0, 30).map(SplitSize), SHARES),
+        "train": st.one_of(st.none(), st.integers(1, 40)),
+        "seed": st.integers(0, 3),
+    }
+)
 
 
 def lists_of_patients(split):
