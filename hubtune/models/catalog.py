@@ -54,14 +54,7 @@ _FAMILIES = (
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A backbone with one of its published weights files, by hub name.
-
-    Attributes:
-        name: the hub name.
-        backbone: the architecture.
-        weights: the official file; ``None`` if there is none.
-        aliases: other names.
-    """
+    """A backbone with one of its published weights files, by hub name; ``None`` if there is no file."""
 
     name: str
     backbone: Backbone

@@ -32,12 +32,7 @@ class ChannelNorm(nn.LayerNorm):
 
 
 class Block(nn.Layer):
-    """A depthwise 7×7 convolution and two linear layers on each place, added to the input.
-
-    Args:
-        channels: of input and output.
-        drop_path: rate of the stochastic depth.
-    """
+    """A depthwise 7×7 convolution and two linear layers on each place, added to the input."""
 
     def __init__(self, channels: int, drop_path: float) -> None:
         super().__init__()
@@ -56,13 +51,9 @@ class Block(nn.Layer):
 
 
 class ConvNeXt(nn.Layer):
-    """Four stages of blocks, a linear head on the normalised pooled features.
+    """Four stages of ``depths`` blocks, a linear head on the normalised pooled features.
 
-    Args:
-        channels: of each stage.
-        depths: number of blocks in each stage.
-        drop_path: rate of the stochastic depth in the last block; it grows evenly from zero in the first.
-        num_classes: number of class scores.
+    The rate of the stochastic depth grows evenly from zero in the first block to ``drop_path`` in the last.
     """
 
     def __init__(

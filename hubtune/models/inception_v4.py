@@ -23,21 +23,13 @@ _A, _B, _C = 384, 1024, 1536
 
 @dataclass(frozen=True)
 class Conv:
-    """A convolution with normalisation and ReLU.
-
-    Attributes:
-        name: in the block's state dict.
-        outputs: output channels.
-        kernel: side of the kernel, or its height and width.
-        stride: of the convolution.
-        same: whether the input is padded so that a stride of 1 keeps its size.
-    """
+    """A convolution with normalisation and ReLU; ``name`` is that in the block's state dict."""
 
     name: str
     outputs: int
-    kernel: int | tuple[int, int] = 1
+    kernel: int | tuple[int, int] = 1  # side, or height and width
     stride: int = 1
-    same: bool = True
+    same: bool = True  # whether the input is padded so that a stride of 1 keeps its size
 
 
 Chain = Sequence["Conv | Callable[[paddle.Tensor], paddle.Tensor] | tuple[Chain, ...]"]
@@ -46,12 +38,7 @@ run side by side, their outputs concatenated."""
 
 
 class InceptionBlock(nn.Layer):
-    """A chain of steps.
-
-    Args:
-        inputs: input channels.
-        chain: the steps.
-    """
+    """A chain of steps."""
 
     def __init__(self, inputs: int, chain: Chain) -> None:
         super().__init__()

@@ -25,12 +25,7 @@ def separable_conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def mobilenet_v1(scale: float, num_classes: int = 1000) -> nn.Sequential:
-    """Return a MobileNetV1: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        scale: factor of the number of channels.
-        num_classes: number of class scores.
-    """
+    """Return a MobileNetV1: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     channels = [int(number * scale) for number in _CHANNELS]
     blocks = [
         separable_conv(inputs, outputs, 2 if outputs > inputs and number > 0 else 1)

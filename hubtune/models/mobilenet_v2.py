@@ -28,15 +28,7 @@ _STAGES = (
 
 
 class InvertedResidual(nn.Layer):
-    """Expand, filter each channel, and project to few channels without an activation.
-
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        stride: of the depthwise convolution.
-        expansion: factor of the number of channels in between.
-        shortcut: whether the input is added to the output.
-    """
+    """Expand, filter each channel, and project to few channels without an activation."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, expansion: int, shortcut: bool) -> None:
         super().__init__()
@@ -55,9 +47,7 @@ class InvertedResidual(nn.Layer):
 def mobilenet_v2(scale: float, num_classes: int = 1000) -> nn.Sequential:
     """Return a MobileNetV2: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        scale: factor of the number of channels; the last stage's grows with it but does not shrink.
-        num_classes: number of class scores.
+    ``scale`` is the factor of the number of channels; the last stage's grows with it but does not shrink.
     """
     inputs = int(_STEM * scale)
     width = int(_WIDTH * max(scale, 1.0))

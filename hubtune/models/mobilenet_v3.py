@@ -52,25 +52,22 @@ _SMALL: tuple[_Block, ...] = (
 )
 
 
-def divisible(channels: float, divisor: int = 8) -> int:
-    """Round a number of channels to a multiple of ``divisor``, never below nine tenths of it.
+def divisible(channels: float) -> int:
+    """Round a number of channels to a multiple of 8, never below nine tenths of it.
 
     Example:
         >>> divisible(16 * 0.35)
         8
     """
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded if rounded >= 0.9 * channels else rounded + divisor
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
 class HardGate(nn.Layer):
     """Squeeze-and-excitation with a hard sigmoid: channels weighted by what their averages say.
 
-    Hu et al., "Squeeze-and-Excitation Networks" (https://arxiv.org/abs/1709.01507).
-
-    Args:
-        channels: of input and output; a quarter as many are between the two convolutions.
-        slope: of the hard sigmoid.
+    Hu et al., "Squeeze-and-Excitation Networks" (https://arxiv.org/abs/1709.01507). A quarter as many
+    channels are between the two convolutions.
     """
 
     def __init__(self, channels: int, slope: float) -> None:
@@ -88,21 +85,11 @@ class HardGate(nn.Layer):
 class InvertedResidual(nn.Layer):
     """Expansion, depthwise convolution, gate and projection, added to the input where the shapes agree.
 
-    Args:
-        channels: of the input, in between, and of the output.
-        kernel: side of the depthwise kernel.
-        stride: of the depthwise convolution.
-        gate: whether there is a squeeze-and-excitation.
-        activation: behind the first two convolutions.
+    ``channels`` are those of the input, in between, and of the output.
     """
 
     def __init__(
-        self,
-        channels: tuple[int, int, int],
-        kernel: int,
-        stride: int,
-        gate: bool,
-        activation: type[nn.Layer],
+        self, channels: tuple[int, int, int], kernel: int, stride: int, gate: bool, activation: type[nn.Layer]
     ) -> None:
         super().__init__()
         inputs, middle, outputs = channels
@@ -124,10 +111,7 @@ class InvertedResidual(nn.Layer):
 def mobilenet_v3(blocks: Sequence[_Block], scale: float, num_classes: int = 1000) -> nn.Sequential:
     """Return a MobileNetV3: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        blocks: of the network, in order.
-        scale: factor of all channels but those of the head.
-        num_classes: number of class scores.
+    ``scale`` is the factor of all channels but those of the head.
     """
     inputs = divisible(16 * scale)
     layers: list[nn.Layer] = []
@@ -168,10 +152,7 @@ def distilled(
 ) -> tuple[PublishedWeights, ...]:
     """Return the weights that PaddleClas distilled (SSLD, https://arxiv.org/abs/2103.05959), if any.
 
-    Args:
-        name: hub name of the backbone.
-        class_name: its name in PaddleClas.
-        accuracy: ImageNet top-1 and top-5 as published, percent; ``None`` where there are no such weights.
+    ``accuracy`` is ImageNet top-1 and top-5 as published, percent; ``None`` where there are no such weights.
     """
     if accuracy is None:
         return ()
@@ -180,12 +161,7 @@ def distilled(
 
 
 def _backbone(
-    size: str,
-    scale: str,
-    parameters: int,
-    top1: float,
-    top5: float,
-    ssld: tuple[float, float] | None = None,
+    size: str, scale: str, parameters: int, top1: float, top5: float, ssld: tuple[float, float] | None = None
 ) -> Backbone:
     blocks = _LARGE if size == "large" else _SMALL
     class_name = f"MobileNetV3_{size}_x{scale}"

@@ -37,13 +37,7 @@ def _dropout(rate: float) -> nn.Dropout:
 
 
 def _vgg_block(inputs: int, outputs: int, dropouts: Sequence[float]) -> nn.Sequential:
-    """Return convolutions and a pooling: ``[N, inputs, h, w]`` → ``[N, outputs, h / 2, w / 2]``.
-
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        dropouts: share that is left out after each convolution but the last.
-    """
+    """Return convolutions, with dropouts in between, and a pooling: ``[N, outputs, h / 2, w / 2]``."""
     layers: list[nn.Layer] = [conv_bn(inputs, outputs, 3)]
     for rate in dropouts:
         layers += [_dropout(rate), conv_bn(outputs, outputs, 3)]

@@ -122,14 +122,7 @@ def _backbone(
 ) -> Backbone:
     """Return the record of a function of ``paddle.vision.models``.
 
-    Args:
-        function: the function, which makes the network.
-        stages: splits the network.
-        width: number of pooled features.
-        parameters: number of trainable parameters.
-        published: the name in Paddle's table of weights files where it is not the function's own.
-        input_size: side of the input, pixels.
-        resize: short side before the crop, pixels.
+    ``published`` is its name in Paddle's table of weights files where it is not the function's own.
     """
     files = import_module(function.__module__).model_urls
     url, md5 = files.get(published or function.__name__, (None, None))

@@ -41,13 +41,7 @@ class LearnedAffine(nn.Layer):
 
 
 def conv_bn_affine(
-    inputs: int,
-    outputs: int,
-    kernel: int,
-    stride: int = 1,
-    *,
-    affine: bool,
-    groups: int = 1,
+    inputs: int, outputs: int, kernel: int, stride: int = 1, *, affine: bool, groups: int = 1
 ) -> nn.Sequential:
     """Return convolution, batch normalisation, ReLU and, where ``affine`` is true, a learned affine map.
 
@@ -61,13 +55,7 @@ def conv_bn_affine(
 
 
 class Stem(nn.Layer):
-    """Reduce height and width by 4, with 2×2 convolutions beside a 2×2 max pooling in between.
-
-    Args:
-        middle: channels of the first convolution's output.
-        outputs: output channels.
-        affine: whether a learned affine map is behind each activation.
-    """
+    """Reduce height and width by 4, with 2×2 convolutions beside a 2×2 max pooling in between."""
 
     def __init__(self, middle: int, outputs: int, affine: bool) -> None:
         super().__init__()
@@ -93,14 +81,8 @@ def _pad_end(inputs: paddle.Tensor) -> paddle.Tensor:
 class Block(nn.Layer):
     """Layers in turn, whose outputs are joined with the input and squeezed by two 1×1 convolutions.
 
-    Args:
-        inputs: input channels.
-        middle: output channels of each layer.
-        outputs: output channels.
-        depth: number of layers.
-        light: whether a layer is a 1×1 and a depthwise 5×5 convolution instead of one 3×3.
-        residual: whether the input is added to the output.
-        affine: whether a learned affine map is behind each activation.
+    There are ``depth`` layers with ``middle`` output channels each. If they are ``light``, each is a 1×1 and
+    a depthwise 5×5 convolution instead of one 3×3. If it is ``residual``, the input is added to the output.
     """
 
     def __init__(
@@ -136,14 +118,14 @@ def pp_hgnet_v2(
     stem: tuple[int, int],
     stages: Sequence[_Stage],
     depth: int,
-    affine: bool = False,
+    affine: bool,
     num_classes: int = 1000,
 ) -> nn.Sequential:
     """Return a PP-HGNetV2: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
     Args:
         stem: channels inside the stem and behind it.
-        stages: of the network; all but the first halve height and width, the last two have light layers.
+        stages: all but the first halve height and width, the last two have light layers.
         depth: number of layers in each block.
         affine: whether a learned affine map is behind each activation.
         num_classes: number of class scores.
@@ -179,21 +161,12 @@ def pp_hgnet_v2_stages(network: nn.Sequential) -> list[Stage]:
     return stages_of([stem], *([stage] for stage in earlier), [last, *between], head=[pooled, out])
 
 
-def _backbone(
-    size: str,
-    stem: tuple[int, int],
-    stages: Sequence[_Stage],
-    depth: int,
-    parameters: int,
-    top1: float,
-    top5: float,
-    affine: bool = False,
-) -> Backbone:
+def _backbone(size: str, parameters: int, top1: float, top5: float) -> Backbone:
     class_name, name = f"PPHGNetV2_{size}", f"pphgnetv2_{size.lower()}_imagenet"
     final, first = f"{class_name}_ssld", f"{class_name}_ssld_stage1"
     return Backbone(
         name=name,
-        build=partial(pp_hgnet_v2, stem, stages, depth, affine),
+        build=partial(pp_hgnet_v2, *_FORMS[size]),
         stages=pp_hgnet_v2_stages,
         width=_HEAD_WIDTH,
         parameters=parameters,
@@ -205,72 +178,22 @@ def _backbone(
     )
 
 
+# Stem, stages, depth and affine map, as of :func:`pp_hgnet_v2`.
+_FORMS: dict[str, tuple[tuple[int, int], Sequence[_Stage], int, bool]] = {
+    "B0": ((16, 16), ((16, 64, 1), (32, 256, 1), (64, 512, 2), (128, 1024, 1)), 3, True),
+    "B1": ((24, 32), ((32, 64, 1), (48, 256, 1), (96, 512, 2), (192, 1024, 1)), 3, True),
+    "B2": ((24, 32), ((32, 96, 1), (64, 384, 1), (128, 768, 3), (256, 1536, 1)), 4, True),
+    "B3": ((24, 32), ((32, 128, 1), (64, 512, 1), (128, 1024, 3), (256, 2048, 1)), 5, True),
+    "B4": ((32, 48), ((48, 128, 1), (96, 512, 1), (192, 1024, 3), (384, 2048, 1)), 6, False),
+    "B5": ((32, 64), ((64, 128, 1), (128, 512, 2), (256, 1024, 5), (512, 2048, 2)), 6, False),
+    "B6": ((48, 96), ((96, 192, 2), (192, 512, 3), (384, 1024, 6), (768, 2048, 3)), 6, False),
+}
 BACKBONES = (
-    _backbone(
-        "B0",
-        (16, 16),
-        ((16, 64, 1), (32, 256, 1), (64, 512, 2), (128, 1024, 1)),
-        depth=3,
-        parameters=5_996_550,
-        top1=77.77,
-        top5=93.91,
-        affine=True,
-    ),
-    _backbone(
-        "B1",
-        (24, 32),
-        ((32, 64, 1), (48, 256, 1), (96, 512, 2), (192, 1024, 1)),
-        depth=3,
-        parameters=6_343_158,
-        top1=79.18,
-        top5=94.57,
-        affine=True,
-    ),
-    _backbone(
-        "B2",
-        (24, 32),
-        ((32, 96, 1), (64, 384, 1), (128, 768, 3), (256, 1536, 1)),
-        depth=4,
-        parameters=11_221_356,
-        top1=81.74,
-        top5=95.88,
-        affine=True,
-    ),
-    _backbone(
-        "B3",
-        (24, 32),
-        ((32, 128, 1), (64, 512, 1), (128, 1024, 3), (256, 2048, 1)),
-        depth=5,
-        parameters=16_292_216,
-        top1=82.98,
-        top5=96.43,
-        affine=True,
-    ),
-    _backbone(
-        "B4",
-        (32, 48),
-        ((48, 128, 1), (96, 512, 1), (192, 1024, 3), (384, 2048, 1)),
-        depth=6,
-        parameters=19_796_680,
-        top1=83.57,
-        top5=96.72,
-    ),
-    _backbone(
-        "B5",
-        (32, 64),
-        ((64, 128, 1), (128, 512, 2), (256, 1024, 5), (512, 2048, 2)),
-        depth=6,
-        parameters=39_569_064,
-        top1=84.75,
-        top5=97.32,
-    ),
-    _backbone(
-        "B6",
-        (48, 96),
-        ((96, 192, 2), (192, 512, 3), (384, 1024, 6), (768, 2048, 3)),
-        depth=6,
-        parameters=75_256_776,
-        top1=86.30,
-        top5=97.84,
-    ),
+    _backbone("B0", 5_996_550, 77.77, 93.91),
+    _backbone("B1", 6_343_158, 79.18, 94.57),
+    _backbone("B2", 11_221_356, 81.74, 95.88),
+    _backbone("B3", 16_292_216, 82.98, 96.43),
+    _backbone("B4", 19_796_680, 83.57, 96.72),
+    _backbone("B5", 39_569_064, 84.75, 97.32),
+    _backbone("B6", 75_256_776, 86.30, 97.84),
 )

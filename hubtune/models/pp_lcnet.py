@@ -40,9 +40,7 @@ def separable_block(inputs: int, outputs: int, kernel: int, stride: int, gate: b
 def pp_lcnet(scale: float, num_classes: int = 1000) -> nn.Sequential:
     """Return a PP-LCNet: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        scale: factor of all channels but those of the head.
-        num_classes: number of class scores.
+    ``scale`` is the factor of all channels but those of the head.
     """
     inputs = divisible(16 * scale)
     layers = [("conv1", conv_bn(3, inputs, 3, 2, activation=nn.Hardswish))]

@@ -30,15 +30,13 @@ DEPTHS = {
 }
 """Number of blocks in each stage, by the number of layers."""
 
+# Output channels of each stage, by the kind of block.
 BASIC_CHANNELS = (64, 128, 256, 512)
 BOTTLENECK_CHANNELS = (256, 512, 1024, 2048)
-"""Output channels of each stage, by the kind of block."""
-
+# Makes a block from its input channels, output channels, stride and whether to project the input.
 Block = Callable[[int, int, int, bool], "ResidualBlock"]
-"""Makes a block from its input channels, output channels, stride and whether to project the input."""
-
+# ``conv_bn``, perhaps with other names in the state dict.
 ConvBN = Callable[..., nn.Sequential]
-"""``conv_bn``, perhaps with other names in the state dict."""
 
 
 class ResidualBlock(nn.Layer):
@@ -58,8 +56,7 @@ class ResidualBlock(nn.Layer):
         for number, layer in enumerate(layers):
             self.add_sublayer(f"conv{number}", layer)
             self._names.append(f"conv{number}")
-        self.short = short
-        self.scale = scale
+        self.short, self.scale = short, scale
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
         """Map ``[N, inputs, h, w]`` to ``[N, outputs, h / stride, w / stride]``."""
@@ -99,7 +96,7 @@ def basic_block(
     Args:
         inputs: input channels.
         outputs: output channels.
-        stride: of the first convolution and the projection.
+        stride: of the block's first 3×3 convolution and the projection.
         project: whether the shortcut has a projection.
         conv: makes the convolutions.
         projection: makes the projection.
@@ -126,16 +123,8 @@ def bottleneck_block(
 ) -> ResidualBlock:
     """Return the block of 50 and more layers: a 3×3 convolution between two 1×1 convolutions.
 
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        stride: of the 3×3 convolution and the projection.
-        project: whether the shortcut has a projection.
-        narrowing: how many times fewer channels than outputs the 3×3 convolution has.
-        groups: of the 3×3 convolution.
-        conv: makes the convolutions.
-        projection: makes the projection.
-        scale: makes what runs before the addition from its number of channels.
+    Its 3×3 convolution has ``outputs / narrowing`` channels in ``groups``; the rest is as in
+    :func:`basic_block`.
     """
     width = outputs // narrowing
     return ResidualBlock(
@@ -162,13 +151,7 @@ class ResNet(nn.Layer):
     """A stem, stages of residual blocks and a linear head on the pooled features.
 
     All stages but the first halve height and width, and each stage's first block projects its input.
-
-    Args:
-        stem: layers that come before the blocks.
-        block: makes a block.
-        channels: of the stem's output and of each stage's.
-        depths: number of blocks in each stage.
-        num_classes: number of class scores.
+    ``channels`` are those of the stem's output and of each stage's.
     """
 
     def __init__(
@@ -219,14 +202,9 @@ def zoo_resnet(
     depths: Sequence[int],
     num_classes: int = 1000,
 ) -> nn.Sequential:
-    """Return what :class:`ResNet` is, with the names of PaddleClas's folder ``model_zoo`` in the state dict.
+    """Return a :class:`ResNet` with the names of PaddleClas's folder ``model_zoo`` in the state dict.
 
-    Args:
-        stem: convolutions, then a max pooling.
-        block: makes a block.
-        channels: of the stem's output and of each stage's.
-        depths: number of blocks in each stage.
-        num_classes: number of class scores.
+    The last layer of ``stem`` is a max pooling.
     """
     *convolutions, pool = stem
     names = ["conv"] if len(convolutions) == 1 else [f"conv1_{n}" for n in range(1, len(convolutions) + 1)]
@@ -257,15 +235,11 @@ def zoo_resnet_stages(network: nn.Sequential) -> list[Stage]:
 
 
 def from_older_names(depths: Sequence[int], tensors: Tensors) -> Tensors:
-    """Give the tensors of an older file the names that :class:`ResNet` has.
+    """Give the tensors of an older file the names that :class:`ResNet` has; others stay as they are.
 
     PaddleHub 2's modules and PaddleClas 2.0 name the ``vd`` variants' layers as :func:`zoo_resnet` does, for
     example ``bb_1_0.conv0._conv.weight``. PaddleClas 2.0 names the plain ones' blocks as the paper's authors
     do: ``res3a``, and in the third stage of 101 and more layers ``res4a``, ``res4b1``, ``res4b2``, ….
-
-    Args:
-        depths: number of blocks in each stage.
-        tensors: of the file; those with other names stay as they are.
     """
     layers = {"conv": "stem.0", "out": "fc"}
     layers |= {f"conv1_{number}": f"stem.{number - 1}" for number in (1, 2, 3)}
@@ -278,15 +252,18 @@ def from_older_names(depths: Sequence[int], tensors: Tensors) -> Tensors:
     return renamed(tensors, layers, OLDER_NAMES)
 
 
+def block_and_channels(layers: int) -> tuple[Callable[..., ResidualBlock], tuple[int, ...]]:
+    """Return the kind of block, and the output channels of each stage, by the number of layers."""
+    return (basic_block, BASIC_CHANNELS) if layers < 50 else (bottleneck_block, BOTTLENECK_CHANNELS)
+
+
 def _imagenet_resnet(
     layers: int,
     stem: Callable[[], Sequence[nn.Layer]],
     projection: Callable[..., nn.Sequential],
     num_classes: int = 1000,
 ) -> ResNet:
-    block, channels = (
-        (basic_block, BASIC_CHANNELS) if layers < 50 else (bottleneck_block, BOTTLENECK_CHANNELS)
-    )
+    block, channels = block_and_channels(layers)
     return ResNet(stem(), partial(block, projection=projection), (64, *channels), DEPTHS[layers], num_classes)
 
 
@@ -311,7 +288,7 @@ def _backbone(
         name=f"{name.lower()}_imagenet",
         build=partial(build, layers),
         stages=resnet_stages,
-        width=(BASIC_CHANNELS if layers < 50 else BOTTLENECK_CHANNELS)[-1],
+        width=block_and_channels(layers)[1][-1],
         parameters=parameters,
         weights=paddleclas(name, top1, top5, legendary=True),
         variants=variants,
@@ -337,6 +314,13 @@ def _ssld(layers: int, top1: float, top5: float) -> PublishedWeights:
     return paddleclas(f"ResNet{layers}_vd_ssld", top1, top5, names=names, legendary=True)
 
 
+# In the lists of PaddleClas 2.0 only.
+_RESNET50_VD_V2 = (
+    paddleclas(
+        "ResNet50_vd_ssld_v2", 83.00, 96.40, names=("resnet50_vd_imagenet_ssld_v2", "ResNet50_vd_ssld_v2")
+    ),
+    paddleclas("ResNet50_vd_v2", 79.84, 94.93, names=("resnet50_vd_imagenet_v2", "ResNet50_vd_v2")),
+)
 BACKBONES = (
     _plain(18, 11_693_736, 70.98, 89.92),
     _plain(34, 21_801_896, 74.57, 92.14),
@@ -345,18 +329,7 @@ BACKBONES = (
     _plain(152, 60_192_808, 78.26, 93.96),
     _vd(18, 11_712_968, 72.26, 90.80),
     _vd(34, 21_821_128, 75.98, 92.98, _ssld(34, 79.72, 94.90)),
-    _vd(
-        50,
-        25_576_264,
-        79.12,
-        94.44,
-        _ssld(50, 83.00, 96.40),
-        # In the lists of PaddleClas 2.0 only.
-        paddleclas(
-            "ResNet50_vd_ssld_v2", 83.00, 96.40, names=("resnet50_vd_imagenet_ssld_v2", "ResNet50_vd_ssld_v2")
-        ),
-        paddleclas("ResNet50_vd_v2", 79.84, 94.93, names=("resnet50_vd_imagenet_v2", "ResNet50_vd_v2")),
-    ),
+    _vd(50, 25_576_264, 79.12, 94.44, _ssld(50, 83.00, 96.40), *_RESNET50_VD_V2),
     _vd(101, 44_568_392, 80.17, 94.97, _ssld(101, 83.73, 96.69)),
     _vd(152, 60_212_040, 80.59, 95.30),
     _vd(200, 74_738_504, 80.93, 95.33),

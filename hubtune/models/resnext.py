@@ -31,33 +31,13 @@ def grouped_block(
     projection: Callable[..., nn.Sequential],
     scale: Callable[[int], nn.Layer] | None = None,
 ) -> Block:
-    """Return the maker of blocks with groups of 4 channels in the first stage.
-
-    Args:
-        groups: 32 or 64.
-        projection: makes the projection.
-        scale: makes what runs before the addition from its number of channels.
-    """
-    narrowing = BOTTLENECK_CHANNELS[0] // (4 * groups)
-    return partial(
-        bottleneck_block,
-        narrowing=narrowing,
-        groups=groups,
-        conv=zoo_conv_bn,
-        projection=projection,
-        scale=scale,
-    )
+    """Return the maker of blocks with groups of 4 channels in the first stage."""
+    grouped = partial(bottleneck_block, groups=groups, narrowing=BOTTLENECK_CHANNELS[0] // (4 * groups))
+    return partial(grouped, conv=zoo_conv_bn, projection=projection, scale=scale)
 
 
 def resnext(layers: int, groups: int, vd: bool, num_classes: int = 1000) -> nn.Sequential:
-    """Return a ResNeXt: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        layers: 50, 101 or 152.
-        groups: 32 or 64.
-        vd: whether it is the ``vd`` variant.
-        num_classes: number of class scores.
-    """
+    """Return a ResNeXt: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     stem = (deep_stem if vd else plain_stem)(conv=zoo_conv_bn)
     block = grouped_block(groups, averaged_projection if vd else strided_projection)
     return zoo_resnet(stem, block, (64, *BOTTLENECK_CHANNELS), DEPTHS[layers], num_classes)

@@ -15,12 +15,10 @@ from paddle.nn import functional as F
 from hubtune.models.backbone import Backbone, paddleclas
 from hubtune.models.layers import pooled, zoo_conv_bn
 from hubtune.models.resnet import (
-    BASIC_CHANNELS,
     BOTTLENECK_CHANNELS,
     DEPTHS,
     averaged_projection,
-    basic_block,
-    bottleneck_block,
+    block_and_channels,
     deep_stem,
     plain_stem,
     strided_projection,
@@ -31,17 +29,12 @@ from hubtune.models.resnext import grouped_block
 
 
 class SqueezeExcitation(nn.Layer):
-    """Weigh channels by what two linear layers make of their averages.
+    """Weigh channels by what two linear layers make of their averages."""
 
-    Args:
-        channels: of the input and the output.
-        reduction: how many times fewer channels there are between the two layers.
-    """
-
-    def __init__(self, channels: int, reduction: int = 16) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(channels, channels // reduction)
-        self.excitation = nn.Linear(channels // reduction, channels)
+        self.squeeze = nn.Linear(channels, channels // 16)
+        self.excitation = nn.Linear(channels // 16, channels)
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
         """Map ``[N, channels, h, w]`` to the same shape."""
@@ -50,42 +43,24 @@ class SqueezeExcitation(nn.Layer):
 
 
 def se_resnet_vd(layers: int, num_classes: int = 1000) -> nn.Sequential:
-    """Return an SE_ResNet_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        layers: 18, 34 or 50.
-        num_classes: number of class scores.
-    """
-    kind, channels = (basic_block, BASIC_CHANNELS) if layers < 50 else (bottleneck_block, BOTTLENECK_CHANNELS)
+    """Return an SE_ResNet_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
+    kind, channels = block_and_channels(layers)
     block = partial(kind, conv=zoo_conv_bn, projection=averaged_projection, scale=SqueezeExcitation)
     return zoo_resnet(deep_stem(conv=zoo_conv_bn), block, (64, *channels), DEPTHS[layers], num_classes)
 
 
 def se_resnext(layers: int, num_classes: int = 1000) -> nn.Sequential:
-    """Return an SE_ResNeXt with 32 groups: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        layers: 50 or 101.
-        num_classes: number of class scores.
-    """
+    """Return an SE_ResNeXt with 32 groups: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     block = grouped_block(32, strided_projection, SqueezeExcitation)
-    return zoo_resnet(
-        plain_stem(conv=zoo_conv_bn), block, (64, *BOTTLENECK_CHANNELS), DEPTHS[layers], num_classes
-    )
+    stem, channels = plain_stem(conv=zoo_conv_bn), (64, *BOTTLENECK_CHANNELS)
+    return zoo_resnet(stem, block, channels, DEPTHS[layers], num_classes)
 
 
 def se_resnext_vd(layers: int, groups: int, num_classes: int = 1000) -> nn.Sequential:
-    """Return an SE_ResNeXt_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        layers: 50 or 152.
-        groups: 32 or 64.
-        num_classes: number of class scores.
-    """
+    """Return an SE_ResNeXt_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     block = grouped_block(groups, averaged_projection, SqueezeExcitation)
-    return zoo_resnet(
-        deep_stem(128, zoo_conv_bn), block, (128, *BOTTLENECK_CHANNELS), DEPTHS[layers], num_classes
-    )
+    stem, channels = deep_stem(128, zoo_conv_bn), (128, *BOTTLENECK_CHANNELS)
+    return zoo_resnet(stem, block, channels, DEPTHS[layers], num_classes)
 
 
 def _backbone(
@@ -110,12 +85,8 @@ def _backbone(
 
 
 BACKBONES = (
-    _backbone(
-        "SE_ResNet18_vd", partial(se_resnet_vd, 18), 11_802_048, 73.33, 91.38, width=BASIC_CHANNELS[-1]
-    ),
-    _backbone(
-        "SE_ResNet34_vd", partial(se_resnet_vd, 34), 21_982_324, 76.51, 93.20, width=BASIC_CHANNELS[-1]
-    ),
+    _backbone("SE_ResNet18_vd", partial(se_resnet_vd, 18), 11_802_048, 73.33, 91.38, width=512),
+    _backbone("SE_ResNet34_vd", partial(se_resnet_vd, 34), 21_982_324, 76.51, 93.20, width=512),
     _backbone("SE_ResNet50_vd", partial(se_resnet_vd, 50), 28_107_256, 79.52, 94.75),
     _backbone("SE_ResNeXt50_32x4d", partial(se_resnext, 50), 27_559_896, 78.44, 93.96),
     _backbone("SE_ResNeXt101_32x4d", partial(se_resnext, 101), 48_955_416, 79.39, 94.43),

@@ -24,12 +24,6 @@ class ShuffleUnit(nn.Layer):
 
     A unit that keeps the shape runs the branch on one half of the channels and leaves the other as it is. A
     unit that strides runs it on all channels and shortens the shortcut by two convolutions.
-
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        stride: 2 for a unit that strides.
-        activation: makes the activation.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, activation: Callable[[], nn.Layer]) -> None:
@@ -70,19 +64,14 @@ def shufflenet_v2(
 ) -> nn.Sequential:
     """Return a ShuffleNetV2: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        channels: of each stage.
-        width: number of features.
-        activation: makes the activation.
-        num_classes: number of class scores.
+    ``channels`` are those of each stage, and ``width`` is the number of features.
     """
     layers: list[tuple[str, nn.Layer]] = [
         ("_conv1", zoo_conv_bn(3, _STEM, 3, 2, activation=activation)),
         ("_max_pool", nn.MaxPool2D(3, 2, padding=1)),
     ]
-    for number, ((inputs, outputs), depth) in enumerate(
-        zip(pairwise((_STEM, *channels)), _DEPTHS, strict=True), 2
-    ):
+    sizes = pairwise((_STEM, *channels))
+    for number, ((inputs, outputs), depth) in enumerate(zip(sizes, _DEPTHS, strict=True), 2):
         layers.append((f"{number}_1", ShuffleUnit(inputs, outputs, 2, activation)))
         layers += [
             (f"{number}_{position}", ShuffleUnit(outputs, outputs, 1, activation))

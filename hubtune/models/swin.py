@@ -72,12 +72,7 @@ def _mask_of_shifted(height: int, width: int) -> paddle.Tensor:
 
 
 class WindowAttention(nn.Layer):
-    """Attention among the tokens of a window, with a learned bias for each offset between two tokens.
-
-    Args:
-        width: of a token.
-        heads: number of heads.
-    """
+    """Attention among the tokens of a window, with a learned bias for each offset between two tokens."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -91,11 +86,9 @@ class WindowAttention(nn.Layer):
         self.proj = nn.Linear(width, width)
 
     def forward(self, windows: paddle.Tensor, mask: paddle.Tensor | None) -> paddle.Tensor:
-        """Map ``[N · windows, tokens, width]`` to the same shape.
+        """Map ``[N · windows, tokens, width]``, one sample after the other, to the same shape.
 
-        Args:
-            windows: of all samples, those of one sample after the other.
-            mask: added to the attention of each window, ``[windows, 1, tokens, tokens]``.
+        The mask is added to the attention of each window, ``[windows, 1, tokens, tokens]``.
         """
         tokens = windows.shape[1]
         bias = self.relative_position_bias_table[self.relative_position_index.flatten()]
@@ -108,11 +101,7 @@ class WindowAttention(nn.Layer):
 class SwinBlock(nn.Layer):
     """Window attention and an MLP, each behind a normalisation and added to its input.
 
-    Args:
-        width: of a token.
-        heads: number of heads.
-        shifted: whether the windows lie half a window further right and down.
-        drop_path: rate of the stochastic depth.
+    If it is ``shifted``, the windows lie half a window further right and down.
     """
 
     def __init__(self, width: int, heads: int, shifted: bool, drop_path: float) -> None:
@@ -144,11 +133,7 @@ class SwinBlock(nn.Layer):
 
 
 class PatchEmbedding(nn.Layer):
-    """One token for each patch of 4×4 pixels.
-
-    Args:
-        width: of a token.
-    """
+    """One token for each patch of 4×4 pixels."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -162,11 +147,7 @@ class PatchEmbedding(nn.Layer):
 
 
 class PatchMerging(nn.Layer):
-    """Join each four neighbouring tokens to one of twice the width.
-
-    Args:
-        width: of an input token.
-    """
+    """Join each four neighbouring tokens to one of twice the width."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -181,12 +162,7 @@ class PatchMerging(nn.Layer):
 
 
 class SwinStage(nn.Layer):
-    """Blocks at one resolution, followed by the step to the next one where there is one.
-
-    Args:
-        blocks: at one width.
-        downsample: the step to half the height and width; ``None`` in the last stage.
-    """
+    """Blocks at one resolution, followed by the step to the next one where there is one."""
 
     def __init__(self, blocks: Sequence[SwinBlock], downsample: PatchMerging | None) -> None:
         super().__init__()
@@ -201,14 +177,10 @@ class SwinStage(nn.Layer):
 
 
 class SwinTransformer(nn.Layer):
-    """Four stages and a linear head on the mean of the normalised tokens.
+    """Four stages of ``depths`` blocks and a linear head on the mean of the normalised tokens.
 
-    Args:
-        width: of a token in the first stage; each further stage doubles it.
-        depths: number of blocks in each stage.
-        heads: number of heads in each stage.
-        drop_path: rate of the stochastic depth in the last block; it grows evenly from zero in the first.
-        num_classes: number of class scores.
+    Each stage but the first doubles the ``width`` of a token. The rate of the stochastic depth grows evenly
+    from zero in the first block to ``drop_path`` in the last.
     """
 
     def __init__(
@@ -263,10 +235,7 @@ def swin_stages(network: SwinTransformer) -> list[Stage]:
 
 
 def without_masks(tensors: Tensors) -> Tensors:
-    """Leave out the masks of the shifted windows, which files written by PaddleClas up to 2.5.2 hold.
-
-    They follow from the size of the picture, and are computed.
-    """
+    """Leave out the shifted windows' masks, which PaddleClas up to 2.5.2 wrote: they are computed."""
     return {key: value for key, value in tensors.items() if not key.endswith(".attn_mask")}
 
 

@@ -10,12 +10,10 @@ from paddle.nn import functional as F
 
 
 class DropPath(nn.Layer):
-    """Stochastic depth: in training, a residual branch is left out for a random part of the samples.
+    """Stochastic depth: in training, a sample's residual branch is left out with a probability of ``rate``.
 
-    Huang et al., "Deep Networks with Stochastic Depth" (https://arxiv.org/abs/1603.09382).
-
-    Args:
-        rate: probability that a sample's branch is left out; the others are scaled up for it.
+    The others are scaled up for it. Huang et al., "Deep Networks with Stochastic Depth"
+    (https://arxiv.org/abs/1603.09382).
     """
 
     def __init__(self, rate: float) -> None:
@@ -31,12 +29,7 @@ class DropPath(nn.Layer):
 
 
 class MLP(nn.Layer):
-    """Two linear layers with GELU in between, on each token.
-
-    Args:
-        width: of input and output.
-        hidden: width in between.
-    """
+    """Two linear layers with GELU in between, on each token."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()

@@ -33,12 +33,7 @@ def _dropout() -> nn.Dropout:
 
 
 def vgg(depths: Sequence[int], num_classes: int = 1000) -> nn.Sequential:
-    """Return a VGG: pictures ``[N, 3, 224, 224]`` → class scores ``[N, num_classes]``.
-
-    Args:
-        depths: number of convolutions in each of the five blocks.
-        num_classes: number of class scores.
-    """
+    """Return a VGG of blocks of ``depths``: ``[N, 3, 224, 224]`` → class scores ``[N, num_classes]``."""
     blocks = [
         (f"conv_block_{number}", _block(inputs, outputs, depth))
         for number, ((inputs, outputs), depth) in enumerate(zip(pairwise(_CHANNELS), depths, strict=True), 1)

@@ -58,37 +58,15 @@ class Form:
     interpolated: bool = False
 
 
-_SMALL_16 = Form(
-    patch=16,
-    size=224,
-    width=768,
-    depth=8,
-    heads=8,
-    mlp=3,
-    epsilon=1e-5,
-    qkv_bias=False,
-    scale=768**-0.5,
-)
 _BASE_16 = Form(patch=16, size=224, width=768, depth=12, heads=12, mlp=4, epsilon=1e-6)
-_DINOV2_SMALL_14 = Form(
-    patch=14,
-    size=518,
-    width=384,
-    depth=12,
-    heads=6,
-    mlp=4,
-    epsilon=1e-6,
-    layer_scale=True,
-    interpolated=True,
+_SMALL_16 = replace(_BASE_16, depth=8, heads=8, mlp=3, epsilon=1e-5, qkv_bias=False, scale=768**-0.5)
+_DINOV2_SMALL_14 = replace(
+    _BASE_16, patch=14, size=518, width=384, heads=6, layer_scale=True, interpolated=True
 )
 
 
 class Attention(nn.Layer):
-    """Attention of all tokens to all tokens.
-
-    Args:
-        form: of the transformer.
-    """
+    """Attention of all tokens to all tokens."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -106,9 +84,6 @@ class LayerScale(nn.Layer):
     """Multiply each channel by a learned number.
 
     Touvron et al., "Going deeper with Image Transformers" (https://arxiv.org/abs/2103.17239).
-
-    Args:
-        width: number of channels.
     """
 
     def __init__(self, width: int) -> None:
@@ -121,11 +96,7 @@ class LayerScale(nn.Layer):
 
 
 class Block(nn.Layer):
-    """Attention and an MLP, each behind a normalisation and added to its input.
-
-    Args:
-        form: of the transformer.
-    """
+    """Attention and an MLP, each behind a normalisation and added to its input."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -143,11 +114,7 @@ class Block(nn.Layer):
 
 
 class PatchEmbedding(nn.Layer):
-    """One token for each patch of a picture.
-
-    Args:
-        form: of the transformer.
-    """
+    """One token for each patch of a picture."""
 
     def __init__(self, form: Form) -> None:
         super().__init__()
@@ -159,12 +126,7 @@ class PatchEmbedding(nn.Layer):
 
 
 class VisionTransformer(nn.Layer):
-    """A transformer on patches, with a linear head on its class token.
-
-    Args:
-        form: of the transformer.
-        num_classes: number of class scores.
-    """
+    """A transformer on patches, with a linear head on its class token."""
 
     def __init__(self, form: Form, num_classes: int = 1000) -> None:
         super().__init__()
@@ -243,10 +205,7 @@ def dinov2_names(tensors: Tensors) -> Tensors:
     and of timm. PyTorch's linear layers are turned round: they are ``[out, in]``, Paddle's ``[in, out]``.
     The token that hid patches in pretraining is left out. What does not look like DINOv2 stays as it is.
     """
-    named = {}
-    for key, value in tensors.items():
-        if key not in _UNUSED:
-            named[_own_name(key)] = value
+    named = {_own_name(key): value for key, value in tensors.items() if key not in _UNUSED}
     if _has_pytorch_layout(named):
         named = {
             key: np.ascontiguousarray(value.T) if value.ndim == 2 and key.endswith(".weight") else value
@@ -272,26 +231,17 @@ def _has_pytorch_layout(tensors: Tensors) -> bool:
 def _with_joined_attention(tensors: Tensors) -> Tensors:
     """Join ``attn.query``, ``attn.key`` and ``attn.value`` to ``attn.qkv`` where all three have one shape."""
     joined = dict(tensors)
-    for key in tensors:
-        match = re.fullmatch(r"(blocks\.\d+\.attn\.)query\.(weight|bias)", key)
-        if match is None:
-            continue
-        names = [f"{match[1]}{part}.{match[2]}" for part in ("query", "key", "value")]
+    for key in filter(re.compile(r"blocks\.\d+\.attn\.query\.(weight|bias)").fullmatch, tensors):
+        names = [key.replace(".query.", f".{part}.") for part in ("query", "key", "value")]
         parts = [tensors[name] for name in names if name in tensors]
         if len(parts) == 3 and len({part.shape for part in parts}) == 1 and parts[0].ndim:
-            joined[f"{match[1]}qkv.{match[2]}"] = np.concatenate(parts, axis=-1)
+            joined[key.replace(".query.", ".qkv.")] = np.concatenate(parts, axis=-1)
             for name in names:
                 del joined[name]
     return joined
 
 
-def _backbone(
-    class_name: str,
-    form: Form,
-    parameters: int,
-    top1: float,
-    top5: float,
-) -> Backbone:
+def _backbone(class_name: str, form: Form, parameters: int, top1: float, top5: float) -> Backbone:
     return Backbone(
         name=f"{class_name.lower()}_imagenet",
         build=partial(VisionTransformer, form),

@@ -37,8 +37,7 @@ class XceptionBlock(nn.Layer):
     Args:
         names: of the convolutions in the state dict.
         channels: of the input and of each convolution's output.
-        stride: of the max pooling behind the convolutions and of the projection that is the shortcut;
-            ``None`` for neither, so that the input itself is the shortcut.
+        stride: of the max pooling and of the projection that is the shortcut; ``None`` for neither.
         relu_first: whether there is a ReLU before the first convolution too.
     """
 
@@ -74,10 +73,8 @@ class XceptionBlock(nn.Layer):
 def xception(entry: Sequence[tuple[int, int]], middle: int, num_classes: int = 1000) -> nn.Sequential:
     """Return an Xception: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        entry: channels and stride of each block of the entry flow.
-        middle: number of blocks of the middle flow.
-        num_classes: number of class scores.
+    ``entry`` is channels and stride of each block of the entry flow, ``middle`` the number of blocks of the
+    middle flow.
     """
     channels = [64, *(outputs for outputs, _ in entry)]
     entry_flow = [("_conv1", zoo_conv_bn(3, 32, 3, 2)), ("_conv2", zoo_conv_bn(32, 64, 3))]

@@ -76,13 +76,6 @@ def test_the_fourth_channels_weights_start_at_zero_and_learn() -> None:
     assert (weight.grad[:, 3] != 0).any()
 
 
-def test_what_is_not_asked_for_changes_nothing() -> None:
-    classifier = Classifier(find("smallnet").backbone, 2)
-    before = [*classifier.state()]
-    classifier.take_channels(3, ALIKE)
-    assert [*classifier.state()] == before
-
-
 @pytest.mark.parametrize(
     ("layers", "count"),
     [

@@ -6,25 +6,25 @@ import numpy as np
 import paddle
 import pytest
 from models.deterministic import weights
-from support.backbones import arrays_of, check_golden, check_record, records_of, slow
+from support.backbones import arrays_of
 
 from hubtune.errors import ModelError
 from hubtune.hub.weights import load_into
-from hubtune.models import vit
 from hubtune.models.backbone import head_keys
 from hubtune.models.vit import Form, VisionTransformer, dinov2_names, vit_stages
 
-
-@pytest.mark.parametrize("record", records_of(vit))
-def test_a_record_says_what_its_network_is(record):
-    check_record(record)
-
-
-@pytest.mark.parametrize("name", ["dinov2_vits14", *slow("ViT_small_patch16_224", "ViT_base_patch16_224")])
-def test_scores_are_the_golden_ones(name):
-    check_golden(name)
-
-
+HUGGING_FACE_NAMES = {
+    "cls_token": "embeddings.cls_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj": "embeddings.patch_embeddings.projection",
+    "norm.": "layernorm.",
+    "blocks.": "encoder.layer.",
+    "attn.proj": "attention.output.dense",
+    "attn.qkv": "attention.attention.qkv",
+    "ls1.gamma": "layer_scale1.lambda1",
+    "ls2.gamma": "layer_scale2.lambda1",
+}
+ATTENTION, FC1 = "encoder.layer.2.attention.attention.", "encoder.layer.0.mlp.fc1.weight"
 # A DINOv2 in small: every kind of tensor, square linear layers and others.
 TINY = Form(
     patch=2, size=6, width=4, depth=4, heads=2, mlp=3, epsilon=1e-6, layer_scale=True, interpolated=True
@@ -49,28 +49,14 @@ def turned(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def hugging_face(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same with the names in Hugging Face's file, written out for one block after the other."""
-    outside = {
-        "cls_token": "embeddings.cls_token",
-        "pos_embed": "embeddings.position_embeddings",
-        "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
-        "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
-        "norm.weight": "layernorm.weight",
-        "norm.bias": "layernorm.bias",
-    }
-    file = {name: tensors[key] for key, name in outside.items()}
-    file["embeddings.mask_token"] = np.zeros((1, 4), np.float32)
-    for number in range(TINY.depth):
-        own, theirs = f"blocks.{number}", f"encoder.layer.{number}"
-        for kind in ("weight", "bias"):
-            parts = np.split(tensors[f"{own}.attn.qkv.{kind}"], 3)
-            for part, value in zip(("query", "key", "value"), parts, strict=True):
-                file[f"{theirs}.attention.attention.{part}.{kind}"] = value
-            file[f"{theirs}.attention.output.dense.{kind}"] = tensors[f"{own}.attn.proj.{kind}"]
-            for layer in ("norm1", "norm2", "mlp.fc1", "mlp.fc2"):
-                file[f"{theirs}.{layer}.{kind}"] = tensors[f"{own}.{layer}.{kind}"]
-        for scale in (1, 2):
-            file[f"{theirs}.layer_scale{scale}.lambda1"] = tensors[f"{own}.ls{scale}.gamma"]
+    """The same with the names in Hugging Face's file."""
+    file = {"embeddings.mask_token": np.zeros((1, 4), np.float32)}
+    for name, value in tensors.items():
+        for own, theirs in HUGGING_FACE_NAMES.items():
+            name = name.replace(own, theirs)
+        parts = np.split(value, 3) if "qkv" in name else [value]
+        for part, array in zip(("query", "key", "value"), parts, strict=False):
+            file[name.replace("qkv", part)] = array
     return file
 
 
@@ -78,10 +64,6 @@ def assert_same(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarr
     assert sorted(found) == sorted(expected)
     for key, value in expected.items():
         np.testing.assert_array_equal(found[key], value, err_msg=key)
-
-
-def test_names_of_hugging_face_become_ours(tiny):
-    assert_same(dinov2_names(hugging_face(turned(trunk(tiny)))), trunk(tiny))
 
 
 def test_names_of_timm_and_the_original_become_ours(tiny):
@@ -93,43 +75,32 @@ def test_our_own_names_and_layouts_stay(tiny):
     assert_same(dinov2_names(arrays_of(tiny)), arrays_of(tiny))
 
 
-def test_translated_file_fits_and_its_missing_head_is_left_alone(tiny):
+def test_a_file_with_hugging_faces_names_fits_and_its_missing_head_is_left_alone(tiny):
     other = VisionTransformer(TINY, num_classes=3)
     head = other.head.weight.numpy()
     tensors = dinov2_names(hugging_face(turned(trunk(tiny))))
+    assert_same(tensors, trunk(tiny))
     assert not load_into(other, tensors, head=head_keys(other, vit_stages(other)), source="file")
     assert_same(trunk(other), trunk(tiny))
     np.testing.assert_array_equal(other.head.weight.numpy(), head)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("key", "shape", "message"),
     [
-        (
-            lambda file: file.pop("encoder.layer.2.attention.attention.key.weight"),
-            "missing: 'blocks.2.attn.qkv.weight' with the shape [4, 12]",
-        ),
-        (
-            lambda file: file.update({"encoder.layer.1.attention.attention.value.bias": np.zeros(5, "f4")}),
-            "missing: 'blocks.1.attn.qkv.bias' with the shape [12]",
-        ),
-        (
-            lambda file: file.pop("encoder.layer.0.mlp.fc1.weight"),
-            "missing: 'blocks.0.mlp.fc1.weight' with the shape [4, 12]",
-        ),
-        (
-            lambda file: file.update({"encoder.layer.0.mlp.fc1.weight": np.zeros((), "f4")}),
-            "shape: 'blocks.0.mlp.fc1.weight' is [] in the file and [4, 12] in the network",
-        ),
-        (
-            lambda file: file.update({"conv1.weight": np.zeros((8, 3, 7, 7), "f4")}),
-            "unexpected: 'conv1.weight' with the shape [8, 3, 7, 7]",
-        ),
+        (f"{ATTENTION}key.weight", None, "missing: 'blocks.2.attn.qkv.weight' with the shape [4, 12]"),
+        (f"{ATTENTION}value.bias", 5, "missing: 'blocks.2.attn.qkv.bias' with the shape [12]"),
+        (FC1, None, "missing: 'blocks.0.mlp.fc1.weight' with the shape [4, 12]"),
+        (FC1, (), "shape: 'blocks.0.mlp.fc1.weight' is [] in the file and [4, 12] in the network"),
+        ("conv1.weight", (8, 3, 7, 7), "unexpected: 'conv1.weight' with the shape [8, 3, 7, 7]"),
     ],
 )
-def test_wrong_file_is_left_to_be_refused(change, message, tiny):
+def test_wrong_file_is_left_to_be_refused(key, shape, message, tiny):
+    """A tensor of a file is missing, or has another shape, or is one too many."""
     file = hugging_face(turned(trunk(tiny)))
-    change(file)
+    file.pop(key, None)
+    if shape is not None:
+        file[key] = np.zeros(shape, "f4")
     with pytest.raises(ModelError) as refusal:
         load_into(tiny, dinov2_names(file), head=head_keys(tiny, vit_stages(tiny)), source="file")
     assert message in str(refusal.value)

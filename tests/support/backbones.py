@@ -21,7 +21,6 @@ from paddle import nn
 
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 from hubtune.models.catalog import find
-from hubtune.models.transformer import DropPath
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden"
 DINOV2 = "dinov2_vits14"  # has no head of its own: the answers are its pooled features
@@ -173,37 +172,6 @@ def check_golden(name: str) -> None:
         assert_close(scores, np.array(expected["first"]), expected["largest"])
 
 
-@paddle.no_grad()
-def check_golden_depends_on_the_image(name: str) -> None:
-    """Check that the golden weights let an image and its mirror image score differently."""
-    network = golden_network(find(name).backbone, golden(name)["keys"])
-    images = image(96, 96)
-    one, other = network(paddle.to_tensor(np.concatenate([images, images[:, :, ::-1]]))).numpy()
-    assert np.abs(one - other).max() > 1000 * TOLERANCE * np.abs(one).max()
-
-
-def check_name(name: str, hub_name: str, top1: float | None = None) -> None:
-    """Check that PaddleCV's or PaddleClas's name finds a hub name, with its accuracy."""
-    entry = find(name)
-    assert entry.name == hub_name
-    assert top1 is None or entry.weights.top1 == top1
-
-
-def check_variant(alias: str, architecture: str, file: str, accuracy: tuple[float, float] | None) -> None:
-    """Check that a class name, and the hub name made of it, mean other weights of an architecture.
-
-    ``file`` starts with ``legendary/`` for PaddleClas's folder ``legendary_models``.
-    """
-    base, variant = find(architecture), find(alias)
-    assert variant.name == f"{base.backbone.name}_{alias.removeprefix(f'{architecture}_')}"
-    assert find(variant.name) is variant
-    assert variant.backbone is base.backbone and variant.weights != base.weights
-    file = file.replace("legendary/", "legendary_models/")
-    folder = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
-    assert variant.weights.url == f"{folder}{file}_pretrained.pdparams"
-    assert (variant.weights.top1, variant.weights.top5) == (accuracy or (None, None))
-
-
 def arrays_of(network: nn.Layer) -> dict[str, np.ndarray]:
     """Return a network's tensors by key."""
     return {key: value.numpy() for key, value in network.state_dict().items()}
@@ -214,27 +182,3 @@ def check_translation(record: Backbone, file: Mapping[str, np.ndarray], own: Map
     translated = record.translate(file)
     assert translated.keys() == own.keys()
     assert all(translated[key] is own[key] for key in own)
-
-
-def check_translated_name(name: str, key: str, own: str) -> None:
-    """Check the network's own name for one tensor of an older file."""
-    value = np.zeros(1, "float32")
-    check_translation(find(name).backbone, {key: value}, {own: value})
-
-
-def check_own_names_pass(name: str) -> None:
-    """Check that a file with the network's own names, and unknown ones, stays as it is."""
-    record = find(name).backbone
-    file = arrays_of(record.build(num_classes=3)) | {"StructuredToParameterName@@": np.zeros(1)}
-    check_translation(record, file, file)
-
-
-def older_parts(rest: str) -> str:
-    """Return PaddleClas 2.0's names inside a layer: ``conv0.bn._mean`` → ``conv0._batch_norm._mean``."""
-    return ".".join({"conv": "_conv", "bn": "_batch_norm"}.get(part, part) for part in rest.split("."))
-
-
-def drop_path_rates(name: str) -> list[float]:
-    """Return the rates of stochastic depth, first block to last."""
-    network = find(name).backbone.build(num_classes=2)
-    return [layer._rate for layer in network.sublayers() if isinstance(layer, DropPath)]

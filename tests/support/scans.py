@@ -1,17 +1,33 @@
 """Scans of images that are on no disk, and their splits."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from hypothesis import strategies as st
 
 from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.files import Split
-from hubtune.data.splits.quota import SplitRequest
+from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 
 ROOT = Path("pics")
+SPLIT_SIZES = st.one_of(
+    st.integers(0, 25).map(SplitSize),
+    st.integers(0, 99).map(lambda percent: SplitSize(share=Fraction(percent, 100))),
+)
+REQUESTS = st.fixed_dictionaries(
+    {
+        "validate": SPLIT_SIZES,
+        "test": SPLIT_SIZES,
+        "train": st.one_of(st.none(), st.integers(1, 25)),
+        "seed": st.integers(0, 5),
+    }
+)
+"""Requests as arguments of :func:`split_scan`, for Hypothesis."""
 
 
 def fake_scan(classes: Mapping[str, int | Sequence[object]]) -> Scan:

@@ -1,7 +1,6 @@
 """Issues of a data set, most severe first."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -52,7 +51,6 @@ class Issue:
 
     @property
     def files(self) -> Iterable[IssueFile]:
-        """All files."""
         return chain.from_iterable(self.groups)
 
 
@@ -63,8 +61,7 @@ class LabelIssue:
     Attributes:
         index: of the image, among all of the scan.
         own: probability of its own class.
-        other: the class that it probably is, by number.
-        probability: of that class.
+        other, probability: the class that it probably is, by number, and the probability of that.
     """
 
     index: int
@@ -75,12 +72,10 @@ class LabelIssue:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """Result of checking all labels with a classifier.
+    """Labels that are probably wrong, those whose own class is least probable first.
 
-    Attributes:
-        issues: labels that are probably wrong; those whose own class is least probable first.
-        accuracy: share of the images whose label is the classifier's first choice; the lower, the more false
-            alarms.
+    ``accuracy`` is the share of the images whose label is the classifier's first choice; the lower, the more
+    false alarms.
     """
 
     issues: list[LabelIssue]
@@ -195,50 +190,38 @@ def _unbalanced(scan: Scan) -> Iterator[Issue]:
         )
 
 
-# Kind, condition, description, advice. Only the first that applies counts: a black image is not reported as
-# blurred as well.
-_POOR_IMAGES: tuple[tuple[str, Callable[[ImageInfo], bool], str, str], ...] = (
-    (
-        "blank",
-        lambda info: info.contrast <= min(BLANK, info.brightness / 10),
-        "blank",
-        "Such pictures show nothing: remove them.",
-    ),
-    (
-        "dark",
-        lambda info: info.brightest < DARK,
-        "nearly black",
-        "Remove such pictures, unless the model will be used on pictures as dark.",
-    ),
-    (
-        "bright",
-        lambda info: info.darkest > BRIGHT,
-        "nearly white",
-        "Remove such pictures, unless the model will be used on pictures as bright.",
-    ),
-    (
-        "tiny",
-        lambda info: min(info.width, info.height) < TINY,
+# Description and advice.
+_POOR_IMAGES = {
+    "blank": ("blank", "Such pictures show nothing: remove them."),
+    "dark": ("nearly black", "Remove such pictures, unless the model will be used on pictures as dark."),
+    "bright": ("nearly white", "Remove such pictures, unless the model will be used on pictures as bright."),
+    "tiny": (
         f"tiny (short side under {TINY} pixels)",
         "Replace such pictures by larger versions if there are any: thumbnails are this small.",
     ),
-    (
-        "blurred",
-        lambda info: info.sharpness < BLURRED,
+    "blurred": (
         "blurred",
         "Remove pictures that nobody could classify, unless the model will be used on such pictures.",
     ),
-)
+}
+
+
+def _poor_kind(info: ImageInfo) -> str | None:
+    """Return the first kind that applies: a black image is not reported as blurred as well."""
+    applies = {
+        "blank": info.contrast <= min(BLANK, info.brightness / 10),
+        "dark": info.brightest < DARK,
+        "bright": info.darkest > BRIGHT,
+        "tiny": min(info.width, info.height) < TINY,
+        "blurred": info.sharpness < BLURRED,
+    }
+    return next((kind for kind in _POOR_IMAGES if applies[kind]), None)
 
 
 def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
-    matches: dict[str, list[list[IssueFile]]] = defaultdict(list)
-    for file, info in zip(files, infos, strict=True):
-        kind = next((kind for kind, applies, *_ in _POOR_IMAGES if info is not None and applies(info)), None)
-        if kind is not None:
-            matches[kind].append([file])
-    for kind, _, description, advice in _POOR_IMAGES:
-        poor = matches[kind]
+    kinds = [None if info is None else _poor_kind(info) for info in infos]
+    for kind, (description, advice) in _POOR_IMAGES.items():
+        poor = [[file] for file, own in zip(files, kinds, strict=True) if own == kind]
         title = f"{plural(len(poor), 'picture')} {_verb('is', 'are', poor)} {description}"
         yield Issue(kind, title, advice, poor, suspect=True)
 

@@ -46,13 +46,9 @@ bottom."""
 
 
 class Window(NamedTuple):
-    """A part of an image that a copy may show.
+    """A part of an image that a copy may show: its side, as a share of the image's, and rotation in degrees.
 
-    Attributes:
-        scale: its side, as a share of the image's.
-        right: distance of its centre from the image's centre, as a share of the width.
-        down: the same, as a share of the height.
-        turn: rotation in degrees.
+    ``right`` and ``down`` are the distance of its centre from the image's, as shares of width and height.
     """
 
     scale: float = 1.0
@@ -123,17 +119,14 @@ def find_candidates(fingerprints: Sequence[SupportsBytes]) -> CandidatePairs:
     file of Jégou et al., 2011), in time proportional to their number: 23 s for 10,000 images of CIFAR-10 on
     two cores, registration included.
     """
-    whole = [np.empty((0, len(_FREQUENCIES)), np.float32)]
-    whole += [
-        _compute_descriptors(load_fingerprints(fingerprints, rows), windows=1)[:, 0]
-        for rows in _batches(len(fingerprints), _WHOLE_IMAGES_PER_BATCH)
-    ]
-    index = _Index(np.concatenate(whole))
+    count = len(fingerprints)
+    whole = np.empty((count, len(_FREQUENCIES)), np.float32)
+    for rows in _batches(count, _WHOLE_IMAGES_PER_BATCH):
+        whole[rows] = _compute_descriptors(load_fingerprints(fingerprints, rows), windows=1)[:, 0]
+    index = _Index(whole)
     found: list[tuple[np.ndarray, ...]] = [(np.empty(0, np.int64),) * 4]
-    found += [
-        index.search(rows, _compute_descriptors(load_fingerprints(fingerprints, rows)))
-        for rows in _batches(len(fingerprints), _IMAGES_PER_BATCH)
-    ]
+    for rows in _batches(count, _IMAGES_PER_BATCH):
+        found.append(index.search(rows, _compute_descriptors(load_fingerprints(fingerprints, rows))))
     return CandidatePairs(*(np.concatenate(column) for column in zip(*found, strict=True)))
 
 
@@ -225,19 +218,18 @@ def _flip_descriptors(descriptors: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     return np.concatenate(parts, axis=1), np.concatenate(windows), np.concatenate(flips)
 
 
-def _compute_descriptors(fingerprints: FingerprintArrays, windows: int | None = None) -> np.ndarray:
+def _compute_descriptors(fingerprints: FingerprintArrays, windows: int = len(WINDOWS)) -> np.ndarray:
     """Descriptors of windows, float32 ``[n, windows, D]`` of length 1, or 0 for uniform images."""
     images = len(fingerprints.luma)
     blocks = fingerprints.luma.reshape(images, _SAMPLES, SIDE // _SAMPLES, _SAMPLES, SIDE // _SAMPLES)
     small = blocks.mean(axis=(2, 4), dtype=np.float32).reshape(images, -1)
-    count = len(WINDOWS) if windows is None else windows
-    descriptors = np.empty((images, count, len(_FREQUENCIES)), np.float32)
+    descriptors = np.empty((images, windows, len(_FREQUENCIES)), np.float32)
     steps = np.rint(np.log2(fingerprints.aspects) * _ASPECT_STEPS).clip(-32, 32).astype(int)
     for step in np.unique(steps):
         # All windows of all images of one aspect ratio in one matrix product.
-        matrix = _descriptor_matrices(int(step))[:count].reshape(-1, _SAMPLES**2)
+        matrix = _descriptor_matrices(int(step))[:windows].reshape(-1, _SAMPLES**2)
         same = steps == step
-        descriptors[same] = (small[same] @ matrix.T).reshape(-1, count, len(_FREQUENCIES))
+        descriptors[same] = (small[same] @ matrix.T).reshape(-1, windows, len(_FREQUENCIES))
     lengths = np.linalg.norm(descriptors, axis=2, keepdims=True)
     unit = descriptors / np.maximum(lengths, 1e-6)
     return np.where(lengths > _MIN_CONTRAST * _GRID, unit, 0).astype(np.float32)

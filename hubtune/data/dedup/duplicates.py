@@ -81,12 +81,8 @@ def find_groups(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
 def find_bursts(features: np.ndarray) -> list[DuplicateGroup]:
     """Find images of the same object by the features of a pretrained network; copies are among them.
 
-    Args:
-        features: pooled features ``[N, width]``; rows with NaN are in no group.
-
-    Returns:
-        Groups of at least two, ordered by their first members. Fewer than 30 images give none: their mean
-        does not show what the data set has in common.
+    ``features`` are pooled, ``[N, width]``; rows with NaN are in no group. Groups of at least two are ordered
+    by their first members. Fewer than 30 images give none: their mean does not show what all have in common.
     """
     valid = np.flatnonzero(np.isfinite(features).all(axis=1))
     if len(valid) < _MIN_IMAGES_FOR_BURSTS:

@@ -66,12 +66,7 @@ def groups_by_key(keys: Sequence[str | None]) -> list[DuplicateGroup]:
 
 
 def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
-    """Extract a group key from each image name.
-
-    Args:
-        names: of the images, with ``/``.
-        pattern: a regular expression that is searched for in the names. The key is its first group, or else
-            the whole match.
+    """Extract a group key from each image name: the first group of a regular expression, or the whole match.
 
     Raises:
         UsageError: if it is not a regular expression, or as :func:`check_keys`.
@@ -92,11 +87,7 @@ def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
 
 
 def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) -> None:
-    """Check that keys, one per image, form groups; the message has their origin, and quotes a name.
-
-    Raises:
-        UsageError: if no image has a key, all images have the same key, or no two do.
-    """
+    """Raise UsageError, with the keys' origin, if no image has a key, all have the same, or no two do."""
     counts = Counter(key for key in keys if key is not None)
     example = f"; a name is {names[0]!r}" if names else ""
     if not counts:
@@ -132,11 +123,8 @@ def expected_leaks(
 
     Args:
         groups: for each group, class → number of members.
-        lists: list → class → number of images.
+        lists: list → class → number of images. The result is for all of these but training.
         totals: class → number of images in all lists and in none.
-
-    Returns:
-        For each list but training, the expected number of its images with a group mate in training.
     """
     train = lists["train"]
     leaks = {name: 0.0 for name in lists if name != "train"}

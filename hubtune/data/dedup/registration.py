@@ -52,13 +52,11 @@ class Registration(NamedTuple):
         structure: agreement of structure, at most 1; 0 for implausible maps.
         chroma_error: difference of colours, root mean square in chrominance levels; infinite for pairs that
             were dropped because of their structure.
-        distortion: deviation of the map from rotation, shift and scaling, 0 for none: the cosine between
-            what were right angles, or the logarithm of the ratio by which the sides were stretched, whichever
-            is larger. Stretching a whole image is not a distortion.
-        smooth: whether one of the two has high contrast and little detail, as enlarged writing has: copies
-            agree almost perfectly then, and similar images nearly as well.
-        gradient: whether one of the two has hardly any edge, as a shadow on a wall: many images agree with
-            it.
+        distortion: the cosine between what were right angles, or the logarithm of the ratio by which the
+            sides were stretched, whichever is larger. Stretching a whole image is not a distortion.
+        smooth: whether one of the two has high contrast and little detail, as enlarged writing has: similar
+            images agree nearly as well as copies then.
+        gradient: whether one of the two has hardly any edge, as a shadow on a wall: many images agree
         valid_share: share of the copy that is neither blown out, nor black, nor outside the image.
     """
 

@@ -74,14 +74,8 @@ def compare_structure(
 ) -> np.ndarray:
     """Agreement of structure: local correlation, as in SSIM (Wang et al., 2004), weighted by contrast.
 
-    Args:
-        moving: the images, float32 ``[M, side, side]``.
-        fixed: their possible copies, of the same shape.
-        matrices: of the maps, ``[M, 2, 2]``.
-        offsets: of the maps, ``[M, 2]``.
-
-    Returns:
-        ``[M]``, at most 1.
+    Images and their possible copies, float32 ``[M, side, side]`` each, under maps ``[M, 2, 2]`` and
+    ``[M, 2]`` → ``[M]``, at most 1.
     """
     count, side, _ = fixed.shape
     places, inside = map_points(matrices, offsets, centred_grid(side))
@@ -108,11 +102,11 @@ def compare_structure(
     weights = trust * np.maximum(*contrasts)
     correlation = covariance / (np.sqrt(variance_moving * variance_fixed) + _NOISE_VARIANCE)
     # Averaged with weights squared, so that a small object decides and not its plain background.
-    means = [
+    plain, squared = (
         (weight * correlation).sum(axis=(1, 2)) / (weight.sum(axis=(1, 2)) + 1e-6)
         for weight in (weights, weights**2)
-    ]
-    return (means[0] + means[1]) / 2
+    )
+    return (plain + squared) / 2
 
 
 def _local_mean(images: np.ndarray) -> np.ndarray:
@@ -122,13 +116,10 @@ def _local_mean(images: np.ndarray) -> np.ndarray:
 def compare_chroma(
     moving: np.ndarray, fixed: np.ndarray, matrices: np.ndarray, offsets: np.ndarray
 ) -> np.ndarray:
-    """Difference of colours that a change of saturation does not explain.
+    """Difference of colours that no change of saturation explains, in the direction that explains more.
 
-    Args: as of :func:`compare_structure`, but chrominance, uint8 ``[M, 2, 8, 8]``.
-
-    Returns:
-        Root mean square in chrominance levels, ``[M]``, in the direction that explains more; 0 if one of the
-        two is grey, because a copy may have lost its colours.
+    As :func:`compare_structure`, but of chrominance, uint8 ``[M, 2, 8, 8]``; the result is the root mean
+    square in levels, and 0 if one of the two is grey, because a copy may have lost its colours.
     """
     count = len(fixed)
     places, inside = map_points(matrices, offsets, centred_grid(CHROMA_SIDE))

@@ -10,15 +10,9 @@ from typing import NamedTuple, SupportsBytes
 import numpy as np
 from PIL import Image
 
-VERSION = 2
-"""Fingerprints of different versions are not comparable."""
-
-SIDE = 64
-"""Side of the luma plane, pixels."""
-
-CHROMA_SIDE = 8
-"""Side of a chrominance plane, pixels."""
-
+VERSION = 2  # fingerprints of different versions are not comparable
+SIDE = 64  # pixels, of the luma plane
+CHROMA_SIDE = 8  # pixels, of a chrominance plane
 _SHAPE = struct.Struct("<HH")
 _LUMA_BYTES, _CHROMA_BYTES = SIDE**2, CHROMA_SIDE**2
 SIZE = _LUMA_BYTES + 2 * _CHROMA_BYTES + _SHAPE.size
@@ -26,14 +20,10 @@ SIZE = _LUMA_BYTES + 2 * _CHROMA_BYTES + _SHAPE.size
 
 
 def compute_fingerprint(image: Image.Image) -> bytes:
-    """Compute the fingerprint of an image.
+    """Compute the fingerprint of an upright RGB image; a reduced one has nearly the same, down to 64 pixels.
 
-    Args:
-        image: upright, in mode ``RGB``. A reduced one gives nearly the same, down to 64 pixels a side.
-
-    Returns:
-        :data:`SIZE` bytes: luma, stretched to 64 × 64; blue and red chrominance (ITU-R BT.601), 8 × 8 each;
-        width and height of ``image`` in pixels.
+    The :data:`SIZE` bytes are luma, stretched to 64 × 64; blue and red chrominance (ITU-R BT.601), 8 × 8
+    each; width and height of ``image`` in pixels.
     """
     small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR).convert("YCbCr")
     luma, *chroma = small.split()
@@ -84,17 +74,11 @@ class StoredFingerprint:
 
 
 class FingerprintArrays(NamedTuple):
-    """Some fingerprints as arrays.
+    """Some fingerprints as arrays."""
 
-    Attributes:
-        luma: uint8 ``[N, 64, 64]``.
-        chroma: chrominance, uint8 ``[N, 2, 8, 8]``; 128 is grey.
-        aspects: width divided by height of the image, float32 ``[N]``.
-    """
-
-    luma: np.ndarray
-    chroma: np.ndarray
-    aspects: np.ndarray
+    luma: np.ndarray  # uint8 [N, 64, 64]
+    chroma: np.ndarray  # chrominance, uint8 [N, 2, 8, 8]; 128 is grey
+    aspects: np.ndarray  # width divided by height of the image, float32 [N]
 
 
 def load_fingerprints(packed: Sequence[SupportsBytes], rows: np.ndarray) -> FingerprintArrays:

@@ -99,11 +99,8 @@ def measure_sharpness(luma: np.ndarray) -> float:
     taken in tiles of 16 × 16 pixels, relative to the deviation of luma in each, and the 95th percentile
     counts: a sharp image may be uniform nearly everywhere, a blurred one is sharp nowhere.
 
-    Args:
-        luma: uint8 ``[height, width]``.
-
-    Returns:
-        About 0.35 for a blurred image, 1.5 for a usual photo, 0 for uniform luma.
+    ``luma`` is uint8 ``[height, width]``. The result is about 0.35 for a blurred image, 1.5 for a usual
+    photo, 0 for uniform luma.
     """
     height, width = luma.shape
     if min(height, width) < 3:

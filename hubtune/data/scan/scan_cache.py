@@ -45,11 +45,9 @@ Inspection = ImageInfo | str
 
 
 class FileStamp(NamedTuple):
-    """Identity of a file in the cache.
+    """Identity of a file in the cache: hashes of its path, and of its size, inode and times.
 
-    Attributes:
-        key: hash of its path.
-        state: hash of its size, inode and times; ``None`` if they are unknown, or too recent to be reliable.
+    ``state`` is ``None`` if they are unknown, or too recent to be reliable.
     """
 
     key: bytes
@@ -77,11 +75,7 @@ def cache_file() -> Path:
 
 
 def delete_scan_cache() -> int:
-    """Delete the cache, and return its size in bytes.
-
-    Raises:
-        OSError: it cannot be deleted.
-    """
+    """Delete the cache, and return its size in bytes; raise OSError if it cannot be deleted."""
     return remove_database(cache_file())
 
 
@@ -128,10 +122,8 @@ class ScanCache:
     def put(self, inspections: Iterable[tuple[FileStamp, Inspection]]) -> None:
         """Store inspections of files."""
         rows = [(*stamp, _pack(result)) for stamp, result in inspections if stamp.state is not None]
-        self._write(
-            "INSERT OR REPLACE INTO looks (key, state, look, sum) VALUES (?, ?, ?, ?)",
-            [(*row, zlib.crc32(row[-1])) for row in rows],
-        )
+        statement = "INSERT OR REPLACE INTO looks (key, state, look, sum) VALUES (?, ?, ?, ?)"
+        self._write(statement, [(*row, zlib.crc32(row[-1])) for row in rows])
 
     def get_copies(self, key: bytes) -> list[tuple[int, int]] | None:
         """Return the pairs stored for a hash of all that a search depends on; ``None`` without any."""

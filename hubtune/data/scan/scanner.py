@@ -72,11 +72,7 @@ class Scan:
 
 
 def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
-    """Inspect all files of a source, as :func:`inspect_listing`, and check that no class is empty.
-
-    Raises:
-        DataError: if a class has no usable image.
-    """
+    """Inspect a source as :func:`inspect_listing`; raise DataError if a class has no usable image."""
     scan = inspect_listing(listing, advance=advance)
     empty = [label for label, images in scan.classes.items() if not images]
     if not empty:
@@ -107,10 +103,9 @@ def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan
     for done, (file, result) in enumerate(zip(listing.files, inspections, strict=True), start=1):
         path, suffix = file.path, file.path.suffix.lower()
         if isinstance(result, ImageInfo):
-            usual, expected = (
-                _SUFFIX_FORMAT.get(name, name) for name in (result.format, formats.get(suffix, result.format))
-            )
-            if suffix in IMAGE_SUFFIXES and expected != usual:
+            usual = _SUFFIX_FORMAT.get(result.format, result.format)
+            expected = formats.get(suffix, usual)
+            if suffix in IMAGE_SUFFIXES and _SUFFIX_FORMAT.get(expected, expected) != usual:
                 scan.renamed.append(path)
             if result.frames > 1 and result.format != "MPO":  # a camera's MPO holds a preview as well
                 scan.animated.append(path)
@@ -169,9 +164,5 @@ def scan_classes(root: Path, *, skip: Path | None = None, advance: Advance | Non
 
 
 def scan_files(root: Path) -> Scan:
-    """Inspect all images below a folder, whatever its folders are called; they all go to class ``""``.
-
-    Raises:
-        DataError: if the folder is missing, or cannot be opened.
-    """
+    """Inspect all images below a folder, whatever its folders are called; they all go to class ``""``."""
     return inspect_listing(walk_files(root))

@@ -1,10 +1,9 @@
 """Allocation of groups of different sizes to lists, such that every list meets its quota exactly if it can.
 
-Within a class this is a subset-sum problem for several sums at once. Most groups are allocated in their
-order; the last of each list are chosen by dynamic programming (Bellman, "Notes on the theory of dynamic
-programming IV: maximization over discrete sets", 1956), over more and more of them until the counts are exact
-or all were tried. Groups that span classes are allocated in their order, too, and then exchanged for others
-as long as that brings the counts nearer to the quotas.
+Within a class this is a subset-sum problem for several sums at once. Most groups are allocated in order; the
+last of each list are chosen by dynamic programming (Bellman, "Notes on the theory of dynamic programming IV:
+maximization over discrete sets", 1956), over more and more of them until the counts are exact. Groups that
+span classes are allocated in order, too, and then exchanged as long as that brings the counts nearer.
 
 If every group exceeds a list's quota, such as a few patients with many images each, the list would be empty
 and measure nothing. :func:`fill_empty_lists` gives it the group closest to the quota.
@@ -13,6 +12,7 @@ and measure nothing. :func:`fill_empty_lists` gives it the group closest to the 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,18 +31,13 @@ Allocation = list[int | None]
 
 
 def allocate_class(sizes: Sequence[int], quotas: Sequence[int]) -> Allocation:
-    """Allocate the groups of one class.
+    """Allocate the groups of one class, of these numbers of images; earlier groups go first.
 
-    Args:
-        sizes: images in each group; earlier groups go first.
-        quotas: images that each list is to have.
-
-    Returns:
-        A list for each group, such that no list exceeds its quota, and all meet it exactly if that is
-        possible; otherwise the closest that was found.
+    No list exceeds its quota of images, and all meet it exactly if that is possible; otherwise the result is
+    the closest that was found.
     """
     allocation = _in_order(sizes, quotas, 0)
-    lack = _lack(sizes, quotas, allocation)
+    lack = sum(_left(sizes, quotas, allocation))
     divisor = math.gcd(*sizes)
     # Sums that are no multiple of the divisor are out of reach. Others may be as well, which takes a try.
     least = sum(quota % divisor for quota in quotas) if divisor else 0
@@ -52,7 +47,7 @@ def allocate_class(sizes: Sequence[int], quotas: Sequence[int]) -> Allocation:
         candidate = _in_order(sizes, quotas, margin)
         if not _complete(sizes, quotas, candidate):
             break
-        if (lack_now := _lack(sizes, quotas, candidate)) < lack:
+        if (lack_now := sum(_left(sizes, quotas, candidate))) < lack:
             allocation, lack = candidate, lack_now
         if margin >= max(quotas):  # all groups were considered
             break
@@ -74,17 +69,18 @@ def _in_order(sizes: Sequence[int], quotas: Sequence[int], margin: int) -> Alloc
     return allocation
 
 
-def _lack(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> int:
-    allocated = sum(size for size, number in zip(sizes, allocation, strict=True) if number is not None)
-    return sum(quotas) - allocated
-
-
-def _complete(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> bool:
-    """Fill the rest of the quotas as exactly as possible; return False if that would take too long."""
+def _left(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> list[int]:
+    """Return what each list lacks."""
     left = list(quotas)
     for size, number in zip(sizes, allocation, strict=True):
         if number is not None:
             left[number] -= size
+    return left
+
+
+def _complete(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocation) -> bool:
+    """Fill the rest of the quotas as exactly as possible; return False if that would take too long."""
+    left = _left(sizes, quotas, allocation)
     of_size: Counter[int] = Counter()
     places = []
     for place, size in enumerate(sizes):
@@ -92,8 +88,7 @@ def _complete(sizes: Sequence[int], quotas: Sequence[int], allocation: Allocatio
         if allocation[place] is None and of_size[size] < sum(quota // size for quota in left):
             of_size[size] += 1
             places.append(place)
-    shape = [quota + 1 for quota in left]
-    if math.prod(shape) * len(places) > _MOST_SUMS:
+    if math.prod(quota + 1 for quota in left) * len(places) > _MOST_SUMS:
         return False
     for place, number in zip(places, _best_sums([sizes[place] for place in places], left), strict=True):
         allocation[place] = number
@@ -134,44 +129,37 @@ def _best_sums(sizes: Sequence[int], quotas: Sequence[int]) -> Allocation:
 def allocate_spanning(
     groups: Sequence[Mapping[int, int]], quotas: Sequence[Mapping[int, int]], others: Mapping[int, int]
 ) -> Allocation:
-    """Allocate groups that span classes; the groups inside classes fill the rest.
+    """Allocate groups that span classes; no list exceeds its quota of any class.
 
     Args:
         groups: class → images of each group; earlier groups go first.
         quotas: for each list, class → images that it is to have.
-        others: class → images outside of these groups.
-
-    Returns:
-        A list for each group, such that no list exceeds its quota of any class.
+        others: class → images outside of these groups, which fill the rest.
     """
     own: Counter[int] = Counter()
     for group in groups:
         own.update(group)
-    # Of each class, a list gets the same share of these groups as of all its images.
-    shares = [
-        {
-            label: math.ceil(quota.get(label, 0) * count / (count + others.get(label, 0)))
-            for label, count in own.items()
-        }
-        for quota in quotas
-    ]
     allocation: Allocation = [None] * len(groups)
-    for number, share in enumerate(shares):
+    rests = [Counter(quota) for quota in quotas]
+    for number, rest in enumerate(rests):
+        # Of each class, a list gets the same share of these groups as of all its images.
+        share = Counter(
+            {
+                label: math.ceil(rest[label] * count / (count + others.get(label, 0)))
+                for label, count in own.items()
+            }
+        )
         for place, group in enumerate(groups):
             if allocation[place] is None and all(count <= share[label] for label, count in group.items()):
                 allocation[place] = number
-                for label, count in group.items():
-                    share[label] -= count
+                share.subtract(group)
+                rest.subtract(group)
     labels = sorted(own)
     counts = _table(groups[:_MOST_PUT_IN], labels)
     # Images in no group can fill the rest, so it is not a lack.
     filled = _table([others], labels)[0] // len(quotas)
-    for number, quota in enumerate(quotas):
-        rest = Counter(quota)
-        for group, to in zip(groups, allocation, strict=True):
-            if to == number:
-                rest.subtract(group)
-        _exchange(counts, allocation, number, _table([rest], labels)[0], filled)
+    for number, left in enumerate(_table(rests, labels)):
+        _exchange(counts, allocation, number, left, filled)
     return allocation
 
 
@@ -185,86 +173,79 @@ def _exchange(
     """
     used = range(len(counts))
     for _ in range(_MOST_EXCHANGES):
-        lack = int(np.clip(left - filled, 0, None).sum())
+        lack = _lack(left, filled)
         if not lack:
             break
         free = [place for place in used if allocation[place] is None]
-        best: tuple[int, int | None, list[int]] = (lack, None, [])
         inside = [place for place in used if allocation[place] == number]
-        for out in [None, *inside[:_MOST_TAKEN_OUT]]:
-            put_in, lack_then = _refill(counts, free, left if out is None else left + counts[out], filled)
-            if lack_then < best[0]:
-                best = (lack_then, out, put_in)
-        lack_then, out, put_in = best
-        if lack_then == lack:
+        refills = [
+            (_refill(counts, free, left if out is None else left + counts[out], filled), out)
+            for out in [None, *inside[:_MOST_TAKEN_OUT]]
+        ]
+        (put_in, left_then), out = min(refills, key=lambda refill: _lack(refill[0][1], filled))
+        if _lack(left_then, filled) >= lack:
             break
         if out is not None:
             allocation[out] = None
-            left = left + counts[out]
         for place in put_in:
             allocation[place] = number
-            left = left - counts[place]
+        left = left_then
 
 
 def _refill(
     counts: np.ndarray, free: Sequence[int], left: np.ndarray, filled: np.ndarray
-) -> tuple[list[int], int]:
-    """Put groups into a list greedily, the one that fills most first; return them, and the lack then."""
+) -> tuple[list[int], np.ndarray]:
+    """Put groups into a list greedily, the one that fills most first; return them, and what is left then."""
     put_in: list[int] = []
     candidates = np.asarray(free, np.int64)
-    while len(candidates):
+    while len(candidates := candidates[(counts[candidates] <= left).all(axis=1)]):
         rest = left - counts[candidates]
-        fits = (rest >= 0).all(axis=1)
-        candidates, rest = candidates[fits], rest[fits]
-        if not len(candidates):
-            break
-        best = int(np.clip(rest - filled, 0, None).sum(axis=1).argmin())
-        if rest[best].sum() == left.sum():
-            break
+        best = int(_lack(rest, filled).argmin())
         put_in.append(int(candidates[best]))
         left = rest[best]
         candidates = np.delete(candidates, best)
-    return put_in, int(np.clip(left - filled, 0, None).sum())
+    return put_in, left
+
+
+def _lack(left: np.ndarray, filled: np.ndarray) -> np.ndarray:
+    """Return what a list lacks, ``left`` ``[…, classes]``, beyond what others can fill: ``[…]``."""
+    return np.clip(left - filled, 0, None).sum(axis=-1)
 
 
 def fill_empty_lists(
     groups: Sequence[Mapping[int, int]],
-    allocation: Sequence[int | None],
+    rows: Sequence[int],
     quotas: Sequence[Mapping[int, int]],
     others: Sequence[Mapping[int, int]],
-    rest: Mapping[int, int],
-    training: int | None = None,
-) -> Allocation:
-    """Give groups to lists that lack images of a class and have no group of it.
+    training: Sequence[int],
+) -> list[int]:
+    """Give groups to lists that lack images of a class and have no group of it; return all groups' rows.
 
     Groups are moved, or exchanged for others, as long as that leaves fewer lists empty, or brings the counts
     nearer to the quotas (a local search). Training keeps some images of every class that it has any of.
 
     Args:
         groups: class → images of each group; earlier groups go first.
-        allocation: the list of each; ``None`` for groups that are left for training.
+        rows: the list of each; one more than the last list for groups that are in none.
         quotas: for each list, class → images that it is to have.
-        others: for each list, class → images in it that are in none of these groups; they give way.
-        rest: class → such images that are in training, or in no list.
-        training: the number of the training list, if it is one of the lists.
+        others: for each list and for none, class → images in none of these groups; in a list, they give way.
+        training: the rows whose images are, or will be, in training.
     """
-    moved = list(allocation)
-    inside: list[Counter[int]] = [Counter() for _ in quotas]
-    for group, number in zip(groups, allocation, strict=True):
-        if number is not None:
-            inside[number].update(group)
+    rows = list(rows)
+    inside: list[Counter[int]] = [Counter() for _ in others]
+    for group, row in zip(groups, rows, strict=True):
+        inside[row].update(group)
     lacking = {
         label
-        for quota, own, more in zip(quotas, inside, others, strict=True)
+        for row, quota in enumerate(quotas)
         for label, count in quota.items()
-        if not own[label] and more.get(label, 0) < count
+        if not inside[row][label] and others[row].get(label, 0) < count
     }
     used = [place for place, group in enumerate(groups) if not lacking.isdisjoint(group)][:_MOST_GROUPS]
     if not used:
-        return moved
-    rows = [len(quotas) if number is None else number for number in allocation]
+        return rows
     labels = sorted({label for place in used for label in groups[place]})
-    fixed = [Counter(own) for own in (*others, rest)]
+    fixed = [Counter(own) for own in others]
     for place in {*range(len(groups))}.difference(used):
         fixed[rows[place]].update(groups[place])
     search = _LocalSearch(
@@ -272,13 +253,13 @@ def fill_empty_lists(
         np.array([rows[place] for place in used]),
         _table(fixed, labels),
         _table(quotas, labels),
-        _table(others, labels),
+        _table(others[:-1], labels),
         training,
     )
     search.run()
     for place, row in zip(used, search.rows.tolist(), strict=True):
-        moved[place] = row if row < len(quotas) else None
-    return moved
+        rows[place] = row
+    return rows
 
 
 def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.ndarray:
@@ -286,88 +267,83 @@ def _table(counts: Sequence[Mapping[int, int]], labels: Sequence[int]) -> np.nda
     return np.array(table, np.int64).reshape(len(counts), len(labels))
 
 
+@dataclass
 class _LocalSearch:
     """The row of each group, and the moves that improve it. The last row is for groups in no list.
 
-    ``counts`` and ``rows`` are of the groups, ``[groups, classes]`` and ``[groups]``. ``fixed`` are images in
-    none of them, ``[lists + 1, classes]``, of which ``yielding`` give way, ``[lists, classes]``.
+    ``counts`` and ``rows`` are of the groups, ``[groups, classes]`` and ``[groups]``. ``got`` starts with the
+    images in none of them, ``[lists + 1, classes]``, of which ``yielding`` give way, ``[lists, classes]``.
     """
 
-    def __init__(
-        self,
-        counts: np.ndarray,
-        rows: np.ndarray,
-        fixed: np.ndarray,
-        quotas: np.ndarray,
-        yielding: np.ndarray,
-        training: int | None,
-    ) -> None:
-        self.rows = rows
-        self._counts, self._quotas, self._yielding = counts, quotas, yielding
-        self._got = fixed.copy()
-        np.add.at(self._got, rows, counts)
-        self._work = 0
-        self._training = [row for row in (training, len(quotas)) if row is not None]
+    counts: np.ndarray
+    rows: np.ndarray
+    got: np.ndarray
+    quotas: np.ndarray
+    yielding: np.ndarray
+    training: Sequence[int]
+    work: int = 0
+
+    def __post_init__(self) -> None:
+        np.add.at(self.got, self.rows, self.counts)
         # More than all deviations together: an empty list is worse than any of them.
-        self._worst = int(quotas.sum() + self._got.sum()) + 1
+        self.worst = int(self.quotas.sum() + self.got.sum()) + 1
 
     def run(self) -> None:
         """Move groups of the lacking classes into the lists, as long as that gains anything."""
         moving = True
         while moving:
             moving = False
-            for to in reversed(range(len(self._quotas))):
+            for to in reversed(range(len(self.quotas))):
                 for label in np.flatnonzero(self._lacking(to)).tolist():
-                    if self._lacking(to)[label] and self._move_best(to, label):
-                        moving = True
+                    moving |= bool(self._lacking(to)[label]) and self._move_best(to, label)
 
     def _lacking(self, to: int) -> np.ndarray:
         """Return the classes of which a list lacks images and has no group."""
-        inside = self._counts[self.rows == to].any(axis=0)
-        return np.asarray((self._got[to] < self._quotas[to]) & ~inside)
+        inside = self.counts[self.rows == to].any(axis=0)
+        return np.asarray((self.got[to] < self.quotas[to]) & ~inside)
 
     def _move_best(self, to: int, label: int) -> bool:
         """Make the best move of a group of the class, if it gains; an exchange only if nothing else does."""
         inside = np.flatnonzero(self.rows == to)[:_MOST_EXCHANGED].tolist()
         for exchanged in ([None], inside):
             best, group, swapped = 0, -1, None
-            for origin in range(len(self._got)):
-                groups = np.flatnonzero((self.rows == origin) & (self._counts[:, label] > 0))
-                for back in exchanged if len(groups) and self._work < _MOST_COUNTS else []:
+            for origin in range(len(self.got)):
+                groups = np.flatnonzero((self.rows == origin) & (self.counts[:, label] > 0))
+                for back in exchanged if len(groups) and self.work < _MOST_COUNTS else []:
                     gains = self._gains(groups, origin, to, back)
                     first = int(gains.argmax())
                     if gains[first] > best:
                         best, group, swapped = int(gains[first]), int(groups[first]), back
             if best:
                 origin = int(self.rows[group])
-                self._move(group, origin, to)
+                self._move(group, to)
                 if swapped is not None:
-                    self._move(swapped, to, origin)
+                    self._move(swapped, origin)
                 return True
         return False
 
-    def _move(self, group: int, origin: int, to: int) -> None:
+    def _move(self, group: int, to: int) -> None:
+        self.got[self.rows[group]] -= self.counts[group]
+        self.got[to] += self.counts[group]
         self.rows[group] = to
-        self._got[origin] -= self._counts[group]
-        self._got[to] += self._counts[group]
 
     def _gains(self, groups: np.ndarray, origin: int, to: int, back: int | None) -> np.ndarray:
         """Return the gain of moving each of some groups of one row."""
-        change = self._counts[groups]
-        self._work += change.size
+        change = self.counts[groups]
+        self.work += change.size
         if back is not None:
-            change = change - self._counts[back]
-        costs = self._cost(to, self._got[to] + change) + self._cost(origin, self._got[origin] - change)
-        gains = self._cost(to, self._got[to]) + self._cost(origin, self._got[origin]) - costs
-        lost = change * ((origin in self._training) - (to in self._training))
-        trained = self._got[self._training].sum(axis=0)
+            change = change - self.counts[back]
+        costs = self._cost(to, self.got[to] + change) + self._cost(origin, self.got[origin] - change)
+        gains = self._cost(to, self.got[to]) + self._cost(origin, self.got[origin]) - costs
+        lost = change * ((origin in self.training) - (to in self.training))
+        trained = self.got[self.training].sum(axis=0)
         gains[((trained > 0) & (trained - lost < 1)).any(axis=1)] = 0
         return gains
 
     def _cost(self, row: int, got: np.ndarray) -> np.ndarray:
-        if row == len(self._quotas):
+        if row == len(self.quotas):
             return np.zeros(got.shape[:-1], np.int64)
-        quotas, yielding = self._quotas[row], self._yielding[row]
+        quotas, yielding = self.quotas[row], self.yielding[row]
         deviation = np.maximum(quotas - got, 0) + np.maximum(got - quotas - yielding, 0)
         empty = (got < 1) & (quotas > 0)
-        return (deviation + empty * (self._worst * (_EMPTY + _LATER * row))).sum(axis=-1)
+        return (deviation + empty * (self.worst * (_EMPTY + _LATER * row))).sum(axis=-1)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup
@@ -68,12 +69,9 @@ class Assignment:
         """
         units, spanning, grouped = self._units(groups, sort_key)
         alone = [sum(map(len, own)) for own in units]
-        spread: Counter[int] = Counter()
-        for unit in spanning:
-            spread.update(self.counts(unit))
-        quotas = [
-            request.quotas(number + spread[label], self.bound[label]) for label, number in enumerate(alone)
-        ]
+        spread = self.counts([*chain.from_iterable(spanning)])
+        free = [number + spread[label] for label, number in enumerate(alone)]
+        quotas = [request.quotas(number, self.bound[label]) for label, number in enumerate(free)]
         names = list(quotas[0])
         if spanning:
             by_list = [{label: quotas[label][name] for label in spread} for name in names]
@@ -87,8 +85,8 @@ class Assignment:
         if grouped:
             known = set(grouped)
             loose = [[unit for unit in own if unit not in known] for own in units]
-            totals = [number + spread[label] + self.bound[label] for label, number in enumerate(alone)]
-            self._fill_empty_lists(grouped, loose, quotas, [request.sizes(total) for total in totals])
+            sizes = [request.sizes(number + self.bound[label]) for label, number in enumerate(free)]
+            self._fill_empty_lists(grouped, loose, quotas, sizes)
         everything = [unit for own in (*units, spanning) for unit in own]
         self._assign_rest([unit for unit in everything if self.lists[unit[0]] is None], request)
         return everything
@@ -113,8 +111,9 @@ class Assignment:
         ``loose`` are the other units of each class, which give way. ``quotas`` is what the lists are to have,
         and ``sizes`` what was requested, by class; a class that is all groups gives at least one.
         """
-        names, counts = list(quotas[0]), [self.counts(unit) for unit in grouped]
-        others = {name: Counter[int]() for name in (*names, None)}
+        names: list[str | None] = [*quotas[0], None]
+        counts = [self.counts(unit) for unit in grouped]
+        others = {name: Counter[int]() for name in names}
         others[None].update(self.bound)
         for label, own in enumerate(loose):
             for unit in own:
@@ -124,21 +123,14 @@ class Assignment:
                 label: max(quota[name], int(sizes[label][name] > 0 and not loose[label]))
                 for label, quota in enumerate(quotas)
             }
-            for name in names
+            for name in quotas[0]
         ]
-        before = [self.lists[unit[0]] for unit in grouped]
-        allocation = fill_empty_lists(
-            counts,
-            [None if name is None else names.index(name) for name in before],
-            wanted,
-            [others[name] for name in names],
-            others[None],
-            names.index("train") if "train" in names else None,
-        )
-        after = [None if number is None else names[number] for number in allocation]
+        rows = [names.index(self.lists[unit[0]]) for unit in grouped]
+        training = [row for row, name in enumerate(names) if name in ("train", None)]
+        moved = fill_empty_lists(counts, rows, wanted, [*others.values()], training)
         trained, changed = Counter(self.bound), set[int]()
-        for unit, count, old, new in zip(grouped, counts, before, after, strict=True):
-            if old != new:
+        for unit, count, new in zip(grouped, counts, (names[row] for row in moved), strict=True):
+            if new != self.lists[unit[0]]:
                 changed |= {*count}
                 self.put(unit, new)
             if new in (None, "train"):

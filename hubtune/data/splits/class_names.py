@@ -10,10 +10,9 @@ from hubtune.errors import DataError, suggest
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
-    """Return a function that finds the class in the name of an image, by class folders or display names.
+    """Return a function that finds the number of the class in the name of an image, or ``None``.
 
-    It returns the number of the class for ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg`` and the like,
-    and ``None`` for other names.
+    A class is a folder or a display name in ``<class>/….jpg``, ``<class>.jpg``, ``<class>_2.jpg``, ….
     """
     # Exact names before those in another case, folders before display names.
     readings = [

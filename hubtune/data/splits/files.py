@@ -168,10 +168,9 @@ def read_groups(folder: Path) -> dict[Path, int]:
 def read_unreadable(folder: Path) -> list[Excluded]:
     """Read the unreadable images from the ``split.json`` in a folder; none without a readable file."""
     try:
-        entries = json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
         return [
             Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
-            for entry in entries
+            for entry in json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
             if entry.get("unreadable")
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -182,16 +181,16 @@ def _write(
     splits: Mapping[Path, Split], stale: list[Path], folder: Path, options: dict[str, Any], *, force: bool
 ) -> list[Path]:
     files: dict[Path, bytes] = {}
-    other = [path for path in stale if lexists(path)]
+    other: list[Path] = []
     for place, split in splits.items():
         own, replaced = _files_of(split, place, options)
         files |= own
+        other += replaced
         # Lists of an earlier split would leak into the training images of this one.
-        gone = [place / name for name in LIST_FILES.values() if place / name not in own]
-        if place / VALIDATE_LIST in gone:
-            gone.append(place / PADDLECLAS_VALIDATE_LIST)
-        other += [*replaced, *(path for path in gone if lexists(path))]
-        stale += gone
+        stale += [place / name for name in LIST_FILES.values() if place / name not in own]
+        if place / VALIDATE_LIST not in own:
+            stale.append(place / PADDLECLAS_VALIDATE_LIST)
+    other += filter(lexists, stale)
     if other and not force:
         names = ", ".join(sorted(path.relative_to(folder).as_posix() for path in other))
         raise UsageError(

@@ -23,15 +23,11 @@ _VALIDATE_PARTS = 10  # a tenth of a fold's training images is its validation li
 def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list[str]:
     """Return one key per image, such that images with different keys may be separated.
 
-    Byte-equal images, and images of one group, have the same key. The relation is transitive: if a copy of an
-    image belongs to another group, both groups have one key.
+    Byte-equal images, and images of one group, have the same key: the least SHA-256 among them. The relation
+    is transitive: if a copy of an image belongs to another group, both groups have one key. An image without
+    ``sha256`` counts by its path, and is equal to no other one.
 
-    Args:
-        images: in any order. An image without ``sha256`` counts by its path, and is equal to no other one.
-        groups: path → number of its group. Paths that are not among the images have no effect.
-
-    Returns:
-        For each image, the least SHA-256 among all images that are connected with it.
+    ``groups`` is path → number of its group. Paths that are not among the images have no effect.
 
     Example:
         >>> a, b, c = (ImageEntry(Path(name), 0, sha256=name[0]) for name in ("1.png", "2.png", "1_copy.png"))
@@ -48,24 +44,18 @@ def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list
 
 
 def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed: int) -> list[Fold]:
-    """Divide rows for stratified cross-validation.
+    """Divide rows for stratified cross-validation, by the class and the group of each row.
 
-    Args:
-        labels: class of each row.
-        groups: group of each row, such as :func:`split_keys`; rows of one group stay in one fold.
-        folds: number of folds; fewer if the largest class has fewer rows.
-        seed: decides the folds.
-
-    Returns:
-        The folds with rows to test: a class whose rows are all held out cannot be predicted. Empty if the
-        classes are too small.
+    Rows of one group, such as of :func:`split_keys`, stay in one fold. There are fewer folds if the largest
+    class has fewer rows, and none if the classes are too small. Only folds with rows to test are returned: a
+    class whose rows are all held out cannot be predicted.
     """
     counts = np.unique(labels, return_counts=True)[1]
     if (counts > 1).sum() < 2:
         return []
-    members: dict[object, list[int]] = {}
+    members = defaultdict(list)
     for row in rng_for(seed, "folds").permutation(len(labels)).tolist():
-        members.setdefault(groups[row], []).append(row)
+        members[groups[row]].append(row)
     fold_of = np.empty(len(labels), dtype=np.int64)
     filled: list[Counter[int]] = [Counter() for _ in range(min(folds, int(counts.max())))]
     # Large groups first, while small ones are left to balance the folds.

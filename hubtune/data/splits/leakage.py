@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.dedup.groups import GROUP_KINDS, DuplicateGroup
 from hubtune.data.listing import ImageEntry
 from hubtune.text import plural
 
@@ -15,7 +15,6 @@ KIND_WORDS = {
     "burst": "of the same thing",
     "given": "of a group that was given",
 }
-_KINDS = tuple(KIND_WORDS)
 
 # Lists that must not share images: a measured image must not have been trained on, and a test image must not
 # have chosen the model.
@@ -27,11 +26,10 @@ class Leak:
     """An image of a validation or test list that has mates in an earlier list.
 
     Attributes:
-        image: which.
-        part: its list, ``validate`` or ``test``.
+        part: the image's list, ``validate`` or ``test``.
         beside: the list of its mates: ``train``, or ``validate`` for a test image.
         mates: its copies, or other images of its group, in that list.
-        kind: ``equal``, ``near``, ``burst`` or ``given``: the closest relation to one of them.
+        kind: the closest relation to one of them, one of :data:`GROUP_KINDS`.
     """
 
     image: ImageEntry
@@ -59,7 +57,7 @@ def find_leaks(
             for place in members[part] if mates else ():
                 kind = "equal" if images[place].sha256 in sums else group.kind
                 known = leaks.get((place, beside))
-                if known is None or _KINDS.index(kind) < _KINDS.index(known.kind):
+                if known is None or GROUP_KINDS.index(kind) < GROUP_KINDS.index(known.kind):
                     leaks[place, beside] = Leak(images[place], part, beside, mates, kind)
     return [leaks[key] for key in sorted(leaks, key=lambda key: (parts[key[0]] == "test", *key))]
 

@@ -16,13 +16,7 @@ from hubtune.text import plural
 
 @dataclass(frozen=True)
 class SplitSize:
-    """A number of images per class, or a share of them.
-
-    Attributes:
-        count: the number; not used with a share.
-        share: at least 0 and less than 1.
-        text: as it was written; for ``split.json``.
-    """
+    """A number of images per class, or a share of them, 0 to less than 1; ``text`` is for ``split.json``."""
 
     count: int = 0
     share: Fraction | None = None
@@ -30,11 +24,7 @@ class SplitSize:
 
     @classmethod
     def parse(cls, size: str | float) -> "SplitSize":
-        """Read ``20`` (images), ``0.2`` or ``20%`` (a share).
-
-        Raises:
-            UsageError: if it is none of these.
-        """
+        """Read ``20`` (images), ``0.2`` or ``20%`` (a share); raise UsageError for anything else."""
         text = str(size)
         if re.fullmatch(r"\s*\d{1,9}\s*", text):
             return cls(count=int(text), text=text)
@@ -79,11 +69,7 @@ class SplitRequest:
     explicit: Mapping[str, bool] = field(default_factory=dict)
 
     def check(self, source: str) -> None:
-        """Refuse contradictions.
-
-        Raises:
-            UsageError: if there are two kinds of test images, or the test folder contains the source.
-        """
+        """Raise UsageError if there are two kinds of test images, or the test folder contains the source."""
         if self.test_dir is None:
             return
         if self.test:

@@ -55,7 +55,7 @@ def make_split(
     are taken from the training list.
 
     Args:
-        request: sizes, seed and display names; its ``group_by`` and ``test_dir`` are read by the caller.
+        request: its ``group_by`` and ``test_dir`` are read by the caller.
         test_scan: the images of a separate test folder.
         groups: images that stay in one list, by their places in :func:`images_of`; groups with a common
             member count as one. Default: copies, and the groups of the source.
@@ -132,11 +132,10 @@ class _SplitBuilder:
     def place_parts(self) -> set[str]:
         """Place validation and test images as their source assigns them; return which of these it has."""
         parts = set()
-        for place, free in enumerate(self._assignment.free):
-            part = self._images[place].part
-            if free and part in PARTS[1:]:
-                self._assignment.lists[place], self._assignment.free[place] = part, False
-                parts.add(part)
+        for place, image in enumerate(self._images):
+            if self._assignment.free[place] and image.part in PARTS[1:]:
+                self._assignment.lists[place], self._assignment.free[place] = image.part, False
+                parts.add(image.part)
         return parts
 
     def join_groups(self) -> None:
@@ -160,17 +159,15 @@ class _SplitBuilder:
                     self.split.left_out.append(Excluded(image.path, f"{what} is in the test folder"))
         self._divided = list(free)
         present = {label for label, own in zip(self._assignment.labels, free, strict=True) if own}
-        for label, folder in enumerate(self.split.folders):
-            if label in present:
-                continue
-            if self._tests:
-                raise DataError(
-                    f"Every picture of {self._root / folder} is in the test folder, too: none is left for "
-                    "training"
-                )
-            self.split.remarks.append(
-                f"Class {folder!r} has no training picture: nothing can be learned of it."
+        empty = [folder for label, folder in enumerate(self.split.folders) if label not in present]
+        if empty and self._tests:
+            raise DataError(
+                f"Every picture of {self._root / empty[0]} is in the test folder, too: none is left for "
+                "training"
             )
+        self.split.remarks += [
+            f"Class {folder!r} has no training picture: nothing can be learned of it." for folder in empty
+        ]
 
     def note_groups(self, *, is_divided: bool) -> None:
         """Record the groups, and remark on their number and on copies across given groups."""
@@ -192,19 +189,13 @@ class _SplitBuilder:
         given = (group.members for group in self._groups if group.kind == "given")
         group_of = {place: number for number, members in enumerate(given) for place in members}
         ties = [
-            group
+            f"Copies of one picture lie in different groups: {self._names(group.members)}. These groups stay "
+            "together."
             for group in self._groups
             if group.kind in COPY_KINDS
             and len({group_of[place] for place in group.members if place in group_of}) > 1
         ]
-        self._remark(
-            [
-                f"Copies of one picture lie in different groups: {self._names(group.members)}. These groups "
-                "stay together."
-                for group in ties
-            ],
-            "… and {:,} more of these.",
-        )
+        self._remark(ties, "… and {:,} more of these.")
 
     def _remark(self, sentences: Sequence[str], summary: str) -> None:
         """Add remarks of one kind, and a summary with the number of those beyond the first."""
@@ -220,23 +211,15 @@ class _SplitBuilder:
 
         In different lists, their labels would contradict one another: no classifier could be right on both.
         """
-        conflicts = [
-            group
-            for group in self._groups
-            if group.kind in COPY_KINDS
-            and len({self._assignment.labels[place] for place in self._with_class(group)}) > 1
-        ]
-        self.split.conflicts = [
-            [self._images[place] for place in self._with_class(group)] for group in conflicts
-        ]
-        conflicting = {place for group in conflicts for place in group.members}
+        copies = [self._with_class(group) for group in self._groups if group.kind in COPY_KINDS]
+        conflicts = [places for places in copies if len(self._assignment.counts(places)) > 1]
+        self.split.conflicts = [[self._images[place] for place in places] for places in conflicts]
+        conflicting = {place for places in conflicts for place in places}
         for group in self._merged:
             if not conflicting.isdisjoint(group.members):
                 self._assignment.bind(group.members)
-        self._remark(
-            [self._describe_conflict(self._with_class(group)) for group in conflicts],
-            "… and {:,} more of these; split.json has all in `conflicts`.",
-        )
+        sentences = [self._describe_conflict(places) for places in conflicts]
+        self._remark(sentences, "… and {:,} more of these; split.json has all in `conflicts`.")
 
     def _describe_conflict(self, places: Sequence[int]) -> str:
         sums = {self._images[place].sha256 for place in places}
@@ -307,9 +290,8 @@ class _SplitBuilder:
         measured = {name: sum(lists[name].values()) for name in PARTS[1:] if any(lists[name].values())}
         if not groups or not measured:
             return
-        split.random_leaks = expected_leaks(
-            groups, lists, {label: own.total() for label, own in enumerate(got)}
-        )
+        totals = {label: own.total() for label, own in enumerate(got)}
+        split.random_leaks = expected_leaks(groups, lists, totals)
         shares = " and ".join(
             f"{_about(split.random_leaks[name])} of {count:,} {WORDS[name]}"
             for name, count in measured.items()

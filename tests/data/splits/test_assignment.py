@@ -11,9 +11,7 @@ from support.scans import ROOT, split_scan
 from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import NO_CLASS, ImageEntry
 from hubtune.data.scan.scanner import Scan
-from hubtune.data.splits.quota import NOTHING, SplitSize
-
-FIFTH = SplitSize.parse("20%")
+from hubtune.data.splits.quota import SplitSize
 
 
 def patients(*groups, **loose):
@@ -35,55 +33,54 @@ def counts(split, label="a"):
     return {name: count for name, count in split.counts()[label].items() if count}
 
 
-def split_patients(sizes, *, loose=0, **request):
-    scan, groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
-    return split_scan(scan, groups=groups, **request)
+def split_by(scan, groups, validate="0", test="0", **request):
+    sizes = {"validate": SplitSize.parse(validate), "test": SplitSize.parse(test)}
+    return split_scan(scan, groups=groups, **sizes, **request)
 
 
 @pytest.mark.parametrize(
-    ("sizes", "loose", "request_", "expected"),
+    ("sizes", "loose", "validate", "test", "expected"),
     [
         # Groups closest to the size
-        ([90, 40, 50, 80], 0, {"validate": SplitSize(30)}, {"train": 220, "validate": 40}),
-        (
-            *([90, 40, 50, 80], 0, {"validate": SplitSize(30), "test": SplitSize(30)}),
-            {"train": 170, "validate": 40, "test": 50},
-        ),
+        ([90, 40, 50, 80], 0, "30", "0", {"train": 220, "validate": 40}),
+        ([90, 40, 50, 80], 0, "30", "30", {"train": 170, "validate": 40, "test": 50}),
         # Sizes that groups add up to are exact, or as many as fit
-        ([30] * 5, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 90, "validate": 30, "test": 30}),
-        ([60, 10, 20, 30], 0, {"validate": FIFTH}, {"train": 100, "validate": 20}),
+        ([30] * 5, 0, "20%", "20%", {"train": 90, "validate": 30, "test": 30}),
+        ([60, 10, 20, 30], 0, "20%", "0", {"train": 100, "validate": 20}),
         # Training first, then validation, by which a model is chosen, then the test
-        ([30] * 3, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30, "validate": 30, "test": 30}),
-        ([30] * 2, 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30, "validate": 30}),
-        ([30], 0, {"validate": FIFTH, "test": FIFTH}, {"train": 30}),
+        ([30] * 3, 0, "20%", "20%", {"train": 30, "validate": 30, "test": 30}),
+        ([30] * 2, 0, "20%", "20%", {"train": 30, "validate": 30}),
+        ([30], 0, "20%", "20%", {"train": 30}),
         # A list with many groups gives one to a list with none
-        (
-            *([10] * 3, 0, {"validate": SplitSize(5), "test": SplitSize(20)}),
-            {"train": 10, "validate": 10, "test": 10},
-        ),
+        ([10] * 3, 0, "5", "20", {"train": 10, "validate": 10, "test": 10}),
         # Images that stand alone give way to a group, unless they come closer
-        ([30] * 4, 2, {"validate": FIFTH}, {"train": 92, "validate": 30}),
-        ([30] * 4, 20, {"validate": SplitSize(20)}, {"train": 120, "validate": 20}),
-        ([30] * 4, 10, {"validate": SplitSize(35)}, {"train": 95, "validate": 35}),
+        ([30] * 4, 2, "20%", "0", {"train": 92, "validate": 30}),
+        ([30] * 4, 20, "20", "0", {"train": 120, "validate": 20}),
+        ([30] * 4, 10, "35", "0", {"train": 95, "validate": 35}),
         # A list that was not asked for gets nothing
-        ([30] * 4, 0, {"validate": NOTHING}, {"train": 120}),
-        ([30] * 4, 0, {"validate": SplitSize(10)}, {"train": 90, "validate": 30}),
-        # A number for training is met by the closest group, too
-        (
-            *([30] * 4, 0, {"validate": SplitSize(10), "test": SplitSize(10), "train": 10}),
-            {"train": 30, "validate": 30, "test": 30, "left_over": 30},
-        ),
+        ([30] * 4, 0, "0", "0", {"train": 120}),
+        ([30] * 4, 0, "10", "0", {"train": 90, "validate": 30}),
     ],
 )
-def test_the_groups_of_a_class_are_assigned(sizes, loose, request_, expected):
-    assert counts(split_patients(sizes, loose=loose, **request_)) == expected
+def test_the_groups_of_a_class_are_assigned(sizes, loose, validate, test, expected):
+    scan, groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
+    assert counts(split_by(scan, groups, validate, test)) == expected
 
 
-def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
-    split = split_patients([30] * 4, validate=FIFTH, test=FIFTH)
-    assert counts(split) == {"train": 60, "validate": 30, "test": 30}
-    assert split.remarks[-2] == (
-        "Class 'a' has 120 pictures in groups of up to 30 that stay together, with which 24 in the "
+def test_a_number_for_training_is_met_by_the_closest_group_too():
+    split = split_by(*patients(*[{"a": 30}] * 4, {"b": 1}), "10", "10", train=10)
+    assert counts(split) == {"train": 30, "validate": 30, "test": 30, "left_over": 30}
+
+
+@pytest.mark.parametrize(
+    ("patient", "across"), [({"a": 30}, ""), ({"a": 30, "b": 20, "c": 10}, ", also across classes")]
+)
+def test_four_patients_are_divided_although_a_fifth_of_them_is_none(patient, across):
+    split = split_by(*patients(*[patient] * 4), "20%", "20%")
+    for label, size in patient.items():
+        assert counts(split, label) == {"train": 2 * size, "validate": size, "test": size}
+    assert split.remarks[2] == (
+        f"Class 'a' has 120 pictures in groups of up to 30 that stay together{across}, with which 24 in the "
         "validation list and 24 in the test list cannot be met exactly: it gives 60 for training, 30 for "
         "validation, 30 for test."
     )
@@ -92,27 +89,17 @@ def test_four_patients_are_divided_although_a_fifth_of_them_is_none():
 def test_copies_alone_make_no_list_too_long():
     scan, groups = patients({"a": 6}, {"a": 6}, {"b": 3}, b=2)
     copies = [DuplicateGroup(group.members, "near") for group in groups]
-    assert counts(split_scan(scan, validate=SplitSize(2), groups=copies)) == {"train": 12}
-
-
-def test_patients_with_images_in_every_class_are_in_every_list():
-    scan, groups = patients(*[{"a": 30, "b": 20, "c": 10}] * 4)
-    split = split_scan(scan, groups=groups, validate=FIFTH, test=FIFTH)
-    for label, size in (("a", 30), ("b", 20), ("c", 10)):
-        assert counts(split, label) == {"train": 2 * size, "validate": size, "test": size}
-    assert split.remarks[2].startswith(
-        "Class 'a' has 120 pictures in groups of up to 30 that stay together, also across classes, with which"
-    )
+    assert counts(split_by(scan, copies, "2")) == {"train": 12}
 
 
 def test_patients_of_other_classes_are_chosen_together():
     # Of b only two patients have images: one must be trained on, and the other is for validation.
-    scan, groups = patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9})
-    split = split_scan(scan, groups=groups, validate=FIFTH)
+    split = split_by(*patients({"a": 9, "b": 9}, {"a": 9}, {"a": 9}, {"a": 9, "b": 9}), "20%")
     assert counts(split, "a") == {"train": 27, "validate": 9}
     assert counts(split, "b") == {"train": 9, "validate": 9}
 
 
+# Sizes that leave some images for training.
 SHARES = st.integers(1, 60).map(lambda percent: SplitSize(share=Fraction(percent, 100)))
 REQUESTS = st.fixed_dictionaries(
     {
@@ -140,7 +127,8 @@ def lists_of_patients(split):
     asked=REQUESTS,
 )
 def test_every_list_gets_a_group_where_there_are_enough_and_none_would_come_closer(sizes, loose, asked):
-    split = split_patients(sizes, loose=loose, **asked)
+    scan, patient_groups = patients(*({"a": size} for size in sizes), {"b": 1}, a=loose)
+    split = split_scan(scan, groups=patient_groups, **asked)
     got, total = split.counts()["a"], sum(sizes) + loose
     where = lists_of_patients(split)
     assert sum(got.values()) == total

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import sys
 
 import pytest
 from support.images import draw_tree
@@ -11,7 +10,7 @@ from support.scans import near, split_scan
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
 from hubtune.data.listing import Excluded
-from hubtune.data.scan.scanner import scan_classes, scan_files
+from hubtune.data.scan.scanner import scan_classes
 from hubtune.data.splits.files import read_groups, read_unreadable, write_split
 from hubtune.data.splits.quota import SplitSize
 from hubtune.errors import MachineError, UsageError
@@ -109,27 +108,6 @@ def test_a_folder_that_cannot_be_written_is_named(drawn, tmp_path):
         split_of(drawn).write(tmp_path / "file" / "x")
     assert str(caught.value).startswith(f"The lists cannot be written to {tmp_path / 'file' / 'x'} (")
     assert str(caught.value).endswith("): choose another folder with --out FOLDER")
-
-
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="this platform has only names in Unicode")
-def test_names_that_are_not_utf8_survive(drawn, tmp_path):
-    (drawn / "cat" / "000.png").rename(os.fsdecode(os.fsencode(drawn / "cat") + b"/\xff.png"))
-    (drawn / "cat").rename(os.fsdecode(os.fsencode(drawn) + b"/\xfe"))
-    split_of(drawn).write(tmp_path)
-    dataset = ListDataset(tmp_path)
-    assert dataset.label_list == ["dog", "\udcfe"]
-    assert all(example.path.is_file() for name in LIST_NAMES for example in dataset.examples(name))
-
-
-def test_a_test_folder_is_listed(drawn, tmp_path):
-    (tmp_path / "test").mkdir()
-    (drawn / "cat" / "000.png").rename(tmp_path / "test" / "cat.png")
-    (drawn / "dog" / "000.png").rename(tmp_path / "test" / "dog_2.png")
-    (tmp_path / "test" / "bad.jpg").touch()
-    split = split_of(drawn, test_scan=scan_files(tmp_path / "test"))
-    split.write(tmp_path / "lists")
-    assert (tmp_path / "lists" / "test_list.txt").read_text() == "../test/cat.png 0\n../test/dog_2.png 1\n"
-    assert split.left_out == [Excluded(tmp_path / "test" / "bad.jpg", "empty file (0 bytes)", True)]
 
 
 def test_shuffled_folders_give_the_same_files(drawn, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
-"""Tests of cross-validation: which images have to stay together, and the folds."""
+"""Tests of cross-validation: which images have to stay together."""
 
 import random
 from pathlib import Path
+
+import pytest
 
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
@@ -11,24 +13,21 @@ def image(name: str, sha256: str = "") -> ImageEntry:
     return ImageEntry(Path(name), 0, sha256=sha256)
 
 
-def test_byte_equal_images_have_one_key() -> None:
-    assert split_keys([image("a", "11"), image("b", "22"), image("c", "11")], {}) == ["11", "22", "11"]
-
-
-def test_images_of_a_group_have_the_least_sum_as_their_key() -> None:
-    images = [image("a", "33"), image("b", "22"), image("c", "11")]
-    assert split_keys(images, {Path("a"): 4, Path("b"): 4, Path("c"): 5}) == ["22", "22", "11"]
-
-
-def test_a_copy_connects_the_group_of_its_mate_with_its_own() -> None:
-    images = [image("a", "44"), image("b", "33"), image("mate", "33"), image("c", "22"), image("d", "11")]
-    groups = {Path("a"): 0, Path("b"): 0, Path("mate"): 1, Path("c"): 1}
-    assert split_keys(images, groups) == ["22", "22", "22", "22", "11"]
-
-
-def test_a_copy_that_no_group_lists_stays_with_its_mate() -> None:
-    images = [image("a", "22"), image("b", "33"), image("copy of b", "33")]
-    assert split_keys(images, {Path("a"): 0, Path("b"): 0}) == ["22", "22", "22"]
+@pytest.mark.parametrize(
+    ("sums", "groups", "keys"),
+    [
+        pytest.param(["11", "22", "11"], {}, ["11", "22", "11"], id="equal bytes"),
+        pytest.param(["33", "22", "11"], {0: 4, 1: 4, 2: 5}, ["22", "22", "11"], id="groups"),
+        pytest.param(
+            *(["44", "33", "33", "22", "11"], {0: 0, 1: 0, 2: 1, 3: 1}, ["22", "22", "22", "22", "11"]),
+            id="a copy connects the group of its mate with its own",
+        ),
+        pytest.param(["22", "33", "33"], {0: 0, 1: 0}, ["22"] * 3, id="a copy that no group lists"),
+    ],
+)
+def test_copies_and_images_of_a_group_have_the_least_sum_as_their_key(sums, groups, keys) -> None:
+    images = [image(f"{number}", sha256) for number, sha256 in enumerate(sums)]
+    assert split_keys(images, {Path(f"{number}"): group for number, group in groups.items()}) == keys
 
 
 def test_images_without_a_sum_stand_for_themselves_unless_they_are_grouped() -> None:

@@ -16,15 +16,11 @@ def divided_scan(classes):
     return scan
 
 
-def leaking_split():
+def test_images_stay_in_the_lists_of_their_source_and_its_leaks_are_named_and_may_be_removed():
     scan = divided_scan(
         {"a": ["train"] * 6 + ["validate"] * 3 + ["test"], "b": ["train"] * 6 + ["validate"] * 3}
     )
-    return split_scan(scan, validate=SplitSize(1), groups=[*near((0, 6), (7, 9)), given_group(10, 16)])
-
-
-def test_images_stay_in_the_lists_of_their_source_and_its_leaks_are_named():
-    split = leaking_split()
+    split = split_scan(scan, validate=SplitSize(1), groups=[*near((0, 6), (7, 9)), given_group(10, 16)])
     assert split.counts() == {
         "a": {"train": 6, "validate": 3, "test": 1, "left_over": 0},
         "b": {"train": 6, "validate": 3, "test": 0, "left_over": 0},
@@ -39,16 +35,9 @@ def test_images_stay_in_the_lists_of_their_source_and_its_leaks_are_named():
         "equal, 1 of a group that was given).",
         "1 of 1 test picture has copies in the validation list (1 nearly equal).",
     ]
-
-
-def test_without_leaks_measured_images_stay_and_the_others_are_left_out():
-    clean = leaking_split().without_leaks()
+    clean = split.without_leaks()
     assert clean.leaks == []
-    assert {name: len(images) for name, images in clean.lists.items()} == {
-        "train": 10,
-        "validate": 5,
-        "test": 1,
-    }
+    assert [len(images) for images in clean.lists.values()] == [10, 5, 1]
     assert [(entry.path.name, entry.reason) for entry in clean.left_out] == [
         ("000.jpg", "a copy of it is in the validation list"),
         ("000.jpg", "a copy of it is in the validation list"),

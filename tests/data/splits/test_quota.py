@@ -1,10 +1,7 @@
 """Sizes as people write them, what a class can give, and the sentence where that is not what was asked."""
 
-from fractions import Fraction
-from pathlib import Path
-
 import pytest
-from support.scans import fake_scan, near, split_scan
+from support.scans import fake_scan, split_scan
 
 from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.errors import UsageError
@@ -14,7 +11,7 @@ from hubtune.errors import UsageError
     ("size", "of_50"),
     [
         *(("20", 20), ("0", 0), ("0.2", 10), (".2", 10), ("20%", 10), ("20 %", 10), ("12.5%", 6)),
-        *(("0.01", 1), ("0%", 0), (20, 20), (0, 0), (0.2, 10)),
+        *(("0.01", 1), ("0.029", 1), ("5%", 3), ("0%", 0), (20, 20), (0, 0), (0.2, 10)),
     ],
 )
 def test_sizes_are_numbers_or_shares(size, of_50):
@@ -33,11 +30,6 @@ def test_other_sizes_are_refused(size):
     )
 
 
-def test_a_share_is_rounded_to_the_nearest():
-    assert [SplitSize.parse("20%").of(n) for n in (1, 2, 3, 7, 8)] == [0, 0, 1, 1, 2]
-    assert SplitSize(share=Fraction(1, 10)).of(15) == 2
-
-
 def test_training_keeps_half_of_a_class_that_is_too_small_and_validation_comes_before_the_test():
     request = SplitRequest(SplitSize(20), SplitSize(10))
     assert request.quotas(60, 0) == {"test": 10, "validate": 20}
@@ -45,103 +37,62 @@ def test_training_keeps_half_of_a_class_that_is_too_small_and_validation_comes_b
     assert SplitRequest(SplitSize(2), train=8).quotas(20, 3) == {"test": 0, "validate": 2, "train": 5}
 
 
-def test_the_record_of_a_request_has_it_as_it_was_written():
-    request = SplitRequest(
-        SplitSize.parse("20%"), SplitSize.parse(3), seed=2, labels=Path("names.txt"), group_by="patient"
-    )
-    assert request.options("pics/") == {
-        "pictures": "pics/",
-        "validate": "20%",
-        "test": "3",
-        "train": None,
-        "folds": None,
-        "group_by": "patient",
-        "module": None,
-        "seed": 2,
-        "labels": "names.txt",
-        "test_dir": None,
-    }
-
-
 SUMS = [f"x{number}" for number in range(8)]
 
 
 @pytest.mark.parametrize(
-    ("classes", "request_", "remarks"),
+    ("classes", "request_", "remark"),
     [
         (
-            {"a": 60, "b": 5, "c": 1},
-            {"validate": SplitSize(20), "test": SplitSize(10)},
-            [
-                "Class 'b' has 5 pictures, too few for 20 in the validation list and 10 in the test list: it "
-                "gives 3 for training, 2 for validation.",
-                "Class 'c' has 1 picture, too few for 20 in the validation list and 10 in the test list: it "
-                "gives 1 for training.",
-            ],
+            *({"a": 60, "b": 5}, {"validate": SplitSize(20), "test": SplitSize(10)}),
+            "'b' has 5 pictures, too few for 20 in the validation list and 10 in the test list: it gives 3 "
+            "for training, 2 for validation.",
         ),
         (
-            {"a": 10, "b": 2},
-            {"validate": SplitSize.parse("20%")},
-            ["Class 'b' has 2 pictures, too few for any in the validation list: it gives 2 for training."],
+            *({"a": 10, "b": 1}, {"validate": SplitSize.parse("60%")}),
+            "'b' has 1 picture, too few for 1 in the validation list: it gives 1 for training.",
         ),
         (
-            {"a": 30, "b": 100},
-            {"validate": SplitSize(20), "train": 80},
-            [
-                "Class 'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, "
-                "20 for validation."
-            ],
+            *({"a": 10, "b": 2}, {"validate": SplitSize.parse("20%")}),
+            "'b' has 2 pictures, too few for any in the validation list: it gives 2 for training.",
+        ),
+        (
+            *({"b": 100, "a": 30}, {"validate": SplitSize(20), "train": 80}),
+            "'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, 20 for "
+            "validation.",
         ),
         (  # copies that fit no list
-            {"a": ["x"] * 6 + ["y"] * 3, "b": 9},
-            {"validate": SplitSize(2)},
-            [
-                "Class 'a' has 9 pictures in groups of up to 6 that stay together, with which 2 in the "
-                "validation list cannot be met exactly: it gives 9 for training."
-            ],
+            *({"b": 9, "a": ["x"] * 6 + ["y"] * 3}, {"validate": SplitSize(2)}),
+            "'a' has 9 pictures in groups of up to 6 that stay together, with which 2 in the validation list "
+            "cannot be met exactly: it gives 9 for training.",
         ),
         (  # every image is in another class, too
-            {"a": SUMS[:5], "b": [*SUMS[:5], *range(15)]},
+            {"b": [*SUMS[:5], *range(15)], "a": SUMS[:5]},
             {"validate": SplitSize(1), "test": SplitSize(1)},
-            [
-                "Class 'a' has 5 pictures, 5 of them bound to training because of copies in another class, "
-                "and too few others for 1 in the validation list and 1 in the test list: it gives 5 for "
-                "training. Remove the copies that are in the wrong class, and split again."
-            ],
+            "'a' has 5 pictures, 5 of them bound to training because of copies in another class, and too few "
+            "others for 1 in the validation list and 1 in the test list: it gives 5 for training. Remove the "
+            "copies that are in the wrong class, and split again.",
         ),
         (  # most images are in another class, too
-            {"a": [*SUMS, "y", "z"], "b": [*SUMS, *range(20)]},
-            {"validate": SplitSize(5)},
-            [
-                "Class 'a' has 10 pictures, 8 of them bound to training because of copies in another class, "
-                "and too few others for 5 in the validation list: it gives 8 for training, 2 for validation. "
-                "Remove the copies that are in the wrong class, and split again."
-            ],
+            *({"b": [*SUMS, *range(20)], "a": [*SUMS, "y", "z"]}, {"validate": SplitSize(5)}),
+            "'a' has 10 pictures, 8 of them bound to training because of copies in another class, and too "
+            "few others for 5 in the validation list: it gives 8 for training, 2 for validation. Remove the "
+            "copies that are in the wrong class, and split again.",
         ),
         (  # conflicts are not blamed for what they do not hinder
-            {"a": ["x", "y", "z"], "b": ["x", *range(20)]},
-            {"validate": SplitSize(5)},
-            [
-                "Class 'a' has 3 pictures, too few for 5 in the validation list: it gives 2 for training, 1 "
-                "for validation."
-            ],
+            *({"b": ["x", *range(20)], "a": ["x", "y", "z"]}, {"validate": SplitSize(5)}),
+            "'a' has 3 pictures, too few for 5 in the validation list: it gives 2 for training, 1 for "
+            "validation.",
         ),
     ],
 )
-def test_a_class_that_cannot_give_what_was_asked_is_named_with_the_reason(classes, request_, remarks):
-    split = split_scan(fake_scan(classes), **request_)
-    assert split.remarks[-len(remarks) :] == remarks
+def test_a_class_that_cannot_give_what_was_asked_is_named_with_the_reason(classes, request_, remark):
+    remarks = split_scan(fake_scan(classes), **request_).remarks
+    assert f"Class {remark}" in remarks
+    assert sum(each.startswith("Class ") for each in remarks) == 1
 
 
 def test_of_many_small_classes_all_are_named():
     split = split_scan(fake_scan({f"c{number}": 2 for number in range(13)}), validate=SplitSize(5))
     assert len(split.remarks) == 11
     assert split.remarks[-1] == "Fewer than asked, likewise: 'c10', 'c11', 'c12'."
-
-
-def test_groups_that_cannot_meet_a_size_are_named():
-    groups = near((0, 1, 2, 3), (4, 5, 6, 7))
-    split = split_scan(fake_scan({"a": 8, "b": 9}), validate=SplitSize(3), groups=groups)
-    assert (
-        "Class 'a' has 8 pictures in groups of up to 4 that stay together, with which " in split.remarks[-1]
-    )

@@ -1,13 +1,12 @@
 """Splits: exact, complete, the same everywhere, and honest about what they could not do."""
 
 from collections import Counter
-from fractions import Fraction
-from random import Random
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.scans import (
+    REQUESTS,
     ROOT,
     fake_scan,
     fake_test_folder,
@@ -18,70 +17,54 @@ from support.scans import (
     split_scan,
 )
 
+from hubtune.data.dedup.duplicates import find_groups
 from hubtune.data.dedup.groups import DuplicateGroup
 from hubtune.data.listing import Excluded
 from hubtune.data.splits.quota import SplitSize
 from hubtune.data.splits.split import images_of
 from hubtune.errors import DataError
 
-
-def test_the_rest_goes_to_training_or_is_counted():
-    scan = fake_scan({"a": 30, "b": 25})
-    assert split_scan(scan, validate=SplitSize(10), test=SplitSize(5)).counts() == {
-        "a": {"train": 15, "validate": 10, "test": 5, "left_over": 0},
-        "b": {"train": 10, "validate": 10, "test": 5, "left_over": 0},
-    }
-    assert split_scan(scan, validate=SplitSize(10), test=SplitSize(5), train=8).counts() == {
-        "a": {"train": 8, "validate": 10, "test": 5, "left_over": 7},
-        "b": {"train": 8, "validate": 10, "test": 5, "left_over": 2},
-    }
-
-
 CLASSES = st.dictionaries(
     st.sampled_from(["cat", "dog", "0", "虞书欣", "no way"]),
     st.lists(st.integers(0, 40), min_size=1, max_size=30),
     min_size=2,
 )
-SIZES = st.one_of(
-    st.integers(0, 25).map(SplitSize),
-    st.integers(0, 99).map(lambda percent: SplitSize(share=Fraction(percent, 100))),
-)
-REQUESTS = st.fixed_dictionaries(
-    {
-        "validate": SIZES,
-        "test": SIZES,
-        "train": st.one_of(st.none(), st.integers(1, 25)),
-        "seed": st.integers(0, 5),
-    }
-)
 
 
-@settings(max_examples=150, deadline=None)
-@given(classes=CLASSES, asked=REQUESTS)
-def test_every_picture_is_in_one_list_or_left_over_and_copies_stay_together(classes, asked):
+@settings(max_examples=200, deadline=None)
+@given(
+    classes=CLASSES,
+    links=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans()), max_size=60),
+    asked=REQUESTS,
+)
+def test_every_picture_is_in_one_list_or_left_over_and_every_group_on_one_side(classes, links, asked):
     scan = fake_scan(classes)
-    split = split_scan(scan, **asked)
+    images = images_of(scan)
+    pairs = [(*sorted({one % len(images), other % len(images)}), given) for one, other, given in links]
+    linked = [DuplicateGroup(pair[:2], "given" if pair[2] else "near") for pair in pairs if len(pair) == 3]
+    groups = [*find_groups(images), *linked]
+    split = split_scan(scan, **asked, groups=groups if links else None)
     placed = Counter(image.path for entries in split.lists.values() for image in entries)
     assert set(placed.values()) <= {1}
-    for label, (folder, images) in enumerate(scan.classes.items()):
+    where = part_of(split)
+    for group in groups:
+        names = [images[place].name for place in group.members]
+        assert len({where.get(name) for name in names}) == 1
+        if group.kind != "given" and len({name.split("/")[0] for name in names}) > 1:
+            assert where[names[0]] == "train"
+    kinds = zip(split.groups, split.group_kinds, strict=True)
+    given = {image.name for group, kind in kinds if kind == "given" for image in group}
+    for label, (folder, own) in enumerate(scan.classes.items()):
         counts = split.counts()[folder]
-        assert sum(counts.values()) == len(images)
+        assert sum(counts.values()) == len(own)
         assert counts["train"] >= 1
         for name, entries in split.lists.items():
-            mine = [image for image in entries if image.label == label]
-            assert all(image.name.startswith(f"{folder}/") for image in mine)
+            mine = {image.name for image in entries if image.label == label}
+            assert all(image.startswith(f"{folder}/") for image in mine)
             assert len(mine) == counts[name]
-        for name in ("validate", "test"):
-            assert counts[name] <= asked[name].of(len(images))
-    where = part_of(split)
-    everywhere = {}
-    for images in scan.classes.values():
-        for image in images:
-            everywhere.setdefault(image.sha256, []).append(image)
-    for group in everywhere.values():
-        assert len({where.get(image.name, "left over") for image in group}) == 1
-        if len({image.name.split("/")[0] for image in group}) > 1:
-            assert where[group[0].name] == "train"
+            # Only a list without any image takes a group, a given one, that is too large.
+            assert name == "train" or counts[name] <= asked[name].of(len(own)) or mine <= given
+    assert split.leaks == []
 
 
 def test_a_class_of_copies_alone_is_trained_on_though_they_are_more_than_was_asked():
@@ -148,21 +131,13 @@ def test_copies_are_told_and_conflicts_named():
         "The same picture lies in different classes: b/004.jpg, c/000.jpg. All are in the training list; "
         "remove the wrong ones.",
     ]
-    assert [[image.name for image in group] for group in split.groups] == [
-        ["a/000.jpg", "a/001.jpg"],
-        ["b/000.jpg", "c/001.jpg"],
-        ["b/004.jpg", "c/000.jpg"],
-    ]
+    copies = [["a/000", "a/001"], ["b/000", "c/001"], ["b/004", "c/000"]]
+    assert [[image.name[:5] for image in group] for group in split.groups] == copies
 
 
 def test_groups_of_other_kinds_stay_together_also_through_one_another():
     scan = fake_scan({"a": 20, "b": 20})
-    groups = [
-        *near((0, 1), (21, 22)),
-        DuplicateGroup((1, 2), "equal"),
-        given_group(2, 23),
-        DuplicateGroup((22, 23), "near"),
-    ]
+    groups = [*near((0, 1), (21, 22)), DuplicateGroup((1, 2), "equal"), given_group(2, 23), *near((22, 23))]
     for seed in range(10):
         split = split_scan(scan, validate=SplitSize(6), test=SplitSize(6), seed=seed, groups=groups)
         assert [[image.name[:5] for image in group] for group in split.groups] == [
@@ -204,83 +179,6 @@ def test_copies_that_tie_given_groups_are_named():
     ]
 
 
-def test_counts_are_exact_though_only_one_way_of_dealing_leads_there():
-    sizes = [7, 5, 5, 4, 4, 3]
-    scan = fake_scan({"a": sum(sizes), "b": 9})
-    starts = [sum(sizes[:number]) for number in range(len(sizes))]
-    groups = near(*(tuple(range(start, start + size)) for start, size in zip(starts, sizes, strict=True)))
-    for seed in range(10):
-        split = split_scan(scan, validate=SplitSize(10), test=SplitSize(11), seed=seed, groups=groups)
-        assert split.counts()["a"] == {"train": 7, "validate": 10, "test": 11, "left_over": 0}
-
-
-def test_a_group_of_half_a_class_stays_in_training():
-    groups = near(tuple(range(50)), (50, 51), (52, 53, 54))
-    split = split_scan(
-        fake_scan({"a": 100, "b": 20}), validate=SplitSize(20), test=SplitSize(20), groups=groups
-    )
-    assert split.counts()["a"] == {"train": 60, "validate": 20, "test": 20, "left_over": 0}
-    assert part_of(split)["a/000.jpg"] == "train"
-
-
-def test_the_leaks_of_a_random_split_are_the_mean_of_many():
-    scan = fake_scan({"a": 12, "b": 10})
-    groups = [*near((0, 1), (2, 3, 4)), given_group(5, 12, 13)]
-    split = split_scan(scan, validate=SplitSize(4), test=SplitSize(1), groups=groups)
-    random = Random(0)
-    found = Counter()
-    for _ in range(4000):
-        lists = {}
-        for start, count in ((0, 12), (12, 10)):
-            parts = ["validate"] * 4 + ["test"] + ["train"] * (count - 5)
-            random.shuffle(parts)
-            lists |= {start + number: part for number, part in enumerate(parts)}
-        for group in groups:
-            members = [lists[place] for place in group.members]
-            found.update(part for part in members if "train" in members)
-    for name in ("validate", "test"):
-        assert split.random_leaks[name] == pytest.approx(found[name] / 4000, rel=0.1)
-
-
-@settings(max_examples=100, deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4),
-    links=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6), st.booleans()), max_size=60),
-    asked=REQUESTS,
-)
-def test_whatever_belongs_together_every_group_is_on_one_side_and_no_list_too_long(sizes, links, asked):
-    scan = fake_scan({f"c{number}": size for number, size in enumerate(sizes)})
-    count = sum(sizes)
-    groups = [
-        DuplicateGroup(tuple(sorted({one % count, other % count})), "given" if given else "near")
-        for one, other, given in links
-        if one % count != other % count
-    ]
-    split = split_scan(scan, **asked, groups=groups)
-    where = part_of(split)
-    images = images_of(scan)
-    for group in groups:
-        assert len({where.get(images[place].name) for place in group.members}) == 1
-    kinds = zip(split.groups, split.group_kinds, strict=True)
-    given = {image.name for group, kind in kinds if kind == "given" for image in group}
-    for number, (folder, size) in enumerate(zip(scan.classes, sizes, strict=True)):
-        counts = split.counts()[folder]
-        assert sum(counts.values()) == size == len(scan.classes[f"c{number}"])
-        assert counts["train"] >= 1
-        for name in ("validate", "test"):
-            if counts[name] > asked[name].of(size):  # a given group too large, for a list without any
-                assert given >= {p.name for p in split.lists[name] if p.label == number}
-    assert split.leaks == []
-
-
-def test_the_order_in_which_groups_are_found_does_not_matter():
-    scan = fake_scan({"a": 30, "b": 30})
-    groups = [*near((0, 5), (6, 7, 31), (40, 41)), given_group(7, 8)]
-    one = split_scan(scan, validate=SplitSize(10), groups=groups)
-    other = split_scan(scan, validate=SplitSize(10), groups=groups[::-1])
-    assert one == other
-
-
 def test_copies_of_test_images_are_left_out_whatever_relates_them():
     split = split_scan(
         fake_scan({"a": ["z", *range(4)], "b": 5}),
@@ -296,11 +194,15 @@ def test_copies_of_test_images_are_left_out_whatever_relates_them():
     assert split.counts()["a"] == {"train": 2, "validate": 1, "test": 2, "left_over": 0}
 
 
-def test_a_test_image_of_no_class_is_left_out():
-    tests = fake_test_folder(("a.jpg", "x"), ("beach.jpg", "new"))
+def test_a_test_image_of_no_class_is_left_out_and_one_of_two_classes_is_named():
+    tests = fake_test_folder(("a.jpg", "x"), ("b.jpg", "x"), ("beach.jpg", "new"))
     split = split_scan(fake_scan({"a": 3, "b": 3}), validate=SplitSize(1), test_scan=tests)
-    assert [image.name for image in split.lists["test"]] == ["a.jpg"]
-    assert split.left_out == [Excluded(tests.classes[""][1].path, "no class has this name")]
+    assert [image.name for image in split.lists["test"]] == ["a.jpg", "b.jpg"]
+    assert split.left_out == [Excluded(tests.classes[""][2].path, "no class has this name")]
+    assert split.remarks[-1] == (
+        "The same picture lies in different classes: a.jpg, b.jpg. All are in the test list; "
+        "remove the wrong ones."
+    )
 
 
 @pytest.mark.parametrize(
@@ -321,12 +223,3 @@ def test_a_test_folder_that_leaves_nothing_to_test_or_to_train_on_is_refused(cla
     with pytest.raises(DataError) as caught:
         split_scan(fake_scan(classes), validate=SplitSize(1), test_scan=fake_test_folder((name, "x")))
     assert str(caught.value) == message
-
-
-def test_an_image_that_is_tested_as_two_classes_is_named():
-    tests = fake_test_folder(("a.jpg", "x"), ("b.jpg", "x"))
-    split = split_scan(fake_scan({"a": 3, "b": 3}), validate=SplitSize(1), test_scan=tests)
-    assert split.remarks[-1] == (
-        "The same picture lies in different classes: a.jpg, b.jpg. All are in the test list; "
-        "remove the wrong ones."
-    )
