@@ -28,8 +28,6 @@ _SOURCES = {
     "hubtune.data.images.decode": "image",
     "hubtune.errors": "errors",
 }
-
-
 # Packages that come with PaddleHub; they may not be installed here.
 _OF_PADDLEHUB = frozenset(
     "paddlehub paddle cv2 numpy PIL pydantic paddlenlp paddle2onnx visualdl gradio flask gunicorn rarfile "
@@ -38,15 +36,10 @@ _OF_PADDLEHUB = frozenset(
 
 
 def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
-    """Write a model as a PaddleHub module.
+    """Write a model as a PaddleHub module, by its name there, into a new or empty folder.
 
     The folder does not need hubtune: PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub install``
     installs it under its name. It contains no pickle.
-
-    Args:
-        model: the model.
-        folder: the folder to write; it must be new or empty.
-        name: the module's name in PaddleHub.
 
     Raises:
         UsageError: PaddleHub cannot use the name, or the folder holds files.
@@ -72,11 +65,7 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
 
 
 def check_paddlehub(folder: Path, name: str) -> None:
-    """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
-
-    Raises:
-        UsageError: PaddleHub cannot use the name, or the folder holds files.
-    """
+    """Refuse, by a ``UsageError``, a folder or a name that :func:`export_paddlehub` would refuse."""
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         proposal = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
         if not proposal.isidentifier() or keyword.iskeyword(proposal):
@@ -88,9 +77,8 @@ def check_paddlehub(folder: Path, name: str) -> None:
     # PaddleHub imports a module by its folder's name, which is its own once it is installed.
     for imported in dict.fromkeys((name, folder.resolve().name)):
         if "." in imported:
-            raise UsageError(
-                f"PaddleHub cannot load a module from the folder {folder}: use a name without dots"
-            )
+            message = f"PaddleHub cannot load a module from the folder {folder}: use a name without dots"
+            raise UsageError(message)
         if _is_package(imported):
             raise UsageError(
                 f"{imported!r} is the name of a Python package, which PaddleHub would confuse with the "

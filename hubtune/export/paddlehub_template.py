@@ -32,11 +32,7 @@ ImageInput = str | Path | np.ndarray | None
     meta=ImageClassifierModule,
 )
 class HubtuneClassifier(nn.Layer, ImageClassifierModule):
-    """Classifies pictures.
-
-    Attributes:
-        labels: class names in the order of the scores.
-    """
+    """Classifies pictures; ``labels`` are the class names in the order of the scores."""
 
     directory: str  # set by PaddleHub
 
@@ -56,12 +52,8 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
     def transforms(self, image: ImageInput) -> np.ndarray:
         """Preprocess a picture for the network as hubtune does, in the first of the model's views.
 
-        Args:
-            image: a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R, or
-                ``[h, w, 4]`` with opacity.
-
-        Returns:
-            float32 array ``[channels, h, w]``.
+        The image is a path, or an array as ``cv2.imread`` returns it: uint8 ``[h, w, 3]``, channels B G R, or
+        ``[h, w, 4]`` with opacity. The result is a float32 array ``[channels, h, w]``.
 
         Raises:
             ImageError: the picture cannot be read; the message says why.

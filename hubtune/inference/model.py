@@ -29,7 +29,7 @@ class Prediction:
     Attributes:
         path: the image, as it was passed in.
         label: name of the class with the highest score; ``None`` if the image cannot be read.
-        score: that score, 0 to 1; ``None`` if the image cannot be read.
+        score: that score, 0 to 1.
         scores: class name → score, the highest first.
         error: why the image cannot be read; ``None`` if it can.
     """
@@ -41,28 +41,22 @@ class Prediction:
     error: str | None = None
 
     def __getitem__(self, name: str) -> Any:
-        """Return a field by its name."""
         return vars(self)[name]
 
 
 class Model:
     """A classifier with its classes and its preprocessing.
 
-    Attributes:
-        classifier: the network, from images ``[N, channels, h, w]`` to logits ``[N, classes]``.
-        card: its description, as in ``model.json``.
+    The network maps images ``[N, channels, h, w]`` to logits ``[N, classes]``; ``card`` is ``model.json``.
     """
 
     def __init__(self, classifier: nn.Layer, card: ModelCard, *, engine: str = "auto") -> None:
         """Join a network and its description; :func:`load_model` reads both from a folder.
 
-        Args:
-            classifier: the network; changes after the first prediction have no effect.
-            card: its description.
-            engine: the engine's name or ``auto``: see :func:`hubtune.inference.engine.start_engine`.
+        Changes of the network after the first prediction have no effect. The engine is that of
+        :func:`hubtune.inference.engine.start_engine`.
         """
-        self.classifier = classifier
-        self.card = card
+        self.classifier, self.card = classifier, card
         self._engine = LazyEngine(Subnetwork(classifier, classifier, card.preprocessing), engine)
 
     @property
@@ -79,15 +73,10 @@ class Model:
     def predict(
         self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
     ) -> Iterator[Prediction]:
-        """Predict the classes of images.
+        """Predict the classes of images, in order, unreadable images included.
 
-        Args:
-            paths: the images.
-            batch_size: images that the network gets at once; the scores do not depend on it.
-            workers: threads that decode.
-
-        Returns:
-            An iterator with one prediction for each image, in order, unreadable images included.
+        The network gets ``batch_size`` images at once, on which the scores do not depend; ``workers`` threads
+        decode them.
 
         Raises:
             UsageError: ``paths`` is a single path, or ``batch_size`` is less than 1.
@@ -106,7 +95,7 @@ class Model:
             return Prediction(str(path), None, None, {}, result.error.reason if result.error else None)
         order = (-result.values).argsort(kind="stable")
         scores = {self.labels[number]: float(result.values[number]) for number in order}
-        best = self.labels[int(order[0])]
+        best = next(iter(scores))
         return Prediction(str(path), best, scores[best], scores)
 
     def evaluate(
@@ -118,14 +107,10 @@ class Model:
         workers: int = 2,
         remap_by_name: bool = False,
     ) -> Metrics:
-        """Evaluate the model on a list.
+        """Evaluate the model on a list of a data set: ``train``, ``validate`` or ``test``.
 
-        Args:
-            dataset: the data set of the list, with the model's classes.
-            name: ``train``, ``validate`` or ``test``.
-            batch_size: images that the network gets at once; the metrics do not depend on it.
-            workers: threads that decode.
-            remap_by_name: accept classes in another order, and match them by name.
+        The metrics do not depend on ``batch_size``. With ``remap_by_name``, classes in another order are
+        accepted, and matched by name.
 
         Raises:
             DataError: the list cannot be read.
@@ -146,9 +131,7 @@ def _readable_values(result: ImageScores) -> np.ndarray | None:
 def pretrained_model(module: Module, *, engine: str = "auto") -> Model:
     """Return a pretrained module as a model, with its own head, classes and preprocessing.
 
-    Args:
-        module: the module.
-        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
+    ``engine`` is ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
 
     Raises:
         ModelError: the module has no pretrained head, or its classes have no names.
@@ -177,12 +160,9 @@ def pretrained_model(module: Module, *, engine: str = "auto") -> Model:
 
 
 def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "auto") -> Model:
-    """Read a model folder, or the best model of a run folder.
+    """Read a model folder, or the best model of a run folder; see :func:`pretrained_model` for the engine.
 
-    Args:
-        folder: of the model or the run.
-        trust_code: whether the code of a user's own architecture (``module.py`` in the folder) may run.
-        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
+    ``trust_code`` lets the code of a user's own architecture (``module.py`` in the folder) run.
 
     Raises:
         ModelError: there is no complete model, or it has code that may not run.
@@ -203,12 +183,12 @@ def model_folder_of(folder: Path) -> Path:
         ModelError: the folder does not exist, holds no model, or is a run without a model yet.
     """
     if is_run(folder):
-        if not find_checked(folder / BEST_MODEL).exists():
-            raise ModelError(
-                f"{folder} has no model yet, as it has not reached its first evaluation: "
-                f"continue it with hubtune finetune {folder} --resume"
-            )
-        return folder / BEST_MODEL
+        if find_checked(folder / BEST_MODEL).exists():
+            return folder / BEST_MODEL
+        raise ModelError(
+            f"{folder} has no model yet, as it has not reached its first evaluation: "
+            f"continue it with hubtune finetune {folder} --resume"
+        )
     if not find_checked(folder).is_dir():
         raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
     if not (find_checked(folder) / CARD_FILE).exists():
@@ -217,12 +197,7 @@ def model_folder_of(folder: Path) -> Path:
 
 
 def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
-    """Return the number in the model of each class of the data.
-
-    Args:
-        model: the model's class names.
-        data: the data's class names.
-        remap_by_name: accept another order, and match the classes by name.
+    """Return the model's number of each class of the data; accept another order if that is asked for.
 
     Raises:
         ModelError: the classes differ, or are in another order without ``remap_by_name``.
