@@ -13,7 +13,7 @@ from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
     from hubtune.recipe.schema import Recipe
-    from hubtune.tuning.search import SearchResult
+    from hubtune.tuning.search_result import SearchResult
     from hubtune.tuning.study import Trial
 
 
