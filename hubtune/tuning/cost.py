@@ -33,10 +33,7 @@ _TRYING, _LONG_ENOUGH = 0.05, 20.0
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Estimated seconds of a strategy, up to the figures on the test list.
-
-    They are ``None`` if they are unknown, and too slow to measure.
-    """
+    """Estimated seconds of a strategy, up to the test list's figures; ``None`` if too slow to measure."""
 
     strategy: str
     seconds: float | None

@@ -136,7 +136,7 @@ def test_labels_that_are_missing_too_many_or_ambiguous_are_refused(checkpoint, t
         f"{checkpoint} has several label files (a_label_list.txt, labels.txt): say which by --labels FILE"
     )
     options = {"architecture": "ResNet18", "labels": LABEL_LIST}
-    said = refusal(import_paddleclas, checkpoint, tmp_path / "model", **options)
+    said = refusal(import_paddlehub, checkpoint, tmp_path / "model", **options)
     assert "do not fit the network, and none were loaded" in said and "missing: 'blocks.0" in said
     assert not (tmp_path / "model").exists()
 
