@@ -14,7 +14,7 @@ from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
-    from hubtune.tuning.search import SearchResult
+    from hubtune.tuning.search_result import SearchResult
     from hubtune.tuning.study import Trial
 
 

@@ -62,9 +62,6 @@ def import_paddleclas(
         labels: class names, ``0 daisy`` or one name per line.
         config: the configuration that the checkpoint was trained with (``.yaml``).
 
-    Returns:
-        The model, as from :func:`hubtune.load_model`.
-
     Raises:
         UsageError: the folder is not empty, or the configuration cannot be read.
         DataError: the label list cannot be read.
@@ -78,13 +75,19 @@ def import_paddleclas(
     settings = PaddleClasConfig() if config is None else read_config(Path(config))
     target = _check_empty(Path(folder))
     file = _find_weights(Path(checkpoint))
-    tensors = _student_tensors(read_weights(file))
+    tensors = read_weights(file)
+    # A distillation holds both networks.
+    student = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
+    tensors = student or tensors
     backbone = _find_backbone(file, tensors, architecture or settings.architecture)
     labels_file = _find_labels(file, labels, settings.labels_file)
     # PaddleClas resizes with OpenCV, except for the networks that were trained with Pillow's bicubic.
     usual = backbone_preprocessing(backbone)
     usual = usual.model_copy(update={"antialias": usual.interpolation != "bilinear"})
-    return _write(target, file, backbone, tensors, labels_file, settings.preprocessing or usual, "paddleclas")
+    card = _make_card(backbone, labels_file, settings.preprocessing or usual, "paddleclas")
+    classifier = _make_classifier(backbone, tensors, len(card.labels), file)
+    write_model(target, classifier, card)
+    return Model(classifier, card)
 
 
 def import_paddlehub(
@@ -103,17 +106,10 @@ def import_paddlehub(
         checkpoint: ``best_model/model.pdparams``, or its folder, or the trainer's ``checkpoint_dir``.
         folder: the model folder to write; it must be missing or empty.
         architecture: name of the PaddleHub module that was fine-tuned; default: identified by the tensors.
-        labels: class names, one per line, in the order of the module's ``label_list``; default: the only file
-            called ``*label*.txt`` beside the checkpoint.
-
-    Returns:
-        The model, as from :func:`hubtune.load_model`.
+        labels: class names in the order of the module's ``label_list``, as for :func:`import_paddleclas`.
 
     Raises:
-        UsageError: the folder is not empty.
-        DataError: the label list cannot be read.
-        ModelError: as for :func:`import_paddleclas`.
-        MachineError: the folder cannot be written.
+        HubtuneError: as :func:`import_paddleclas`.
 
     Example:
         >>> model = import_paddlehub("img_classification_ckpt", "models/flowers", labels="label_list.txt")
@@ -126,24 +122,16 @@ def import_paddlehub(
         architecture = _USUAL
     backbone = _find_backbone(file, tensors, architecture)
     preprocessing = Preprocessing(size=224, resize=256, fit="stretch_crop", antialias=False)
-    labels_file = _find_labels(file, labels, None)
-    return _write(target, file, backbone, tensors, labels_file, preprocessing, "paddlehub")
+    card = _make_card(backbone, _find_labels(file, labels, None), preprocessing, "paddlehub")
+    classifier = _make_classifier(backbone, tensors, len(card.labels), file)
+    write_model(target, classifier, card)
+    return Model(classifier, card)
 
 
-def _write(
-    folder: Path,
-    file: Path,
-    backbone: Backbone,
-    tensors: Tensors,
-    labels_file: Path,
-    preprocessing: Preprocessing,
-    program: str,
-) -> Model:
-    labels = distinct_names(read_repeated_labels(labels_file))
-    classifier = _make_classifier(backbone, tensors, len(labels), file)
-    card = ModelCard(
+def _make_card(backbone: Backbone, labels: Path, preprocessing: Preprocessing, program: str) -> ModelCard:
+    return ModelCard(
         architecture=backbone.name,
-        labels=labels,
+        labels=distinct_names(read_repeated_labels(labels)),
         preprocessing=preprocessing,
         module=backbone.name,
         module_sha256=None,
@@ -151,8 +139,6 @@ def _write(
         step=0,
         metrics={},
     )
-    write_model(folder, classifier, card)
-    return Model(classifier, card)
 
 
 def _check_empty(folder: Path) -> Path:
@@ -165,19 +151,15 @@ def _check_empty(folder: Path) -> Path:
 def _find_weights(path: Path) -> Path:
     if path.is_file():
         return path
+    inside = ""
     # PaddleClas itself names a checkpoint without its suffix.
-    bare = path.parent / f"{path.name}.pdparams"
-    for candidate in [path / name for name in _WEIGHTS_FILES] if path.is_dir() else [bare]:
+    candidates = [path.parent / f"{path.name}.pdparams"]
+    if path.is_dir():
+        candidates, inside = [path / name for name in _WEIGHTS_FILES], f" ({', '.join(_WEIGHTS_FILES)})"
+    for candidate in candidates:
         if candidate.is_file():
             return candidate
-    inside = f" ({', '.join(_WEIGHTS_FILES)})" if path.is_dir() else ""
     raise ModelError(f"There is no checkpoint {path}{inside}: name a .pdparams file, or the folder with it")
-
-
-def _student_tensors(tensors: Tensors) -> Tensors:
-    """Return the student's tensors from a distillation, which holds both networks; all tensors otherwise."""
-    student = {key.removeprefix(_STUDENT): tensors[key] for key in tensors if key.startswith(_STUDENT)}
-    return student or tensors
 
 
 def _find_backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
@@ -219,7 +201,6 @@ def _folders_of(file: Path) -> list[Path]:
 
 @paddle.no_grad()
 def _make_classifier(backbone: Backbone, tensors: Tensors, num_classes: int, file: Path) -> Classifier:
-    """Build the network that returns the same logits as the checkpoint's."""
     if backbone.translate is not None:
         tensors = backbone.translate(tensors)
     network = backbone.build(num_classes=num_classes)
@@ -259,19 +240,12 @@ def _count_outputs(network: nn.Layer, tensors: Tensors, head: frozenset[str], nu
 
 
 def _copy_head(head: Stage, linear: nn.Linear, shape: list[int]) -> bool:
-    """Set a layer on pooled features to the same function as a head, if that is possible.
+    """Set a layer on pooled features to the same function as a head; returns whether that is possible.
 
     The head is called, not inspected: its output for zeros is the bias, its output for each feature alone
     gives that feature's weights. So anything around its linear layer, such as a dropout that scales by a
-    constant in prediction, becomes part of the weights.
-
-    Args:
-        head: the head, in evaluation mode.
-        linear: the layer to set.
-        shape: of the head's input for one image: ``[width]`` or ``[width, h, w]``.
-
-    Returns:
-        Whether the layer's outputs equal the head's.
+    constant in prediction, becomes part of the weights. ``shape`` is that of the head's input for one image:
+    ``[width]`` or ``[width, h, w]``.
     """
     width, *area = shape
     bias = head.forward(paddle.zeros([1, width, *(1 for _ in area)]))

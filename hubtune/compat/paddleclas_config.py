@@ -32,13 +32,7 @@ _RESAMPLING: Mapping[tuple[str, str | None], dict[str, Any]] = {
 
 @dataclass(frozen=True)
 class PaddleClasConfig:
-    """The parts of a configuration that are used; ``None`` for what it does not contain.
-
-    Attributes:
-        architecture: PaddleClas's class name.
-        labels_file: the label file, which may be missing.
-        preprocessing: that of prediction, else of evaluation.
-    """
+    """What is used of a configuration; ``None`` for what it lacks. The label file may be missing."""
 
     architecture: str | None = None
     labels_file: Path | None = None
@@ -78,19 +72,21 @@ def _read(data: dict[str, Any], file: Path) -> PaddleClasConfig:
             f"{file}: Infer.PostProcess is {answer['name']}, not Topk: a hubtune model names one class "
             "a picture"
         )
-    operations = _section(data, "Infer").get("transforms") or _section(
-        data, "DataLoader", "Eval", "dataset"
-    ).get("transform_ops")
-    labels = answer.get("class_id_map_file")
+    evaluation = _section(data, "DataLoader", "Eval", "dataset")
+    operations = _section(data, "Infer").get("transforms") or evaluation.get("transform_ops")
+    name, labels = architecture.get("name"), answer.get("class_id_map_file")
+    # Against the working folder, as PaddleClas does, else against the file's folder.
+    labels_file = None if labels is None else Path(str(labels))
+    if labels_file is not None and not labels_file.exists():
+        labels_file = file.parent / labels_file
     return PaddleClasConfig(
-        architecture=None if architecture.get("name") is None else str(architecture["name"]),
-        labels_file=None if labels is None else _resolve_path(str(labels), file.parent),
+        architecture=None if name is None else str(name),
+        labels_file=labels_file,
         preprocessing=None if operations is None else _preprocessing(operations, file),
     )
 
 
 def _section(data: Any, *keys: str) -> dict[str, Any]:
-    """Return the section that the keys lead to; empty if there is none."""
     for key in keys:
         data = data.get(key) if isinstance(data, dict) else None
     return data if isinstance(data, dict) else {}
@@ -103,11 +99,6 @@ def _student(architecture: dict[str, Any]) -> dict[str, Any]:
     models = architecture.get("models")
     students = [_section(model, "Student") for model in (models if isinstance(models, list) else [])]
     return next(filter(None, students), {})
-
-
-def _resolve_path(path: str, folder: Path) -> Path:
-    """Resolve a path against the working folder, as PaddleClas does, else against the file's folder."""
-    return Path(path) if Path(path).exists() else folder / path
 
 
 def _preprocessing(operations: Any, file: Path) -> Preprocessing:
@@ -130,11 +121,12 @@ def _preprocessing(operations: Any, file: Path) -> Preprocessing:
     cut = None if crop is None else _side(crop.get("size"), "CropImage.size", file)
     if short and cut is None:
         raise ModelError(f"{file}: ResizeImage.resize_short is not followed by CropImage")
-    shape = {"fit": "crop", "resize": short, "size": cut}
-    if not short:
+    if short:
+        shape = {"fit": "crop", "resize": short, "size": cut}
+    elif cut is None:
         shape = {"fit": "stretch", "size": sides}
-        if cut is not None:
-            shape = {"fit": "stretch_crop", "resize": sides, "size": cut}
+    else:
+        shape = {"fit": "stretch_crop", "resize": sides, "size": cut}
     colours = {"mean": normalize.get("mean") or IMAGENET_MEAN, "std": normalize.get("std") or IMAGENET_STD}
     try:
         return Preprocessing.model_validate({**shape, **sampling, **colours})

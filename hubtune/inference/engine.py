@@ -7,6 +7,7 @@ engine other than Paddle in float32 is compared with it on real images before it
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,18 +32,15 @@ _MAX_PROGRAMS = 4
 # A program for all shapes may be wrong at some of them: the first image of this many shapes is checked.
 _CHECKED_SHAPES = 4
 
-
 PendingRows = Callable[[], list[np.ndarray]]
 """Waits for images that were begun; returns one array an image, in order."""
 
 
 class Engine(Protocol):
-    """Runs a network. It is used by one thread at a time."""
+    """Runs a network: ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; one thread at a time."""
 
     @property
-    def name(self) -> str:
-        """``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``."""
-        ...
+    def name(self) -> str: ...
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         """Begin to run images, uint8 ``[h, w, channels]``, of any shapes.
@@ -62,11 +60,7 @@ def expected_engine(wanted: str) -> str:
 
 
 def check_engine(wanted: str) -> None:
-    """Refuse an engine that this machine does not have.
-
-    Raises:
-        MachineError: it is not available; the message names another one.
-    """
+    """Refuse an engine that this machine does not have, by a ``MachineError`` that names another one."""
     if wanted.startswith("openvino") and find_spec("openvino") is None:
         raise MachineError(
             "The engine openvino is not installed: pip install openvino, or use --engine paddle"
@@ -87,8 +81,8 @@ def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str 
 
     Args:
         part: from images to one row an image, with its values of this moment; switched to evaluation mode.
-        sample: inputs of real images, uint8 ``[h, w, channels]``, to check the engine on. An engine that
-            differs by more than :data:`TOLERANCES` is not used, which is logged.
+        sample: inputs of real images, uint8 ``[h, w, channels]``. An engine that differs on them by more than
+            :data:`TOLERANCES` is not used, which is logged.
         wanted: an engine's name, or ``auto``: OpenVINO in float32 on a CPU, Paddle with automatic mixed
             precision on a GPU, and Paddle in float32 where these cannot be used.
 
@@ -130,17 +124,17 @@ def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str 
 class LazyEngine:
     """An engine that starts with its first images, and is checked on them.
 
-    Compiling takes seconds, which are saved where no image turns out to be readable.
+    Compiling takes seconds, which are saved where no image turns out to be readable. The arguments are those
+    of :func:`start_engine`.
     """
 
     def __init__(self, part: Subnetwork, wanted: str = "auto") -> None:
-        """Remember the arguments of :func:`start_engine`; nothing is started yet."""
         self._part, self._wanted = part, wanted
         self._engine: Engine | None = None
 
     @property
     def name(self) -> str:
-        """The engine's name; before the start, the name that was asked for."""
+        """The engine's name; before it starts, the one that was asked for."""
         return self._wanted if self._engine is None else self._engine.name
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
@@ -158,7 +152,7 @@ class _Paddle:
         self.name, self._part, self._amp = ("paddle-amp" if amp else "paddle"), part, amp
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
-        batches: list[tuple[list[int], paddle.Tensor]] = []
+        batches = []
         for indices in by_shape(arrays):
             images = paddle.to_tensor(np.stack([arrays[index] for index in indices]))
             with paddle.no_grad(), paddle.amp.auto_cast(enable=self._amp):
@@ -176,9 +170,9 @@ class _Paddle:
 def _openvino_core() -> Any:
     """OpenVINO's core: one for the process, which is never dropped.
 
-    Its CPU plug-in gives the thread that compiles an alternate stack for signals (``sigaltstack``), and frees
-    that when it is dropped; of several cores, the last to be dropped leaves a stack that is gone. The next
-    Ctrl-C, whose handler runs there, would end the process with a segmentation fault.
+    Its CPU plug-in gives the thread that compiles an alternate stack for signals (``sigaltstack``), which is
+    freed with the last core. The next Ctrl-C, whose handler runs there, would then end the process with a
+    segmentation fault.
     """
     import openvino  # here, as it is an extra
 
@@ -196,14 +190,13 @@ class _OpenVINO:
         # Shape → whether OpenVINO's values agree with Paddle's.
         self._agrees: dict[tuple[int, ...], bool] = {}
         try:
-            self._any_shape = self._compile(None, None)
-            self._any_shape.begin(sample)()
+            program = self._compile(None, None)
+            program.begin(sample)()
+            self._any_shape = program
         except Exception as error:  # noqa: BLE001  # Paddle and OpenVINO fail in many ways here
             logger.debug("one program a shape is compiled, as there is none for all (%s)", _last_line(error))
-            self._any_shape = None
         for array in sample:  # which the caller compares with Paddle
-            if self._any_shape is None and array.shape not in self._programs:
-                self._programs[array.shape] = self._compile(*array.shape[:2])
+            self._program(array.shape)
             self._agrees[array.shape] = True
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
@@ -214,17 +207,17 @@ class _OpenVINO:
             if not self._takes(same_shape[0]):
                 batches.append((indices, self._paddle.begin(same_shape)))
             elif self._any_shape is None:
-                batches.append((indices, self._programs[same_shape[0].shape].begin(same_shape)))
+                batches.append((indices, self._program(same_shape[0].shape).begin(same_shape)))
             else:
                 mixed += indices
         if self._any_shape is not None and mixed:
             # All shapes at once, so that no request waits for the others of its shape.
-            batches.append((mixed, self._begin_or_fall_back([arrays[index] for index in mixed])))
+            pending = self._begin_or_fall_back(self._any_shape, [arrays[index] for index in mixed])
+            batches.append((mixed, pending))
         return lambda: _in_order([(indices, wait()) for indices, wait in batches], len(arrays))
 
-    def _begin_or_fall_back(self, arrays: list[np.ndarray]) -> PendingRows:
-        assert self._any_shape is not None
-        pending = self._any_shape.begin(arrays)
+    def _begin_or_fall_back(self, program: "_RequestRing", arrays: list[np.ndarray]) -> PendingRows:
+        pending = program.begin(arrays)
 
         def wait() -> list[np.ndarray]:
             try:
@@ -237,7 +230,7 @@ class _OpenVINO:
 
     def _takes(self, array: np.ndarray) -> bool:
         """Whether OpenVINO runs images of this shape; checks the first of a new shape."""
-        shape, side = array.shape, f"{array.shape[1]}×{array.shape[0]}"
+        shape = array.shape
         if shape in self._agrees:
             return self._agrees[shape]
         # In bfloat16, one image's difference says little: the sample has decided.
@@ -245,11 +238,9 @@ class _OpenVINO:
             return True
         if self._any_shape is None and len(self._programs) >= _MAX_PROGRAMS:
             return False
+        side = f"{shape[1]}×{shape[0]}"
         try:
-            program = self._any_shape
-            if program is None:
-                program = self._programs[shape] = self._compile(*shape[:2])
-            difference = _difference(program.begin([array])(), self._paddle.begin([array])())
+            difference = _difference(self._program(shape).begin([array])(), self._paddle.begin([array])())
         except Exception as error:  # noqa: BLE001  # foreign code and compilers can fail in any way
             logger.info("Paddle runs pictures of %s, as OpenVINO cannot (%s)", side, _last_line(error))
             difference = np.inf
@@ -258,6 +249,11 @@ class _OpenVINO:
             message = "Paddle runs pictures of %s, as OpenVINO's values differ by %.1e of the largest"
             logger.warning(message, side, difference)
         return self._agrees[shape]
+
+    def _program(self, shape: tuple[int, ...]) -> "_RequestRing":
+        if self._any_shape is None and shape not in self._programs:
+            self._programs[shape] = self._compile(*shape[:2])
+        return self._any_shape or self._programs[shape]
 
     def _compile(self, height: int | None, width: int | None) -> "_RequestRing":
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
@@ -271,10 +267,9 @@ class _OpenVINO:
 
 
 class _RequestRing:
-    """The infer requests of a program, used in turn.
+    """The infer requests of a program, used in turn: each runs one image, and several run at once.
 
-    Each request runs one image, and several requests run at once. That is faster than batches, and no image
-    depends on others.
+    That is faster than batches, and no image depends on others.
     """
 
     # Not OpenVINO's AsyncInferQueue with callbacks: after the last callback its thread still wants Python's
@@ -284,41 +279,38 @@ class _RequestRing:
         count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._free = [program.create_infer_request() for _ in range(count)]
         # The request comes last, as the last is dropped first, and waits for its end then.
-        self._running: deque[tuple[np.ndarray, list[np.ndarray | Exception], Any]] = deque()
+        self._running: deque[tuple[np.ndarray, Future[np.ndarray], Any]] = deque()
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         """Begin images; returns as soon as the last of them runs. Can be called again then."""
-        results: list[list[np.ndarray | Exception]] = [[] for _ in arrays]  # of one each, when it is there
-        for array, result in zip(arrays, results, strict=True):
+        rows: list[Future[np.ndarray]] = [Future() for _ in arrays]
+        for array, row in zip(arrays, rows, strict=True):
             if not self._free:
                 self._finish_first()
             request = self._free.pop()
             try:
                 # Not copied: the queue keeps the array alive until its row is there.
                 request.start_async({0: array[None]}, share_inputs=True)
-                self._running.append((array, result, request))
+                self._running.append((array, row, request))
             except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-                result.append(error)
+                row.set_exception(error)
                 self._free.append(request)
 
         def wait() -> list[np.ndarray]:
-            while self._running and not all(results):
+            while not all(row.done() for row in rows):
                 self._finish_first()
-            for [row] in results:
-                if isinstance(row, Exception):
-                    raise row
-            return [row for [row] in results if not isinstance(row, Exception)]
+            return [row.result() for row in rows]
 
         return wait
 
     def _finish_first(self) -> None:
-        _, result, request = self._running.popleft()
+        _, row, request = self._running.popleft()
         try:
             request.wait()
             # Copied: the next image of this request overwrites its output.
-            result.append(request.get_output_tensor(0).data[0].copy())
+            row.set_result(request.get_output_tensor(0).data[0].copy())
         except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-            result.append(error)
+            row.set_exception(error)
         self._free.append(request)
 
 
@@ -345,6 +337,5 @@ def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) ->
 
 
 def _last_line(error: Exception) -> str:
-    """The last line with text; compilers print many."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:200]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,19 +18,12 @@ from hubtune.inference.feature_cache import Space
 
 @dataclass(frozen=True)
 class BackboneOutput:
-    """Output of a network for one image.
-
-    Attributes:
-        path: the image file.
-        rows: the network's output for each view; ``None`` if the image cannot be read.
-        error: why it cannot be read; ``None`` if it can.
-        digest: SHA-256 of the file's content; ``None`` without a cache.
-    """
+    """Output of a network for one image: a row for each view, or the reason why it cannot be read."""
 
     path: Path
     rows: list[np.ndarray] | None
     error: ImageError | None = None
-    digest: bytes | None = None
+    digest: bytes | None = None  # SHA-256 of the file's content, with a cache
 
 
 def run_images(
@@ -41,18 +35,10 @@ def run_images(
     workers: int,
     spaces: Sequence[Space] = (),
 ) -> Iterator[BackboneOutput]:
-    """Run images through a network.
+    """Run images through a network; yields one output for each image, in order.
 
-    Args:
-        engine: the network.
-        views: the preprocessings of each image.
-        paths: the images.
-        batch_size: images that the engine gets at once.
-        workers: threads that decode.
-        spaces: the cache of each view; without them everything is computed, and nothing is stored.
-
-    Yields:
-        One output for each image, in order.
+    The engine gets ``batch_size`` images at once, which ``workers`` threads decode, in each of the views. The
+    ``spaces`` are the cache of each view; without them everything is computed, and nothing is stored.
 
     Raises:
         MachineError: if an image does not load within two minutes.
@@ -69,22 +55,19 @@ def run_images(
         missing = [view for view, row in zip(views, rows, strict=True) if row is None]
         return _Prepared(preprocess_views(path, missing, content) if missing else [], rows, digest)
 
-    batches = [
-        range(start, min(start + batch_size, len(paths))) for start in range(0, len(paths), batch_size)
-    ]
-    current: _Running | None = None
-    for indices, batch in zip(batches, load_batches(paths, batches, prepare, workers=workers), strict=True):
+    starts = range(0, len(paths), batch_size)
+    batches = [range(start, min(start + batch_size, len(paths))) for start in starts]
+    previous: Iterator[BackboneOutput] = iter(())
+    for batch in load_batches(paths, batches, prepare, workers=workers):
         # The next batch begins before this one is waited for, so that the engine never idles in between.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
-        previous, current = current, _Running(indices, batch, engine.begin(arrays) if arrays else list)
-        if previous is not None:
-            yield from _outputs(previous, paths, spaces)
-    if current is not None:
-        yield from _outputs(current, paths, spaces)
+        pending: PendingRows = engine.begin(arrays) if arrays else list
+        yield from previous
+        previous = _outputs(batch, pending, paths, spaces)
+    yield from previous
 
 
-@dataclass
-class _Prepared:
+class _Prepared(NamedTuple):
     """Inputs of an image in the views that the cache lacks, and the rows that it has."""
 
     arrays: list[np.ndarray]
@@ -92,18 +75,12 @@ class _Prepared:
     digest: bytes | None = None
 
 
-class _Running(NamedTuple):
-    """A batch in the engine."""
-
-    indices: range
-    batch: Batch[_Prepared]
-    pending: PendingRows
-
-
-def _outputs(running: _Running, paths: Sequence[Path], spaces: Sequence[Space]) -> Iterator[BackboneOutput]:
-    computed = iter(running.pending())
-    outputs = {}
-    for index, prepared in zip(running.batch.indices, running.batch.arrays, strict=True):
+def _outputs(
+    batch: Batch[_Prepared], pending: PendingRows, paths: Sequence[Path], spaces: Sequence[Space]
+) -> Iterator[BackboneOutput]:
+    computed = iter(pending())
+    outputs = {index: BackboneOutput(paths[index], None, error) for index, error in batch.bad.items()}
+    for index, prepared in zip(batch.indices, batch.arrays, strict=True):
         rows = []
         for view, cached in enumerate(prepared.rows):
             row = next(computed) if cached is None else cached
@@ -111,27 +88,19 @@ def _outputs(running: _Running, paths: Sequence[Path], spaces: Sequence[Space]) 
                 spaces[view].put(prepared.digest, row)
             rows.append(row)
         outputs[index] = BackboneOutput(paths[index], rows, digest=prepared.digest)
-    for index in running.indices:
-        yield outputs.get(index) or BackboneOutput(paths[index], None, running.batch.bad[index])
+    yield from (outputs[index] for index in sorted(outputs))
 
 
 def sample_inputs(views: Sequence[Preprocessing], paths: Sequence[Path], count: int = 1) -> list[np.ndarray]:
     """Return inputs of the first readable images, to check an engine with.
 
-    Args:
-        views: the preprocessings of each image.
-        paths: the images.
-        count: number of images; fewer if fewer of the first hundred can be read.
-
-    Returns:
-        One uint8 array ``[h, w, channels]`` for each image and view.
+    There is one uint8 array ``[h, w, channels]`` for each of ``count`` images and each view; fewer if fewer
+    of the first hundred images can be read.
     """
     arrays: list[np.ndarray] = []
     for path in paths[:100]:
         if len(arrays) >= count * len(views):
             break
-        try:
+        with suppress(ImageError):
             arrays += preprocess_views(path, views)
-        except ImageError:
-            continue
     return arrays

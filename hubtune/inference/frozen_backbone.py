@@ -29,23 +29,13 @@ WARM_UP, TIMED = 8, 32
 
 
 class Timing(NamedTuple):
-    """Time that a frozen backbone takes for an image.
-
-    Attributes:
-        seconds: for one image in one view, decoding included.
-        idle: share of the time in which the engine was idle, waiting for images to be decoded.
-    """
+    """Seconds that a frozen backbone takes for an image in one view, decoding included."""
 
     seconds: float
-    idle: float
+    idle: float  # share of the time in which the engine waited for images to be decoded
 
     def seconds_for(self, pixels: float) -> float:
-        """Return the seconds for an image in other views.
-
-        Args:
-            pixels: pixels of these views together, relative to the view of this timing. An image is decoded
-                once for all of them.
-        """
+        """Return the seconds for an image in views that have ``pixels`` times the pixels of this one."""
         return self.seconds * (self.idle + (1 - self.idle) * pixels)
 
 
@@ -56,7 +46,7 @@ class FrozenBackbone:
         engine: name of the engine that computes what is not in the cache; ``None`` before it is chosen.
         timing: of the latest extraction that had to compute something; ``None`` if the latest had not.
         seconds: time of all extractions that had to compute something.
-        idle_seconds: how much of it the engine was idle, waiting for images to be decoded.
+        idle_seconds: how much of it the engine waited for images to be decoded.
     """
 
     def __init__(
@@ -71,17 +61,11 @@ class FrozenBackbone:
         code: bytes | None = None,
         half: bool = False,
     ) -> None:
-        """Take the network; nothing is computed yet.
+        """Take the network, from images to one row an image; nothing is computed yet.
 
-        Args:
-            part: from images to one row an image.
-            tensors: everything in it that its output depends on.
-            module: name of the module, for people who look at the cache.
-            layer: what the output is, such as ``features``.
-            wanted: the engine's name, or ``auto``.
-            cache: where outputs are stored.
-            code: the user's ``module.py`` that defines the network; ``None`` for an architecture of hubtune.
-            half: store and return the outputs in half precision.
+        Its output depends on all of the tensors, and on ``code``, the user's ``module.py`` that defines it;
+        ``None`` for an architecture of hubtune. Module and layer name it for people who look at the cache.
+        The engine is the ``wanted`` one, or ``auto``. ``half`` stores and returns outputs in half precision.
         """
         self._part, self._cache, self._half = part, cache, half
         self._facts = {
@@ -93,12 +77,8 @@ class FrozenBackbone:
         }
         self._wanted = wanted
         # The engine's check takes seconds: its result is stored for these packages and weights.
-        self._choice = {
-            **self._facts,
-            "wanted": wanted,
-            "tried": expected_engine(wanted),
-            "programs": _package_versions(),
-        }
+        choice = {"wanted": wanted, "tried": expected_engine(wanted), "programs": _package_versions()}
+        self._choice = {**self._facts, **choice}
         note = cache.note(self._choice)
         self.engine: str | None = note["engine"] if note else None
         self.timing: Timing | None = None
@@ -119,11 +99,7 @@ class FrozenBackbone:
         return self.engine or self._wanted
 
     def choose_engine(self, views: Sequence[Preprocessing], paths: Sequence[Path]) -> None:
-        """Choose the engine by a check on the first images, unless that was done in an earlier run.
-
-        Raises:
-            MachineError: the engine that was asked for by name is not available.
-        """
+        """Choose the engine by a check on the first images, unless an earlier run did: see `start_engine`."""
         if self.engine is None:
             self.start(views, paths)
 
@@ -140,8 +116,8 @@ class FrozenBackbone:
     def cached_outputs(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
     ) -> "CachedOutputs":
-        """Return random access to the outputs of images: see :class:`CachedOutputs`."""
-        return CachedOutputs(self, views, paths, {"batch_size": batch_size, "workers": workers})
+        """Return random access to the outputs of images."""
+        return CachedOutputs(self, views, paths, batch_size=batch_size, workers=workers)
 
     def extract(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
@@ -155,9 +131,8 @@ class FrozenBackbone:
             spaces = [stack.enter_context(self.space(view)) for view in views]
             computed, engine_seconds = self._computed, self._engine_seconds
             start, consumer_seconds = time.monotonic(), 0.0
-            for output in run_images(
-                self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces
-            ):
+            outputs = run_images(self, views, paths, batch_size=batch_size, workers=workers, spaces=spaces)
+            for output in outputs:
                 handed_over = time.monotonic()
                 yield output
                 consumer_seconds += time.monotonic() - handed_over
@@ -170,24 +145,12 @@ class FrozenBackbone:
             self.idle_seconds += idle
 
     def measure(
-        self,
-        view: Preprocessing,
-        paths: Sequence[Path],
-        *,
-        workers: int,
-        check: Callable[[], None] = lambda: None,
+        self, view: Preprocessing, paths: Sequence[Path], *, workers: int, check: Callable[[], None]
     ) -> Timing | None:
-        """Measure how long an image takes in a view.
+        """Measure how long an image takes in a view, on the first 40 images; ``check`` may raise to stop.
 
-        Args:
-            view: the view.
-            paths: the images, of which the first 40 are used.
-            workers: threads that decode.
-            check: called between images; may raise to stop.
-
-        Returns:
-            The timing, which later processes get from :func:`recall_timing`; ``None`` if the outputs of the
-            first images are in the cache already.
+        Later processes get the timing from :func:`recall_timing`. It is ``None`` if the outputs of the first
+        images are in the cache already.
         """
         for some in (paths[:WARM_UP], paths[WARM_UP : WARM_UP + TIMED]):
             self.timing = None
@@ -202,7 +165,7 @@ class FrozenBackbone:
         return self.timing
 
     def recall_timing(self, view: Preprocessing) -> Timing | None:
-        """Return what :meth:`measure` has found earlier: see :func:`recall_timing`."""
+        """Return what :meth:`measure` has found earlier."""
         return recall_timing(str(self._facts["module"]), self._wanted, view)
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
@@ -239,61 +202,40 @@ class CachedOutputs:
     """Random access to outputs that are too large to be held in memory."""
 
     def __init__(
-        self,
-        backbone: FrozenBackbone,
-        views: Sequence[Preprocessing],
-        paths: Sequence[Path],
-        loading: Mapping[str, int],
+        self, backbone: FrozenBackbone, views: Sequence[Preprocessing], paths: Sequence[Path], **loading: int
     ) -> None:
         self._backbone, self._views, self._paths, self._loading = backbone, views, paths, loading
-        self._digests: list[bytes | None] = []
-        # Not the errors themselves: each would keep its traceback alive when it is raised in every epoch.
-        self._errors: dict[int, str] = {}
+        # Digests and reasons. Not errors: each would keep its traceback alive if raised in every epoch.
+        self._found: list[tuple[bytes | None, str | None]] = []
 
     def compute(self) -> Iterator[BackboneOutput]:
         """Compute what is missing in the cache; to be exhausted before :meth:`row` is called."""
-        for index, output in enumerate(self._backbone.extract(self._views, self._paths, **self._loading)):
-            self._digests.append(output.digest)
-            if output.error is not None:
-                self._errors[index] = output.error.reason
+        for output in self._backbone.extract(self._views, self._paths, **self._loading):
+            self._found.append((output.digest, None if output.error is None else output.error.reason))
             yield output
         self._spaces = [self._backbone.space(view) for view in self._views]
 
     def row(self, index: int, view: int) -> np.ndarray:
-        """Return the output of an image in a view; may be called from any thread.
-
-        Args:
-            index: of the image.
-            view: index of the view.
+        """Return the output of an image in a view, by their indices; may be called from any thread.
 
         Raises:
             ImageError: the image cannot be read.
         """
-        if index in self._errors:
-            raise ImageError(self._paths[index], self._errors[index])
-        digest = self._digests[index]
+        digest, reason = self._found[index]
+        if reason is not None:
+            raise ImageError(self._paths[index], reason)
         row = None if digest is None else self._spaces[view].get(digest)
         if row is None:  # removed from the cache, or damaged
-            outputs = self._backbone.extract([self._views[view]], [self._paths[index]], **self._loading)
-            output = next(iter(outputs))
-            if output.rows is None:
-                assert output.error is not None
+            output = next(self._backbone.extract([self._views[view]], [self._paths[index]], **self._loading))
+            if output.error is not None:
                 raise output.error
+            assert output.rows is not None
             [row] = output.rows
         return row
 
 
 def recall_timing(module: str, wanted: str, view: Preprocessing) -> Timing | None:
-    """Return the latest timing of a frozen backbone on this machine, on whatever images.
-
-    Args:
-        module: its name.
-        wanted: the engine that was asked for.
-        view: the view.
-
-    Returns:
-        The timing; ``None`` if it was never measured.
-    """
+    """Return a module's latest timing on this machine, of other images; ``None`` if it was never measured."""
     match cpu.load_measurement(_timing_key(module, wanted, view)):
         case [float(seconds), float(idle)] if seconds > 0 and 0 <= idle <= 1:
             return Timing(seconds, idle)

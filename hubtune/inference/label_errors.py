@@ -25,7 +25,6 @@ _MAX_ROWS_FOR_STRENGTH = 5_000  # to choose the regularisation on
 _MAX_OWN_PROBABILITY = 0.2
 # Classes that are nearly always recognised have thresholds that no wrong label would reach.
 _MAX_THRESHOLD = 0.8
-_BATCH_SIZE, _WORKERS = 32, 2
 
 
 def compute_features(
@@ -33,13 +32,8 @@ def compute_features(
 ) -> np.ndarray:
     """Compute the pooled features of images, or read them from the cache that fine-tuning uses as well.
 
-    Args:
-        module: the pretrained network.
-        paths: the images.
-        advance: called with the number of images done and of all.
-
-    Returns:
-        float32 ``[N, width]``; a row of NaN for an image that cannot be read.
+    They are float32 ``[N, width]``; a row of NaN for an image that cannot be read. ``advance`` is called with
+    the number of images done and of all.
 
     Raises:
         MachineError: no engine can run the network on this machine, or an image takes too long to load.
@@ -58,8 +52,7 @@ def compute_features(
         code=module.code,
     )
     rows = np.full((len(paths), module.backbone.width), np.nan, np.float32)
-    outputs = backbone.extract([view], paths, batch_size=_BATCH_SIZE, workers=_WORKERS)
-    for number, output in enumerate(outputs):
+    for number, output in enumerate(backbone.extract([view], paths, batch_size=32, workers=2)):
         if output.rows is not None:
             rows[number] = output.rows[0]
         if advance is not None:
@@ -74,17 +67,10 @@ def check_labels(
     *,
     advance: Callable[[int, int], None] | None = None,
 ) -> LabelCheck:
-    """Check the labels of images by the features of a module.
+    """Check the labels of images by the features of a module: :func:`find_label_errors`.
 
-    Args:
-        module: the pretrained network.
-        images: with their labels.
-        groups: copies among the images, by their places; images of the same thing are added to them.
-        advance: called with the number of images done and of all.
-
-    Raises:
-        MachineError: as :func:`compute_features`.
-        DataError: as :func:`find_label_errors`.
+    ``groups`` are the copies among the images, by their places; images of the same thing are added to them.
+    The other arguments are those of :func:`compute_features`.
     """
     features = compute_features(module, [image.path for image in images], advance=advance)
     # An image in no group is a group of its own.
@@ -100,46 +86,36 @@ def find_label_errors(features: np.ndarray, labels: np.ndarray, groups: Sequence
 
     A head is fitted on four fifths of the images and predicts the rest, five times. A class's threshold is
     its mean probability over the images with that label. A label is suspect if its own class is improbable,
-    and another class reaches its threshold or 0.8 (the confident joint off the diagonal).
+    and another class reaches its threshold or 0.8 (the confident joint off the diagonal). The result is
+    ordered by the probability of the own class: on photos with planted errors, that was right more often than
+    the difference from the other class.
 
-    Args:
-        features: pooled features ``[N, width]``; rows with NaN are ignored.
-        labels: class of each row, ``[N]``.
-        groups: group of each row. A group is one image and its copies, and stays in one fold.
-
-    Returns:
-        The suspect labels, ordered by the probability of their own class. On photos with planted errors, this
-        order was right more often than that by the difference from the other class.
+    Rows of the features ``[N, width]`` with NaN are ignored. A group, one image and its copies, stays in one
+    fold.
 
     Raises:
         DataError: the classes are too small for any prediction.
     """
     readable = np.flatnonzero(np.isfinite(features).all(axis=1))
-    predictions = _predict_out_of_fold(
-        features[readable], labels[readable], [groups[row] for row in readable.tolist()]
-    )
+    own_groups = [groups[row] for row in readable.tolist()]
+    predictions = _predict_out_of_fold(features[readable], labels[readable], own_groups)
     predicted = np.flatnonzero(np.isfinite(predictions[:, 0]))
     if not len(predicted):
         raise DataError("The classes are too small to find wrong labels: two classes need two pictures each")
     index, probabilities = readable[predicted], predictions[predicted]
     own = labels[index]
-    thresholds = np.array(
-        [
-            probabilities[own == label, label].mean() if (own == label).any() else np.inf
-            for label in range(predictions.shape[1])
-        ]
-    )
+    thresholds = np.full(predictions.shape[1], np.inf)
+    for label in np.unique(own):
+        thresholds[label] = probabilities[own == label, label].mean()
     confident = np.where(probabilities >= np.minimum(_MAX_THRESHOLD, thresholds), probabilities, 0.0)
     other = confident.argmax(axis=1)
     row = np.arange(len(index))
+    own_probability, other_probability = probabilities[row, own], probabilities[row, other]
     limits = np.minimum(_MAX_OWN_PROBABILITY, thresholds[own])
-    suspect = np.flatnonzero((confident[row, other] > 0) & (probabilities[row, own] < limits))
+    suspect = np.flatnonzero((confident[row, other] > 0) & (own_probability < limits))
     issues = [
         LabelIssue(
-            int(index[row]),
-            float(probabilities[row, own[row]]),
-            int(other[row]),
-            float(probabilities[row, other[row]]),
+            int(index[row]), float(own_probability[row]), int(other[row]), float(other_probability[row])
         )
         for row in suspect
     ]
@@ -154,9 +130,9 @@ def _predict_out_of_fold(features: np.ndarray, labels: np.ndarray, groups: Seque
     folds = make_folds(labels, groups, folds=_FOLDS, seed=0)
     if not folds:
         return predictions
-    strength = DEFAULT_STRENGTH
     sample = rng_for("suspects").permutation(len(features))[:_MAX_ROWS_FOR_STRENGTH]
     sample_folds = make_folds(labels[sample], [groups[row] for row in sample.tolist()], folds=_FOLDS, seed=0)
+    strength = DEFAULT_STRENGTH
     if sample_folds:
         strength = cross_validate_head(features[sample], labels[sample], sample_folds).strength
     for fitted, tested in folds:

@@ -20,10 +20,8 @@ STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 # The search starts here and goes to weaker regularisation, then to stronger if weaker does not help.
 _START = STRENGTHS.index(1e-3)
-
 DEFAULT_STRENGTH = 0.01
 """The inverse strength if the classes are too small for cross-validation."""
-
 _FINER = 10**0.5  # the steps around the best strength
 # With less work than this, threads mostly wait for one another: with 420 rows of 420 values, one thread was
 # 25 times as fast as two.
@@ -34,12 +32,9 @@ _CHUNK_ROWS = 8192
 
 @dataclass(frozen=True)
 class Validation:
-    """Result of a cross-validation.
+    """The inverse strength of the L2 regularisation with the lowest loss, the mean cross entropy.
 
-    Attributes:
-        strength: inverse strength of the L2 regularisation with the lowest loss.
-        loss: mean cross entropy of the held-out rows.
-        accuracy: of the held-out rows; slightly optimistic, as the strength was chosen on them.
+    Loss and accuracy are of the held-out rows; slightly optimistic, as the strength was chosen on them.
     """
 
     strength: float
@@ -49,12 +44,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class LinearHead:
-    """A linear head.
-
-    Attributes:
-        weight: float32 ``[width, num_classes]``; the scaling of the features is folded in.
-        bias: float32 ``[num_classes]``.
-    """
+    """Weights ``[width, num_classes]``, with the features' scaling folded in, and biases; both float32."""
 
     weight: np.ndarray
     bias: np.ndarray
@@ -70,17 +60,11 @@ def cross_validate_head(
 ) -> Validation:
     """Choose the regularisation with the lowest cross-validated loss.
 
-    Features are scaled by the statistics of all rows, which do not depend on labels.
-
-    Args:
-        features: pooled features, float ``[N, width]``.
-        labels: class number of each row, ``[N]``.
-        folds: from :func:`~hubtune.data.splits.kfold.make_folds`; at least one.
-        balance: whether all classes weigh the same, whatever their number of rows.
-        check: called between solutions; may raise to stop.
+    Features are scaled by the statistics of all rows, which do not depend on labels. The arguments are those
+    of :func:`fit_head`, with at least one fold of :func:`~hubtune.data.splits.kfold.make_folds`.
     """
     present, columns = np.unique(labels, return_inverse=True)
-    rows = _rotation(_scaled(features))[0]
+    rows, _ = _rotation(_scale(features, *_statistics(features)))
     tried: dict[float, Validation] = {}
     starts: list[np.ndarray | None] = [None] * len(folds)
 
@@ -131,15 +115,11 @@ def fit_head(
     balance: bool = False,
     check: Callable[[], None] = lambda: None,
 ) -> LinearHead:
-    """Fit a multinomial logistic head.
+    """Fit a multinomial logistic head to pooled features ``[N, width]`` and their class numbers ``[N]``.
 
-    Args:
-        features: pooled features, float ``[N, width]``.
-        labels: class number of each row, ``[N]``.
-        strength: inverse strength of the L2 regularisation, for features with unit variance.
-        num_classes: number of classes; those without a row get a score of about 0.
-        balance: whether all classes weigh the same, whatever their number of rows.
-        check: called in each iteration; may raise to stop.
+    Classes without a row get a score of about 0. With ``balance``, all classes weigh the same, whatever their
+    number of rows. ``strength`` is the inverse strength of the L2 regularisation, for features with unit
+    variance; ``check`` is called often, and may raise to stop.
 
     Raises:
         DataError: all rows are of one class.
@@ -151,13 +131,13 @@ def fit_head(
     columns = np.searchsorted(present, labels)
     with _threads_for(features):
         if len(features) < features.shape[1]:
-            rows, axes = _rotation((features.astype(np.float64) - mean) / std)
+            rows, axes = _rotation(_scale(features, mean, std))
             solution = _Problem(rows, columns, len(present), balance, check).solve(strength)
-            weight, bias = axes @ solution[:-1], solution[-1]
+            weight = axes @ solution[:-1]
         else:
-            problem = _Problem(features, columns, len(present), balance, check, (mean, std))
-            solution = problem.solve(strength)
-            weight, bias = solution[:-1], solution[-1]
+            solution = _Problem(features, columns, len(present), balance, check, (mean, std)).solve(strength)
+            weight = solution[:-1]
+    bias = solution[-1]
     full_weight = np.zeros((features.shape[1], num_classes))
     # Classes without a row: far below all others, but finite.
     full_bias = np.full(num_classes, bias.min() - 50.0)
@@ -181,7 +161,7 @@ class _Problem:
         check: Callable[[], None],
         scaling: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
-        """Take rows ``[N, width]`` and their classes; ``scaling`` is the mean and deviation to remove."""
+        # Rows are ``[N, width]``; ``scaling`` is the mean and the deviation to remove.
         self._rows, self._columns, self._classes = rows, columns, num_classes
         self._scaling, self._check = scaling, check
         weights = _row_weights(columns) if balance else np.ones(len(rows))
@@ -208,14 +188,13 @@ class _Problem:
         return np.asarray(result.x).reshape(shape)
 
     def _loss_and_gradient(self, solution: np.ndarray) -> tuple[float, np.ndarray]:
-        """Mean cross entropy, and its gradient."""
         loss, gradient = 0.0, np.zeros_like(solution)
         for start in range(0, len(self._rows), _CHUNK_ROWS):
             self._check()
             chunk = slice(start, start + _CHUNK_ROWS)
             rows = self._rows[chunk]
             if self._scaling is not None:
-                rows = (rows.astype(np.float64) - self._scaling[0]) / self._scaling[1]
+                rows = _scale(rows, *self._scaling)
             weights, columns = self._weights[chunk, None], self._columns[chunk]
             logits = rows @ solution[:-1] + solution[-1]
             logits -= logits.max(axis=1, keepdims=True)
@@ -242,8 +221,7 @@ def _statistics(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, std
 
 
-def _scaled(features: np.ndarray) -> np.ndarray:
-    mean, std = _statistics(features)
+def _scale(features: np.ndarray, mean: np.ndarray, std: np.ndarray) -> np.ndarray:
     return (features.astype(np.float64) - mean) / std
 
 

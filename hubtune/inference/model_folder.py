@@ -13,7 +13,6 @@ from hubtune.errors import ModelError
 from hubtune.hub.module_code import CODE_FILE, load_backbone
 from hubtune.hub.registry import MODEL_FILE, check_class_names
 from hubtune.hub.weights import load_into
-from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import open_checked, write_checked
@@ -28,15 +27,11 @@ class ModelCard(BaseModel):
     """Description of a model, the content of ``model.json``.
 
     Attributes:
-        schema_version: of the file.
         architecture: hub name of the backbone, or ``module.py`` for the file in the folder that defines it.
         hidden_units: widths of the head's hidden layers.
         labels: class names, in the order of the outputs.
-        preprocessing: how an image becomes the input.
         further_views: further preprocessings; the logits are averaged over all views.
-        module: name of the module that was fine-tuned.
-        module_sha256: SHA-256 of its weights; ``None`` for random values.
-        strategy: name of the strategy.
+        module_sha256: SHA-256 of the weights that were fine-tuned; ``None`` for random values.
         step: number of training steps; 0 for a head that was solved.
         metrics: list name → metrics on it.
     """
@@ -69,13 +64,7 @@ class ModelCard(BaseModel):
 
 
 def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: bytes | None = None) -> None:
-    """Write a model folder, or replace it.
-
-    Args:
-        folder: the folder.
-        classifier: the network.
-        card: its description.
-        code: the ``module.py`` that defines a user's own architecture; ``None`` for one of hubtune.
+    """Write a model folder, or replace it; ``code`` is the ``module.py`` of a user's own architecture.
 
     Raises:
         MachineError: the folder cannot be written.
@@ -97,11 +86,7 @@ def read_card(folder: Path) -> ModelCard:
 
 
 def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, ModelCard]:
-    """Read a model folder.
-
-    Args:
-        folder: the folder.
-        trust_code: whether the code of a user's own architecture may run.
+    """Read a model folder; ``trust_code`` lets the code of a user's own architecture run.
 
     Raises:
         ModelError: the folder is not a model, is damaged, has weights that do not fit its description, or has
@@ -110,7 +95,11 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
     # Opened once, as opening computes the SHA-256 of all files.
     complete = open_checked(folder, WEIGHTS_FILE, CARD_FILE)
     card, file = _card_in(complete), complete / WEIGHTS_FILE
-    backbone = _architecture(complete, card.architecture, trust_code)
+    if card.architecture == CODE_FILE:
+        open_checked(complete, CODE_FILE)  # only the code that was written may run
+        backbone, _ = load_backbone(complete, trust_code=trust_code)
+    else:
+        backbone = find(card.architecture).backbone
     tensors = read_weights(file)
     # Checked before the network is built: a description may claim any size.
     widths = [backbone.width, *card.hidden_units, len(card.labels)]
@@ -127,25 +116,18 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
     return classifier, card
 
 
-def _architecture(folder: Path, name: str, trust_code: bool) -> Backbone:
-    if name != CODE_FILE:
-        return find(name).backbone
-    open_checked(folder, CODE_FILE)  # only the code that was written may run
-    return load_backbone(folder, trust_code=trust_code)[0]
-
-
 def _card_in(folder: Path) -> ModelCard:
     file = folder / CARD_FILE
     if file.stat().st_size > _MAX_CARD_BYTES:
         raise ModelError(f"{file} is larger than any model description")
     try:
         return ModelCard.model_validate(json.loads(file.read_bytes()))
-    except (ValueError, RecursionError) as error:
-        if not isinstance(error, ValidationError):
-            raise ModelError(f"{file} is not valid JSON: get a good copy of the model") from error
+    except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise ModelError(
             f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
             "was it written by a newer version?"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not valid JSON: get a good copy of the model") from error

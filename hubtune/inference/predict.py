@@ -14,13 +14,7 @@ from hubtune.inference.extract import run_images
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Class probabilities of one image.
-
-    Attributes:
-        path: the image file.
-        values: float64 ``[classes]``; ``None`` if the image cannot be read.
-        error: why it cannot be read; ``None`` if it can.
-    """
+    """Class probabilities of one image, float64 ``[classes]``, or the reason why it cannot be read."""
 
     path: Path
     values: np.ndarray | None
@@ -30,20 +24,10 @@ class ImageScores:
 def predict_scores(
     engine: Engine, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
 ) -> Iterator[ImageScores]:
-    """Score images. The scores of an image do not depend on the other images of its batch.
+    """Yield the scores of each image, in order; they do not depend on the other images of its batch.
 
-    Args:
-        engine: the network, from an image to logits ``[classes]``.
-        views: the preprocessings of each image; its logits are averaged over them.
-        paths: the images.
-        batch_size: images that the engine gets at once.
-        workers: threads that decode.
-
-    Yields:
-        The scores of each image, in order.
-
-    Raises:
-        MachineError: if an image does not load within two minutes.
+    The engine maps an image to logits ``[classes]``, which are averaged over the views. Other arguments and
+    errors are those of :func:`~hubtune.inference.extract.run_images`.
     """
     for output in run_images(engine, views, paths, batch_size=batch_size, workers=workers):
         values = None if output.rows is None else softmax(mean_rows(output.rows))

@@ -1,8 +1,8 @@
 """Saving a network as a Paddle program, for engines that run it and for exports."""
 
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,9 @@ class Subnetwork(nn.Layer):
         *,
         channels: int = 3,
     ) -> None:
-        """Take a network.
+        """Take a network, and what to compute with it from images ``[N, channels, height, width]``.
 
-        Args:
-            network: holds the parameters.
-            forward: what to compute with them from images ``[N, channels, height, width]``.
-            preprocessing: its ``mean`` and ``std`` normalise the images.
-            channels: of the images, if there is no preprocessing.
+        The ``mean`` and ``std`` of a preprocessing normalise the images; without one, they have ``channels``.
         """
         super().__init__()
         self.network = network
@@ -61,37 +57,34 @@ class Subnetwork(nn.Layer):
 def save_program(
     part: Subnetwork, path: Path, height: int | None, width: int | None, *, old: bool = False
 ) -> None:
-    """Write the program of a network in evaluation mode, for any number of images.
+    """Write the program of a network, which is switched to evaluation mode, for any number of images.
 
-    Args:
-        part: the network; switched to evaluation mode.
-        path: the files' common name, without a suffix.
-        height: of the images, in pixels; ``None`` for any.
-        width: of the images, in pixels; ``None`` for any.
-        old: write Paddle's older format (``.pdmodel`` and ``.pdiparams``), which other programs read, instead
-            of its newer one (``.json`` and ``.pdiparams``).
+    The path is the files' common name, without a suffix. The images' height and width are in pixels; ``None``
+    for any. ``old`` writes Paddle's older format (``.pdmodel``), which other programs read, not its newer one
+    (``.json``); both have ``.pdiparams``.
 
     Raises:
         Exception: of any kind, if Paddle cannot trace the network; foreign code can fail in any way.
     """
     part.eval()
+    shape, kind = [None, part.channels, height, width], "float32"
     if part.takes_pixels:
-        images = paddle.static.InputSpec([None, height, width, part.channels], "uint8", name="images")
-    else:
-        images = paddle.static.InputSpec([None, part.channels, height, width], "float32", name="images")
+        shape, kind = [None, height, width, part.channels], "uint8"
     with ExitStack() as stack:
         # Paddle warns of differences to its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         if old:
             stack.enter_context(paddle.pir_utils.OldIrGuard())
-            stack.enter_context(_old_operators())
-        paddle.jit.save(part, str(path), input_spec=[images])
+            for name in _OLD:
+                stack.callback(setattr, _C_ops, name, getattr(_C_ops, name))
+                setattr(_C_ops, name, _old_operator(name))
+        paddle.jit.save(part, str(path), input_spec=[paddle.static.InputSpec(shape, kind, name="images")])
 
 
 # Functions of Paddle 3.3 that can no longer write these operators of the older format, which still has them:
 # the operator's name in it, its inputs, and its attributes with their defaults, by their names in both.
 _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
-    "exp": ("exp", ("x",), {}),
+    **{name: (name, ("x",), {}) for name in ("exp", "rsqrt", "sigmoid", "sqrt", "tanh")},
     "gelu": ("gelu", ("x",), {"approximate": ("approximate", False)}),
     "matmul": (
         "matmul_v2",
@@ -100,24 +93,7 @@ _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
     ),
     "multiply": ("elementwise_mul", ("x", "y"), {}),
     "roll": ("roll", ("x",), {"shifts": ("shifts", None), "axis": ("axis", None)}),
-    "rsqrt": ("rsqrt", ("x",), {}),
-    "sigmoid": ("sigmoid", ("x",), {}),
-    "sqrt": ("sqrt", ("x",), {}),
-    "tanh": ("tanh", ("x",), {}),
 }
-
-
-@contextmanager
-def _old_operators() -> Iterator[None]:
-    """Let functions that only take tensors of Paddle's newer format write operators of the older one."""
-    originals = {name: getattr(_C_ops, name) for name in _OLD}
-    for name in _OLD:
-        setattr(_C_ops, name, _old_operator(name))
-    try:
-        yield
-    finally:
-        for name, function in originals.items():
-            setattr(_C_ops, name, function)
 
 
 def _old_operator(name: str) -> Callable[..., Any]:

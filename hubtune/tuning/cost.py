@@ -33,33 +33,22 @@ _TRYING, _LONG_ENOUGH = 0.05, 20.0
 
 @dataclass(frozen=True)
 class CostEstimate:
-    """Estimated time of a strategy.
-
-    Attributes:
-        strategy: its name.
-        seconds: up to the figures on the test list; ``None`` if unknown, and too slow to measure.
-    """
+    """Estimated seconds of a strategy, up to the test list's figures; ``None`` if too slow to measure."""
 
     strategy: str
     seconds: float | None
 
 
 def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[CostEstimate]:
-    """Estimate the strategies that could follow a run of strategy ``frozen``.
+    """Estimate the strategies that could follow a task's run of strategy ``frozen``, which took some seconds.
 
     ``last_stage`` is listed only if it can be used: there is a validation list, the network has stages, and
     the cache has room for the activations.
-
-    Args:
-        task: the task.
-        run: its run.
-        seconds: duration of that run.
     """
     config, module = task.config, task.module
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate", "test")}
     own = module.preprocessing_for(config)
-    classifier = Classifier(module.backbone, len(task.dataset.label_list))
-    classifier.take_channels(own.channels, own.grey_in_colours)
+    classifier = _build_classifier(task, own)
     views = read_card(run.best_model).views
     pace = _backbone_pace(task, own, views[0])
     affordable = pace is not None and (
@@ -71,9 +60,8 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
         if step is None:
             return None
         step = from_last_stage(step) if last_stage else step
-        training = estimate_seconds(
-            step, images=counts["train"], epochs=config.epochs, evaluated=evaluated * config.epochs
-        )
+        evaluated *= config.epochs
+        training = estimate_seconds(step, images=counts["train"], epochs=config.epochs, evaluated=evaluated)
         trying = _TRYING * training if training > _LONG_ENOUGH else 0.0
         return training + trying + _START_SECONDS
 
@@ -94,8 +82,13 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
     return [CostEstimate("last_stage", last), *estimates]
 
 
+def _build_classifier(task: ImageClassifierTask, view: Preprocessing) -> Classifier:
+    classifier = Classifier(task.module.backbone, len(task.dataset.label_list))
+    classifier.take_channels(view.channels, view.grey_in_colours)
+    return classifier
+
+
 def _backbone_pace(task: ImageClassifierTask, own: Preprocessing, view: Preprocessing) -> Timing | None:
-    """Time of the frozen backbone for an image in a view."""
     config, backbone = task.config, task.module.backbone
     first, _ = first_views(
         own, head_settings(config), fixed=config.fit is not None, size_multiple=backbone.size_multiple
@@ -133,19 +126,13 @@ def estimate_training(task: ImageClassifierTask) -> float:
     select_device(config.device)
     counts = {name: len(task.dataset.examples(name)) for name in ("train", "validate")}
     view = module.preprocessing_for(config)
-    classifier = Classifier(module.backbone, len(task.dataset.label_list))
-    classifier.take_channels(view.channels, view.grey_in_colours)
     pace = measure_step(
-        classifier,
+        _build_classifier(task, view),
         module.name,
         (view.size, view.size),
         config.images_per_step,
         images=counts["train"] * config.epochs,
         keep_statistics=True,
     )
-    return estimate_seconds(
-        pace,
-        images=counts["train"],
-        epochs=config.epochs,
-        evaluated=counts["validate"] * config.epochs,
-    )
+    evaluated = counts["validate"] * config.epochs
+    return estimate_seconds(pace, images=counts["train"], epochs=config.epochs, evaluated=evaluated)

@@ -31,8 +31,7 @@ class CrossValidation:
     """Result of a cross-validation: every image was predicted once, by a model that has not seen its group.
 
     Attributes:
-        folder: has the runs.
-        runs: one for each fold.
+        runs: one for each fold, in ``folder``.
         tests: figures of each run on the images that its fold held out.
         right: correctly classified images of all folds.
         count: readable images of all folds.
@@ -89,14 +88,13 @@ def cross_validate(
 ) -> CrossValidation:
     """Train on each fold with a recipe, and test on the images that the fold holds out.
 
-    Each run has its own lists: the test list, which nothing is chosen on, has the images that the fold holds
-    out. If the strategy chooses its best model on a validation list, that is a tenth of the training images.
+    Nothing is chosen on these. A strategy's validation list is a tenth of the training images.
 
     Args:
         recipe: what all runs have in common.
         folds: number of folds of the training and validation list; the test list is not opened. Or the folds
-            themselves, from :func:`~hubtune.data.splits.kfold.fold_splits`; then the recipe's lists are not
-            used, and its base folder must not be that of the images themselves.
+            themselves, from :func:`~hubtune.data.splits.kfold.fold_splits`, in place of the recipe's lists;
+            then its base folder must not be that of the images themselves.
         folder: gets a run for each fold, ``fold-1``, ``fold-2``, …, and ``folds.json``; default: the recipe's
             run folder with ``-folds`` appended.
         resume: continue what is there, in the fold where it stopped.
@@ -142,16 +140,13 @@ def cross_validate(
 
 def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool) -> None:
     """Record the folds and settings, or compare them with the record of a resumed cross-validation."""
-    record = folder / RECORD
-    facts = _facts(recipe, folds)
-    if record.is_file() and not any(map(_has_trained, folder.iterdir())):
-        # It ended before anything was trained, perhaps because of settings that were corrected since.
-        _record(folder, facts, None)
-        return
+    record, facts = folder / RECORD, _facts(recipe, folds)
     if not record.is_file():
         if free_folder(folder) != folder:
             raise UsageError(f"{folder} is a run: name another folder, -o run=runs/NAME")
         check_unlocked(folder)  # makes it
+    if not record.is_file() or not any(map(_has_trained, folder.iterdir())):
+        # Settings may be corrected as long as nothing was trained.
         _record(folder, facts, None)
         return
     if not resume:
@@ -172,11 +167,7 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
 
 
 def _has_trained(place: Path) -> bool:
-    """Whether a folder has a run in which something was trained.
-
-    Raises:
-        LockedError: if another process is working on it.
-    """
+    """Whether a folder has a run in which something was trained; refuses one that another process uses."""
     if not is_run(place):
         return False
     check_unlocked(place)
@@ -186,11 +177,8 @@ def _has_trained(place: Path) -> bool:
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
     """Return everything that must not change before a cross-validation is resumed."""
     settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
-    settings["data"] = {
-        key: value
-        for key, value in settings["data"].items()
-        if key not in ("base", "train", "validate", "test", "labels", "workers")
-    }
+    for key in ("base", "train", "validate", "test", "labels", "workers"):
+        del settings["data"][key]
     for key in ("device", "engine"):
         del settings["train"][key]
     test_images = [[(image.name, image.label) for image in fold.lists["validate"]] for fold in folds]
@@ -207,7 +195,6 @@ def _record(folder: Path, facts: dict[str, Any], result: dict[str, Any] | None) 
 
 
 def _fold_recipe(recipe: Recipe, place: Path) -> Recipe:
-    """Return the recipe of a fold's run, on the lists in the run's folder."""
     own = dict.fromkeys(("train", "validate_", "test", "labels"))
     data = recipe.data.model_copy(update={**own, "base": str(place / LISTS)})
     return recipe.model_copy(update={"data": data, "run": str(place)})
@@ -219,14 +206,11 @@ def _pool(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValidat
         raise DataError("None of the pictures that a fold holds out can be read: see skipped.csv in its run")
     count = sum(test.count for test in tests)
     group_of = {image.path: n for n, group in enumerate(folds[0].groups) for image in group}
-    sizes: Counter[object] = Counter()
-    for fold in folds:
-        sizes.update(group_of.get(image.path, image.path) for image in fold.lists["validate"])
+    tested = [image.path for fold in folds for image in fold.lists["validate"]]
+    sizes = Counter[object](group_of.get(path, path) for path in tested)
     share = sizes.total() / sum(size**2 for size in sizes.values())  # independent pictures a picture
     return CrossValidation(
-        folder,
-        runs,
-        tests,
+        *(folder, runs, tests),
         right=sum(round(test.accuracy * test.count) for test in tests),
         count=count,
         independent=share * count,

@@ -22,13 +22,7 @@ Lists = dict[str, list[ImageEntry]]
 def make_search_folds(
     examples: Sequence[ImageEntry], groups: Mapping[Path, int], *, folds: int, seed: int
 ) -> list[Lists]:
-    """Divide a training list for cross-validation; copies and groups stay together.
-
-    Args:
-        examples: the images, with their SHA-256.
-        groups: path → number of the image's group.
-        folds: number of folds.
-        seed: decides the folds.
+    """Divide a training list for cross-validation; copies, and groups of paths by number, stay together.
 
     Raises:
         DataError: if there are too few images.
@@ -58,12 +52,7 @@ def make_search_folds(
 def readable_images(
     examples: list[ImageEntry], config: RunConfig, folder: RunFolder, stop: Stop
 ) -> list[ImageEntry]:
-    """Return the readable images with their SHA-256; the others are listed in ``skipped.csv``.
-
-    Raises:
-        DataError: if too many cannot be read.
-        StopRequested: if a stop was requested.
-    """
+    """Return the readable images with their SHA-256; the others are listed in ``skipped.csv``."""
     BadImages(folder, {"train": examples}, config).check_headers(stop.check)
     bad = {path for _, path, _ in folder.read_skipped()}
     return hash_images([example for example in examples if str(example.path) not in bad], stop.check)

@@ -27,10 +27,7 @@ _RATES_WITHOUT_ADAM = (1e-4, 1.0)  # the others do not divide by the size of the
 class Choice:
     """Settings of a trial.
 
-    Attributes:
-        strategy: its name.
-        learning_rate: ``auto`` if a range test finds it; ``None`` if there is none.
-        augment: name of an augmentation; ``None`` if images are not augmented.
+    The learning rate is ``auto`` if a range test finds it; it and the augmentation may be ``None``.
     """
 
     strategy: str
@@ -40,20 +37,16 @@ class Choice:
     @property
     def description(self) -> str:
         """The choice on one line."""
-        rate = [] if self.learning_rate is None else [f"rate {format_rate(self.learning_rate)}"]
-        return ", ".join([self.strategy, *rate, *([] if self.augment is None else [self.augment])])
+        rate = None if self.learning_rate is None else f"rate {format_rate(self.learning_rate)}"
+        return ", ".join(filter(None, [self.strategy, rate, self.augment]))
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """What a search may try.
+    """What a search may try: strategies, a range of learning rates if there is one, and augmentations.
 
-    Attributes:
-        first: the first trials: the recipe itself, ``frozen``, and the recipe with each other strategy.
-            optuna learns from those that it could have drawn.
-        strategies: strategies that optuna may draw.
-        rates: lowest and highest learning rate; ``None`` if there is nothing to draw.
-        augments: names of augmentations.
+    The first trials are the recipe itself, ``frozen``, and the recipe with each other strategy. optuna learns
+    from those that it could have drawn.
     """
 
     first: Sequence[Choice]
@@ -70,27 +63,18 @@ def make_search_space(
     stages: int,
     has_validation: bool,
 ) -> SearchSpace:
-    """Determine what may be tried for a recipe.
-
-    Args:
-        recipe: the recipe.
-        names: strategies to try; ``None`` for all that fit it.
-        pretrained: whether the module has weights.
-        stages: number of the module's stages.
-        has_validation: whether the data have a validation list.
+    """Determine what may be tried for a recipe, of the named strategies; ``None`` for all that fit.
 
     Raises:
         UsageError: if a named strategy, or the recipe's own, does not fit.
     """
     own = _own_choice(recipe)
     available = list(dict.fromkeys([*_STRATEGIES, own.strategy]))
-    misfits = {}
-    for name in _STRATEGIES:
-        reason = _misfit(name, recipe, stages, has_validation)
-        if reason is None and name != own.strategy:
-            reason = _wrong_start(name, pretrained)
-        if reason is not None:
-            misfits[name] = reason
+    misfits = {
+        name: reason
+        for name in _STRATEGIES
+        if (reason := _misfit(name, recipe, pretrained, stages, has_validation))
+    }
     for name in [own.strategy, *(names or ())]:
         if name not in available:
             raise UsageError(
@@ -106,12 +90,9 @@ def make_search_space(
         if name not in once and name not in misfits and (names is None or name in names)
     ]
     first = [own, *(Choice(name) for name in once if name not in misfits)]
-    # Defaults are better than what is drawn before anything is known.
-    first += [
-        _own_choice(recipe.model_copy(update={"strategy": _STRATEGIES[name]()}))
-        for name in strategies
-        if name != own.strategy
-    ]
+    for name in strategies:
+        if name != own.strategy:  # defaults are better than what is drawn before anything is known
+            first.append(_own_choice(recipe.model_copy(update={"strategy": _STRATEGIES[name]()})))
     rates = None
     if recipe.train.learning_rate != "auto":  # else a range test takes the place of the search
         adam = recipe.train.optimizer.name in ("auto", "adam", "adamw", "lamb")
@@ -127,18 +108,8 @@ def make_search_space(
     )
 
 
-def _wrong_start(name: str, pretrained: bool) -> str | None:
-    """Reason why a strategy does not fit the module's weights; ``None`` if it fits."""
-    start = TRAINERS[name].start
-    if not pretrained and start not in ("random", "either"):
-        return "it needs pretrained weights"
-    if pretrained and start == "random":
-        return "it needs module.weights=none"
-    return None
-
-
-def _misfit(name: str, recipe: Recipe, stages: int, has_validation: bool) -> str | None:
-    """Reason why a strategy does not fit a recipe; ``None`` if it fits."""
+def _misfit(name: str, recipe: Recipe, pretrained: bool, stages: int, has_validation: bool) -> str | None:
+    """Reason why a strategy does not fit a recipe and its module; ``None`` if it fits."""
     trainer = TRAINERS[name]
     if trainer.start == "solved_head" and recipe.train.hidden_units:
         return "it solves a linear head, and there are hidden_units"
@@ -146,6 +117,12 @@ def _misfit(name: str, recipe: Recipe, stages: int, has_validation: bool) -> str
         return "it needs a validation list, on which it is compared with frozen (hubtune split --val 20)"
     if stages < trainer.min_stages:
         return "the module has a single stage"
+    if name == recipe.strategy.name:
+        return None
+    if not pretrained and trainer.start not in ("random", "either"):
+        return "it needs pretrained weights"
+    if pretrained and trainer.start == "random":
+        return "it needs module.weights=none"
     return None
 
 
@@ -155,9 +132,7 @@ def _own_choice(recipe: Recipe) -> Choice:
     trainer = TRAINERS[name]
     if not trainer.by_gradients:
         return Choice(name)
-    rate: float | Literal["auto"] = "auto"
-    if recipe.train.learning_rate != "auto":
-        rate = recipe.config().rate
+    rate: float | Literal["auto"] = "auto" if recipe.train.learning_rate == "auto" else recipe.config().rate
     augment = None
     if trainer.sees_augmented:
         presets = (preset for preset, keys in AUGMENT_PRESETS.items() if AugmentSettings(**keys) == settings)
@@ -166,13 +141,7 @@ def _own_choice(recipe: Recipe) -> Choice:
 
 
 def apply_choice(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
-    """Return the recipe with a choice applied.
-
-    Args:
-        recipe: the recipe.
-        choice: the changes.
-        pretrained: whether the module has weights.
-    """
+    """Return the recipe with a choice applied; its module may be pretrained or start at random."""
     strategy: Strategy = recipe.strategy
     if choice.strategy != strategy.name:
         strategy = _STRATEGIES[choice.strategy]()
@@ -189,10 +158,5 @@ def apply_choice(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
 
 
 def format_rate(rate: float | str) -> str:
-    """Format a learning rate with two digits.
-
-    Example:
-        >>> format_rate(0.000123)
-        '0.00012'
-    """
+    """Format a learning rate with two digits: ``0.00012`` for 0.000123."""
     return rate if isinstance(rate, str) else f"{rate:.2g}"

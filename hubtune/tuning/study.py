@@ -2,10 +2,9 @@
 
 optuna proposes with tree-structured Parzen estimators (Bergstra et al., "Algorithms for Hyper-Parameter
 Optimization", 2011), and prunes trials below the median of the others (Golovin et al., "Google Vizier: A
-Service for Black-Box Optimization", 2017). The trials are stored in one JSON file and passed to optuna again
-for each proposal, whose seed is drawn from its number: an interrupted search continues as if it had not been
-interrupted. optuna's own storage cannot do that: its samplers start again in each process, and a half-written
-line of its journal makes the whole file unreadable.
+Service for Black-Box Optimization", 2017). The trials are passed to optuna again for each proposal, whose
+seed is drawn from its number: an interrupted search continues as if it had not been interrupted. optuna's own
+storage cannot do that: its samplers start again in each process, and a half-written line spoils its journal.
 """
 
 import json
@@ -27,15 +26,10 @@ _ATTEMPTS = 100  # to draw a choice that has not been tried; after that, none is
 
 @dataclass
 class Trial:
-    """A choice and its results.
+    """A choice and its results: the correctly classified and the readable test images of each finished fold.
 
-    Attributes:
-        number: its position, from 1.
-        choice: its settings.
-        state: ``running``, also after an interruption; ``pruned``: below the median; ``failed``: diverged.
-        right: correctly classified test images of each finished fold.
-        counts: readable test images of each finished fold.
-        seconds: duration of the finished folds.
+    ``running`` is also the state after an interruption; ``pruned`` means below the median, ``failed``
+    diverged. ``seconds`` is the duration of the finished folds.
     """
 
     number: int
@@ -57,6 +51,13 @@ class Trial:
         return None if share is None else math.sqrt(share * (1 - share) / max(1, sum(self.counts)))
 
     @property
+    def score(self) -> str:
+        """Accuracy and standard error in percent; a dash before the first fold."""
+        if self.accuracy is None or self.standard_error is None:
+            return "–"
+        return f"{100 * self.accuracy:.1f} ± {100 * self.standard_error:.1f} %"
+
+    @property
     def shares(self) -> list[float]:
         """The accuracy after each fold."""
         ends = range(1, len(self.counts) + 1)
@@ -69,17 +70,12 @@ class Study:
     def __init__(
         self, file: Path, space: SearchSpace, facts: Mapping[str, Any], seed: int, *, resume: bool
     ) -> None:
-        """Read the study, or begin it.
+        """Continue the study in the file, if ``resume`` says so, or begin it.
 
-        Args:
-            file: the file.
-            space: the search space.
-            facts: everything else that scores and proposals depend on, for JSON.
-            seed: decides the proposals, together with the scores.
-            resume: whether to continue the study in the file.
+        ``facts`` are all else that scores and proposals depend on, for JSON. The seed decides the proposals,
+        together with the scores.
 
         Raises:
-            MachineError: if optuna is missing.
             ModelError: if the file is damaged.
             UsageError: if it was begun with other facts, or has trials and is not resumed.
         """
@@ -123,8 +119,7 @@ class Study:
     def ranked(self) -> list[Trial]:
         """Return the finished trials, best first, of equals the earlier; then the others in order."""
         return sorted(
-            self.trials,
-            key=lambda trial: (trial.state != "done", -(trial.accuracy or 0) * (trial.state == "done")),
+            self.trials, key=lambda trial: -(trial.accuracy or 0) if trial.state == "done" else math.inf
         )
 
     def _propose(self) -> Choice | None:
@@ -148,49 +143,41 @@ class Study:
         space = self._space
         strategy = asked.suggest_categorical("strategy", space.strategies)
         rate = None if space.rates is None else asked.suggest_float("learning_rate", *space.rates, log=True)
-        if not TRAINERS[strategy].sees_augmented:
-            return Choice(strategy, rate or "auto")
-        return Choice(strategy, rate or "auto", asked.suggest_categorical("augment", space.augments))
+        augment = None
+        if TRAINERS[strategy].sees_augmented:
+            augment = asked.suggest_categorical("augment", space.augments)
+        return Choice(strategy, rate or "auto", augment)
 
     def _optuna_study(self, sampler: Any = None) -> Any:
         """Return an optuna study with all finished trials."""
-        optuna = self._optuna
-        study = optuna.create_study(
-            direction="maximize", sampler=sampler, pruner=optuna.pruners.MedianPruner()
-        )
-        states = {
-            "done": optuna.trial.TrialState.COMPLETE,
-            "pruned": optuna.trial.TrialState.PRUNED,
-            "failed": optuna.trial.TrialState.FAIL,
-        }
+        optuna, pruner = self._optuna, self._optuna.pruners.MedianPruner()
+        study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+        names = {"done": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
         for trial in self.trials:
-            if trial.state != "running":
-                params = self._parameters(trial.choice)
-                frozen = optuna.trial.create_trial(
-                    state=states[trial.state],
-                    value=None if trial.state == "failed" else trial.accuracy,
-                    params=params,
-                    distributions={name: self._distributions()[name] for name in params},
-                    intermediate_values=dict(enumerate(trial.shares)),
-                )
-                study.add_trial(frozen)
+            if trial.state == "running":
+                continue
+            params = self._parameters(trial.choice)
+            frozen = optuna.trial.create_trial(
+                state=optuna.trial.TrialState[names[trial.state]],
+                value=None if trial.state == "failed" else trial.accuracy,
+                params=params,
+                distributions={name: self._distributions()[name] for name in params},
+                intermediate_values=dict(enumerate(trial.shares)),
+            )
+            study.add_trial(frozen)
         return study
 
     def _parameters(self, choice: Choice) -> dict[str, Any]:
-        """Return a choice as optuna draws it; empty for one that it cannot draw."""
         if choice.strategy not in self._space.strategies:
-            return {}
+            return {}  # optuna cannot draw it
         return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
 
     def _distributions(self) -> dict[str, Any]:
         space, kinds = self._space, self._optuna.distributions
-        rates = (
-            {} if space.rates is None else {"learning_rate": kinds.FloatDistribution(*space.rates, log=True)}
-        )
         return {
-            **rates,
             "strategy": kinds.CategoricalDistribution(space.strategies),
             "augment": kinds.CategoricalDistribution(space.augments),
+            "learning_rate": space.rates and kinds.FloatDistribution(*space.rates, log=True),
         }
 
     def _read(self, resume: bool) -> list[Trial]:
@@ -219,11 +206,7 @@ class Study:
 
 
 def load_optuna() -> ModuleType:
-    """Import optuna, and keep it quiet.
-
-    Raises:
-        MachineError: if it is not installed.
-    """
+    """Import optuna, and keep it quiet; raises a ``MachineError`` if it is not installed."""
     try:
         import optuna
     except ImportError as error:

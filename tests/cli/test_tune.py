@@ -7,7 +7,7 @@ from support.commands import json_of
 from support.searches import draw_search_data, script_training
 
 from hubtune.recipe.load import load_recipe
-from hubtune.tuning.search import BEST
+from hubtune.tuning.search_result import BEST
 
 pytest.importorskip("optuna")
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import paddle
@@ -18,8 +19,7 @@ from hubtune.inference.program import Subnetwork
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 
-VIEW = Preprocessing()
-"""Of which only mean and std matter here."""
+VIEW = Preprocessing()  # of which only mean and std matter here
 
 # A program for all shapes; one a shape; squeeze and excitation; attention; hubtune's own.
 QUICK = {
@@ -32,8 +32,9 @@ QUICK = {
 
 @pytest.fixture(scope="module")
 def network():
+    """In training mode, which must not matter."""
     paddle.seed(0)
-    return nn.Conv2D(3, 4, 3)
+    return nn.Sequential(nn.Conv2D(3, 4, 3), nn.Dropout(0.5))
 
 
 def _start(network, sample, wanted="auto", forward=None):
@@ -47,40 +48,26 @@ def _images(*sides):
     return [random.integers(0, 256, (*side, 3), np.uint8) for side in sides]
 
 
-def _forbid_paddle(monkeypatch):
-    def run(self, arrays):
-        raise AssertionError("Paddle ran in place of OpenVINO")
-
-    monkeypatch.setattr(engines._Paddle, "begin", run)
-
-
 def _distance(values, expected):
     return max(
         np.abs(one - other).max() / np.abs(other).max() for one, other in zip(values, expected, strict=True)
     )
 
 
-def _sides(record, *, quick):
-    """The record's own size, and another that is no square; small ones where it does not matter."""
-    size, multiple = record.input_size, record.size_multiple
-    if multiple is None:
-        return [(size, size), (size, size)]
-    if quick:
-        # OpenVINO errs where a shifted block of Swin has a single window: below 113 pixels.
-        size = 128 if record.name.startswith("swin") else max(32, 4 * multiple)
-    return [(size, size), (size - multiple, size + multiple)]
-
-
 def _agrees_with_paddle(record, monkeypatch, *, quick):
+    size, multiple = record.input_size, record.size_multiple
+    if multiple is not None and quick:  # OpenVINO errs where a block of Swin has a single window: below 113
+        size = 128 if record.name.startswith("swin") else max(32, 4 * multiple)
+    # A square, and a rectangle where the network takes it.
+    pictures = _images((size, size), (size, size) if multiple is None else (size - multiple, size + multiple))
     paddle.seed(0)
     network = Classifier(record, 2)
-    pictures = _images(*_sides(record, quick=quick))
     network.eval()
     expected = _start(network, [], wanted="paddle", forward=network.features).begin(pictures)()
     engine = _start(network, pictures[:1], wanted="openvino", forward=network.features)
     assert engine.name == "openvino"
     engine.begin(pictures)()  # a shape that is new is compared with Paddle
-    _forbid_paddle(monkeypatch)
+    monkeypatch.setattr(engines._Paddle, "begin", None)
     values = engine.begin(pictures)()
     assert [row.shape for row in values] == [(record.width,)] * 2
     assert _distance(values, expected) <= TOLERANCES["openvino"]
@@ -88,23 +75,15 @@ def _agrees_with_paddle(record, monkeypatch, *, quick):
     assert _distance(expected[:1], expected[1:]) > 2 * TOLERANCES["openvino"]
 
 
-def test_a_shape_at_which_openvino_errs_is_left_to_paddle(network, told):
+@pytest.mark.parametrize(
+    ("fails", "reason"), [(False, "OpenVINO's values differ by"), (True, "OpenVINO cannot (")]
+)
+def test_a_shape_at_which_openvino_errs_or_fails_is_left_to_paddle(network, told, monkeypatch, fails, reason):
     def forward(images):
         # Traced with open sides, this is decided once.
         outputs = network(images).mean([2, 3])
-        return outputs if images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
+        return outputs if fails or images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
 
-    large, small = _images((32, 32), (16, 16))
-    engine = _start(network, [large], wanted="openvino", forward=forward)
-    expected = _start(network, [], wanted="paddle", forward=forward).begin([small, large, small])()
-    assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
-    assert engine.name == "openvino"
-    assert "Paddle runs pictures of 16×16, as OpenVINO's values differ by" in told.text
-
-
-def test_a_shape_that_openvino_cannot_run_is_left_to_paddle(network, told, monkeypatch):
-    large, small = _images((32, 32), (16, 16))
-    engine = _start(network, [large], wanted="openvino")
     begin = engines._RequestRing.begin
 
     def fail(ring, arrays):
@@ -112,10 +91,14 @@ def test_a_shape_that_openvino_cannot_run_is_left_to_paddle(network, told, monke
             raise RuntimeError("Kernel after dilation has size\n(larger than the padded input)")
         return begin(ring, arrays)
 
-    monkeypatch.setattr(engines._RequestRing, "begin", fail)
-    expected = _start(network, [], wanted="paddle").begin([large, small])()
-    assert _distance(engine.begin([large, small])(), expected) <= TOLERANCES["openvino"]
-    assert "Paddle runs pictures of 16×16, as OpenVINO cannot" in told.text
+    large, small = _images((32, 32), (16, 16))
+    engine = _start(network, [large], wanted="openvino", forward=forward)
+    expected = _start(network, [], wanted="paddle", forward=forward).begin([small, large, small])()
+    if fails:
+        monkeypatch.setattr(engines._RequestRing, "begin", fail)
+    assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
+    assert engine.name == "openvino"
+    assert f"Paddle runs pictures of 16×16, as {reason}" in told.text
 
 
 @pytest.mark.parametrize("name", sorted(QUICK))
@@ -129,53 +112,37 @@ def test_openvino_gives_paddles_values_for_every_backbone_at_its_own_size(name, 
     _agrees_with_paddle(BACKBONES[name], monkeypatch, quick=False)
 
 
-def test_one_program_serves_all_shapes_where_it_can(network, monkeypatch):
-    made = _count_programs(monkeypatch)
-    _run_in_order(network, lambda images: network(images).mean([2, 3]), _many_shapes())
-    assert made == [(None, None)]
+@pytest.mark.parametrize(
+    ("bound", "programs"),
+    [
+        pytest.param(False, [(None, None)], id="one program serves all shapes"),
+        # Of three shapes, the third is left to Paddle.
+        pytest.param(True, [(None, None), (16, 16), (16, 24)], id="a program a shape"),
+    ],
+)
+def test_one_program_serves_all_shapes_where_it_can(network, monkeypatch, bound, programs):
+    def forward(images):
+        maps = network(images)
+        return (maps * paddle.ones(maps.shape[2:]) if bound else maps).mean([2, 3])
 
-
-def test_a_program_a_shape_is_made_where_there_is_none_for_all(network, monkeypatch):
-    monkeypatch.setattr(engines, "_MAX_PROGRAMS", 2)
-    made = _count_programs(monkeypatch)
-    pictures = _many_shapes()
-    engine = _run_in_order(network, lambda images: _bound_to_a_shape(network, images), pictures)
-    # Of three shapes, the third is left to Paddle.
-    assert made == [(None, None), (16, 16), (16, 24)]
-    engine.begin(pictures)()
-    assert len(made) == 3
-
-
-def _bound_to_a_shape(network, images):
-    maps = network(images)
-    return (maps * paddle.ones(maps.shape[2:])).mean([2, 3])
-
-
-def _many_shapes():
-    return _images((16, 16), (16, 24), (16, 16), (40, 16), (16, 24), (16, 16), (40, 16))
-
-
-def _count_programs(monkeypatch):
-    made = []
-    save_program = engines.save_program
+    made, save_program = [], engines.save_program
 
     def save(part, path, *sides, **options):
         made.append(sides)
         save_program(part, path, *sides, **options)
 
     monkeypatch.setattr(engines, "save_program", save)
-    return made
-
-
-def _run_in_order(network, forward, pictures):
+    monkeypatch.setattr(engines, "_MAX_PROGRAMS", 2)
+    pictures = _images((16, 16), (16, 24), (16, 16), (40, 16), (16, 24), (16, 16), (40, 16))
     engine = _start(network, pictures[:1], wanted="openvino", forward=forward)
     assert engine.name == "openvino"
     expected = _start(network, [], wanted="paddle", forward=forward).begin(pictures)()
-    assert _distance(engine.begin(pictures)(), expected) < 1e-5
+    for _ in range(2):
+        assert _distance(engine.begin(pictures)(), expected) < 1e-5
+        assert made == programs
     for image, row in zip(pictures, expected, strict=True):
         assert _distance(engine.begin([image])(), [row]) < 1e-5
     assert engine.begin([])() == []
-    return engine
 
 
 @pytest.mark.parametrize("wanted", ["openvino", "paddle"])
@@ -190,11 +157,14 @@ def test_pictures_begun_before_others_are_waited_for_keep_their_rows(network, wa
         assert not found or _distance(found, expected) <= 1e-6
 
 
-def test_an_engine_that_is_dropped_with_pictures_begun_does_not_hang(network):
+@pytest.mark.parametrize("waits", [False, True])
+def test_an_engine_that_is_dropped_at_once_does_not_hang(network, waits):
+    images = _images(*[(16, 16) if waits else (160, 160)] * 5)
     for _ in range(20):
-        engine = _start(network, _images((16, 16)), wanted="openvino")
-        engine.begin(_images(*[(160, 160)] * 5))
-        del engine
+        engine = _start(network, images[:1], wanted="openvino")
+        pending = engine.begin(images)
+        assert not waits or len(pending()) == 5
+        del engine, pending
 
 
 _SIGNALLED = """
@@ -224,43 +194,18 @@ def test_ctrl_c_is_handled_after_engines_have_come_and_gone():
     assert (done.returncode, done.stdout) == (0, "handled\n" * 3), done.stderr
 
 
-def test_a_program_can_be_dropped_at_once_and_does_not_hang(network):
-    [*pictures] = _images(*[(16, 16)] * 5)
-    for _ in range(20):
-        engine = _start(network, pictures[:1], wanted="openvino")
-        assert len(engine.begin(pictures)()) == 5
-        del engine
+def test_what_cannot_be_traced_is_run_by_paddle_unless_openvino_was_asked_for(network, told):
+    def untraceable(images):
+        return paddle.to_tensor(images.numpy().mean(axis=(2, 3)))
 
-
-def test_the_mode_of_the_network_does_not_matter():
-    paddle.seed(0)
-    network = nn.Sequential(nn.Conv2D(3, 8, 3), nn.Dropout(0.5), nn.AdaptiveAvgPool2D(1), nn.Flatten())
-    network.train()
-    pictures = _images((16, 16), (16, 16))
-    engine = _start(network, pictures, wanted="openvino", forward=network)
-    assert engine.name == "openvino"
-    assert np.array_equal(engine.begin(pictures)()[0], engine.begin(pictures)()[0])
-
-
-def test_what_cannot_be_traced_is_run_by_paddle_with_a_word(network, told):
     pictures = _images((16, 16))
-    engine = _start(network, pictures, forward=_untraceable)
+    engine = _start(network, pictures, forward=untraceable)
     assert engine.name == "paddle"
     assert engine.begin(pictures)()[0].shape == (3,)
     assert "Paddle runs this network, as openvino cannot (" in told.text
-
-
-def test_what_cannot_be_traced_is_refused_where_openvino_was_asked_for(network):
-    with pytest.raises(
-        MachineError,
-        match=r"(?s)^This network cannot be run by openvino \(.*\): use --engine auto or paddle$",
-    ):
-        _start(network, _images((16, 16)), wanted="openvino", forward=_untraceable)
-    assert MachineError.exit_code == 5
-
-
-def _untraceable(images):
-    return paddle.to_tensor(images.numpy().mean(axis=(2, 3)))
+    refused = r"(?s)^This network cannot be run by openvino \(.*\): use --engine auto or paddle$"
+    with pytest.raises(MachineError, match=refused):
+        _start(network, pictures, wanted="openvino", forward=untraceable)
 
 
 def test_without_openvino_paddle_is_taken_unless_it_was_asked_for(network, monkeypatch):
@@ -272,57 +217,35 @@ def test_without_openvino_paddle_is_taken_unless_it_was_asked_for(network, monke
             _start(network, pictures, wanted=wanted, forward=network)
 
 
-def _change_openvino(monkeypatch, change):
+@pytest.mark.parametrize("wanted", ["auto", "openvino"])
+@pytest.mark.parametrize(
+    ("factor", "difference"), [(1.01, "1.0e-02"), (np.nan, "inf"), (np.inf, "inf")], ids=str
+)
+def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told, wanted, factor, difference):
     begin = engines._OpenVINO.begin
 
     def changed(engine, arrays):
         rows = begin(engine, arrays)
-        return lambda: [change(row) for row in rows()]
+        return lambda: [row * factor for row in rows()]
 
     monkeypatch.setattr(engines._OpenVINO, "begin", changed)
-
-
-def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told):
-    _change_openvino(monkeypatch, lambda row: row * 1.01)
-    pictures = _images((16, 16))
-    for wanted in ("auto", "openvino"):
-        told.clear()
-        engine = _start(network, pictures, wanted=wanted)
-        assert engine.name == "paddle"
-        [record] = [record for record in told.records if record.levelname == "WARNING"]
-        assert record.getMessage() == (
-            "openvino is not used: on 1 pictures its values differ from Paddle's by up to 1.0e-02 of the "
-            "largest, more than 0.0001"
-        )
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_engine_whose_values_are_no_numbers_is_not_used(network, monkeypatch, told, value):
-    _change_openvino(monkeypatch, lambda row: row + value)
-    engine = _start(network, _images((16, 16)))
-    assert engine.name == "paddle"
-    assert "openvino is not used" in told.text
-
-
-def test_mixed_precision_on_a_cpu_is_refused(network):
-    with pytest.raises(MachineError, match="Mixed precision needs a GPU"):
-        _start(network, _images((16, 16)), wanted="paddle-amp", forward=network)
+    assert _start(network, _images((16, 16)), wanted=wanted).name == "paddle"
+    [record] = [record for record in told.records if record.levelname == "WARNING"]
+    assert record.getMessage() == (
+        f"openvino is not used: on 1 pictures its values differ from Paddle's by up to {difference} of the "
+        "largest, more than 0.0001"
+    )
 
 
 def _has_bf16():
     return "BF16" in engines._openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-class _OldProcessor:
-    def get_property(self, device, name):
-        return ["FP32", "INT8"]
-
-
 def test_bfloat16_is_refused_where_the_processor_has_none(network, monkeypatch):
-    monkeypatch.setattr(engines, "_openvino_core", _OldProcessor)
-    with pytest.raises(
-        MachineError, match="This processor has no bfloat16 arithmetic: use --engine openvino"
-    ):
+    old = SimpleNamespace(get_property=lambda device, name: ["FP32", "INT8"])
+    monkeypatch.setattr(engines, "_openvino_core", lambda: old)
+    message = "This processor has no bfloat16 arithmetic: use --engine openvino"
+    with pytest.raises(MachineError, match=message):
         _start(network, _images((16, 16)), wanted="openvino-bf16", forward=network)
 
 

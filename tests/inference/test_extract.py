@@ -16,17 +16,14 @@ VIEWS = [Preprocessing(size=8, resize=8), Preprocessing(size=8, resize=8, mirror
 class MeanEngine:
     """Returns the mean of each input; notes when batches begin and when they are waited for."""
 
-    name = "mean"
-
     def __init__(self):
         self.events = []
 
     def begin(self, arrays):
-        number = len(self.events)
         self.events.append(("begin", len(arrays)))
 
         def wait():
-            self.events.append(("wait", self.events[number][1]))
+            self.events.append(("wait", len(arrays)))
             return [array.mean(axis=(0, 1)).astype(np.float32) for array in arrays]
 
         return wait
@@ -46,8 +43,9 @@ def extract(paths, engine, spaces=()):
     return list(run_images(engine, VIEWS, paths, batch_size=2, workers=2, spaces=spaces))
 
 
-def test_outputs_are_in_order_and_unreadable_images_have_an_error(paths):
-    outputs = extract(paths, MeanEngine())
+def test_outputs_are_in_order_and_the_next_batch_begins_before_one_is_waited_for(paths):
+    engine = MeanEngine()
+    outputs = extract(paths, engine)
     assert [output.path for output in outputs] == paths
     assert [output.error is not None for output in outputs] == [False, False, False, True, False]
     for output in outputs[:3]:
@@ -55,29 +53,24 @@ def test_outputs_are_in_order_and_unreadable_images_have_an_error(paths):
         for row in output.rows:
             np.testing.assert_allclose(row, expected, rtol=1e-6)
         assert output.digest is None
-
-
-def test_the_next_batch_begins_before_one_is_waited_for(paths):
-    engine = MeanEngine()
-    extract(paths, engine)
     assert engine.events == [("begin", 4), ("begin", 2), ("wait", 4), ("begin", 2), ("wait", 2), ("wait", 2)]
 
 
 def test_only_what_is_missing_in_the_cache_is_computed(paths, tmp_path):
     cache = FeatureCache(tmp_path / "cache", 10**9)
-    first = extract(paths[:2], MeanEngine(), [cache.space({"view": number}) for number in range(2)])
-    assert first[0].digest == hashlib.sha256(paths[0].read_bytes()).digest()
     spaces = [cache.space({"view": number}) for number in range(2)]
-    for space, row in zip(spaces, first[0].rows, strict=True):
-        space.put(first[0].digest, row)
-    spaces[0].put(first[1].digest, first[1].rows[0])
+    expected = extract(paths, MeanEngine())
+    digests = [hashlib.sha256(path.read_bytes()).digest() for path in paths]
+    for number, view in [(0, 0), (0, 1), (1, 0)]:
+        spaces[view].put(digests[number], expected[number].rows[view])
     engine = MeanEngine()
     outputs = extract(paths, engine, spaces)
     assert engine.events[0] == ("begin", 1)  # the second view of the second image
-    for output, other in zip(outputs, extract(paths, MeanEngine()), strict=True):
+    for output, other, digest in zip(outputs, expected, digests, strict=True):
         assert (output.rows is None) == (other.rows is None)
         if output.rows:
             np.testing.assert_array_equal(output.rows, other.rows)
+            assert output.digest == digest
 
 
 def test_a_sample_leaves_out_unreadable_images(paths):

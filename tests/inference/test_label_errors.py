@@ -7,16 +7,16 @@ from hubtune.errors import DataError
 from hubtune.inference.label_errors import find_label_errors
 
 
-def clusters(seed=0, rows=60, classes=3):
+def clusters(rows=60, classes=3):
     """Features of well separated classes, and their labels."""
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     labels = np.repeat(np.arange(classes), rows)
     centres = 3 * random.standard_normal((classes, 16))
     return (centres[labels] + random.standard_normal((len(labels), 16))).astype(np.float32), labels
 
 
 def suspects(rows, labels, groups=None):
-    check = find_label_errors(rows, labels, list(range(len(labels))) if groups is None else groups)
+    check = find_label_errors(rows, labels, groups or range(len(labels)))
     return [issue.index for issue in check.issues]
 
 
@@ -52,6 +52,5 @@ def test_right_labels_and_images_that_cannot_be_checked_are_not_suspected():
 
 
 def test_classes_that_are_too_small_are_refused():
-    rows, labels = clusters(rows=1)
     with pytest.raises(DataError, match="too small to find wrong labels"):
-        find_label_errors(rows, labels, list(range(len(labels))))
+        suspects(*clusters(rows=1))

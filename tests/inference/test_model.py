@@ -11,7 +11,7 @@ from support.tiny_task import smallnet, train_frozen
 import hubtune
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.inference.engine import TOLERANCES
-from hubtune.inference.model import match_labels, model_folder_of, pretrained_model
+from hubtune.inference.model import match_labels, pretrained_model
 
 SCORES = 1e-4
 """How far probabilities of OpenVINO may be from those of Paddle."""
@@ -52,30 +52,20 @@ def test_predictions_agree_between_engines_and_batches(run, mixed):
             assert row.scores == pytest.approx(other.scores, abs=SCORES)
 
 
-def test_evaluations_agree_between_engines(run, run_here):
-    def evaluate(engine):
-        done = run_here("evaluate", run.path, "--json", "--engine", engine)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    expected, found = evaluate("paddle"), evaluate("openvino")
-    assert expected["loss"] == pytest.approx(run.test.loss, abs=1e-6)
-    assert found["accuracy"] == expected["accuracy"] == run.test.accuracy
-    assert found["loss"] == pytest.approx(expected["loss"], abs=SCORES)
-
-
 def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
     def outputs(engine):
+        done = run_here("evaluate", run.path, "--json", "--engine", engine)
+        metrics = json.loads(done.stdout)
         predicted, features = tmp_path / f"{engine}.csv", tmp_path / f"{engine}.npz"
-        for arguments in (
-            ("classify", *mixed, "--module", "digitnet", "--csv", predicted, "--scores"),
-            ("embed", *mixed, "--module", "digitnet", "-o", features),
-        ):
-            done = run_here(*arguments, "--engine", engine)
+        for command, *options in (("classify", "--csv", predicted, "--scores"), ("embed", "-o", features)):
+            done = run_here(command, *mixed, "--module", "digitnet", *options, "--engine", engine)
             assert done.returncode == 0, done.stderr
-        return list(csv.DictReader(predicted.open())), np.load(features)
+        return metrics, list(csv.DictReader(predicted.open())), np.load(features)
 
-    (expected, arrays), (found, other_arrays) = outputs("paddle"), outputs("openvino")
+    (metrics, expected, arrays), (other_metrics, found, other_arrays) = map(outputs, ("paddle", "openvino"))
+    assert metrics["loss"] == pytest.approx(run.test.loss, abs=1e-6)
+    assert other_metrics["accuracy"] == metrics["accuracy"] == run.test.accuracy
+    assert other_metrics["loss"] == pytest.approx(metrics["loss"], abs=SCORES)
     assert [row["path"] for row in found] == list(other_arrays["paths"]) == mixed
     for row, other in zip(found, expected, strict=True):
         assert (row["label"], row["error"]) == (other["label"], other["error"])
@@ -88,45 +78,32 @@ def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
         assert np.abs(row - other).max() <= TOLERANCES["openvino"] * np.abs(other).max()
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "embed", "classify"])
-def test_engines_that_are_not_available_are_refused(run, mixed, run_here, command):
-    arguments = {
-        "predict": [*mixed, "--model", run.path],
-        "evaluate": [run.path],
-        "embed": [*mixed, "--module", "digitnet", "-o", "features.npz"],
-        "classify": [*mixed, "--module", "digitnet"],
-    }[command]
-    done = run_here(command, *arguments, "--engine", "tensorrt")
+@pytest.mark.parametrize(
+    "arguments",
+    ["predict {image} --model {run}", "evaluate {run}", "embed {image} -o x.npz", "classify {image}"],
+)
+def test_engines_that_are_not_available_are_refused(run, mixed, run_here, arguments):
+    arguments = [argument.format(run=run.path, image=mixed[1]) for argument in arguments.split()]
+    arguments += ["--module", "digitnet"] if arguments[0] in ("embed", "classify") else []
+    done = run_here(*arguments, "--engine", "tensorrt")
     assert done.returncode == 2
-    assert (
-        "'tensorrt' is not one of 'auto', 'openvino', 'openvino-bf16', 'paddle', 'paddle-amp'" in done.stderr
-    )
-    done = run_here(command, *arguments, "--engine", "paddle-amp")
+    engines = "'auto', 'openvino', 'openvino-bf16', 'paddle', 'paddle-amp'"
+    assert f"'tensorrt' is not one of {engines}" in done.stderr
+    done = run_here(*arguments, "--engine", "paddle-amp")
     assert done.returncode == MachineError.exit_code
     assert "Mixed precision needs a GPU" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_single_path_and_a_batch_of_nothing_are_refused(run):
-    model = hubtune.load_model(run.path)
-    with pytest.raises(UsageError, match=r"Give a list of pictures, even for one: \['a.jpg'\]"):
-        model.predict("a.jpg")
+def test_a_batch_of_nothing_is_refused(run):
     for size in (0, 1.5, True):
         with pytest.raises(UsageError, match="batch_size must be a whole number from 1"):
-            model.predict(["a.jpg"], batch_size=size)
+            hubtune.load_model(run.path).predict(["a.jpg"], batch_size=size)
 
 
 def test_a_module_without_class_names_is_refused():
     with pytest.raises(ModelError, match="smallnet has no pretrained classes to name"):
         pretrained_model(smallnet())
-
-
-def test_a_folder_stands_for_its_model(run, tmp_path):
-    assert model_folder_of(run.path) == model_folder_of(run.best_model) == run.best_model
-    with pytest.raises(ModelError, match="There is no run or model"):
-        model_folder_of(tmp_path / "gone")
-    with pytest.raises(ModelError, match="is neither a run nor a model"):
-        model_folder_of(tmp_path)
 
 
 def test_classes_are_matched_by_name_only_if_that_is_asked_for():

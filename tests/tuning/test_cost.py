@@ -27,16 +27,18 @@ def _seconds(found):
     return {estimate.strategy: estimate.seconds for estimate in found}
 
 
-def test_both_strategies_are_offered_with_a_time(finished):
-    found = _seconds(estimate_costs(*finished, LONG))
-    assert list(found) == ["last_stage", "default_finetune"]
-    assert all(seconds > cost._START_SECONDS for seconds in found.values())
-
-
-def test_the_second_time_nothing_is_measured(finished, monkeypatch):
-    found = estimate_costs(*finished, LONG)
+def test_both_strategies_have_a_time_and_the_second_time_nothing_is_measured(finished, monkeypatch):
+    task, run = finished
+    found = estimate_costs(task, run, LONG)
+    before = _seconds(found)
+    assert list(before) == ["last_stage", "default_finetune"]
+    assert all(seconds > cost._START_SECONDS for seconds in before.values())
     monkeypatch.setattr(throughput, "_time_step", None)
-    assert estimate_costs(*finished, 0.0) == found
+    assert estimate_costs(task, run, 0.0) == found
+    config = hubtune.RunConfig(**{**dict(task.config), "epochs": 30})
+    longer = hubtune.ImageClassifierTask(task.module, task.dataset, config)
+    after = _seconds(estimate_costs(longer, run, LONG))
+    assert all(after[name] > before[name] for name in before)
 
 
 def test_no_time_is_given_if_measuring_would_take_long_beside_the_run(finished, monkeypatch):
@@ -45,22 +47,11 @@ def test_no_time_is_given_if_measuring_would_take_long_beside_the_run(finished, 
     assert _seconds(estimate_costs(*finished, 10.0)) == {"default_finetune": None}
 
 
-@pytest.mark.parametrize("limit", ["0", "10kB"])
-def test_last_stage_is_not_offered_without_room_in_the_cache(finished, monkeypatch, limit):
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", limit)
-    assert list(_seconds(estimate_costs(*finished, LONG))) == ["default_finetune"]
-
-
-def test_last_stage_is_not_offered_if_the_cache_cannot_be_written(finished, monkeypatch):
+def test_last_stage_is_not_offered_without_room_in_the_cache(finished, monkeypatch):
+    only = ["default_finetune"]
+    for limit in ("0", "10kB"):
+        monkeypatch.setenv("HUBTUNE_CACHE_SIZE", limit)
+        assert list(_seconds(estimate_costs(*finished, LONG))) == only
+    monkeypatch.delenv("HUBTUNE_CACHE_SIZE")
     monkeypatch.setattr(cost, "is_writable", lambda cache: False)
-    assert list(_seconds(estimate_costs(*finished, LONG))) == ["default_finetune"]
-
-
-def test_more_epochs_cost_more(finished):
-    task, run = finished
-    before = _seconds(estimate_costs(task, run, LONG))
-    longer = hubtune.RunConfig(**{**dict(task.config), "epochs": 30})
-    after = _seconds(
-        estimate_costs(hubtune.ImageClassifierTask(task.module, task.dataset, longer), run, LONG)
-    )
-    assert all(after[name] > before[name] for name in before)
+    assert list(_seconds(estimate_costs(*finished, LONG))) == only

@@ -11,9 +11,9 @@ def recipe(*overrides, **sections):
     return make_recipe({"data": {"base": "pics"}, "module": "digitnet", **sections}, list(overrides))
 
 
-def space(given, wanted=None, *, pretrained=True, stages=5, has_validation=True):
+def space(given, wanted=None, **facts):
     return make_search_space(
-        given, wanted, pretrained=pretrained, stages=stages, has_validation=has_validation
+        given, wanted, **{"pretrained": True, "stages": 5, "has_validation": True, **facts}
     )
 
 
@@ -22,27 +22,22 @@ OTHERS = ["from_frozen", "default_finetune", "last_stage", "l2sp", "ulmfit", "ad
 
 def test_the_recipe_itself_frozen_and_the_recipe_with_other_strategies_are_first():
     found = space(recipe("train.augment=flip", "train.learning_rate=0.003"))
-    assert found.first[:3] == [
-        Choice("default_finetune", 0.003, "flip"),
-        Choice("frozen"),
-        Choice("from_frozen", 0.003, "flip"),
-    ]
-    assert Choice("last_stage", 0.003) in found.first
+    own, frozen, from_frozen, *others = found.first
+    assert own == Choice("default_finetune", 0.003, "flip")
+    assert (frozen, from_frozen) == (Choice("frozen"), Choice("from_frozen", 0.003, "flip"))
+    assert Choice("last_stage", 0.003) in others
     assert len(found.first) == len(set(found.first)) == 7
     assert found.strategies == OTHERS
     assert found.rates == (1e-5, 1e-2)
     assert found.augments == ["none", "flip", "standard", "strong"]
-    frozen = space(recipe("train.augment=flip", strategy="frozen")).first
-    assert frozen[:2] == [Choice("frozen"), Choice("from_frozen", 1e-4, "flip")]
-    assert Choice("last_stage", 1e-5) in frozen
-
-
-def test_the_default_rate_of_the_recipes_strategy_is_what_it_is_run_with():
-    assert space(recipe(strategy="last_stage")).first[0] == Choice("last_stage", 1e-5)
-    assert space(recipe(strategy={"name": "l2sp", "learning_rate": 0.5})).first[0].learning_rate == 0.5
+    first = space(recipe("train.augment=flip", strategy="frozen")).first
+    assert first[:2] == [Choice("frozen"), Choice("from_frozen", 1e-4, "flip")]
+    assert Choice("last_stage", 1e-5) in first
 
 
 def test_rates_suit_the_optimiser_and_include_the_recipes_own():
+    assert space(recipe(strategy="last_stage")).first[0] == Choice("last_stage", 1e-5)
+    assert space(recipe(strategy={"name": "l2sp", "learning_rate": 0.5})).first[0].learning_rate == 0.5
     assert space(recipe("train.learning_rate=0.5")).rates == (1e-5, 0.5)
     assert space(recipe("train.learning_rate=1e-7", "train.optimizer=adamw")).rates == (1e-7, 1e-2)
     assert space(recipe("train.optimizer=momentum"), ["l2sp"]).rates == (1e-4, 1.0)
@@ -51,11 +46,11 @@ def test_rates_suit_the_optimiser_and_include_the_recipes_own():
     assert auto.first[0].learning_rate == "auto"
 
 
-def test_an_augmentation_that_is_no_preset_can_be_kept():
+def test_an_augmentation_that_is_no_preset_can_be_tried():
     given = recipe(train={"augment": {"rotate": 20}})
     assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"
-    kept = apply_choice(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
-    assert kept.train.augment == given.train.augment
+    tried = apply_choice(given, Choice("l2sp", 1e-3, "the recipe's"), pretrained=True)
+    assert tried.train.augment == given.train.augment
 
 
 @pytest.mark.parametrize(
@@ -72,7 +67,7 @@ def test_an_augmentation_that_is_no_preset_can_be_kept():
         ([], {"has_validation": False}, "from_frozen", "it needs a validation list, on which it is compared"),
         ([], {"stages": 2}, "last_stage", "the module has a single stage"),
         (["strategy=from_frozen"], {"has_validation": False}, "l2sp", "Strategy from_frozen does not go"),
-        ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, "),
+        ([], {}, "frozn", "There is no strategy 'frozn' to try: frozen, from_frozen, default_finetune, "),
         ([], {}, "frozn", "Did you mean 'frozen'?"),
     ],
 )
@@ -86,9 +81,11 @@ def test_without_being_asked_for_what_does_not_fit_is_left_away():
     found = space(recipe("train.hidden_units=[8]"))
     assert {choice.strategy for choice in found.first} == {*found.strategies}
     assert found.strategies == ["default_finetune", "l2sp", "ulmfit", "adam_weight_decay"]
-    scratch = space(recipe(strategy="scratch"), pretrained=False)
+    random = recipe(strategy="scratch")
+    scratch = space(random, pretrained=False)
     assert scratch.first == [Choice("scratch", 1e-3, "none"), Choice("adam_weight_decay", 1e-4, "none")]
     assert scratch.strategies == ["adam_weight_decay", "scratch"]
+    assert apply_choice(random, scratch.first[1], pretrained=False).module.weights == "none"
 
 
 def test_narrowed_strategies_leave_the_first_trials():
@@ -99,9 +96,8 @@ def test_narrowed_strategies_leave_the_first_trials():
 
 
 def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
-    given = recipe(
-        "train.epochs=7", strategy={"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
-    )
+    strategy = {"name": "l2sp", "regularization_coeff": 0.5, "learning_rate": 0.01}
+    given = recipe("train.epochs=7", strategy=strategy)
     for choice in (
         Choice("default_finetune", 1e-4, "none"),
         Choice("frozen"),
@@ -112,18 +108,9 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         file = tmp_path / "best.yaml"
         file.write_text(dump_recipe(found), encoding="utf-8")
         assert load_recipe(file) == found
-        assert found.strategy.name == choice.strategy
-        assert (found.train.epochs, found.data) == (7, given.data)
-        if choice.strategy != "frozen":
-            assert space(found).first[0] == choice
-    same = apply_choice(given, Choice("l2sp", 3e-4, "none"), pretrained=True)
-    assert same.strategy.regularization_coeff == 0.5
-
-
-def test_what_starts_from_random_values_goes_on_doing_so():
-    given = recipe(strategy="scratch")
-    found = apply_choice(given, Choice("adam_weight_decay", 1e-3, "none"), pretrained=False)
-    assert found.module.weights == "none"
+        assert (found.strategy.name, found.train.epochs, found.data) == (choice.strategy, 7, given.data)
+        assert space(found).first[0] == choice
+        assert choice.strategy != "l2sp" or found.strategy.regularization_coeff == 0.5
 
 
 def test_rates_are_shown_in_two_digits():

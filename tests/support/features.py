@@ -1,0 +1,50 @@
+"""Features that are stored under numbers, and what a new run finds of them."""
+
+import hashlib
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+
+from hubtune.inference.feature_cache import FeatureCache, Space
+from hubtune.inference.feature_rows import FILE_NAME
+
+FACTS = {"module": "resnet50_imagenet", "view": "crop 224"}
+GIGABYTE = 10**9
+
+
+def key(number: int) -> bytes:
+    """Return the key of a number's image."""
+    return hashlib.sha256(str(number).encode()).digest()
+
+
+def values(number: int, length: int = 256) -> np.ndarray:
+    """Return the features of a number's image."""
+    return np.random.default_rng(number).standard_normal(length).astype(np.float32)
+
+
+def fill(folder: Path, numbers: range, facts: dict = FACTS, limit: int = GIGABYTE, length: int = 256) -> None:
+    """Store features as a run does."""
+    with FeatureCache(folder, limit).space(facts) as space:
+        for number in numbers:
+            space.put(key(number), values(number, length))
+
+
+def stored(folder: Path, numbers: range, facts: dict = FACTS) -> set[int]:
+    """Return which numbers a new run finds; all values that it finds must be right."""
+    return intact(FeatureCache(folder, GIGABYTE).space(facts), numbers)
+
+
+def intact(space: Space, numbers: range) -> set[int]:
+    """Return which numbers a space finds; all values that it finds must be right."""
+    rows = {number: row for number in numbers if (row := space.get(key(number))) is not None}
+    for number, row in rows.items():
+        np.testing.assert_array_equal(row, values(number, len(row)))
+    return set(rows)
+
+
+def change_rows(folder: Path, statement: str, *values: object) -> None:
+    """Change the cache's file behind its back."""
+    with sqlite3.connect(folder / FILE_NAME) as database:
+        database.execute(statement, values)
+    database.close()
