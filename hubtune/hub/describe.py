@@ -15,11 +15,9 @@ from hubtune.models.catalog import Pretrained
 
 
 class LocalWeights(NamedTuple):
-    """A weights file on this machine.
+    """A weights file on this machine, and the module that would use it.
 
     Attributes:
-        name: the module that would use it.
-        file: the file.
         error: what is wrong with it; ``None`` if it can be used.
         is_own: whether it is in hubtune's cache, not another program's.
     """

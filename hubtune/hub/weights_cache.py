@@ -13,6 +13,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -41,8 +42,7 @@ class ExpectedFile:
     """What the file at an address must be.
 
     Attributes:
-        sha256: its published checksum, in hexadecimal; ``None`` if there is none.
-        md5: the same.
+        sha256, md5: its published checksums, in hexadecimal.
         find_error: returns what is wrong with a file's content, ``None`` for nothing; called before a file
             without a checksum is used for the first time.
         recorded: whether the checksum is not published, but recorded from the file that was used first.
@@ -55,28 +55,21 @@ class ExpectedFile:
 
     @property
     def has_checksum(self) -> bool:
-        """Whether there is a checksum, published or recorded."""
         return bool(self.sha256 or self.md5)
 
     def checksum_error(self, path: Path) -> str | None:
-        """Return how a file's checksum differs; ``None`` if it does not, or there is none.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return how a file's checksum differs; ``None`` if it does not, or there is none."""
         for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected:
-                actual = sha256_of(path) if kind == "sha256" else _md5_of(path)
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False))
+                actual = digest.hexdigest()
                 if actual != expected.lower():
                     return f"has the {kind} {actual} instead of {expected.lower()}"
         return None
 
     def content_error(self, path: Path) -> str | None:
-        """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing."""
         with path.open("rb") as file:
             other = unexpected_content(file.read(1024))
         if other:
@@ -93,7 +86,6 @@ class ExpectedFile:
 
 
 def weights_folder() -> Path:
-    """Return the cache's folder for weights."""
     return cache_root() / "weights"
 
 
@@ -123,11 +115,6 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
     person) is recorded, and later files must match it. A cached file with a wrong checksum is downloaded
     again. The official address is tried first, then each of ``HUBTUNE_MIRROR``. Of several processes that
     need the same file, one downloads it and the others wait. The next call resumes an interrupted download.
-
-    Args:
-        url: the official address, http or https.
-        expected: what the file must be.
-        progress: see :data:`~hubtune.storage.download.Progress`.
 
     Raises:
         MachineError: no network, ``HUBTUNE_OFFLINE`` is set, no server has a sound file, the disk is full, or
@@ -164,11 +151,8 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
 def cached_file_error(path: Path, expected: ExpectedFile, record: Path | None = None) -> str | None:
     """Return what is wrong with a file; ``None`` if it can be used.
 
-    Args:
-        path: the file.
-        expected: what it must be.
-        record: path of the recorded checksum, which is read, or written at first use, if none is published;
-            default: :func:`checksum_record`.
+    If no checksum is published, the one in ``record`` (default: :func:`checksum_record`) is read, or written
+    at first use.
 
     Raises:
         OSError: the file cannot be read.
@@ -233,10 +217,7 @@ def partial_downloads() -> dict[Path, list[Path]]:
 
 
 def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
-    """Delete files that belong to a path in the cache.
-
-    Returns:
-        ``False`` if another process is fetching the file: then nothing is deleted.
+    """Delete files that belong to a path in the cache; ``False`` if another process is fetching that.
 
     Raises:
         MachineError: they cannot be deleted.
@@ -252,7 +233,7 @@ def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
     return True
 
 
-class _WrongContentError(Exception):
+class _WrongContentError(DownloadError):
     """A whole file arrived, but not the right one."""
 
 
@@ -260,17 +241,11 @@ def _partial_files(path: Path) -> list[Path]:
     return [with_ending(path, ".part"), with_ending(path, ".part.json")]
 
 
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _write_record(record: Path, content: Path) -> None:
     write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
 def _sources(url: str) -> list[str]:
-    """Return the addresses to try, in order."""
     mirrors = [base.strip() for base in os.environ.get("HUBTUNE_MIRROR", "").split(",") if base.strip()]
     for base in mirrors:
         if not is_web_address(base):
@@ -291,14 +266,8 @@ def _unavailable(url: str, path: Path, reason: str) -> str:
 def _download(
     url: str, sources: list[str], path: Path, expected: ExpectedFile, progress: Progress | None
 ) -> None:
-    """Download a verified file to its path.
-
-    Raises:
-        MachineError: no server has it.
-        ModelError: a server has another file.
-    """
     failures: list[str] = []
-    wrong: tuple[str, str] | None = None
+    wrong = ""
     for source in sources:
         server = urlsplit(source).hostname
         for attempt in range(TRIES):
@@ -307,28 +276,23 @@ def _download(
             try:
                 _try_download(source, path, expected, progress)
                 return
-            except (DownloadError, _WrongContentError) as failure:
+            except DownloadError as failure:
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
                 if isinstance(failure, _WrongContentError):
-                    wrong = (source, str(failure))
-                elif failure.final:
+                    wrong, reason = source, failure
+                if failure.final:
                     break
-    if wrong is not None:
+    if wrong:
         other, advice = "the published file", "Try again later, or set HUBTUNE_MIRROR to another mirror."
         if expected.recorded:
             other = "the file that was first used"
-            advice = (
-                f"If its publisher has replaced it, delete {checksum_record(path)} to accept the new one."
-            )
-        raise ModelError(
-            f"What {wrong[0]} holds is not {other}: it {wrong[1]}, and was thrown away. {advice}"
-        )
+            record = checksum_record(path)
+            advice = f"If its publisher has replaced it, delete {record} to accept the new one."
+        raise ModelError(f"What {wrong} holds is not {other}: it {reason}, and was thrown away. {advice}")
     reasons = "; ".join(dict.fromkeys(failures))
-    raise MachineError(
-        _unavailable(url, path, f"is not in the cache, and fetching it failed ({reasons})")
-        + " HUBTUNE_MIRROR can name other servers to fetch from."
-    )
+    advice = _unavailable(url, path, f"is not in the cache, and fetching it failed ({reasons})")
+    raise MachineError(f"{advice} HUBTUNE_MIRROR can name other servers to fetch from.")
 
 
 def _try_download(source: str, path: Path, expected: ExpectedFile, progress: Progress | None) -> None:

@@ -21,13 +21,10 @@ class Location(NamedTuple):
 
     @property
     def in_override(self) -> bool:
-        """Whether this is an override; those name keys in full."""
         return self.order[0] == 1
 
 
 class RecipeProblem(NamedTuple):
-    """A mistake and its location."""
-
     location: Location
     text: str
 
@@ -80,10 +77,8 @@ class RecipeDocument:
 
     def expand_section(self, section: str) -> None:
         """Replace a section's short form by the long one, and move its locations along."""
-        if section not in Recipe.long_forms or section not in self.data:
-            return
-        short = self.data[section]
-        long = Recipe.long_forms[section](short)
+        short = self.data.get(section)
+        long = Recipe.long_forms[section](short) if section in Recipe.long_forms else short
         if long is short:
             return
         self.data = {**self.data, section: long}
@@ -99,8 +94,7 @@ class RecipeDocument:
     def expand_key(self, section: str, key: str) -> bool:
         """Replace the short form of a key inside a section by the long one, if it has one.
 
-        Returns:
-            Whether keys may be set inside it; setting one inside a wrong value would hide that value.
+        Returns whether keys may be set inside it; setting one inside a wrong value would hide that value.
         """
         inside = self.data.get(section)
         long_form = Recipe.nested_long_forms.get((section, key))

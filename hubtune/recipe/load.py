@@ -111,17 +111,16 @@ def _read(path: Path) -> str:
         near = suggest(path.name, _recipe_names(path.parent)) or _list_recipes(path.parent)
         raise RecipeError([f"{source}: there is no such file.{near}"]) from None
     except IsADirectoryError:
-        raise RecipeError(
-            [f"{source}: this is a folder, and a recipe is a file.{_list_recipes(path)}"]
-        ) from None
+        recipes = _list_recipes(path)
+        raise RecipeError([f"{source}: this is a folder, and a recipe is a file.{recipes}"]) from None
 
 
 def _list_recipes(folder: Path) -> str:
-    names = _recipe_names(folder)
+    names = [escaped(name) for name in _recipe_names(folder)]
     if not names:
         return " Without a recipe, give a folder of pictures: hubtune finetune pics/"
     more = ", …" if len(names) > _MOST_NAMES else ""
-    return f" Recipes there: {', '.join(escaped(name) for name in names[:_MOST_NAMES])}{more}"
+    return f" Recipes there: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _recipe_names(folder: Path) -> list[str]:

@@ -34,12 +34,7 @@ from hubtune.recipe.optimization import (
     Schedule,
     expand_name,
 )
-from hubtune.recipe.strategies import (
-    DefaultFinetuneStrategy,
-    GradientStrategy,
-    SolvedStrategy,
-    Strategy,
-)
+from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy, SolvedStrategy, Strategy
 
 
 def _as_text(value: Any) -> Any:
@@ -47,6 +42,10 @@ def _as_text(value: Any) -> Any:
     # A shell expands `~` in an argument, but not inside a recipe.
     expands = isinstance(text, str) and text.startswith("~")
     return os.path.expanduser(text) if expands else text  # noqa: PTH111  # Path's raises
+
+
+def _expand_strategy(value: Any) -> Any:
+    return {"name": "rules", "list": value} if isinstance(value, list) else expand_name(value)
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
@@ -205,11 +204,10 @@ class RunConfig(TrainSection, ImageSettings):
     def _translate_use_cuda(cls, given: Any) -> Any:
         """Accept PaddleHub's ``use_cuda`` in place of ``device``."""
         if isinstance(given, dict) and "use_cuda" in given:
-            given = dict(given)
-            use_cuda = given.pop("use_cuda")
             if given.get("device") is not None:
                 raise ValueError("device and use_cuda say the same thing: give one of them")
-            given["device"] = "gpu" if use_cuda else "cpu"
+            others = {name: value for name, value in given.items() if name != "use_cuda"}
+            return {**others, "device": "gpu" if given["use_cuda"] else "cpu"}
         return given
 
     def __init__(self, **given: Any) -> None:
@@ -224,10 +222,7 @@ class RunConfig(TrainSection, ImageSettings):
             known = [*type(self).model_fields, "num_epoch", "use_cuda"]
             raise UsageError("; ".join(_describe_error(each, known) for each in error.errors())) from None
 
-    @field_validator("strategy", mode="before")
-    @classmethod
-    def _expand_strategy(cls, value: Any) -> Any:
-        return _expand_strategy(value)
+    _expand = field_validator("strategy", mode="before")(_expand_strategy)
 
     @model_validator(mode="after")
     def _check_rate(self) -> "RunConfig":
@@ -255,10 +250,6 @@ def _describe_error(error: ErrorDetails, known: list[str]) -> str:
         return f"RunConfig has no {name!r}.{suggest(name, known)}"
     found = "" if isinstance(error["input"], dict) else f", not {error['input']!r:.60}"
     return f"RunConfig{'.' * bool(name)}{name}: {error['msg']}{found}"
-
-
-def _expand_strategy(value: Any) -> Any:
-    return {"name": "rules", "list": value} if isinstance(value, list) else expand_name(value)
 
 
 class Recipe(Settings):

@@ -39,7 +39,8 @@ class _Strategy(Settings):
 class _Trained(_Strategy):
     """Base of the strategies that train by gradient descent.
 
-    ``schedule``, ``optimizer`` and ``clip`` return what applies where the recipe does not say otherwise.
+    ``rules`` returns the rules for a network's stages, in order. ``schedule``, ``optimizer`` and ``clip``
+    return what applies where the recipe does not say otherwise.
     """
 
     learning_rate: float | None = Field(None, gt=0)
@@ -74,7 +75,6 @@ class DefaultStrategy(_PaddleHub):
         return ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages)
 
 
@@ -86,7 +86,6 @@ class DefaultFinetuneStrategy(_PaddleHub):
     """L2 coefficient on all parameters."""
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 
@@ -101,7 +100,6 @@ class L2SPFinetuneStrategy(_PaddleHub):
         return ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return a rule for the head, which has no pretrained values, and one for the rest."""
         return rules_for(stages, l2sp=self.regularization_coeff)
 
 
@@ -124,7 +122,6 @@ class AdamWeightDecayStrategy(_PaddleHub):
         return ClipSettings(global_norm=1.0)  # BERT's
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return a rule for biases and norms, which do not decay, and one for the rest."""
         return rules_for(stages, decoupled=self.weight_decay)
 
 
@@ -150,7 +147,6 @@ class ULMFiTStrategy(_PaddleHub):
         return SlantedTriangleSchedule(cut_fraction=self.cut_fraction, ratio=self.ratio)
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule a stage."""
         return rules_for(stages, blocks=self.dis_blocks, factor=self.factor, unfreezing=self.frz_blocks)
 
 
@@ -183,7 +179,6 @@ class CombinedStrategy(_PaddleHub):
         return self.clipping.clip()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything, or one a stage where stages differ."""
         return rules_for(
             stages,
             l2=self.regularization.L2,
@@ -206,7 +201,6 @@ class ScratchStrategy(_Trained):
     from_random: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 
@@ -220,7 +214,6 @@ class RulesStrategy(_Trained):
     each_rule_matches: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return the user's rules."""
         return self.list_
 
 
@@ -246,9 +239,7 @@ class FrozenStrategy(HeadSettings):
 
     name: Literal["frozen"] = "frozen"
 
-    train_keys: ClassVar[frozenset[str] | None] = frozenset(
-        {"batch_size", "balance", "seed", "device", "engine"}
-    )
+    train_keys: ClassVar = frozenset({"batch_size", "balance", "seed", "device", "engine"})
 
 
 class LastStageStrategy(HeadSettings, _Trained):
@@ -263,20 +254,15 @@ class LastStageStrategy(HeadSettings, _Trained):
     """L2 coefficient on all parameters that are trained."""
 
     default_rate: ClassVar[float] = 1e-5
-    train_keys: ClassVar[frozenset[str] | None] = frozenset(
-        {
-            *("epochs", "batch_size", "micro_batch", "learning_rate", "optimizer", "schedule", "clip"),
-            *("loss", "balance", "dropout", "ema", "average_best", "early_stopping", "eval_interval"),
-            *("log_interval", "save_ckpt_interval", "batch_norm", "amp", "loss_scale", "seed", "device"),
-            "engine",
-        }
+    train_keys: ClassVar = frozenset(
+        "epochs batch_size micro_batch learning_rate optimizer schedule clip loss balance dropout ema "
+        "average_best early_stopping eval_interval log_interval save_ckpt_interval batch_norm amp "
+        "loss_scale seed device engine".split()
     )
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return rules that train the last stage and the head, and freeze the rest."""
-        trained = [
-            Rule(match=stage, weight_decay=self.regularization_coeff) for stage in (stages[-2], "head")
-        ]
+        decay = self.regularization_coeff
+        trained = [Rule(match=stage, weight_decay=decay) for stage in (stages[-2], "head")]
         return [*trained, Rule(match="*", frozen=True)]
 
 
@@ -293,7 +279,6 @@ class FromFrozenStrategy(HeadSettings, _Trained):
     """L2 coefficient on all parameters."""
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 

@@ -33,11 +33,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class DownloadError(Exception):
-    """A try that failed because of the network or the server.
-
-    Attributes:
-        final: whether trying the same address again is pointless.
-    """
+    """A try that failed because of the network or the server; ``final``: another try is pointless."""
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
@@ -121,8 +117,7 @@ def download(source: str, part: Path, progress: Progress | None, *, checked: boo
             have = 0
         chunk = _read_chunk(answer)
         # Before the first byte is written: an error page must not replace half a download.
-        other = None if resumed else unexpected_content(chunk)
-        if other:
+        if not resumed and (other := unexpected_content(chunk)):
             raise DownloadError(f"the answer is {other}")
         if new.size is None and not checked and not answer.chunked:
             reason = "the server does not tell the file's length, so it cannot be checked"
@@ -178,10 +173,8 @@ def _open_url(request: urllib.request.Request, part: Path) -> http.client.HTTPRe
             part.unlink(missing_ok=True)
         final = 400 <= error.code < 500 and error.code not in (408, 416, 425, 429)
         raise DownloadError(f"the server answers {error.code} {error.reason}", final=final) from error
-    except urllib.error.URLError as error:
-        raise DownloadError(error_reason(error.reason)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(error_reason(error)) from error
+        raise DownloadError(error_reason(getattr(error, "reason", error))) from error
 
 
 def _read_chunk(answer: http.client.HTTPResponse) -> bytes:
@@ -200,8 +193,6 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    """The same with encryption."""
-
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(READ_SECONDS)

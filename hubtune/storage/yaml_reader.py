@@ -29,8 +29,7 @@ _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 # Python refuses integers of many thousand digits; longer ones than here become floats. `012` is octal in YAML
 # 1.1 and decimal in 1.2, so here it is text.
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,299})")
-_OCTAL = re.compile(r"0o[0-7]{1,300}")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,300}")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
@@ -45,8 +44,6 @@ class Position(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A mistake and its place."""
-
     position: Position
     text: str
 
@@ -86,7 +83,7 @@ def plain_value(text: str) -> bool | int | float | str | None:
         return text.lower() == "true"
     if _INT.fullmatch(text):
         return int(text)
-    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+    if _OCTAL_OR_HEX.fullmatch(text):
         return int(text, 0)
     if _FLOAT.fullmatch(text):
         return float(text)
@@ -193,11 +190,6 @@ class _Reader:
         self._document = document
 
     def read(self) -> None:
-        """Read the whole text.
-
-        Raises:
-            _StopReading: after a mistake that makes the rest not worth reading.
-        """
         documents = 0
         while self._loader.check_event():
             event = self._next_event()
@@ -254,25 +246,21 @@ class _Reader:
         return value
 
     def _fill(self, value: Any, path: KeyPath | None, depth: int) -> None:
-        if isinstance(value, dict):
-            self._fill_mapping(value, path, depth)
-        elif isinstance(value, list):
-            self._fill_list(value, path, depth)
-
-    def _fill_list(self, items: list[Any], path: KeyPath | None, depth: int) -> None:
+        """Read the items of a list or dict; other values have none."""
+        if not isinstance(value, dict | list):
+            return
         while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
-            inner = None if path is None else (*path, len(items))
-            items.append(self._begin_value(event, inner, depth))
-            self._fill(items[-1], inner, depth + 1)
-
-    def _fill_mapping(self, mapping: dict[str, Any], path: KeyPath | None, depth: int) -> None:
-        while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
-            key = self._read_key(event, mapping, path, depth)
+            key: str | int | None = len(value)
+            if isinstance(value, dict):
+                key = self._read_key(event, value, path, depth)
+                event = self._next_event()
             inner = None if path is None or key is None else (*path, key)
-            value = self._begin_value(self._next_event(), inner, depth)
-            if key is not None:
-                mapping[key] = value
-            self._fill(value, inner, depth + 1)
+            item = self._begin_value(event, inner, depth)
+            if isinstance(value, list):
+                value.append(item)
+            elif key is not None:
+                value[key] = item
+            self._fill(item, inner, depth + 1)
 
     def _read_key(
         self, event: yaml.Event, mapping: dict[str, Any], path: KeyPath | None, depth: int
@@ -280,7 +268,7 @@ class _Reader:
         """Return a key; ``None`` where it is refused, and its value with it."""
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse(event, "a key is one word, and this is a list or a section: put it in quotes")
-            self._fill_list([], None, depth + 1)
+            self._fill([], None, depth + 1)
         elif isinstance(event, yaml.ScalarEvent) and self._is_text(event):
             name = event.value
             if name == "<<" and event.style is None:

@@ -88,7 +88,7 @@ import paddle
 import hubtune
 from hubtune.data.images.decode import decode
 from hubtune.hub.module_code import load_backbone
-from hubtune.hub.paddlehub_module import paddlehub_preprocessing, paddlehub_weights
+from hubtune.hub.paddlehub_module import paddlehub_weights
 from hubtune.storage.safe_load import read_weights
 from hubtune.hub.weights import load_into
 from hubtune.models.backbone import features, head_keys
@@ -129,7 +129,7 @@ with paddle.no_grad():
         "features": (module.features(images), seen[0]),
         "features of a classifier": (classifier.features(images), seen[0]),
     }
-pixels = paddlehub_preprocessing(record)(decode(picture)) - real.transforms(cv2.imread(picture))
+pixels = module.preprocessing(decode(picture)) - real.transforms(cv2.imread(picture))
 print(json.dumps({
     "printed": printed.getvalue(),
     "files": files,
