@@ -52,9 +52,8 @@ class Module:
         Args:
             name: a hub name (``xception71_imagenet``), ``paddle.vision:<name>``, or the path of a module
                 folder or weights file.
-            weights: ``"official"`` (the weights that come with a folder or file, else those in the cache, on
-                mirrors or at the official address), the path of a ``.safetensors`` or ``.pdparams`` file, or
-                ``None`` for random values without any file.
+            weights: ``"official"`` (those that come with a folder or file, else in the cache, on mirrors or
+                at the official address), a ``.safetensors`` or ``.pdparams`` file, or ``None``: random ones.
             trust_code: whether the code in a module folder may run.
 
         Raises:

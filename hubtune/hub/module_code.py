@@ -6,7 +6,6 @@ loaded through PaddleHub itself.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,18 +86,10 @@ def _hubtune_backbone(file: Path, code: bytes) -> Backbone:
             raise ModelError(f"{field} of {_RECORD} in {file} is {value!r}, which it cannot be")
     return replace(
         record,
-        build=_guarded(file, record.build),
-        stages=_guarded(file, record.stages),
-        translate=record.translate and _guarded(file, record.translate),
+        build=explain_errors(file)(record.build),
+        stages=explain_errors(file)(record.stages),
+        translate=record.translate and explain_errors(file)(record.translate),
     )
-
-
-def _guarded(file: Path, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with explain_errors(file):
-            return function(*args, **kwargs)
-
-    return call
 
 
 @paddle.no_grad()

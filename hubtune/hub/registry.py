@@ -46,11 +46,7 @@ class ModuleWeights(BaseModel):
 
 
 def check_class_names(names: list[str]) -> list[str]:
-    """Return class names unchanged, for pydantic.
-
-    Raises:
-        ValueError: two are the same, or one is blank.
-    """
+    """Return class names unchanged, for pydantic; ``ValueError`` if two are the same, or one is blank."""
     if len(set(names)) < len(names):
         raise ValueError("two classes have one name")
     if not all(name.strip() for name in names):
@@ -62,14 +58,12 @@ class ModuleDescription(BaseModel):
     """The content of ``module.yaml``; a user's own module is a folder with this file.
 
     Attributes:
-        name: the module's name.
         architecture: hub name of the backbone, such as ``smallnet``, or ``module.py`` for the file of that
             name in the folder.
         preprocessing: default: that of the backbone's record.
         weights: without it the module can only be used with random weights.
         classes: names of the classes that it was pretrained on, in order.
         licence: SPDX identifier.
-        description: one sentence.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -134,8 +128,7 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
         return _read_file(path)
     # Some of PaddleHub's networks are available through Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
-    is_paddles = paddles in BY_NAME
-    nearest = f" Did you mean {paddles!r}?" if is_paddles else nearest_name(name, SHIPPED)
+    nearest = f" Did you mean {paddles!r}?" if paddles in BY_NAME else nearest_name(name, SHIPPED)
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"
@@ -226,11 +219,10 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     except HubtuneError as error:
         raise ModelError(str(error)) from error
     code = None
+    pretrained = lookup(description.architecture)
     if description.architecture == CODE_FILE:
         backbone, code = load_backbone(folder, trust_code=trust_code)
-        pretrained: Pretrained | None = with_own_weights(backbone)
-    else:
-        pretrained = lookup(description.architecture)
+        pretrained = with_own_weights(backbone)
     if pretrained is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(

@@ -209,11 +209,11 @@ def cached_files() -> dict[Path, list[Path]]:
 
 def partial_downloads() -> dict[Path, list[Path]]:
     """Return the files that interrupted downloads have left, grouped as in :func:`cached_files`."""
-    groups = {
-        path: [file for file in files if file in _partial_files(path)]
+    return {
+        path: partial_files
         for path, files in cached_files().items()
+        if (partial_files := [file for file in files if file in _partial_files(path)])
     }
-    return {path: files for path, files in groups.items() if files}
 
 
 def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:

@@ -31,22 +31,13 @@ class RecipeProblem(NamedTuple):
 
 @dataclass
 class RecipeDocument:
-    """A recipe as it was written.
+    """A recipe as it was written: its values, the locations of keys and values, and the mistakes so far."""
 
-    Attributes:
-        data: the values; never changed in place, since they may be the caller's.
-        root: location of the whole document.
-        keys: locations of keys.
-        values: locations of values.
-        refused: paths of values that could not be read and are already among the problems.
-        problems: the mistakes so far.
-    """
-
-    data: dict[str, Any]
-    root: Location
+    data: dict[str, Any]  # never changed in place, since it may be the caller's
+    root: Location  # of the whole document
     keys: dict[KeyPath, Location] = field(default_factory=dict)
     values: dict[KeyPath, Location] = field(default_factory=dict)
-    refused: set[KeyPath] = field(default_factory=set)
+    refused: set[KeyPath] = field(default_factory=set)  # not readable, and already among the problems
     problems: list[RecipeProblem] = field(default_factory=list)
 
     @classmethod

@@ -77,13 +77,12 @@ def unused_keys(recipe: Recipe) -> list[str]:
         >>> unused_keys(make_recipe(frozen, ["train.epochs=5", "train.seed=1"]))
         ['train.epochs']
     """
-    used = recipe.strategy.train_keys
-    if used is None:
-        return []
+    fields = type(recipe.train).model_fields
+    unused = fields.keys() - (recipe.strategy.train_keys or fields)
     return [
         f"train.{key}"
-        for key, field in type(recipe.train).model_fields.items()
-        if key not in used and getattr(recipe.train, key) != field.default
+        for key, field in fields.items()
+        if key in unused and getattr(recipe.train, key) != field.default
     ]
 
 

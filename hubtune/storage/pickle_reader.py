@@ -27,11 +27,7 @@ def read_tensor_pickle(
 ) -> dict[str, np.ndarray]:
     """Return the arrays of a pickled dictionary by name, as ``paddle.save`` writes it.
 
-    Args:
-        file: the pickle, from its start; it must be seekable.
-        size: its length in bytes.
-        most_opcodes: the largest number of instructions.
-        most_tensors: the largest number of entries.
+    The file must be seekable; the pickle fills all of its ``size`` bytes.
 
     Raises:
         RefusedError: it asks for something that arrays never need, or holds something else.

@@ -55,8 +55,7 @@ class YamlDocument:
     Attributes:
         data: dicts with text keys, lists, text, numbers, booleans and None.
         keys: the position of each key.
-        values: the position of each value; that of the whole document is under ``()``, and missing if the
-            document is empty.
+        values: the position of each value; that of a document that is not empty is under ``()``.
         refused: paths of values that were not read because of a problem.
         problems: the mistakes, in order of place.
         complete: whether the text was read to its end; if not, ``data`` is only a part of it.

@@ -53,17 +53,9 @@ def test_adam_weight_decay_spares_biases_and_norms():
 def test_ulmfit_trains_earlier_stages_slower_and_later():
     strategy = ULMFiTStrategy()
     # Six stages in three groups of two, from the top; in epoch e the top 6·e//3.
-    assert _of(strategy, "lr_mult") == pytest.approx(
-        {"head": 1, "stage4": 1, "stage3": 1 / 2.6, "stage2": 1 / 2.6, "stage1": 2.6**-2, "stem": 2.6**-2}
-    )
-    assert _of(strategy, "frozen_epochs") == {
-        "head": 0,
-        "stage4": 0,
-        "stage3": 1,
-        "stage2": 1,
-        "stage1": 2,
-        "stem": 2,
-    }
+    rates = [2.6**-2, 2.6**-2, 1 / 2.6, 1 / 2.6, 1, 1]
+    assert _of(strategy, "lr_mult") == pytest.approx(dict(zip(STAGES, rates, strict=True)))
+    assert _of(strategy, "frozen_epochs") == dict(zip(STAGES, [2, 2, 1, 1, 0, 0], strict=True))
     assert strategy.schedule() == SlantedTriangleSchedule(cut_fraction=0.1, ratio=32)
 
 
@@ -84,14 +76,9 @@ def test_combined_takes_paddlehubs_dictionaries():
     assert (vectors.weight_decay, vectors.decoupled_decay) == (1e-3, 0)
     assert (rest.weight_decay, rest.decoupled_decay) == (1e-3, 0.01)
     assert strategy.clip().global_norm == 2.0
-    triangle = CombinedStrategy(
-        scheduler={
-            "slanted_triangle": {"cut_fraction": 0.2, "ratio": 8},
-            "discriminative": {"blocks": 3, "factor": 2.0},
-            "gradual_unfreeze": 2,
-            "warmup": 0.5,
-        }
-    )
+    discriminative = {"discriminative": {"blocks": 3, "factor": 2.0}, "gradual_unfreeze": 2, "warmup": 0.5}
+    slanted = {"slanted_triangle": {"cut_fraction": 0.2, "ratio": 8}}
+    triangle = CombinedStrategy(scheduler={**slanted, **discriminative})
     assert triangle.schedule() == SlantedTriangleSchedule(cut_fraction=0.2, ratio=8)
     assert _of(triangle, "lr_mult")["stem"] == 0.25
     assert _of(triangle, "frozen_epochs")["stem"] == 1
