@@ -68,8 +68,8 @@ class RecipeDocument:
 
     def expand_section(self, section: str) -> None:
         """Replace a section's short form by the long one, and move its locations along."""
-        short = self.data.get(section)
-        long = Recipe.long_forms[section](short) if section in Recipe.long_forms else short
+        short: Any = self.data.get(section)
+        long: Any = Recipe.long_forms[section](short) if section in Recipe.long_forms else short
         if long is short:
             return
         self.data = {**self.data, section: long}

@@ -1,7 +1,6 @@
 """Strict YAML: what is read as what, what is refused, and where a mistake is said to be."""
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -17,27 +16,8 @@ def problems(text: str) -> list[tuple[int, int, str]]:
     return [(*problem.position, problem.text) for problem in parse_yaml(text).problems]
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "no",
-        "yes",
-        "on",
-        "off",
-        "No",
-        "y",
-        "012",
-        "00",
-        "1_000",
-        "12:30",
-        "1e",
-        ".",
-        "0b1",
-        "2024-01-02",
-        "+-1",
-    ],
-)
-def test_words_that_only_look_special_are_text(text: str) -> None:
+@pytest.mark.parametrize("text", "no yes on off No y 012 00 1_000 12:30 1e . 0b1 2024-01-02 +-1".split())
+def test_words_that_only_look_special_are_text(text):
     assert plain_value(text) == text
 
 
@@ -46,28 +26,19 @@ def test_words_that_only_look_special_are_text(text: str) -> None:
     [
         ("true", True), ("False", False), ("", None), ("~", None), ("null", None), ("5", 5), ("-3", -3),
         ("0", 0), ("0o17", 15), ("0x1F", 31), ("1e-3", 0.001), ("1.0e-4", 0.0001), (".5", 0.5), ("1.", 1.0),
-        ("-.inf", -math.inf),
+        ("-.inf", -math.inf), ("9" * 5000, math.inf), (".nan", math.nan),
     ],
 )  # fmt: skip
-def test_scalars_follow_yaml_1_2(text: str, value: object) -> None:
-    assert plain_value(text) == value
-    assert type(plain_value(text)) is type(value)
+def test_scalars_follow_yaml_1_2(text, value):
+    assert repr(plain_value(text)) == repr(value)
 
 
-def test_nan_and_numbers_of_thousands_of_digits_are_numbers() -> None:
-    assert math.isnan(plain_value(".nan"))  # type: ignore[arg-type]
-    assert plain_value("9" * 5000) == math.inf
-
-
-def test_quoted_scalars_are_text() -> None:
+def test_quoted_scalars_and_keys_are_text():
     assert parse_yaml("a: '5'\nb: \"true\"\nc: ''").data == {"a": "5", "b": "true", "c": ""}
-
-
-def test_keys_are_text_as_written() -> None:
     assert parse_yaml("1: a\nno: b\n~: c").data == {"1": "a", "no": "b", "~": "c"}
 
 
-def test_places_of_keys_and_values_are_known() -> None:
+def test_places_of_keys_and_values_are_known():
     document = parse_yaml("train:\n  epochs: 5\nstrategy:\n- match: head\n")
     assert document.keys[("train", "epochs")] == (2, 3)
     assert document.values[("train", "epochs")] == (2, 11)
@@ -75,21 +46,13 @@ def test_places_of_keys_and_values_are_known() -> None:
     assert document.values[("strategy", 0, "match")] == (4, 10)
 
 
-def test_all_refused_things_are_reported_together() -> None:
+def test_all_refused_things_are_reported_together():
     text = (
-        "a: !!python/object/apply:os.system [exit]\n"
-        "b: &anchor 1\n"
-        "c: *anchor\n"
-        "<<: {d: 1}\n"
-        "a: 2\n"
-        "? [x, y]\n"
-        ": {z: *anchor}\n"
-        'e: "\\ud800"\n'
+        "a: !!python/object/apply:os.system [exit]\nb: &anchor 1\nc: *anchor\n<<: {d: 1}\na: 2\n? [x, y]\n"
+        ': {z: *anchor}\ne: "\\ud800"\n'
     )
-    alias = (
-        "aliases (*anchor) are not allowed here: write the value out, "
-        "or put it in quotes if it is text: '*anchor'"
-    )
+    advice = "write the value out, or put it in quotes if it is text: '*anchor'"
+    alias = f"aliases (*anchor) are not allowed here: {advice}"
     assert problems(text) == [
         (1, 4, "tags (!!python/object/apply:os.system) are not allowed here: remove it"),
         (2, 4, "anchors (&anchor) are not allowed here: remove it"),
@@ -129,17 +92,17 @@ def test_all_refused_things_are_reported_together() -> None:
         ("a: 1\nb: \x07", (2, 4, "the character U+0007 cannot stand here: remove it")),
     ],
 )
-def test_a_syntax_mistake_says_where_and_what_to_do(text: str, problem: tuple[int, int, str]) -> None:
+def test_a_syntax_mistake_says_where_and_what_to_do(text, problem):
     assert problems(text) == [problem]
     assert not parse_yaml(text).complete
 
 
 @pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{", '{"a":'])
-def test_bottomless_nesting_is_one_sentence(opening: str) -> None:
+def test_bottomless_nesting_is_one_sentence(opening):
     assert problems(opening * 100_000)[-1][2] == "lists and sections are nested more than 16 deep here"
 
 
-def test_an_alias_bomb_does_not_grow() -> None:
+def test_an_alias_bomb_does_not_grow():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     document = parse_yaml("\n".join(lines))
@@ -147,13 +110,13 @@ def test_an_alias_bomb_does_not_grow() -> None:
     assert len(document.problems) == 10 + 9 * 9
 
 
-def test_reading_stops_after_a_hundred_mistakes() -> None:
+def test_reading_stops_after_a_hundred_mistakes():
     found = problems("a: 1\n" * 1000)
     assert len(found) == 101
     assert found[-1] == (101, 4, "there may be more mistakes: these are the first 100")
 
 
-def test_a_file_with_mistakes_is_refused_with_all_of_them(tmp_path: Path) -> None:
+def test_a_file_with_mistakes_is_refused_with_all_of_them(tmp_path):
     file = tmp_path / "module.yaml"
     file.write_text("a: !!str 1\na: 2\n", encoding="utf-8")
     with pytest.raises(RecipeError) as caught:
