@@ -1,7 +1,5 @@
 """A user's own architecture: its code runs only if that is allowed, and its mistakes are explained."""
 
-import re
-
 import pytest
 from support.split_folder import draw_split
 from support.tiny_task import tiny_task
@@ -25,27 +23,20 @@ def change(folder, before, after):
     file.write_text(text.replace(before, after), encoding="utf-8")
 
 
-def refusal(folder):
-    with pytest.raises(ModelError) as refused:
-        hubtune.Module(folder, weights=None, trust_code=True)
-    return str(refused.value)
-
-
 def test_code_runs_only_if_allowed(mine):
     (mine / "module.py").write_text(f"BACKBONE = open({str(mine / 'ran')!r}, 'w').close()\n")
     with pytest.raises(ModelError, match=r"was not run\. Read it, and if you trust it, .*trust_code=True"):
         hubtune.Module(mine, weights=None)
     assert not (mine / "ran").exists()
-    assert "BACKBONE in" in refusal(mine)
+    with pytest.raises(ModelError, match="BACKBONE in"):
+        hubtune.Module(mine, weights=None, trust_code=True)
     assert (mine / "ran").exists()
 
 
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("WIDTH = 128", "WIDTH = 128 +", r"module\.py failed in line \d+ \(SyntaxError: "),
         ("nn.Flatten()", "nn.Flattn()", r"module\.py failed in line \d+ \(AttributeError: .*Flattn"),
-        ("WIDTH = 128", "raise SystemExit(0)", r"module\.py failed in line \d+ \(SystemExit: 0\)"),
         ("width=WIDTH", "width=64", r"features of \[2, 128\] for two pictures, and width says 64"),
         ("pool, flatten], head=[fc]", "pool, flatten, fc], head=[]", r"features of \[2, 2\]"),
         ("[stage1], [stage2]", "[stage1, nn.Identity()], [stage2, nn.Sigmoid()]", "give another result"),
@@ -60,20 +51,19 @@ def test_code_runs_only_if_allowed(mine):
 )
 def test_mistakes_in_the_code_are_explained(mine, before, after, message):
     change(mine, before, after)
-    assert re.search(message, refusal(mine)), refusal(mine)
+    with pytest.raises(ModelError, match=message):
+        hubtune.Module(mine, weights=None, trust_code=True)
 
 
-def test_pooling_may_stand_in_the_head_as_it_holds_no_tensors(mine):
+def test_pooling_may_stand_in_the_head_but_each_layer_with_tensors_is_in_a_stage(mine):
     change(mine, "pool, flatten], head=[fc]", "], head=[pool, flatten, fc]")
     assert load_backbone(mine, trust_code=True)[0].width == 128
-
-
-def test_a_layer_that_no_stage_owns_is_named(mine):
     idle = "class Idle(nn.Sequential):\n    def forward(self, x):\n        return x\n\n\n"
     change(mine, "def stages(", f"{idle}def stages(")
     change(mine, '("fc", nn.Linear', '("idle", Idle(nn.Linear(2, 2))),\n        ("fc", nn.Linear')
     change(mine, "pool, flatten, fc = network", "pool, flatten, _, fc = network")
-    assert re.search(r"No stage in .*module\.py owns idle\.0\.", refusal(mine))
+    with pytest.raises(ModelError, match=r"No stage in .*module\.py owns idle\.0\."):
+        hubtune.Module(mine, weights=None, trust_code=True)
 
 
 @pytest.fixture

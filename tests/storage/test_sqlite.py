@@ -25,17 +25,16 @@ def numbers(database):
     return [number for [number] in database.read("SELECT number FROM numbers ORDER BY number")]
 
 
-def test_what_is_written_is_read_by_the_next_and_text_comes_as_bytes(tmp_path):
+def test_what_is_written_is_read_by_the_next_and_reading_makes_no_file(tmp_path, told):
+    assert numbers(opened(tmp_path)) == []
+    assert not (tmp_path / "sub").exists()
     assert insert(opened(tmp_path), 2, 1) == 2
     database = opened(tmp_path)
     assert database.read("SELECT * FROM numbers WHERE number = ?", (2,)) == [(2, "é".encode())]
     database.close()
     assert numbers(database) == [1, 2]  # opened again
-
-
-def test_a_file_that_is_only_read_is_not_made(tmp_path):
-    assert numbers(opened(tmp_path)) == []
-    assert not (tmp_path / "sub").exists()
+    assert numbers(opened(tmp_path, version=2)) == []
+    assert not told.messages
 
 
 def test_work_that_raises_is_undone_and_its_error_passed_on(tmp_path):
@@ -70,12 +69,6 @@ def test_a_damaged_file_is_replaced_once(tmp_path, told, damage, writes):
     file.write_bytes(b"garbage " * 2000)
     assert numbers(database) == []
     assert database.error == "file is not a database"
-
-
-def test_a_file_of_another_version_is_emptied(tmp_path, told):
-    insert(opened(tmp_path), 1)
-    assert numbers(opened(tmp_path, version=2)) == []
-    assert not told.messages
 
 
 @pytest.mark.parametrize("place", ["sub/x.sqlite/folder", "sub"])
