@@ -88,9 +88,9 @@ def RunConfig(**settings: Any) -> hubtune.RunConfig:
         show_on_stderr()
         logger.info("use_data_parallel has no effect: one device trains")
     settings["strategy"] = settings.get("strategy") or DefaultStrategy()
-    return hubtune.RunConfig(
-        **{name: value for name, value in settings.items() if name not in _WITHOUT_EFFECT}
-    )
+    for name in _WITHOUT_EFFECT:
+        settings.pop(name, None)
+    return hubtune.RunConfig(**settings)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,6 @@ class RunState:
         run_results: one array: probabilities ``[images, classes]``, float32, in the order of the data set's
             classes; a row of ``nan`` for an unreadable image.
         run_step: number of batches, always 1.
-        run_examples: number of images.
         run_time_used: the batch's share of the whole prediction's time, seconds.
         run_speed: batches per second.
     """
@@ -116,8 +115,7 @@ class RunState:
 class ImageClassifierTask:
     """Fine-tunes a module on a data set, keeps the best model, and predicts with it.
 
-    Attributes:
-        task: hubtune's task.
+    Its attribute ``task`` is hubtune's task.
     """
 
     def __init__(
@@ -186,11 +184,7 @@ class ImageClassifierTask:
             resume: continue the newest run in ``checkpoint_dir`` at the image where it stopped. Otherwise a
                 new run begins, in ``<checkpoint_dir>-2`` if there is one already.
 
-        Returns:
-            The finished run with its metrics.
-
-        Raises:
-            HubtuneError: as :meth:`hubtune.ImageClassifierTask.finetune_and_eval`.
+        Returns and raises what :meth:`hubtune.ImageClassifierTask.finetune_and_eval` does.
         """
         folder = self.task.config.checkpoint_dir
         earlier = latest_in_series(Path(folder)) if folder and not resume else None
@@ -247,12 +241,12 @@ class ImageClassifierTask:
             return [row.label for row in rows]
         scores = _score_matrix(rows, self.task.dataset.label_list)
         size = self.task.config.images_per_step
-        batches = [scores[start : start + size] for start in range(0, len(scores), size)]
-        times = [seconds * len(batch) / len(scores) for batch in batches]
-        return [
-            RunState([batch], 1, len(batch), time_used, 1 / time_used)
-            for batch, time_used in zip(batches, times, strict=True)
-        ]
+        states = []
+        for start in range(0, len(scores), size):
+            batch = scores[start : start + size]
+            time_used = seconds * len(batch) / len(scores)
+            states.append(RunState([batch], 1, len(batch), time_used, 1 / time_used))
+        return states
 
     def _images(self, data: Sequence[str | Path] | None) -> list[str | Path]:
         dataset = self.task.dataset

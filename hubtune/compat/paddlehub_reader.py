@@ -29,17 +29,11 @@ _READER_ARGUMENTS = {
 
 @dataclass(frozen=True)
 class Variable:
-    """An input or output of a module's network.
+    """An input or output of a module's network."""
 
-    Attributes:
-        name: ``image``, ``feature_map`` or ``classification``.
-        module: the module.
-        trainable: whether the network before it is trained.
-    """
-
-    name: str
+    name: str  # image, feature_map or classification
     module: hubtune.Module
-    trainable: bool
+    trainable: bool  # whether the network before it is trained
 
 
 class Module:
@@ -107,12 +101,11 @@ class ImageClassificationReader:
         """Check the settings; nothing is read yet.
 
         Args:
-            image_width: of the network's input, pixels.
-            image_height: the same number.
+            image_width: of the network's input, pixels; ``image_height`` is the same number.
             dataset: the images.
             channel_order: ``RGB``, the order that hubtune's weights were trained with.
-            images_mean: three numbers, R G B, values 0–1, in any sequence or array; default: the module's.
-            images_std: likewise.
+            images_mean, images_std: three numbers each, R G B, values 0–1, in any sequence or array; default:
+                the module's.
             data_augmentation: whether training images are augmented as by ``augment: standard``. PaddleHub
                 also changed those of evaluation and prediction.
             random_seed: the run's seed; default: the configuration's.

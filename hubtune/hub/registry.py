@@ -55,47 +55,30 @@ def check_class_names(names: list[str]) -> list[str]:
 
 
 class ModuleDescription(BaseModel):
-    """The content of ``module.yaml``; a user's own module is a folder with this file.
-
-    Attributes:
-        architecture: hub name of the backbone, such as ``smallnet``, or ``module.py`` for the file of that
-            name in the folder.
-        preprocessing: default: that of the backbone's record.
-        weights: without it the module can only be used with random weights.
-        classes: names of the classes that it was pretrained on, in order.
-        licence: SPDX identifier.
-    """
+    """The content of ``module.yaml``; a user's own module is a folder with this file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    architecture: str
-    preprocessing: Preprocessing | None = None
-    weights: ModuleWeights | None = None
-    classes: Annotated[list[str], AfterValidator(check_class_names)] = []
-    licence: str
+    architecture: str  # hub name of the backbone, or module.py for the file of that name in the folder
+    preprocessing: Preprocessing | None = None  # default: that of the backbone's record
+    weights: ModuleWeights | None = None  # without them the module can only be used with random weights
+    classes: Annotated[list[str], AfterValidator(check_class_names)] = []  # of the pretraining, in order
+    licence: str  # SPDX identifier
     description: str = ""
 
 
 @dataclass(frozen=True)
 class ResolvedModule:
-    """A module's parts, before its network is built.
+    """A module's parts, before its network is built."""
 
-    Attributes:
-        pretrained: the architecture, and its official weights if any.
-        num_classes: of the pretraining head.
-        labels: names of these classes, in order; empty if they are unknown.
-        own_weights: returns the checked weights file that comes with the module, ``None`` if there is none;
-            raises a ``ModelError`` if it is damaged.
-        code: the ``module.py`` that defines the architecture; ``None`` for hubtune's own architectures.
-    """
-
-    pretrained: Pretrained
+    pretrained: Pretrained  # the architecture, and its official weights if any
     preprocessing: Preprocessing
-    num_classes: int = IMAGENET_CLASSES
-    labels: tuple[str, ...] = ()
+    num_classes: int = IMAGENET_CLASSES  # of the pretraining head
+    labels: tuple[str, ...] = ()  # names of these classes, in order; empty if they are unknown
+    # Returns the checked weights file that comes with the module, if any; a ModelError if it is damaged.
     own_weights: Callable[[], Path | None] = lambda: None
-    code: bytes | None = None
+    code: bytes | None = None  # the module.py that defines the architecture, if it is not hubtune's own
 
     def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
         """Return :func:`adapt_preprocessing` of the module called ``name``."""
@@ -105,10 +88,8 @@ class ResolvedModule:
 def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     """Resolve a module's name; nothing is downloaded.
 
-    Args:
-        name: a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path of
-            a module folder or weights file.
-        trust_code: whether code in a module folder may run.
+    The name is a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path
+    of a module folder, whose code runs only with ``trust_code``, or of a weights file.
 
     Raises:
         ModelError: the name is unknown, the module folder or weights file is damaged, or the folder has

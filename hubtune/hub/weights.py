@@ -173,16 +173,9 @@ def _foreign_files(pretrained: Pretrained) -> Iterator[Path]:
 def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source: str) -> bool:
     """Load weights into a network: every tensor outside the head, and the head too if all of it fits.
 
-    Everything is checked before the first tensor is changed.
-
-    Args:
-        network: the network.
-        state: the weights by the names in the network's ``state_dict()``.
-        head: the names of the head's tensors, whose number of classes may differ.
-        source: origin of the weights, for messages.
-
-    Returns:
-        Whether the head was loaded; if not, it is unchanged.
+    Everything is checked before the first tensor is changed. ``state`` has the names of the network's
+    ``state_dict()``, and ``head`` those of the head's tensors, whose number of classes may differ; ``source``
+    is for messages. Returns whether the head was loaded; if not, it is unchanged.
 
     Raises:
         ModelError: a tensor is missing, unexpected, of another shape or type, or holds NaN or infinity; the
@@ -228,12 +221,10 @@ def _difference(name: str, target: paddle.Tensor, array: np.ndarray | None) -> s
 
 def _refusal(differences: list[str], source: str) -> str:
     count = len(differences)
-    lines = differences[:_MOST_DIFFERENCES]
-    if count > _MOST_DIFFERENCES:
-        lines.append(f"… and {count - _MOST_DIFFERENCES:,} more")
+    lines = "\n  ".join(differences[:_MOST_DIFFERENCES])
+    more = f"\n  … and {count - _MOST_DIFFERENCES:,} more" if count > _MOST_DIFFERENCES else ""
     return (
         f"The weights of {source} do not fit the network, and none were loaded "
-        f"({plural(count, 'difference')}):\n  "
-        + "\n  ".join(lines)
-        + "\nName the architecture that the weights were made for, or use weights made for this one."
+        f"({plural(count, 'difference')}):\n  {lines}{more}\n"
+        "Name the architecture that the weights were made for, or use weights made for this one."
     )

@@ -39,19 +39,13 @@ PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What the file at an address must be.
-
-    Attributes:
-        sha256, md5: its published checksums, in hexadecimal.
-        find_error: returns what is wrong with a file's content, ``None`` for nothing; called before a file
-            without a checksum is used for the first time.
-        recorded: whether the checksum is not published, but recorded from the file that was used first.
-    """
+    """What the file at an address must be: its checksums in hexadecimal, if they are published."""
 
     sha256: str | None = None
     md5: str | None = None
+    # Returns what is wrong with the content of a file without a checksum, before it is used the first time.
     find_error: Callable[[Path], str | None] | None = None
-    recorded: bool = False
+    recorded: bool = False  # the checksum is not published, but of the file that was used first
 
     @property
     def has_checksum(self) -> bool:
@@ -184,9 +178,9 @@ def add_to_cache(file: Path, url: str) -> Path:
         MachineError: the cache cannot be written.
     """
     path = cache_path(url)
+    part, origin = _partial_files(path)
     try:
         with exclusive_lock(with_ending(path, ".lock")):
-            part, origin = _partial_files(path)
             origin.unlink(missing_ok=True)
             shutil.copyfile(file, part)
             _write_record(checksum_record(path), part)

@@ -8,16 +8,11 @@ from hubtune.storage.yaml_reader import KeyPath, Position, YamlDocument
 
 
 class Location(NamedTuple):
-    """A place that a message points to; locations sort in the order in which mistakes are reported.
+    """A place that a message points to; locations sort in the order in which mistakes are reported."""
 
-    Attributes:
-        order: 0 for the recipe, 1 for the overrides and 2 for the end; then line and column, or the
-            override's number.
-        label: the start of a message, such as ``recipes/idol5.yaml:4:3`` or ``-o train.epoch=3``.
-    """
-
+    # 0 for the recipe, 1 for the overrides and 2 for the end; then line and column, or the override's number.
     order: tuple[int, int, int]
-    label: str
+    label: str  # the start of a message, such as recipes/idol5.yaml:4:3 or -o train.epoch=3
 
     @property
     def in_override(self) -> bool:

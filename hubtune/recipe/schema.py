@@ -38,10 +38,8 @@ from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy,
 
 
 def _as_text(value: Any) -> Any:
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    # A shell expands `~` in an argument, but not inside a recipe.
-    expands = isinstance(text, str) and text.startswith("~")
-    return os.path.expanduser(text) if expands else text  # noqa: PTH111  # Path's raises
+    # A shell expands `~` in an argument, but not inside a recipe. Path's expanduser raises.
+    return os.path.expanduser(value) if isinstance(value, str | os.PathLike) else value  # noqa: PTH111
 
 
 def _expand_strategy(value: Any) -> Any:

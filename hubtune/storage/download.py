@@ -12,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hubtune.log import logger
@@ -68,8 +68,7 @@ def unexpected_content(start: bytes) -> str | None:
     return html_page(start) if start else "empty"
 
 
-@dataclass(frozen=True)
-class _Origin:
+class _Origin(NamedTuple):
     """The file that a partial download belongs to."""
 
     source: str
@@ -87,12 +86,9 @@ def _read_origin(part: Path) -> _Origin | None:
 def download(source: str, part: Path, progress: Progress | None, *, checked: bool) -> None:
     """Download a file, and resume where an earlier try stopped.
 
-    Args:
-        source: the address.
-        part: the partial file; it is complete when this returns.
-        progress: called after each chunk; without it, a line is logged every ten seconds.
-        checked: whether the caller verifies the complete file by a checksum. If not, a partial file is only
-            resumed when the server confirms that it is the same file.
+    Without ``progress``, which is called after each chunk, a line is logged every ten seconds. ``checked``
+    says whether the caller verifies the complete file by a checksum. If not, the partial file ``part`` is
+    only resumed when the server confirms that it is the same file.
 
     Raises:
         DownloadError: the file is not complete.
@@ -124,7 +120,7 @@ def download(source: str, part: Path, progress: Progress | None, *, checked: boo
             raise DownloadError(reason, final=True)
         if not resumed:
             part.unlink(missing_ok=True)
-            write_atomically(with_ending(part, ".json"), json.dumps(asdict(new)))
+            write_atomically(with_ending(part, ".json"), json.dumps(new._asdict()))
         last_line = time.monotonic()
         with part.open("ab") as file:
             while chunk:

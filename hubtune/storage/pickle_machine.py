@@ -18,16 +18,8 @@ import numpy as np
 _MOST_DIMENSIONS = 32
 
 
-class _Known(enum.Enum):
-    """The names that a pickle of arrays may ask for; on the machine's stack they are only markers."""
-
-    NDARRAY = enum.auto()
-    DTYPE = enum.auto()
-    RECONSTRUCT = enum.auto()
-    FROMBUFFER = enum.auto()
-    ENCODE = enum.auto()
-
-
+# The names that a pickle of arrays may ask for; on the machine's stack they are only markers.
+_Known = enum.Enum("_Known", ["NDARRAY", "DTYPE", "RECONSTRUCT", "FROMBUFFER", "ENCODE"])
 _KNOWN_NAMES = {
     "numpy ndarray": _Known.NDARRAY,
     "numpy dtype": _Known.DTYPE,
@@ -54,13 +46,6 @@ _GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 class RefusedError(Exception):
     """The file asks for something that arrays never need."""
-
-
-class _Type:
-    """The type of an array's numbers."""
-
-    def __init__(self, code: str) -> None:
-        self.numpy = np.dtype(f"<{code}")
 
 
 class PickledArray:
@@ -213,7 +198,7 @@ class PickleMachine:
             case _Known.DTYPE, (str(code), _, _):
                 if code not in _DTYPES:
                     raise RefusedError(f"it holds an array of the type {quote(code)}, not of plain numbers")
-                return _Type(code)
+                return np.dtype(f"<{code}")
             case _Known.RECONSTRUCT, (_Known.NDARRAY, (0,), b"b" | "b"):
                 return PickledArray()
             case _Known.FROMBUFFER, (data, dtype, shape, "C" | "F" as order):
@@ -226,7 +211,7 @@ class PickleMachine:
 
     def _build(self, target: object, state: object) -> None:
         match target, state:
-            case _Type(), (_, "<" | "|", None, None, None, _, _, _):
+            case np.dtype(), (_, "<" | "|", None, None, None, _, _, _):
                 return
             case PickledArray(filled=None), (_, shape, dtype, bool() | 0 | 1 as fortran, data):
                 target.filled = self._array(data, dtype, shape, "F" if fortran else "C")
@@ -236,16 +221,16 @@ class PickleMachine:
     def _array(self, data: object, dtype: object, shape: object, order: str) -> np.ndarray:
         if isinstance(data, str):  # as Python 2 wrote it
             data = self._encode(data)
-        if not isinstance(dtype, _Type) or not isinstance(data, bytes | bytearray):
+        if not isinstance(dtype, np.dtype) or not isinstance(data, bytes | bytearray):
             raise RefusedError("it holds an array of something else than plain numbers")
         if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
             raise RefusedError("it holds an array whose shape is none")
         if not all(isinstance(side, int) and 0 <= side <= self._size for side in shape):
             raise RefusedError("it holds an array whose shape claims more than the file has")
-        if math.prod(shape) * dtype.numpy.itemsize != len(data):
+        if math.prod(shape) * dtype.itemsize != len(data):
             raise ValueError("it holds an array whose shape and content differ in size")
         self._spend(len(data))
-        return np.frombuffer(data, dtype.numpy).reshape(shape, order="F" if order == "F" else "C")
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
 
     def _encode(self, text: str) -> bytes:
         self._spend(len(text))
@@ -302,7 +287,7 @@ def clipped(text: str) -> str:
 def describe_kind(value: object) -> str:
     """Return what a value on the machine's stack is, for a message."""
     kinds = {
-        "a part of an array": PickledArray | _Type | _Known,
+        "a part of an array": PickledArray | np.dtype | _Known,
         "nothing": type(None),
         "a number": bool | int | float,
         "text": str | bytes | bytearray,

@@ -50,23 +50,14 @@ class Problem(NamedTuple):
 
 @dataclass
 class YamlDocument:
-    """The content of a YAML text, with positions.
+    """The content of a YAML text, with the positions of keys and values, and its mistakes in order of place."""
 
-    Attributes:
-        data: dicts with text keys, lists, text, numbers, booleans and None.
-        keys: the position of each key.
-        values: the position of each value; that of a document that is not empty is under ``()``.
-        refused: paths of values that were not read because of a problem.
-        problems: the mistakes, in order of place.
-        complete: whether the text was read to its end; if not, ``data`` is only a part of it.
-    """
-
-    data: Any = None
+    data: Any = None  # dicts with text keys, lists, text, numbers, booleans and None
     keys: dict[KeyPath, Position] = field(default_factory=dict)
-    values: dict[KeyPath, Position] = field(default_factory=dict)
-    refused: set[KeyPath] = field(default_factory=set)
+    values: dict[KeyPath, Position] = field(default_factory=dict)  # under (): of the document, if not empty
+    refused: set[KeyPath] = field(default_factory=set)  # values that were not read because of a problem
     problems: list[Problem] = field(default_factory=list)
-    complete: bool = False
+    complete: bool = False  # whether the text was read to its end; if not, data is only a part of it
 
 
 def plain_value(text: str) -> bool | int | float | str | None:
@@ -95,8 +86,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8 of at most a million bytes.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         RecipeError: it is not such a text, or cannot be read.
     """
     source = escaped(str(path))
@@ -131,8 +121,7 @@ def read_yaml(path: Path) -> YamlDocument:
     """Read a file that holds one YAML document.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         RecipeError: it cannot be read, or has mistakes; the error lists all of them.
     """
     document = parse_yaml(read_text(path))
