@@ -50,7 +50,7 @@ class Problem(NamedTuple):
 
 @dataclass
 class YamlDocument:
-    """The content of a YAML text, with the positions of keys and values, and its mistakes in order of place."""
+    """The content of a YAML text, with positions of keys and values, and its mistakes in order of place."""
 
     data: Any = None  # dicts with text keys, lists, text, numbers, booleans and None
     keys: dict[KeyPath, Position] = field(default_factory=dict)

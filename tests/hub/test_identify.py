@@ -38,11 +38,9 @@ def test_a_file_is_a_modules_name(tmp_path, num_classes):
 def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path):
     file = tmp_path / "w.safetensors"
     tensors = write(file, "smallnet", 3)
-    for changed in (
-        {**tensors, "more": np.zeros(3, np.float32)},
-        dict([*tensors.items()][1:]),
-        {key + "x": value for key, value in tensors.items()},
-    ):
+    more = {**tensors, "more": np.zeros(3, np.float32)}
+    renamed = {key + "x": value for key, value in tensors.items()}
+    for changed in (more, dict([*tensors.items()][1:]), renamed):
         save_file(changed, file)
         with pytest.raises(ModelError, match="fits no architecture that hubtune knows"):
             hubtune.Module(file)

@@ -37,14 +37,11 @@ def test_a_short_recipe_is_complete_with_defaults(tmp_path):
         assert recipe.train.epochs == 3
 
 
-def test_no_and_a_time_stay_text(tmp_path):
-    recipe = load(tmp_path, "data: {base: no, labels: off}\nmodule: on\nrun: 12:30\n")
+def test_no_and_a_time_stay_text_and_a_list_of_rules_is_a_strategy(tmp_path):
+    rules = "strategy:\n- {match: stem, frozen: true}\n- match: '*'\n"
+    recipe = load(tmp_path, "data: {base: no, labels: off}\nmodule: on\nrun: 12:30\n" + rules)
     assert [recipe.data.base, recipe.data.labels, recipe.module.name] == ["no", "off", "on"]
     assert recipe.run == "12:30"
-
-
-def test_a_list_of_rules_is_a_strategy(tmp_path):
-    recipe = load(tmp_path, SHORT + "strategy:\n- {match: stem, frozen: true}\n- match: '*'\n")
     assert recipe.strategy.rules([]) == [Rule(match="stem", frozen=True), Rule(match="*")]
 
 

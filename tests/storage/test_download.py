@@ -50,23 +50,13 @@ def fetch(server, tmp_path):
 
 HALF, HALF_UNTAGGED = whole(end=300_000), whole(tag=None, end=300_000)
 ENDINGS = {
-    "a broken connection is resumed": (
-        [HALF, whole(end=700_000), whole()],
-        False,
-        CONTENT,
-        [300_000, 700_000],
-    ),
+    "a broken download is resumed": ([HALF, whole(end=700_000), whole()], False, CONTENT, [300_000, 700_000]),
     "nothing is resumed without a tag": ([HALF_UNTAGGED, whole(tag=None)], False, CONTENT, [None]),
     "a checksum allows to resume": ([HALF_UNTAGGED, whole(tag=None)], True, CONTENT, [300_000]),
     "a server that ignores ranges starts over": ([HALF, ignoring_ranges], True, CONTENT, [300_000]),
     "a changed file is not mixed": ([HALF, whole(CONTENT[::-1], '"2"')], False, CONTENT[::-1], [300_000]),
     "a part of another file is discarded": ([HALF, wrong_part, whole()], False, CONTENT, [300_000, None]),
-    "a shorter file is fetched again": (
-        [HALF, whole(CONTENT[:1000])],
-        False,
-        CONTENT[:1000],
-        [300_000, None],
-    ),
+    "a shorter file starts over": ([HALF, whole(CONTENT[:1000])], False, CONTENT[:1000], [300_000, None]),
     "a login page does not replace a part": ([HALF, page, whole()], False, CONTENT, [300_000, 300_000]),
     "chunks tell the end": ([chunked], False, CONTENT, []),
     "an unknown length needs a checksum": ([without_length], True, CONTENT, []),

@@ -12,7 +12,7 @@ from support.hostile_pickles import NAMES, audited, hostile_files
 from hubtune.storage.pickle_reader import read_plain_pickle
 
 
-def plain(content: bytes, most_opcodes: int = 100_000) -> dict[str, object]:
+def plain(content, most_opcodes=100_000):
     return read_plain_pickle(io.BytesIO(content), len(content), most_opcodes=most_opcodes)
 
 
