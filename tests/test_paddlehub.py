@@ -1,5 +1,6 @@
 """PaddleHub 1.x's tutorial, with nothing changed but its imports."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -28,8 +29,8 @@ def _run_docs(base, name, weights, **changes):
     Returns what it logs, and how many images of the test list each of the two scripts classifies rightly.
     """
     page = (Path(__file__).parents[1] / "docs" / "paddlehub-1x.md").read_text(encoding="utf-8")
-    scripts = [block.partition("```")[0] for block in page.split("```python\n")[1:4]]
-    script = "\n".join(["import numpy as np, hubtune", *scripts])
+    imports, *scripts = [block.partition("```")[0] for block in page.split("```python\n")[1:4]]
+    script = "\n".join([imports, "import numpy as np, hubtune", *scripts])
     lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
     images = [f"dataset/{line.rpartition(' ')[0]}" for line in lines]
     for before, after in {
@@ -135,13 +136,8 @@ def trained(module, tmp_path_factory):
 @pytest.fixture
 def later(module, trained):
     """Makes the task of another script, which finds the run."""
-    base, run = trained
-
-    def make(batch_size=8, **options):
-        config = _config(checkpoint_dir=run.path, batch_size=batch_size)
-        return _task(module, base, config=config, **options)
-
-    return make
+    config = _config(checkpoint_dir=trained[1].path, batch_size=5)
+    return functools.partial(_task, module, trained[0], config=config)
 
 
 def test_images_are_prepared_with_the_readers_settings(module, data):
@@ -214,7 +210,7 @@ def test_strategy_frozen_solves_the_head_of_a_module_that_is_not_trained(module,
 
 def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later):
     base, run = trained
-    task = later(batch_size=5)
+    task = later()
     images = [example.path for example in ListDataset(base).examples("test")]
     states = task.predict(data=images)
     assert [state.run_results[0].shape for state in states] == [(5, 3), (5, 3), (2, 3)]

@@ -17,12 +17,6 @@ def test_a_preset_is_short_for_a_mapping(name):
     assert READ(READ(name).model_dump()) == READ(name)
 
 
-def test_the_old_names_mean_what_they_did():
-    assert READ("none") == AugmentSettings()
-    assert READ("flip") == AugmentSettings(flip=0.5)
-    assert READ("crop") == AugmentSettings(crop=[0.08, 1.0], aspect=[3 / 4, 4 / 3], flip=0.5)
-
-
 def test_a_mapping_stays_as_it_is_and_only_mixup_and_cutmix_mix():
     mapping = {"crop": [0.5, 1.0], "aspect": [1.0, 1.0], "randaugment": 2}
     others = "flip rotate magnitude brightness contrast saturation hue erase mixup cutmix"
