@@ -19,18 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import logger
+from hubtune.storage import download
 from hubtune.storage.atomic import sha256_of, sync_folder, with_ending, write_atomically
 from hubtune.storage.cache_folder import cache_root, cache_write_error
-from hubtune.storage.download import (
-    PAUSE_SECONDS,
-    TRIES,
-    DownloadError,
-    Progress,
-    download,
-    is_offline,
-    is_web_address,
-    unexpected_content,
-)
+from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, Progress
 from hubtune.storage.lock import exclusive_lock
 
 PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
@@ -65,7 +57,7 @@ class ExpectedFile:
     def content_error(self, path: Path) -> str | None:
         """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing."""
         with path.open("rb") as file:
-            other = unexpected_content(file.read(1024))
+            other = download.unexpected_content(file.read(1024))
         if other:
             return f"is {other}"
         return self.find_error(path) if self.find_error else None
@@ -117,14 +109,14 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
             address.
         UsageError: ``HUBTUNE_MIRROR`` holds something that is not an address.
     """
-    if not is_web_address(url):
+    if not download.is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
     path = cache_path(url)
     try:
         reason = cached_file_error(path, expected)
         if reason is None:
             return path
-        if is_offline():
+        if download.is_offline():
             raise MachineError(_unavailable(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids fetching it"))
         sources = _sources(url)
         with exclusive_lock(with_ending(path, ".lock")):
@@ -242,7 +234,7 @@ def _write_record(record: Path, content: Path) -> None:
 def _sources(url: str) -> list[str]:
     mirrors = [base.strip() for base in os.environ.get("HUBTUNE_MIRROR", "").split(",") if base.strip()]
     for base in mirrors:
-        if not is_web_address(base):
+        if not download.is_web_address(base):
             raise UsageError(f"HUBTUNE_MIRROR holds {base!r}, which is no http or https address.")
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -291,7 +283,7 @@ def _download(
 
 def _try_download(source: str, path: Path, expected: ExpectedFile, progress: Progress | None) -> None:
     part, origin = _partial_files(path)
-    download(source, part, progress, checked=expected.has_checksum)
+    download.download(source, part, progress, checked=expected.has_checksum)
     reason = expected.checksum_error(part) if expected.has_checksum else expected.content_error(part)
     if reason is not None:
         part.unlink()

@@ -21,19 +21,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
+from hubtune.recipe import optimization
 from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
 from hubtune.recipe.base import Settings
 from hubtune.recipe.choices import Engine
-from hubtune.recipe.optimization import (
-    AutoSchedule,
-    ClipSettings,
-    Loss,
-    LossSettings,
-    Optimizer,
-    OptimizerSettings,
-    Schedule,
-    expand_name,
-)
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy, SolvedStrategy, Strategy
 
 
@@ -43,7 +34,7 @@ def _as_text(value: Any) -> Any:
 
 
 def _expand_strategy(value: Any) -> Any:
-    return {"name": "rules", "list": value} if isinstance(value, list) else expand_name(value)
+    return {"name": "rules", "list": value} if isinstance(value, list) else optimization.expand_name(value)
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
@@ -132,13 +123,13 @@ class TrainSection(Settings):
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] | None = None
     """Learning rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`:
     a range test of a few dozen steps chooses it."""
-    optimizer: Optimizer = OptimizerSettings()
+    optimizer: optimization.Optimizer = optimization.OptimizerSettings()
     """What turns gradients into steps: a name, or a name with settings."""
-    schedule: Schedule = AutoSchedule()
+    schedule: optimization.Schedule = optimization.AutoSchedule()
     """How the rate changes from step to step: a name, or a name with settings."""
-    clip: ClipSettings | None = None
+    clip: optimization.ClipSettings | None = None
     """Limits on gradients; default: the strategy's own, usually none."""
-    loss: Loss = LossSettings()
+    loss: optimization.Loss = optimization.LossSettings()
     """The loss: a name, or a name with settings."""
     balance: Literal["none", "auto", "weights", "sampler"] = "none"
     """Balancing of classes with few pictures: `weights` gives each class the same weight in the loss,
@@ -254,15 +245,15 @@ class Recipe(Settings):
     """A whole run: data, module, strategy, training, and where the results go."""
 
     long_forms: ClassVar[dict[str, Callable[[Any], Any]]] = {
-        "module": expand_name,
+        "module": optimization.expand_name,
         "strategy": _expand_strategy,
     }
     """For each section with a short form: the function that expands it."""
     nested_long_forms: ClassVar[dict[tuple[str, str], Callable[[Any], Any]]] = {
         ("train", "augment"): expand_preset,
-        ("train", "loss"): expand_name,
-        ("train", "optimizer"): expand_name,
-        ("train", "schedule"): expand_name,
+        ("train", "loss"): optimization.expand_name,
+        ("train", "optimizer"): optimization.expand_name,
+        ("train", "schedule"): optimization.expand_name,
     }
     """The same for keys inside sections."""
 

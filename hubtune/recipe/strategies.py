@@ -10,17 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hubtune.recipe import optimization
 from hubtune.recipe.base import Settings
 from hubtune.recipe.choices import OptimizerName
 from hubtune.recipe.combined import CombinedClip, CombinedRegularization, CombinedScheduler
-from hubtune.recipe.optimization import (
-    AnySchedule,
-    ClipSettings,
-    ConstantSchedule,
-    LinearSchedule,
-    NoamSchedule,
-    SlantedTriangleSchedule,
-)
 from hubtune.recipe.rule import Rule, rules_for
 
 
@@ -48,14 +41,14 @@ class _Trained(_Strategy):
 
     default_rate: ClassVar[float] = 1e-4
 
-    def schedule(self) -> AnySchedule:
-        return LinearSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.LinearSchedule()
 
     def optimizer(self) -> OptimizerName:
         return "adam"
 
-    def clip(self) -> ClipSettings:
-        return ClipSettings()
+    def clip(self) -> optimization.ClipSettings:
+        return optimization.ClipSettings()
 
 
 class _PaddleHub(_Trained):
@@ -71,8 +64,8 @@ class DefaultStrategy(_PaddleHub):
 
     name: Literal["default"] = "default"
 
-    def schedule(self) -> AnySchedule:
-        return ConstantSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         return rules_for(stages)
@@ -96,8 +89,8 @@ class L2SPFinetuneStrategy(_PaddleHub):
     regularization_coeff: float = Field(1e-3, ge=0)
     """L2 coefficient of the distance to the pretrained values."""
 
-    def schedule(self) -> AnySchedule:
-        return ConstantSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         return rules_for(stages, l2sp=self.regularization_coeff)
@@ -114,12 +107,13 @@ class AdamWeightDecayStrategy(_PaddleHub):
     weight_decay: float = Field(0.01, ge=0)
     """Decoupled decay of all parameters except biases and norms."""
 
-    def schedule(self) -> AnySchedule:
-        kind = LinearSchedule if self.lr_scheduler == "linear_decay" else NoamSchedule
-        return kind(warmup=self.warmup_proportion)
+    def schedule(self) -> optimization.AnySchedule:
+        if self.lr_scheduler == "noam_decay":
+            return optimization.NoamSchedule(warmup=self.warmup_proportion)
+        return optimization.LinearSchedule(warmup=self.warmup_proportion)
 
-    def clip(self) -> ClipSettings:
-        return ClipSettings(global_norm=1.0)  # BERT's
+    def clip(self) -> optimization.ClipSettings:
+        return optimization.ClipSettings(global_norm=1.0)  # BERT's
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         return rules_for(stages, decoupled=self.weight_decay)
@@ -143,8 +137,8 @@ class ULMFiTStrategy(_PaddleHub):
     frz_blocks: int = Field(3, ge=0)
     """Number of epochs until all stages are trained, from the head down; 0: all from the start."""
 
-    def schedule(self) -> AnySchedule:
-        return SlantedTriangleSchedule(cut_fraction=self.cut_fraction, ratio=self.ratio)
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.SlantedTriangleSchedule(cut_fraction=self.cut_fraction, ratio=self.ratio)
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
         return rules_for(stages, blocks=self.dis_blocks, factor=self.factor, unfreezing=self.frz_blocks)
@@ -172,10 +166,10 @@ class CombinedStrategy(_PaddleHub):
             raise ValueError("scheduler has both noam_decay and linear_decay: keep one of them")
         return self
 
-    def schedule(self) -> AnySchedule:
+    def schedule(self) -> optimization.AnySchedule:
         return self.scheduler.schedule()
 
-    def clip(self) -> ClipSettings:
+    def clip(self) -> optimization.ClipSettings:
         return self.clipping.clip()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
