@@ -86,14 +86,6 @@ def test_paths_differ_by_address_and_stay_in_the_cache(monkeypatch, tmp_path):
         assert cache_path(url).name.startswith("file-")
 
 
-@pytest.mark.parametrize("expected", CHECKSUMS)
-def test_a_broken_connection_is_resumed(server, expected):
-    server.plan = [whole(end=300_000), whole(end=700_000), whole()]
-    assert fetched(server.url, **expected) == CONTENT
-    assert ranges(server) == [None, "bytes=300000-", "bytes=700000-"]
-    assert [name for name in other_names() if ".part" in name] == []
-
-
 BROKEN = [whole(b"x" + CONTENT[1:])]
 
 
