@@ -7,13 +7,6 @@ from support.tiny_task import tiny_task
 import hubtune
 from hubtune.errors import ModelError
 from hubtune.hub.module_code import load_backbone
-from hubtune.hub.new_module import write_skeleton
-
-
-@pytest.fixture
-def mine(tmp_path):
-    write_skeleton(tmp_path / "mine")
-    return tmp_path / "mine"
 
 
 def change(folder, before, after):

@@ -7,16 +7,9 @@ from safetensors.numpy import save_file
 import hubtune
 from hubtune.errors import ModelError, UsageError
 from hubtune.hub.module_code import load_backbone
-from hubtune.hub.new_module import write_skeleton
 from hubtune.hub.registry import imagenet_classes, resolve_module
 from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
-
-
-@pytest.fixture
-def mine(tmp_path):
-    write_skeleton(tmp_path / "mine")
-    return tmp_path / "mine"
 
 
 def test_a_hub_name_has_the_records_preprocessing_and_imagenets_classes():

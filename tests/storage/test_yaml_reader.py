@@ -1,15 +1,12 @@
 """Strict YAML: what is read as what, what is refused, and where a mistake is said to be."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from hubtune.errors import RecipeError
 from hubtune.storage.yaml_reader import parse_yaml, plain_value, read_yaml
-
-COLON = "this colon cannot stand here: put text with ': ' in quotes, and begin each key on its own line"
-BACKSLASH = "in double quotes a backslash begins an escape: take single quotes, or double it"
-SECOND = "a second document starts here: remove it, from '---' on"
 
 
 def problems(text: str) -> list[tuple[int, int, str]]:
@@ -66,35 +63,22 @@ def test_all_refused_things_are_reported_together():
     assert parse_yaml(text).data == {"a": ["exit"], "b": 1, "c": None, "e": None}
 
 
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        ("a: [1, 2", (1, 9, "expected ',' or ']' here")),
-        ("a: {b: 1", (1, 9, "expected ',' or '}' here")),
-        ("a: 'never closed\n", (1, 4, "expected a closing quote: this text is never closed")),
-        ("match: *\n", (1, 8, "text cannot start with '*' or '&': put it in quotes, as in '*'")),
-        ("a: b: c", (1, 5, COLON)),
-        ("a:\n\tb: 1", (2, 1, "a tab cannot stand here: indent with spaces")),
-        ("a: @x", (1, 4, "text cannot start with '@' here: put it in quotes")),
-        ("a: !x!y z", (1, 4, "text cannot start with '!' or '%': put it in quotes")),
-        ("a: |x\n b", (1, 4, "text cannot start with '|' or '>': put it in quotes")),
-        ("a: 1\nepochs\n", (2, 1, "expected a key, a colon and a space here, as in 'epochs: 5'")),
-        ("a:\n  b: 1\n c: 2", (3, 2, "expected 'key: value' here, as far in as the keys above it")),
-        ("- a\nb: 1", (2, 1, "expected '- ' here, as far in as the items above it")),
-        ("a: - b", (1, 4, "a list item ('- ') cannot stand here: begin it on its own line")),
-        ("a: ?", (1, 4, "text cannot start with '? ' here: put it in quotes")),
-        ("a: ]", (1, 4, "expected a value here")),
-        ("[]]", (1, 3, "expected 'key: value' here, at the start of the line")),
-        (r'a: "C:\pics"', (1, 8, BACKSLASH)),
-        (r'a: "\UFFFFFFFF"', (1, 7, "this number or escape has no meaning: remove it")),
-        ("%YAML 2.0\n---\na: 1", (1, 1, "lines that start with '%' are not allowed here: remove it")),
-        ("a: 1\n---\nb: 1", (2, 1, SECOND)),
-        ("a: 1\nb: \x07", (2, 4, "the character U+0007 cannot stand here: remove it")),
-    ],
-)
-def test_a_syntax_mistake_says_where_and_what_to_do(text, problem):
-    assert problems(text) == [problem]
-    assert not parse_yaml(text).complete
+def _described():
+    """The texts of ``mistakes.txt``, each with the sentence about it."""
+    blocks = Path(__file__).with_name("mistakes.txt").read_text(encoding="utf-8").removesuffix("\n")
+    for block in [
+        *blocks.split("\n\n"),
+        "a: 1\nb: \x07\n2:4: the character U+0007 cannot stand here: remove it",
+    ]:
+        text, _, described = block.rpartition("\n")
+        yield text, described
+
+
+@pytest.mark.parametrize(("text", "described"), [*_described()])
+def test_a_syntax_mistake_says_where_and_what_to_do(text, described):
+    document = parse_yaml(text)
+    assert [f"{at.line}:{at.column}: {problem}" for at, problem in document.problems] == [described]
+    assert not document.complete
 
 
 @pytest.mark.parametrize("opening", ["[", "{", "- ", "? ", "[{", '{"a":'])
