@@ -1,11 +1,14 @@
 """A weights file alone says which architecture it was made for, or is refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
+from hubtune.hub.identify import identify_backbone
 from hubtune.hub.registry import resolve_module
 from hubtune.models.catalog import BACKBONES
 
@@ -47,7 +50,9 @@ def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path):
 
 
 def test_architectures_with_the_same_tensors_are_refused_unless_the_file_is_named(tmp_path):
-    write(tmp_path / "w.safetensors", "paddle.vision:shufflenet_v2_swish", 1000)
+    name = "paddle.vision:shufflenet_v2_swish"
+    tensors = write(tmp_path / "w.safetensors", name, 1000)
+    assert identify_backbone(Path(f"{name}.safetensors"), tensors) == (BACKBONES[name], 1000)
     with pytest.raises(ModelError, match=r"several architectures \(.*shufflenet_v2_x1_0.*: name one of them"):
         hubtune.Module(tmp_path / "w.safetensors")
 
