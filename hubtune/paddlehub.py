@@ -9,7 +9,6 @@ Example:
     >>> module = hub.Module(name="xception71_imagenet")
 """
 
-import copy
 import os
 import time
 from collections.abc import Sequence
@@ -20,30 +19,31 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, cast
 
 import numpy as np
-from pydantic import ValidationError
 
 # Through the package, which sets MKL's path before it imports Paddle.
 import hubtune
-from hubtune import (
-    AdamWeightDecayStrategy,
-    BaseCVDataset,
-    CombinedStrategy,
-    DefaultFinetuneStrategy,
-    DefaultStrategy,
-    L2SPFinetuneStrategy,
-    Metrics,
-    Prediction,
-    Preprocessing,
-    RulesStrategy,
-    Run,
-    ULMFiTStrategy,
-    UsageError,
+from hubtune import BaseCVDataset, RulesStrategy, UsageError
+from hubtune.compat.paddlehub_reader import (
+    FEATURE_MAP,
+    IMAGE,
+    ImageClassificationReader,
+    Module,
+    Variable,
+    with_preprocessing,
 )
 from hubtune.inference.model import match_labels
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.optimization import AutoSchedule
 from hubtune.recipe.rule import Rule
-from hubtune.recipe.strategies import GradientStrategy
+from hubtune.recipe.strategies import (
+    AdamWeightDecayStrategy,
+    CombinedStrategy,
+    DefaultFinetuneStrategy,
+    DefaultStrategy,
+    GradientStrategy,
+    L2SPFinetuneStrategy,
+    ULMFiTStrategy,
+)
 from hubtune.runs.folder import RESULT_FILE, is_run, latest_in_series
 from hubtune.train.evaluator import log_evaluation
 from hubtune.train.strategies import TRAINERS
@@ -67,150 +67,9 @@ __all__ = [
     "reader",
 ]
 
-_FEATURE_MAP = "feature_map"
-_IMAGE = "image"
-_STRATEGIES = (
-    AdamWeightDecayStrategy,
-    CombinedStrategy,
-    DefaultFinetuneStrategy,
-    DefaultStrategy,
-    L2SPFinetuneStrategy,
-    ULMFiTStrategy,
-)
 _WITHOUT_EFFECT = ("use_data_parallel", "use_pyreader", "enable_memory_optim")
 _ACCURACY = ("default", "acc", ["acc"])  # values of metrics_choices
 _PHASES = {"train": "train", "dev": "validate", "val": "validate", "test": "test"}
-# Field of Preprocessing → argument of the reader, and its allowed values.
-_READER_ARGUMENTS = {
-    "size": ("image_width", "a whole number of pixels from 1 to 4096"),
-    "mean": ("images_mean", "three numbers, of values 0–1"),
-    "std": ("images_std", "three numbers above 0, of values 0–1"),
-}
-
-
-@dataclass(frozen=True)
-class Variable:
-    """An input or output of a module's network.
-
-    Attributes:
-        name: ``image``, ``feature_map`` or ``classification``.
-        module: the module.
-        trainable: whether the network before it is trained.
-    """
-
-    name: str
-    module: hubtune.Module
-    trainable: bool
-
-
-class Module:
-    """A pretrained network and the properties of its input.
-
-    Attributes:
-        module: hubtune's module.
-    """
-
-    def __init__(
-        self,
-        name: str | os.PathLike[str],
-        *,
-        weights: str | os.PathLike[str] | None = "official",
-        trust_code: bool = False,
-    ) -> None:
-        """Build the network and load its weights, as :class:`hubtune.Module`."""
-        self.module = hubtune.Module(name, weights, trust_code=trust_code)
-
-    def get_expected_image_width(self) -> int:
-        """Return the width of the network's input, pixels."""
-        return self.module.preprocessing.size
-
-    def get_expected_image_height(self) -> int:
-        """Return the height of the network's input, pixels."""
-        return self.module.preprocessing.size
-
-    def get_pretrained_images_mean(self) -> list[float]:
-        """Return the mean of each channel, R G B, values 0–1."""
-        return list(self.module.preprocessing.mean)
-
-    def get_pretrained_images_std(self) -> list[float]:
-        """Return the standard deviation of each channel, R G B, values 0–1."""
-        return list(self.module.preprocessing.std)
-
-    def context(self, trainable: bool = True) -> tuple[dict[str, Variable], dict[str, Variable], None]:
-        """Return inputs (``image``), outputs (``feature_map``, ``classification``) and ``None``.
-
-        Args:
-            trainable: whether the network is trained; otherwise only a task's new head is.
-        """
-
-        def variables(*names: str) -> dict[str, Variable]:
-            return {name: Variable(name, self.module, trainable) for name in names}
-
-        return variables(_IMAGE), variables(_FEATURE_MAP, "classification"), None
-
-
-class ImageClassificationReader:
-    """Preprocessing: images are stretched to a square by Lanczos resampling, then normalised.
-
-    Attributes:
-        dataset: the images.
-        preprocessing: differences from the module's own preprocessing.
-        data_augmentation: whether training images are augmented.
-        random_seed: seed of order and augmentation; ``None`` for the configuration's.
-    """
-
-    def __init__(
-        self,
-        image_width: int,
-        image_height: int,
-        dataset: BaseCVDataset,
-        channel_order: str = "RGB",
-        images_mean: Any = None,
-        images_std: Any = None,
-        data_augmentation: bool = False,
-        random_seed: int | None = None,
-    ) -> None:
-        """Check the settings; nothing is read yet.
-
-        Args:
-            image_width: of the network's input, pixels.
-            image_height: the same number.
-            dataset: the images.
-            channel_order: ``RGB``, the order that hubtune's weights were trained with.
-            images_mean: three numbers, R G B, values 0–1, in any sequence or array; default: the module's.
-            images_std: likewise.
-            data_augmentation: whether training images are augmented as by ``augment: standard``. PaddleHub
-                also changed those of evaluation and prediction.
-            random_seed: the run's seed.
-
-        Raises:
-            UsageError: if images cannot be preprocessed in this way.
-        """
-        if image_width != image_height:
-            raise UsageError(
-                f"image_width {image_width!r} and image_height {image_height!r} differ, and hubtune's "
-                "networks take square images: give both the same number"
-            )
-        if channel_order != "RGB":
-            raise UsageError(
-                f"channel_order is {channel_order!r}, and hubtune's weights were trained with RGB: remove it"
-            )
-        arguments = {"size": image_width, "mean": images_mean, "std": images_std}
-        self.dataset = dataset
-        self.preprocessing = {
-            **{name: _as_python(value) for name, value in arguments.items() if value is not None},
-            "fit": "stretch",
-            "interpolation": "lanczos",
-            "antialias": True,
-        }
-        self.data_augmentation = data_augmentation
-        self.random_seed = random_seed
-        try:
-            Preprocessing.model_validate(self.preprocessing)
-        except ValidationError as error:
-            key = str(error.errors()[0]["loc"][0])
-            name, allowed = _READER_ARGUMENTS[key]
-            raise UsageError(f"{name} must be {allowed}, not {arguments[key]!r}") from error
 
 
 def RunConfig(**settings: Any) -> hubtune.RunConfig:
@@ -229,9 +88,9 @@ def RunConfig(**settings: Any) -> hubtune.RunConfig:
         show_on_stderr()
         logger.info("use_data_parallel has no effect: one device trains")
     settings["strategy"] = settings.get("strategy") or DefaultStrategy()
-    return hubtune.RunConfig(
-        **{name: value for name, value in settings.items() if name not in _WITHOUT_EFFECT}
-    )
+    for name in _WITHOUT_EFFECT:
+        settings.pop(name, None)
+    return hubtune.RunConfig(**settings)
 
 
 @dataclass(frozen=True)
@@ -242,7 +101,6 @@ class RunState:
         run_results: one array: probabilities ``[images, classes]``, float32, in the order of the data set's
             classes; a row of ``nan`` for an unreadable image.
         run_step: number of batches, always 1.
-        run_examples: number of images.
         run_time_used: the batch's share of the whole prediction's time, seconds.
         run_speed: batches per second.
     """
@@ -257,8 +115,7 @@ class RunState:
 class ImageClassifierTask:
     """Fine-tunes a module on a data set, keeps the best model, and predicts with it.
 
-    Attributes:
-        task: hubtune's task.
+    Its attribute ``task`` is hubtune's task.
     """
 
     def __init__(
@@ -295,12 +152,12 @@ class ImageClassifierTask:
         ):
             if not isinstance(value, kind):
                 raise UsageError(f"{name} must be a {kind.__name__}, not a {type(value).__name__}")
-        if feature.name != _FEATURE_MAP:
+        if feature.name != FEATURE_MAP:
             raise UsageError(
-                f"feature must be output_dict[{_FEATURE_MAP!r}], the new head's input, not {feature.name!r}"
+                f"feature must be output_dict[{FEATURE_MAP!r}], the new head's input, not {feature.name!r}"
             )
-        if list(feed_list) != [_IMAGE]:
-            raise UsageError(f"feed_list must be [input_dict[{_IMAGE!r}].name], not {feed_list!r}")
+        if list(feed_list) != [IMAGE]:
+            raise UsageError(f"feed_list must be [input_dict[{IMAGE!r}].name], not {feed_list!r}")
         if metrics_choices not in _ACCURACY:
             raise UsageError(
                 f"metrics_choices is {metrics_choices!r}, and hubtune chooses the best model by accuracy: "
@@ -308,7 +165,7 @@ class ImageClassifierTask:
             )
         show_on_stderr()
         self.task = hubtune.ImageClassifierTask(
-            module=_with_preprocessing(feature.module, data_reader),
+            module=with_preprocessing(feature.module, data_reader),
             dataset=data_reader.dataset,
             config=_merge_settings(config, data_reader, feature),
             hidden_units=hidden_units,
@@ -320,18 +177,14 @@ class ImageClassifierTask:
                 "num_classes=dataset.num_labels"
             )
 
-    def finetune_and_eval(self, *, resume: bool = False) -> Run:
+    def finetune_and_eval(self, *, resume: bool = False) -> hubtune.Run:
         """Train with evaluations on the way; then measure the best model on the test list, once.
 
         Args:
             resume: continue the newest run in ``checkpoint_dir`` at the image where it stopped. Otherwise a
                 new run begins, in ``<checkpoint_dir>-2`` if there is one already.
 
-        Returns:
-            The finished run with its metrics.
-
-        Raises:
-            HubtuneError: as :meth:`hubtune.ImageClassifierTask.finetune_and_eval`.
+        Returns and raises what :meth:`hubtune.ImageClassifierTask.finetune_and_eval` does.
         """
         folder = self.task.config.checkpoint_dir
         earlier = latest_in_series(Path(folder)) if folder and not resume else None
@@ -339,7 +192,7 @@ class ImageClassifierTask:
             logger.info("%s has not finished: finetune_and_eval(resume=True) continues it", earlier)
         return self.task.finetune_and_eval(resume=resume)
 
-    def eval(self, phase: str = "dev", load_best_model: bool = True) -> Metrics:
+    def eval(self, phase: str = "dev", load_best_model: bool = True) -> hubtune.Metrics:
         """Measure the best model on a list of the data set.
 
         Args:
@@ -388,12 +241,12 @@ class ImageClassifierTask:
             return [row.label for row in rows]
         scores = _score_matrix(rows, self.task.dataset.label_list)
         size = self.task.config.images_per_step
-        batches = [scores[start : start + size] for start in range(0, len(scores), size)]
-        times = [seconds * len(batch) / len(scores) for batch in batches]
-        return [
-            RunState([batch], 1, len(batch), time_used, 1 / time_used)
-            for batch, time_used in zip(batches, times, strict=True)
-        ]
+        states = []
+        for start in range(0, len(scores), size):
+            batch = scores[start : start + size]
+            time_used = seconds * len(batch) / len(scores)
+            states.append(RunState([batch], 1, len(batch), time_used, 1 / time_used))
+        return states
 
     def _images(self, data: Sequence[str | Path] | None) -> list[str | Path]:
         dataset = self.task.dataset
@@ -404,21 +257,6 @@ class ImageClassifierTask:
         if isinstance(data, str | os.PathLike):
             raise UsageError(f"Give a list of images, even for one: data=[{os.fspath(data)!r}]")
         return [_resolve(path, dataset.base_path) for path in data]
-
-
-def _with_preprocessing(module: hubtune.Module, reader: ImageClassificationReader) -> hubtune.Module:
-    """Return the module with the reader's preprocessing."""
-    own, backbone = module.preprocessing, module.backbone
-    size, multiple = reader.preprocessing.get("size", own.size), backbone.size_multiple
-    if size not in (own.size, backbone.input_size) and (multiple is None or size % multiple):
-        others = "no other" if multiple is None else f"other multiples of {multiple}"
-        raise UsageError(
-            f"image_width is {size}, and {module.name} takes {backbone.input_size} and {others}: give "
-            "image_width=module.get_expected_image_width()"
-        )
-    changed = copy.copy(module)
-    changed.preprocessing = Preprocessing.model_validate({**own.model_dump(), **reader.preprocessing})
-    return changed
 
 
 def _merge_settings(
@@ -452,22 +290,16 @@ def _head_only_settings(config: hubtune.RunConfig, stages: Sequence[str]) -> dic
             if rule.dimensions is None:
                 break  # later rules do not reach a parameter of the head
     logger.info("the module is not trained; strategy frozen would fit the head in seconds")
+    rules.append(Rule(match="*", frozen=True))
     optimizer = config.optimizer
     if optimizer.name == "auto":
         optimizer = optimizer.model_copy(update={"name": strategy.optimizer()})
     return {
-        "strategy": RulesStrategy(
-            list=[*rules, Rule(match="*", frozen=True)], learning_rate=strategy.learning_rate
-        ),
+        "strategy": RulesStrategy(list=rules, learning_rate=strategy.learning_rate),
         "optimizer": optimizer,
         "schedule": strategy.schedule() if isinstance(config.schedule, AutoSchedule) else config.schedule,
         "clip": config.clip or strategy.clip(),
     }
-
-
-def _as_python(value: Any) -> Any:
-    """Convert an array, sequence or number to Python's numbers."""
-    return tuple(np.ravel(value).tolist()) if np.ndim(value) else value
 
 
 def _resolve(path: str | Path, base: Path) -> str | Path:
@@ -477,7 +309,7 @@ def _resolve(path: str | Path, base: Path) -> str | Path:
     return base / path
 
 
-def _score_matrix(rows: Sequence[Prediction], labels: Sequence[str]) -> np.ndarray:
+def _score_matrix(rows: Sequence[hubtune.Prediction], labels: Sequence[str]) -> np.ndarray:
     """Probabilities ``[images, classes]``, float32; ``nan`` for an unreadable image."""
     first = next((row for row in rows if row.error is None), None)
     if first is not None:
@@ -487,24 +319,21 @@ def _score_matrix(rows: Sequence[Prediction], labels: Sequence[str]) -> np.ndarr
     return np.array(scores, dtype=np.float32)
 
 
-class _Names(SimpleNamespace):
-    """A module of PaddleHub; for an unknown name, the error lists the supported ones."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        raise AttributeError(_unknown_name(name))
-
-
-def _unknown_name(name: str) -> str:
-    return (
+def __getattr__(name: str) -> NoReturn:
+    raise AttributeError(
         f"hubtune.paddlehub has no {name!r}: of PaddleHub 1.x, it has the names for fine-tuning an image "
         f"classifier on one's own lists: {', '.join(__all__)}"
     )
 
 
-def __getattr__(name: str) -> NoReturn:
-    raise AttributeError(_unknown_name(name))
+class _Names(SimpleNamespace):
+    """A module of PaddleHub; for an unknown name, the error lists the supported ones."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        __getattr__(name)
 
 
 reader = _Names(ImageClassificationReader=ImageClassificationReader)
 dataset = _Names(base_cv_dataset=_Names(BaseCVDataset=BaseCVDataset))
-finetune = _Names(strategy=_Names(**{strategy.__name__: strategy for strategy in _STRATEGIES}))
+_strategies = {name: getattr(hubtune, name) for name in __all__ if name.endswith("Strategy")}
+finetune = _Names(strategy=_Names(**_strategies))

@@ -1,10 +1,10 @@
 """PaddleHub 1.x's tutorial, with nothing changed but its imports."""
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,77 +17,32 @@ from support.waiting import HANG_SECONDS
 
 import hubtune
 import hubtune.paddlehub as hub
+from hubtune import ListDataset
 from hubtune.errors import DataError, ModelError, UsageError
 
-TUTORIAL = """
-import numpy as np
-import hubtune.paddlehub as hub
-from hubtune.paddlehub import BaseCVDataset
-
-module = hub.Module(name=NAME, weights=WEIGHTS)
-
-class DemoDataset(BaseCVDataset):
-    def __init__(self):
-        self.dataset_dir = "dataset"
-        super(DemoDataset, self).__init__(
-            base_path=self.dataset_dir,
-            train_list_file="train_list.txt",
-            validate_list_file="validate_list.txt",
-            test_list_file="test_list.txt",
-            label_list_file="label_list.txt",
-        )
-
-dataset = DemoDataset()
-data_reader = hub.reader.ImageClassificationReader(
-    image_width=module.get_expected_image_width(),
-    image_height=module.get_expected_image_height(),
-    images_mean=module.get_pretrained_images_mean(),
-    images_std=module.get_pretrained_images_std(),
-    dataset=dataset)
-config = hub.RunConfig(
-    use_cuda=False,
-    num_epoch=EPOCHS,
-    checkpoint_dir="cv_finetune",
-    batch_size=BATCH,
-    eval_interval=10,
-    log_interval=10,
-    strategy=hub.finetune.strategy.DefaultFinetuneStrategy())
-
-input_dict, output_dict, program = module.context(trainable=True)
-img = input_dict["image"]
-feature_map = output_dict["feature_map"]
-feed_list = [img.name]
-task = hub.ImageClassifierTask(
-    data_reader=data_reader,
-    feed_list=feed_list,
-    feature=feature_map,
-    num_classes=dataset.num_labels,
-    config=config)
-run_states = task.finetune_and_eval()
-
-with open("dataset/test_list.txt", "r") as f:
-    data = [line.strip().rsplit(" ", 1)[0] for line in f]
-
-label_map = dataset.label_dict()
-index = 0
-run_states = task.predict(data=data)
-results = [run_state.run_results for run_state in run_states]
-for batch_result in results:
-    batch_result = np.argmax(batch_result, axis=2)[0]
-    for result in batch_result:
-        index += 1
-        result = label_map[result]
-        print("input %i is %s, and the predict result is %s" % (index, data[index - 1], result))
-"""
+CLASSES = {"安崎": 16, "b": 16, "c": 16}
 
 
-def _run_tutorial(cwd, name, weights, *, epochs, batch, script=TUTORIAL):
-    values = {"NAME": name, "WEIGHTS": weights, "EPOCHS": epochs, "BATCH": batch}
-    for word, value in values.items():
-        script = script.replace(word, repr(value))
+def _run_docs(base, name, weights, **changes):
+    """Run the scripts in the docs in a process of its own: imports, PaddleHub's tutorial, hubtune's own API.
+
+    Returns what it logs, and how many images of the test list each of the two scripts classifies rightly.
+    """
+    page = (Path(__file__).parents[1] / "docs" / "paddlehub-1x.md").read_text(encoding="utf-8")
+    imports, *scripts = [block.partition("```")[0] for block in page.split("```python\n")[1:4]]
+    script = "\n".join([imports, "import numpy as np, hubtune", *scripts])
+    lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
+    images = [f"dataset/{line.rpartition(' ')[0]}" for line in lines]
+    for before, after in {
+        '"xception71_imagenet"': f"{name!r}, weights={weights!r}",
+        '["dataset/test/a.jpg", "dataset/test/b.jpg"]': repr(images),
+        **changes,
+    }.items():
+        assert before in script
+        script = script.replace(before, after)
     done = subprocess.run(
         [sys.executable, "-c", script],
-        cwd=cwd,
+        cwd=base.parent,
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         capture_output=True,
         encoding="utf-8",
@@ -95,22 +50,41 @@ def _run_tutorial(cwd, name, weights, *, epochs, batch, script=TUTORIAL):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return done
+    classes = [Path(image).parent.name for image in images]
+    printed = done.stdout.splitlines()
+    assert len(printed) == 2 * len(images) + 1
+    answers = printed[: len(images)]
+    assert set(answers) <= set(classes)
+    for image, row in zip(images, printed[len(images) + 1 :], strict=True):
+        assert row.startswith(f"{image} ")
+    return done.stderr, sum(map(str.__eq__, answers, classes))
 
 
-def _right_answers(printed, labels):
-    """Checks each printed line's number; returns how many name the folder that the picture is in."""
-    right = 0
-    for number, line in enumerate(printed.splitlines(), 1):
-        start, answer = line.split(", and the predict result is ")
-        assert answer in labels
-        begun = f"input {number} is "
-        assert start.startswith(begun)
-        right += start.removeprefix(begun).split("/")[1] == answer
-    return right
+def test_the_tutorial_runs_with_only_its_imports_changed(tmp_path):
+    base = draw_split(tmp_path / "dataset", CLASSES)
+    # Random values need a higher rate than pretrained ones.
+    rate = {"FinetuneStrategy()": "FinetuneStrategy(learning_rate=3e-3)"}
+    logged, right = _run_docs(base, "smallnet", None, **rate, **{"batch_size=40": "batch_size=8"})
+    assert right >= 10  # of 12, whose classes differ in colour
+    for line in ("- step 15 / 15: loss=", "[dev dataset evaluation result]", "[test dataset evaluation"):
+        assert line in logged
+    run = tmp_path / "cv_finetune"
+    assert hubtune.load_recipe(run / "recipe.yaml").data.fit == "stretch"
+    assert (run / "best_model" / "model.json").exists()
+    assert (tmp_path / "cv_finetune-2").is_dir()
 
 
-CLASSES = {"安崎": 16, "b": 16, "c": 16}
+@pytest.mark.slow
+def test_the_tutorial_learns_real_photos(material, tmp_path):
+    pics = tmp_path / "dataset" / "pics"
+    for folder in (material / "trashnet").iterdir():
+        if folder.is_dir():
+            shutil.copytree(folder, pics / folder.name)
+    base = write_lists(pics, train=12)
+    weights = material / "weights" / "mobilenetv2_1.0_imagenet.safetensors"
+    changes = {"epoch=5": "epoch=2", "batch_size=40": "batch_size=8"}
+    _, right = _run_docs(base, "paddle.vision:mobilenet_v2", str(weights), **changes)
+    assert right >= 8  # of 24; of guesses, 4 would be right
 
 
 @pytest.fixture
@@ -123,15 +97,9 @@ def module():
     return hub.Module("smallnet", weights=None)
 
 
-class _Lists(hub.BaseCVDataset):
-    def __init__(self, base, **others):
-        given = {"label_list_file": "label_list.txt", **others}
-        super().__init__(base, "train_list.txt", "validate_list.txt", "test_list.txt", **given)
-
-
 def _task(module, data, *, trainable=True, reader=(), dataset=None, config=None, **others):
     inputs, outputs, _ = module.context(trainable=trainable)
-    dataset = dataset or _Lists(data)
+    dataset = dataset or ListDataset(data)
     images = {"image_width": 32, "image_height": 32, "dataset": dataset, **dict(reader)}
     given = {
         "data_reader": hub.reader.ImageClassificationReader(**images),
@@ -168,96 +136,30 @@ def trained(module, tmp_path_factory):
 @pytest.fixture
 def later(module, trained):
     """Makes the task of another script, which finds the run."""
-    base, run = trained
-
-    def make(batch_size=8, **options):
-        config = _config(checkpoint_dir=run.path, batch_size=batch_size)
-        return _task(module, base, config=config, **options)
-
-    return make
-
-
-def test_the_tutorial_runs_with_only_its_imports_changed(data):
-    # Random values need a higher rate than pretrained ones.
-    script = TUTORIAL.replace("FinetuneStrategy()", "FinetuneStrategy(learning_rate=3e-3)")
-    done = _run_tutorial(data.parent, "smallnet", None, epochs=4, batch=8, script=script)
-    assert len(done.stdout.splitlines()) == 12
-    assert _right_answers(done.stdout, ["安崎", "b", "c"]) >= 10  # the classes differ in colour
-    for line in ("- step 12 / 12: loss=", "[dev dataset evaluation result]", "[test dataset evaluation"):
-        assert line in done.stderr
-    run = data.parent / "cv_finetune"
-    assert hubtune.load_recipe(run / "recipe.yaml").data.fit == "stretch"
-    assert (run / "best_model" / "model.json").exists()
-
-
-def test_the_scripts_in_the_docs_run(data, monkeypatch, capsys):
-    page = (Path(__file__).parent.parent / "docs" / "paddlehub-1x.md").read_text(encoding="utf-8")
-    imports, tutorial, own = (block.partition("```")[0] for block in page.split("```python\n")[1:4])
-    (data / "test").mkdir()
-    for name in ("a", "b"):
-        shutil.copy(data / "pics" / "b" / "000.png", data / "test" / f"{name}.jpg")
-    monkeypatch.chdir(data.parent)
-    names = {"np": np, "hubtune": hubtune}
-    for part in (imports, tutorial, own):
-        quick = part.replace('"xception71_imagenet"', '"smallnet", weights=None').replace(
-            "epoch=5", "epoch=1"
-        )
-        exec(quick, names)  # noqa: S102  # what the docs tell people to run
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == printed[1] in ["b", "c", "安崎"]
-    assert printed[3].startswith("dataset/test/a.jpg ")
-    assert names["run"].path.name == "cv_finetune-2"
-
-
-@pytest.mark.slow
-def test_the_tutorial_learns_real_photos(material, tmp_path):
-    pics = tmp_path / "dataset" / "pics"
-    for folder in (material / "trashnet").iterdir():
-        if folder.is_dir():
-            shutil.copytree(folder, pics / folder.name)
-    write_lists(pics, train=12)
-    weights = material / "weights" / "mobilenetv2_1.0_imagenet.safetensors"
-    done = _run_tutorial(tmp_path, "paddle.vision:mobilenet_v2", str(weights), epochs=2, batch=8)
-    assert len(done.stdout.splitlines()) == 24
-    # Of guesses, 4 would be right.
-    assert _right_answers(done.stdout, [folder.name for folder in pics.iterdir()]) >= 8
+    config = _config(checkpoint_dir=trained[1].path, batch_size=5)
+    return functools.partial(_task, module, trained[0], config=config)
 
 
 def test_images_are_prepared_with_the_readers_settings(module, data):
     reader = {"image_width": 24, "image_height": 24, "images_mean": np.array([[[0.4]], [[0.5]], [[0.6]]])}
     task = _task(module, data, reader={**reader, "images_std": [0.2, 0.3, 0.4]}, config=_config(num_epoch=1))
-    run = task.finetune_and_eval()
-    seen = hubtune.load_model(run.path).card.preprocessing
-    picture = _Lists(data).examples("test")[0].path
-    with Image.open(picture) as image:
+    seen = hubtune.load_model(task.finetune_and_eval().path).card.preprocessing
+    with Image.open(ListDataset(data).examples("test")[0].path) as image:
         pixels = np.asarray(image.resize((24, 24), Image.Resampling.LANCZOS), np.float32) / 255
-    wanted = (pixels - [0.4, 0.5, 0.6]) / [0.2, 0.3, 0.4]
-    with Image.open(picture) as image:
+        wanted = (pixels - [0.4, 0.5, 0.6]) / [0.2, 0.3, 0.4]
         # Pillow's order of passes may differ from hubtune's by a value of 255.
         assert np.abs(seen(image) - wanted.transpose(2, 0, 1)).max() < 1.01 / 255 / 0.2
     assert (seen.size, seen.fit, seen.interpolation) == (24, "stretch", "lanczos")
-    own = module.module.preprocessing
-    assert (own.size, own.mean, own.fit) == (32, (0.5, 0.5, 0.5), "crop")  # other tasks see it as it was
 
 
-def test_a_reader_without_mean_and_std_uses_the_modules(module, data):
-    preprocessing = _task(module, data).task.module.preprocessing
-    assert (preprocessing.mean, preprocessing.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-
-
-def test_settings_reach_the_run(module, data):
-    config = _config(
-        batch_size=40,
-        eval_interval=7,
-        log_interval=3,
-        save_ckpt_interval=5,
-        use_data_parallel=False,
-        enable_memory_optim=True,
-    )
+def test_settings_reach_the_run(module, data, told):
+    steps = {"eval_interval": 7, "log_interval": 3, "save_ckpt_interval": 5}
+    config = _config(batch_size=40, **steps, use_data_parallel=True, enable_memory_optim=True)
+    assert told.messages == ["use_data_parallel has no effect: one device trains"]
     reader = {"data_augmentation": True, "random_seed": 5}
     settings = _task(module, data, config=config, reader=reader, hidden_units=[16, 8]).task.config
     assert (settings.batch_size, settings.epochs, settings.device) == (40, 2, "cpu")
-    assert (settings.eval_interval, settings.log_interval, settings.save_ckpt_interval) == (7, 3, 5)
+    assert settings.model_dump(include=set(steps)) == steps
     assert (settings.seed, settings.hidden_units, settings.fit) == (5, [16, 8], "stretch")
     assert settings.augment == hubtune.RunConfig(augment="standard").augment
     assert settings.strategy == hub.DefaultFinetuneStrategy(learning_rate=3e-3)
@@ -266,27 +168,17 @@ def test_settings_reach_the_run(module, data):
     assert (given.fit, given.augment.flip, given.augment.crop, given.seed) == ("crop", 0.5, None, 1)
 
 
-def test_data_parallel_training_warns_that_it_has_no_effect(told):
-    hub.RunConfig(use_data_parallel=True)
-    assert told.messages == ["use_data_parallel has no effect: one device trains"]
-
-
 @pytest.mark.parametrize(
-    "strategy",
+    ("strategy", "options"),
     [
-        hub.DefaultStrategy(learning_rate=3e-2),
-        hub.DefaultFinetuneStrategy(learning_rate=3e-2),
-        hub.L2SPFinetuneStrategy(learning_rate=3e-2),
-        hub.AdamWeightDecayStrategy(learning_rate=3e-2),
-        hub.ULMFiTStrategy(learning_rate=3e-2),
-        hub.CombinedStrategy(learning_rate=3e-2, regularization={"L2SP": 1e-3}, clip={"Norm": 1.0}),
+        *((kind, {}) for kind in ("Default", "DefaultFinetune", "L2SPFinetune", "AdamWeightDecay", "ULMFiT")),
+        ("Combined", {"regularization": {"L2SP": 1e-3}, "clip": {"Norm": 1.0}}),
     ],
-    ids=lambda strategy: strategy.name,
 )
-def test_without_trainable_only_the_head_changes(data, strategy):
+def test_without_trainable_only_the_head_changes(data, strategy, options):
     module = hub.Module("digitnet")
-    task = _task(module, data, trainable=False, config=_config(strategy=strategy, num_epoch=2))
-    run = task.finetune_and_eval()
+    config = _config(strategy=getattr(hub, f"{strategy}Strategy")(learning_rate=3e-2, **options))
+    run = _task(module, data, trainable=False, config=config).finetune_and_eval()
     trained = weight_arrays(run.best_model)
     before = {f"backbone.{name}": tensor for name, tensor in module.module.network.state_dict().items()}
     trunk = [name for name in trained if name.startswith("backbone.")]
@@ -299,14 +191,11 @@ def test_without_trainable_only_the_head_changes(data, strategy):
 def test_without_trainable_the_head_is_trained_with_the_strategys_settings(module, data):
     strategy = hub.AdamWeightDecayStrategy(learning_rate=3e-3, optimizer_name="momentum", weight_decay=0.02)
     config = _task(module, data, trainable=False, config=_config(strategy=strategy)).task.config
-    assert config.strategy.learning_rate == 3e-3
-    assert config.optimizer.name == "momentum"
-    assert config.schedule == strategy.schedule()
-    assert config.clip == strategy.clip()
-    rules = [
-        (rule.match, rule.dimensions, rule.decoupled_decay, rule.frozen) for rule in config.strategy.list_
-    ]
-    assert rules == [("head", 1, 0.0, False), ("head", None, 0.02, False), ("*", None, 0.0, True)]
+    assert (config.strategy.learning_rate, config.optimizer.name) == (3e-3, "momentum")
+    assert (config.schedule, config.clip) == (strategy.schedule(), strategy.clip())
+    decay = {"match": "head", "decoupled_decay": 0.02}
+    rules = [rule.model_dump(exclude_defaults=True) for rule in config.strategy.list_]
+    assert rules == [{"match": "head", "dimensions": 1}, decay, {"match": "*", "frozen": True}]
     kept = _config(strategy=strategy, schedule="constant", optimizer="sgd", clip={"value": 1.0})
     config = _task(module, data, trainable=False, config=kept).task.config
     assert (config.schedule.name, config.optimizer.name, config.clip.value) == ("constant", "sgd", 1.0)
@@ -321,14 +210,14 @@ def test_strategy_frozen_solves_the_head_of_a_module_that_is_not_trained(module,
 
 def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later):
     base, run = trained
-    task = later(batch_size=5)
-    images = [example.path for example in _Lists(base).examples("test")]
+    task = later()
+    images = [example.path for example in ListDataset(base).examples("test")]
     states = task.predict(data=images)
     assert [state.run_results[0].shape for state in states] == [(5, 3), (5, 3), (2, 3)]
     assert [state.run_examples for state in states] == [5, 5, 2]
     assert all(state.run_step == 1 and state.run_time_used > 0 < state.run_speed for state in states)
     rows = np.concatenate([state.run_results[0] for state in states])
-    names = _Lists(base).label_list
+    names = ListDataset(base).label_list
     for row, answer in zip(rows, hubtune.load_model(run.path).predict(images), strict=True):
         assert dict(zip(names, row, strict=True)) == pytest.approx(answer.scores, abs=1e-5)
     answers = task.predict(data=images, return_result=True)
@@ -353,7 +242,7 @@ def test_a_picture_that_cannot_be_read_keeps_its_row_and_is_named(later, tmp_pat
     assert [name is None for name in names] == [False, True, True, False]
 
 
-def test_paths_are_found_as_the_lists_write_them(trained, later):
+def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
     base, _ = trained
     task = later()
     lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
@@ -361,6 +250,9 @@ def test_paths_are_found_as_the_lists_write_them(trained, later):
     whole = task.predict([str(base / path) for path in listed], return_result=True)
     assert len(set(whole)) > 1
     assert task.predict(listed, return_result=True) == whole
+    (tmp_path / "predict.txt").write_text("\n".join(listed), encoding="utf-8")
+    default = later(dataset=ListDataset(base, predict_list_file=tmp_path / "predict.txt"))
+    assert default.predict(return_result=True) == whole
     # What is in the current folder goes before.
     other = listed[whole.index(next(name for name in whole if name != whole[0]))]
     Path(listed[0]).parent.mkdir(parents=True)
@@ -368,36 +260,28 @@ def test_paths_are_found_as_the_lists_write_them(trained, later):
     assert task.predict(listed[:1], return_result=True) != whole[:1]
 
 
-def test_the_prediction_list_is_the_default_of_predict(trained, later, tmp_path):
-    (tmp_path / "predict_list.txt").write_text("pics/b/000.png\npics/c/001.png\n")
-    dataset = _Lists(trained[0], predict_list_file=tmp_path / "predict_list.txt")
-    assert later(dataset=dataset).predict()[0].run_examples == 2
-
-
 def test_another_script_measures_the_model_in_paddlehubs_words(trained, later, told):
     _, run = trained
     task = later()
-    metrics = task.eval(phase="dev")
-    line = f"[dev dataset evaluation result] loss={metrics.loss:.5f} acc={metrics.accuracy:.5f}"
-    assert told.messages[-1] == line
-    assert metrics.accuracy == run.validate.accuracy
-    assert task.eval("val") == metrics
-    assert told.messages[-1] == line
+    for phase in ("dev", "val"):
+        metrics = task.eval(phase=phase)
+        line = f"[dev dataset evaluation result] loss={metrics.loss:.5f} acc={metrics.accuracy:.5f}"
+        assert told.messages[-1] == line
+        assert metrics.accuracy == run.validate.accuracy
     assert task.eval("test").accuracy == run.test.accuracy
 
 
-def test_class_names_in_another_order_are_matched(trained, later):
-    base, _ = trained
-    reordered = _Lists(base, label_list_file=None, label_list=["安崎", "c", "b"])
+def test_class_names_in_another_order_are_matched_and_others_refused(trained, later, tmp_path):
+    def relabelled(*names):
+        (tmp_path / "labels.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        return ListDataset(trained[0], label_list_file=tmp_path / "labels.txt")
+
     rows = []
-    for dataset in (_Lists(base), reordered):
+    for dataset in (ListDataset(trained[0]), relabelled("安崎", "c", "b")):
         [values] = later(dataset=dataset).predict(["pics/b/000.png"])[0].run_results
         rows.append(dict(zip(dataset.label_list, values[0], strict=True)))
     assert rows[0] == pytest.approx(rows[1])
-
-
-def test_a_model_of_other_classes_is_refused(trained, later):
-    task = later(dataset=_Lists(trained[0], label_list_file=None, label_list=["b", "c", "d"]))
+    task = later(dataset=relabelled("b", "c", "d"))
     with pytest.raises(ModelError, match="only in the data: d; only in the model: 安崎"):
         task.predict(["pics/b/000.png"])
     with pytest.raises(ModelError, match="only in the data: d"):
@@ -405,106 +289,62 @@ def test_a_model_of_other_classes_is_refused(trained, later):
 
 
 def test_a_stopped_run_is_resumed_on_request(module, data, told):
-    config = _config(num_epoch=2)
     with pytest.raises(hubtune.StoppedError):
-        _task(module, data, config=config).task.finetune_and_eval(observer=AtStep(5, request_stop))
-    other = _task(module, data, config=config).finetune_and_eval()
+        _task(module, data).task.finetune_and_eval(observer=AtStep(5, request_stop))
+    other = _task(module, data).finetune_and_eval()
     assert other.path.name == "ckpt-2"
     assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     expected = weight_bytes(other)
     shutil.rmtree(other.path)
-    run = _task(module, data, config=config).finetune_and_eval(resume=True)
+    run = _task(module, data).finetune_and_eval(resume=True)
     assert run.path.name == "ckpt"
     assert weight_bytes(run) == expected
 
 
-def test_paddlehubs_import_paths_exist():
+def test_paddlehubs_import_paths_exist_and_others_are_refused():
     assert hub.dataset.base_cv_dataset.BaseCVDataset is hub.BaseCVDataset is hubtune.BaseCVDataset
     assert hub.finetune.strategy.ULMFiTStrategy is hub.ULMFiTStrategy is hubtune.ULMFiTStrategy
     assert hub.reader.ImageClassificationReader is hub.ImageClassificationReader
     assert {name for name in hub.__all__ if getattr(hub, name)} == set(hub.__all__)
-
-
-@pytest.mark.parametrize(
-    ("place", "name"),
-    [(hub, "TextClassifierTask"), (hub.dataset, "Flowers"), (hub.finetune.strategy, "NoSuchStrategy")],
-)
-def test_other_parts_of_paddlehub_are_refused(place, name):
-    with pytest.raises(AttributeError, match=f"hubtune.paddlehub has no '{name}': of PaddleHub 1.x, it has"):
-        getattr(place, name)
+    for place, name in ((hub, "TextClassifierTask"), (hub.dataset, "Flowers"), (hub.finetune.strategy, "No")):
+        with pytest.raises(AttributeError, match=f"paddlehub has no '{name}': of PaddleHub 1.x, it has"):
+            getattr(place, name)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        *(
-            ({"reader": reader}, message)
-            for reader, message in (
-                ({"image_height": 64}, "image_width 32 and image_height 64 differ"),
-                (
-                    {"image_width": 0, "image_height": 0},
-                    "image_width must be a whole number of pixels from 1 to 4096",
-                ),
-                ({"channel_order": "BGR"}, "channel_order is 'BGR'"),
-                (
-                    {"images_mean": [0.5, 0.5]},
-                    r"images_mean must be three numbers, of values 0–1, not \[0.5, 0.5\]",
-                ),
-                ({"images_mean": 0.5}, "images_mean must be three numbers"),
-                ({"images_std": [0.2, 0.2, 0]}, "images_std must be three numbers above 0"),
-                ({"images_std": np.full(3, np.nan)}, "images_std must be three numbers above 0"),
-                ({"dataset": None}, "dataset must be a BaseCVDataset, not a NoneType"),
-            )
-        ),
+        ({"reader": {"dataset": None}}, "dataset must be a BaseCVDataset, not a NoneType"),
         ({"feature": "feature_map"}, "feature must be a Variable, not a str"),
+        (
+            {"feature": hub.Variable("classification", None, True)},
+            r"must be output_dict\['feature_map'\], the",
+        ),
         ({"feed_list": ["label"]}, r"feed_list must be \[input_dict\['image'\].name\], not \['label'\]"),
         ({"num_classes": 1000}, "num_classes is 1000, and the data set has 3 classes"),
         ({"metrics_choices": ["f1"]}, r"metrics_choices is \['f1'\], and hubtune chooses the best model by"),
         ({"data_reader": None}, "data_reader must be a ImageClassificationReader, not a NoneType"),
         ({"config": {"num_epoch": 5}}, "config must be a RunConfig, not a dict"),
         ({"hidden_units": [0]}, "hidden_units"),
+        *(
+            (
+                {"trainable": False, "config": _config(strategy=strategy)},
+                r"\(trainable=False\) freezes the mod",
+            )
+            for strategy in ("last_stage", [{"match": "*"}])
+        ),
     ],
 )
-def test_readers_and_tasks_with_wrong_arguments_are_refused(module, data, options, message):
+def test_tasks_with_wrong_arguments_are_refused(module, data, options, message):
     with pytest.raises(UsageError, match=message):
         _task(module, data, **options)
-
-
-def test_the_pretraining_head_is_refused_as_a_feature(module, data):
-    outputs = module.context()[1]
-    with pytest.raises(UsageError, match=r"feature must be output_dict\['feature_map'\], the new head"):
-        _task(module, data, feature=outputs["classification"])
-
-
-@pytest.mark.parametrize(
-    "strategy", [hubtune.LastStageStrategy(), hubtune.RulesStrategy(list=[{"match": "*"}])]
-)
-def test_a_strategy_that_chooses_its_parameters_needs_trainable(module, data, strategy):
-    with pytest.raises(UsageError, match=r"context\(trainable=False\) freezes the module, and strategy"):
-        _task(module, data, trainable=False, config=_config(strategy=strategy))
-
-
-@pytest.mark.parametrize(("multiple", "others"), [(None, "no other"), (16, "other multiples of 16")])
-def test_a_size_that_the_module_does_not_take_is_refused(data, multiple, others):
-    module = hub.Module("smallnet", weights=None)
-    module.module.backbone = replace(module.module.backbone, size_multiple=multiple)
-    with pytest.raises(UsageError, match=f"smallnet takes 32 and {others}: give image_width=module"):
-        _task(module, data, reader={"image_width": 40, "image_height": 40})
 
 
 @pytest.mark.parametrize(
     ("call", "kind", "message"),
     [
-        (
-            lambda task: task.eval("nothing"),
-            UsageError,
-            "There is no phase 'nothing': it may be dev, test or",
-        ),
-        (
-            lambda task: task.predict("a.jpg"),
-            UsageError,
-            r"Give a list of images, even for one: data=\['a.jpg'",
-        ),
+        (lambda task: task.eval("no"), UsageError, "There is no phase 'no': it may be dev, test or"),
+        (lambda task: task.predict("a.jpg"), UsageError, r"Give a list of images, .* data=\['a.jpg'"),
         (lambda task: task.predict(), UsageError, r"Give predict\(\) the images"),
         (lambda task: task.predict(["a.jpg"]), ModelError, "There is no trained model in ckpt yet"),
         (lambda task: task.eval(), ModelError, "There is no trained model in ckpt yet"),

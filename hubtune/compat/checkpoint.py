@@ -169,7 +169,7 @@ def _find_backbone(file: Path, tensors: Tensors, name: str | None) -> Backbone:
     if name is not None:
         return find(name).backbone
     try:
-        return identify_backbone(file, tensors).backbone
+        return identify_backbone(file, tensors)[0]
     except ModelError as error:
         raise ModelError(f"Give the architecture by --architecture NAME. {error}") from error
 

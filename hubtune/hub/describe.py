@@ -15,19 +15,12 @@ from hubtune.models.catalog import Pretrained
 
 
 class LocalWeights(NamedTuple):
-    """A weights file on this machine.
-
-    Attributes:
-        name: the module that would use it.
-        file: the file.
-        error: what is wrong with it; ``None`` if it can be used.
-        is_own: whether it is in hubtune's cache, not another program's.
-    """
+    """A weights file on this machine, and the name of the module that would use it."""
 
     name: str
     file: Path
-    error: str | None
-    is_own: bool
+    error: str | None  # what is wrong with the file; None if it can be used
+    is_own: bool  # whether it is in hubtune's cache, not another program's
 
 
 def check_local_weights() -> Iterator[LocalWeights]:

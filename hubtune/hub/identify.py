@@ -1,6 +1,5 @@
 """Identifies the architecture that a weights file was made for."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from hubtune.errors import ModelError
@@ -11,41 +10,26 @@ _STATISTICS = ("_mean", "_variance")  # BatchNorm's, which are not trained
 _PROBE = 2  # a number of classes that no other side of a head's tensors has
 
 
-@dataclass(frozen=True)
-class IdentifiedBackbone:
-    """The architecture of a weights file.
+def identify_backbone(file: Path, tensors: Tensors) -> tuple[Backbone, int]:
+    """Return the one architecture whose tensors have a file's names and shapes, and its head's classes.
 
-    Attributes:
-        backbone: the architecture.
-        num_classes: number of classes of the file's head; 0 if it has no head.
-    """
-
-    backbone: Backbone
-    num_classes: int
-
-
-def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
-    """Find the one architecture whose tensors have the names and shapes of a file's.
-
-    Args:
-        file: the file, for messages; its name decides between architectures with the same tensors.
-        tensors: its content.
+    The file's name decides between architectures with the same tensors. A file without a head has 0 classes.
 
     Raises:
         ModelError: no architecture has these tensors, or several have.
     """
     fitting = [
-        IdentifiedBackbone(backbone, num_classes)
+        (backbone, num_classes)
         for backbone in BACKBONES.values()
         if (num_classes := num_classes_of(backbone, tensors)) is not None
     ]
     named = BY_NAME.get(file.stem.removesuffix("_pretrained"))
-    by_name = [match for match in fitting if named is not None and match.backbone is named.backbone]
-    fitting = by_name or fitting
+    if named is not None:
+        fitting = [match for match in fitting if match[0] is named.backbone] or fitting
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
-        names = ", ".join(match.backbone.name for match in fitting)
+        names = ", ".join(backbone.name for backbone, _ in fitting)
         raise ModelError(
             f"The weights file {file} fits several architectures ({names}): name one of them as the module, "
             "and the file as its weights"
@@ -59,8 +43,7 @@ def identify_backbone(file: Path, tensors: Tensors) -> IdentifiedBackbone:
 def num_classes_of(backbone: Backbone, tensors: Tensors) -> int | None:
     """Return for how many classes a backbone has exactly these tensors.
 
-    Returns:
-        The number; 0 if only the head's tensors are missing; ``None`` if they belong to another network.
+    0 if only the head's tensors are missing; ``None`` if they belong to another network.
     """
     own = tensors if backbone.translate is None else backbone.translate(tensors)
     # Integer buffers, such as Swin's indices, are not trained either.

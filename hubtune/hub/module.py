@@ -23,8 +23,7 @@ class Module:
     """A pretrained network, ready to be fine-tuned.
 
     Attributes:
-        name: the requested name.
-        weights: the requested weights.
+        name, weights: as requested.
         backbone: the architecture's record.
         network: a ``paddle.nn.Layer`` that returns the pretraining logits; its ``state_dict()`` has the keys
             and shapes of the official file.
@@ -53,9 +52,8 @@ class Module:
         Args:
             name: a hub name (``xception71_imagenet``), ``paddle.vision:<name>``, or the path of a module
                 folder or weights file.
-            weights: ``"official"`` (the weights that come with a folder or file, else those in the cache, on
-                mirrors or at the official address), the path of a ``.safetensors`` or ``.pdparams`` file, or
-                ``None`` for random values without any file.
+            weights: ``"official"`` (those that come with a folder or file, else in the cache, on mirrors or
+                at the official address), a ``.safetensors`` or ``.pdparams`` file, or ``None``: random ones.
             trust_code: whether the code in a module folder may run.
 
         Raises:
@@ -72,15 +70,15 @@ class Module:
         self.labels: tuple[str, ...] = ()
         self.weights_file: Path | None = None
         self.weights_sha256: str | None = None
-        if self.weights == "official":
-            self.weights_file = resolved.own_weights() or resolve_weights("official", resolved.pretrained)
-        elif self.weights is not None:
-            self.weights_file = resolve_weights(self.weights, resolved.pretrained)
         # A download may take minutes, so the network is built after everything that can fail there.
-        tensors: Tensors | None = None if self.weights_file is None else read_weights(self.weights_file)
+        tensors: Tensors = {}
+        if self.weights is not None:
+            own = resolved.own_weights() if self.weights == "official" else None
+            self.weights_file = own or resolve_weights(self.weights, resolved.pretrained)
+            tensors = read_weights(self.weights_file)
         self.network = self.backbone.build(num_classes=resolved.num_classes)
         self.stages = self.backbone.stages(self.network)
-        if self.weights_file is not None and tensors is not None:
+        if self.weights_file is not None:
             if self.backbone.translate is not None:
                 tensors = self.backbone.translate(tensors)
             head = head_keys(self.network, self.stages)
@@ -105,10 +103,7 @@ class Module:
         return adapt_preprocessing(self.name, self.preprocessing, self.backbone, settings)
 
     def check_size(self, size: int) -> None:
-        """Refuse images that are too small for the network, by running it on a blank one.
-
-        Args:
-            size: side of the images, pixels.
+        """Refuse images of a side (pixels) that is too small for the network, by running it on a blank one.
 
         Raises:
             UsageError: nothing is left of the images before the network's end; the message names a size that

@@ -6,7 +6,6 @@ loaded through PaddleHub itself.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,7 @@ _TOLERANCE = 1e-4  # between the network and its stages run in turn, as a share 
 def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
     """Run the ``module.py`` of a module's or model's folder, if ``trust_code`` says that the user allows it.
 
-    Returns:
-        The architecture that the code defines, checked on two images, and the code.
+    Returns the architecture that the code defines, checked on two images, and the code.
 
     Raises:
         ModelError: the code may not run, cannot be read or fails, or its record contradicts its network.
@@ -72,7 +70,6 @@ def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
 
 
 def is_paddlehub_code(code: bytes) -> bool:
-    """Return whether the code is a PaddleHub 2.x module's."""
     return b"moduleinfo" in code
 
 
@@ -89,18 +86,10 @@ def _hubtune_backbone(file: Path, code: bytes) -> Backbone:
             raise ModelError(f"{field} of {_RECORD} in {file} is {value!r}, which it cannot be")
     return replace(
         record,
-        build=_guarded(file, record.build),
-        stages=_guarded(file, record.stages),
-        translate=record.translate and _guarded(file, record.translate),
+        build=explain_errors(file)(record.build),
+        stages=explain_errors(file)(record.stages),
+        translate=record.translate and explain_errors(file)(record.translate),
     )
-
-
-def _guarded(file: Path, function: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        with explain_errors(file):
-            return function(*args, **kwargs)
-
-    return call
 
 
 @paddle.no_grad()
@@ -132,8 +121,7 @@ def _check(record: Backbone, file: Path) -> None:
     if float((outputs - logits).abs().max()) > _TOLERANCE * float(logits.abs().max()):
         raise ModelError(f"The stages in {file}, run in turn, give another result than the network")
     owned = {key for stage in stages for key in stage_keys(network, stage)}
-    unowned = sorted(set(network.state_dict()) - owned)
-    if unowned:
+    if unowned := sorted(set(network.state_dict()) - owned):
         raise ModelError(f"No stage in {file} owns {unowned[0]}: each layer of the network is in one stage")
     for key in head_keys(network, stages):
         if 2 not in network.state_dict()[key].shape:

@@ -12,10 +12,7 @@ _NAME = "mynet"
 
 
 def write_skeleton(folder: Path) -> None:
-    """Write a module folder with a small network.
-
-    Args:
-        folder: a new or empty folder; its name becomes the module's.
+    """Write a module with a small network into a new or empty folder, whose name becomes the module's.
 
     Raises:
         UsageError: it is a file or not empty, or its name cannot be a module's.

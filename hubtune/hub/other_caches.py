@@ -12,10 +12,8 @@ from hubtune.hub.weights_cache import cache_path, checksum_record
 def files_of_paddle(url: str) -> Iterator[Path]:
     """Yield the files that PaddleClas and ``paddle.vision`` have downloaded from an address."""
     name = urlsplit(url).path.rpartition("/")[2]
-    for file in (
-        _in_home(".paddleclas", "weights", name),
-        _in_home(".cache", "paddle", "hapi", "weights", name),
-    ):
+    for folder in (".paddleclas", ".cache/paddle/hapi"):
+        file = _in_home(f"{folder}/weights/{name}")
         with contextlib.suppress(OSError):  # an unreadable folder counts as empty
             if file is not None and file.is_file():
                 yield file
@@ -35,8 +33,8 @@ def foreign_checksum_record(file: Path) -> Path:
     return checksum_record(cache_path(file.absolute().as_uri()))
 
 
-def _in_home(*parts: str) -> Path | None:
+def _in_home(path: str) -> Path | None:
     try:
-        return Path.home().joinpath(*parts)
+        return Path.home() / path
     except RuntimeError:  # without a home folder there is no other program's cache either
         return None

@@ -20,7 +20,6 @@ import paddle
 from paddle import nn
 from paddle.utils import unique_name
 
-from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.list_files import LABEL_LIST, distinct_names
 from hubtune.errors import MachineError, ModelError
 from hubtune.hub.user_code import describe_exception, explain_errors, run_code
@@ -42,10 +41,8 @@ def paddlehub_backbone(file: Path, code: bytes) -> Backbone:
 
     Call this only if the user has allowed the code to run. The code must be in this one file, of which a
     fine-tuned model keeps a copy. The first call in a process imports PaddleHub, which takes seconds and
-    makes folders in the home directory.
-
-    The stages are ``stem``, everything before the last linear layer, and ``head``, that layer; its input is
-    the feature vector.
+    makes folders in the home directory. The stages are ``stem``, everything before the last linear layer,
+    and ``head``, that layer; its input is the feature vector.
 
     Raises:
         ModelError: the code does not run with today's Paddle, or is not an image classifier's.
@@ -78,24 +75,6 @@ def paddlehub_backbone(file: Path, code: bytes) -> Backbone:
         parameters=trained + 999 * (width + (head.bias is not None)),
         size_multiple=None,
         **inputs,
-    )
-
-
-def paddlehub_preprocessing(backbone: Backbone) -> Preprocessing:
-    """Return PaddleHub's preprocessing, for a record from :func:`paddlehub_backbone`.
-
-    PaddleHub stretches an image to a square before it crops, and samples it as OpenCV does.
-    """
-    return Preprocessing.model_validate(
-        {
-            "size": backbone.input_size,
-            "resize": backbone.resize,
-            "fit": "stretch_crop",
-            "interpolation": backbone.interpolation,
-            "antialias": backbone.interpolation != "bilinear",
-            "mean": backbone.mean,
-            "std": backbone.std,
-        }
     )
 
 
@@ -136,18 +115,16 @@ def _import_paddlehub() -> None:
     try:
         importlib.import_module("paddlehub")
     except Exception as error:  # with incompatible packages it fails in any way
-        if isinstance(error, ModuleNotFoundError) and error.name == "paddlehub":
-            raise MachineError(
-                f"This is a PaddleHub module, and PaddleHub is not installed: {_INSTALL}"
-            ) from error
-        raise MachineError(
+        reason = (
             f"PaddleHub cannot be imported ({describe_exception(error)}): install the versions "
-            f"that work together by {_INSTALL}"
-        ) from error
+            "that work together by"
+        )
+        if isinstance(error, ModuleNotFoundError) and error.name == "paddlehub":
+            reason = "This is a PaddleHub module, and PaddleHub is not installed:"
+        raise MachineError(f"{reason} {_INSTALL}") from error
 
 
 def _class_in(file: Path, code: bytes) -> Any:
-    """Run ``module.py`` and return the class in it that ``@moduleinfo`` marks."""
     # PaddleHub's own loader imports by the folder's name: it confuses two folders of one name, and fails
     # for a name with a dot.
     module = run_code(file, code)
@@ -170,6 +147,9 @@ def _class_in(file: Path, code: bytes) -> Any:
 
 def _build(kind: Any, num_classes: int) -> nn.Layer:
     """Build the network with random weights; its state dict has the keys of the module's weights file."""
+    classes: dict[str, Any] = {"label_list": [str(number) for number in range(num_classes)]}
+    if "class_dim" in inspect.signature(kind).parameters:
+        classes = {"class_dim": num_classes}
     # By PaddleHub's contract a module without a checkpoint fetches and unpickles one, so it gets an empty
     # one. Some modules use the first item of what they load, others all of it.
     with tempfile.TemporaryDirectory() as scratch:
@@ -177,21 +157,14 @@ def _build(kind: Any, num_classes: int) -> nn.Layer:
         paddle.save({0: {}}, str(empty))
         # PaddleHub's modules give parameters fixed names, which Paddle allows once in a process.
         with unique_name.guard():
-            network = kind(**_class_argument(kind, num_classes), load_checkpoint=str(empty))
+            network = kind(**classes, load_checkpoint=str(empty))
     for parameter in network.parameters():
         parameter.name = unique_name.generate(parameter.name)  # optimizers identify parameters by name
     network.register_forward_post_hook(_only_logits)
     return network
 
 
-def _class_argument(kind: Any, num_classes: int) -> dict[str, Any]:
-    """Return the constructor's argument for the number of classes."""
-    if "class_dim" in inspect.signature(kind).parameters:
-        return {"class_dim": num_classes}
-    return {"label_list": [str(number) for number in range(num_classes)]}
-
-
-def _only_logits(network: nn.Layer, inputs: Any, outputs: Any) -> paddle.Tensor:
+def _only_logits(_: nn.Layer, __: Any, outputs: Any) -> paddle.Tensor:
     return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 

@@ -6,7 +6,7 @@ from functools import cache, partial
 from importlib import resources
 from os.path import expanduser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +14,7 @@ from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
 from hubtune.errors import HubtuneError, ModelError, UsageError, suggest
 from hubtune.hub.identify import identify_backbone
 from hubtune.hub.module_code import CODE_FILE, is_paddlehub_code, load_backbone
-from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_preprocessing, paddlehub_weights
+from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, lookup, nearest_name, with_own_weights
 from hubtune.recipe.schema import ImageSettings
@@ -37,12 +37,7 @@ def _check_bare_name(name: str) -> str:
 
 
 class ModuleWeights(BaseModel):
-    """The weights file of a module folder.
-
-    Attributes:
-        file: its name, inside the folder.
-        sha256: of the file.
-    """
+    """The weights file of a module folder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,11 +46,7 @@ class ModuleWeights(BaseModel):
 
 
 def check_class_names(names: list[str]) -> list[str]:
-    """Return class names unchanged, for pydantic.
-
-    Raises:
-        ValueError: two are the same, or one is blank.
-    """
+    """Return class names unchanged, for pydantic; ``ValueError`` if two are the same, or one is blank."""
     if len(set(names)) < len(names):
         raise ValueError("two classes have one name")
     if not all(name.strip() for name in names):
@@ -64,50 +55,30 @@ def check_class_names(names: list[str]) -> list[str]:
 
 
 class ModuleDescription(BaseModel):
-    """The content of ``module.yaml``; a user's own module is a folder with this file.
-
-    Attributes:
-        name: the module's name.
-        architecture: hub name of the backbone, such as ``smallnet``, or ``module.py`` for the file of that
-            name in the folder.
-        preprocessing: its preprocessing; default: that of the backbone's record.
-        weights: the weights file; without it the module can only be used with random weights.
-        classes: names of the classes that it was pretrained on, in order.
-        licence: SPDX identifier.
-        description: one sentence.
-    """
+    """The content of ``module.yaml``; a user's own module is a folder with this file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1)
-    architecture: str
-    preprocessing: Preprocessing | None = None
-    weights: ModuleWeights | None = None
-    classes: Annotated[list[str], AfterValidator(check_class_names)] = []
-    licence: str
+    architecture: str  # hub name of the backbone, or module.py for the file of that name in the folder
+    preprocessing: Preprocessing | None = None  # default: that of the backbone's record
+    weights: ModuleWeights | None = None  # without them the module can only be used with random weights
+    classes: Annotated[list[str], AfterValidator(check_class_names)] = []  # of the pretraining, in order
+    licence: str  # SPDX identifier
     description: str = ""
 
 
 @dataclass(frozen=True)
 class ResolvedModule:
-    """A module's parts, before its network is built.
+    """A module's parts, before its network is built."""
 
-    Attributes:
-        pretrained: the architecture, and its official weights if any.
-        preprocessing: its preprocessing.
-        num_classes: number of classes of the pretraining head.
-        labels: names of these classes, in order; empty if they are unknown.
-        own_weights: returns the checked weights file that comes with the module, ``None`` if there is none;
-            raises a ``ModelError`` if it is damaged.
-        code: the ``module.py`` that defines the architecture; ``None`` for hubtune's own architectures.
-    """
-
-    pretrained: Pretrained
+    pretrained: Pretrained  # the architecture, and its official weights if any
     preprocessing: Preprocessing
-    num_classes: int = IMAGENET_CLASSES
-    labels: tuple[str, ...] = ()
+    num_classes: int = IMAGENET_CLASSES  # of the pretraining head
+    labels: tuple[str, ...] = ()  # names of these classes, in order; empty if they are unknown
+    # Returns the checked weights file that comes with the module, if any; a ModelError if it is damaged.
     own_weights: Callable[[], Path | None] = lambda: None
-    code: bytes | None = None
+    code: bytes | None = None  # the module.py that defines the architecture, if it is not hubtune's own
 
     def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
         """Return :func:`adapt_preprocessing` of the module called ``name``."""
@@ -117,10 +88,8 @@ class ResolvedModule:
 def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     """Resolve a module's name; nothing is downloaded.
 
-    Args:
-        name: a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path of
-            a module folder or weights file.
-        trust_code: whether code in a module folder may run.
+    The name is a hub name or alias, ``paddle.vision:<name>``, a module that comes with hubtune, or the path
+    of a module folder, whose code runs only with ``trust_code``, or of a weights file.
 
     Raises:
         ModelError: the name is unknown, the module folder or weights file is damaged, or the folder has
@@ -140,8 +109,7 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
         return _read_file(path)
     # Some of PaddleHub's networks are available through Paddle itself.
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
-    is_paddles = paddles in BY_NAME
-    nearest = f" Did you mean {paddles!r}?" if is_paddles else nearest_name(name, SHIPPED)
+    nearest = f" Did you mean {paddles!r}?" if paddles in BY_NAME else nearest_name(name, SHIPPED)
     raise ModelError(
         f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"
@@ -155,25 +123,24 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(text.splitlines())
 
 
-def backbone_preprocessing(backbone: Backbone) -> Preprocessing:
-    """Return the preprocessing that a backbone's record describes.
+def backbone_preprocessing(backbone: Backbone, **others: Any) -> Preprocessing:
+    """Return the preprocessing that a backbone's record describes, with ``others`` of its fields.
 
     Raises:
         ModelError: the record contradicts itself.
     """
+    fields = {name: getattr(backbone, name) for name in ("resize", "interpolation", "mean", "std")}
     try:
-        return Preprocessing.model_validate(
-            {
-                "size": backbone.input_size,
-                "resize": backbone.resize,
-                "interpolation": backbone.interpolation,
-                "mean": backbone.mean,
-                "std": backbone.std,
-            }
-        )
+        return Preprocessing.model_validate({"size": backbone.input_size, **fields, **others})
     except ValidationError as error:
         reason = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ModelError(f"The record of {backbone.name} contradicts itself: {reason}") from error
+
+
+def takes_size(backbone: Backbone, size: int) -> bool:
+    """Return whether a network takes images of this size, pixels; they may still be too small for it."""
+    multiple = backbone.size_multiple
+    return size == backbone.input_size or (multiple is not None and size % multiple == 0)
 
 
 def adapt_preprocessing(
@@ -192,7 +159,7 @@ def adapt_preprocessing(
             "take crop, pad or stretch"
         )
     size = own.size if settings.size is None else settings.size
-    if size not in (own.size, backbone.input_size) and (multiple is None or size % multiple):
+    if size != own.size and not takes_size(backbone, size):
         if multiple is None:
             limit = f"takes pictures of {backbone.input_size}×{backbone.input_size} only: remove size"
         else:
@@ -204,12 +171,12 @@ def adapt_preprocessing(
 
 
 def _read_file(file: Path) -> ResolvedModule:
-    match = identify_backbone(file, read_weights(file))
+    backbone, num_classes = identify_backbone(file, read_weights(file))
     return ResolvedModule(
-        with_own_weights(match.backbone),
-        backbone_preprocessing(match.backbone),
-        num_classes=match.num_classes or IMAGENET_CLASSES,
-        labels=imagenet_classes() if match.num_classes == IMAGENET_CLASSES else (),
+        with_own_weights(backbone),
+        backbone_preprocessing(backbone),
+        num_classes=num_classes or IMAGENET_CLASSES,
+        labels=imagenet_classes() if num_classes == IMAGENET_CLASSES else (),
         own_weights=lambda: file,
     )
 
@@ -233,19 +200,25 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     except HubtuneError as error:
         raise ModelError(str(error)) from error
     code = None
+    pretrained = lookup(description.architecture)
     if description.architecture == CODE_FILE:
         backbone, code = load_backbone(folder, trust_code=trust_code)
-        pretrained: Pretrained | None = with_own_weights(backbone)
-    else:
-        pretrained = lookup(description.architecture)
+        pretrained = with_own_weights(backbone)
     if pretrained is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(
             f"{file} names the architecture {description.architecture!r}, which hubtune does not have.{near} "
             f"`hubtune hub list` shows all; {CODE_FILE} means the file of that name beside it"
         )
-    preprocessing = description.preprocessing or backbone_preprocessing(pretrained.backbone)
-    _check_size(file, preprocessing.size, pretrained.backbone)
+    backbone = pretrained.backbone
+    preprocessing = description.preprocessing or backbone_preprocessing(backbone)
+    size, multiple = preprocessing.size, backbone.size_multiple
+    if not takes_size(backbone, size):
+        wanted = f"{backbone.input_size} only" if multiple is None else f"multiples of {multiple}"
+        raise ModelError(
+            f"{file} gives pictures of {size} × {size} pixels, and {backbone.name} takes {wanted}: correct "
+            "preprocessing.size"
+        )
     if preprocessing.channels != 3:
         raise ModelError(
             f"{file} gives pictures of {preprocessing.channels} channels, and modules take 3: remove "
@@ -261,18 +234,7 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     )
 
 
-def _check_size(file: Path, size: int, backbone: Backbone) -> None:
-    multiple = backbone.size_multiple
-    if size != backbone.input_size and (multiple is None or size % multiple):
-        wanted = f"{backbone.input_size} only" if multiple is None else f"multiples of {multiple}"
-        raise ModelError(
-            f"{file} gives pictures of {size} × {size} pixels, and {backbone.name} takes {wanted}: correct "
-            "preprocessing.size"
-        )
-
-
 def _describe_errors(error: ValidationError) -> str:
-    """Return every mistake with its place and, for a wrong key, the right one."""
     messages = []
     for one in error.errors():
         place = ".".join(map(str, one["loc"]))
@@ -302,9 +264,11 @@ def _checked_weights(folder: Path, weights: ModuleWeights | None) -> Path | None
 def _read_paddlehub(folder: Path, trust_code: bool) -> ResolvedModule:
     backbone, code = load_backbone(folder, trust_code=trust_code)
     labels = paddlehub_labels(folder)
+    # PaddleHub stretches an image to a square before it crops, and samples it as OpenCV does.
+    antialias = backbone.interpolation != "bilinear"
     return ResolvedModule(
         with_own_weights(backbone),
-        paddlehub_preprocessing(backbone),
+        backbone_preprocessing(backbone, fit="stretch_crop", antialias=antialias),
         num_classes=len(labels) or IMAGENET_CLASSES,
         labels=labels,
         own_weights=partial(paddlehub_weights, folder),

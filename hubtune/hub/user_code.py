@@ -14,11 +14,9 @@ _LONGEST = 300  # of an error's description, characters
 
 
 def run_code(file: Path, code: bytes) -> ModuleType:
-    """Run Python code, inside :func:`explain_errors`, and return the module that it makes.
+    """Run the code of a file, inside :func:`explain_errors`, and return the module that it makes.
 
-    Args:
-        file: where the code is from, for messages and for the code itself.
-        code: the code; it is not read from the file again, so that what runs is what the caller has checked.
+    The file is not read again, so that what runs is what the caller has checked.
     """
     # The name depends on the content: changed code is another module.
     module = ModuleType(f"hubtune_foreign_{hashlib.sha256(code).hexdigest()[:16]}")

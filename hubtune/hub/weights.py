@@ -17,7 +17,7 @@ from hubtune.hub.other_caches import files_of_paddle, files_of_paddlehub, foreig
 from hubtune.hub.registry import SHIPPED
 from hubtune.hub.weights_cache import PASS_A_FILE, ExpectedFile, cache_path, checksum_record
 from hubtune.log import logger
-from hubtune.models.backbone import IMAGENET_CLASSES, PublishedWeights, Tensors
+from hubtune.models.backbone import IMAGENET_CLASSES, Tensors
 from hubtune.models.catalog import Pretrained, find
 from hubtune.storage.download import Progress
 from hubtune.storage.safe_load import read_weights
@@ -41,15 +41,10 @@ def find_published(name: str) -> Pretrained:
 
 
 def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
-    """Return the file of a module's weights.
+    """Return the file of a module's weights, ``"official"`` or a path.
 
     Official weights come from hubtune's cache, else from the caches of PaddleClas, Paddle and PaddleHub on
     this machine, else from the network.
-
-    Args:
-        weights: ``"official"`` or a path.
-        pretrained: the architecture and its official weights.
-        progress: see :data:`~hubtune.storage.download.Progress`.
 
     Raises:
         ModelError: the backbone has no official weights, they differ from the published or recorded ones, or
@@ -57,24 +52,15 @@ def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Pr
         MachineError: the official weights cannot be fetched or kept.
     """
     if weights == "official":
-        own = cache_path(_published(pretrained).url)
-        if weights_error(pretrained, own) is None:
-            return own
-        elsewhere = _sound_foreign_file(pretrained)
-        if elsewhere is not None:
-            logger.info("Using %s, which another program has downloaded.", elsewhere)
-            return elsewhere
-        return weights_cache.fetch_file(_published(pretrained).url, _expected(pretrained), progress=progress)
+        return _resolve_official(pretrained, progress)
     path = Path(expanduser(weights))  # noqa: PTH111  # Path's raises for unknown users
     if path.is_dir():
         raise ModelError(
             f"The weights for {pretrained.name} are to come from {path}, which is a folder; name a file."
         )
     if not path.is_file():
-        others = (
-            [file.name for file in path.parent.iterdir() if file.is_file()] if path.parent.is_dir() else []
-        )
-        near = suggest(path.name, others) or " Check the path."
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        near = suggest(path.name, [file.name for file in beside if file.is_file()]) or " Check the path."
         raise ModelError(f"The weights file {path} for {pretrained.name} is not there.{near}")
     return path
 
@@ -82,10 +68,10 @@ def resolve_weights(weights: str | Path, pretrained: Pretrained, *, progress: Pr
 def pull_weights(pretrained: Pretrained, *, progress: Progress | None = None) -> Path:
     """Bring official weights into hubtune's own cache, and return the file there.
 
-    Arguments and errors are those of :func:`resolve_weights`.
+    The errors are those of :func:`resolve_weights`.
     """
-    file = resolve_weights("official", pretrained, progress=progress)
-    url, expected = _published(pretrained).url, _expected(pretrained)
+    file = _resolve_official(pretrained, progress)
+    url, expected = _official(pretrained)
     if file == cache_path(url):
         return file
     if expected.has_checksum and file not in files_of_paddle(url):
@@ -101,33 +87,31 @@ def import_weights(file: Path, pretrained: Pretrained) -> Path:
         ModelError: the file is not the published one, or does not hold this architecture's weights.
         MachineError: the cache cannot be written.
     """
-    published = _published(pretrained)
-    expected = _expected(pretrained)
+    url, expected = _official(pretrained)
     reason = expected.checksum_error(file) or _content_error(pretrained, file)
     if reason is not None:
         raise ModelError(
-            f"{file} cannot be the official weights of {pretrained.name} ({published.url}): it {reason}. "
+            f"{file} cannot be the official weights of {pretrained.name} ({url}): it {reason}. "
             f"Where that is meant, {PASS_A_FILE}"
         )
-    reason = expected.with_record(checksum_record(cache_path(published.url))).checksum_error(file)
+    reason = expected.with_record(checksum_record(cache_path(url))).checksum_error(file)
     if reason is not None:
         raise ModelError(
             f"{file} is not the file that {pretrained.name} was first used with: it {reason}. To accept it "
             f"all the same, forget the other one by `hubtune hub prune {pretrained.name}`"
         )
-    return weights_cache.add_to_cache(file, published.url)
+    return weights_cache.add_to_cache(file, url)
 
 
 def find_local_weights(pretrained: Pretrained) -> Path | None:
     """Return a file of official weights on this machine, without checking it; ``None`` if there is none."""
-    own = cache_path(_published(pretrained).url)
+    own = cache_path(_official(pretrained)[0])
     return own if own.is_file() else next(_foreign_files(pretrained), None)
 
 
 def weights_error(pretrained: Pretrained, file: Path) -> str | None:
     """Return what is wrong with a cached file of official weights; ``None`` if it can be used."""
-    expected = _expected(pretrained)
-    url = _published(pretrained).url
+    url, expected = _official(pretrained)
     own = cache_path(url)
     try:
         if file == own:
@@ -142,18 +126,30 @@ def weights_error(pretrained: Pretrained, file: Path) -> str | None:
         return f"cannot be read ({error.strerror})"
 
 
-def _published(pretrained: Pretrained) -> PublishedWeights:
-    if pretrained.weights is None:
+def _official(pretrained: Pretrained) -> tuple[str, ExpectedFile]:
+    """Return the address of official weights, and what the file there must be."""
+    published = pretrained.weights
+    if published is None:
         raise ModelError(
             f"No official weights are published for {pretrained.name}; {PASS_A_FILE}, or `none` in its place "
             "for random ones."
         )
-    return pretrained.weights
+    find_error = partial(_content_error, pretrained)
+    return published.url, ExpectedFile(published.sha256, published.md5, find_error)
 
 
-def _expected(pretrained: Pretrained) -> ExpectedFile:
-    published = _published(pretrained)
-    return ExpectedFile(published.sha256, published.md5, find_error=partial(_content_error, pretrained))
+def _resolve_official(pretrained: Pretrained, progress: Progress | None) -> Path:
+    url, expected = _official(pretrained)
+    own = cache_path(url)
+    if weights_error(pretrained, own) is None:
+        return own
+    for file in _foreign_files(pretrained):
+        reason = weights_error(pretrained, file)
+        if reason is None:
+            logger.info("Using %s, which another program has downloaded.", file)
+            return file
+        logger.warning("%s %s: left alone.", file, reason)
+    return weights_cache.fetch_file(url, expected, progress=progress)
 
 
 def _content_error(pretrained: Pretrained, file: Path) -> str | None:
@@ -169,50 +165,30 @@ def _content_error(pretrained: Pretrained, file: Path) -> str | None:
     return None
 
 
-def _sound_foreign_file(pretrained: Pretrained) -> Path | None:
-    """Return a sound copy of official weights in another program's cache; ``None`` if there is none."""
-    for file in _foreign_files(pretrained):
-        reason = weights_error(pretrained, file)
-        if reason is None:
-            return file
-        logger.warning("%s %s: left alone.", file, reason)
-    return None
-
-
 def _foreign_files(pretrained: Pretrained) -> Iterator[Path]:
-    yield from files_of_paddle(_published(pretrained).url)
+    yield from files_of_paddle(_official(pretrained)[0])
     yield from files_of_paddlehub(pretrained.name)
 
 
 def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source: str) -> bool:
     """Load weights into a network: every tensor outside the head, and the head too if all of it fits.
 
-    Everything is checked before the first tensor is changed.
-
-    Args:
-        network: the network.
-        state: the weights by the names in the network's ``state_dict()``.
-        head: the names of the head's tensors, whose number of classes may differ.
-        source: origin of the weights, for messages.
-
-    Returns:
-        Whether the head was loaded; if not, it is unchanged.
+    Everything is checked before the first tensor is changed. ``state`` has the names of the network's
+    ``state_dict()``, and ``head`` those of the head's tensors, whose number of classes may differ; ``source``
+    is for messages. Returns whether the head was loaded; if not, it is unchanged.
 
     Raises:
         ModelError: a tensor is missing, unexpected, of another shape or type, or holds NaN or infinity; the
             message lists the first ten such differences.
     """
     targets = network.state_dict()
-    differences = []
-    head_fits = True
-    for name, target in targets.items():
-        difference = _difference(name, target, state.get(name))
-        if difference is None:
-            continue
-        if name in head:
-            head_fits = False
-        else:
-            differences.append(difference)
+    misfits = {
+        name: difference
+        for name, target in targets.items()
+        if (difference := _difference(name, target, state.get(name)))
+    }
+    head_fits = head.isdisjoint(misfits)
+    differences = [difference for name, difference in misfits.items() if name not in head]
     for name, array in state.items():
         if name not in targets:
             if name not in head:
@@ -245,12 +221,10 @@ def _difference(name: str, target: paddle.Tensor, array: np.ndarray | None) -> s
 
 def _refusal(differences: list[str], source: str) -> str:
     count = len(differences)
-    lines = differences[:_MOST_DIFFERENCES]
-    if count > _MOST_DIFFERENCES:
-        lines.append(f"… and {count - _MOST_DIFFERENCES:,} more")
+    lines = "\n  ".join(differences[:_MOST_DIFFERENCES])
+    more = f"\n  … and {count - _MOST_DIFFERENCES:,} more" if count > _MOST_DIFFERENCES else ""
     return (
         f"The weights of {source} do not fit the network, and none were loaded "
-        f"({plural(count, 'difference')}):\n  "
-        + "\n  ".join(lines)
-        + "\nName the architecture that the weights were made for, or use weights made for this one."
+        f"({plural(count, 'difference')}):\n  {lines}{more}\n"
+        "Name the architecture that the weights were made for, or use weights made for this one."
     )

@@ -13,23 +13,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import logger
+from hubtune.storage import download
 from hubtune.storage.atomic import sha256_of, sync_folder, with_ending, write_atomically
 from hubtune.storage.cache_folder import cache_root, cache_write_error
-from hubtune.storage.download import (
-    PAUSE_SECONDS,
-    TRIES,
-    DownloadError,
-    Progress,
-    download,
-    is_offline,
-    is_web_address,
-    unexpected_content,
-)
+from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, Progress
 from hubtune.storage.lock import exclusive_lock
 
 PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
@@ -38,47 +31,33 @@ PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `
 
 @dataclass(frozen=True)
 class ExpectedFile:
-    """What the file at an address must be.
-
-    Attributes:
-        sha256: its published checksum, in hexadecimal; ``None`` if there is none.
-        md5: the same.
-        find_error: returns what is wrong with a file's content, ``None`` for nothing; called before a file
-            without a checksum is used for the first time.
-        recorded: whether the checksum is not published, but recorded from the file that was used first.
-    """
+    """What the file at an address must be: its checksums in hexadecimal, if they are published."""
 
     sha256: str | None = None
     md5: str | None = None
+    # Returns what is wrong with the content of a file without a checksum, before it is used the first time.
     find_error: Callable[[Path], str | None] | None = None
-    recorded: bool = False
+    recorded: bool = False  # the checksum is not published, but of the file that was used first
 
     @property
     def has_checksum(self) -> bool:
-        """Whether there is a checksum, published or recorded."""
         return bool(self.sha256 or self.md5)
 
     def checksum_error(self, path: Path) -> str | None:
-        """Return how a file's checksum differs; ``None`` if it does not, or there is none.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return how a file's checksum differs; ``None`` if it does not, or there is none."""
         for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected:
-                actual = sha256_of(path) if kind == "sha256" else _md5_of(path)
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False))
+                actual = digest.hexdigest()
                 if actual != expected.lower():
                     return f"has the {kind} {actual} instead of {expected.lower()}"
         return None
 
     def content_error(self, path: Path) -> str | None:
-        """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
+        """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing."""
         with path.open("rb") as file:
-            other = unexpected_content(file.read(1024))
+            other = download.unexpected_content(file.read(1024))
         if other:
             return f"is {other}"
         return self.find_error(path) if self.find_error else None
@@ -93,7 +72,6 @@ class ExpectedFile:
 
 
 def weights_folder() -> Path:
-    """Return the cache's folder for weights."""
     return cache_root() / "weights"
 
 
@@ -124,11 +102,6 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
     again. The official address is tried first, then each of ``HUBTUNE_MIRROR``. Of several processes that
     need the same file, one downloads it and the others wait. The next call resumes an interrupted download.
 
-    Args:
-        url: the official address, http or https.
-        expected: what the file must be.
-        progress: see :data:`~hubtune.storage.download.Progress`.
-
     Raises:
         MachineError: no network, ``HUBTUNE_OFFLINE`` is set, no server has a sound file, the disk is full, or
             a folder cannot be written.
@@ -136,14 +109,14 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
             address.
         UsageError: ``HUBTUNE_MIRROR`` holds something that is not an address.
     """
-    if not is_web_address(url):
+    if not download.is_web_address(url):
         raise ModelError(f"{url!r} is no http or https address of weights.")
     path = cache_path(url)
     try:
         reason = cached_file_error(path, expected)
         if reason is None:
             return path
-        if is_offline():
+        if download.is_offline():
             raise MachineError(_unavailable(url, path, f"{reason}, and HUBTUNE_OFFLINE forbids fetching it"))
         sources = _sources(url)
         with exclusive_lock(with_ending(path, ".lock")):
@@ -164,11 +137,8 @@ def fetch_file(url: str, expected: ExpectedFile, *, progress: Progress | None = 
 def cached_file_error(path: Path, expected: ExpectedFile, record: Path | None = None) -> str | None:
     """Return what is wrong with a file; ``None`` if it can be used.
 
-    Args:
-        path: the file.
-        expected: what it must be.
-        record: path of the recorded checksum, which is read, or written at first use, if none is published;
-            default: :func:`checksum_record`.
+    If no checksum is published, the one in ``record`` (default: :func:`checksum_record`) is read, or written
+    at first use.
 
     Raises:
         OSError: the file cannot be read.
@@ -200,9 +170,9 @@ def add_to_cache(file: Path, url: str) -> Path:
         MachineError: the cache cannot be written.
     """
     path = cache_path(url)
+    part, origin = _partial_files(path)
     try:
         with exclusive_lock(with_ending(path, ".lock")):
-            part, origin = _partial_files(path)
             origin.unlink(missing_ok=True)
             shutil.copyfile(file, part)
             _write_record(checksum_record(path), part)
@@ -225,18 +195,15 @@ def cached_files() -> dict[Path, list[Path]]:
 
 def partial_downloads() -> dict[Path, list[Path]]:
     """Return the files that interrupted downloads have left, grouped as in :func:`cached_files`."""
-    groups = {
-        path: [file for file in files if file in _partial_files(path)]
+    return {
+        path: partial_files
         for path, files in cached_files().items()
+        if (partial_files := [file for file in files if file in _partial_files(path)])
     }
-    return {path: files for path, files in groups.items() if files}
 
 
 def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
-    """Delete files that belong to a path in the cache.
-
-    Returns:
-        ``False`` if another process is fetching the file: then nothing is deleted.
+    """Delete files that belong to a path in the cache; ``False`` if another process is fetching that.
 
     Raises:
         MachineError: they cannot be deleted.
@@ -252,7 +219,7 @@ def delete_cached_file(path: Path, files: Iterable[Path]) -> bool:
     return True
 
 
-class _WrongContentError(Exception):
+class _WrongContentError(DownloadError):
     """A whole file arrived, but not the right one."""
 
 
@@ -260,20 +227,14 @@ def _partial_files(path: Path) -> list[Path]:
     return [with_ending(path, ".part"), with_ending(path, ".part.json")]
 
 
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
 def _write_record(record: Path, content: Path) -> None:
     write_atomically(record, json.dumps({"sha256": sha256_of(content)}) + "\n")
 
 
 def _sources(url: str) -> list[str]:
-    """Return the addresses to try, in order."""
     mirrors = [base.strip() for base in os.environ.get("HUBTUNE_MIRROR", "").split(",") if base.strip()]
     for base in mirrors:
-        if not is_web_address(base):
+        if not download.is_web_address(base):
             raise UsageError(f"HUBTUNE_MIRROR holds {base!r}, which is no http or https address.")
     parts = urlsplit(url)
     path = parts.path + (f"?{parts.query}" if parts.query else "")
@@ -291,14 +252,8 @@ def _unavailable(url: str, path: Path, reason: str) -> str:
 def _download(
     url: str, sources: list[str], path: Path, expected: ExpectedFile, progress: Progress | None
 ) -> None:
-    """Download a verified file to its path.
-
-    Raises:
-        MachineError: no server has it.
-        ModelError: a server has another file.
-    """
     failures: list[str] = []
-    wrong: tuple[str, str] | None = None
+    wrong = ""
     for source in sources:
         server = urlsplit(source).hostname
         for attempt in range(TRIES):
@@ -307,33 +262,28 @@ def _download(
             try:
                 _try_download(source, path, expected, progress)
                 return
-            except (DownloadError, _WrongContentError) as failure:
+            except DownloadError as failure:
                 logger.warning("Fetching %s from %s failed: %s.", path.name, server, failure)
                 failures.append(f"{server}: {failure}")
                 if isinstance(failure, _WrongContentError):
-                    wrong = (source, str(failure))
-                elif failure.final:
+                    wrong, reason = source, failure
+                if failure.final:
                     break
-    if wrong is not None:
+    if wrong:
         other, advice = "the published file", "Try again later, or set HUBTUNE_MIRROR to another mirror."
         if expected.recorded:
             other = "the file that was first used"
-            advice = (
-                f"If its publisher has replaced it, delete {checksum_record(path)} to accept the new one."
-            )
-        raise ModelError(
-            f"What {wrong[0]} holds is not {other}: it {wrong[1]}, and was thrown away. {advice}"
-        )
+            record = checksum_record(path)
+            advice = f"If its publisher has replaced it, delete {record} to accept the new one."
+        raise ModelError(f"What {wrong} holds is not {other}: it {reason}, and was thrown away. {advice}")
     reasons = "; ".join(dict.fromkeys(failures))
-    raise MachineError(
-        _unavailable(url, path, f"is not in the cache, and fetching it failed ({reasons})")
-        + " HUBTUNE_MIRROR can name other servers to fetch from."
-    )
+    advice = _unavailable(url, path, f"is not in the cache, and fetching it failed ({reasons})")
+    raise MachineError(f"{advice} HUBTUNE_MIRROR can name other servers to fetch from.")
 
 
 def _try_download(source: str, path: Path, expected: ExpectedFile, progress: Progress | None) -> None:
     part, origin = _partial_files(path)
-    download(source, part, progress, checked=expected.has_checksum)
+    download.download(source, part, progress, checked=expected.has_checksum)
     reason = expected.checksum_error(part) if expected.has_checksum else expected.content_error(part)
     if reason is not None:
         part.unlink()

@@ -2,15 +2,8 @@
 
 from pydantic import Field
 
+from hubtune.recipe import optimization
 from hubtune.recipe.base import Settings
-from hubtune.recipe.optimization import (
-    AnySchedule,
-    ClipSettings,
-    ConstantSchedule,
-    LinearSchedule,
-    NoamSchedule,
-    SlantedTriangleSchedule,
-)
 
 
 class CombinedLinearDecay(Settings):
@@ -56,18 +49,18 @@ class CombinedScheduler(Settings):
     slanted_triangle: CombinedTriangle = CombinedTriangle()
     """A slanted triangle, which replaces warmup and falls."""
 
-    def schedule(self) -> AnySchedule:
+    def schedule(self) -> optimization.AnySchedule:
         """Return the schedule; as in PaddleHub, a triangle takes precedence over everything else."""
         if self.slanted_triangle.cut_fraction:
-            return SlantedTriangleSchedule(**self.slanted_triangle.model_dump())
+            return optimization.SlantedTriangleSchedule(**self.slanted_triangle.model_dump())
         if self.noam_decay:
-            return NoamSchedule(warmup=self.warmup)
+            return optimization.NoamSchedule(warmup=self.warmup)
         decay = self.linear_decay
         if decay.start_point < 1:
-            return LinearSchedule(
+            return optimization.LinearSchedule(
                 warmup=self.warmup, start_point=decay.start_point, end=decay.end_learning_rate
             )
-        return ConstantSchedule(warmup=self.warmup)
+        return optimization.ConstantSchedule(warmup=self.warmup)
 
 
 class CombinedRegularization(Settings):
@@ -89,6 +82,6 @@ class CombinedClip(Settings):
     Norm: float = Field(0.0, ge=0)
     """Largest norm of a parameter's gradient; 0: no limit."""
 
-    def clip(self) -> ClipSettings:
+    def clip(self) -> optimization.ClipSettings:
         """Return the limits as this project's settings."""
-        return ClipSettings(global_norm=self.GlobalNorm or None, norm=self.Norm or None)
+        return optimization.ClipSettings(global_norm=self.GlobalNorm or None, norm=self.Norm or None)

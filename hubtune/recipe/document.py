@@ -8,48 +8,31 @@ from hubtune.storage.yaml_reader import KeyPath, Position, YamlDocument
 
 
 class Location(NamedTuple):
-    """A place that a message points to; locations sort in the order in which mistakes are reported.
+    """A place that a message points to; locations sort in the order in which mistakes are reported."""
 
-    Attributes:
-        order: 0 for the recipe, 1 for the overrides and 2 for the end; then line and column, or the
-            override's number.
-        label: the start of a message, such as ``recipes/idol5.yaml:4:3`` or ``-o train.epoch=3``.
-    """
-
+    # 0 for the recipe, 1 for the overrides and 2 for the end; then line and column, or the override's number.
     order: tuple[int, int, int]
-    label: str
+    label: str  # the start of a message, such as recipes/idol5.yaml:4:3 or -o train.epoch=3
 
     @property
     def in_override(self) -> bool:
-        """Whether this is an override; those name keys in full."""
         return self.order[0] == 1
 
 
 class RecipeProblem(NamedTuple):
-    """A mistake and its location."""
-
     location: Location
     text: str
 
 
 @dataclass
 class RecipeDocument:
-    """A recipe as it was written.
+    """A recipe as it was written: its values, the locations of keys and values, and the mistakes so far."""
 
-    Attributes:
-        data: the values; never changed in place, since they may be the caller's.
-        root: location of the whole document.
-        keys: locations of keys.
-        values: locations of values.
-        refused: paths of values that could not be read and are already among the problems.
-        problems: the mistakes so far.
-    """
-
-    data: dict[str, Any]
-    root: Location
+    data: dict[str, Any]  # never changed in place, since it may be the caller's
+    root: Location  # of the whole document
     keys: dict[KeyPath, Location] = field(default_factory=dict)
     values: dict[KeyPath, Location] = field(default_factory=dict)
-    refused: set[KeyPath] = field(default_factory=set)
+    refused: set[KeyPath] = field(default_factory=set)  # not readable, and already among the problems
     problems: list[RecipeProblem] = field(default_factory=list)
 
     @classmethod
@@ -80,10 +63,8 @@ class RecipeDocument:
 
     def expand_section(self, section: str) -> None:
         """Replace a section's short form by the long one, and move its locations along."""
-        if section not in Recipe.long_forms or section not in self.data:
-            return
-        short = self.data[section]
-        long = Recipe.long_forms[section](short)
+        short: Any = self.data.get(section)
+        long: Any = Recipe.long_forms[section](short) if section in Recipe.long_forms else short
         if long is short:
             return
         self.data = {**self.data, section: long}
@@ -99,8 +80,7 @@ class RecipeDocument:
     def expand_key(self, section: str, key: str) -> bool:
         """Replace the short form of a key inside a section by the long one, if it has one.
 
-        Returns:
-            Whether keys may be set inside it; setting one inside a wrong value would hide that value.
+        Returns whether keys may be set inside it; setting one inside a wrong value would hide that value.
         """
         inside = self.data.get(section)
         long_form = Recipe.nested_long_forms.get((section, key))

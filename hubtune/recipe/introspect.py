@@ -22,17 +22,11 @@ _TYPE_NAMES: dict[Any, str] = {bool: "true or false", types.NoneType: "null", st
 
 
 class FieldLocation(NamedTuple):
-    """The place in the recipe that a pydantic error is about.
+    """The place in the recipe that a pydantic error is about."""
 
-    Attributes:
-        path: keys and indices in the recipe's long form.
-        owner: the section that has, or lacks, the last key.
-        field: that key's field; None if the section has no such key.
-    """
-
-    path: KeyPath
-    owner: type[Settings]
-    field: FieldInfo | None
+    path: KeyPath  # in the recipe's long form
+    owner: type[Settings]  # the section that has, or lacks, the last key
+    field: FieldInfo | None  # that key's field; None if the section has no such key
 
 
 def _spellings(name: str, field: FieldInfo) -> list[str]:
@@ -98,17 +92,13 @@ def field_choices(field: FieldInfo) -> list[str]:
 
 
 def similar_words(field: FieldInfo) -> list[str]:
-    """Return the words among which to look for one similar to a wrong value.
-
-    They are the choices, or, for a field with a pattern, the words in its description.
-    """
+    """Return the words that a wrong value may resemble: the choices, or those in a pattern's description."""
     if _has_pattern(field):
         return re.findall(r"`([^`<]+)`", field.description or "")
     return field_choices(field)
 
 
 def accepts_text(field: FieldInfo) -> bool:
-    """Return whether a field accepts any text."""
     return str in _alternatives(field.annotation)
 
 

@@ -77,13 +77,12 @@ def unused_keys(recipe: Recipe) -> list[str]:
         >>> unused_keys(make_recipe(frozen, ["train.epochs=5", "train.seed=1"]))
         ['train.epochs']
     """
-    used = recipe.strategy.train_keys
-    if used is None:
-        return []
+    fields = type(recipe.train).model_fields
+    unused = fields.keys() - (recipe.strategy.train_keys or fields)
     return [
         f"train.{key}"
-        for key, field in type(recipe.train).model_fields.items()
-        if key not in used and getattr(recipe.train, key) != field.default
+        for key, field in fields.items()
+        if key in unused and getattr(recipe.train, key) != field.default
     ]
 
 
@@ -111,17 +110,16 @@ def _read(path: Path) -> str:
         near = suggest(path.name, _recipe_names(path.parent)) or _list_recipes(path.parent)
         raise RecipeError([f"{source}: there is no such file.{near}"]) from None
     except IsADirectoryError:
-        raise RecipeError(
-            [f"{source}: this is a folder, and a recipe is a file.{_list_recipes(path)}"]
-        ) from None
+        recipes = _list_recipes(path)
+        raise RecipeError([f"{source}: this is a folder, and a recipe is a file.{recipes}"]) from None
 
 
 def _list_recipes(folder: Path) -> str:
-    names = _recipe_names(folder)
+    names = [escaped(name) for name in _recipe_names(folder)]
     if not names:
         return " Without a recipe, give a folder of pictures: hubtune finetune pics/"
     more = ", …" if len(names) > _MOST_NAMES else ""
-    return f" Recipes there: {', '.join(escaped(name) for name in names[:_MOST_NAMES])}{more}"
+    return f" Recipes there: {', '.join(names[:_MOST_NAMES])}{more}"
 
 
 def _recipe_names(folder: Path) -> list[str]:

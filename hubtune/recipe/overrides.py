@@ -63,10 +63,8 @@ def _name_default(document: RecipeDocument, section: str, location: Location) ->
 def _synonyms(path: tuple[str, ...]) -> list[str]:
     """Return every spelling of the last key: an override replaces whichever the recipe has."""
     field = Recipe.model_fields.get(path[0])
-    if len(path) != 2 or field is None:
-        return []
-    for section in nested_sections(field.annotation):
-        keys = accepted_keys(section)
-        if path[1] in keys:
-            return [key for key, other in keys.items() if other is keys[path[1]]]
+    if len(path) == 2 and field is not None:
+        for keys in map(accepted_keys, nested_sections(field.annotation)):
+            if path[1] in keys:
+                return [key for key, other in keys.items() if other is keys[path[1]]]
     return []

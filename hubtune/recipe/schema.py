@@ -21,32 +21,20 @@ from pydantic import (
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from hubtune.errors import UsageError, suggest
+from hubtune.recipe import optimization
 from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
 from hubtune.recipe.base import Settings
 from hubtune.recipe.choices import Engine
-from hubtune.recipe.optimization import (
-    AutoSchedule,
-    ClipSettings,
-    Loss,
-    LossSettings,
-    Optimizer,
-    OptimizerSettings,
-    Schedule,
-    expand_name,
-)
-from hubtune.recipe.strategies import (
-    DefaultFinetuneStrategy,
-    GradientStrategy,
-    SolvedStrategy,
-    Strategy,
-)
+from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy, SolvedStrategy, Strategy
 
 
 def _as_text(value: Any) -> Any:
-    text = os.fspath(value) if isinstance(value, os.PathLike) else value
-    # A shell expands `~` in an argument, but not inside a recipe.
-    expands = isinstance(text, str) and text.startswith("~")
-    return os.path.expanduser(text) if expands else text  # noqa: PTH111  # Path's raises
+    # A shell expands `~` in an argument, but not inside a recipe. Path's expanduser raises.
+    return os.path.expanduser(value) if isinstance(value, str | os.PathLike) else value  # noqa: PTH111
+
+
+def _expand_strategy(value: Any) -> Any:
+    return {"name": "rules", "list": value} if isinstance(value, list) else optimization.expand_name(value)
 
 
 Place = Annotated[str, BeforeValidator(_as_text)]
@@ -135,13 +123,13 @@ class TrainSection(Settings):
     learning_rate: Annotated[float, Field(gt=0, le=10)] | Literal["auto"] | None = None
     """Learning rate; default 1e-4 for fine-tuning, 1e-5 for the last stage alone, 1e-3 from scratch; `auto`:
     a range test of a few dozen steps chooses it."""
-    optimizer: Optimizer = OptimizerSettings()
+    optimizer: optimization.Optimizer = optimization.OptimizerSettings()
     """What turns gradients into steps: a name, or a name with settings."""
-    schedule: Schedule = AutoSchedule()
+    schedule: optimization.Schedule = optimization.AutoSchedule()
     """How the rate changes from step to step: a name, or a name with settings."""
-    clip: ClipSettings | None = None
+    clip: optimization.ClipSettings | None = None
     """Limits on gradients; default: the strategy's own, usually none."""
-    loss: Loss = LossSettings()
+    loss: optimization.Loss = optimization.LossSettings()
     """The loss: a name, or a name with settings."""
     balance: Literal["none", "auto", "weights", "sampler"] = "none"
     """Balancing of classes with few pictures: `weights` gives each class the same weight in the loss,
@@ -205,11 +193,10 @@ class RunConfig(TrainSection, ImageSettings):
     def _translate_use_cuda(cls, given: Any) -> Any:
         """Accept PaddleHub's ``use_cuda`` in place of ``device``."""
         if isinstance(given, dict) and "use_cuda" in given:
-            given = dict(given)
-            use_cuda = given.pop("use_cuda")
             if given.get("device") is not None:
                 raise ValueError("device and use_cuda say the same thing: give one of them")
-            given["device"] = "gpu" if use_cuda else "cpu"
+            others = {name: value for name, value in given.items() if name != "use_cuda"}
+            return {**others, "device": "gpu" if given["use_cuda"] else "cpu"}
         return given
 
     def __init__(self, **given: Any) -> None:
@@ -224,10 +211,7 @@ class RunConfig(TrainSection, ImageSettings):
             known = [*type(self).model_fields, "num_epoch", "use_cuda"]
             raise UsageError("; ".join(_describe_error(each, known) for each in error.errors())) from None
 
-    @field_validator("strategy", mode="before")
-    @classmethod
-    def _expand_strategy(cls, value: Any) -> Any:
-        return _expand_strategy(value)
+    _expand = field_validator("strategy", mode="before")(_expand_strategy)
 
     @model_validator(mode="after")
     def _check_rate(self) -> "RunConfig":
@@ -257,23 +241,19 @@ def _describe_error(error: ErrorDetails, known: list[str]) -> str:
     return f"RunConfig{'.' * bool(name)}{name}: {error['msg']}{found}"
 
 
-def _expand_strategy(value: Any) -> Any:
-    return {"name": "rules", "list": value} if isinstance(value, list) else expand_name(value)
-
-
 class Recipe(Settings):
     """A whole run: data, module, strategy, training, and where the results go."""
 
     long_forms: ClassVar[dict[str, Callable[[Any], Any]]] = {
-        "module": expand_name,
+        "module": optimization.expand_name,
         "strategy": _expand_strategy,
     }
     """For each section with a short form: the function that expands it."""
     nested_long_forms: ClassVar[dict[tuple[str, str], Callable[[Any], Any]]] = {
         ("train", "augment"): expand_preset,
-        ("train", "loss"): expand_name,
-        ("train", "optimizer"): expand_name,
-        ("train", "schedule"): expand_name,
+        ("train", "loss"): optimization.expand_name,
+        ("train", "optimizer"): optimization.expand_name,
+        ("train", "schedule"): optimization.expand_name,
     }
     """The same for keys inside sections."""
 

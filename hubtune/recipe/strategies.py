@@ -10,17 +10,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from hubtune.recipe import optimization
 from hubtune.recipe.base import Settings
 from hubtune.recipe.choices import OptimizerName
 from hubtune.recipe.combined import CombinedClip, CombinedRegularization, CombinedScheduler
-from hubtune.recipe.optimization import (
-    AnySchedule,
-    ClipSettings,
-    ConstantSchedule,
-    LinearSchedule,
-    NoamSchedule,
-    SlantedTriangleSchedule,
-)
 from hubtune.recipe.rule import Rule, rules_for
 
 
@@ -39,7 +32,8 @@ class _Strategy(Settings):
 class _Trained(_Strategy):
     """Base of the strategies that train by gradient descent.
 
-    ``schedule``, ``optimizer`` and ``clip`` return what applies where the recipe does not say otherwise.
+    ``rules`` returns the rules for a network's stages, in order. ``schedule``, ``optimizer`` and ``clip``
+    return what applies where the recipe does not say otherwise.
     """
 
     learning_rate: float | None = Field(None, gt=0)
@@ -47,14 +41,14 @@ class _Trained(_Strategy):
 
     default_rate: ClassVar[float] = 1e-4
 
-    def schedule(self) -> AnySchedule:
-        return LinearSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.LinearSchedule()
 
     def optimizer(self) -> OptimizerName:
         return "adam"
 
-    def clip(self) -> ClipSettings:
-        return ClipSettings()
+    def clip(self) -> optimization.ClipSettings:
+        return optimization.ClipSettings()
 
 
 class _PaddleHub(_Trained):
@@ -70,11 +64,10 @@ class DefaultStrategy(_PaddleHub):
 
     name: Literal["default"] = "default"
 
-    def schedule(self) -> AnySchedule:
-        return ConstantSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages)
 
 
@@ -86,7 +79,6 @@ class DefaultFinetuneStrategy(_PaddleHub):
     """L2 coefficient on all parameters."""
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 
@@ -97,11 +89,10 @@ class L2SPFinetuneStrategy(_PaddleHub):
     regularization_coeff: float = Field(1e-3, ge=0)
     """L2 coefficient of the distance to the pretrained values."""
 
-    def schedule(self) -> AnySchedule:
-        return ConstantSchedule()
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.ConstantSchedule()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return a rule for the head, which has no pretrained values, and one for the rest."""
         return rules_for(stages, l2sp=self.regularization_coeff)
 
 
@@ -116,15 +107,15 @@ class AdamWeightDecayStrategy(_PaddleHub):
     weight_decay: float = Field(0.01, ge=0)
     """Decoupled decay of all parameters except biases and norms."""
 
-    def schedule(self) -> AnySchedule:
-        kind = LinearSchedule if self.lr_scheduler == "linear_decay" else NoamSchedule
-        return kind(warmup=self.warmup_proportion)
+    def schedule(self) -> optimization.AnySchedule:
+        if self.lr_scheduler == "noam_decay":
+            return optimization.NoamSchedule(warmup=self.warmup_proportion)
+        return optimization.LinearSchedule(warmup=self.warmup_proportion)
 
-    def clip(self) -> ClipSettings:
-        return ClipSettings(global_norm=1.0)  # BERT's
+    def clip(self) -> optimization.ClipSettings:
+        return optimization.ClipSettings(global_norm=1.0)  # BERT's
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return a rule for biases and norms, which do not decay, and one for the rest."""
         return rules_for(stages, decoupled=self.weight_decay)
 
 
@@ -146,11 +137,10 @@ class ULMFiTStrategy(_PaddleHub):
     frz_blocks: int = Field(3, ge=0)
     """Number of epochs until all stages are trained, from the head down; 0: all from the start."""
 
-    def schedule(self) -> AnySchedule:
-        return SlantedTriangleSchedule(cut_fraction=self.cut_fraction, ratio=self.ratio)
+    def schedule(self) -> optimization.AnySchedule:
+        return optimization.SlantedTriangleSchedule(cut_fraction=self.cut_fraction, ratio=self.ratio)
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule a stage."""
         return rules_for(stages, blocks=self.dis_blocks, factor=self.factor, unfreezing=self.frz_blocks)
 
 
@@ -176,14 +166,13 @@ class CombinedStrategy(_PaddleHub):
             raise ValueError("scheduler has both noam_decay and linear_decay: keep one of them")
         return self
 
-    def schedule(self) -> AnySchedule:
+    def schedule(self) -> optimization.AnySchedule:
         return self.scheduler.schedule()
 
-    def clip(self) -> ClipSettings:
+    def clip(self) -> optimization.ClipSettings:
         return self.clipping.clip()
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything, or one a stage where stages differ."""
         return rules_for(
             stages,
             l2=self.regularization.L2,
@@ -206,7 +195,6 @@ class ScratchStrategy(_Trained):
     from_random: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 
@@ -220,7 +208,6 @@ class RulesStrategy(_Trained):
     each_rule_matches: ClassVar[bool] = True
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return the user's rules."""
         return self.list_
 
 
@@ -246,9 +233,7 @@ class FrozenStrategy(HeadSettings):
 
     name: Literal["frozen"] = "frozen"
 
-    train_keys: ClassVar[frozenset[str] | None] = frozenset(
-        {"batch_size", "balance", "seed", "device", "engine"}
-    )
+    train_keys: ClassVar = frozenset({"batch_size", "balance", "seed", "device", "engine"})
 
 
 class LastStageStrategy(HeadSettings, _Trained):
@@ -263,20 +248,15 @@ class LastStageStrategy(HeadSettings, _Trained):
     """L2 coefficient on all parameters that are trained."""
 
     default_rate: ClassVar[float] = 1e-5
-    train_keys: ClassVar[frozenset[str] | None] = frozenset(
-        {
-            *("epochs", "batch_size", "micro_batch", "learning_rate", "optimizer", "schedule", "clip"),
-            *("loss", "balance", "dropout", "ema", "average_best", "early_stopping", "eval_interval"),
-            *("log_interval", "save_ckpt_interval", "batch_norm", "amp", "loss_scale", "seed", "device"),
-            "engine",
-        }
+    train_keys: ClassVar = frozenset(
+        "epochs batch_size micro_batch learning_rate optimizer schedule clip loss balance dropout ema "
+        "average_best early_stopping eval_interval log_interval save_ckpt_interval batch_norm amp "
+        "loss_scale seed device engine".split()
     )
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return rules that train the last stage and the head, and freeze the rest."""
-        trained = [
-            Rule(match=stage, weight_decay=self.regularization_coeff) for stage in (stages[-2], "head")
-        ]
+        decay = self.regularization_coeff
+        trained = [Rule(match=stage, weight_decay=decay) for stage in (stages[-2], "head")]
         return [*trained, Rule(match="*", frozen=True)]
 
 
@@ -293,7 +273,6 @@ class FromFrozenStrategy(HeadSettings, _Trained):
     """L2 coefficient on all parameters."""
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:
-        """Return one rule for everything."""
         return rules_for(stages, l2=self.regularization_coeff)
 
 

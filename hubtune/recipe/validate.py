@@ -7,20 +7,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hubtune.errors import suggest
+from hubtune.recipe import introspect
 from hubtune.recipe.base import Settings
 from hubtune.recipe.document import Location, RecipeDocument, RecipeProblem
-from hubtune.recipe.introspect import (
-    accepted_keys,
-    accepts_text,
-    describe_field,
-    example_line,
-    field_choices,
-    locate_error,
-    nested_sections,
-    section_tag,
-    similar_words,
-    usual_keys,
-)
 from hubtune.recipe.schema import Recipe
 from hubtune.storage.yaml_reader import MAX_PROBLEMS, MORE, KeyPath
 from hubtune.text import describe_value, escaped, shortened
@@ -52,7 +41,7 @@ def _impossible(document: RecipeDocument, errors: list[ErrorDetails]) -> list[Er
     wrong_keys: set[KeyPath] = set()
     wrong_sections: set[str | int] = set()
     for error in errors:
-        path, _, field = locate_error(error["loc"])
+        path, _, field = introspect.locate_error(error["loc"])
         if len(path) == 2 and (field is None or not field.is_required()):
             wrong_keys.add(path)
         else:
@@ -78,7 +67,7 @@ def _explain(document: RecipeDocument, error: ErrorDetails) -> RecipeProblem | N
     kind, given = error["type"], error["input"]
     if kind == "impossible":
         return RecipeProblem(document.key_location(tuple(error["ctx"]["key"].split("."))), error["msg"])
-    path, owner, field = locate_error(error["loc"])
+    path, owner, field = introspect.locate_error(error["loc"])
     if any(path[:length] in document.refused for length in range(len(path) + 1)):
         return None
     if kind == "string_unicode":
@@ -86,11 +75,11 @@ def _explain(document: RecipeDocument, error: ErrorDetails) -> RecipeProblem | N
     elif field is None or kind == "extra_forbidden":
         return RecipeProblem(document.key_location(path), _unknown_key(document, path, owner))
     elif kind == "missing":
-        line = example_line(str(path[-1]), field)
+        line = introspect.example_line(str(path[-1]), field)
         return RecipeProblem(document.key_location(path[:-1]), _missing_key(str(path[-1]), path[:-1], line))
     elif kind == "union_tag_not_found":
         name = str(field.discriminator)
-        line = f"{name}: {field_choices(field)[0]}"
+        line = f"{name}: {introspect.field_choices(field)[0]}"
         return RecipeProblem(document.key_location(path), _missing_key(name, path, line))
     elif kind == "union_tag_invalid" and isinstance(given, dict):
         name = str(field.discriminator)
@@ -105,15 +94,15 @@ def _explain(document: RecipeDocument, error: ErrorDetails) -> RecipeProblem | N
 
 
 def _wrong_value(path: KeyPath, field: FieldInfo, given: Any) -> str:
-    if given is None and nested_sections(field.annotation):
+    if given is None and introspect.nested_sections(field.annotation):
         return f"{_describe_path(path)} is empty: write keys under it, or remove it"
     end = ""
     if isinstance(given, str):
-        end = suggest(given[:_LONGEST_WORD], similar_words(field))
+        end = suggest(given[:_LONGEST_WORD], introspect.similar_words(field))
         end = f".{end}" if end else ""
-    elif isinstance(given, bool | int | float) and accepts_text(field):
+    elif isinstance(given, bool | int | float) and introspect.accepts_text(field):
         end = "; quotes make it text"
-    accepted = describe_field(field, item=isinstance(path[-1], int))
+    accepted = introspect.describe_field(field, item=isinstance(path[-1], int))
     return f"{_describe_path(path)} must be {accepted}, not {describe_value(given)}{end}"
 
 
@@ -127,21 +116,21 @@ def _unknown_key(document: RecipeDocument, path: KeyPath, owner: type[Settings])
     section = "".join(f"{part}." for part in path[:-1]) if document.key_location(path).in_override else ""
     message = f"unknown key '{shortened(section + key)}'"
     if len(path) > 1 and not section:
-        tag = section_tag(owner)
+        tag = introspect.section_tag(owner)
         message += f" in {_describe_path(path[:-1])}{f' {tag}' if tag else ''}"
-    known = accepted_keys(owner)
+    known = introspect.accepted_keys(owner)
     if key in known:
-        usual = next(name for name, field in usual_keys(owner).items() if field is known[key])
+        usual = next(name for name, field in introspect.usual_keys(owner).items() if field is known[key])
         return f"'{usual}' and '{key}' say the same thing: keep one of them"
     if len(path) > 1 and key in Recipe.model_fields:
         return f"{message}: '{key}' belongs at the top level"
     others = [
         (name, other)
         for name, field in Recipe.model_fields.items()
-        for other in nested_sections(field.annotation)
+        for other in introspect.nested_sections(field.annotation)
         if name != path[0]
     ]
-    if homes := [name for name, other in others if key in accepted_keys(other)]:
+    if homes := [name for name, other in others if key in introspect.accepted_keys(other)]:
         return f"{message}: '{key}' belongs under {' or '.join(dict.fromkeys(homes))}"
     word = key[:_LONGEST_WORD]
     if suggest(word, known):
@@ -150,12 +139,12 @@ def _unknown_key(document: RecipeDocument, path: KeyPath, owner: type[Settings])
         near = [
             f"'{name}.{there}'"
             for name, other in others
-            for there in usual_keys(other)
+            for there in introspect.usual_keys(other)
             if suggest(word, [there])
         ]
         if near:
             return f"{message}. Did you mean {' or '.join(dict.fromkeys(near))}?"
-    return f"{message}. Allowed: {', '.join(usual_keys(owner))}"
+    return f"{message}. Allowed: {', '.join(introspect.usual_keys(owner))}"
 
 
 def _describe_path(path: KeyPath) -> str:

@@ -65,7 +65,7 @@ def replacing_folder(folder: Path, unfinished: Path, previous: Path | None = Non
     survives a loss of power; syncing the files in the folder is up to the block.
 
     Args:
-        folder: the folder to write; it must be missing or empty, unless ``previous`` is given.
+        folder: must be missing or empty, unless ``previous`` is given.
         unfinished: the new folder's name until then, beside ``folder``; what a killed process left there is
             removed.
         previous: name of an earlier ``folder`` during the exchange, beside it; it is removed at the end.

@@ -46,10 +46,8 @@ def size_on_disk(path: Path) -> int:
 def source_folder(kind: str, name: str, identity: str) -> Path:
     """Return the cache's folder for a source, whether it exists or not.
 
-    Args:
-        kind: what it holds: ``unpacked``, ``remote``, ``cifar``.
-        name: the source's name, for people.
-        identity: distinguishes the source from all others.
+    ``kind`` is what it holds (``unpacked``, ``remote``, ``cifar``), ``name`` is for people, and ``identity``
+    distinguishes the source from all others.
     """
     digest = hashlib.sha256(identity.encode(errors="surrogateescape")).hexdigest()[:10]
     readable = re.sub(r"[^A-Za-z0-9._-]", "_", name)[-60:].lstrip(".")
@@ -57,13 +55,10 @@ def source_folder(kind: str, name: str, identity: str) -> Path:
 
 
 def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
-    """Return a folder of the cache, after making it if it is missing.
+    """Return a folder of the cache, from :func:`source_folder`, after making it if it is missing.
 
-    Processes that need the same folder take turns. The next process removes what a killed one left.
-
-    Args:
-        folder: from :func:`source_folder`.
-        make: fills an empty folder; if it raises, nothing of the folder stays.
+    ``make`` fills an empty folder; if it raises, nothing of the folder stays. Processes that need the same
+    folder take turns. The next process removes what a killed one left.
 
     Raises:
         MachineError: the cache cannot be written.

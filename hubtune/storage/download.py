@@ -12,8 +12,8 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hubtune.log import logger
@@ -33,11 +33,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 
 
 class DownloadError(Exception):
-    """A try that failed because of the network or the server.
-
-    Attributes:
-        final: whether trying the same address again is pointless.
-    """
+    """A try that failed because of the network or the server; ``final``: another try is pointless."""
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
         super().__init__(reason)
@@ -72,8 +68,7 @@ def unexpected_content(start: bytes) -> str | None:
     return html_page(start) if start else "empty"
 
 
-@dataclass(frozen=True)
-class _Origin:
+class _Origin(NamedTuple):
     """The file that a partial download belongs to."""
 
     source: str
@@ -91,12 +86,9 @@ def _read_origin(part: Path) -> _Origin | None:
 def download(source: str, part: Path, progress: Progress | None, *, checked: bool) -> None:
     """Download a file, and resume where an earlier try stopped.
 
-    Args:
-        source: the address.
-        part: the partial file; it is complete when this returns.
-        progress: called after each chunk; without it, a line is logged every ten seconds.
-        checked: whether the caller verifies the complete file by a checksum. If not, a partial file is only
-            resumed when the server confirms that it is the same file.
+    Without ``progress``, which is called after each chunk, a line is logged every ten seconds. ``checked``
+    says whether the caller verifies the complete file by a checksum. If not, the partial file ``part`` is
+    only resumed when the server confirms that it is the same file.
 
     Raises:
         DownloadError: the file is not complete.
@@ -121,15 +113,14 @@ def download(source: str, part: Path, progress: Progress | None, *, checked: boo
             have = 0
         chunk = _read_chunk(answer)
         # Before the first byte is written: an error page must not replace half a download.
-        other = None if resumed else unexpected_content(chunk)
-        if other:
+        if not resumed and (other := unexpected_content(chunk)):
             raise DownloadError(f"the answer is {other}")
         if new.size is None and not checked and not answer.chunked:
             reason = "the server does not tell the file's length, so it cannot be checked"
             raise DownloadError(reason, final=True)
         if not resumed:
             part.unlink(missing_ok=True)
-            write_atomically(with_ending(part, ".json"), json.dumps(asdict(new)))
+            write_atomically(with_ending(part, ".json"), json.dumps(new._asdict()))
         last_line = time.monotonic()
         with part.open("ab") as file:
             while chunk:
@@ -178,10 +169,8 @@ def _open_url(request: urllib.request.Request, part: Path) -> http.client.HTTPRe
             part.unlink(missing_ok=True)
         final = 400 <= error.code < 500 and error.code not in (408, 416, 425, 429)
         raise DownloadError(f"the server answers {error.code} {error.reason}", final=final) from error
-    except urllib.error.URLError as error:
-        raise DownloadError(error_reason(error.reason)) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise DownloadError(error_reason(error)) from error
+        raise DownloadError(error_reason(getattr(error, "reason", error))) from error
 
 
 def _read_chunk(answer: http.client.HTTPResponse) -> bytes:
@@ -200,8 +189,6 @@ class _Connection(http.client.HTTPConnection):
 
 
 class _SecureConnection(http.client.HTTPSConnection):
-    """The same with encryption."""
-
     def connect(self) -> None:
         super().connect()
         self.sock.settimeout(READ_SECONDS)

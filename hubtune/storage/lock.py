@@ -11,12 +11,10 @@ from hubtune.log import logger
 
 @contextlib.contextmanager
 def exclusive_lock(lock_file: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a lock while a block runs.
+    """Hold a lock while a block runs; ``wait`` for another process that holds it.
 
-    Args:
-        lock_file: the empty file that is locked; it is made, with its folder. It must stay afterwards:
-            another process may have it open, and would then hold a lock that nobody else sees.
-        wait: whether to wait for another process that holds the lock.
+    The empty lock file is made, with its folder. It must stay afterwards: another process may have it open,
+    and would then hold a lock that nobody else sees.
 
     Raises:
         LockedError: another process holds the lock, and ``wait`` is false.

@@ -18,17 +18,9 @@ import numpy as np
 _MOST_DIMENSIONS = 32
 
 
-class _Known(enum.Enum):
-    """The names that a pickle of arrays may ask for; on the machine's stack they are only markers."""
-
-    NDARRAY = enum.auto()
-    DTYPE = enum.auto()
-    RECONSTRUCT = enum.auto()
-    FROMBUFFER = enum.auto()
-    ENCODE = enum.auto()
-
-
-KNOWN_NAMES = {
+# The names that a pickle of arrays may ask for; on the machine's stack they are only markers.
+_Known = enum.Enum("_Known", ["NDARRAY", "DTYPE", "RECONSTRUCT", "FROMBUFFER", "ENCODE"])
+_KNOWN_NAMES = {
     "numpy ndarray": _Known.NDARRAY,
     "numpy dtype": _Known.DTYPE,
     "numpy.core.multiarray _reconstruct": _Known.RECONSTRUCT,
@@ -46,20 +38,14 @@ _PUSH_ARGUMENT = frozenset(
     "UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8".split()
 )
 _PUSH_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_EMPTY = {"EMPTY_LIST": list, "EMPTY_DICT": dict}
 _TUPLE_LENGTH = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
+_PUT = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+_GET = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 class RefusedError(Exception):
     """The file asks for something that arrays never need."""
-
-
-class _Type:
-    """The type of an array's numbers."""
-
-    def __init__(self, code: str) -> None:
-        self.numpy = np.dtype(f"<{code}")
 
 
 class PickledArray:
@@ -69,7 +55,7 @@ class PickledArray:
         self.filled = filled
 
 
-class BoundedFile:
+class _BoundedFile:
     """A file for ``pickletools`` that never reads more than there is.
 
     A plain file allocates memory for the requested length, and a few bytes can request terabytes.
@@ -104,7 +90,7 @@ class PickleMachine:
     def run(self, file: BinaryIO) -> object:
         """Return the pickled value; the file is then positioned after the last opcode."""
         # Typeshed wants a whole file; read, readline and tell are all that genops calls.
-        opcodes = pickletools.genops(BoundedFile(file, self._size))  # type: ignore[arg-type]
+        opcodes = pickletools.genops(_BoundedFile(file, self._size))  # type: ignore[arg-type]
         for count, (opcode, argument, _) in enumerate(opcodes):
             if count >= self._most_opcodes:
                 raise RefusedError(f"it has more than {self._most_opcodes:,} instructions")
@@ -116,11 +102,11 @@ class PickleMachine:
     def _step(self, name: str, argument: object) -> None:
         if name in _PUSH_ARGUMENT:
             self._stack.append(argument)
-        elif name in GET:
+        elif name in _GET:
             if argument not in self._memo:
                 raise ValueError("it refers to a value that it does not hold")
             self._stack.append(self._memo[argument])
-        elif name in PUT:
+        elif name in _PUT:
             self._memo[argument] = self._top()
         elif name == "MEMOIZE":
             self._memo[len(self._memo)] = self._top()
@@ -135,16 +121,14 @@ class PickleMachine:
         elif name in ("TUPLE", "LIST"):
             values = self._pop_to_mark()
             self._stack.append(tuple(values) if name == "TUPLE" else values)
-        elif name == "EMPTY_LIST":
-            self._stack.append([])
+        elif name in _EMPTY:
+            self._stack.append(_EMPTY[name]())
         elif name in ("APPEND", "APPENDS"):
             values = [self._pop()] if name == "APPEND" else self._pop_to_mark()
             target = self._top()
             if not isinstance(target, list):
                 raise ValueError("it appends to what is not a list")
             target.extend(values)
-        elif name == "EMPTY_DICT":
-            self._stack.append({})
         elif name == "DICT":
             values = self._pop_to_mark()
             self._stack.append({})
@@ -162,11 +146,11 @@ class PickleMachine:
                 raise RefusedError("it asks for a name that is not text")
             self._name(f"{module} {attribute}")
         elif name == "REDUCE":
-            arguments, function = self._pop(), self._pop()
-            self._stack.append(self._reduce(function, arguments))
+            arguments = self._pop()
+            self._stack.append(self._reduce(self._pop(), arguments))
         elif name == "BUILD":
-            state, target = self._pop(), self._top()
-            self._build(target, state)
+            state = self._pop()
+            self._build(self._top(), state)
         elif name == "PROTO":
             if not (isinstance(argument, int) and argument <= 5):
                 raise ValueError(f"it is a pickle of the unknown version {argument}")
@@ -204,7 +188,7 @@ class PickleMachine:
             target[key] = value
 
     def _name(self, name: str) -> None:
-        known = KNOWN_NAMES.get(name)
+        known = _KNOWN_NAMES.get(name)
         if known is None:
             raise RefusedError(f"it asks for {quote(name.replace(' ', '.', 1))}, which arrays never need")
         self._stack.append(known)
@@ -214,7 +198,7 @@ class PickleMachine:
             case _Known.DTYPE, (str(code), _, _):
                 if code not in _DTYPES:
                     raise RefusedError(f"it holds an array of the type {quote(code)}, not of plain numbers")
-                return _Type(code)
+                return np.dtype(f"<{code}")
             case _Known.RECONSTRUCT, (_Known.NDARRAY, (0,), b"b" | "b"):
                 return PickledArray()
             case _Known.FROMBUFFER, (data, dtype, shape, "C" | "F" as order):
@@ -227,7 +211,7 @@ class PickleMachine:
 
     def _build(self, target: object, state: object) -> None:
         match target, state:
-            case _Type(), (_, "<" | "|", None, None, None, _, _, _):
+            case np.dtype(), (_, "<" | "|", None, None, None, _, _, _):
                 return
             case PickledArray(filled=None), (_, shape, dtype, bool() | 0 | 1 as fortran, data):
                 target.filled = self._array(data, dtype, shape, "F" if fortran else "C")
@@ -237,16 +221,16 @@ class PickleMachine:
     def _array(self, data: object, dtype: object, shape: object, order: str) -> np.ndarray:
         if isinstance(data, str):  # as Python 2 wrote it
             data = self._encode(data)
-        if not isinstance(dtype, _Type) or not isinstance(data, bytes | bytearray):
+        if not isinstance(dtype, np.dtype) or not isinstance(data, bytes | bytearray):
             raise RefusedError("it holds an array of something else than plain numbers")
         if not isinstance(shape, tuple) or len(shape) > _MOST_DIMENSIONS:
             raise RefusedError("it holds an array whose shape is none")
         if not all(isinstance(side, int) and 0 <= side <= self._size for side in shape):
             raise RefusedError("it holds an array whose shape claims more than the file has")
-        if math.prod(shape) * dtype.numpy.itemsize != len(data):
+        if math.prod(shape) * dtype.itemsize != len(data):
             raise ValueError("it holds an array whose shape and content differ in size")
         self._spend(len(data))
-        return np.frombuffer(data, dtype.numpy).reshape(shape, order="F" if order == "F" else "C")
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if order == "F" else "C")
 
     def _encode(self, text: str) -> bytes:
         self._spend(len(text))
@@ -257,6 +241,37 @@ class PickleMachine:
         self._bytes_left -= count
         if self._bytes_left < 0:
             raise RefusedError("its arrays claim more than the file has")
+
+
+def foreign_name(file: BinaryIO, size: int, most_opcodes: int) -> str | None:
+    """Return the first name in a pickle that arrays never need; ``None`` if there is none."""
+    file.seek(0)
+    memo: dict[object, object] = {}
+    texts: list[object] = ["", ""]  # the newest last: what STACK_GLOBAL joins
+    count = 0
+    try:
+        while file.tell() < size:  # one pickle may follow another
+            for opcode, argument, _ in pickletools.genops(_BoundedFile(file, size)):  # type: ignore[arg-type]
+                count += 1
+                if count > most_opcodes:
+                    return None
+                name = None
+                if opcode.name in ("GLOBAL", "INST"):
+                    name = str(argument)
+                elif opcode.name == "STACK_GLOBAL":
+                    name = f"{texts[-2]} {texts[-1]}" if all(texts[-2:]) else None
+                elif opcode.name in _GET:
+                    texts.append(memo.get(argument, ""))
+                elif opcode.name in _PUT or opcode.name == "MEMOIZE":
+                    memo[len(memo) if opcode.name == "MEMOIZE" else argument] = texts[-1]
+                elif isinstance(argument, str):
+                    texts.append(argument)
+                if name is not None and name not in _KNOWN_NAMES:
+                    return name.replace(" ", ".", 1)
+                del texts[:-2]
+    except (ValueError, DeprecationWarning):
+        return None
+    return None
 
 
 def quote(text: str) -> str:
@@ -271,15 +286,11 @@ def clipped(text: str) -> str:
 
 def describe_kind(value: object) -> str:
     """Return what a value on the machine's stack is, for a message."""
-    match value:
-        case PickledArray() | _Type() | _Known():
-            return "a part of an array"
-        case None:
-            return "nothing"
-        case bool() | int() | float():
-            return "a number"
-        case str() | bytes() | bytearray():
-            return "text"
-        case dict():
-            return "a dictionary"
-    return "a list"
+    kinds = {
+        "a part of an array": PickledArray | np.dtype | _Known,
+        "nothing": type(None),
+        "a number": bool | int | float,
+        "text": str | bytes | bytearray,
+        "a dictionary": dict,
+    }
+    return next((words for words, kind in kinds.items() if isinstance(value, kind)), "a list")

@@ -4,21 +4,17 @@ Unpickling runs what the file says; :class:`~hubtune.storage.pickle_machine.Pick
 weights it reads data sets that were published as pickles of arrays, such as CIFAR's.
 """
 
-import pickletools
 from typing import BinaryIO
 
 import numpy as np
 
 from hubtune.storage.pickle_machine import (
-    GET,
-    KNOWN_NAMES,
-    PUT,
-    BoundedFile,
     PickledArray,
     PickleMachine,
     RefusedError,
     clipped,
     describe_kind,
+    foreign_name,
     quote,
 )
 
@@ -31,11 +27,7 @@ def read_tensor_pickle(
 ) -> dict[str, np.ndarray]:
     """Return the arrays of a pickled dictionary by name, as ``paddle.save`` writes it.
 
-    Args:
-        file: the pickle, from its start; it must be seekable.
-        size: its length in bytes.
-        most_opcodes: the largest number of instructions.
-        most_tensors: the largest number of entries.
+    The file must be seekable; the pickle fills all of its ``size`` bytes.
 
     Raises:
         RefusedError: it asks for something that arrays never need, or holds something else.
@@ -91,38 +83,7 @@ def _follow(file: BinaryIO, size: int, most_opcodes: int) -> object:
         return content
     except (ValueError, DeprecationWarning, RefusedError):
         # The purpose of the file says more than the first thing that was wrong with it.
-        name = _foreign_name(file, size, most_opcodes)
+        name = foreign_name(file, size, most_opcodes)
         if name is None:
             raise
         raise RefusedError(f"it asks for {quote(name)}, which arrays never need") from None
-
-
-def _foreign_name(file: BinaryIO, size: int, most_opcodes: int) -> str | None:
-    """Return the first name in a pickle that arrays never need; ``None`` if there is none."""
-    file.seek(0)
-    memo: dict[object, object] = {}
-    texts: list[object] = ["", ""]  # the newest last: what STACK_GLOBAL joins
-    count = 0
-    try:
-        while file.tell() < size:  # one pickle may follow another
-            for opcode, argument, _ in pickletools.genops(BoundedFile(file, size)):  # type: ignore[arg-type]
-                count += 1
-                if count > most_opcodes:
-                    return None
-                name = None
-                if opcode.name in ("GLOBAL", "INST"):
-                    name = str(argument)
-                elif opcode.name == "STACK_GLOBAL":
-                    name = f"{texts[-2]} {texts[-1]}" if all(texts[-2:]) else None
-                elif opcode.name in GET:
-                    texts.append(memo.get(argument, ""))
-                elif opcode.name in PUT or opcode.name == "MEMOIZE":
-                    memo[len(memo) if opcode.name == "MEMOIZE" else argument] = texts[-1]
-                elif isinstance(argument, str):
-                    texts.append(argument)
-                if name is not None and name not in KNOWN_NAMES:
-                    return name.replace(" ", ".", 1)
-                del texts[:-2]
-    except (ValueError, DeprecationWarning):
-        return None
-    return None

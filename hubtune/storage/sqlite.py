@@ -26,7 +26,6 @@ class CacheDatabase:
     a folder that can only be read, and it writes every new row twice.
 
     Attributes:
-        file: the file.
         error: why the file cannot be read or written; ``None`` while nothing has failed.
         replaced: whether the file was damaged, and an empty one has taken its place.
     """
@@ -34,10 +33,8 @@ class CacheDatabase:
     def __init__(self, file: Path, tables: Sequence[str], version: int) -> None:
         """Describe the file; it is opened when it is first used, and made when it is first written.
 
-        Args:
-            file: the file.
-            tables: the ``CREATE`` statements of its tables and indices.
-            version: changes with the tables; a file of another version is emptied.
+        ``tables`` are the ``CREATE`` statements of its tables and indices. The version changes with them; a
+        file of another version is emptied.
         """
         self.file = file
         self.error: str | None = None
@@ -54,8 +51,7 @@ class CacheDatabase:
     def write(self, work: Callable[[sqlite3.Connection], T]) -> T | None:
         """Run some work as one transaction; returns its result, or ``None`` where it could not be done.
 
-        Args:
-            work: is undone if it raises; an error that is not SQLite's is passed on.
+        Work that raises is undone; an error that is not SQLite's is passed on.
         """
 
         def transaction(database: sqlite3.Connection) -> T:

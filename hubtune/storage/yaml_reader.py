@@ -29,8 +29,7 @@ _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 # Python refuses integers of many thousand digits; longer ones than here become floats. `012` is octal in YAML
 # 1.1 and decimal in 1.2, so here it is text.
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,299})")
-_OCTAL = re.compile(r"0o[0-7]{1,300}")
-_HEX = re.compile(r"0x[0-9a-fA-F]{1,300}")
+_OCTAL_OR_HEX = re.compile(r"0o[0-7]{1,300}|0x[0-9a-fA-F]{1,300}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"([-+]?)\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 
@@ -45,32 +44,20 @@ class Position(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A mistake and its place."""
-
     position: Position
     text: str
 
 
 @dataclass
 class YamlDocument:
-    """The content of a YAML text, with positions.
+    """The content of a YAML text, with positions of keys and values, and its mistakes in order of place."""
 
-    Attributes:
-        data: dicts with text keys, lists, text, numbers, booleans and None.
-        keys: the position of each key.
-        values: the position of each value; that of the whole document is under ``()``, and missing if the
-            document is empty.
-        refused: paths of values that were not read because of a problem.
-        problems: the mistakes, in order of place.
-        complete: whether the text was read to its end; if not, ``data`` is only a part of it.
-    """
-
-    data: Any = None
+    data: Any = None  # dicts with text keys, lists, text, numbers, booleans and None
     keys: dict[KeyPath, Position] = field(default_factory=dict)
-    values: dict[KeyPath, Position] = field(default_factory=dict)
-    refused: set[KeyPath] = field(default_factory=set)
+    values: dict[KeyPath, Position] = field(default_factory=dict)  # under (): of the document, if not empty
+    refused: set[KeyPath] = field(default_factory=set)  # values that were not read because of a problem
     problems: list[Problem] = field(default_factory=list)
-    complete: bool = False
+    complete: bool = False  # whether the text was read to its end; if not, data is only a part of it
 
 
 def plain_value(text: str) -> bool | int | float | str | None:
@@ -86,7 +73,7 @@ def plain_value(text: str) -> bool | int | float | str | None:
         return text.lower() == "true"
     if _INT.fullmatch(text):
         return int(text)
-    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
+    if _OCTAL_OR_HEX.fullmatch(text):
         return int(text, 0)
     if _FLOAT.fullmatch(text):
         return float(text)
@@ -99,8 +86,7 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8 of at most a million bytes.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         RecipeError: it is not such a text, or cannot be read.
     """
     source = escaped(str(path))
@@ -135,8 +121,7 @@ def read_yaml(path: Path) -> YamlDocument:
     """Read a file that holds one YAML document.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        IsADirectoryError: it is a folder.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         RecipeError: it cannot be read, or has mistakes; the error lists all of them.
     """
     document = parse_yaml(read_text(path))
@@ -193,11 +178,6 @@ class _Reader:
         self._document = document
 
     def read(self) -> None:
-        """Read the whole text.
-
-        Raises:
-            _StopReading: after a mistake that makes the rest not worth reading.
-        """
         documents = 0
         while self._loader.check_event():
             event = self._next_event()
@@ -254,25 +234,21 @@ class _Reader:
         return value
 
     def _fill(self, value: Any, path: KeyPath | None, depth: int) -> None:
-        if isinstance(value, dict):
-            self._fill_mapping(value, path, depth)
-        elif isinstance(value, list):
-            self._fill_list(value, path, depth)
-
-    def _fill_list(self, items: list[Any], path: KeyPath | None, depth: int) -> None:
+        """Read the items of a list or dict; other values have none."""
+        if not isinstance(value, dict | list):
+            return
         while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
-            inner = None if path is None else (*path, len(items))
-            items.append(self._begin_value(event, inner, depth))
-            self._fill(items[-1], inner, depth + 1)
-
-    def _fill_mapping(self, mapping: dict[str, Any], path: KeyPath | None, depth: int) -> None:
-        while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
-            key = self._read_key(event, mapping, path, depth)
+            key: str | int | None = len(value)
+            if isinstance(value, dict):
+                key = self._read_key(event, value, path, depth)
+                event = self._next_event()
             inner = None if path is None or key is None else (*path, key)
-            value = self._begin_value(self._next_event(), inner, depth)
-            if key is not None:
-                mapping[key] = value
-            self._fill(value, inner, depth + 1)
+            item = self._begin_value(event, inner, depth)
+            if isinstance(value, list):
+                value.append(item)
+            elif key is not None:
+                value[key] = item
+            self._fill(item, inner, depth + 1)
 
     def _read_key(
         self, event: yaml.Event, mapping: dict[str, Any], path: KeyPath | None, depth: int
@@ -280,7 +256,7 @@ class _Reader:
         """Return a key; ``None`` where it is refused, and its value with it."""
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse(event, "a key is one word, and this is a list or a section: put it in quotes")
-            self._fill_list([], None, depth + 1)
+            self._fill([], None, depth + 1)
         elif isinstance(event, yaml.ScalarEvent) and self._is_text(event):
             name = event.value
             if name == "<<" and event.style is None:

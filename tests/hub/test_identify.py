@@ -8,11 +8,12 @@ from safetensors.numpy import save_file
 
 import hubtune
 from hubtune.errors import ModelError
+from hubtune.hub.identify import identify_backbone
 from hubtune.hub.registry import resolve_module
 from hubtune.models.catalog import BACKBONES
 
 
-def write(file: Path, name: str, num_classes: int) -> dict[str, np.ndarray]:
+def write(file, name, num_classes):
     network = BACKBONES[name].build(num_classes=num_classes)
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_file(tensors, file)
@@ -21,13 +22,13 @@ def write(file: Path, name: str, num_classes: int) -> dict[str, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["alexnet_imagenet", "googlenet_imagenet"])
-def test_networks_of_paddle_vision_under_two_names_are_recognised(tmp_path: Path, name: str) -> None:
+def test_networks_of_paddle_vision_under_two_names_are_recognised(tmp_path, name):
     write(tmp_path / "w.safetensors", name, 7)
     assert resolve_module(str(tmp_path / "w.safetensors")).pretrained.name == name
 
 
 @pytest.mark.parametrize("num_classes", [1000, 7])
-def test_a_file_is_a_modules_name(tmp_path: Path, num_classes: int) -> None:
+def test_a_file_is_a_modules_name(tmp_path, num_classes):
     file = tmp_path / "my weights.safetensors"
     tensors = write(file, "paddle.vision:mobilenet_v3_small", num_classes)
     module = hubtune.Module(file)
@@ -37,30 +38,26 @@ def test_a_file_is_a_modules_name(tmp_path: Path, num_classes: int) -> None:
         np.testing.assert_array_equal(value.numpy(), tensors[key])
 
 
-def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path: Path) -> None:
+def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path):
     file = tmp_path / "w.safetensors"
     tensors = write(file, "smallnet", 3)
-    for changed in (
-        {**tensors, "more": np.zeros(3, np.float32)},
-        dict([*tensors.items()][1:]),
-        {key + "x": value for key, value in tensors.items()},
-    ):
+    more = {**tensors, "more": np.zeros(3, np.float32)}
+    renamed = {key + "x": value for key, value in tensors.items()}
+    for changed in (more, dict([*tensors.items()][1:]), renamed):
         save_file(changed, file)
         with pytest.raises(ModelError, match="fits no architecture that hubtune knows"):
             hubtune.Module(file)
 
 
-def test_architectures_with_the_same_tensors_are_told_apart_by_the_files_name_or_refused(
-    tmp_path: Path,
-) -> None:
-    write(tmp_path / "w.safetensors", "paddle.vision:shufflenet_v2_swish", 1000)
+def test_architectures_with_the_same_tensors_are_refused_unless_the_file_is_named(tmp_path):
+    name = "paddle.vision:shufflenet_v2_swish"
+    tensors = write(tmp_path / "w.safetensors", name, 1000)
+    assert identify_backbone(Path(f"{name}.safetensors"), tensors) == (BACKBONES[name], 1000)
     with pytest.raises(ModelError, match=r"several architectures \(.*shufflenet_v2_x1_0.*: name one of them"):
         hubtune.Module(tmp_path / "w.safetensors")
 
 
-def test_swin_is_recognised_though_its_file_holds_indices_and_other_indices_are_refused(
-    tmp_path: Path,
-) -> None:
+def test_swin_is_recognised_by_a_file_with_its_indices_and_other_indices_are_refused(tmp_path):
     file = tmp_path / "w.safetensors"
     tensors = write(file, "swin_tiny_patch4_window7_224_imagenet", 5)
     assert resolve_module(str(file)).pretrained.name == "swin_tiny_patch4_window7_224_imagenet"

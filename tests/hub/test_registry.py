@@ -1,7 +1,5 @@
 """Module names, folders and files are resolved, and damaged descriptions explained."""
 
-import re
-
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
@@ -9,21 +7,9 @@ from safetensors.numpy import save_file
 import hubtune
 from hubtune.errors import ModelError, UsageError
 from hubtune.hub.module_code import load_backbone
-from hubtune.hub.new_module import write_skeleton
 from hubtune.hub.registry import imagenet_classes, resolve_module
 from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
-
-
-@pytest.fixture
-def mine(tmp_path):
-    write_skeleton(tmp_path / "mine")
-    return tmp_path / "mine"
-
-
-def describe(folder, lines):
-    text = (folder / "module.yaml").read_text(encoding="utf-8")
-    (folder / "module.yaml").write_text(text + lines, encoding="utf-8")
 
 
 def test_a_hub_name_has_the_records_preprocessing_and_imagenets_classes():
@@ -34,27 +20,31 @@ def test_a_hub_name_has_the_records_preprocessing_and_imagenets_classes():
     assert (len(module.labels), module.labels[0], module.own_weights()) == (1000, "tench, Tinca tinca", None)
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
+def test_settings_that_a_network_cannot_take_are_refused():
+    for settings, message in (
         ({"fit": "whole"}, r"takes pictures of 224×224 only, and fit: whole gives other sizes"),
         ({"size": 160}, r"size: 160 does not go with alexnet_imagenet, .* only: remove size"),
-    ],
-)
-def test_settings_that_a_network_cannot_take_are_refused(settings, message):
-    with pytest.raises(UsageError, match=message):
-        resolve_module("alexnet_imagenet").preprocessing_for("alexnet_imagenet", ImageSettings(**settings))
+    ):
+        with pytest.raises(UsageError, match=message):
+            resolve_module("alexnet_imagenet").preprocessing_for(
+                "alexnet_imagenet", ImageSettings(**settings)
+            )
 
 
-def test_weights_and_classes_come_from_the_folder(mine):
+def test_weights_and_classes_come_from_the_folder_where_they_are_used(mine):
     network = load_backbone(mine, trust_code=True)[0].build(num_classes=3)
     tensors = {key: value.numpy() for key, value in network.state_dict().items()}
     save_file(tensors, mine / "w.safetensors")
-    lines = f"weights: {{file: w.safetensors, sha256: {sha256_of(mine / 'w.safetensors')}}}\n"
-    describe(mine, lines + "classes: [apple, pear, plum]\n")
+    with (mine / "module.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"weights: {{file: w.safetensors, sha256: {sha256_of(mine / 'w.safetensors')}}}\n")
+        file.write("classes: [apple, pear, plum]\n")
     module = hubtune.Module(mine, trust_code=True)
     assert module.labels == ("apple", "pear", "plum")
     np.testing.assert_array_equal(module.network.state_dict()["fc.weight"].numpy(), tensors["fc.weight"])
+    (mine / "w.safetensors").unlink()
+    assert hubtune.Module(mine, weights=None, trust_code=True).weights_file is None
+    with pytest.raises(ModelError, match=r"w\.safetensors, which are not there"):
+        hubtune.Module(mine, trust_code=True)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +66,11 @@ def test_weights_and_classes_come_from_the_folder(mine):
 )
 def test_mistakes_in_the_description_are_explained(tmp_path, lines, message):
     (tmp_path / "module.yaml").write_text(f"name: m\n{lines}" if lines else "")
-    with pytest.raises(ModelError) as refused:
+    with pytest.raises(ModelError, match=message):
         hubtune.Module(tmp_path, weights=None)
-    assert re.search(message, str(refused.value)), refused.value
 
 
 def test_code_without_a_description_is_no_module(mine, tmp_path):
     (mine / "module.yaml").unlink()
     with pytest.raises(ModelError, match=r"has no module\.yaml"):
         hubtune.Module(mine, weights=None, trust_code=True)
-
-
-def test_a_module_folder_needs_its_weights_only_where_they_are_used(mine):
-    describe(mine, f"weights: {{file: gone.safetensors, sha256: {'0' * 64}}}\n")
-    assert hubtune.Module(mine, weights=None, trust_code=True).weights_file is None
-    with pytest.raises(ModelError, match=r"gone\.safetensors, which are not there"):
-        hubtune.Module(mine, trust_code=True)

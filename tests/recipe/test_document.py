@@ -6,31 +6,22 @@ from hubtune.storage.yaml_reader import parse_yaml
 TEXT = "module: m\nstrategy:\n- match: head\ntrain: {augment: flip, epochs: 2}\n"
 
 
-def document():
-    return RecipeDocument.from_yaml(parse_yaml(TEXT), "r.yaml")
-
-
-def test_locations_name_the_file_line_and_column():
-    assert document().value_location(("train", "epochs")).label == "r.yaml:4:32"
-    assert document().key_location(("train", "epochs")).label == "r.yaml:4:24"
-    assert document().key_location(("train", "missing")) == document().value_location(("train",))
-    assert document().value_location(("nowhere",)) == document().root
-
-
-def test_a_short_form_grows_and_keeps_its_locations():
-    grown = document()
+def test_locations_follow_a_short_form_that_grows():
+    grown = RecipeDocument.from_yaml(parse_yaml(TEXT), "r.yaml")
+    assert grown.key_location(("train", "epochs")).label == "r.yaml:4:24"
+    assert grown.key_location(("train", "missing")) == grown.value_location(("train",))
+    assert grown.value_location(("nowhere",)) == grown.root
     grown.expand_section("strategy")
     assert grown.data["strategy"] == {"name": "rules", "list": [{"match": "head"}]}
     assert grown.value_location(("strategy", "list", 0, "match")).label == "r.yaml:3:10"
     assert grown.expand_key("train", "augment")
     assert grown.data["train"]["augment"] == {"flip": 0.5}
-    wrong = document()
-    wrong.set(("train", "augment"), "flop", Location((1, 0, 0), "-o x"))
-    assert not wrong.expand_key("train", "augment")
+    grown.set(("train", "augment"), "flop", Location((1, 0, 0), "-o x"))
+    assert not grown.expand_key("train", "augment")
 
 
 def test_setting_and_removing_leave_the_callers_data_alone():
-    changed = document()
+    changed = RecipeDocument.from_yaml(parse_yaml(TEXT), "r.yaml")
     before = changed.data
     location = Location((1, 0, 0), "-o train.loss.gamma=1")
     changed.set(("train", "loss", "gamma"), 1, location)

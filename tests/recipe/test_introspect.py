@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-import pytest
 from pydantic import Field
 
 from hubtune.recipe.base import Settings
@@ -21,23 +20,16 @@ class Example(Settings):
     items: list[bool] = Field([], max_length=5)
 
 
-@pytest.mark.parametrize(
-    ("key", "text"),
-    [
-        ("count", "a whole number from 1 to 9"),
-        ("rate", "a number above 0 or null"),
-        ("below", "a number below 1"),
-        ("name", "text that is not empty"),
-        ("word", "one of a, b"),
-        ("pair", "a list of 2, each a whole number of at least 0"),
-        ("items", "a list of at most 5, each true or false"),
-    ],
-)
-def test_a_field_is_described(key, text):
-    assert describe_field(usual_keys(Example)[key]) == text
-
-
-def test_sections_patterns_and_examples_are_described():
+def test_fields_are_described_by_type_limits_pattern_and_example():
+    assert {key: describe_field(field) for key, field in usual_keys(Example).items()} == {
+        "count": "a whole number from 1 to 9",
+        "rate": "a number above 0 or null",
+        "below": "a number below 1",
+        "name": "text that is not empty",
+        "word": "one of a, b",
+        "pair": "a list of 2, each a whole number of at least 0",
+        "items": "a list of at most 5, each true or false",
+    }
     assert describe_field(Recipe.model_fields["module"]) == "a name or a section of keys"
     assert describe_field(TrainSection.model_fields["device"]) == "auto, cpu, gpu or gpu:<number>"
     assert example_line("module", Recipe.model_fields["module"]) == "module: xception71_imagenet"

@@ -1,69 +1,44 @@
 """Overrides: ``a.b=value`` on every form of recipe."""
 
-from typing import Any
-
 import pytest
-from support.strategies import STRATEGY_NAMES
 
 from hubtune.errors import RecipeError
 from hubtune.recipe.load import make_recipe
-from hubtune.recipe.schema import Recipe
+from hubtune.recipe.strategies import DefaultFinetuneStrategy
 
 
-def recipe(*overrides: str, **sections: Any) -> Recipe:
+def recipe(*overrides, **sections):
     return make_recipe({"data": {"base": "pics"}, "module": "m", **sections}, overrides)
 
 
-def problems(*overrides: str, **sections: Any) -> list[str]:
+def problems(*overrides, **sections):
     with pytest.raises(RecipeError) as caught:
         recipe(*overrides, **sections)
     return caught.value.problems
 
 
-def test_the_short_form_of_a_module_grows() -> None:
+def test_short_forms_and_defaults_grow():
     grown = recipe("module.weights=w.pdparams").module
     assert (grown.name, grown.weights, grown.trust_code) == ("m", "w.pdparams", False)
+    for sections in ({}, {"strategy": "default_finetune"}, {"strategy": None}):
+        strategy = recipe("strategy.regularization_coeff=0", **sections).strategy
+        assert strategy == DefaultFinetuneStrategy(regularization_coeff=0.0)
 
 
-@pytest.mark.parametrize("sections", [{}, {"strategy": "default_finetune"}, {"strategy": None}])
-def test_a_strategys_setting_keeps_its_name(sections: dict[str, Any]) -> None:
-    strategy = recipe("strategy.regularization_coeff=0", **sections).strategy
-    assert strategy.model_dump() == {
-        "name": "default_finetune", "learning_rate": None, "optimizer_name": "adam",
-        "regularization_coeff": 0.0,
-    }  # fmt: skip
-
-
-def test_a_section_is_made_or_replaced() -> None:
+def test_a_section_is_made_or_replaced():
     assert recipe("train.epochs=7").train.epochs == 7
     assert recipe("train={epochs: 7, seed: 1}", train={"epochs": 2, "batch_size": 4}).train.batch_size == 32
 
 
-def test_the_last_override_of_a_key_counts_in_whatever_spelling() -> None:
+def test_the_last_override_of_a_key_counts_in_whatever_spelling():
     assert recipe("train.epochs=1", "train.num_epoch=2", train={"num_epoch": 3}).train.epochs == 2
 
 
-@pytest.mark.parametrize(
-    ("written", "text"),
-    [
-        (r"C:\pics\new", r"C:\pics\new"),
-        ("runs/x", "runs/x"),
-        ("a=b", "a=b"),
-        ("a: b #1", "a: b #1"),
-        ("*x", "*x"),
-        ("!x", "!x"),
-        ("no", "no"),
-        (" x ", "x"),
-        ('"2024"', "2024"),
-        ("'[x]'", "[x]"),
-    ],
-)
-def test_text_needs_no_quotes_unless_it_is_a_number(written: str, text: str) -> None:
-    assert recipe(f"run={written}").run == text
-
-
-def test_null_sets_a_key_back_to_nothing() -> None:
-    assert recipe("run=", "data.fit=null", run="x").run is None
+def test_text_needs_no_quotes_unless_it_is_a_number():
+    for text in (r"C:\pics\new", "runs/x", "a=b", "a: b #1", "*x", "!x", "no"):
+        assert recipe(f"run={text}").run == text
+    for written, text in ((" x ", "x"), ('"2024"', "2024"), ("'[x]'", "[x]"), ("", None), ("null", None)):
+        assert recipe(f"run={written}", run="x").run == text
 
 
 @pytest.mark.parametrize(
@@ -81,30 +56,15 @@ def test_null_sets_a_key_back_to_nothing() -> None:
         ("run=2024", "run must be text or null, not the number 2024; quotes make it text"),
         ("run=[1", "expected ',' or ']' here"),
         ("run=[!!str 1]", "tags (!!str) are not allowed here: remove it"),
-        (
-            "strategy=frozn",
-            f"strategy must be one of {STRATEGY_NAMES}, not the text 'frozn'. Did you mean 'frozen'?",
-        ),
+        ("run=\udcff", "an override must be text in UTF-8"),
     ],
 )
-def test_a_mistake_names_the_override(override: str, problem: str) -> None:
-    assert problems(override) == [f"-o {override}: {problem}"]
+def test_a_mistake_names_the_override(override: str, problem: str):
+    assert problems(override) == [f"-o {override}: {problem}".replace("\udcff", r"\udcff")]
 
 
-def test_bytes_that_are_not_text_are_refused() -> None:
-    assert problems("run=\udcff") == ["-o run=\\udcff: an override must be text in UTF-8"]
-
-
-def test_an_impossible_combination_points_to_the_override_that_made_it() -> None:
+def test_an_impossible_combination_points_to_the_override_that_made_it():
     assert problems("module.weights=w.pdparams", strategy="scratch") == [
         "-o module.weights=w.pdparams: strategy scratch starts from random values, but module.weights names "
         "a file: remove module.weights, or take strategy default_finetune"
-    ]
-
-
-def test_mistakes_of_overrides_come_in_their_order() -> None:
-    assert [problem.partition(": ")[0] for problem in problems("zzz=1", "train.seed=-1", "x")] == [
-        "-o zzz=1",
-        "-o train.seed=-1",
-        "-o x",
     ]

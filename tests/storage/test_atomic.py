@@ -39,7 +39,8 @@ def test_a_failed_write_leaves_the_old_content_and_nothing_else(tmp_path, full_d
 
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_folder_appears_when_its_block_ends(tmp_path, exists):
-    folder, unfinished = tmp_path / "f", tmp_path / "f.part"
+    folder = tmp_path / "f"
+    unfinished = with_ending(folder, ".part")
     if exists:
         folder.mkdir()
     (unfinished / "left by a killed process").mkdir(parents=True)
@@ -62,7 +63,3 @@ def test_a_folder_with_content_is_only_replaced_if_that_is_requested(tmp_path):
     with replacing_folder(folder, unfinished, previous) as new:
         (new / "new").touch()
     assert (names(tmp_path), names(folder)) == (["f"], ["new"])
-
-
-def test_an_ending_is_appended_to_the_name(tmp_path):
-    assert with_ending(tmp_path / "w.x", ".part") == tmp_path / "w.x.part"

@@ -51,25 +51,24 @@ def test_a_kill_at_any_moment_leaves_a_whole_folder(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "reason"),
+    ("file", "content", "reason"),
     [
-        (lambda folder: (folder / "one").write_bytes(b"12345"), "one is damaged: its SHA-256 differs"),
-        (lambda folder: (folder / "one").write_bytes(b"1"), "one has another size than when it was written"),
-        (lambda folder: (folder / "one").unlink(), "one is missing"),
-        (lambda folder: (folder / "manifest.json").unlink(), "manifest.json is missing"),
-        (lambda folder: (folder / "manifest.json").write_text("[1]"), "manifest.json is damaged"),
-        (
-            lambda folder: (folder / "manifest.json").write_text('{"../x": {}}'),
-            "manifest.json names a file elsewhere",
-        ),
-        (lambda folder: (folder / "manifest.json").write_text("{}"), "manifest.json does not list one"),
+        ("one", b"12345", "one is damaged: its SHA-256 differs"),
+        ("one", b"1", "one has another size than when it was written"),
+        ("one", None, "one is missing"),
+        ("manifest.json", None, "manifest.json is missing"),
+        ("manifest.json", b"[1]", "manifest.json is damaged"),
+        ("manifest.json", b'{"../x": {}}', "manifest.json names a file elsewhere"),
+        ("manifest.json", b"{}", "manifest.json does not list one"),
     ],
 )
-def test_damage_is_named(tmp_path, spoil, reason):
+def test_damage_is_named(tmp_path, file, content, reason):
     folder = tmp_path / "model"
     write_checked(folder, {"one": b"54321"})
     assert open_checked(folder, "one") == folder
-    spoil(folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
     with pytest.raises(ModelError) as caught:
         open_checked(folder, "one")
     assert str(caught.value) == f"{folder} cannot be used: {reason}"
@@ -77,22 +76,17 @@ def test_damage_is_named(tmp_path, spoil, reason):
 
 def test_a_full_disk_leaves_the_older_folder(tmp_path, monkeypatch):
     folder = tmp_path / "model"
-    write_checked(folder, {"one": b"old"})
-    monkeypatch.setattr("os.fsync", _full)
+    write_checked(folder, {"one": b"abc"})
+    sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert json.loads((folder / "manifest.json").read_text()) == {"one": {"size": 3, "sha256": sha256}}
+
+    def full(_handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(MachineError, match="No space left on device"):
         write_checked(folder, {"one": b"new"})
     monkeypatch.undo()
-    assert (folder / "one").read_bytes() == b"old"
+    assert (folder / "one").read_bytes() == b"abc"
     assert integrity_error(folder) is None
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def _full(_handle):
-    raise OSError(28, "No space left on device")
-
-
-def test_the_manifest_has_size_and_sum_of_each_file(tmp_path):
-    write_checked(tmp_path / "model", {"one": b"abc"})
-    assert json.loads((tmp_path / "model" / "manifest.json").read_text()) == {
-        "one": {"size": 3, "sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}
-    }

@@ -1,6 +1,5 @@
 """A lock is held by one process at a time, and only while its block runs."""
 
-import logging
 import subprocess
 import sys
 import threading
@@ -31,17 +30,14 @@ def holder(tmp_path):
         process.kill()
 
 
-def test_another_process_waits_and_is_told_so(holder, tmp_path, caplog):
+def test_another_process_waits_and_is_told_so(holder, tmp_path, told):
     file = tmp_path / "sub" / "w.lock"
-    with (
-        pytest.raises(LockedError, match=r"^w is in use by another process$"),
-        exclusive_lock(file, wait=False),
-    ):
+    in_use = pytest.raises(LockedError, match=r"^w is in use by another process$")
+    with in_use, exclusive_lock(file, wait=False):
         pass
-    with caplog.at_level(logging.INFO, "hubtune"):
-        threading.Timer(0.1, holder.stdin.close).start()
-        with exclusive_lock(file):
-            assert "Another process is using w; waiting for it." in caplog.text
+    threading.Timer(0.1, holder.stdin.close).start()
+    with exclusive_lock(file):
+        assert "Another process is using w; waiting for it." in told.text
     assert file.exists()  # another process may have it open
 
 

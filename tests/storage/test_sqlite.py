@@ -4,7 +4,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -13,37 +12,36 @@ from hubtune.storage.sqlite import CacheDatabase, remove_database
 TABLES = ("CREATE TABLE numbers (number INTEGER, name TEXT)",)
 
 
-def opened(folder: Path, version: int = 1) -> CacheDatabase:
+def opened(folder, version=1):
     return CacheDatabase(folder / "sub" / "x.sqlite", TABLES, version)
 
 
-def insert(database: CacheDatabase, *numbers: int) -> int | None:
+def insert(database, *numbers):
     statement = "INSERT INTO numbers VALUES (?, 'é')"
     return database.write(lambda file: file.executemany(statement, [(n,) for n in numbers]).rowcount)
 
 
-def numbers(database: CacheDatabase) -> list[int]:
+def numbers(database):
     return [number for [number] in database.read("SELECT number FROM numbers ORDER BY number")]
 
 
-def test_what_is_written_is_read_by_the_next_and_text_comes_as_bytes(tmp_path):
+def test_what_is_written_is_read_by_the_next_and_reading_makes_no_file(tmp_path, told):
+    assert numbers(opened(tmp_path)) == []
+    assert not (tmp_path / "sub").exists()
     assert insert(opened(tmp_path), 2, 1) == 2
     database = opened(tmp_path)
     assert database.read("SELECT * FROM numbers WHERE number = ?", (2,)) == [(2, "é".encode())]
     database.close()
     assert numbers(database) == [1, 2]  # opened again
-
-
-def test_a_file_that_is_only_read_is_not_made(tmp_path):
-    assert numbers(opened(tmp_path)) == []
-    assert not (tmp_path / "sub").exists()
+    assert numbers(opened(tmp_path, version=2)) == []
+    assert not told.messages
 
 
 def test_work_that_raises_is_undone_and_its_error_passed_on(tmp_path):
     database = opened(tmp_path)
     insert(database, 1)
 
-    def work(file: sqlite3.Connection) -> None:
+    def work(file):
         file.execute("DELETE FROM numbers")
         raise KeyError("stop")
 
@@ -73,24 +71,11 @@ def test_a_damaged_file_is_replaced_once(tmp_path, told, damage, writes):
     assert database.error == "file is not a database"
 
 
-def test_a_file_of_another_version_is_emptied(tmp_path, told):
-    insert(opened(tmp_path), 1)
-    assert numbers(opened(tmp_path, version=2)) == []
-    assert not told.messages
-
-
-def _folder(file: Path) -> None:
-    file.mkdir(parents=True)
-
-
-def _no_folder(file: Path) -> None:
-    file.parent.touch()
-
-
-@pytest.mark.parametrize("block", [_folder, _no_folder])
-def test_something_else_in_its_place_is_an_error(tmp_path, block):
+@pytest.mark.parametrize("place", ["sub/x.sqlite/folder", "sub"])
+def test_something_else_in_its_place_is_an_error(tmp_path, place):
     database = opened(tmp_path)
-    block(database.file)
+    (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / place).touch()
     assert numbers(database) == []
     assert insert(database, 1) is None
     assert database.error
