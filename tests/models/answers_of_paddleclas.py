@@ -16,7 +16,6 @@ from deterministic import image, weights
 from paddleclas.ppcls.arch import backbone
 
 ANY_SIZE = ((224, 224), (193, 193), (256, 256))
-NOT_SQUARE = ((160, 224),)
 CONVOLUTIONAL = (
     *(f"MobileNetV3_small_x{x}" for x in ("0_35", "0_5", "0_75", "1_0", "1_25")),
     *(f"MobileNetV3_large_x{x}" for x in ("0_35", "0_5", "0_75", "1_0", "1_25")),
@@ -26,7 +25,7 @@ CONVOLUTIONAL = (
 )
 SWIN = "SwinTransformer_tiny_patch4_window7_224"
 CLASSES = {
-    **dict.fromkeys(CONVOLUTIONAL, ANY_SIZE + NOT_SQUARE),
+    **dict.fromkeys(CONVOLUTIONAL, (*ANY_SIZE, (160, 224))),
     SWIN: ANY_SIZE,
     "ViT_small_patch16_224": ANY_SIZE[:1],
     "ViT_base_patch16_224": ANY_SIZE[:1],
@@ -34,7 +33,7 @@ CLASSES = {
 
 
 @paddle.no_grad()
-def answers(name: str) -> dict[str, np.ndarray]:
+def answers(name):
     network = getattr(backbone, name)()
     network.eval()
     source = f"paddleclas {version('paddleclas')}"

@@ -1,11 +1,9 @@
 """What Hugging Face's networks answer: ``PYTHON answers_of_transformers.py FOLDER``.
 
-The interpreter has torch, transformers and safetensors. Weights with the names of the published files are
-written and read by transformers itself, and no name may be left over. ``FOLDER/dinov2/model.safetensors`` is
-such a file. ``FOLDER/answers.npz`` holds DINOv2's normalised class token for each size
-(``dinov2_vits14 224x224``), the keys, types and shapes of its state dict with the original names
-(``dinov2_vits14 keys``, JSON), the version that answered (``dinov2_vits14 source``), and Swin's scores
-(``CLASS 224x224``).
+The interpreter has torch, transformers and safetensors. transformers itself reads the weights, with the names
+of the published files, and leaves none over. ``FOLDER/dinov2/model.safetensors`` is such a file, and
+``FOLDER/answers.npz`` has DINOv2's normalised class token for each size (``dinov2_vits14 224x224``), its keys
+(JSON), the version that answered (``dinov2_vits14 source``), and Swin's scores (``CLASS 224x224``).
 """
 
 import json
@@ -24,57 +22,9 @@ DINOV2_SIZES = ((224, 224), (518, 518), (154, 224), (70, 70))
 SWIN = "SwinTransformer_tiny_patch4_window7_224"
 
 
-def linear(name: str, inputs: int, outputs: int, bias: bool = True) -> dict[str, list[int]]:
-    return {f"{name}.weight": [inputs, outputs], **({f"{name}.bias": [outputs]} if bias else {})}
-
-
-def norm(name: str, width: int) -> dict[str, list[int]]:
-    return {f"{name}.weight": [width], f"{name}.bias": [width]}
-
-
-def block(name: str, width: int) -> dict[str, list[int]]:
-    return {
-        **norm(f"{name}.norm1", width),
-        **linear(f"{name}.attn.qkv", width, 3 * width),
-        **linear(f"{name}.attn.proj", width, width),
-        **norm(f"{name}.norm2", width),
-        **linear(f"{name}.mlp.fc1", width, 4 * width),
-        **linear(f"{name}.mlp.fc2", 4 * width, width),
-    }
-
-
-def dinov2_shapes() -> dict[str, list[int]]:
-    shapes = {
-        "cls_token": [1, 1, 384],
-        "pos_embed": [1, 37 * 37 + 1, 384],
-        "patch_embed.proj.weight": [384, 3, 14, 14],
-        "patch_embed.proj.bias": [384],
-        **norm("norm", 384),
-    }
-    for number in range(12):
-        name = f"blocks.{number}"
-        shapes |= block(name, 384) | {f"{name}.ls1.gamma": [384], f"{name}.ls2.gamma": [384]}
-    return shapes
-
-
-def swin_shapes() -> dict[str, list[int]]:
-    shapes = {
-        "patch_embed.proj.weight": [96, 3, 4, 4],
-        "patch_embed.proj.bias": [96],
-        **norm("patch_embed.norm", 96),
-        **norm("norm", 768),
-        **linear("head", 768, 1000),
-    }
-    for stage, (width, depth, heads) in enumerate([(96, 2, 3), (192, 2, 6), (384, 6, 12), (768, 2, 24)]):
-        for number in range(depth):
-            name = f"layers.{stage}.blocks.{number}"
-            shapes |= block(name, width) | {f"{name}.attn.relative_position_bias_table": [169, heads]}
-        if stage < 3:
-            name = f"layers.{stage}.downsample"
-            shapes |= linear(f"{name}.reduction", 4 * width, 2 * width, bias=False) | norm(
-                f"{name}.norm", 4 * width
-            )
-    return shapes
+def keys_of(name):
+    """Types and shapes of a state dict with the original names; transformers refuses a wrong one."""
+    return json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text("utf-8"))["keys"]
 
 
 DINOV2_NAMES = (
@@ -102,9 +52,10 @@ SWIN_NAMES = (
 )
 
 
-def published(shapes: dict[str, list[int]], names: tuple[tuple[str, str], ...]) -> dict[str, np.ndarray]:
+def published(keys, names):
     """The weights for these keys, with PyTorch's layouts and the names of Hugging Face's files."""
     found = {}
+    shapes = {key: shape for key, (kind, *shape) in keys.items() if kind == "float32"}
     for key, value in weights(shapes).items():
         parts = {key: value}
         if ".qkv." in key:
@@ -121,7 +72,7 @@ def published(shapes: dict[str, list[int]], names: tuple[tuple[str, str], ...]) 
     return found
 
 
-def read_by(kind: type, config: object, tensors: dict[str, np.ndarray], folder: Path) -> torch.nn.Module:
+def read_by(kind, config, tensors, folder):
     folder.mkdir(parents=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     config.save_pretrained(folder)
@@ -134,19 +85,19 @@ def read_by(kind: type, config: object, tensors: dict[str, np.ndarray], folder: 
 
 
 @torch.no_grad()
-def main(folder: Path) -> None:
+def main(folder):
     found = {"dinov2_vits14 source": np.array(f"transformers {version('transformers')}")}
     config = Dinov2Config(hidden_size=384, num_attention_heads=6, image_size=518)
-    tensors = published(dinov2_shapes(), DINOV2_NAMES)
+    keys = keys_of("dinov2_vits14")
+    tensors = published(keys, DINOV2_NAMES)
     tensors["embeddings.mask_token"] = np.ones((1, 384), np.float32)
     network = read_by(Dinov2Model, config, tensors, folder / "dinov2")
-    keys = {key: ["float32", *shape] for key, shape in dinov2_shapes().items()}
     found["dinov2_vits14 keys"] = np.array(json.dumps(keys))
     for height, width in DINOV2_SIZES:
         tokens = network(torch.from_numpy(image(height, width))).last_hidden_state
         found[f"dinov2_vits14 {height}x{width}"] = tokens[0, 0].numpy()
 
-    tensors = published(swin_shapes(), SWIN_NAMES)
+    tensors = published(keys_of(SWIN), SWIN_NAMES)
     network = read_by(SwinForImageClassification, SwinConfig(num_labels=1000), tensors, folder / "swin")
     found[f"{SWIN} 224x224"] = network(torch.from_numpy(image(224, 224))).logits[0].numpy()
     np.savez(folder / "answers.npz", **found)

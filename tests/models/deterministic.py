@@ -1,25 +1,16 @@
-"""Weights and pictures that any program can make anew, from names, shapes and sizes alone.
-
-Two implementations whose state dicts have the same keys and shapes get the same weights. Needs NumPy only:
-interpreters that have another implementation, and no hubtune, import it.
-"""
+"""Weights and images from names, shapes and sizes alone; interpreters without hubtune import it, too."""
 
 import zlib
-from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 
-def weights(shapes: Mapping[str, Sequence[int]]) -> dict[str, np.ndarray]:
-    """Return float32 arrays for the keys and shapes of a state dict with Paddle's layouts.
-
-    They keep the signal alive through a deep network, so that the scores depend on the picture and not on the
-    biases alone, and every layer matters.
-    """
+def weights(shapes):
+    """Return float32 arrays under which a deep network's scores depend on the image and every layer."""
     return {key: _values(key, shape) for key, shape in shapes.items()}
 
 
-def _values(key: str, shape: Sequence[int]) -> np.ndarray:
+def _values(key, shape):
     noise = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(shape)
     last = key.rpartition(".")[2]
     if last == "_variance":
@@ -41,7 +32,7 @@ def _values(key: str, shape: Sequence[int]) -> np.ndarray:
     return values.astype(np.float32)
 
 
-def image(height: int, width: int) -> np.ndarray:
+def image(height, width):
     """Return one normalised picture of coloured patches with some noise, ``[1, 3, height, width]``."""
     random = np.random.default_rng([height, width])
     patches = np.kron(random.standard_normal((3, 8, 8)), np.ones((-(-height // 8), -(-width // 8))))

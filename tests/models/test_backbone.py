@@ -10,28 +10,20 @@ from hubtune.models.backbone import Stage, features, head_keys, paddleclas, stag
 
 @pytest.fixture
 def network():
-    network = nn.Sequential(
-        ("conv", nn.Conv2D(3, 4, 1)), ("pool", nn.AdaptiveAvgPool2D(1)), ("fc", nn.Linear(4, 2))
-    )
+    layers = {"conv": nn.Conv2D(3, 4, 1), "pool": nn.AdaptiveAvgPool2D(1), "fc": nn.Linear(4, 2)}
+    network = nn.Sequential(*layers.items())
     network.offset = network.create_parameter([1])
     return network
 
 
-def test_stages_are_named_and_own_their_layers(network):
-    stages = stages_of([network.conv, paddle.abs], [network.pool], head=[paddle.nn.Flatten(), network.fc])
-    assert [stage.name for stage in stages] == ["stem", "stage1", "head"]
+def test_stages_own_their_layers_and_features_are_pooled_before_the_head(network):
+    stages = stages_of([network.conv, paddle.abs], head=[network.pool, nn.Flatten(), network.fc])
+    assert [stage.name for stage in stages] == ["stem", "head"]
     assert stage_keys(network, stages[0]) == {"conv.weight", "conv.bias"}
-    assert head_keys(network, [*stages[:-1], Stage("head", (network.fc,), network.fc)]) == {
-        "fc.weight",
-        "fc.bias",
-    }
+    assert head_keys(network, stages) == {"fc.weight", "fc.bias"}
     own = Stage("stem", (network.conv,), network.conv, own=(network.offset,))
     assert stage_keys(network, own) == {"conv.weight", "conv.bias", "offset"}
     assert [list(tensor.shape) for tensor in own.parameters()] == [[1], [4, 3, 1, 1], [4]]
-
-
-def test_features_are_pooled_before_the_head(network):
-    stages = stages_of([network.conv, paddle.abs], head=[network.pool, paddle.nn.Flatten(), network.fc])
     images = paddle.rand([2, 3, 5, 6])
     expected = network.conv(images).abs().mean([2, 3])
     np.testing.assert_allclose(features(stages, images).numpy(), expected.numpy(), rtol=1e-5)

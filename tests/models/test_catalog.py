@@ -6,13 +6,7 @@ from hubtune.errors import ModelError
 from hubtune.models import catalog
 
 
-def test_official_files_have_paddleclas_address():
-    assert catalog.find("resnet50_imagenet").weights.url == (
-        "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/legendary_models/ResNet50_pretrained.pdparams"
-    )
-
-
-def test_unknown_name_is_refused_with_the_nearest_and_the_forms():
+def test_an_unknown_name_is_refused_with_the_nearest_and_a_name_given_twice():
     with pytest.raises(ModelError) as refusal:
         catalog.find("resnet50_imagnet")
     assert str(refusal.value) == (
@@ -20,9 +14,6 @@ def test_unknown_name_is_refused_with_the_nearest_and_the_forms():
         "names such as 'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
         "`hubtune hub list` shows all."
     )
-
-
-def test_a_name_given_twice_is_refused():
     record = catalog.find("smallnet")
     with pytest.raises(ValueError, match="two backbones are called 'smallnet'"):
         catalog._by_name([record, record])

@@ -1,4 +1,4 @@
-"""A classifier is a backbone's trunk with a new head, and its parts add up."""
+"""A classifier is a backbone with a new head, and its parts add up."""
 
 import numpy as np
 import paddle
@@ -19,14 +19,18 @@ def images(*sizes):
     return [random.standard_normal((3, *size)).astype(np.float32) for size in sizes]
 
 
-def test_the_head_has_hidden_layers_and_seeded_values(classifier):
+def test_the_head_has_hidden_layers_and_seeded_values_and_the_rest_is_copied(classifier):
     assert [type(layer) for layer in classifier.head] == [nn.Linear, nn.ReLU, nn.Linear]
     same, other = (Classifier(find("smallnet").backbone, 3, hidden_units=[5], seed=seed) for seed in (1, 2))
     weight = classifier.head[0].weight.numpy()
     np.testing.assert_array_equal(weight, same.head[0].weight.numpy())
-    assert (weight != other.head[0].weight.numpy()).any()
-    assert np.abs(weight).max() <= 0.04
+    assert (weight != other.head[0].weight.numpy()).any() and np.abs(weight).max() <= 0.04
     assert not any(name.startswith("backbone.fc") for name in classifier.state())
+    network = find("smallnet").backbone.build(num_classes=9)
+    classifier.load_backbone(network)
+    for name, tensor in classifier.state_before_head().items():
+        expected = network.state_dict()[name.removeprefix("backbone.")]
+        np.testing.assert_array_equal(tensor.numpy(), expected.numpy())
 
 
 @paddle.no_grad()
@@ -37,20 +41,8 @@ def test_parts_run_in_turn_as_the_whole(classifier):
     np.testing.assert_allclose(classifier.head(classifier.features(batch)).numpy(), whole, rtol=1e-5)
     before = classifier.before_last_stage(batch)
     np.testing.assert_allclose(classifier.from_last_stage(before).numpy(), whole, rtol=1e-5)
-    assert (
-        set(classifier.state_before_last_stage())
-        < set(classifier.state_before_head())
-        < set(classifier.state())
-    )
-
-
-def test_the_trunk_is_copied_from_a_network(classifier):
-    network = find("smallnet").backbone.build(num_classes=9)
-    classifier.load_backbone(network)
-    for name, tensor in classifier.state_before_head().items():
-        np.testing.assert_array_equal(
-            tensor.numpy(), network.state_dict()[name.removeprefix("backbone.")].numpy()
-        )
+    parts = classifier.state_before_last_stage(), classifier.state_before_head(), classifier.state()
+    assert set(parts[0]) < set(parts[1]) < set(parts[2])
 
 
 def test_what_is_frozen_stays_in_evaluation_mode(classifier):
@@ -58,8 +50,8 @@ def test_what_is_frozen_stays_in_evaluation_mode(classifier):
     assert (stages[0], stages[-1]) == ("stem", "head")
     for stage, _, tensor in list(classifier.trained_parameters()):
         tensor.stop_gradient = stage == "stem"
-    classifier.start_training(keep_statistics=False)
     norms = [layer for layer in classifier.sublayers() if isinstance(layer, nn.BatchNorm2D)]
+    classifier.start_training(keep_statistics=False)
     assert [norm.training for norm in norms][:2] == [False, True]
     classifier.start_training(keep_statistics=True)
     assert not any(norm.training for norm in norms)

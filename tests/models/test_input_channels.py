@@ -8,7 +8,6 @@ from paddle import nn
 from hubtune.errors import ModelError
 from hubtune.hub.registry import backbone_preprocessing
 from hubtune.models import catalog
-from hubtune.models.backbone import Backbone
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.models.input_channels import adapt_first_layer
@@ -16,8 +15,7 @@ from hubtune.models.input_channels import adapt_first_layer
 ALIKE = (np.ones(3), np.zeros(3))
 
 
-def smallest() -> list:
-    """The smallest backbone of each family; those that take their time are marked slow."""
+def smallest():
     records = [min(family, key=lambda record: record.parameters) for family in catalog._FAMILIES]
     return [
         pytest.param(record, id=record.name, marks=[pytest.mark.slow] if record.parameters > 4e6 else [])
@@ -27,8 +25,7 @@ def smallest() -> list:
 
 @pytest.mark.parametrize("record", smallest())
 @paddle.no_grad()
-def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
-    """Grey: as in three equal channels, borders included. Four: as the colours alone."""
+def test_adapted_backbone_sees_what_it_saw(record):
     own = backbone_preprocessing(record)
     size = own.size if record.size_multiple is None else -(-96 // record.size_multiple) * record.size_multiple
     pixels = np.random.default_rng(0).integers(0, 256, (size, size, 4), dtype=np.uint8)
@@ -36,7 +33,7 @@ def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
     grey, four = Classifier(record, 2), Classifier(record, 2)
     four.set_state_dict(grey.state_dict())
 
-    def features(classifier: Classifier, channels: int, seen: np.ndarray) -> np.ndarray:
+    def features(classifier, channels, seen):
         view = own.override("m", channels=channels)
         classifier.eval()
         classifier.take_channels(channels, view.grey_in_colours)
@@ -45,34 +42,26 @@ def test_adapted_backbone_sees_what_it_saw(record: Backbone) -> None:
     in_three = features(grey, 3, np.repeat(pixels[..., :1], 3, axis=2))
     in_colours = features(grey, 3, pixels[..., :3])
     assert grey.adapted is None
-    np.testing.assert_allclose(
-        features(grey, 1, pixels[..., :1]), in_three, atol=2e-5 * np.abs(in_three).max()
-    )
-    np.testing.assert_allclose(features(four, 4, pixels), in_colours, atol=2e-5 * np.abs(in_colours).max())
-    for classifier, channels in ((grey, 1), (four, 4)):
+    # Grey, borders included, as in three equal channels; four channels as the colours alone
+    for classifier, channels, expected in ((grey, 1, in_three), (four, 4, in_colours)):
+        found = features(classifier, channels, pixels[..., :channels])
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
         weight = dict(classifier.named_parameters())[classifier.adapted]
         assert weight.shape[1] == channels == classifier.channels
         assert not weight.stop_gradient
 
 
-def test_the_sums_alone_would_be_wrong_at_means_that_differ() -> None:
-    """What the test above would not show if all means were alike."""
+def test_grey_has_a_level_for_its_colours_means_and_a_fourth_channel_starts_at_zero_and_learns():
     paddle.seed(0)
-    classifier = Classifier(find("smallnet").backbone, 2)
+    grey, four = Classifier(find("smallnet").backbone, 2), Classifier(find("smallnet").backbone, 2)
     view = backbone_preprocessing(find("resnet18_imagenet").backbone).override("m", channels=1)
-    classifier.take_channels(1, view.grey_in_colours)
-    level = classifier.state()[classifier.adapted.replace("weight", "level")]
-    assert float(level.abs().max()) > 0.01
-
-
-def test_the_fourth_channels_weights_start_at_zero_and_learn() -> None:
-    paddle.seed(0)
-    classifier = Classifier(find("smallnet").backbone, 2)
-    classifier.take_channels(4, ALIKE)
-    weight = dict(classifier.named_parameters())[classifier.adapted]
+    grey.take_channels(1, view.grey_in_colours)
+    assert float(grey.state()[grey.adapted.replace("weight", "level")].abs().max()) > 0.01
+    four.take_channels(4, ALIKE)
+    weight = dict(four.named_parameters())[four.adapted]
     assert (weight[:, 3] == 0).all()
     assert (weight[:, :3] != 0).any()
-    classifier(paddle.randn([2, 4, 32, 32])).sum().backward()
+    four(paddle.randn([2, 4, 32, 32])).sum().backward()
     assert (weight.grad[:, 3] != 0).any()
 
 
@@ -85,6 +74,6 @@ def test_the_fourth_channels_weights_start_at_zero_and_learn() -> None:
         ([nn.Conv2D(3, 4, 3, padding=1, padding_mode="reflect")], 0),
     ],
 )
-def test_a_stem_without_one_such_layer_is_refused(layers: list[nn.Layer], count: int) -> None:
+def test_a_stem_without_one_such_layer_is_refused(layers, count):
     with pytest.raises(ModelError, match=f"^The network's stem has {count} convolutions of three channels"):
         adapt_first_layer(layers, 1, ALIKE)

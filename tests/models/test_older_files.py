@@ -8,32 +8,31 @@ from support.backbones import arrays_of, check_translation, slow
 from hubtune.models.catalog import find
 from hubtune.models.resnet import DEPTHS
 
-MOBILENET_BLOCKS = ["conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2"]
-MOBILENET_BLOCKS += ["conv5_1", "conv5_2", "conv5_3", "conv5_4", "conv5_5", "conv5_6", "conv6"]
+MOBILENET_BLOCKS = [f"conv{stage}_{number}" for stage in (2, 3, 4) for number in (1, 2)]
+MOBILENET_BLOCKS += [*(f"conv5_{number}" for number in range(1, 7)), "conv6"]
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "own"),
-    [
-        ("ResNet101", "res4b22.conv2._batch_norm.bias", "blocks.29.conv2.bn.bias"),
-        ("ResNet101", "res5a.short._conv.weight", "blocks.30.short.conv.weight"),
-        ("VGG19", "_conv_block_5._conv_4.weight", "conv_block_5.conv4.weight"),
-        ("VGG11", "_fc2.bias", "fc2.bias"),
-        ("VGG11", "_out.weight", "fc3.weight"),
-    ],
-)
-def test_older_names_become_the_networks_own(name, key, own):
+def test_older_names_of_a_vgg_and_masks_of_a_swin():
     value = np.zeros(1, "float32")
-    check_translation(find(name).backbone, {key: value}, {own: value})
+    names = {
+        "_conv_block_5._conv_4.weight": "conv_block_5.conv4.weight",
+        "_fc2.bias": "fc2.bias",
+        "_out.weight": "fc3.weight",
+    }
+    check_translation(
+        find("VGG19").backbone, dict.fromkeys(names, value), dict.fromkeys(names.values(), value)
+    )
+    own = {"layers.0.blocks.1.attn.qkv.bias": value}
+    file = own | {"layers.0.blocks.1.attn_mask": np.zeros((64, 49, 49), "f4")}
+    check_translation(find("SwinTransformer_tiny_patch4_window7_224").backbone, file, own)
 
 
 def older_parts(rest):
-    """Return PaddleClas 2.0's names inside a layer: ``conv0.bn._mean`` → ``conv0._batch_norm._mean``."""
     return ".".join({"conv": "_conv", "bn": "_batch_norm"}.get(part, part) for part in rest.split("."))
 
 
 def older_blocks(layers, vd):
-    """Return the blocks' names as PaddleClas 2.0's ``resnet.py`` and ``resnet_vd.py`` make them."""
+    """The blocks' names as PaddleClas 2.0's ``resnet.py`` and ``resnet_vd.py`` make them."""
     names = []
     for stage, depth in enumerate(DEPTHS[layers]):
         for number in range(depth):
@@ -70,6 +69,8 @@ def test_an_older_file_of_a_resnet_gives_the_same_tensors(name):
     file = {older_resnet_name(key, blocks, stem): value for key, value in own.items()}
     assert not file.keys() & own.keys()
     check_translation(record, file, own)
+    marked = own | {"StructuredToParameterName@@": np.zeros(1)}
+    check_translation(record, marked, marked)  # own names pass unchanged
 
 
 def test_an_older_file_of_mobilenet_v1_gives_the_same_tensors():
@@ -85,13 +86,8 @@ def test_an_older_file_of_mobilenet_v1_gives_the_same_tensors():
         file[f"{outer}.{older_parts(rest)}"] = value
     assert not file.keys() & own.keys()
     check_translation(record, file, own)
-
-
-@pytest.mark.parametrize("name", ["MobileNetV1", "ResNet18", "ResNet18_vd"])
-def test_own_names_pass_unchanged(name):
-    record = find(name).backbone
-    file = arrays_of(record.build(num_classes=3)) | {"StructuredToParameterName@@": np.zeros(1)}
-    check_translation(record, file, file)
+    marked = own | {"StructuredToParameterName@@": np.zeros(1)}
+    check_translation(record, marked, marked)  # own names pass unchanged
 
 
 @paddle.no_grad()
@@ -104,9 +100,3 @@ def test_a_file_with_the_names_of_paddlehubs_resnet50_vd_fits():
     assert (missing, unexpected) == ([], [])
     projection = network.blocks[3].short.conv.weight
     np.testing.assert_array_equal(projection.numpy(), file["bb_1_0.short._conv.weight"])
-
-
-def test_masks_in_older_files_of_a_swin_are_left_out():
-    own = {"layers.0.blocks.1.attn.qkv.bias": np.ones(3, "f4")}
-    file = own | {"layers.0.blocks.1.attn_mask": np.zeros((64, 49, 49), "f4")}
-    check_translation(find("SwinTransformer_tiny_patch4_window7_224").backbone, file, own)

@@ -2,10 +2,9 @@
 
 import tarfile
 import zipfile
-from pathlib import Path
 
 
-def zipped(folder: Path, top: str = "") -> Path:
+def zipped(folder, top=""):
     """Pack a folder into a ZIP file beside it."""
     path = folder.with_suffix(".zip")
     with zipfile.ZipFile(path, "w") as file:
@@ -14,7 +13,7 @@ def zipped(folder: Path, top: str = "") -> Path:
     return path
 
 
-def tarred(folder: Path, top: str = ".") -> Path:
+def tarred(folder, top="."):
     """Pack a folder into a tar.gz file beside it."""
     path = folder.with_name(folder.name + ".tar.gz")
     with tarfile.open(path, "w:gz") as file:

@@ -2,7 +2,6 @@
 
 import inspect
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,37 +24,34 @@ class Call:
 class Recorder(Callback):
     """Records every call, in order; several recorders may share a list."""
 
-    def __init__(self, calls: list[Call] | None = None, name: str = "") -> None:
-        self.calls: list[Call] = [] if calls is None else calls
+    def __init__(self, calls=None, name=""):
+        self.calls = [] if calls is None else calls
         self.name = name
 
-    def __getattribute__(self, method: str) -> Any:
+    def __getattribute__(self, method):
         if method not in METHODS:
             return super().__getattribute__(method)
         return lambda *positional, **named: self.calls.append(Call(method, positional, named, self.name))
 
-    def of(self, method: str) -> list[Call]:
-        """Return the calls of one method."""
+    def of(self, method):
         return [call for call in self.calls if call.method == method]
 
     @property
-    def notices(self) -> list[str]:
-        """The notices of the run."""
+    def notices(self):
         return [call.positional[0] for call in self.of("notice")]
 
     @property
-    def accuracies(self) -> list[float]:
-        """The accuracy of each evaluation."""
+    def accuracies(self):
         return [call.positional[1].accuracy for call in self.of("evaluated")]
 
 
 class AtStep(Callback):
     """Acts after a training step, and again at the same step of a resumed run."""
 
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
+    def __init__(self, step, action):
         self.step, self.action = step, action
 
-    def stepped(self, step: int, total: int, **figures: Any) -> None:
+    def stepped(self, step, total, **figures):
         if step == self.step:
             self.action()
 
@@ -63,10 +59,10 @@ class AtStep(Callback):
 class AtStart(Callback):
     """Acts when a part of the run begins."""
 
-    def __init__(self, part: str, action: Callable[[], None]) -> None:
+    def __init__(self, part, action):
         self.part, self.action = part, action
 
-    def start(self, what: str, total: int, done: int = 0) -> None:
+    def start(self, what, total, done=0):
         if what == self.part:
             self.action()
 
@@ -74,30 +70,28 @@ class AtStart(Callback):
 class AtAdvance(Callback):
     """Acts at the n-th progress of a kind of work: on batches that train, on all others, or on both."""
 
-    def __init__(self, count: int, action: Callable[[], None], *, training: bool | None = None) -> None:
+    def __init__(self, count, action, *, training=None):
         self.left, self.action, self.training = count, action, training
 
-    def advance(self, images: int, *, loss: float | None = None, accuracy: float | None = None) -> None:
+    def advance(self, images, *, loss=None, accuracy=None):
         if self.training in (None, loss is not None):
             self.left -= 1
             if self.left == 0:
                 self.action()
 
 
-def raise_error(error: BaseException) -> Callable[[], None]:
+def raise_error(error):
     """Return an action that raises ``error``."""
 
-    def action() -> None:
+    def action():
         raise error
 
     return action
 
 
-def request_stop() -> None:
-    """Ask the run to stop, as a callback may."""
+def request_stop():
     raise StopRequested
 
 
-def press_ctrl_c() -> None:
-    """Send this process what Ctrl-C sends."""
+def press_ctrl_c():
     signal.raise_signal(signal.SIGINT)

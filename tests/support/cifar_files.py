@@ -3,19 +3,18 @@
 import io
 import struct
 import tarfile
-from pathlib import Path
 
 import numpy as np
 
 NAMES = ["bird", "cat", "frog"]
 
 
-def python_2(value: object) -> bytes:
+def python_2(value):
     """The pickle of a value by Python 2's cPickle, without its memo."""
     return b"\x80\x02" + _written(value) + b"."
 
 
-def _written(value: object) -> bytes:
+def _written(value):
     if isinstance(value, dict):
         return b"}(" + b"".join(_written(key) + _written(item) for key, item in value.items()) + b"u"
     if isinstance(value, list):
@@ -40,43 +39,38 @@ def _written(value: object) -> bytes:
     )
 
 
-def pixels(count: int, seed: int) -> np.ndarray:
+def pixels(count, seed):
     """Rows ``[count, 3072]`` that are all different."""
     return np.random.default_rng(seed).integers(0, 256, (count, 3072), np.uint8)
 
 
-def cifar10(each: int = 12) -> dict[str, dict[str, object]]:
+def cifar10(each=12):
     """File name → content of a small CIFAR-10: ``each`` pictures a batch, the classes in turn."""
-    files: dict[str, dict[str, object]] = {
-        "batches.meta": {"num_cases_per_batch": each, "label_names": NAMES, "num_vis": 3072}
-    }
-    for seed, name in enumerate([*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]):
-        files[name] = {
-            "batch_label": name,
-            "labels": [row % len(NAMES) for row in range(each)],
-            "data": pixels(each, seed),
-            "filenames": [f"s_{row:06}.png" for row in range(each)],
-        }
-    return files
+    meta = {"num_cases_per_batch": each, "label_names": NAMES, "num_vis": 3072}
+    names = [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]
+    return {"batches.meta": meta, **_batches(names, each, "labels")}
 
 
-def cifar100(each: int = 12) -> dict[str, dict[str, object]]:
+def cifar100(each=12):
     """The same of CIFAR-100, with one coarse class."""
-    files: dict[str, dict[str, object]] = {
-        "meta": {"fine_label_names": NAMES, "coarse_label_names": ["animal"]}
-    }
-    for seed, name in enumerate(["train", "test"]):
-        files[name] = {
-            "filenames": [f"s_{row:06}.png" for row in range(each)],
+    meta = {"fine_label_names": NAMES, "coarse_label_names": ["animal"]}
+    return {"meta": meta, **_batches(["train", "test"], each, "fine_labels", coarse_labels=[0] * each)}
+
+
+def _batches(names, each, labels, **more):
+    return {
+        name: {
             "batch_label": name,
-            "fine_labels": [row % len(NAMES) for row in range(each)],
-            "coarse_labels": [0] * each,
+            labels: [row % len(NAMES) for row in range(each)],
+            **more,
             "data": pixels(each, seed),
+            "filenames": [f"s_{row:06}.png" for row in range(each)],
         }
-    return files
+        for seed, name in enumerate(names)
+    }
 
 
-def write_folder(folder: Path, files: dict[str, dict[str, object]]) -> Path:
+def write_folder(folder, files):
     """Write the files as they are published, unpacked."""
     folder.mkdir()
     for name, content in files.items():
@@ -84,7 +78,7 @@ def write_folder(folder: Path, files: dict[str, dict[str, object]]) -> Path:
     return folder
 
 
-def write_archive(path: Path, files: dict[str, dict[str, object]]) -> Path:
+def write_archive(path, files):
     """Write the ``.tar.gz`` as it is published: its files are in no order."""
     with tarfile.open(path, "w:gz") as archive:
         for name in ["readme.html", *reversed(files)]:

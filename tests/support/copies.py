@@ -1,7 +1,6 @@
 """Drawn images that differ from each other, and changed copies of them."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
@@ -12,7 +11,7 @@ from hubtune.data.scan.inspect import inspect_image
 LANCZOS = Image.Resampling.LANCZOS
 
 
-def draw_shapes(seed: int, size: tuple[int, int] = (400, 300)) -> Image.Image:
+def draw_shapes(seed, size=(400, 300)):
     """Draw shapes on a plain background, unlike those of any other seed."""
     random = np.random.default_rng(seed)
     image = Image.new("RGB", size, tuple(random.integers(190, 235, 3).tolist()))
@@ -29,21 +28,19 @@ def draw_shapes(seed: int, size: tuple[int, int] = (400, 300)) -> Image.Image:
     )
 
 
-def save_entry(image: Image.Image, path: Path) -> ImageEntry:
-    """Save and inspect an image."""
+def save_entry(image, path):
     image.save(path)
     info = inspect_image(path)
     return ImageEntry(path, NO_CLASS, path.name, info.sha256, info=info)
 
 
-def as_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    """Compress an image."""
+def as_jpeg(image, quality):
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=quality)
     return Image.open(stream).convert("RGB")
 
 
-def crop(image: Image.Image, share: float, right: float, down: float) -> Image.Image:
+def crop(image, share, right, down):
     """Crop an image to a share of its sides; 0 to 1 from left to right, and from top to bottom."""
     width, height = image.size
     x, y = right * (1 - share) * width, down * (1 - share) * height

@@ -2,16 +2,10 @@
 
 import contextlib
 import hashlib
-import select
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import pytest
-
-from hubtune.storage import download
 from support.waiting import wait_for
 
 CONTENT = bytes(range(256)) * 4000
@@ -24,9 +18,8 @@ class Answer(BaseHTTPRequestHandler):
     """Answers each request by the next of the server's plan; the last of it stays."""
 
     protocol_version = "HTTP/1.1"
-    server: "Server"
 
-    def do_GET(self) -> None:
+    def do_GET(self):
         server = self.server
         server.requests.append(self)
         plan = server.plan.pop(0) if len(server.plan) > 1 else server.plan[0]
@@ -34,7 +27,7 @@ class Answer(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             plan(self)
 
-    def head(self, status: int, length: int | None, **headers: str) -> None:
+    def head(self, status, length, **headers):
         self.send_response(status)
         if length is not None:
             self.send_header("Content-Length", str(length))
@@ -42,11 +35,8 @@ class Answer(BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, *_):
         """Keep quiet."""
-
-
-Plan = Callable[[Answer], None]
 
 
 class Server(ThreadingHTTPServer):
@@ -54,22 +44,19 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self):
         super().__init__(("127.0.0.1", 0), Answer)
-        self.plan: list[Plan] = [whole()]
-        self.requests: list[Answer] = []
+        self.plan = [whole()]
+        self.requests = []
         self.closing = threading.Event()
-        self.stalled = threading.Event()
         self.base = f"http://127.0.0.1:{self.server_port}"
         self.url = self.base + NAME
 
 
-def whole(
-    content: bytes = CONTENT, tag: str | None = '"1"', *, end: int | None = None, pause: float = 0
-) -> Plan:
+def whole(content=CONTENT, tag='"1"', *, end=None, pause=0):
     """A proper server; with ``end``, the connection breaks before that byte of the file."""
 
-    def plan(answer: Answer) -> None:
+    def plan(answer):
         headers = {"ETag": tag} if tag else {}
         asked, condition = answer.headers.get("Range"), answer.headers.get("If-Range")
         start = 0
@@ -87,70 +74,45 @@ def whole(
     return plan
 
 
-def ignoring_ranges(answer: Answer) -> None:
+def ignoring_ranges(answer):
     answer.head(200, len(CONTENT))
     answer.wfile.write(CONTENT)
 
 
-def wrong_part(answer: Answer) -> None:
+def wrong_part(answer):
     """Send the end of another file, as a server does that ignores If-Range."""
     answer.head(206, 10, Content_Range="bytes 500000-500009/500010", ETag='"2"')
     answer.wfile.write(b"x" * 10)
 
 
-def page(answer: Answer) -> None:
+def page(answer):
     text = b"<!DOCTYPE html><title>Log in</title>" + b" " * 10_000
     answer.head(200, len(text), Content_Type="text/html")
     answer.wfile.write(text)
 
 
-def stall(answer: Answer) -> None:
+def stall(answer):
     answer.head(200, len(CONTENT), ETag='"1"')
     answer.wfile.write(CONTENT[:300_000])
-    _hang(answer)
+    silence(answer)
 
 
-def silence(answer: Answer) -> None:
-    _hang(answer)
-
-
-def _hang(answer: Answer) -> None:
+def silence(answer):
     """Send nothing more once everything has arrived."""
     with contextlib.suppress(ImportError):  # on Windows
         import fcntl
         import termios
 
         wait_for(lambda: not any(fcntl.ioctl(answer.connection, termios.TIOCOUTQ, b"\0" * 4)))
-    answer.server.stalled.set()
     answer.server.closing.wait()
 
 
-def time_out_when_stalled(monkeypatch: pytest.MonkeyPatch, server: "Server") -> None:
-    """Let a read time out as soon as the server has stalled and all that it sent is read, and never else.
-
-    With a real time limit, a busy machine could let other reads time out, too.
-    """
-    readinto = socket.SocketIO.readinto
-
-    def read(self: socket.SocketIO, buffer: memoryview) -> int | None:
-        connection = self._sock
-        if connection.getpeername()[1] == server.server_port:
-            assert connection.gettimeout() == download.READ_SECONDS
-            while not select.select([connection], [], [], 0.01)[0]:
-                if server.stalled.is_set() and not select.select([connection], [], [], 0)[0]:
-                    server.stalled.clear()
-                    raise TimeoutError("timed out")
-        return readinto(self, buffer)
-
-    monkeypatch.setattr(socket.SocketIO, "readinto", read)
-
-
-def without_length(answer: Answer) -> None:
+def without_length(answer):
     answer.head(200, None)
     answer.wfile.write(CONTENT)
 
 
-def chunked(answer: Answer) -> None:
+def chunked(answer):
     answer.head(200, None, Transfer_Encoding="chunked")
     for first in range(0, len(CONTENT), 2**16):
         piece = CONTENT[first : first + 2**16]
@@ -158,13 +120,12 @@ def chunked(answer: Answer) -> None:
     answer.wfile.write(b"0\r\n\r\n")
 
 
-def status(code: int) -> Plan:
+def status(code):
     return lambda answer: answer.head(code, 0)
 
 
 @contextlib.contextmanager
-def serving() -> Iterator[Server]:
-    """A server that runs while the block does."""
+def serving():
     running = Server()
     threading.Thread(target=running.serve_forever, args=(0.05,), daemon=True).start()
     yield running

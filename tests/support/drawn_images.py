@@ -1,12 +1,7 @@
-"""The pictures that the recorded outputs and models belong to, drawn the same everywhere.
-
-All values come from SHAKE-128 and whole-number arithmetic, and every file is a PNG: neither a random
-generator's stream nor an encoder's version has a part in them. Files have a fixed time.
-"""
+"""The images of the recorded outputs, the same everywhere: from SHAKE-128 and whole-number arithmetic."""
 
 import hashlib
 import os
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -15,14 +10,14 @@ TIME = 1_700_000_000
 COLOURS = {"ant": (150, 90, 70), "bee": (90, 150, 80), "cow": (80, 90, 160)}
 
 
-def noise(name: str, *shape: int) -> np.ndarray:
+def noise(name, *shape):
     """Whole numbers from 0 to 255 that depend on the name alone."""
     count = int(np.prod(shape))
     values = np.frombuffer(hashlib.shake_128(name.encode()).digest(count), np.uint8)
     return values.reshape(shape).astype(np.int64)
 
 
-def scene(name: str, height: int = 64, width: int = 72) -> np.ndarray:
+def scene(name, height=64, width=72):
     """A smooth picture ``[height, width, 3]`` with details of several sizes, in which copies can be found."""
     total = np.zeros((height, width, 3), np.int64)
     for side, weight in ((32, 8), (16, 4), (8, 3), (4, 1)):
@@ -43,7 +38,7 @@ def scene(name: str, height: int = 64, width: int = 72) -> np.ndarray:
     return (total // 16).astype(np.uint8)
 
 
-def spotted(kind: str, number: int) -> np.ndarray:
+def spotted(kind, number):
     """A small picture of a class: its colour, stripes and strong noise."""
     name = f"{kind} {number}"
     height, width = 24 + number % 5, 26 + number % 3
@@ -52,7 +47,7 @@ def spotted(kind: str, number: int) -> np.ndarray:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def save(pixels: np.ndarray, file: Path) -> Path:
+def save(pixels, file):
     """Write a PNG file with a fixed time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file)
@@ -60,15 +55,14 @@ def save(pixels: np.ndarray, file: Path) -> Path:
     return file
 
 
-def write(content: bytes, file: Path) -> Path:
-    """Write any other file with a fixed time."""
+def write(content, file):
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     os.utime(file, (TIME, TIME))
     return file
 
 
-def draw_classes(root: Path, each: int = 12) -> Path:
+def draw_classes(root, each=12):
     """Three classes that a small network can tell apart."""
     for kind in COLOURS:
         for number in range(each):
@@ -76,7 +70,7 @@ def draw_classes(root: Path, each: int = 12) -> Path:
     return root
 
 
-def draw_odd(root: Path) -> Path:
+def draw_odd(root):
     """Two classes with copies, changed copies, odd modes and names, and what is no picture."""
     for kind in ("cat", "dog"):
         for number in range(12):
@@ -105,7 +99,7 @@ LISTS = {"train": range(7), "validate": range(7, 9), "test": range(9, 12)}
 """Which pictures of each class of :func:`draw_classes` are in which list."""
 
 
-def write_lists(folder: Path, pictures: str) -> Path:
+def write_lists(folder, pictures):
     """Write lists of :func:`draw_classes`; ``pictures`` is its folder as the lists name it."""
     for part, numbers in LISTS.items():
         lines = [

@@ -18,13 +18,9 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hub
 
 
 @cache
-def python_with(variable: str, *requirements: str) -> Path:
-    """Return the Python that an environment variable names, or make an environment (gigabytes) once.
-
-    Skips the test, with the reason, where the requirements cannot be installed.
-    """
-    named = os.environ.get(variable)
-    if named:
+def python_with(variable, *requirements):
+    """Return the Python that a variable names, or make an environment once; skip where that fails."""
+    if named := os.environ.get(variable):
         return Path(named)
     digest = hashlib.sha256("\n".join([sys.version, *requirements]).encode()).hexdigest()[:12]
     folder = _CACHE / f"{requirements[0].partition('=')[0]}-{digest}"
@@ -32,12 +28,8 @@ def python_with(variable: str, *requirements: str) -> Path:
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
-        made = subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *requirements],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = [python, "-m", "pip", "install", "--quiet", *requirements]
+        made = subprocess.run(command, capture_output=True, text=True, check=False)
         if made.returncode:
             shutil.rmtree(folder, ignore_errors=True)
             reason = made.stderr.strip().splitlines()[-1:]
@@ -46,7 +38,7 @@ def python_with(variable: str, *requirements: str) -> Path:
     return python
 
 
-def paddlehub_python() -> Path:
+def paddlehub_python():
     """Return a Python with PaddleHub 2.4 and what hubtune needs, but hubtune itself."""
     project = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]

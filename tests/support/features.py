@@ -2,40 +2,36 @@
 
 import hashlib
 import sqlite3
-from pathlib import Path
 
 import numpy as np
 
-from hubtune.inference.feature_cache import FeatureCache, Space
+from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.feature_rows import FILE_NAME
 
 FACTS = {"module": "resnet50_imagenet", "view": "crop 224"}
 GIGABYTE = 10**9
 
 
-def key(number: int) -> bytes:
-    """Return the key of a number's image."""
+def key(number):
     return hashlib.sha256(str(number).encode()).digest()
 
 
-def values(number: int, length: int = 256) -> np.ndarray:
-    """Return the features of a number's image."""
+def values(number, length=256):
     return np.random.default_rng(number).standard_normal(length).astype(np.float32)
 
 
-def fill(folder: Path, numbers: range, facts: dict = FACTS, limit: int = GIGABYTE, length: int = 256) -> None:
-    """Store features as a run does."""
+def fill(folder, numbers, facts=FACTS, limit=GIGABYTE, length=256):
     with FeatureCache(folder, limit).space(facts) as space:
         for number in numbers:
             space.put(key(number), values(number, length))
 
 
-def stored(folder: Path, numbers: range, facts: dict = FACTS) -> set[int]:
+def stored(folder, numbers, facts=FACTS):
     """Return which numbers a new run finds; all values that it finds must be right."""
     return intact(FeatureCache(folder, GIGABYTE).space(facts), numbers)
 
 
-def intact(space: Space, numbers: range) -> set[int]:
+def intact(space, numbers):
     """Return which numbers a space finds; all values that it finds must be right."""
     rows = {number: row for number in numbers if (row := space.get(key(number))) is not None}
     for number, row in rows.items():
@@ -43,7 +39,7 @@ def intact(space: Space, numbers: range) -> set[int]:
     return set(rows)
 
 
-def change_rows(folder: Path, statement: str, *values: object) -> None:
+def change_rows(folder, statement, *values):
     """Change the cache's file behind its back."""
     with sqlite3.connect(folder / FILE_NAME) as database:
         database.execute(statement, values)

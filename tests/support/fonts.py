@@ -1,15 +1,12 @@
 """A machine with a single font."""
 
-from pathlib import Path
-
-import pytest
 from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 
 from hubtune.report import fonts
 
 
-def install_only_font(monkeypatch: pytest.MonkeyPatch, file: Path, characters: str) -> None:
+def install_only_font(monkeypatch, file, characters):
     """Let the machine have only this font, with these characters; each is a black square."""
     glyphs = [".notdef", *(f"g{number}" for number in range(len(characters)))]
     pen = TTGlyphPen(None)
@@ -30,8 +27,7 @@ def install_only_font(monkeypatch: pytest.MonkeyPatch, file: Path, characters: s
     limit_fonts(monkeypatch, file)
 
 
-def limit_fonts(monkeypatch: pytest.MonkeyPatch, *files: Path) -> None:
-    """Let the machine have only these font files."""
+def limit_fonts(monkeypatch, *files):
     fonts._system_font.cache_clear()
     fonts._system_fonts.cache_clear()
     monkeypatch.setattr("matplotlib.font_manager.findSystemFonts", lambda: [*map(str, files)])

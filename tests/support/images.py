@@ -1,24 +1,16 @@
 """Drawn images: noise that differs from class to class, a folder for each class."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 
-def noise_image(
-    width: int = 48, height: int = 32, *, seed: int | np.random.Generator = 0, mode: str = "RGB"
-) -> Image.Image:
-    """Return an image of random pixels."""
+def noise_image(width=48, height=32, *, seed=0, mode="RGB"):
     channels = len(Image.new(mode, (1, 1)).getbands())
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
     return Image.fromarray(pixels if channels > 1 else pixels[..., 0])
 
 
-def draw_tree(
-    root: Path, classes: dict[str, int], *, size: int = 40, noise: float = 60.0, seed: int = 0
-) -> Path:
+def draw_tree(root, classes, *, size=40, noise=60.0, seed=0):
     """Draw ``classes[name]`` PNG images in each folder ``root/name``; the classes differ in colour."""
     random = np.random.default_rng(seed)
     for number, (name, count) in enumerate(classes.items()):
@@ -34,15 +26,7 @@ def draw_tree(
     return root
 
 
-def draw_marked_tree(
-    root: Path,
-    classes: dict[str, int],
-    mark: Callable[[np.ndarray, str], None],
-    *,
-    width: int = 48,
-    height: int = 32,
-    seed: int = 0,
-) -> Path:
+def draw_marked_tree(root, classes, mark, *, width=48, height=32, seed=0):
     """Draw ``classes[name]`` PNG images of noise, on which ``mark(pixels, name)`` marks the class in place.
 
     ``pixels`` has the shape ``[height, width, 3]`` and leaves room for changes of up to 60 on both sides.
@@ -57,7 +41,7 @@ def draw_marked_tree(
     return root
 
 
-def draw_mixed_folder(folder: Path) -> Path:
+def draw_mixed_folder(folder):
     """Draw five images ``0.png`` to ``4.png`` and a file ``bad.png`` that is not an image."""
     folder.mkdir()
     random = np.random.default_rng(0)

@@ -1,13 +1,10 @@
 """Images that are stored in each EXIF orientation."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 # Orientation → how stored pixels come from upright ones (EXIF 2.32, tag 0x0112).
-STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+STORED = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
     3: lambda a: a[::-1, ::-1],
@@ -19,7 +16,7 @@ STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def save_oriented(path: Path, upright: np.ndarray, orientation: int, **options: object) -> None:
+def save_oriented(path, upright, orientation, **options):
     """Save an image so that a reader has to apply an orientation; one that does not exist changes nothing."""
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -27,7 +24,7 @@ def save_oriented(path: Path, upright: np.ndarray, orientation: int, **options: 
     Image.fromarray(np.ascontiguousarray(stored)).save(path, exif=exif, **options)
 
 
-def four_quarters(width: int = 48, height: int = 32) -> np.ndarray:
+def four_quarters(width=48, height=32):
     """Red and green above blue and white: different in every orientation."""
     image = np.zeros((height, width, 3), np.uint8)
     image[: height // 2, : width // 2, 0] = 255

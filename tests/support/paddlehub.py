@@ -6,10 +6,8 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +26,7 @@ LABELS = ["安崎", 'a "quoted" \\name', "pear, ripe"]
 PROJECT = Path(__file__).parents[2]
 
 
-def exportable_model(**preprocessing: Any) -> Model:
+def exportable_model(**preprocessing):
     """Return a model on digitnet's backbone whose scores differ widely between images."""
     classifier = Classifier(find("smallnet").backbone, len(LABELS), hidden_units=[8])
     classifier.load_backbone(hubtune.Module("digitnet").network)
@@ -50,7 +48,7 @@ def exportable_model(**preprocessing: Any) -> Model:
     return Model(classifier, card)
 
 
-def draw_odd_images(folder: Path) -> list[str]:
+def draw_odd_images(folder):
     """Draw images of every kind that programs read differently, and name two that cannot be read."""
     ramp = np.linspace(0, 255, 60 * 80 * 3).reshape(60, 80, 3)
     noise = np.random.default_rng(0).normal(0, 40, ramp.shape)
@@ -70,31 +68,26 @@ def draw_odd_images(folder: Path) -> list[str]:
     return [*sorted(map(str, folder.iterdir())), str(folder / "nowhere.jpg")]
 
 
-def named(images: list[str], name: str) -> str:
-    """Return the path of a drawn image by its name."""
+def named(images, name):
     return next(path for path in images if Path(path).name == name)
 
 
-def scores_of(model: Model, paths: list[str]) -> list[dict[str, float]]:
-    """Return the scores that hubtune gives."""
+def scores_of(model, paths):
     return [row.scores for row in model.predict(paths)]
 
 
-def assert_same_scores(rows: list[dict[str, float]], expected: list[dict[str, float]]) -> None:
-    """Compare the classes in their order, and the scores."""
+def assert_same_scores(rows, expected):
     assert [list(row) for row in rows] == [list(scores) for scores in expected]
     for row, scores in zip(rows, expected, strict=True):
         assert list(row.values()) == pytest.approx(list(scores.values()), abs=1e-4)
 
 
-def pretend_paddlehub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
+def pretend_paddlehub(monkeypatch):
     """Stand in for PaddleHub with the few names that an exported module uses; returns what loads a module."""
-    names: dict[str, dict[str, Any]] = {
-        "paddlehub": {},
-        "paddlehub.module": {},
+    names = {
+        **dict.fromkeys(("paddlehub", "paddlehub.module", "paddlehub.utils"), ()),
         "paddlehub.module.cv_module": {"ImageClassifierModule": type("ImageClassifierModule", (), {})},
         "paddlehub.module.module": {"moduleinfo": lambda **info: lambda kind: kind},
-        "paddlehub.utils": {},
         "paddlehub.utils.log": {"logger": logging.getLogger("paddlehub")},
     }
     for name, content in names.items():
@@ -102,7 +95,7 @@ def pretend_paddlehub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
         vars(module).update(content)
         monkeypatch.setitem(sys.modules, name, module)
 
-    def load(folder: Path) -> Any:
+    def load(folder):
         monkeypatch.syspath_prepend(folder.parent)
         kind = importlib.import_module(f"{folder.name}.module").HubtuneClassifier
         kind.directory = str(folder)
@@ -111,9 +104,7 @@ def pretend_paddlehub(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Any]:
     return load
 
 
-def run_paddlehub(
-    home: Path, *arguments: object, with_hubtune: bool = False
-) -> subprocess.CompletedProcess[str]:
+def run_paddlehub(home, *arguments, with_hubtune=False):
     """Run the Python that has PaddleHub, away from the user's home."""
     environment = {
         "HOME": str(home / "home"),
@@ -133,7 +124,7 @@ def run_paddlehub(
     )
 
 
-def last_json(done: subprocess.CompletedProcess[str]) -> Any:
+def last_json(done):
     """Return the JSON on the last line that a program printed."""
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

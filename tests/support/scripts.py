@@ -3,12 +3,11 @@
 import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 
 
-def load_script(name: str, folder: str = "tools") -> ModuleType:
+def load_script(name, folder="tools"):
     """Import ``<folder>/<name>.py``."""
     spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

@@ -1,24 +1,17 @@
 """Searches for settings whose trials are scripted, not trained."""
 
-from pathlib import Path
-from typing import Any
-
-import pytest
-
 import hubtune.tuning.search
 from hubtune.log import logger
 from hubtune.recipe.load import make_recipe
-from hubtune.recipe.schema import Recipe
-from hubtune.train.context import RunContext
 from support.split_folder import draw_split
 
 
-def draw_search_data(base: Path) -> Path:
+def draw_search_data(base):
     """Draw a split folder whose training list has 12, 12 and 6 images of three classes."""
     return draw_split(base, {"a": 18, "b": 18, "c": 12}, validate=3, test=3)
 
 
-def search_recipe(data: Path, *overrides: str, **sections: Any) -> Recipe:
+def search_recipe(data, *overrides, **sections):
     """Return a recipe for the data, with ``-o`` overrides."""
     defaults = {
         "data": {"base": str(data)},
@@ -31,16 +24,14 @@ def search_recipe(data: Path, *overrides: str, **sections: Any) -> Recipe:
 class ScriptedTraining:
     """Takes the place of training: the nearer a rate is to 3e-4, the more images are right.
 
-    Attributes:
-        folds: the context of each fold that was trained.
-        before: called before each, with the number of folds so far; may raise.
+    ``before`` is called before each fold with the number of folds so far, and may raise.
     """
 
-    def __init__(self) -> None:
-        self.folds: list[RunContext | None] = []
+    def __init__(self):
+        self.folds = []
         self.before = lambda number: None
 
-    def __call__(self, context: RunContext) -> dict[str, Any]:
+    def __call__(self, context):
         context.callback.start("training", 10)
         context.callback.advance(10, loss=1.0, accuracy=0.5)
         logger.warning("said inside")
@@ -55,8 +46,7 @@ class ScriptedTraining:
         return {"test": {"accuracy": round(share * count) / count, "count": count}}
 
 
-def script_training(monkeypatch: pytest.MonkeyPatch) -> ScriptedTraining:
-    """Replace the training of trials."""
+def script_training(monkeypatch):
     scripted = ScriptedTraining()
     monkeypatch.setattr(hubtune.tuning.search, "run", scripted)
     return scripted

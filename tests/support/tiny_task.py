@@ -1,64 +1,42 @@
 """Training that takes a moment: a small network, few images, few steps."""
 
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 from safetensors.numpy import load_file
 
 import hubtune
 from hubtune.runs.callbacks import Callback
 
 
-def smallnet() -> hubtune.Module:
+def smallnet():
     """Return the smallest network, with random weights."""
     return hubtune.Module("smallnet", weights=None)
 
 
-def tiny_config(folder: Path, **options: Any) -> hubtune.RunConfig:
+def tiny_config(folder, **options):
     """Return the settings of a short run in ``folder``; ``options`` are those of ``RunConfig``."""
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3}
     return hubtune.RunConfig(checkpoint_dir=folder, **{**defaults, **options})
 
 
-def tiny_task(
-    module: hubtune.Module, data: Path, folder: Path, **options: Any
-) -> hubtune.ImageClassifierTask:
+def tiny_task(module, data, folder, **options):
     """Return a task on the lists of ``data`` that trains in ``folder``."""
     return hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), tiny_config(folder, **options))
 
 
-def train(
-    module: hubtune.Module,
-    data: Path,
-    folder: Path,
-    *,
-    callback: Callback | None = None,
-    resume: bool = False,
-    **options: Any,
-) -> hubtune.Run:
+def train(module, data, folder, *, callback=None, resume=False, **options):
     """Train on the lists of ``data`` without printing, and return the run in ``folder``."""
     task = tiny_task(module, data, folder, **options)
     return task.finetune_and_eval(callback=callback or Callback(), resume=resume)
 
 
-def train_frozen(
-    module: hubtune.Module,
-    data: Path,
-    folder: Path,
-    *,
-    settings: dict[str, Any] | None = None,
-    **options: Any,
-) -> hubtune.Run:
+def train_frozen(module, data, folder, *, settings=None, **options):
     """Train by strategy `frozen` with these settings of it; ``options`` are those of :func:`train`."""
     return train(module, data, folder, strategy=hubtune.FrozenStrategy(**(settings or {})), **options)
 
 
-def weight_bytes(run: hubtune.Run) -> bytes:
-    """Return the weights file of the best model."""
+def weight_bytes(run):
     return (run.best_model / "model.safetensors").read_bytes()
 
 
-def weight_arrays(folder: Path) -> dict[str, np.ndarray]:
+def weight_arrays(folder):
     """Return the arrays of the model or checkpoint in a folder, by name."""
     return load_file(folder / "model.safetensors")

@@ -1,19 +1,14 @@
-"""Waiting for what other threads and processes do, and measuring work without a clock.
-
-``HANG_SECONDS`` only ends a test that hangs; no test compares a duration with it.
-"""
+"""Waiting for other threads and processes, and measuring work; ``HANG_SECONDS`` only ends what hangs."""
 
 import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
 
 HANG_SECONDS = 900
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
-    """Return as soon as a condition holds."""
+def wait_for(condition):
     deadline = time.monotonic() + HANG_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the condition never came true"
@@ -21,10 +16,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def hang_guard() -> Iterator[None]:
+def hang_guard():
     """End the block with an error where it waits for ever, as for the writer of a named pipe."""
 
-    def give_up(*_: object) -> None:
+    def give_up(*_):
         raise AssertionError("the call hangs")
 
     if not hasattr(signal, "setitimer"):
@@ -42,15 +37,15 @@ def hang_guard() -> Iterator[None]:
 class CallCount:
     """How many functions a block has called, of Python and of C: a measure of work that no clock enters."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.calls = 0
 
-    def __enter__(self) -> "CallCount":
+    def __enter__(self):
         sys.setprofile(self._count)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_):
         sys.setprofile(None)
 
-    def _count(self, frame: object, event: str, argument: object) -> None:
+    def _count(self, frame, event, argument):
         self.calls += event in ("call", "c_call")

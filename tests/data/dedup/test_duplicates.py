@@ -30,41 +30,25 @@ def groups_of(images):
     return [(group.kind, group.members) for group in find_groups(images)]
 
 
-def test_different_images_are_in_no_group(originals):
-    assert find_groups(originals) == find_groups([]) == []
-
-
 @pytest.mark.parametrize("change", COPIES)
 def test_a_changed_copy_is_found(change, originals, save):
     copies = save(*(COPIES[change](draw_shapes(seed)) for seed in range(6)))
     assert groups_of([*originals, *copies]) == [("near", (seed, 12 + seed)) for seed in range(6)]
 
 
-def test_equal_bytes_are_a_kind_of_their_own(originals, save):
+def test_equal_bytes_are_a_kind_of_their_own_and_copies_of_copies_are_in_the_same_group(originals, save):
     copies = save(draw_shapes(3), draw_shapes(5).resize((200, 150)))
     assert groups_of([*originals, *copies]) == [("equal", (3, 12)), ("near", (5, 13))]
-
-
-def test_copies_of_copies_are_in_the_same_group(originals, save):
     once = as_jpeg(draw_shapes(2).rotate(12), 60)
     shades = [ImageEnhance.Brightness(draw_shapes(7)).enhance(0.6 + 0.04 * step) for step in range(12)]
     copies = save(once, once.rotate(12), *shades)
     assert groups_of([*originals, *copies]) == [("near", (2, 12, 13)), ("near", (7, *range(14, 26)))]
 
 
-def test_the_same_shape_in_another_colour_is_another_object(save):
-    def cap(colour):
-        image = Image.new("RGB", (400, 300), (225, 225, 235))
-        ImageDraw.Draw(image).ellipse((130, 80, 270, 220), fill=colour, outline=(60, 60, 60), width=4)
-        return image
-
-    green, orange = cap((30, 120, 60)), cap((200, 80, 20))
-    assert groups_of(save(green, orange, green.resize((320, 240)))) == [("near", (0, 2))]
-
-
-def test_blank_images_and_noise_are_not_copies(save):
-    blank = [Image.new("RGB", (64 + step, 64), (255 - step,) * 3) for step in range(4)]
-    assert find_groups(save(*blank, *(noise_image(96, 96, seed=seed) for seed in range(6)))) == []
+def cap(colour):
+    image = Image.new("RGB", (400, 300), (225, 225, 235))
+    ImageDraw.Draw(image).ellipse((130, 80, 270, 220), fill=colour, outline=(60, 60, 60), width=4)
+    return image
 
 
 def digits(count, side):
@@ -72,9 +56,19 @@ def digits(count, side):
     return [Image.fromarray(each).resize((side, side), LANCZOS) for each in values]
 
 
-@pytest.mark.parametrize("side", [8, 28, 64])
-def test_handwritten_digits_are_not_copies(side, save):
-    assert find_groups(save(*digits(120, side))) == []
+@pytest.mark.parametrize(
+    "images",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([draw_shapes(seed) for seed in range(12)], id="different images"),
+        pytest.param([cap((30, 120, 60)), cap((200, 80, 20))], id="a shape in other colours"),
+        pytest.param([Image.new("RGB", (64 + n, 64), (255 - n,) * 3) for n in range(4)], id="blank images"),
+        pytest.param([noise_image(96, 96, seed=seed) for seed in range(6)], id="noise"),
+        *(pytest.param(digits(120, side), id=f"digits of {side} pixels") for side in (8, 28, 64)),
+    ],
+)
+def test_images_that_look_alike_are_not_copies(images, save):
+    assert find_groups(save(*images)) == []
 
 
 def test_copies_of_enlarged_digits_are_found(save):
@@ -83,7 +77,7 @@ def test_copies_of_enlarged_digits_are_found(save):
     assert groups_of(save(*originals, *copies)) == [("near", (index, 20 + index)) for index in range(4)]
 
 
-def test_the_result_is_cached_until_the_images_or_the_search_change(originals, save, monkeypatch):
+def test_results_are_cached_until_images_or_search_change(originals, save, monkeypatch, tmp_path):
     searches = []
     search = duplicates._search
     monkeypatch.setattr(duplicates, "_search", lambda infos: searches.append(len(infos)) or search(infos))
@@ -96,8 +90,7 @@ def test_the_result_is_cached_until_the_images_or_the_search_change(originals, s
     assert groups_of([*originals, copy]) == [("near", (1, 12))]
     assert searches == [13, 14, 13]
 
-
-def test_images_that_were_not_inspected_are_compared_by_hash(tmp_path):
+    # Images that were not inspected are compared by hash
     images = [ImageEntry(tmp_path / name, NO_CLASS, name, sha256) for name, sha256 in ("a1", "b2", "c1")]
     assert groups_of(images) == [("equal", (0, 2))]
 

@@ -1,7 +1,6 @@
 """The files of a split: written whole, read back, never replaced unasked."""
 
 import json
-import os
 import shutil
 
 import pytest
@@ -15,6 +14,8 @@ from hubtune.data.splits.files import read_groups, read_unreadable, write_split
 from hubtune.data.splits.quota import SplitSize
 from hubtune.errors import MachineError, UsageError
 
+ONE = SplitSize(1)
+
 
 @pytest.fixture
 def drawn(tmp_path):
@@ -22,29 +23,28 @@ def drawn(tmp_path):
 
 
 def split_of(pics, **options):
-    return split_scan(scan_classes(pics), **{"validate": SplitSize(1), **options})
+    return split_scan(scan_classes(pics), **{"validate": ONE, **options})
 
 
 def test_what_is_written_reads_back(drawn, tmp_path):
-    split = split_of(drawn, test=SplitSize(1), labels={"dog": "狗", "cat": "猫"}, groups=near((0, 1), (4, 6)))
-    files = split.write(tmp_path)
+    split = split_of(drawn, test=ONE, labels={"dog": "狗", "cat": "猫"}, groups=near((0, 1), (4, 6)))
     names = ["train_list.txt", "validate_list.txt", "test_list.txt", "label_list.txt", "split.json"]
-    assert [file.name for file in files] == names
+    assert [file.name for file in split.write(tmp_path)] == names
     dataset = ListDataset(tmp_path)
     assert dataset.label_list == ["狗", "猫"]
     for name in LIST_NAMES:
         expected = [(image.path, image.label) for image in split.lists[name]]
         assert [(example.path, example.label) for example in dataset.examples(name)] == expected
-    assert read_groups(tmp_path) == {
-        **{drawn / "cat" / f"00{number}.png": 0 for number in (0, 1)},
-        **{drawn / "dog" / f"00{number}.png": 1 for number in (0, 2)},
-    }
+    files = [drawn / "cat" / "000.png", drawn / "cat" / "001.png", drawn / "dog" / "000.png"]
+    assert read_groups(tmp_path) == dict(zip([*files, drawn / "dog" / "002.png"], (0, 0, 1, 1), strict=True))
 
 
-def test_split_json_holds_what_was_done(drawn, tmp_path):
+def test_split_json_holds_what_was_done_and_may_be_written_again(drawn, tmp_path):
     (drawn / "cat" / "bad.jpg").touch()
     shutil.copy(drawn / "dog" / "000.png", drawn / "dog" / "copy.png")
-    write_split(split_of(drawn, seed=3), tmp_path, {"pictures": "pics", "validate": "1", "seed": 3})
+    for validate in ("25%", "1"):
+        options = {"pictures": "pics", "validate": validate, "seed": 3}
+        write_split(split_of(drawn, seed=3), tmp_path, options)
     assert json.loads((tmp_path / "split.json").read_text("ascii")) == {
         "schema_version": 1,
         "seed": 3,
@@ -62,44 +62,30 @@ def test_split_json_holds_what_was_done(drawn, tmp_path):
     }
     bad = Excluded(drawn / "cat" / "bad.jpg", "empty file (0 bytes)", unreadable=True)
     assert read_unreadable(tmp_path) == [bad]
+    for content in ("", "[]", '{"groups": 3, "left_out": [1]}'):
+        (tmp_path / "split.json").write_text(content)
+        assert (read_groups(tmp_path), read_unreadable(tmp_path)) == ({}, [])
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"groups": 3, "left_out": [1]}'])
-def test_a_split_json_that_says_nothing_is_ignored(tmp_path, content):
-    (tmp_path / "split.json").write_text(content)
-    assert read_groups(tmp_path) == {}
-    assert read_unreadable(tmp_path) == []
-
-
-@pytest.mark.parametrize("name", ["train_list.txt", "label_list.txt", "test_list.txt", "split.json"])
-def test_other_files_are_kept_unless_forced(drawn, tmp_path, name):
+# A val_list.txt of PaddleClas would be read as the validation list of a split that has none.
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [(f"{name}.txt", 1) for name in ("train_list", "label_list", "test_list")]
+    + [("split.json", 1), ("val_list.txt", 0)],
+)
+def test_other_files_are_kept_unless_forced(drawn, tmp_path, name, size):
     (tmp_path / name).write_text("precious 0\n")
-    split = split_of(drawn)
+    split = split_of(drawn, validate=SplitSize(size))
     with pytest.raises(UsageError) as caught:
         split.write(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path.resolve()} has {name} with other content already: add --force to replace, "
         "or --out FOLDER to write elsewhere"
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "pics"])
+    assert {path.name for path in tmp_path.iterdir()} == {name, "pics"}
     split.write(tmp_path, force=True)
-    expected = ["label_list.txt", "pics", "split.json", "train_list.txt", "validate_list.txt"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == expected
-
-
-def test_a_list_of_paddleclas_does_not_stay_beside_a_split_without_validation(drawn, tmp_path):
-    (tmp_path / "val_list.txt").write_text("pics/cat/000.png 0\n")
-    split = split_of(drawn, validate=SplitSize(0))
-    with pytest.raises(UsageError, match=r"has val_list\.txt with other content"):
-        split.write(tmp_path)
-    split.write(tmp_path, force=True)
-    assert ListDataset(tmp_path).examples("validate") == []
-
-
-def test_the_same_split_may_be_written_again(drawn, tmp_path):
-    write_split(split_of(drawn), tmp_path, {"seed": 0, "validate": "1"})
-    write_split(split_of(drawn), tmp_path, {"seed": 0, "validate": "25%"})
-    assert json.loads((tmp_path / "split.json").read_text())["options"] == {"validate": "25%"}
+    expected = {"label_list.txt", "pics", "split.json", "train_list.txt"}
+    assert {path.name for path in tmp_path.iterdir()} == expected | ({"validate_list.txt"} if size else set())
 
 
 def test_a_folder_that_cannot_be_written_is_named(drawn, tmp_path):
@@ -108,13 +94,3 @@ def test_a_folder_that_cannot_be_written_is_named(drawn, tmp_path):
         split_of(drawn).write(tmp_path / "file" / "x")
     assert str(caught.value).startswith(f"The lists cannot be written to {tmp_path / 'file' / 'x'} (")
     assert str(caught.value).endswith("): choose another folder with --out FOLDER")
-
-
-def test_shuffled_folders_give_the_same_files(drawn, tmp_path, monkeypatch):
-    written = []
-    listdir = os.listdir
-    for turn in (lambda names: names, lambda names: names[::-1], lambda names: names[3:] + names[:3]):
-        monkeypatch.setattr(os, "listdir", lambda folder, turn=turn: turn(sorted(listdir(folder))))
-        files = split_of(drawn, test=SplitSize(1)).write(tmp_path / "lists")
-        written.append([file.read_bytes() for file in files])
-    assert written[0] == written[1] == written[2]

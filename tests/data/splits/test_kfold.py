@@ -1,4 +1,4 @@
-"""Tests of cross-validation: which images have to stay together."""
+"""Cross-validation: which images have to stay together."""
 
 import random
 from pathlib import Path
@@ -9,8 +9,10 @@ from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 
 
-def image(name: str, sha256: str = "") -> ImageEntry:
-    return ImageEntry(Path(name), 0, sha256=sha256)
+def keys_of(sums, groups, order=None):
+    images = [ImageEntry(Path(f"{number}"), 0, sha256=checksum) for number, checksum in enumerate(sums)]
+    images = images if order is None else [images[number] for number in order]
+    return split_keys(images, {Path(f"{number}"): group for number, group in groups.items()})
 
 
 @pytest.mark.parametrize(
@@ -25,22 +27,17 @@ def image(name: str, sha256: str = "") -> ImageEntry:
         pytest.param(["22", "33", "33"], {0: 0, 1: 0}, ["22"] * 3, id="a copy that no group lists"),
     ],
 )
-def test_copies_and_images_of_a_group_have_the_least_sum_as_their_key(sums, groups, keys) -> None:
-    images = [image(f"{number}", sha256) for number, sha256 in enumerate(sums)]
-    assert split_keys(images, {Path(f"{number}"): group for number, group in groups.items()}) == keys
+def test_copies_and_images_of_a_group_have_the_least_sum_as_their_key(sums, groups, keys):
+    assert keys_of(sums, groups) == keys
 
 
-def test_images_without_a_sum_stand_for_themselves_unless_they_are_grouped() -> None:
-    images = [image("a"), image("b"), image("c"), image("d", "11")]
-    alone, *pair, other = split_keys(images, {Path("b"): 0, Path("c"): 0, Path("elsewhere"): 0})
+def test_images_without_a_sum_stand_for_themselves_and_the_order_does_not_matter():
+    alone, *pair, other = keys_of(["", "", "", "11"], {1: 0, 2: 0, 99: 0})
     assert pair[0] == pair[1]
     assert len({alone, pair[0], other}) == 3
-
-
-def test_keys_do_not_depend_on_the_order_of_the_images() -> None:
     rng = random.Random(1)
-    images = [image(f"{number}", rng.choice(["", f"{rng.randrange(30):02}"])) for number in range(60)]
-    groups = {Path(f"{number}"): rng.randrange(20) for number in rng.sample(range(60), 25)}
-    expected = dict(zip([each.path for each in images], split_keys(images, groups), strict=True))
-    rng.shuffle(images)
-    assert dict(zip([each.path for each in images], split_keys(images, groups), strict=True)) == expected
+    sums = [rng.choice(["", f"{rng.randrange(30):02}"]) for _ in range(60)]
+    groups = {number: rng.randrange(20) for number in rng.sample(range(60), 25)}
+    order = rng.sample(range(60), 60)
+    keys = keys_of(sums, groups)
+    assert keys_of(sums, groups, order) == [keys[number] for number in order]

@@ -8,26 +8,25 @@ from hubtune.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("size", "of_50"),
+    ("of_50", "sizes"),
     [
-        *(("20", 20), ("0", 0), ("0.2", 10), (".2", 10), ("20%", 10), ("20 %", 10), ("12.5%", 6)),
-        *(("0.01", 1), ("0.029", 1), ("5%", 3), ("0%", 0), (20, 20), (0, 0), (0.2, 10)),
+        *((20, ["20", 20]), (0, ["0", "0%", 0]), (10, ["0.2", ".2", "20%", "20 %", 0.2]), (6, ["12.5%"])),
+        *((1, ["0.01", "0.029"]), (3, ["5%"])),
+        (None, ["", "-5", "1.0", "100%", "1.5", "twenty", "20%%", "1e3", "nan", "0x10", -5, 1.5]),
     ],
 )
-def test_sizes_are_numbers_or_shares(size, of_50):
-    parsed = SplitSize.parse(size)
-    assert (parsed.of(50), bool(parsed), parsed.text) == (of_50, of_50 > 0, str(size))
-
-
-@pytest.mark.parametrize(
-    "size", ["", "-5", "1.0", "100%", "1.5", "twenty", "20%%", "1e3", "nan", "0x10", -5, 1.5]
-)
-def test_other_sizes_are_refused(size):
-    with pytest.raises(UsageError) as caught:
-        SplitSize.parse(size)
-    assert str(caught.value) == (
-        f"{str(size)!r} is not a size: write a number of pictures per class (20), or a share (0.2 or 20%)"
-    )
+def test_sizes_are_numbers_or_shares_and_others_are_refused(of_50, sizes):
+    for size in sizes:
+        if of_50 is None:
+            with pytest.raises(UsageError) as caught:
+                SplitSize.parse(size)
+            assert str(caught.value) == (
+                f"{str(size)!r} is not a size: write a number of pictures per class (20), "
+                "or a share (0.2 or 20%)"
+            )
+        else:
+            parsed = SplitSize.parse(size)
+            assert (parsed.of(50), bool(parsed), parsed.text) == (of_50, of_50 > 0, str(size))
 
 
 def test_training_keeps_half_of_a_class_that_is_too_small_and_validation_comes_before_the_test():
@@ -37,7 +36,7 @@ def test_training_keeps_half_of_a_class_that_is_too_small_and_validation_comes_b
     assert SplitRequest(SplitSize(2), train=8).quotas(20, 3) == {"test": 0, "validate": 2, "train": 5}
 
 
-SUMS = [f"x{number}" for number in range(8)]
+SUMS = [f"x{number}" for number in range(5)]
 
 
 @pytest.mark.parametrize(
@@ -53,10 +52,6 @@ SUMS = [f"x{number}" for number in range(8)]
             "'b' has 1 picture, too few for 1 in the validation list: it gives 1 for training.",
         ),
         (
-            *({"a": 10, "b": 2}, {"validate": SplitSize.parse("20%")}),
-            "'b' has 2 pictures, too few for any in the validation list: it gives 2 for training.",
-        ),
-        (
             *({"b": 100, "a": 30}, {"validate": SplitSize(20), "train": 80}),
             "'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, 20 for "
             "validation.",
@@ -67,16 +62,10 @@ SUMS = [f"x{number}" for number in range(8)]
             "cannot be met exactly: it gives 9 for training.",
         ),
         (  # every image is in another class, too
-            {"b": [*SUMS[:5], *range(15)], "a": SUMS[:5]},
+            {"b": [*SUMS, *range(15)], "a": SUMS},
             {"validate": SplitSize(1), "test": SplitSize(1)},
             "'a' has 5 pictures, 5 of them bound to training because of copies in another class, and too few "
             "others for 1 in the validation list and 1 in the test list: it gives 5 for training. Remove the "
-            "copies that are in the wrong class, and split again.",
-        ),
-        (  # most images are in another class, too
-            *({"b": [*SUMS, *range(20)], "a": [*SUMS, "y", "z"]}, {"validate": SplitSize(5)}),
-            "'a' has 10 pictures, 8 of them bound to training because of copies in another class, and too "
-            "few others for 5 in the validation list: it gives 8 for training, 2 for validation. Remove the "
             "copies that are in the wrong class, and split again.",
         ),
         (  # conflicts are not blamed for what they do not hinder
@@ -92,7 +81,7 @@ def test_a_class_that_cannot_give_what_was_asked_is_named_with_the_reason(classe
     assert sum(each.startswith("Class ") for each in remarks) == 1
 
 
-def test_of_many_small_classes_all_are_named():
+def test_all_small_classes_are_named():
     split = split_scan(fake_scan({f"c{number}": 2 for number in range(13)}), validate=SplitSize(5))
     assert len(split.remarks) == 11
     assert split.remarks[-1] == "Fewer than asked, likewise: 'c10', 'c11', 'c12'."
