@@ -1,8 +1,6 @@
 """AlexNet.
 
-Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks"
-(https://papers.nips.cc/paper/4824-imagenet-classification-with-deep-convolutional-neural-networks), in the
-form of Krizhevsky, "One weird trick for parallelizing convolutional neural networks"
+Krizhevsky, "One weird trick for parallelizing convolutional neural networks"
 (https://arxiv.org/abs/1404.5997). The layers are those of ``paddle.vision``, which PaddleClas's
 ``model_zoo/alexnet.py`` equals in key names, function and weights file: both names mean the same here.
 """

@@ -115,21 +115,12 @@ class Backbone:
 
 
 def paddleclas(
-    name: str,
-    top1: float | None,
-    top5: float | None,
-    *,
-    names: tuple[str, ...] = (),
-    legendary: bool = False,
+    name: str, top1: float | None, top5: float | None, *, names: tuple[str, ...] = (), legendary: bool = False
 ) -> PublishedWeights:
     """Return the official PaddleClas weights of an architecture.
 
-    Args:
-        name: the file's name without ``_pretrained.pdparams``, such as ``ResNet50_vd_ssld``.
-        top1: ImageNet accuracy as published, percent.
-        top5: the same for top-5.
-        names: as in :class:`PublishedWeights`.
-        legendary: whether the file is in PaddleClas's folder ``legendary_models``.
+    ``name`` is the file's without ``_pretrained.pdparams``; the accuracies are percent, as published. With
+    ``legendary``, the file is in PaddleClas's folder ``legendary_models``.
     """
     folder = "https://paddle-imagenet-models-name.bj.bcebos.com/dygraph/"
     folder += "legendary_models/" if legendary else ""
@@ -159,6 +150,16 @@ def _in_turn(name: str, steps: tuple[Step, ...]) -> Stage:
         return inputs
 
     return Stage(name, tuple(step for step in steps if isinstance(step, nn.Layer)), forward)
+
+
+def from_stride_to_stride(layers: Iterable[nn.Layer], strides: Iterable[int]) -> list[list[nn.Layer]]:
+    """Group consecutive layers, a new group beginning at each stride of 2."""
+    groups: list[list[nn.Layer]] = []
+    for layer, stride in zip(layers, strides, strict=True):
+        if stride == 2 or not groups:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
 
 
 def stage_keys(network: nn.Layer, stage: Stage) -> frozenset[str]:

@@ -109,15 +109,7 @@ def lookup(name: str) -> Pretrained | None:
 
 
 def find(name: str) -> Pretrained:
-    """Return the entry of a hub name or alias.
-
-    Raises:
-        ModelError: there is none.
-
-    Example:
-        >>> find("ResNet50").name
-        'resnet50_imagenet'
-    """
+    """Return the entry of a hub name or alias; raise ModelError if there is none."""
     entry = lookup(name)
     if entry is None:
         raise ModelError(

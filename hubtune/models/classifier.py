@@ -35,13 +35,9 @@ class Classifier(nn.Layer):
     ) -> None:
         """Build the network; the trunk has random weights until :meth:`load_backbone`.
 
-        Args:
-            backbone: the architecture.
-            num_classes: number of classes.
-            hidden_units: widths of fully connected layers with ReLU before the last one.
-            seed: seed of the head's initial values: truncated normal (0, 0.02) and zero biases, as in
-                PaddleHub.
-            dropout: share of the features that are dropped before the head, in training.
+        ``hidden_units`` are the widths of fully connected layers with ReLU before the last one. The head's
+        values are drawn by ``seed``: truncated normal (0, 0.02) and zero biases, as in PaddleHub. ``dropout``
+        is the share of the features that are dropped before the head, in training.
         """
         super().__init__()
         self.channels = 3
@@ -104,14 +100,10 @@ class Classifier(nn.Layer):
                 tensor.set_value(source[name.removeprefix("backbone.")])
 
     def take_channels(self, channels: int, grey_in_colours: tuple[np.ndarray, np.ndarray]) -> None:
-        """Adapt the trunk, whose weights are for three channels, to images of another number of channels.
+        """Adapt the trunk, whose weights are for three channels, to images of 1, 3 or 4 channels.
 
-        Args:
-            channels: 1, 3 or 4.
-            grey_in_colours: as for :func:`hubtune.models.input_channels.adapt_first_layer`.
-
-        Raises:
-            ModelError: its first layer cannot be adapted.
+        ``grey_in_colours`` is as for :func:`hubtune.models.input_channels.adapt_first_layer`; raises as it
+        does.
         """
         if channels != self.channels:
             weight = adapt_first_layer(self._stages[0].layers, channels, grey_in_colours).weight
@@ -159,9 +151,7 @@ def run_by_shape(
 ) -> paddle.Tensor:
     """Run a network on images that may differ in shape; the rows of the result are in their order.
 
-    Args:
-        network: maps ``[N, channels, h, w]`` to ``[N, …]``.
-        arrays: one float32 array ``[channels, h, w]`` per image.
+    The network maps ``[N, channels, h, w]`` to ``[N, …]``; ``arrays`` are float32, ``[channels, h, w]`` each.
     """
     groups = by_shape(arrays)
     results = [network(paddle.to_tensor(np.stack([arrays[i] for i in indices]))) for indices in groups]

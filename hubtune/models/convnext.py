@@ -25,7 +25,6 @@ class ChannelNorm(nn.LayerNorm):
     """Layer normalisation over the channels of each place: ``[N, channels, h, w]`` → the same shape."""
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, channels, h, w]`` to the same shape."""
         last = inputs.transpose([0, 2, 3, 1])
         normed = F.layer_norm(last, last.shape[-1], self.weight, self.bias, _EPSILON)
         return normed.transpose([0, 3, 1, 2])
@@ -44,7 +43,6 @@ class Block(nn.Layer):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, channels, h, w]`` to the same shape."""
         outputs = self.norm(self.dwconv(inputs).transpose([0, 2, 3, 1]))
         outputs = self.gamma * self.pwconv2(F.gelu(self.pwconv1(outputs)))
         return inputs + self.drop_path(outputs.transpose([0, 3, 1, 2]))
@@ -76,7 +74,6 @@ class ConvNeXt(nn.Layer):
         truncated_normal_weights(self, (nn.Conv2D, nn.Linear))
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
         outputs = images
         for downsample, stage in zip(self.downsample_layers, self.stages, strict=True):
             outputs = stage(downsample(outputs))

@@ -25,7 +25,6 @@ class MainGoogLeNet(models.GoogLeNet):
         super().__init__(num_classes)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
         for stage in googlenet_stages(self):
             images = stage.forward(images)
         return images

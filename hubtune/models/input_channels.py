@@ -14,24 +14,19 @@ from hubtune.errors import ModelError
 def adapt_first_layer(
     layers: Iterable[nn.Layer], channels: int, grey_in_colours: tuple[np.ndarray, np.ndarray]
 ) -> nn.Conv2D:
-    """Adapt the first convolution of a network, in place, to images of one channel or four.
+    """Adapt the first convolution of a network, in place, to images of one channel or four; return it.
 
     With one channel, its output for a grey image equals that for the same image in three equal channels, up
     to rounding and including the borders. Its kernels are the sums over the channels. That alone would be
     wrong by a constant, since each colour is normalised by its own mean, and by another constant at the
-    borders, where padding zeros mean another colour. The difference does not depend on the image; it is
-    computed from the buffer ``level`` once per batch.
-
-    With four channels, the fourth channel's kernels are zeros, and the output is that of the other three.
+    borders, where padding zeros mean another colour. The difference is computed from the buffer ``level``
+    once per batch. With four channels, the fourth channel's kernels are zeros, and the output is that of the
+    other three.
 
     Args:
         layers: the layers that the stem owns.
         channels: 1 or 4.
-        grey_in_colours: factors and terms, ``[3]`` each, that turn a normalised grey value into normalised R,
-            G and B.
-
-    Returns:
-        The convolution.
+        grey_in_colours: factors and terms, ``[3]``, from a normalised grey value to normalised R, G and B.
 
     Raises:
         ModelError: the stem does not have exactly one convolution of three channels.

@@ -20,20 +20,11 @@ def conv_bn(
     activation: Callable[[], nn.Layer] | None = nn.ReLU,
     names: tuple[str, str] = ("conv", "bn"),
 ) -> nn.Sequential:
-    """Return convolution, batch normalisation and activation.
+    """Return convolution, batch normalisation and activation (``None`` for none).
 
-    Maps ``[N, inputs, h, w]`` to ``[N, outputs, h / stride, w / stride]``, both rounded up.
-
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        kernel: side of the kernel, or its height and width; odd.
-        stride: of the convolution.
-        same: whether the input is padded with zeros to give the size above; otherwise the output is smaller
-            by the kernel's side minus one.
-        groups: number of groups of the convolution.
-        activation: returns the activation; ``None`` for none.
-        names: names of the convolution and the normalisation in the state-dict keys.
+    Maps ``[N, inputs, h, w]`` to ``[N, outputs, h / stride, w / stride]``, both rounded up. ``kernel`` is
+    odd, a side or height and width; without ``same``, there is no padding, and the output is smaller by the
+    kernel's side minus one. ``names`` are those of convolution and normalisation in the state-dict keys.
     """
     height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
     padding = (height // 2, width // 2) if same else 0
@@ -62,11 +53,8 @@ def renamed(
 ) -> dict[str, np.ndarray]:
     """Rename the tensors of an older file to the network's present names.
 
-    Args:
-        tensors: tensors by their names in the file.
-        layers: outermost layer in the file → the network's name; tensors of other layers stay unchanged, so
-            that a file with the network's own names passes unchanged.
-        parts: the same for layers inside those, if the names differ.
+    ``layers`` is outermost layer in the file → the network's name; tensors of other layers stay unchanged, so
+    that a file with the network's own names passes unchanged. ``parts`` is the same for layers inside those.
     """
     names = {}
     for key in tensors:

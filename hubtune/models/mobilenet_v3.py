@@ -13,7 +13,14 @@ import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, paddleclas, stages_of
+from hubtune.models.backbone import (
+    Backbone,
+    PublishedWeights,
+    Stage,
+    from_stride_to_stride,
+    paddleclas,
+    stages_of,
+)
 from hubtune.models.layers import conv_bn, pooled
 
 _HEAD_WIDTH = 1280
@@ -53,12 +60,7 @@ _SMALL: tuple[_Block, ...] = (
 
 
 def divisible(channels: float) -> int:
-    """Round a number of channels to a multiple of 8, never below nine tenths of it.
-
-    Example:
-        >>> divisible(16 * 0.35)
-        8
-    """
+    """Round a number of channels to a multiple of 8, never below nine tenths of it."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
@@ -77,7 +79,6 @@ class HardGate(nn.Layer):
         self.conv2 = nn.Conv2D(channels // 4, channels, 1)
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, channels, h, w]`` to the same shape."""
         gate = self.conv2(F.relu(self.conv1(F.adaptive_avg_pool2d(inputs, 1))))
         return inputs * F.hardsigmoid(gate, slope=self._slope)
 
@@ -138,13 +139,8 @@ def mobilenet_v3(blocks: Sequence[_Block], scale: float, num_classes: int = 1000
 def _stages(blocks: Sequence[_Block], network: nn.Sequential) -> list[Stage]:
     """Split a network: stem, the blocks between its strides, head."""
     stem, layers, *last, dropout, out = network
-    parts: list[list[nn.Layer]] = [[]]
-    for block, layer in zip(blocks, layers, strict=True):
-        if block[-1] == 2 and parts[-1]:
-            parts.append([])
-        parts[-1].append(layer)
-    parts[-1].extend(last)
-    return stages_of([stem], *parts, head=[pooled, dropout, out])
+    *earlier, latest = from_stride_to_stride(layers, [block[-1] for block in blocks])
+    return stages_of([stem], *earlier, [*latest, *last], head=[pooled, dropout, out])
 
 
 def distilled(

@@ -72,9 +72,7 @@ def _vgg_stages(network: nn.Sequential) -> list[Stage]:
 def resnet_cifar10(depth: int, num_classes: int) -> nn.Sequential:
     """Return a residual network: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        depth: number of layers with weights, shortcuts not counted: 6 n + 2 for stages of n blocks.
-        num_classes: number of class scores.
+    ``depth`` is the number of layers with weights without shortcuts: 6 n + 2 for stages of n blocks.
     """
     blocks = (depth - 2) // 6
     stages = []
@@ -98,23 +96,13 @@ def _resnet_stages(network: nn.Sequential) -> list[Stage]:
 
 
 def of_depth(name: str) -> Backbone | None:
-    """The ``resnet_cifar10`` of any depth by the rule, 20 to 1202; ``None`` for other names.
-
-    Example:
-        >>> of_depth("resnet_cifar10_62").name
-        'resnet_cifar10_62'
-    """
+    """The ``resnet_cifar10`` of any depth by the rule, 20 to 1202; ``None`` for other names."""
     depth = _asked(name)
     return _resnet(depth) if depth is not None and _follows_rule(depth) else None
 
 
 def depth_advice(name: str) -> str:
-    """Return what to say of a ``resnet_cifar10`` whose depth there is not; empty for other names.
-
-    Example:
-        >>> depth_advice("resnet_cifar10_8")
-        ' Its depth is 6 n + 2, from 20 to 1202: the nearest is resnet_cifar10_20.'
-    """
+    """Return what to say of a ``resnet_cifar10`` whose depth there is not; empty for other names."""
     depth = _asked(name)
     if depth is None or _follows_rule(depth):
         return ""

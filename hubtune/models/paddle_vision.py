@@ -4,14 +4,14 @@ Everything here only says where each network is to be cut; the papers are named 
 LeNet is left out: it takes grey pictures and has no weights file.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib import import_module
 
 from paddle import nn
 from paddle.nn import functional as F
 from paddle.vision import models
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, stages_of
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, from_stride_to_stride, stages_of
 from hubtune.models.layers import pooled
 
 
@@ -37,16 +37,6 @@ def _vgg_stages(network: models.VGG) -> list[Stage]:
     return stages_of(stem, *blocks, [network.avgpool, nn.Flatten(), *hidden], head=[drop, out])
 
 
-def _from_stride_to_stride(layers: Iterable[nn.Layer], strides: Iterable[int]) -> list[list[nn.Layer]]:
-    """Group consecutive layers, a new group beginning at each stride of 2."""
-    groups: list[list[nn.Layer]] = []
-    for layer, stride in zip(layers, strides, strict=True):
-        if stride == 2 or not groups:
-            groups.append([])
-        groups[-1].append(layer)
-    return groups
-
-
 def _mobilenet_v1_stages(network: models.MobileNetV1) -> list[Stage]:
     blocks = network.dwsl
     return stages_of(
@@ -56,12 +46,12 @@ def _mobilenet_v1_stages(network: models.MobileNetV1) -> list[Stage]:
 
 def _mobilenet_v2_stages(network: models.MobileNetV2) -> list[Stage]:
     stem, *blocks, last = network.features
-    *earlier, latest = _from_stride_to_stride(blocks, [block.stride for block in blocks])
+    *earlier, latest = from_stride_to_stride(blocks, [block.stride for block in blocks])
     return stages_of([stem], *earlier, [*latest, last], head=[pooled, *network.classifier])
 
 
 def _mobilenet_v3_stages(network: models.MobileNetV3Small | models.MobileNetV3Large) -> list[Stage]:
-    blocks = _from_stride_to_stride(network.blocks, [block.stride for block in network.config])
+    blocks = from_stride_to_stride(network.blocks, [block.stride for block in network.config])
     *hidden, drop, out = network.classifier
     return stages_of([network.conv], *blocks, [network.lastconv, pooled, *hidden], head=[drop, out])
 

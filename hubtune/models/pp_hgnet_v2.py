@@ -115,20 +115,12 @@ def _light_layer(inputs: int, outputs: int, *, affine: bool) -> nn.Sequential:
 
 
 def pp_hgnet_v2(
-    stem: tuple[int, int],
-    stages: Sequence[_Stage],
-    depth: int,
-    affine: bool,
-    num_classes: int = 1000,
+    stem: tuple[int, int], stages: Sequence[_Stage], depth: int, affine: bool, num_classes: int = 1000
 ) -> nn.Sequential:
     """Return a PP-HGNetV2: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``.
 
-    Args:
-        stem: channels inside the stem and behind it.
-        stages: all but the first halve height and width, the last two have light layers.
-        depth: number of layers in each block.
-        affine: whether a learned affine map is behind each activation.
-        num_classes: number of class scores.
+    ``stem`` is its channels inside and behind it. All ``stages`` but the first halve height and width, the
+    last two have light layers, and each block has ``depth`` layers. ``affine`` as in :func:`conv_bn_affine`.
     """
     inputs = stem[1]
     parts = []

@@ -42,10 +42,8 @@ ConvBN = Callable[..., nn.Sequential]
 class ResidualBlock(nn.Layer):
     """Layers whose output is added to a shortcut of their input, followed by a ReLU.
 
-    Args:
-        layers: run in turn; named ``conv0``, ``conv1``, … in the state dict.
-        short: the projection of the input; ``None`` where the shapes agree without.
-        scale: runs after the layers, before the addition; ``None`` for nothing.
+    ``layers`` are named ``conv0``, ``conv1``, … in the state dict. ``short`` projects the input, ``None``
+    where the shapes agree without; ``scale`` runs before the addition.
     """
 
     def __init__(
@@ -93,14 +91,8 @@ def basic_block(
 ) -> ResidualBlock:
     """Return the block of 18 and 34 layers: two 3×3 convolutions.
 
-    Args:
-        inputs: input channels.
-        outputs: output channels.
-        stride: of the block's first 3×3 convolution and the projection.
-        project: whether the shortcut has a projection.
-        conv: makes the convolutions.
-        projection: makes the projection.
-        scale: makes what runs before the addition from its number of channels.
+    ``stride`` is that of the first convolution and the projection; ``project``, whether the shortcut has one.
+    ``conv`` and ``projection`` make these, ``scale`` what runs before the addition, from its channels.
     """
     return ResidualBlock(
         [conv(inputs, outputs, 3, stride), conv(outputs, outputs, 3, activation=None)],
@@ -171,7 +163,6 @@ class ResNet(nn.Layer):
         self.fc = nn.Linear(channels[-1], num_classes)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
         return self.fc(pooled(self.blocks(self.stem(images))))
 
 

@@ -27,9 +27,7 @@ from hubtune.models.resnet import (
 
 
 def grouped_block(
-    groups: int,
-    projection: Callable[..., nn.Sequential],
-    scale: Callable[[int], nn.Layer] | None = None,
+    groups: int, projection: Callable[..., nn.Sequential], scale: Callable[[int], nn.Layer] | None = None
 ) -> Block:
     """Return the maker of blocks with groups of 4 channels in the first stage."""
     grouped = partial(bottleneck_block, groups=groups, narrowing=BOTTLENECK_CHANNELS[0] // (4 * groups))

@@ -37,7 +37,6 @@ class SqueezeExcitation(nn.Layer):
         self.excitation = nn.Linear(channels // 16, channels)
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, channels, h, w]`` to the same shape."""
         weights = F.sigmoid(self.excitation(F.relu(self.squeeze(pooled(inputs)))))
         return inputs * weights.unsqueeze([2, 3])
 

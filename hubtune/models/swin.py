@@ -114,7 +114,6 @@ class SwinBlock(nn.Layer):
         self.mlp = MLP(width, 4 * width)
 
     def forward(self, maps: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, h, w, width]`` to the same shape."""
         maps = maps + self.drop_path(self._attended(self.norm1(maps)))
         return maps + self.drop_path(self.mlp(self.norm2(maps)))
 
@@ -211,7 +210,6 @@ class SwinTransformer(nn.Layer):
         truncated_normal_weights(self, (nn.Linear,))
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
         maps = self.patch_embed(images)
         for stage in self.layers:
             maps = stage(maps)

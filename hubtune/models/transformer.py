@@ -21,7 +21,6 @@ class DropPath(nn.Layer):
         self._rate = rate
 
     def forward(self, branch: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, …]`` to the same shape."""
         if not self.training or self._rate == 0:
             return branch
         probability = paddle.full([branch.shape[0], *[1] * (branch.ndim - 1)], 1 - self._rate, branch.dtype)
@@ -37,7 +36,6 @@ class MLP(nn.Layer):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[…, width]`` to the same shape."""
         return self.fc2(F.gelu(self.fc1(tokens)))
 
 
@@ -46,15 +44,9 @@ def attend(
 ) -> paddle.Tensor:
     """Multi-head attention: each token becomes a weighted mean of all tokens' values, for every head.
 
-    Args:
-        joined: queries, keys and values, ``[N, tokens, 3 · width]``.
-        heads: number of heads.
-        scale: factor of the products of queries and keys.
-        bias: added to the products before the softmax, ``[G, heads, tokens, tokens]``: to the first ``G`` of
-            the ``N``, to the next ``G``, and so on.
-
-    Returns:
-        ``[N, tokens, width]``.
+    ``joined`` are queries, keys and values, ``[N, tokens, 3 · width]``; the result is ``[N, tokens, width]``.
+    ``scale`` is the factor of the products, to which ``bias`` ``[G, heads, tokens, tokens]`` is added: to the
+    first ``G`` of the ``N``, to the next ``G``, and so on.
     """
     # N is left open: an exported network takes any.
     _, tokens, size = joined.shape

@@ -32,11 +32,8 @@ class Form:
     """What distinguishes one vision transformer from another.
 
     Attributes:
-        patch: side of a patch, pixels.
-        size: side of the picture that the positions were learned for, pixels.
-        width: of a token.
-        depth: number of blocks.
-        heads: number of heads.
+        patch, size: sides in pixels, of a patch and of the picture that the positions were learned for.
+        width, depth, heads: width of a token, number of blocks and of heads.
         mlp: width inside the MLP, as a multiple of the width of a token.
         epsilon: of the normalisations.
         qkv_bias: whether queries, keys and values have a bias.
@@ -76,7 +73,6 @@ class Attention(nn.Layer):
         self.proj = nn.Linear(form.width, form.width)
 
     def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, tokens, width]`` to the same shape."""
         return self.proj(attend(self.qkv(tokens), self._heads, self._scale))
 
 
@@ -91,7 +87,6 @@ class LayerScale(nn.Layer):
         self.gamma = self.create_parameter([width], default_initializer=nn.initializer.Constant(1.0))
 
     def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[…, width]`` to the same shape."""
         return tokens * self.gamma
 
 
@@ -108,7 +103,6 @@ class Block(nn.Layer):
         self.ls2 = LayerScale(form.width) if form.layer_scale else nn.Identity()
 
     def forward(self, tokens: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, tokens, width]`` to the same shape."""
         tokens = tokens + self.ls1(self.attn(self.norm1(tokens)))
         return tokens + self.ls2(self.mlp(self.norm2(tokens)))
 
@@ -160,7 +154,6 @@ class VisionTransformer(nn.Layer):
         return paddle.concat([self.pos_embed[:, :1], wanted.flatten(2).transpose([0, 2, 1])], axis=1)
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to class scores ``[N, num_classes]``."""
         tokens = self.embed(images)
         for block in self.blocks:
             tokens = block(tokens)

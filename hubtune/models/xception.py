@@ -32,13 +32,10 @@ def separable_conv(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class XceptionBlock(nn.Layer):
-    """Separable convolutions with a ReLU before each, added to a shortcut of the input.
+    """Separable convolutions with a ReLU before each, or all but the first, added to a shortcut.
 
-    Args:
-        names: of the convolutions in the state dict.
-        channels: of the input and of each convolution's output.
-        stride: of the max pooling and of the projection that is the shortcut; ``None`` for neither.
-        relu_first: whether there is a ReLU before the first convolution too.
+    ``channels`` are those of the input and of each convolution's output. ``stride`` is that of the max
+    pooling and of the projection that is the shortcut; ``None`` for neither.
     """
 
     def __init__(

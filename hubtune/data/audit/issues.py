@@ -56,12 +56,10 @@ class Issue:
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A label that is probably wrong.
+    """A label that is probably wrong: of the image at ``index`` among all of the scan.
 
-    Attributes:
-        index: of the image, among all of the scan.
-        own: probability of its own class.
-        other, probability: the class that it probably is, by number, and the probability of that.
+    ``own`` is the probability of its own class, ``probability`` that of ``other``, the likeliest one's
+    number.
     """
 
     index: int

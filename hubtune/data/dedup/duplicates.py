@@ -53,16 +53,10 @@ _ROWS_PER_BLOCK = 1024  # rows of the cosine matrix in memory at a time
 
 
 def find_groups(images: Sequence[ImageEntry]) -> list[DuplicateGroup]:
-    """Find the groups of copies; each image is in at most one.
+    """Find the groups of copies, of at least two images each, ordered by their first members.
 
-    The result is stored in the scan cache, so that the same set of images is searched once.
-
-    Args:
-        images: those without :attr:`~hubtune.data.listing.ImageEntry.info` are compared by SHA-256 only.
-
-    Returns:
-        Groups of at least two, ordered by their first members. Their kind is ``equal`` if all members have
-        the same bytes, and else ``near``.
+    The kind is ``equal`` if all members have the same bytes, and else ``near``. Images without ``info`` are
+    compared by SHA-256 only. The scan cache stores the result, so that a set of images is searched once.
     """
     copies: dict[str, list[int]] = defaultdict(list)
     for index, image in enumerate(images):

@@ -119,12 +119,8 @@ def expected_leaks(
     """Expected number of leaked images if a random split ignored the groups.
 
     All divisions of each class into lists of these sizes are equally likely, so the probability that an image
-    has no group mate in training is hypergeometric.
-
-    Args:
-        groups: for each group, class → number of members.
-        lists: list → class → number of images. The result is for all of these but training.
-        totals: class → number of images in all lists and in none.
+    has no group mate in training is hypergeometric. ``groups`` have class → number of members each, ``lists``
+    class → number of images, and ``totals`` the same of all lists and none. The result is without training.
     """
     train = lists["train"]
     leaks = {name: 0.0 for name in lists if name != "train"}

@@ -131,10 +131,8 @@ def allocate_spanning(
 ) -> Allocation:
     """Allocate groups that span classes; no list exceeds its quota of any class.
 
-    Args:
-        groups: class → images of each group; earlier groups go first.
-        quotas: for each list, class → images that it is to have.
-        others: class → images outside of these groups, which fill the rest.
+    Groups and quotas are class → images, earlier groups go first; ``others`` are outside of these groups, and
+    fill the rest.
     """
     own: Counter[int] = Counter()
     for group in groups:
@@ -168,8 +166,7 @@ def _exchange(
 ) -> None:
     """Bring a list nearer to its quotas, in place: take one group out, or none, and put others in.
 
-    ``counts`` is ``[groups, classes]``; the list lacks ``left``, of which others can fill ``filled``,
-    ``[classes]`` each.
+    ``counts`` is ``[groups, classes]``; ``left`` ``[classes]`` is lacking, ``filled`` of it others can fill.
     """
     used = range(len(counts))
     for _ in range(_MOST_EXCHANGES):

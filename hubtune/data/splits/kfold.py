@@ -28,11 +28,6 @@ def split_keys(images: Sequence[ImageEntry], groups: Mapping[Path, int]) -> list
     ``sha256`` counts by its path, and is equal to no other one.
 
     ``groups`` is path → number of its group. Paths that are not among the images have no effect.
-
-    Example:
-        >>> a, b, c = (ImageEntry(Path(name), 0, sha256=name[0]) for name in ("1.png", "2.png", "1_copy.png"))
-        >>> split_keys([a, b, c], {Path("2.png"): 7, Path("1_copy.png"): 7})
-        ['1', '1', '1']
     """
     own = [image.sha256 or str(image.path) for image in images]
     members = defaultdict(list)
@@ -79,10 +74,7 @@ def fold_splits(split: Split, folds: int, *, seed: int) -> list[Split]:
 
     A fold's validation list is the images that it holds out, its training list all others; the test list is
     the split's. Groups stay in one fold. Images with a contradictory label, and classes of a single group,
-    are never held out. The split's validation list is not used.
-
-    Raises:
-        DataError: if there are too few images.
+    are never held out. The split's validation list is not used. Raises DataError if there are too few images.
     """
     entries = split.lists["train"]
     keys = _group_keys(split, entries)
@@ -130,10 +122,8 @@ def given_folds(split: Split, fold_of: Mapping[str, int], folds: int) -> list[Sp
 def held_out(fold: Split, *, seed: int, validate: bool) -> Split:
     """Turn a fold into lists whose test list is the images that the fold holds out; its own one is removed.
 
-    With ``validate``, a tenth of the training images becomes a validation list, to choose the best model.
-
-    Raises:
-        DataError: if there are too few images.
+    With ``validate``, a tenth of the training images becomes a validation list, to choose the best model;
+    raises DataError if there are too few.
     """
     entries, tested = fold.lists["train"], fold.lists["validate"]
     train, validation = entries, tested[:0]

@@ -119,10 +119,8 @@ class SplitRequest:
     ) -> str | None:
         """Describe how a class that gives ``got``, by list, falls short of the request; ``None`` if not.
 
-        Args:
-            bound: its images that must be in training, as their label is doubtful.
-            largest_group: images in its largest group of at least two; 0 without any.
-            shares_groups: whether such groups have images of other classes, too.
+        ``bound`` of its images must be in training; ``largest_group`` is 0 without groups of at least two,
+        and ``shares_groups``, whether these have images of other classes, too.
         """
         total = got.total()
         sizes = self.sizes(total)

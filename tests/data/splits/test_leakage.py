@@ -50,7 +50,6 @@ def test_a_validation_list_is_taken_from_training_images_and_a_class_without_any
     split = split_scan(scan, validate=SplitSize(3), groups=near((0, 1, 2)))
     assert split.counts()["a"] == {"train": 6, "validate": 3, "test": 1, "left_over": 0}
     assert len({name for name, images in split.lists.items() for i in images if i.name[:5] < "a/003"}) == 1
-
     scan = divided_scan({"a": ["train"] * 9, "b": ["test"] * 3})
     assert split_scan(scan).remarks == ["Class 'b' has no training picture: nothing can be learned of it."]
     assert split_scan(scan, validate=SplitSize(2)).remarks[-1] == (

@@ -48,10 +48,6 @@ SUMS = [f"x{number}" for number in range(5)]
             "for training, 2 for validation.",
         ),
         (
-            *({"a": 10, "b": 1}, {"validate": SplitSize.parse("60%")}),
-            "'b' has 1 picture, too few for 1 in the validation list: it gives 1 for training.",
-        ),
-        (
             *({"b": 100, "a": 30}, {"validate": SplitSize(20), "train": 80}),
             "'a' has 30 pictures, too few for 80 in the training list: it gives 10 for training, 20 for "
             "validation.",
