@@ -34,11 +34,7 @@ def test_on_a_cpu_the_backbone_stays_frozen_and_on_a_gpu_the_whole_network_is_tr
     [
         (["module.name=nonet"], ModelError, "nonet"),
         (["module.weights=nowhere.pdparams"], ModelError, "nowhere.pdparams"),
-        (
-            ["module.name=paddle.vision:alexnet", "module.weights=none", "data.size=32"],
-            UsageError,
-            "not go with",
-        ),
+        (["module.name=alexnet_imagenet", "module.weights=none", "data.size=32"], UsageError, "not go with"),
         (["trian.epochs=1"], RecipeError, "trian"),
     ],
 )
@@ -52,9 +48,7 @@ def test_a_run_is_named_after_its_recipe_or_its_source_unless_that_names_it(tmp_
     Path("mine.yaml").write_text("data: {base: pics}\nmodule: digitnet\n")
     assert read_recipe("mine.yaml", []).run == "runs/mine"
     assert read_recipe("mine.yaml", ["run=runs/other"]).run == "runs/other"
-    with pytest.raises(
-        UsageError, match=r"^There is no nothing: give a recipe \(recipes/NAME.yaml\) or a folder"
-    ):
+    with pytest.raises(UsageError, match=r"^There is no nothing: give a recipe \(.*\) or a folder"):
         read_recipe("nothing", [])
     assert default_run_folder("photos.tar.gz") == Path("runs/photos")
     assert default_run_folder(str(tmp_path / "pics")) == Path("runs/pics")
