@@ -8,14 +8,7 @@ import paddle
 import pytest
 
 from hubtune.hardware import cpu, throughput
-from hubtune.hardware.throughput import (
-    StepPace,
-    estimate_pace,
-    estimate_seconds,
-    measure_step,
-    set_threads,
-    thread_count,
-)
+from hubtune.hardware.throughput import StepPace, estimate_seconds, measure_step, set_threads, thread_count
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 
@@ -97,13 +90,10 @@ def test_an_undisturbed_measurement_is_kept_for_the_same_until_the_file_is_damag
 
 
 def test_a_short_run_is_not_held_up_and_the_users_number_of_threads_stays(timed, classifier, monkeypatch):
-    for name, value, expected in (
-        ("OMP_NUM_THREADS", "many", 1),
-        ("OMP_NUM_THREADS", "3", 3),
-        ("MKL_NUM_THREADS", "2", 2),
-    ):
+    assert thread_count() == 1
+    for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_NUM_THREADS", "2")):
         monkeypatch.setenv(name, value)
-        assert thread_count() == expected
+        assert thread_count() == int(value)
     timed.seconds, timed.now = {2: 1.0}, 2
     with monkeypatch.context() as patch:
         patch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "MKL_NUM_THREADS=2"))
@@ -147,14 +137,5 @@ def test_measuring_leaves_no_trace(classifier, monkeypatch):
     assert not classifier.training
 
 
-def test_an_estimate_is_measured_once_and_gives_way_to_a_measurement(timed, classifier):
-    def estimate(*, affordable=True):
-        return estimate_pace(classifier, "smallnet", (32, 32), affordable=affordable)
-
-    timed.share = 0.3  # however busy the machine is
-    assert estimate(affordable=False) is None
-    assert estimate() == estimate(affordable=False) == StepPace(0.5, 0.125, 4)
-    assert len(timed.threads) == 3
-    timed.share, timed.seconds = 1.0, {1: 0.4, 2: 0.3, 4: 0.2}
-    assert _measure(classifier, keep_statistics=True) == estimate() == StepPace(0.2, 0.05, 4)
+def test_the_seconds_of_a_run_count_what_is_trained_and_what_is_evaluated():
     assert estimate_seconds(StepPace(0.5, 0.1, 1), images=100, epochs=3, evaluated=50) == pytest.approx(155)

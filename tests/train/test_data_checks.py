@@ -82,18 +82,6 @@ def test_bad_files_are_recorded_once_and_a_reason_is_one_line_however_many_it_ha
     assert again.counts() == images.counts() == {"train": 6, "validate": 1}
 
 
-def test_many_reasons_are_not_many_lines(tmp_path, told, monkeypatch):
-    def check(path):
-        raise ImageError(path, f"reason {path.name[:2]}")
-
-    monkeypatch.setattr(data_checks, "check_ends", check)
-    paths = [tmp_path / f"{number}\x1b[2J.jpg" for number in range(20)]
-    start({"train": entries(paths)}, max_bad="100%")[0].check_headers(nothing)
-    assert len(told.messages) == 9
-    assert told.messages[-1] == "cannot be read for other reasons: 12; skipped.csv lists them all"
-    assert all("\x1b" not in line for line in told.messages)
-
-
 def test_a_run_stops_at_bad_files_if_it_must_and_says_what_to_do(listed):
     written = []
     for _ in range(2):  # resumed, it stops again: nobody has said to go on
@@ -129,8 +117,8 @@ def test_changes_are_reported_once_with_the_new_sha256(tmp_path, listed, told):
     hostile.touch()
     os.utime(time, ns=(1, 1))
     checks = ChangedFiles(run, listed, 2)
-    for _ in range(2):  # again at the end of a run
-        checks.check(nothing)
+    checks.check(nothing)
+    checks.check(nothing)  # again at the end of a run
     assert told.messages == [
         "4 files have another size or time than when the run began, and are used as they are now; "
         f"changed.csv lists all: {size}, {gone}, {str(hostile).replace(chr(27), chr(92) + 'x1b')} and 1 more"
@@ -142,9 +130,6 @@ def test_changes_are_reported_once_with_the_new_sha256(tmp_path, listed, told):
         ("train", str(hostile), hashlib.sha256().hexdigest()),
         ("validate", str(time), hashlib.sha256(time.read_bytes()).hexdigest()),
     }
-    listed["train"][2].path.write_bytes(b"at last")
-    checks.check(nothing)
-    assert (checks.count, len(told.messages), len(read_rows(run / CHANGED_FILE))) == (5, 2, 6)
 
 
 def paths_of(data, name):
@@ -235,10 +220,8 @@ def test_files_left_out_of_lists_that_were_made_for_the_run_count_too(tmp_path, 
     assert done.returncode == 3
     assert "Error: 2 of 42 pictures cannot be read (first: " in done.stderr
     assert "cannot be read (2 in no list): empty file (0 bytes): " in done.stderr
-    assert (tmp_path / "run" / "skipped.csv").read_text().splitlines() == [
-        "list,path,reason",
-        "no list,pics/dog/bad0.jpg,empty file (0 bytes)",
-        "no list,pics/dog/bad1.jpg,empty file (0 bytes)",
+    assert read_rows(tmp_path / "run" / "skipped.csv")[1:] == [
+        ("no list", f"pics/dog/bad{number}.jpg", "empty file (0 bytes)") for number in range(2)
     ]
     done = run_here(*command, "-o", "data.max_bad=10%", cwd=tmp_path)
     assert "\nSkipped:    2 in no list; " in done.stdout

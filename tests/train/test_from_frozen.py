@@ -1,7 +1,5 @@
 """Strategies that train from the solution of `frozen`: `from_frozen`, and `last_stage` where it is alike."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from support.callbacks import AtAdvance, Recorder, press_ctrl_c
@@ -9,7 +7,6 @@ from support.tiny_task import train_frozen, weight_arrays, weight_bytes
 
 import hubtune
 from hubtune.errors import StoppedError
-from hubtune.train import from_frozen
 
 MODULE, DEFAULTS = "digitnet", {"strategy": "from_frozen", "epochs": 3, "learning_rate": 1e-3}
 FAINT = {"each": 20, "validate": 6, "difference": 8}
@@ -55,25 +52,3 @@ def test_the_part_is_trained_the_views_stay_and_a_resumed_run_ends_with_the_same
     resumed = run("stopped", resume=True, **options)
     assert (resumed.best_step, weight_bytes(resumed)) == (whole.best_step, weight_bytes(whole))
     assert (resumed.path / "metrics.jsonl").read_text() == (whole.path / "metrics.jsonl").read_text()
-
-
-def test_with_a_mirrored_view_training_images_are_seen_both_ways(run, monkeypatch):
-    seen, whole_network = [], from_frozen.whole_network
-
-    def noted(*arguments):
-        part = whole_network(*arguments)
-
-        def prepare(epoch, index):
-            array = part.prepare(epoch, index)
-            if index == 0:
-                seen.append(array)
-            return array
-
-        return replace(part, prepare=prepare)
-
-    monkeypatch.setattr(from_frozen, "whole_network", noted)
-    run(epochs=8, settings={"views": 2})
-    first, *others = seen
-    mirrored = [np.array_equal(other, first[:, :, ::-1]) for other in others]
-    assert 0 < sum(mirrored) < len(others)
-    assert all(same or np.array_equal(other, first) for same, other in zip(mirrored, others, strict=True))

@@ -93,22 +93,6 @@ def test_labels_without_meaning_are_reported_as_chance(run, tmp_path, seeds, eac
     assert abs(right - total / 2) <= 3.9 * math.sqrt(total / 4)
 
 
-def test_balance_helps_the_smaller_class(run, tmp_path):
-    def tint(pixels, name):
-        noise = np.random.default_rng(int(pixels.sum()) % 2**32).normal(0, 12)
-        pixels[...] = np.clip(pixels + (8 if name == "rare" else -8) + noise, 0, 255)
-
-    pics = draw_marked_tree(tmp_path / "data" / "pics", {"often": 100, "rare": 30}, tint)
-    lists = write_lists(pics, validate=2, test=20)
-    test = [each.path for each in hubtune.ListDataset(lists).examples("test") if "rare" in str(each.path)]
-
-    def recall(balance):
-        trained = run(balance, lists=lists, settings={"views": 1}, balance=balance)
-        return np.mean([row.label == "rare" for row in hubtune.load_model(trained.path).predict(test)])
-
-    assert recall("weights") > recall("none")
-
-
 def test_a_stopped_run_continues_without_computing_anything_twice(run, tmp_path, monkeypatch, count_images):
     computed = count_images(engines._Paddle)
     lists = write_lists(draw_marked_tree(tmp_path / "two" / "pics", {"a": 50, "b": 50}, lambda *_: None))

@@ -76,9 +76,3 @@ def test_rates_follow_the_formula(schedule, rate):
     assert found == pytest.approx([rate(step) for step in range(TOTAL)], rel=1e-12)
     # A run of one step has a rate, too.
     assert 0 <= rate_at(settings, 0, RunLength(epochs=1, images=3, batch_size=8), RATE) <= RATE
-
-
-def test_settings_that_make_no_sense_are_refused():
-    for schedule, message in (({"name": "slanted_triangle", "warmup": 0.1}, "warmup"), ("cosin", "cosin")):
-        with pytest.raises(ValueError, match=message):
-            _settings(schedule)
