@@ -29,7 +29,7 @@ def test_only_the_best_candidates_are_kept_and_of_equals_the_later(tmp_path):
     for step, accuracy in enumerate((0.5, 0.9, 0.7, 0.9, 0.6), 1):
         candidates.add(step, accuracy, {"w": np.array([step], np.float32), "n": np.array([step])})
     mean = candidates.mean()  # of steps 2 and 4; a counter has no mean
-    assert (mean["w"].tolist(), mean["w"].dtype, mean["n"].tolist()) == ([3], np.float32, [2])
+    assert (mean["w"].tolist(), mean["w"].dtype, mean["n"].tolist()) == ([3], np.float32, [4])
     assert len(list((tmp_path / "candidates").iterdir())) == 2
     candidates.add(9, 0.9, {"w": np.array([9], np.float32), "n": np.array([9])})
     assert BestWeights(tmp_path / "candidates", 2).mean()["w"].tolist() == [6.5]  # 4 and 9; another process

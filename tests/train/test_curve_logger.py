@@ -108,19 +108,12 @@ def test_each_step_evaluation_and_the_test_is_a_point_in_the_file_at_once(name, 
 @pytest.mark.parametrize(
     "processes",
     [
-        *(
-            pytest.param([_training(1, 8), [*_training(checkpoint + 1, 9), TEST]], id=f"killed-{checkpoint}")
-            for checkpoint in (0, 1, 3, 5, 6, 8)
-        ),
+        *([_training(1, 8), [*_training(saved + 1, 9), TEST]] for saved in (0, 1, 3, 5, 6, 8)),
         # Stopped while it was evaluated, then killed before a checkpoint.
-        pytest.param(
-            [[*_training(1, 5), 6], [("validate", 6), 7], [("validate", 6), *_training(7, 9), TEST]],
-            id="evaluation-made-up-for",
-        ),
-        pytest.param([[*_training(1, 9), TEST], [TEST]], id="test-made-again"),
-        pytest.param([_training(1, 5), "cut", [*_training(5, 9), TEST]], id="file-cut-short"),
-        # A head that is solved again begins again.
-        pytest.param([[("validate", 0), 1, 2], [("validate", 0)], [*_training(1, 9), TEST]], id="solved"),
+        [[*_training(1, 5), 6], [("validate", 6), 7], [("validate", 6), *_training(7, 9), TEST]],
+        [[*_training(1, 9), TEST], [TEST]],  # the test is made again
+        [_training(1, 5), "cut", [*_training(5, 9), TEST]],  # a kill cut the file short
+        [[("validate", 0), 1, 2], [("validate", 0)], [*_training(1, 9), TEST]],  # the head is solved again
     ],
 )
 def test_killed_and_resumed_curves_equal_undisturbed_ones(name, tmp_path, processes):

@@ -6,7 +6,6 @@ from support.tiny_task import train_frozen
 import hubtune
 from hubtune.errors import MachineError
 from hubtune.inference.engine import _OpenVINO
-from hubtune.inference.feature_cache import FeatureCache
 from hubtune.train.head_solver import HeadSolver
 
 MODULE, DEFAULTS = "digitnet", {"strategy": "last_stage", "epochs": 3}
@@ -38,15 +37,6 @@ def test_it_is_never_worse_than_frozen_and_computes_nothing_twice(
 def test_activations_without_room_in_the_cache_are_refused_before_they_are_computed(
     run, tmp_path, monkeypatch
 ):
-    assert len(run("first", settings={"views": 2}).views) == 2
-    spaces = FeatureCache().spaces()
-    size = next(each.bytes for each in spaces if "before" in each.description.get("layer", ""))
-    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
-    # Only the views that are chosen are too large: the model of frozen is named.
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", str(round(1.6 * size)))
-    with pytest.raises(MachineError, match=r"about .* in 2 views.*, or take the model of .*best_model$"):
-        run("views", settings={"views": 2})
-    assert (tmp_path / "views" / "best_model").exists()
     monkeypatch.setattr(HeadSolver, "solve", None)
     (tmp_path / "file").touch()
     for size, home, message in (

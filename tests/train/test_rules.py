@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.errors import UsageError
 from hubtune.recipe.rule import Rule
-from hubtune.train.rules import is_frozen, match_rules
+from hubtune.train.rules import match_rules
 
 
 def test_the_first_rule_that_matches_decides(parameters):
@@ -26,12 +26,3 @@ def test_a_parameter_without_a_rule_and_a_rule_that_matches_nothing_are_errors(p
             match_rules([Rule(match=each) for each in matches], parameters)
     matched = match_rules([Rule(match="steem"), Rule(match="*")], parameters, idle=True)
     assert {rule.match for _, rule in matched} == {"*"}
-
-
-@pytest.mark.parametrize(
-    ("rule", "frozen"),
-    [({}, 0), ({"frozen": True}, 6), ({"frozen_steps": 2}, 2), ({"frozen_epochs": 1}, 3)],
-)
-def test_a_rule_freezes_for_good_or_for_some_steps_or_epochs(rule, frozen):
-    expected = [step < frozen for step in range(6)]
-    assert [is_frozen(Rule(match="*", **rule), step, 3) for step in range(6)] == expected

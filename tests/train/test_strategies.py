@@ -14,11 +14,7 @@ def data(tmp_path):
     return draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
 
 
-def test_every_strategy_has_a_row():
-    assert ", ".join(TRAINERS) == STRATEGY_NAMES
-
-
-@pytest.mark.parametrize("name", TRAINERS)
+@pytest.mark.parametrize("name", STRATEGY_NAMES.split(", "))
 def test_every_strategy_trains_or_says_what_it_needs(digitnet, data, tmp_path, name):
     row, module = TRAINERS[name], digitnet
     options = {"strategy": {"name": name, "list": [{"match": "*"}]} if name == "rules" else name}
