@@ -181,16 +181,13 @@ def test_a_resumed_run_reports_changes_since_it_was_stopped(run, data):
 FROZEN = options("module=digitnet", "strategy=frozen", "run=run")
 
 
-def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(
-    tmp_path, monkeypatch, run_here
-):
-    monkeypatch.chdir(tmp_path)
+def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(tmp_path, run_here):
     data = draw_split(tmp_path, {"a": 30, "b": 30}, validate=5, test=5, size=24)
     damaged = [*paths_of(data, "train")[:2], paths_of(data, "test")[0]]
     damaged[0].write_bytes(b"")
     damaged[1].unlink()
     damaged[2].write_bytes(damaged[2].read_bytes()[:-300])
-    done = run_here("finetune", tmp_path, *FROZEN, "--json")
+    done = run_here("finetune", tmp_path, *FROZEN, "--json", cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr.rstrip().splitlines()[-1] == (
         f"Error: 3 of 60 pictures cannot be read (first: {damaged[0]}: empty file (0 bytes)), more than the "
@@ -204,7 +201,7 @@ def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(
         *((name, str(p), r) for name, p, r in zip(("train", "train", "test"), damaged, reasons, strict=True)),
     }
 
-    done = run_here("finetune", tmp_path, *FROZEN, "-o", "data.max_bad=5%", "--json")
+    done = run_here("finetune", tmp_path, *FROZEN, "-o", "data.max_bad=5%", "--json", cwd=tmp_path)
     assert f"cannot be read (1 train): no such file: {damaged[1]}\n" in done.stderr
     result = json_of(done)
     assert (result["test"]["count"], result["test"]["unreadable"]) == (9, 1)

@@ -32,11 +32,6 @@ def _mark_sides(pixels, name):
     pixels[:, slice(0, 8) if name == "a" else slice(-8, None)] = 250
 
 
-def _draw_two(tmp_path, mark, each, *, width=96):
-    pics = draw_marked_tree(tmp_path / "two" / "pics", {"a": each, "b": each}, mark, width=width)
-    return write_lists(pics)
-
-
 @pytest.mark.parametrize(
     ("mark", "each", "options", "fit", "least"),
     [
@@ -50,7 +45,8 @@ def _draw_two(tmp_path, mark, each, *, width=96):
 def test_the_view_that_shows_the_difference_is_chosen_unless_the_recipe_names_one(
     run, tmp_path, mark, each, options, fit, least
 ):
-    lists = _draw_two(tmp_path, mark, each, width=32 if fit == "stretch" else 96)
+    pics, width = tmp_path / "two" / "pics", 32 if fit == "stretch" else 96
+    lists = write_lists(draw_marked_tree(pics, {"a": each, "b": each}, mark, width=width))
     if fit == "whole":
         for name, folds in (("cold", 3), ("warm", 4)):
             # With other folds the features are in the cache, and the choices made on them are not.

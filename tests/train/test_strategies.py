@@ -9,13 +9,9 @@ import hubtune
 from hubtune.train.strategies import TRAINERS
 
 
-@pytest.fixture
-def data(tmp_path):
-    return draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
-
-
 @pytest.mark.parametrize("name", STRATEGY_NAMES.split(", "))
-def test_every_strategy_trains_or_says_what_it_needs(digitnet, data, tmp_path, name):
+def test_every_strategy_trains_or_says_what_it_needs(digitnet, tmp_path, name):
+    data = draw_split(tmp_path, {"a": 8, "b": 8}, validate=2, test=2)
     row, module = TRAINERS[name], digitnet
     options = {"strategy": {"name": name, "list": [{"match": "*"}]} if name == "rules" else name}
     if row.start == "random":
