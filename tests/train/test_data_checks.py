@@ -200,7 +200,6 @@ def test_the_command_stops_above_one_percent_and_continues_if_more_is_allowed(tm
         ("list", "path", "reason"),
         *((name, str(p), r) for name, p, r in zip(("train", "train", "test"), damaged, reasons, strict=True)),
     }
-
     done = run_here("finetune", tmp_path, *FROZEN, "-o", "data.max_bad=5%", "--json", cwd=tmp_path)
     assert f"cannot be read (1 train): no such file: {damaged[1]}\n" in done.stderr
     result = json_of(done)

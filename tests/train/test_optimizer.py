@@ -130,8 +130,9 @@ def test_gradients_are_limited_by_value_by_norm_and_together(make_net):
         np.testing.assert_allclose(after, before[name] - step, atol=1e-6, err_msg=name)
 
 
-def test_what_is_frozen_for_a_while_does_not_move_before_its_time(make_net):
-    net = make_net(_rules({"match": "stem", "frozen_epochs": 1, "frozen_steps": 1}, {"match": "*"}))
+@pytest.mark.parametrize("rule", [{"frozen_epochs": 1}, {"frozen_steps": 2}])
+def test_what_is_frozen_for_a_while_does_not_move_before_its_time(make_net, rule):
+    net = make_net(_rules({"match": "stem", **rule}, {"match": "*"}))
     start = net.values()
     changes = []
     for step in range(3):
