@@ -9,10 +9,7 @@ from hubtune.hardware.cpu import prepare
 
 
 def select_device(wanted: str) -> str:
-    """Make Paddle use a device, and return its name, such as ``cpu`` or ``gpu:0``.
-
-    Args:
-        wanted: ``auto`` (a GPU if available), ``cpu``, ``gpu`` or ``gpu:<number>``.
+    """Make Paddle use a device, and return its name; ``auto`` is a GPU if there is one.
 
     Raises:
         UsageError: the name is none of these.

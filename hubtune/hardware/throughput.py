@@ -90,13 +90,7 @@ def measure_step(
     then it is used only this time. If the run takes less than 20 seconds, or measuring would take more than a
     twentieth of its time, only the present number of threads is measured, and nothing is saved.
 
-    Args:
-        classifier: the network, without gradients.
-        name: the module's name, part of the key of the saved result.
-        shape: height and width of the images, pixels.
-        batch_size: images per step of the run; fewer may be measured.
-        images: number of images that the run trains on, all epochs together.
-        keep_statistics: as in :meth:`Classifier.start_training`.
+    ``shape`` is height and width of the images; ``images`` is how many the run trains on, in all epochs.
     """
     key = _pace_key(classifier, name, shape, keep_statistics)
     if (saved := StepPace.load(key)) is not None:

@@ -27,11 +27,7 @@ _PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow s
 def write_description(
     folder: RunFolder, module: Module, dataset: BaseCVDataset, config: RunConfig, device: str
 ) -> None:
-    """Write the recipe and the manifest of a run that begins.
-
-    Raises:
-        MachineError: if they cannot be written.
-    """
+    """Write the recipe and the manifest of a run that begins."""
     if dataset.label_list_file is None:
         folder.write_labels(dataset.label_list)
     recipe = complete_recipe(folder.path, module, dataset, config)

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,19 +58,6 @@ class MovingAverage:
             tensor.set_value(values[name])
 
 
-def mean_of_states(states: Sequence[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Return the mean of each tensor (Izmailov et al., 2018; Wortsman et al., "Model soups", 2022).
-
-    Integers, such as counters, are taken from the first state.
-    """
-    return {
-        name: np.mean([state[name] for state in states], axis=0, dtype=np.float64).astype(first.dtype)
-        if np.issubdtype(first.dtype, np.floating)
-        else first
-        for name, first in states[0].items()
-    }
-
-
 class BestWeights:
     """The weights of the ``count`` best evaluations so far, in a folder that outlives the process."""
 
@@ -78,11 +65,7 @@ class BestWeights:
         self._folder, self._count = folder, count
 
     def add(self, step: int, accuracy: float, weights: Mapping[str, np.ndarray]) -> None:
-        """Keep the weights of a step if they are among the best; of equals, later ones are kept.
-
-        Raises:
-            MachineError: if they cannot be written.
-        """
+        """Keep the weights of a step if they are among the best; of equals, later ones are kept."""
         better = [entry for entry in self._ranked() if entry[0] > accuracy]
         if len(better) < self._count:
             figure = f"{json.dumps({'accuracy': accuracy})}\n".encode()
@@ -91,9 +74,19 @@ class BestWeights:
             shutil.rmtree(folder, ignore_errors=True)
 
     def mean(self) -> dict[str, np.ndarray] | None:
-        """Return the mean of the weights; ``None`` if there are fewer than two."""
+        """Return the mean of the weights; ``None`` if there are fewer than two.
+
+        Izmailov et al., 2018; Wortsman et al., "Model soups", 2022. Counters are those of the best.
+        """
         states = [load_file(folder / _MODEL) for _, _, folder in self._ranked()]
-        return mean_of_states(states) if len(states) > 1 else None
+        if len(states) < 2:
+            return None
+        return {
+            name: np.mean([state[name] for state in states], axis=0, dtype=np.float64).astype(best.dtype)
+            if np.issubdtype(best.dtype, np.floating)
+            else best
+            for name, best in states[0].items()
+        }
 
     def _ranked(self) -> list[tuple[float, int, Path]]:
         """Accuracy, step and folder of the intact entries, best first."""

@@ -74,11 +74,7 @@ class Checkpoints:
     def save(
         self, state: TrainState, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
     ) -> None:
-        """Write a checkpoint and remove all but the two newest.
-
-        Raises:
-            MachineError: if it cannot be written; older ones stay.
-        """
+        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay."""
         document = {**vars(state), "precision": vars(optimizer.precision)}
         files = {
             _MODEL: save({name: tensor.numpy() for name, tensor in classifier.state().items()}),
@@ -160,12 +156,7 @@ class Checkpointer:
         return self.settings.saves_after(step, time.monotonic() - self.saved_at)
 
     def save(self, state: TrainState) -> None:
-        """Save a checkpoint.
-
-        Raises:
-            NumericError: if a weight is not a finite number; a resumed run would have to start from it.
-            MachineError: if it cannot be written.
-        """
+        """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
         self.finite.check_weights(self.classifier, state.step)
         self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
         self.saved_at = time.monotonic()

@@ -40,7 +40,10 @@ T = TypeVar("T")
 
 
 class BadImages:
-    """The images of a run that cannot be read: recorded, counted and compared with the limit."""
+    """The images of a run that cannot be read: recorded, counted and compared with the limit.
+
+    A ``DataError`` ends the run if the recipe says to stop, or too many are bad.
+    """
 
     def __init__(self, run: RunFolder, examples: dict[str, list[ImageEntry]], config: RunConfig) -> None:
         """Start with what earlier processes of the run recorded in its ``skipped.csv``."""
@@ -58,9 +61,6 @@ class BadImages:
         """Check both ends of every listed file, which finds nearly all bad ones before the first step.
 
         ``check`` is called between files, and may raise to stop.
-
-        Raises:
-            DataError: if the recipe says to stop, or too many images are bad.
         """
         listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
         errors = check_files([path for _, path in listed], _header_error, self._config.workers + 2)
@@ -81,11 +81,7 @@ class BadImages:
         self._check_limit()
 
     def add(self, name: str, error: ImageError) -> None:
-        """Record an image of a list that cannot be read.
-
-        Raises:
-            DataError: if the recipe says to stop, or too many images are bad.
-        """
+        """Record an image of a list that cannot be read."""
         if (name, error.path) in self._entries:
             return
         self._entries[name, error.path] = error.reason
@@ -151,9 +147,6 @@ class ChangedFiles:
         """Record the files at the beginning of a run; later, report those that differ from the record.
 
         ``stop`` is called between files, and may raise to stop.
-
-        Raises:
-            OSError: if the run folder cannot be written.
         """
         now = np.empty((len(self._listed), 2), np.int64)
         found = check_files([path for _, path in self._listed], _size_and_time, self._threads)
@@ -202,11 +195,7 @@ def list_title(name: str) -> str:
 
 
 def check_files(paths: Sequence[Path], check: Callable[[Path], T], threads: int) -> Iterator[T]:
-    """Run a quick check, which must not raise, on many files in threads; the results come in order.
-
-    Raises:
-        MachineError: if a file's disk or network share does not answer.
-    """
+    """Run a quick check, which must not raise, on many files in threads; the results come in order."""
     rows = [paths[start : start + _FILES_PER_TASK] for start in range(0, len(paths), _FILES_PER_TASK)]
     # The loader gives up on a file that never answers.
     loaded = load_batches(

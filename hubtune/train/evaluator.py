@@ -61,11 +61,7 @@ def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | No
 def save_model(
     context: RunContext, classifier: Classifier, views: Sequence[Preprocessing], step: int, metrics: Figures
 ) -> None:
-    """Write the run's best model.
-
-    Raises:
-        MachineError: if it cannot be written; the one before stays.
-    """
+    """Write the run's best model; if it cannot be written, the one before stays."""
     module = context.module
     card = ModelCard(
         architecture=module.backbone.name if module.code is None else CODE_FILE,
@@ -132,11 +128,7 @@ class Evaluator:
         return None if count is None else BestWeights(self.context.folder.candidates, count)
 
     def evaluate(self, state: TrainState) -> None:
-        """Evaluate the network, and keep it if it is the best so far; ``state`` is updated.
-
-        Raises:
-            NumericError: if the loss or a weight is not a finite number.
-        """
+        """Evaluate the network, and keep it if it is the best so far; ``state`` is updated."""
         with nullcontext() if self.average is None else self.average.in_place():
             metrics = evaluate_list(self.context, "validate", self.score)
             # Without a figure the newest model is kept, unless one with a figure is there.
@@ -164,11 +156,7 @@ class Evaluator:
         return patience is not None and state.stale >= patience
 
     def average_best(self, state: TrainState) -> None:
-        """Keep the average of the best checkpoints if it beats the best single one.
-
-        Raises:
-            StopRequested: if a stop was requested.
-        """
+        """Keep the average of the best checkpoints if it beats the best single one."""
         mean = None if self._best_weights is None else self._best_weights.mean()
         if mean is None:
             return

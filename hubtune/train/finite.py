@@ -16,26 +16,18 @@ from hubtune.train.plan import LoopSettings
 
 @dataclass(frozen=True)
 class FiniteCheck:
-    """Ends a run that has diverged, with a report in its folder and advice on the learning rate."""
+    """Raises ``NumericError`` if a run has diverged, with a report in its folder and advice on the rate."""
 
     folder: RunFolder
     settings: LoopSettings
 
     def check(self, value: float, name: str, step: int, images: Sequence[Path] = ()) -> None:
-        """Check a figure of a step, whose batch is for the report.
-
-        Raises:
-            NumericError: if it is not a finite number.
-        """
+        """Check a figure of a step, whose batch is for the report."""
         if not math.isfinite(value):
             self._fail(name, step, images)
 
     def check_weights(self, classifier: Classifier, step: int) -> None:
-        """Check all weights: a gradient may be infinite although the loss is finite.
-
-        Raises:
-            NumericError: if one is not a finite number.
-        """
+        """Check all weights: a gradient may be infinite although the loss is finite."""
         for name, tensor in classifier.state().items():
             if not paddle.isfinite(tensor).all():
                 self._fail(f"the weight {name}", step, ())

@@ -30,12 +30,7 @@ _LONG_SECONDS, _HIGH_WAITING = 2.0, 0.4
 
 
 def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Solve the head in closed form; nothing else is trained.
-
-    Raises:
-        DataError: if no training image can be read, or all are of one class.
-        StoppedError: if a stop was requested; features computed so far are in the cache.
-    """
+    """Solve the head in closed form; nothing else is trained."""
     context.folder.history.keep_through(-1)  # entries of an attempt that was killed
     with context.stops_with("Stopped before the head was solved; a resumed run solves it again"):
         model = solve_head(context, classifier)
@@ -47,10 +42,6 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
     """Solve the head, which is the first best model, and return the state that training starts from.
 
     To replace the model, another one must be better on the validation list by more than a standard error.
-
-    Raises:
-        DataError: as :func:`train_frozen`; or if no validation image can be read.
-        StopRequested: if a stop was requested.
     """
     model = solve_head(context, classifier)
     state = TrainState()

@@ -62,22 +62,13 @@ class TrainedPart:
 
 
 def train_by_gradients(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Train as the strategy's rules say, from the module's weights or random values.
-
-    Raises:
-        UsageError: if the strategy does not fit the network.
-        NumericError: if training diverges.
-        StoppedError: if a stop was requested; the state is saved.
-    """
+    """Train as the strategy's rules say, from the module's weights or random values."""
     views = [context.view]
     return train_part(context, classifier, whole_network(context, classifier, views), views, TrainState())
 
 
 def whole_network(context: RunContext, classifier: Classifier, views: Sequence[Preprocessing]) -> TrainedPart:
-    """Return the part that trains the whole network on augmented images.
-
-    Views after the first one are its mirror images.
-    """
+    """Return the part that trains the whole network on augmented images; further views are mirror images."""
     view, settings = views[0], context.config.augment
     paths = context.paths("train")
     # With a single epoch, nothing is decoded twice.
@@ -109,12 +100,7 @@ def train_part(
     views: Sequence[Preprocessing],
     state: TrainState,
 ) -> TrainedModel:
-    """Train a part of a network from the newest checkpoint, or from ``state``, and load the best model.
-
-    Raises:
-        UsageError: if the strategy does not fit the network.
-        NumericError, StoppedError: as :func:`hubtune.train.loop.fit`.
-    """
+    """Train a part of a network from the newest checkpoint, or from ``state``, and load the best model."""
     training = _GradientTraining(context, classifier, part, views)
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)

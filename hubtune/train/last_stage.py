@@ -27,12 +27,7 @@ from hubtune.train.gradient import TrainedPart, drawn_view
 
 
 def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Train the last stage from the solution of `frozen`.
-
-    Raises:
-        MachineError: if the cache has no room for the activations.
-        DataError, NumericError, StoppedError: as the strategies `frozen` and `default_finetune`.
-    """
+    """Train the last stage from the solution of `frozen`."""
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.before_last_stage, context.view),
         classifier.state_before_last_stage(),

@@ -54,9 +54,7 @@ def find_learning_rate(
 ) -> RangeTest:
     """Train on the batches at each rate, and restore the network after each, bit for bit.
 
-    Args:
-        make_step: builds a step with a new optimizer, for each rate.
-        advance: called with the number of images after each step; may raise to stop.
+    ``make_step`` builds a step with a new optimizer; ``advance`` gets the images of each, and may raise.
     """
     losses: list[float] = []
     for rate in RATES:

@@ -38,12 +38,7 @@ class TrainingPlan:
 
 
 def plan_training(config: RunConfig, parameters: Iterable[NamedParameter], rate: float) -> TrainingPlan:
-    """Combine the recipe with the strategy's defaults.
-
-    Args:
-        config: the recipe.
-        parameters: the trainable parameters of the network, stem to head.
-        rate: learning rate; the recipe may leave it to a range test.
+    """Combine the recipe with the strategy's defaults; the recipe may leave the rate to a range test.
 
     Raises:
         UsageError: if the strategy's rules do not fit the network, or freeze everything.

@@ -17,14 +17,7 @@ from hubtune.train.strategies import TRAINERS
 
 
 def run(context: RunContext) -> dict[str, Any]:
-    """Do what is left of a run, and return the content of ``result.json``.
-
-    Raises:
-        UsageError: if strategy, module and data do not go together.
-        DataError: if too many images cannot be read.
-        ModelError, MachineError, NumericError: as the trainers.
-        StoppedError: if a stop was requested; the run can be resumed.
-    """
+    """Do what is left of a run, and return the content of ``result.json``; a stopped run can be resumed."""
     classifier = context.build_classifier()
     _log_start(context, classifier)
     changed = ChangedFiles(context.folder.path, context.data.examples, context.config.workers + 2)

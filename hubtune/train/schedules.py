@@ -100,8 +100,7 @@ def noam(step: int, warm: int, rate: float) -> float:
 
 
 def slanted_triangle(step: int, total: int, rate: float, cut_fraction: float, ratio: float) -> float:
-    """Rise from rate/ratio to ``rate`` in the first part of the steps, then fall back (Howard and Ruder,
-    2018).
+    """Rise from rate/ratio to ``rate`` in the first part of the steps, then fall (Howard and Ruder, 2018).
 
     cut = ⌊T·cut_fraction⌋; p = s/cut before it, 1 − (s − cut)/(T − cut) after; rate·(1 + p(ratio − 1))/ratio.
     """

@@ -61,11 +61,7 @@ class TrainStep:
         self.classifier.start_training(keep_statistics=self.keep_statistics)
 
     def run(self, batch: TrainBatch, step: int, rate: float) -> StepResult:
-        """Make the step after ``step`` steps; without a readable image, the network stays as it is.
-
-        Raises:
-            NumericError: if the loss is not a finite number; the parameters are not updated.
-        """
+        """Make the step after ``step`` steps; without a readable image, the network stays as it is."""
         # Evaluation leaves the network in evaluation mode.
         if self.optimizer.begin(step) or not self.classifier.training:
             self.classifier.start_training(keep_statistics=self.keep_statistics)

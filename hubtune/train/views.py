@@ -17,12 +17,10 @@ def mirrored(view: Preprocessing) -> Preprocessing:
 def whole_view(
     view: Preprocessing, size_multiple: int | None, *, larger: bool = True
 ) -> Preprocessing | None:
-    """Return a view of the whole image; ``None`` if the module's own view shows it already.
+    """Return a view of the whole image; ``None`` if the module's own ``view`` shows it already.
 
-    Args:
-        view: the module's own view.
-        size_multiple: of the backbone's record: ``whole`` is for networks that take any shape.
-        larger: whether it has somewhat more pixels than the own view, or about as many.
+    ``size_multiple`` is that of the backbone's record. If ``larger``, the view has somewhat more pixels than
+    the module's own, otherwise about as many.
     """
     if view.fit not in ("crop", "stretch_crop"):
         return None
@@ -41,10 +39,7 @@ def first_views(
 ) -> tuple[Preprocessing, Preprocessing | None]:
     """Return the view to start from, and the view that ``views: auto`` tries in its place.
 
-    Args:
-        view: the module's own view, or, if it is ``fixed``, the one that the recipe asks for.
-        settings: of the strategy.
-        size_multiple: of the backbone's record.
+    ``view`` is the module's own, or, if it is ``fixed``, the one that the recipe asks for.
     """
     if fixed:
         return view, None

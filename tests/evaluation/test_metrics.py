@@ -18,21 +18,18 @@ def test_accuracy_counts_pictures_and_leaves_unreadable_ones_out():
     assert metrics["interval"] == list(metrics.interval)
 
 
-def test_what_has_no_figure_is_nan_and_a_score_of_zero_gives_a_finite_loss():
+def test_what_has_no_figure_is_nan_or_none_and_a_score_of_zero_gives_a_finite_loss():
     metrics = measure([None], [0])
     assert math.isnan(metrics.accuracy)
     assert metrics.interval == (0.0, 1.0)
     assert math.isfinite(measure([np.array([1.0, 0.0])], [1]).loss)
     assert math.isnan(measure([np.array([np.nan, np.nan])], [1]).loss)
+    assert measure([np.full(5, 0.2)], [4]).top5 is None
+    # Of equal scores the first class's counts as the higher one, as it does for the accuracy.
+    assert measure([np.full(6, 1 / 6)] * 2, [4, 5]).top5 == 0.5
 
 
 def test_the_interval_is_wilsons():
     for correct, count in ((0, 1), (1, 1), (0, 10), (10, 10), (90, 100), (97, 120), (1, 1000)):
         expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
         assert wilson_interval(correct, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_top5_is_not_given_with_five_classes():
-    assert measure([np.full(5, 0.2)], [4]).top5 is None
-    # Of equal scores the first class's counts as the higher one, as it does for the accuracy.
-    assert measure([np.full(6, 1 / 6)] * 2, [4, 5]).top5 == 0.5

@@ -8,14 +8,7 @@ import paddle
 import pytest
 
 from hubtune.hardware import cpu, throughput
-from hubtune.hardware.throughput import (
-    StepPace,
-    estimate_pace,
-    estimate_seconds,
-    measure_step,
-    set_threads,
-    thread_count,
-)
+from hubtune.hardware.throughput import StepPace, estimate_seconds, measure_step, set_threads, thread_count
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 
@@ -47,12 +40,13 @@ def timed(monkeypatch):
     return measured
 
 
-def _classifier():
+@pytest.fixture
+def classifier():
     return Classifier(find("smallnet").backbone, 3)
 
 
-def _measure(classifier=None, images=10_000, **options):
-    return measure_step(classifier or _classifier(), "smallnet", (32, 32), 8, images=images, **options)
+def _measure(classifier, name="smallnet", shape=(32, 32), images=10_000, **options):
+    return measure_step(classifier, name, shape, 8, images=images, **options)
 
 
 @pytest.mark.parametrize(
@@ -64,83 +58,61 @@ def _measure(classifier=None, images=10_000, **options):
         ({1: 1.0, 2: 3.0}, 1),  # and 4 are not even tried
     ],
 )
-def test_the_fastest_number_of_threads_is_found(timed, seconds, fastest):
+def test_the_fastest_number_of_threads_is_found(timed, classifier, seconds, fastest):
     timed.seconds = seconds
-    assert _measure() == StepPace(seconds[fastest], seconds[fastest] / 4, fastest)
+    assert _measure(classifier) == StepPace(seconds[fastest], seconds[fastest] / 4, fastest)
     assert timed.now == 1  # nothing is set yet
 
 
-def test_what_was_measured_is_kept_unless_other_programs_disturbed_it(timed):
-    timed.share = 0.5
-    assert _measure().threads == 4
+def test_an_undisturbed_measurement_is_kept_for_the_same_until_the_file_is_damaged(
+    timed, classifier, monkeypatch
+):
+    def is_measured(**options):
+        timed.threads.clear()
+        assert _measure(classifier, **options).threads == 4
+        return bool(timed.threads)
+
+    timed.share = 0.5  # other programs disturb
+    assert is_measured()
     assert not cpu._file().exists()
     timed.share = 1.0
-    first = _measure()
-    timed.threads.clear()
-    assert _measure() == first
-    assert not timed.threads
-
-
-@pytest.mark.parametrize("change", ["shape", "frozen", "statistics", "mkl", "name"])
-def test_what_was_measured_holds_for_the_same_only(timed, monkeypatch, change):
-    classifier = _classifier()
-    _measure(classifier)
-    timed.threads.clear()
-    if change == "frozen":
-        next(iter(classifier.trained_parameters()))[2].stop_gradient = True
-    if change == "mkl":
-        monkeypatch.setenv(cpu.MKL_TYPE, "4")
-    name, shape = ("other" if change == "name" else "smallnet"), ((40, 32) if change == "shape" else (32, 32))
-    measure_step(classifier, name, shape, 8, images=10_000, keep_statistics=change == "statistics")
-    assert timed.threads
-
-
-def test_a_damaged_entry_is_measured_again(timed):
-    _measure()
+    assert is_measured()
+    assert not is_measured()
+    assert is_measured(shape=(40, 32)) and is_measured(name="other") and is_measured(keep_statistics=True)
+    next(iter(classifier.trained_parameters()))[2].stop_gradient = True
+    assert is_measured()
+    monkeypatch.setenv(cpu.MKL_TYPE, "4")
+    assert is_measured()
     file = cpu._file()
     for entry in ([], [1.0, 1.0], [-1.0, 1.0, 1], [1.0, 1.0, "2"], "x", {"a": 1}):
         file.write_text(json.dumps(dict.fromkeys(json.loads(file.read_text()), entry)))
-        timed.threads.clear()
-        assert _measure().threads == 4
-        assert timed.threads
+        assert is_measured()
 
 
-def test_a_short_run_is_not_held_up(timed):
+def test_a_short_run_is_not_held_up_and_the_users_number_of_threads_stays(timed, classifier, monkeypatch):
+    assert thread_count() == 1
+    for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_NUM_THREADS", "2")):
+        monkeypatch.setenv(name, value)
+        assert thread_count() == int(value)
+    timed.seconds, timed.now = {2: 1.0}, 2
+    with monkeypatch.context() as patch:
+        patch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "MKL_NUM_THREADS=2"))
+        assert _measure(classifier).threads == 2
+    cpu._file().unlink()
     set_threads(2)
-    timed.seconds = {2: 1.0}
-    assert _measure(images=19).threads == 2  # shorter than 20 s
-    assert _measure(images=159).threads == 2  # measuring eight steps would take more than a twentieth
+    assert _measure(classifier, images=19).threads == 2  # shorter than 20 s
+    assert _measure(classifier, images=159).threads == 2  # eight steps would take more than a twentieth
     assert not cpu._file().exists()
 
 
-def test_the_users_number_of_threads_stays(timed, monkeypatch):
-    monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "OMP_NUM_THREADS=2"))
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert _measure().threads == 2
-    assert set(timed.threads[2:]) == {2}
-
-
-def test_the_number_of_threads_is_told(monkeypatch):
-    for name, value, expected in (
-        ("OMP_NUM_THREADS", "many", 1),
-        ("OMP_NUM_THREADS", "3", 3),
-        ("MKL_NUM_THREADS", "2", 2),
-    ):
-        monkeypatch.setenv(name, value)
-        assert thread_count() == expected
-    set_threads(4)
-    assert thread_count() == 4
-
-
-def test_measuring_leaves_no_trace(monkeypatch):
+def test_measuring_leaves_no_trace(classifier, monkeypatch):
     monkeypatch.setattr(throughput, "_SHORT_RUN_SECONDS", 0.0)
     monkeypatch.setattr(throughput, "_UNDISTURBED", 0.0)
-    classifier = _classifier()
     frozen = next(iter(classifier.trained_parameters()))[2]
     frozen.stop_gradient = True
     classifier.register_buffer("counter", paddle.zeros([1]), persistable=False)
     # What a layer of someone else may do: draw random numbers, and count.
-    classifier.head.register_forward_pre_hook(
+    hook = classifier.head.register_forward_pre_hook(
         lambda layer, inputs: (classifier.counter.add_(paddle.rand([1])), None)[1]
     )
     classifier.eval()
@@ -157,34 +129,13 @@ def test_measuring_leaves_no_trace(monkeypatch):
         assert np.array_equal(tensor.numpy(), state[name]), name
     assert classifier.counter.item() == 0
     assert all(tensor.grad is None for tensor in classifier.parameters())
-    assert not classifier.training
-    assert classifier.head.training
-    assert thread_count() == 1
-
-
-def test_an_error_in_the_network_leaves_no_trace_either(monkeypatch):
-    classifier = _classifier()
-    classifier.eval()
+    assert (classifier.training, classifier.head.training, thread_count()) == (False, True, 1)
+    hook.remove()
     classifier.head.register_forward_pre_hook(lambda layer, inputs: (_ for _ in ()).throw(ValueError("no")))
     with pytest.raises(ValueError, match="no"):
-        _measure(classifier)
+        _measure(classifier, name="broken")
     assert not classifier.training
 
 
-def _roughly(*, affordable=True):
-    return estimate_pace(_classifier(), "smallnet", (32, 32), affordable=affordable)
-
-
-def test_an_idea_of_the_pace_is_measured_once_and_gives_way_to_a_measurement(timed):
-    timed.share = 0.3  # however busy the machine is
-    assert _roughly(affordable=False) is None
-    assert _roughly() == StepPace(0.5, 0.125, 4)
-    assert len(timed.threads) == 3
-    assert _roughly(affordable=False) == StepPace(0.5, 0.125, 4)
-    assert len(timed.threads) == 3
-    timed.share, timed.seconds = 1.0, {1: 0.4, 2: 0.3, 4: 0.2}
-    assert _measure(keep_statistics=True) == StepPace(0.2, 0.05, 4)
-    timed.threads.clear()
-    assert _roughly() == StepPace(0.2, 0.05, 4)
-    assert not timed.threads
+def test_the_seconds_of_a_run_count_what_is_trained_and_what_is_evaluated():
     assert estimate_seconds(StepPace(0.5, 0.1, 1), images=100, epochs=3, evaluated=50) == pytest.approx(155)

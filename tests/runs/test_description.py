@@ -3,22 +3,8 @@
 import json
 
 import pytest
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train_frozen
 
 import hubtune
-
-
-@pytest.fixture
-def run(tmp_path):
-    data, module = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=2, test=2), smallnet()
-    settings = {"settings": {"views": 1}, "engine": "paddle"}
-
-    def make(**options):
-        return train_frozen(module, data, tmp_path / "run", **settings, **options)
-
-    make.data = data
-    return make
 
 
 def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(run, told):

@@ -1,23 +1,9 @@
 """Run folders: where they may lie, which one a run gets, and who may use it."""
 
 import pytest
-from support.split_folder import draw_split
-from support.tiny_task import smallnet, train_frozen
 
 import hubtune
 from hubtune.runs.folder import RunFolder, newest_run, open_run
-
-
-@pytest.fixture
-def run(tmp_path):
-    """Trains ``frozen`` on drawn data, in a folder of any place."""
-    data, module = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=2, test=2), smallnet()
-
-    def make(folder=tmp_path / "run", **options):
-        return train_frozen(module, data, folder, settings={"views": 1}, engine="paddle", **options)
-
-    make.data = data
-    return make
 
 
 def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_result(run, tmp_path):
@@ -45,16 +31,13 @@ def test_a_run_that_ended_before_it_began_leaves_its_folder_free(run, tmp_path):
     assert (again.path / "skipped.csv").read_text() == "list,path,reason\n"
 
 
-def test_a_run_may_not_lie_among_the_images_or_in_a_folder_of_something_else(run):
+def test_a_folder_of_images_of_something_else_or_in_use_is_refused(run, tmp_path):
     for place in ("pics", "pics/run", "pics/a/run"):
         with pytest.raises(hubtune.UsageError, match=r"inside the pictures|not a run"):
             run(run.data / place)
     with pytest.raises(hubtune.UsageError, match="is not a run"):
         run(run.data)
     assert run(run.data / "runs" / "x").test.count == 4
-
-
-def test_a_run_folder_in_use_is_refused(run, tmp_path):
     refused = pytest.raises(hubtune.LockedError, match=r"is in use by process \d+ on .* since")
     with open_run(tmp_path / "run"), refused:
         run()

@@ -1,11 +1,11 @@
 """The first signal asks a run to stop; outside the main thread none is caught."""
 
 import signal
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from hubtune.runs.signals import Stop, StopRequested, stop_on_signals
+from hubtune.runs.signals import StopRequested, stop_on_signals
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -22,14 +22,9 @@ def test_the_first_signal_is_a_request_with_its_exit_code(number, code):
 
 
 def test_another_thread_leaves_the_handlers_alone():
-    handlers = []
-
     def work():
         with stop_on_signals(print) as stop:
-            handlers.append((signal.getsignal(signal.SIGINT), stop.signal))
+            return signal.getsignal(signal.SIGINT), stop.signal, stop.exit_code
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert handlers == [(signal.getsignal(signal.SIGINT), None)]
-    assert Stop().exit_code == 130
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(work).result() == (signal.getsignal(signal.SIGINT), None, 130)

@@ -1,22 +1,8 @@
 """The order and balance of training images."""
 
 import numpy as np
-import pytest
 
-from hubtune.train.batches import balanced_order, resolve_balance
-
-
-@pytest.mark.parametrize(
-    ("setting", "counts", "expected"),
-    [
-        ("auto", {0: 5, 1: 2}, "weights"),
-        ("auto", {0: 4, 1: 2}, "none"),
-        ("auto", {0: 4, 2: 4}, "none"),  # a class without images does not count
-        ("none", {0: 9, 1: 1}, "none"),
-    ],
-)
-def test_balance_auto_acts_if_a_class_has_more_than_twice_as_many(setting, counts, expected):
-    assert resolve_balance(setting, np.repeat(list(counts), list(counts.values()))) == expected
+from hubtune.train.batches import balanced_order
 
 
 def test_a_balanced_order_shows_each_class_equally_often_and_no_image_twice_too_early():

@@ -1,7 +1,7 @@
 """Curves are in VisualDL's and TensorBoard's files, each point once, whatever became of the run."""
 
+import re
 import sys
-from pathlib import Path
 
 import pytest
 from support.commands import options
@@ -24,9 +24,9 @@ def name(request):
     return request.param
 
 
-def _curves(run: Path) -> dict[str, list[tuple[int, float]]]:
+def _curves(run):
     """The points that a viewer finds: tag → (step, value), as they stand in the files."""
-    found: dict[str, list[tuple[int, float]]] = {}
+    found = {}
     for file in sorted((run / FOLDER).iterdir()):
         for tag, step, value in (_visualdl if "vdlrecords" in file.name else _tensorboard)(file):
             found.setdefault(tag, []).append((step, round(value, 5)))
@@ -60,13 +60,6 @@ def _tensorboard(file):
         start += 16 + size
 
 
-def _uninstall(package, monkeypatch):
-    for module in [*sys.modules]:
-        if module.partition(".")[0] == package:
-            monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, package, None)
-
-
 TEST = ("test", 6)
 
 
@@ -94,8 +87,8 @@ def _undisturbed(name, run):
     return _curves(run)
 
 
-def test_each_step_evaluation_and_the_test_is_a_point(name, tmp_path):
-    curves = _undisturbed(name, tmp_path)
+def test_each_step_evaluation_and_the_test_is_a_point_in_the_file_at_once(name, tmp_path):
+    curves = _undisturbed(name, tmp_path / "whole")
     assert set(curves) == {
         *("train/loss", "train/accuracy", "train/learning_rate"),
         *("validate/loss", "validate/accuracy", "test/loss", "test/accuracy"),
@@ -104,121 +97,88 @@ def test_each_step_evaluation_and_the_test_is_a_point(name, tmp_path):
     assert curves["train/learning_rate"] == [(step, 0.001) for step in range(1, 10)]
     assert curves["validate/accuracy"] == [(3, 0.15), (6, 0.3), (9, 0.45)]
     assert (curves["test/loss"], curves["test/accuracy"]) == ([(6, 0.28571)], [(6, 0.3)])
-
-
-def test_a_point_is_in_the_file_at_once(name, tmp_path):
-    writer = _write(name, tmp_path)
+    writer = _write(name, tmp_path / "run")
     writer.stepped(1, 9, loss=None, accuracy=None, rate=1e-3)  # a step without readable pictures
-    assert _curves(tmp_path) == {"train/learning_rate": [(1, 0.001)]}
+    assert _curves(tmp_path / "run") == {"train/learning_rate": [(1, 0.001)]}
     for step in (2, 3):
         writer.stepped(step, 9, loss=0.5, accuracy=0.5, rate=1e-3)
-        assert len(_curves(tmp_path)["train/loss"]) == step - 1
+        assert len(_curves(tmp_path / "run")["train/loss"]) == step - 1
 
 
 @pytest.mark.parametrize(
     "processes",
     [
-        *(
-            pytest.param([_training(1, 8), [*_training(checkpoint + 1, 9), TEST]], id=f"killed-{checkpoint}")
-            for checkpoint in (0, 1, 3, 5, 6, 8)
-        ),
+        *([_training(1, 8), [*_training(saved + 1, 9), TEST]] for saved in (0, 1, 3, 5, 6, 8)),
         # Stopped while it was evaluated, then killed before a checkpoint.
-        pytest.param(
-            [[*_training(1, 5), 6], [("validate", 6), 7], [("validate", 6), *_training(7, 9), TEST]],
-            id="evaluation-made-up-for",
-        ),
-        pytest.param([[*_training(1, 9), TEST], [TEST]], id="test-made-again"),
+        [[*_training(1, 5), 6], [("validate", 6), 7], [("validate", 6), *_training(7, 9), TEST]],
+        [[*_training(1, 9), TEST], [TEST]],  # the test is made again
+        [_training(1, 5), "cut", [*_training(5, 9), TEST]],  # a kill cut the file short
+        [[("validate", 0), 1, 2], [("validate", 0)], [*_training(1, 9), TEST]],  # the head is solved again
     ],
 )
 def test_killed_and_resumed_curves_equal_undisturbed_ones(name, tmp_path, processes):
     for events in processes:
-        _write(name, tmp_path / "run", *events)
-    assert _curves(tmp_path / "run") == _undisturbed(name, tmp_path / "whole")
+        if events == "cut":
+            [file] = (tmp_path / "run" / FOLDER).iterdir()
+            file.write_bytes(file.read_bytes()[:-5])
+        else:
+            _write(name, tmp_path / "run", *events)
+    curves = _curves(tmp_path / "run")
+    if processes[0][0] == ("validate", 0):
+        assert [curves[f"validate/{figure}"].pop(0) for figure in ("loss", "accuracy")] == [
+            (0, 2.0),
+            (0, 0.0),
+        ]
+    assert curves == _undisturbed(name, tmp_path / "whole")
 
 
-def test_a_solved_head_that_is_solved_again_begins_again(name, tmp_path):
-    _write(name, tmp_path, ("validate", 0), 1, 2)
-    _write(name, tmp_path, ("validate", 0))
-    assert _curves(tmp_path) == {"validate/loss": [(0, 2.0)], "validate/accuracy": [(0, 0.0)]}
+def test_the_viewer_itself_shows_the_curves_of_a_resumed_run_and_other_files_stay(tmp_path):
+    _require("visualdl")
+    from visualdl.reader.reader import LogReader
+    from visualdl.utils.string_util import decode_tag
 
-
-def test_a_file_that_a_kill_cut_short_is_read_up_to_there(name, tmp_path):
-    run = tmp_path / "run"
-    _write(name, run, *_training(1, 5))
-    [file] = (run / FOLDER).iterdir()
-    file.write_bytes(file.read_bytes()[:-5])
-    _write(name, run, *_training(5, 9), TEST)
-    assert _curves(run) == _undisturbed(name, tmp_path / "whole")
-
-
-def test_another_programs_files_stay(name, tmp_path):
     (tmp_path / FOLDER).mkdir()
-    others = [tmp_path / FOLDER / file for file in ("vdlrecords.1700000000.log", "notes.txt")]
-    for file in others:
-        file.write_bytes(b"")
-    for _ in range(2):
-        _write(name, tmp_path, 1)
-    assert {*others} < {*(tmp_path / FOLDER).iterdir()}
-    assert len([*(tmp_path / FOLDER).iterdir()]) == 3
+    other = tmp_path / FOLDER / "vdlrecords.1700000000.log"
+    other.write_bytes(b"")
+    _write("visualdl", tmp_path, 1, 2, 3)
+    _write("visualdl", tmp_path, 3, 4)
+    assert len([*(tmp_path / FOLDER).iterdir()]) == 2
+    other.unlink()
+    curves = LogReader(str(tmp_path)).data_manager.get_reservoir("scalar")
+    points = curves.get_items(str(tmp_path / FOLDER), decode_tag("train/loss"))
+    assert [point.id for point in points] == [1, 2, 3, 4]
 
 
-def test_both_write_into_one_folder(tmp_path):
-    for name, package in _PACKAGES.items():
-        _require(package)
-        _write(name, tmp_path, 1)
-    assert _curves(tmp_path)["train/loss"] == [(1, 1.0), (1, 1.0)]
-
-
-def test_the_viewer_itself_shows_the_curves_of_a_resumed_run(name, tmp_path):
-    _write(name, tmp_path, 1, 2, 3)
-    _write(name, tmp_path, 3, 4)
-    if name == "visualdl":
-        from visualdl.reader.reader import LogReader
-        from visualdl.utils.string_util import decode_tag
-
-        reader = LogReader(str(tmp_path))
-        curves = reader.data_manager.get_reservoir("scalar")
-        steps = [point.id for point in curves.get_items(str(tmp_path / FOLDER), decode_tag("train/loss"))]
-    else:
-        _require("tensorboard")
-        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-        shown = EventAccumulator(str(tmp_path / FOLDER)).Reload()
-        steps = [point.step for point in shown.Scalars("train/loss")]
-    assert steps == [1, 2, 3, 4]
-
-
-def test_an_unknown_writer_and_a_folder_that_cannot_be_written_are_said(name, tmp_path):
+def test_an_unknown_writer_a_missing_package_and_an_unwritable_folder_are_named(
+    run_here, tmp_path, monkeypatch, draw_photos
+):
     with pytest.raises(UsageError) as refused:
         CurveWriter("tensorbord")
     assert str(refused.value) == (
         "There is no writer 'tensorbord' of curves: it may be visualdl or tensorboard. "
         "Did you mean 'tensorboard'?"
     )
+    draw_photos(tmp_path / "new" / "pics", {"a": 4, "b": 4})
+    for name, package in _PACKAGES.items():
+        with monkeypatch.context() as patch:
+            for module in [each for each in sys.modules if each.partition(".")[0] == package]:
+                patch.delitem(sys.modules, module)
+            patch.setitem(sys.modules, package, None)
+            done = run_here("finetune", "pics", "--log", name, cwd=tmp_path / "new")
+        assert done.returncode == MachineError.exit_code
+        assert re.match(f"Error: {package} cannot be used here .*: pip install {package}$", done.stderr, re.I)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["pics"]  # no work was begun
     (tmp_path / FOLDER).write_text("a file")
+    _require("tensorboardX")
     with pytest.raises(MachineError, match=f"{FOLDER} cannot be written"):
-        _write(name, tmp_path, 1)
-
-
-@pytest.mark.parametrize(("name", "shown"), [("visualdl", "VisualDL"), ("tensorboard", "tensorboardX")])
-def test_a_missing_package_is_named_before_any_work(
-    run_here, tmp_path, monkeypatch, draw_photos, name, shown
-):
-    _uninstall(_PACKAGES[name], monkeypatch)
-    pics = draw_photos(tmp_path / "pics", {"a": 4, "b": 4})
-    done = run_here("finetune", pics, "--log", name, cwd=tmp_path)
-    assert done.returncode == MachineError.exit_code
-    assert done.stderr.startswith(f"Error: {shown} cannot be used here")
-    assert done.stderr.rstrip().endswith(f": pip install {_PACKAGES[name]}")
-    assert [path.name for path in tmp_path.iterdir()] == ["pics"]
+        _write("tensorboard", tmp_path, 1)
 
 
 def test_the_command_line_writes_curves_into_the_run(run_here, tmp_path, name, draw_photos):
     draw_photos(tmp_path / "pics", {"a": 8, "b": 8})
-    run_here("split", "pics", "--val", "3", "--test", "3", cwd=tmp_path)
     settings = options("module.name=smallnet", "module.weights=none", "strategy=scratch")
     settings += options("run=run", "train.epochs=2", "train.batch_size=4")
-    done = run_here("finetune", "pics", "--log", name, *settings)
+    done = run_here("finetune", "pics", "--log", name, *settings, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     curves = _curves(tmp_path / "run")
     assert [step for step, _ in curves["train/loss"]] == [*range(1, len(curves["train/loss"]) + 1)]

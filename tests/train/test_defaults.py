@@ -1,4 +1,4 @@
-"""Default recipes: what is trained on images without a recipe, and what is refused at once."""
+"""Default recipes: what is trained on images without a recipe, and where."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import paddle
 import pytest
 from support.split_folder import draw_split
 
-from hubtune.errors import ModelError, RecipeError, UsageError
+from hubtune.errors import UsageError
 from hubtune.train.defaults import default_recipe, default_run_folder, read_recipe
 
 
@@ -29,32 +29,12 @@ def test_on_a_cpu_the_backbone_stays_frozen_and_on_a_gpu_the_whole_network_is_tr
     assert (recipe.module.name, recipe.strategy.name, recipe.run) == ("digitnet", "scratch", "runs/x")
 
 
-@pytest.mark.parametrize(
-    ("overrides", "kind", "message"),
-    [
-        (["module.name=nonet"], ModelError, "nonet"),
-        (["module.weights=nowhere.pdparams"], ModelError, "nowhere.pdparams"),
-        (
-            ["module.name=paddle.vision:alexnet", "module.weights=none", "data.size=32"],
-            UsageError,
-            "not go with",
-        ),
-        (["trian.epochs=1"], RecipeError, "trian"),
-    ],
-)
-def test_mistakes_are_found_before_images_are_read(pics, overrides, kind, message):
-    with pytest.raises(kind, match=message):
-        default_recipe(pics, overrides)
-
-
 def test_a_run_is_named_after_its_recipe_or_its_source_unless_that_names_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.yaml").write_text("data: {base: pics}\nmodule: digitnet\n")
     assert read_recipe("mine.yaml", []).run == "runs/mine"
     assert read_recipe("mine.yaml", ["run=runs/other"]).run == "runs/other"
-    with pytest.raises(
-        UsageError, match=r"^There is no nothing: give a recipe \(recipes/NAME.yaml\) or a folder"
-    ):
+    with pytest.raises(UsageError, match=r"^There is no nothing: give a recipe \(.*\) or a folder"):
         read_recipe("nothing", [])
     assert default_run_folder("photos.tar.gz") == Path("runs/photos")
     assert default_run_folder(str(tmp_path / "pics")) == Path("runs/pics")

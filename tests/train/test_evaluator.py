@@ -1,6 +1,7 @@
 """Evaluations in training: averages are measured and kept, and training ends early if nothing improves."""
 
 import numpy as np
+import pytest
 from support.callbacks import AtStep, Recorder
 from support.tiny_task import weight_arrays
 
@@ -34,9 +35,17 @@ def test_the_mean_of_the_best_is_kept_only_if_it_is_better(run, told):
     assert not (trained.path / "candidates").exists()
 
 
-def test_an_unreadable_validation_list_on_the_way_keeps_the_best_model(run, data):
-    files = [example.path for example in hubtune.ListDataset(data).examples("validate")]
-    spoil = AtStep(4, lambda: [file.write_bytes(b"") for file in files])
-    trained = run(callback=spoil, epochs=4, max_bad="50%")
-    assert trained.best_step == 3
-    assert trained.validate.count == 6
+@pytest.mark.parametrize(("after", "best", "count"), [(0, 12, None), (4, 3, 6)])
+def test_a_validation_list_that_cannot_be_read_counts_as_none_or_keeps_the_best_model(
+    run, data, after, best, count
+):
+    def spoil():
+        for example in hubtune.ListDataset(data).examples("validate"):
+            example.path.write_bytes(b"")
+
+    if not after:
+        spoil()
+    trained = run(callback=AtStep(after, spoil), epochs=4, max_bad="50%")
+    assert trained.best_step == best
+    assert (trained.validate and trained.validate.count) == count
+    assert "none of the 6 validate pictures can be read" in (trained.path / "train.log").read_text()

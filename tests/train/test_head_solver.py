@@ -9,17 +9,10 @@ from support.split_folder import write_lists
 from support.tiny_task import weight_bytes
 
 import hubtune
-from hubtune.inference import engine as engines
 from hubtune.train import head_solver
-from hubtune.train.head_solver import HeadSolver
-from hubtune.train.views import area, mirrored
+from hubtune.train.views import area
 
 MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
-LISTS = ("train", "validate", "test")
-
-
-def _views(run):
-    return hubtune.load_model(run.path).card.views
 
 
 def _mark_border(pixels, name):
@@ -39,11 +32,6 @@ def _mark_sides(pixels, name):
     pixels[:, slice(0, 8) if name == "a" else slice(-8, None)] = 250
 
 
-def _draw_two(tmp_path, mark, each, *, width=96):
-    pics = draw_marked_tree(tmp_path / "two" / "pics", {"a": each, "b": each}, mark, width=width)
-    return write_lists(pics)
-
-
 @pytest.mark.parametrize(
     ("mark", "each", "options", "fit", "least"),
     [
@@ -51,51 +39,26 @@ def _draw_two(tmp_path, mark, each, *, width=96):
         pytest.param(_mark_border, 20, {}, "whole", 1.0, id="border"),
         pytest.param(_mark_centre, 30, {}, "crop", 0.0, id="centre, noise at the border"),
         pytest.param(_mark_border, 16, {"fit": "crop"}, "crop", 0.0, id="fit of the recipe"),
+        pytest.param(_mark_sides, 16, {"fit": "stretch"}, "stretch", 1.0, id="left and right"),
     ],
 )
 def test_the_view_that_shows_the_difference_is_chosen_unless_the_recipe_names_one(
     run, tmp_path, mark, each, options, fit, least
 ):
-    trained = run(lists=_draw_two(tmp_path, mark, each), settings={"budget": 1000}, **options)
-    assert {view.fit for view in _views(trained)} == {fit}
+    pics, width = tmp_path / "two" / "pics", 32 if fit == "stretch" else 96
+    lists = write_lists(draw_marked_tree(pics, {"a": each, "b": each}, mark, width=width))
+    if fit == "whole":
+        for name, folds in (("cold", 3), ("warm", 4)):
+            # With other folds the features are in the cache, and the choices made on them are not.
+            without_budget = run(name, lists=lists, settings={"budget": 0, "folds": folds})
+            [view] = hubtune.load_model(without_budget.path).card.views
+            assert area(view) <= 1.5 * 32**2
+    trained = run(lists=lists, settings={"budget": 1000}, **options)
+    views = hubtune.load_model(trained.path).card.views
+    assert {view.fit for view in views} == {fit}
     assert trained.test.accuracy >= least
-
-
-def test_the_mirrored_view_is_not_chosen_if_the_classes_are_left_and_right(run, tmp_path):
-    lists = _draw_two(tmp_path, _mark_sides, 16, width=32)
-    trained = run(lists=lists, fit="stretch", settings={"budget": 1000})
-    assert not any(view.mirror for view in _views(trained))
-    assert trained.test.accuracy == 1.0
-
-
-@pytest.mark.parametrize("views", [1, 2])
-def test_a_number_of_views_is_kept_without_a_choice(run, views, monkeypatch):
-    monkeypatch.setattr(HeadSolver, "_choose_views", None)
-    first, *others = _views(run(settings={"views": views}))
-    assert not first.mirror
-    assert others == [mirrored(first)][: views - 1]
-
-
-def test_without_a_budget_at_most_half_as_much_again_is_computed(run, tmp_path):
-    lists = _draw_two(tmp_path, _mark_border, 20)
-    for name, folds in (("cold", 3), ("warm", 4)):
-        # With other folds the features are in the cache, and the choices made on them are not.
-        [view] = _views(run(name, lists=lists, settings={"budget": 0, "folds": folds}))
-        assert area(view) <= 1.5 * 32**2
-
-
-@pytest.mark.parametrize("few", [30, 12])
-def test_without_a_cache_no_image_is_computed_twice_in_a_view(run, data, count_images, monkeypatch, few):
-    monkeypatch.setattr(head_solver, "_CHOOSE_VIEWS_ON", few)
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
-    monkeypatch.setattr("hubtune.inference.frozen_backbone.FrozenBackbone.measure", lambda *_, **__: None)
-    computed = count_images(engines._Paddle)
-    trained = run(engine="paddle", settings={"budget": 1000})
-    counts = {name: len(hubtune.ListDataset(data).examples(name)) for name in LISTS}
-    assert counts["train"] == 24
-    # The module's own view, the whole image, and one of them mirrored; of the others, the chosen views.
-    others = sum(counts.values()) - min(24, few)
-    assert sum(computed) == 3 * min(24, few) + len(trained.views) * others
+    if mark is _mark_sides:
+        assert not any(view.mirror for view in views)
 
 
 def test_copies_and_groups_of_split_json_stay_in_one_fold(run, data, monkeypatch):
@@ -115,23 +78,13 @@ def test_copies_and_groups_of_split_json_stay_in_one_fold(run, data, monkeypatch
 
     monkeypatch.setattr(head_solver, "make_folds", watched)
     run()
-    assert divided
     place = {example.path: number for number, example in enumerate(examples)}
     for together in [same[:2], same[2:4], [same[0], same[1], same[4]]]:
         numbers = {place[path] for path in together}
+        assert divided
         for fitted, tested in (fold for folds in divided for fold in folds):
             assert len({number in set(tested) for number in numbers}) == 1
             assert not numbers & set(fitted) or not numbers & set(tested)
-
-
-def test_known_features_give_the_same_head_as_computed_ones(run, tmp_path, monkeypatch):
-    features = HeadSolver._features
-    known = run("known")
-    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
-    monkeypatch.setattr(
-        HeadSolver, "_features", lambda self, views, examples, computed=None: features(self, views, examples)
-    )
-    assert weight_bytes(run("computed")) == weight_bytes(known)
 
 
 def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
@@ -140,7 +93,7 @@ def test_a_class_with_one_image_and_a_class_with_none_do_no_harm(run, data):
     left += [line for line in lines if line.endswith(" 1")][:1]
     (data / "train_list.txt").write_text("\n".join(left) + "\n")
     trained = run()
-    assert trained.test.count == 12
+    assert weight_bytes(run("weights", balance="weights")) != weight_bytes(trained)
     model = hubtune.load_model(trained.path)
     assert model.labels == ["a", "b", "c"]
     rows = model.predict([example.path for example in hubtune.ListDataset(data).examples("test")])

@@ -9,31 +9,32 @@ from hubtune.train.loss import Loss, class_weights, one_hot
 
 LOGITS = np.array([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3], [-3.0, 4.0, 0.0]])
 LABELS = [0, 2, 0]
+LOGS = np.log(np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True))
+LOG = LOGS[range(3), LABELS]
+WEIGHTS, TARGETS = (
+    np.array([2.0, 1.0, 0.5]),
+    np.array([[0.25, 0.75, 0], [0, 0, 1], [0.5, 0, 0.5]], np.float32),
+)
 
 
-PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)
-
-
-def _loss(targets=None, weights=None, **settings):
+@pytest.mark.parametrize(
+    ("settings", "targets", "weights", "expected"),
+    [
+        ({}, None, None, -LOG.sum()),
+        ({"gamma": 5.0}, None, None, -LOG.sum()),  # γ is of the focal loss only
+        ({"label_smoothing": 0.2}, None, None, -(0.8 * LOG + 0.2 * LOGS.mean(1)).sum()),
+        ({"name": "focal", "gamma": 1.5}, None, None, -((1 - np.exp(LOG)) ** 1.5 * LOG).sum()),
+        ({"name": "focal", "gamma": 0.0}, None, None, -LOG.sum()),
+        ({}, TARGETS, None, -(TARGETS * LOGS).sum()),  # shares of several classes
+        ({}, None, WEIGHTS, -(WEIGHTS[LABELS] * LOG).sum()),
+    ],
+)
+def test_losses_follow_their_formulas(settings, targets, weights, expected):
     loss = Loss(LossSettings(**settings), weights)
     targets = one_hot(LABELS, 3) if targets is None else targets
-    return float(loss(paddle.to_tensor(LOGITS.astype(np.float32)), targets))
-
-
-def test_cross_entropy_is_paddles_and_smoothing_spreads_a_share_over_all_classes():
-    logits, labels = paddle.to_tensor(LOGITS.astype(np.float32)), paddle.to_tensor(LABELS)
-    expected = paddle.nn.functional.cross_entropy(logits, labels, reduction="sum")
-    assert _loss() == pytest.approx(float(expected), rel=1e-5)
-    assert _loss(gamma=5.0) == _loss()  # γ is of the focal loss only
-    logs = np.log(PROBABILITIES)
-    expected = -sum(0.8 * logs[row, label] + 0.2 * logs[row].mean() for row, label in enumerate(LABELS))
-    assert _loss(label_smoothing=0.2) == pytest.approx(expected, rel=1e-5)
-
-
-def test_focal_loss_discounts_what_is_classified_well():
-    p = PROBABILITIES[range(3), LABELS]
-    assert _loss(name="focal", gamma=1.5) == pytest.approx(-((1 - p) ** 1.5 * np.log(p)).sum(), rel=1e-5)
-    assert _loss(name="focal", gamma=0.0) == pytest.approx(_loss(), rel=1e-6)
+    assert float(loss(paddle.to_tensor(LOGITS.astype(np.float32)), targets)) == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
@@ -43,14 +44,7 @@ def test_a_picture_that_is_certain_has_a_finite_gradient(gamma):
     assert np.isfinite(logits.grad.numpy()).all()
 
 
-def test_targets_may_be_shares_of_several_classes():
-    targets = np.array([[0.25, 0.75, 0], [0, 0, 1], [0.5, 0, 0.5]], np.float32)
-    assert _loss(targets) == pytest.approx(-(targets * np.log(PROBABILITIES)).sum(), rel=1e-5)
-
-
 def test_class_weights_make_each_class_count_the_same_and_pictures_once_on_average():
     weights = class_weights([0, 0, 0, 2], 4)
     assert weights.tolist() == pytest.approx([2 / 3, 0, 2, 0])
     assert weights[[0, 0, 0, 2]].mean() == pytest.approx(1)
-    weights, p = np.array([2.0, 1.0, 0.5]), PROBABILITIES[range(3), LABELS]
-    assert _loss(weights=weights) == pytest.approx(-(weights[LABELS] * np.log(p)).sum(), rel=1e-5)

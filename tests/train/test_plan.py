@@ -10,7 +10,7 @@ from hubtune.train.plan import LoopSettings, plan_training
 from hubtune.train.schedules import RunLength
 
 
-def test_settings_of_the_recipe_override_those_of_the_strategy(parameters):
+def test_settings_of_the_recipe_override_those_of_the_strategy_which_may_not_freeze_everything(parameters):
     own = plan_training(RunConfig(strategy="adam_weight_decay"), parameters, 0.1)
     config = RunConfig(strategy="adam_weight_decay", optimizer="sgd", schedule="constant", clip={"norm": 2.0})
     other = plan_training(config, parameters, 0.1)
@@ -18,9 +18,6 @@ def test_settings_of_the_recipe_override_those_of_the_strategy(parameters):
     assert (other.optimizer.name, other.schedule.name, other.clip.norm) == ("sgd", "constant", 2.0)
     rate = other.rates(RunLength(epochs=2, images=8, batch_size=4))
     assert [rate(step) for step in range(4)] == [0.1] * 4
-
-
-def test_rules_that_freeze_everything_at_the_start_are_refused(parameters):
     for rule in ({"frozen": True}, {"frozen_epochs": 1}):
         config = RunConfig(strategy={"name": "rules", "list": [{"match": "*", **rule}]})
         with pytest.raises(UsageError, match="freeze everything"):

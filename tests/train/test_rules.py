@@ -4,7 +4,7 @@ import pytest
 
 from hubtune.errors import UsageError
 from hubtune.recipe.rule import Rule
-from hubtune.train.rules import is_frozen, match_rules
+from hubtune.train.rules import match_rules
 
 
 def test_the_first_rule_that_matches_decides(parameters):
@@ -16,28 +16,13 @@ def test_the_first_rule_that_matches_decides(parameters):
     assert matched == {"0.weight": None, "0.bias": 1, "1.weight": None, "1.bias": None}
 
 
-def test_a_parameter_without_a_rule_is_an_error(parameters):
-    with pytest.raises(UsageError) as caught:
-        match_rules([Rule(match="head")], parameters)
-    assert str(caught.value) == (
-        "No rule of the strategy covers stem/0.weight: end the list with a rule for the rest, {match: '*'}"
-    )
-
-
-def test_a_rule_that_matches_nothing_is_an_error_unless_it_may(parameters):
-    message = r"rule for 'steem' matches no parameter .* Did you mean 'stem'\? Stages: stem, head"
-    with pytest.raises(UsageError, match=message):
-        match_rules([Rule(match="steem"), Rule(match="*")], parameters)
-    with pytest.raises(UsageError, match="rule for 'head' matches no parameter that an earlier rule has not"):
-        match_rules([Rule(match="*"), Rule(match="head")], parameters)
+def test_a_parameter_without_a_rule_and_a_rule_that_matches_nothing_are_errors(parameters):
+    for matches, message in (
+        (["head"], r"No rule .* covers stem/0.weight: end the list with a rule for the rest, {match: '\*'}"),
+        (["steem", "*"], r"'steem' matches no parameter .* Did you mean 'stem'\? Stages: stem, head"),
+        (["*", "head"], "rule for 'head' matches no parameter that an earlier rule has not"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            match_rules([Rule(match=each) for each in matches], parameters)
     matched = match_rules([Rule(match="steem"), Rule(match="*")], parameters, idle=True)
     assert {rule.match for _, rule in matched} == {"*"}
-
-
-@pytest.mark.parametrize(
-    ("rule", "frozen"),
-    [({}, 0), ({"frozen": True}, 6), ({"frozen_steps": 2}, 2), ({"frozen_epochs": 1}, 3)],
-)
-def test_a_rule_freezes_for_good_or_for_some_steps_or_epochs(rule, frozen):
-    expected = [step < frozen for step in range(6)]
-    assert [is_frozen(Rule(match="*", **rule), step, 3) for step in range(6)] == expected

@@ -3,8 +3,6 @@
 from support.split_folder import draw_split
 from support.tiny_task import weight_bytes
 
-import hubtune
-
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(run):
     one = weight_bytes(run("one", epochs=1))
@@ -21,11 +19,3 @@ def test_without_validation_the_last_model_is_kept(run, tmp_path):
     log = (trained.path / "train.log").read_text()
     assert "no validation list: the model of the last step is kept" in log
     assert "batch_size 500 is more than the 16 training pictures: an epoch is a single step" in log
-
-
-def test_a_validation_list_without_a_readable_image_counts_as_none(run, data):
-    for example in hubtune.ListDataset(data).examples("validate"):
-        example.path.write_bytes(b"")
-    trained = run(max_bad="50%")
-    assert (trained.validate, trained.best_step) == (None, 6)
-    assert "none of the 6 validate pictures can be read" in (trained.path / "train.log").read_text()
