@@ -60,20 +60,6 @@ def test_crops_have_the_area_and_aspect_asked_for_and_reach_every_part_or_all_wh
     assert extent(change(line, 0, crop=[0.9, 1.0])[..., 0]) > 195
 
 
-@pytest.mark.parametrize("fit", ["crop", "stretch", "pad", "whole"])
-def test_a_crop_is_resized_by_the_view(fit):
-    view = Preprocessing(size=48, resize=64, fit=fit, mean=(1.0, 0.0, 0.0))
-    aspect = [1.5, 2.0] if fit == "pad" else [0.5, 2.0]
-    images = [change(PLACES, seed, view=view, crop=[0.3, 1.0], aspect=aspect) for seed in range(20)]
-    shapes = {image.shape for image in images}
-    if fit == "whole":
-        assert {max(shape) for shape in shapes} == {64} and len(shapes) > 3
-    else:
-        assert shapes == {(48, 48, 3)}
-    if fit == "pad":  # the mean colour above and below
-        assert all((image[[0, -1]] == (255, 0, 0)).all() for image in images)
-
-
 def test_rotation_stays_within_its_limit_and_fills_with_the_mean_colour():
     view = VIEW.model_copy(update={"mean": (1.0, 0.0, 0.0)})
     bar = Image.new("RGB", (48, 48), "black")

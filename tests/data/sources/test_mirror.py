@@ -222,19 +222,6 @@ def test_hostile_keys_never_leave_the_cache(bucket, photos, pics, monkeypatch):
     assert "has the name of another file on this disk" in {entry.reason for entry in listing.left_out}
 
 
-def test_a_table_in_a_bucket_brings_what_it_names(bucket, photos):
-    bucket.put(original(photos), "set/images/")
-    table = "path,label,split\nimages/cat/000.png,cat,train\nimages/dog/000.png,dog,val\n"
-    bucket.put({"set/labels.csv": table.encode()})
-    listing = open_source(f"s3://{bucket.name}/set/labels.csv")
-    expected = {"images/cat/000.png": "train", "images/dog/000.png": "validate"}
-    assert {file.name: file.part for file in listing.files} == expected
-    assert set(bucket.fetched) == {f"set/{name}" for name in ("labels.csv", *expected)}
-    bucket.put({"set/labels.csv": f"{table}images/none.png,dog,val\n".encode()})
-    with pytest.raises(DataError, match=r"1 file .* not there: 'images/none.png' \(labels.csv:4\)"):
-        open_source(f"s3://{bucket.name}/set")
-
-
 def test_oss_has_its_own_variables_an_open_bucket_needs_no_keys_and_what_is_missing_is_named(
     bucket, photos, pics, endpoint, monkeypatch
 ):
@@ -292,17 +279,6 @@ def test_secrets_are_in_no_message_and_no_file(pics, monkeypatch, caplog):
     written = [path.read_bytes() for path in files_at_home()]
     assert len(written) > 5
     assert not [text for text in written if CANARY.encode() in text or b"some-key" in text]
-
-
-def test_a_full_disk_is_noticed_before_and_while_fetching(bucket, pics, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(mirror.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-        with pytest.raises(MachineError, match=r"GB to fetch, but the cache has 0\.0 GB: free some space"):
-            open_source(pics)
-    assert not bucket.fetched
-    bucket.fail = lambda path, times: OSError(28, "No space left on device")
-    with pytest.raises(MachineError, match=r"cannot keep .*: No space left on device"):
-        open_source(pics)
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """Every form that a data set comes in leads to the same listing."""
 
-import io
-import tarfile
 import zipfile
 
 import pytest
@@ -93,20 +91,6 @@ def test_an_archive_has_the_names_of_the_folder_in_it(pics, divided, pack):
     assert is_cached(listing.root)
     assert seen[-1][:2] == ("unpacking", 3)
     assert rows(open_source(pack(divided))) == DIVIDED == rows(open_source(divided))
-
-
-def test_neither_order_nor_what_macos_adds_to_an_archive_matters_and_links_are_left_out(pics):
-    path = pics.with_name("other.tar")
-    names = [f"pics/{name}" for name, *_ in PLAIN[::-1]]
-    with tarfile.open(path, "w") as file:
-        for name in ("__MACOSX/pics/cat/._1.jpg", "pics/.DS_Store", *names):
-            file.addfile(tarfile.TarInfo(name), io.BytesIO())
-        link = tarfile.TarInfo("pics/dog/9.jpg")
-        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
-        file.addfile(link)
-    listing = open_source(path)
-    assert rows(listing) == PLAIN
-    assert [(e.path.name, e.reason) for e in listing.left_out] == [("9.jpg", "link in an archive")]
 
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])

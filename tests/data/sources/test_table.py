@@ -3,7 +3,7 @@
 import pytest
 
 from hubtune.data.listing import SourceFile
-from hubtune.data.sources.table import ColumnError, named_files, read_table
+from hubtune.data.sources.table import ColumnError, read_table
 from hubtune.errors import DataError
 
 
@@ -114,16 +114,6 @@ def test_a_foreign_table_cannot_lead_out_of_its_folder(folder, table):
         file = table(f"path,label\na.jpg,cat\n{path},dog\n")
         with pytest.raises(DataError, match=r":3: .* leads out of the folder of the table"):
             read_table(file, closed=True)
-
-
-def test_files_of_a_table_are_known_before_they_are_fetched_and_left_out_if_they_cannot_be(table):
-    names = named_files(table("path,label\n./n/x.jpg,a\nn\\x.jpg,a\n../y.jpg,b\n"))
-    assert names == ["n/x.jpg", "../y.jpg"]
-    file = table("path,label\na.jpg,cat\nb.jpg,dog\nx.jpg,dog\n")
-    listing = read_table(file, absent={"x.jpg": "the server answers 404"})
-    assert [file.name for file in listing.files] == ["a.jpg", "b.jpg"]
-    [missing] = listing.left_out
-    assert (missing.path.name, missing.reason) == ("x.jpg", "the server answers 404")
 
 
 def test_any_column_can_have_the_groups_and_one_that_is_spelt_exactly_so_wins(table):
