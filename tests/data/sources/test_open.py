@@ -73,16 +73,6 @@ def test_a_table_and_its_columns_are_found_wherever_it_is(tmp_path, touch):
         open_source(root)
 
 
-def test_a_source_that_is_not_a_table_has_no_column(pics, divided, tmp_path):
-    (tmp_path / "label_list.txt").write_text("cat\ndog\n")
-    (tmp_path / "all.txt").write_text("pics/cat/1.jpg 0\npics/dog/sub/1.jpg 1\n")
-    for where in (pics, divided, zipped(pics), tmp_path / "all.txt"):
-        with pytest.raises(ColumnError, match=r"^There is no table with a column 'patient'$"):
-            open_source(where, group_column="patient")
-    with pytest.raises(DataError, match="There is no folder"):
-        open_source(tmp_path / "gone", group_column="patient")
-
-
 @pytest.mark.parametrize("pack", [zipped, tarred, lambda f: zipped(f, "a/b/"), lambda f: tarred(f, "top")])
 def test_an_archive_has_the_names_of_the_folder_in_it(pics, divided, pack):
     seen = []
