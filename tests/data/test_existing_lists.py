@@ -8,8 +8,7 @@ from support.archives import zipped
 from support.images import draw_tree
 
 import hubtune
-from hubtune.data.dataset import ListDataset
-from hubtune.data.existing_lists import find_lists, folds_of_lists, folds_of_source
+from hubtune.data.existing_lists import find_lists, folds_of_source
 from hubtune.data.splits.files import write_folds
 from hubtune.errors import UsageError
 
@@ -43,7 +42,7 @@ def held_out(folds):
     return [sorted("/".join(image.path.parts[-2:]) for image in fold.lists["validate"]) for fold in folds]
 
 
-def test_folds_hold_out_every_image_once_with_its_copies_and_are_read_back_without_the_test_list(pics):
+def test_folds_hold_out_every_image_once_with_its_copies_and_are_read_back(pics):
     folds, pool = folds_of_source("pics", 3, seed=1)
     names = [image.name for fold in folds for image in fold.lists["validate"]]
     assert sorted(names) == sorted(image.name for image in pool.lists["train"])
@@ -53,11 +52,3 @@ def test_folds_hold_out_every_image_once_with_its_copies_and_are_read_back_witho
     assert held_out(again) == held_out(folds)
     with pytest.raises(UsageError, match="has lists of 3 folds: take --folds 3, or make others"):
         folds_of_source("pics", 2, seed=1)
-    for number in (1, 2, 3):
-        shutil.rmtree(f"fold-{number}")
-    split = hubtune.split("pics", val=3, test=3)
-    split.write(".")
-    folds, _ = folds_of_lists(ListDataset("."), 2, seed=0)
-    assert sum(map(len, held_out(folds))) == 19 - len(split.lists["test"])
-    again, _ = folds_of_source("pics", 2, seed=0)
-    assert held_out(folds) == held_out(again)

@@ -24,7 +24,6 @@ BROKEN = remote.DownloadError("the connection broke")
 
 @pytest.fixture(scope="module")
 def endpoint():
-    """A server that speaks S3, on this machine."""
     server = pytest.importorskip("moto.server", reason='moto is not installed: pip install -e ".[test]"')
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     running = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
