@@ -53,9 +53,7 @@ def check_lists(
     return _split_of(_listing_of(dataset), dataset.label_list, group_by, progress)
 
 
-def _split_of(
-    listing: Listing, labels: Sequence[str], group_by: str | None = None, progress: Progress = no_progress
-) -> Split:
+def _split_of(listing: Listing, labels: Sequence[str], group_by: str | None, progress: Progress) -> Split:
     """Return a split whose images are in the lists that they come from, or in training."""
     scan = scan_listing(listing, advance=partial(progress, "reading pictures"))
     # Harmless peculiarities of the files were reported when their lists were made.
@@ -128,4 +126,4 @@ def _pool(dataset: BaseCVDataset, progress: Progress) -> Split:
     """Return the training and validation images of lists as one training list."""
     listing = _listing_of(dataset, ("train", "validate"))
     listing.files = [replace(file, part=None) for file in listing.files]
-    return _split_of(listing, dataset.label_list, progress=progress)
+    return _split_of(listing, dataset.label_list, None, progress)

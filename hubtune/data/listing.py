@@ -93,7 +93,7 @@ class Listing:
     Attributes:
         root: the folder that the names start from.
         labels: the classes, in the order of their labels.
-        files: the files to inspect, in the order of ``labels`` and of names.
+        files: the files to inspect, by class and name.
         left_out: files that should be images but are not used.
         non_images: files that are not images.
         remarks: what a person should know, one sentence each.

@@ -201,14 +201,10 @@ def convert_cifar(
 ) -> tuple[str, Split]:
     """Write the images and lists of CIFAR-10 or CIFAR-100; return the name of the data set, and its split.
 
-    The folder gets the images as of :func:`~hubtune.data.sources.cifar.extract`, the list files, the label
-    list in CIFAR's own order, and ``split.json``. It is written completely or not at all. Validation images
-    are drawn from the training images of every class; the test list is CIFAR's own.
-
-    Args:
-        source: the folder of the published files, or the archive as it was downloaded.
-        folder: it must not exist yet, or be empty.
-        request: the validation images per class, and the seed.
+    The folder, which must be new or empty, is written completely or not at all: the images as of
+    :func:`~hubtune.data.sources.cifar.extract`, the list files, the label list in CIFAR's own order, and
+    ``split.json``. Validation images are drawn from the training images of every class by the ``request``;
+    the test list is CIFAR's own.
 
     Raises:
         DataError: if a file is missing, damaged or not one of CIFAR's.

@@ -32,12 +32,6 @@ def base(tmp_path):
     return tmp_path
 
 
-def refusal(call):
-    with pytest.raises(DataError) as caught:
-        call()
-    return str(caught.value)
-
-
 def test_a_subclass_with_only_init_gives_all_a_task_needs(base):
     idols = Idols(str(base))
     assert idols.num_labels == 2
@@ -47,36 +41,6 @@ def test_a_subclass_with_only_init_gives_all_a_task_needs(base):
     assert idols.get_dev_examples() == [ImageEntry(base / "pics/a/2.jpg", 0)]
     assert idols.get_test_examples() == [ImageEntry(base / "pics/b/3.jpg", 1)]
     assert idols.get_predict_examples() == [base / "pics/b/3.jpg"]
-
-
-def test_files_are_opened_when_they_are_used_and_missing_ones_named(tmp_path):
-    idols = Idols(tmp_path / "not" / "there")
-    with pytest.raises(DataError, match=r"^There is no .*label_list\.txt"):
-        idols.label_list  # noqa: B018
-    with pytest.raises(DataError, match=r"^There is no .*predict_list\.txt"):
-        idols.get_predict_examples()
-    assert refusal(ListDataset(tmp_path, label_list=["a"]).get_train_examples) == (
-        f"There is no {tmp_path / 'train_list.txt'}. "
-        "`hubtune split` makes the lists from folders of pictures."
-    )
-
-
-def test_lists_that_are_not_given_are_empty(base):
-    dataset = BaseCVDataset(base, train_list_file="train_list.txt", label_list=["x", "y"])
-    assert dataset.get_dev_examples() == dataset.get_test_examples() == dataset.get_predict_examples() == []
-    assert dataset.label_list == ["x", "y"]
-
-
-def test_without_names_the_numbers_are_the_names_and_words_need_a_list(base):
-    (base / "test_list.txt").write_text("c.jpg 4\n", "utf-8")
-    (base / "validate_list.txt").write_text("", "utf-8")
-    dataset = BaseCVDataset(base, "train_list.txt", "validate_list.txt", "test_list.txt")
-    assert dataset.label_list == ["0", "1", "2", "3", "4"]
-    (base / "train_list.txt").write_text("a.jpg cat\n", "utf-8")
-    message = f"{base}: the classes have no names: give label_list_file or label_list"
-    assert refusal(lambda: BaseCVDataset(base, "train_list.txt").label_list) == message
-    twice = refusal(lambda: BaseCVDataset(base, label_list_file="label_list.txt", label_list=["a"]))
-    assert twice == "Give one of label_list and label_list_file"
 
 
 def test_the_ready_made_data_set_finds_the_lists_of_split_and_paddleclas(base):
@@ -89,3 +53,29 @@ def test_the_ready_made_data_set_finds_the_lists_of_split_and_paddleclas(base):
     dataset = ListDataset(base)
     assert [len(dataset.examples(name)) for name in LIST_NAMES] == [2, 1, 0]
     assert dataset.label_list == ["a", "b"]
+
+
+def test_lists_that_are_not_given_are_empty_and_missing_ones_named(base):
+    dataset = BaseCVDataset(base, train_list_file="train_list.txt", label_list=["x", "y"])
+    assert dataset.get_dev_examples() == dataset.get_test_examples() == dataset.get_predict_examples() == []
+    (base / "test_list.txt").write_text("c.jpg 4\n", "utf-8")
+    (base / "words.txt").write_text("a.jpg cat\n", "utf-8")
+    numbers = BaseCVDataset(base, "train_list.txt", "validate_list.txt", "test_list.txt")
+    assert numbers.label_list == ["0", "1", "2", "3", "4"]
+    gone = base / "gone"
+    for call, message in (
+        (lambda: Idols(gone).label_list, f"There is no {gone / 'label_list.txt'}"),
+        (Idols(gone).get_predict_examples, f"There is no {gone / 'predict_list.txt'}"),
+        (ListDataset(gone, label_list=["a"]).get_train_examples, f"There is no {gone / 'train_list.txt'}"),
+        (
+            lambda: BaseCVDataset(base, "words.txt").label_list,
+            f"{base}: the classes have no names: give label_list_file or label_list",
+        ),
+        (
+            lambda: BaseCVDataset(base, label_list_file="label_list.txt", label_list=["a"]),
+            "Give one of label_list and label_list_file",
+        ),
+    ):
+        with pytest.raises(DataError) as caught:
+            call()
+        assert str(caught.value).startswith(message)

@@ -1,7 +1,6 @@
 """List files as hubtune, PaddleHub, PaddleClas and people write them."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -47,16 +46,18 @@ def test_every_name_survives_a_list(write, tmp_path):
     assert read_list(write(f"{path} 0\n"), Path("base"), ["a"])[0].path == path
 
 
-def test_byte_order_mark_windows_line_ends_and_blank_lines_do_no_harm(write, tmp_path):
+def test_forms_that_programs_write_are_read(write, tmp_path):
     file = write(b"\xef\xbb\xbfa.jpg 0\r\n\r\n \t\nb c.jpg\t1 \r\n")
     expected = [ImageEntry(tmp_path / "a.jpg", 0), ImageEntry(tmp_path / "b c.jpg", 1)]
     assert read_list(file, tmp_path, ["x", "y"]) == expected
-
-
-def test_labels_may_be_names_but_a_number_is_an_id(write, tmp_path):
-    file = write("a.jpg cat\nb.jpg 0\n")
+    file = write("a.jpg cat\nb.jpg 0\n")  # labels may be names, but a number is an id
     assert [example.label for example in read_list(file, tmp_path, ["dog", "cat"])] == [1, 0]
     assert [example.label for example in read_list(write("a.jpg 0\n"), tmp_path, ["1", "0"])] == [0]
+    for name in ("with space.jpg", "a.jpg"):
+        (tmp_path / name).touch()
+    file = write("with space.jpg\na.jpg 0\na.jpg\ngone.jpg\n")  # a prediction list may have labels or none
+    expected = [tmp_path / name for name in ("with space.jpg", "a.jpg", "a.jpg", "gone.jpg")]
+    assert read_paths(file, tmp_path) == expected
 
 
 @pytest.mark.skipif(os.sep == "\\", reason="the separator is a backslash here anyway")
@@ -69,22 +70,27 @@ def test_windows_separators_and_several_spaces_are_read_but_a_backslash_in_a_nam
     assert [entry.path for entry in read_list(file, tmp_path, ["x"])] == paths
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("alone.jpg\n", "{}:1: no label in 'alone.jpg': write `path label`"),
-        ("a.jpg 0\nb.jpg cst\n", "{}:2: unknown label 'cst'. Did you mean 'cat'?"),
-        ("a.jpg 2\n", "{}:1: label 2, but the 2 classes are 0 to 1"),
-        ("a.jpg -1\n", "{}:1: unknown label '-1'."),
-        ("a.jpg " + "9" * 5000 + "\n", "{}:1: unknown label '" + "9" * 5000 + "'."),
-    ],
-)
-def test_a_wrong_line_is_named(write, tmp_path, content, message):
-    file = write(content)
-    assert refusal(read_list, file, tmp_path, ["cat", "dog"]) == message.format(file)
+LABELS = "{}: the classes' numbers are not 0 to 2, each once: correct them"
+MISTAKES = [
+    ("alone.jpg\n", "{}:1: no label in 'alone.jpg': write `path label`"),
+    ("a.jpg 0\nb.jpg cst\n", "{}:2: unknown label 'cst'. Did you mean 'cat'?"),
+    ("a.jpg 2\n", "{}:1: label 2, but the 2 classes are 0 to 1"),
+    ("a.jpg -1\n", "{}:1: unknown label '-1'."),
+    ("a.jpg " + "9" * 5000 + "\n", "{}:1: unknown label '" + "9" * 5000 + "'."),
+]
+LABEL_MISTAKES = [
+    ("\n \n", "{} names no class: write one class name a line"),
+    ("cat\ndog\ncat\n", "{} has class 'cat' twice: every class needs a name of its own"),
+    ("0 a\n2 b\n3 c\n", LABELS),
+    ("0 a\n0 b\n1 c\n", LABELS),
+]
 
 
-def test_a_missing_list_is_named_with_its_neighbour(write, tmp_path):
+def test_mistakes_are_named(write, tmp_path):
+    for content, message in MISTAKES:
+        assert refusal(read_list, write(content), tmp_path, ["cat", "dog"]) == message.format(write(content))
+    for content, message in LABEL_MISTAKES:
+        assert refusal(read_labels, write(content)) == message.format(write(content))
     write("", "train_list.txt")
     assert refusal(read_list, tmp_path / "trian_list.txt", tmp_path, []) == (
         f"There is no {tmp_path / 'trian_list.txt'}. Did you mean 'train_list.txt'? "
@@ -93,49 +99,16 @@ def test_a_missing_list_is_named_with_its_neighbour(write, tmp_path):
     assert refusal(read_labels, tmp_path).startswith(f"{tmp_path} cannot be read: ")
 
 
-def test_a_prediction_list_may_have_labels_or_none(write, tmp_path):
-    for name in ("with space.jpg", "a.jpg"):
-        (tmp_path / name).touch()
-    file = write("with space.jpg\na.jpg 0\na.jpg\ngone.jpg\n")
-    expected = [tmp_path / name for name in ("with space.jpg", "a.jpg", "a.jpg", "gone.jpg")]
-    assert read_paths(file, tmp_path) == expected
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["cat", "dog"],
+def test_class_names_survive_a_label_list_and_numbers_before_all_are_those_of_paddleclas(write):
+    for names in (
         ["0", "1", "no"],
         ["0 cat", "1 dog"],  # looks like PaddleClas' form, and is not
         ["1 dog", "0 cat"],
-        ["虞书欣", "tabby cat", "trailing ", "u\u2028x"],
-        ["broken\udcff"],
-    ],
-)
-def test_class_names_survive_a_label_list(write, names):
-    assert read_labels(write(labels_text(names))) == names
-
-
-@pytest.mark.parametrize(
-    ("content", "names"),
-    [("0 tabby cat\n1 dog\n", ["tabby cat", "dog"]), ("2 doors\n4 doors\n", ["2 doors", "4 doors"])],
-)
-def test_numbers_before_all_names_are_those_of_paddleclas(write, content, names):
-    assert read_labels(write(content)) == names
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("\n \n", "{} names no class: write one class name a line"),
-        ("cat\ndog\ncat\n", "{} has class 'cat' twice: every class needs a name of its own"),
-        ("0 a\n2 b\n3 c\n", "{}: the classes' numbers are not 0 to 2, each once: correct them"),
-        ("0 a\n0 b\n1 c\n", "{}: the classes' numbers are not 0 to 2, each once: correct them"),
-    ],
-)
-def test_label_lists_with_a_mistake_are_refused(write, content, message):
-    file = write(content)
-    assert refusal(read_labels, file) == message.format(file)
+        ["虞书欣", "tabby cat", "trailing ", "u\u2028x", "broken\udcff"],
+    ):
+        assert read_labels(write(labels_text(names))) == names
+    assert read_labels(write("0 tabby cat\n1 dog\n")) == ["tabby cat", "dog"]
+    assert read_labels(write("2 doors\n4 doors\n")) == ["2 doors", "4 doors"]
 
 
 def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
@@ -145,16 +118,3 @@ def test_paths_in_a_list_are_relative_with_slashes(tmp_path, monkeypatch):
     assert relative_to(tmp_path / "pics" / "1.jpg", tmp_path / "lists" / "x") == "../../pics/1.jpg"
     monkeypatch.chdir(tmp_path / "pics")
     assert relative_to(Path("1.jpg"), Path("..")) == "pics/1.jpg"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
-def test_relative_paths_lead_to_the_same_file_through_links(tmp_path):
-    image = tmp_path / "pics" / "1.jpg"
-    image.parent.mkdir()
-    image.touch()
-    (tmp_path / "far" / "away").mkdir(parents=True)
-    (tmp_path / "link").symlink_to(tmp_path / "far" / "away")
-    for folder in (tmp_path / "link", tmp_path / "link" / "..", tmp_path / "far" / ".." / "link"):
-        assert (folder / relative_to(image, folder)).samefile(image)
-    (tmp_path / "shown").symlink_to(tmp_path / "pics")
-    assert relative_to(tmp_path / "shown" / "1.jpg", tmp_path) == "shown/1.jpg"

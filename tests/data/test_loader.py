@@ -4,9 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from support.waiting import HANG_SECONDS, hang_guard, wait_for
@@ -25,11 +23,7 @@ def _no_thread_is_left():
     # Those of other tests, whose errors pytest keeps with all that they refer to, are none of ours.
     before = set(threading.enumerate())
     yield
-    wait_for(lambda: not decoders() - before)
-
-
-def decoders():
-    return {thread for thread in threading.enumerate() if thread.name.startswith("hubtune-decode")}
+    wait_for(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("hubtune-")])
 
 
 @pytest.mark.parametrize("workers", [1, 3])
@@ -46,6 +40,11 @@ def test_batches_come_in_order_and_an_unreadable_image_is_named_and_not_replaced
     assert [batch.arrays for batch in got] == [[f"image {index}" for index in indices] for indices in good]
     bad = [{index: str(error) for index, error in batch.bad.items()} for batch in got]
     assert bad == [{1: "1.jpg: empty file (0 bytes)"}, {0: "0.jpg: empty file (0 bytes)"}, {}, {}]
+    batches = iter(BATCHES * 5)
+    loading = load_batches(PATHS, batches, int, workers=workers)
+    next(loading)
+    assert len(list(batches)) == 20 - 3  # only a few are loaded ahead
+    loading.close()
 
 
 def test_other_errors_reach_the_caller():
@@ -56,49 +55,7 @@ def test_other_errors_reach_the_caller():
         next(load_batches(PATHS, BATCHES, prepare, workers=2))
 
 
-def test_only_a_few_batches_are_loaded_ahead():
-    batches = iter(BATCHES * 5)
-    loading = load_batches(PATHS, batches, int, workers=2)
-    next(loading)
-    assert len(list(batches)) == 20 - 3
-    loading.close()
-
-
-def test_a_batch_reports_how_long_its_consumer_waited(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(loader, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
-
-    class Slow(Future):
-        """Takes a second if the consumer has to wait for it."""
-
-        def result(self, timeout=None):
-            clock[0] += 1
-            return super().result(HANG_SECONDS)
-
-    monkeypatch.setattr(loader, "Future", Slow)
-    waited = []
-    for batch in load_batches(PATHS, [[0, 1], [2], [3, 4, 5]], int, workers=1):
-        waited.append(batch.waited)
-        clock[0] += 100  # the consumer's own work
-    assert waited == [2, 1, 3]
-
-
-def test_stopping_early_does_not_wait_for_images_ahead():
-    release = threading.Event()
-
-    def prepare(index):
-        if index != 0:
-            assert release.wait(HANG_SECONDS)
-        return index
-
-    loading = load_batches(PATHS, [[0], [1, 2, 3], [4, 5, 6]], prepare, workers=1)
-    with hang_guard():
-        assert next(loading).indices == [0]
-        loading.close()
-    release.set()
-
-
-def test_an_image_that_stalls_is_named(monkeypatch):
+def test_an_image_that_stalls_is_named_and_stopping_early_does_not_wait_for_it(monkeypatch):
     release = threading.Event()
 
     def prepare(index):
@@ -106,7 +63,10 @@ def test_an_image_that_stalls_is_named(monkeypatch):
             release.wait(HANG_SECONDS)
         return index
 
-    loading = load_batches(PATHS, BATCHES, prepare, workers=2)
+    stopped, loading = (load_batches(PATHS, BATCHES, prepare, workers=2) for _ in range(2))
+    with hang_guard():
+        assert next(stopped).indices == BATCHES[0]
+        stopped.close()
     assert [next(loading).indices, next(loading).indices] == BATCHES[:2]
     monkeypatch.setattr(loader, "STALL_SECONDS", 0.2)
     with pytest.raises(MachineError) as caught:

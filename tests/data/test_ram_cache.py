@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from hubtune.data.ram_cache import DecodedImages, spare_memory
@@ -12,52 +11,40 @@ from hubtune.data.ram_cache import DecodedImages, spare_memory
 class Decoder:
     """Makes images of 10 × 10 pixels (300 bytes), and records which were requested."""
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, count, limit):
+        self.asked, self.images = [], DecodedImages(count, limit=limit)
 
-    def __call__(self, number):
+    def decode(self, number):
         self.asked.append(number)
         return Image.new("RGB", (10, 10), (number % 256, 2, 3))
 
-
-def ask(images, decoder, numbers):
-    return [np.asarray(images.get(n, lambda n=n: decoder(n)))[0, 0, 0] for n in numbers]
-
-
-def test_images_that_fit_are_decoded_once_and_changes_do_not_affect_the_cache():
-    decoder, images = Decoder(), DecodedImages(5, limit=5 * 300)
-    for _ in range(3):
-        image = images.get(3, lambda: decoder(3))
-        assert image.getpixel((0, 0)) == (3, 2, 3)
-        image.paste((9, 9, 9), (0, 0, 10, 10))
-        assert ask(images, decoder, [1, 4, 0, 2]) == [1, 4, 0, 2]
-    assert decoder.asked == [3, 1, 4, 0, 2]
+    def get(self, numbers):
+        """The red of some images, which are painted over then."""
+        images = [self.images.get(number, lambda n=number: self.decode(n)) for number in numbers]
+        red = [np.asarray(image)[0, 0, 0] for image in images]
+        for image in images:
+            image.paste((9, 9, 9), (0, 0, 10, 10))
+        return red
 
 
-@pytest.mark.parametrize("limit", [0, 5 * 300 - 1])
-def test_images_that_do_not_fit_are_decoded_each_time(limit):
-    decoder, images = Decoder(), DecodedImages(5, limit=limit)
-    for _ in range(3):
-        assert ask(images, decoder, range(5)) == [0, 1, 2, 3, 4]
-    assert decoder.asked[5:] == [0, 1, 2, 3, 4] * 2
-
-
-def test_a_cache_that_will_not_fit_is_dropped_before_it_is_full():
-    decoder, images = Decoder(), DecodedImages(1000, limit=999 * 300)
-    for count, decoded in ((99, 99), (99, 99), (100, 100), (100, 200)):
-        ask(images, decoder, range(count))
+def test_images_that_fit_are_decoded_once_and_others_each_time():
+    for limit, decoded in ((5 * 300, 5), (5 * 300 - 1, 15), (0, 15)):
+        decoder = Decoder(5, limit)
+        for _ in range(3):
+            assert decoder.get([3, 1, 4, 0, 2]) == [3, 1, 4, 0, 2]
         assert len(decoder.asked) == decoded
+    decoder = Decoder(1000, 999 * 300)  # dropped before it is full
+    for count, decoded in ((99, 99), (99, 99), (100, 100), (100, 200)):
+        decoder.get(range(count))
+        assert len(decoder.asked) == decoded
+    assert 0 <= spare_memory() <= 512 * 1024**2
 
 
 def test_threads_get_the_right_images():
-    decoder, images = Decoder(), DecodedImages(50, limit=50 * 300)
+    decoder = Decoder(50, 50 * 300)
     with ThreadPoolExecutor(8) as pool:
-        rounds = [pool.submit(ask, images, decoder, range(50)) for _ in range(8)]
+        rounds = [pool.submit(decoder.get, range(50)) for _ in range(8)]
     assert [each.result() for each in rounds] == [list(range(50))] * 8
     count = len(decoder.asked)
-    ask(images, decoder, range(50))
+    decoder.get(range(50))
     assert len(decoder.asked) == count
-
-
-def test_spare_memory_is_bounded():
-    assert 0 <= spare_memory() <= 512 * 1024**2

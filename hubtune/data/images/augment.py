@@ -158,7 +158,6 @@ def _transform(
 
 
 def _fill(part: Image.Image, fill: Colour) -> Colour | int:
-    """The components of a fill colour for an image's colours (RGB), or for its single channel."""
     return fill[:3] if part.mode == "RGB" else fill[-1]
 
 

@@ -90,14 +90,8 @@ def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3)
     """Decode an image at its full size, upright, with 8 bits per channel.
 
     EXIF orientation is applied, 16-bit and float values are scaled, and an animation gives its first frame.
-
-    Args:
-        path: the file.
-        content: its bytes, if they have been read already; ``path`` then only names the file in errors.
-        channels: 1, 3 or 4, see :func:`with_channels`.
-
-    Returns:
-        An image in the mode that :data:`MODES` lists for ``channels``, without metadata.
+    With ``content``, the file's bytes, ``path`` only names the file in errors. The image has the mode that
+    :data:`MODES` lists for ``channels``, see :func:`with_channels`, and no metadata.
 
     Raises:
         ImageError: if the file is missing, damaged, too large or not an image; the reason says which.
@@ -116,9 +110,8 @@ def decode_reduced(
 ) -> list[DecodedImage]:
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
-    Args:
-        reductions: function of width and height in pixels that returns, for each result wanted, by which
-            factor the image may be reduced: 1, 2, 4 or 8. Equal factors are decoded once.
+    ``reductions`` returns for a width and height in pixels by which factor, 1, 2, 4 or 8, the image may be
+    reduced for each result. Equal factors are decoded once.
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
@@ -211,11 +204,9 @@ def exif_orientation(image: Image.Image) -> int:
 def with_channels(image: Image.Image, channels: int) -> Image.Image:
     """Convert an image of any mode to one, three or four channels of 8 bits.
 
-    Args:
-        image: an image in any mode.
-        channels: 3 for colours, with transparency laid on white; 1 for their luma by ITU-R BT.601; 4 for the
-            stored colours, also under transparency, and opacity, which is 255 in images without
-            transparency. A TIFF file with four channels, the fourth unexplained, gives all four as stored.
+    Three are colours, with transparency laid on white; one is their luma by ITU-R BT.601; four are the stored
+    colours, also under transparency, and opacity, which is 255 in images without transparency. A TIFF file
+    with four channels, the fourth unexplained, gives all four as stored.
 
     Raises:
         ValueError: if values of more than 8 bits are outside all known ranges.

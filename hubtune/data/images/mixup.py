@@ -25,10 +25,8 @@ def mix_batch(
     batch. If both are on, each batch uses one of them, with equal probability. Training passes
     ``rng_for(seed, "mix", step)``, so that a resumed run mixes a step in the same way.
 
-    Args:
-        arrays: network inputs, float32 ``[channels, height, width]``, of any shapes; they are not changed.
-        labels: class of each input, from 0.
-        settings: the augmentation; without mixup and CutMix, the arrays are returned as they are.
+    The arrays, float32 ``[channels, height, width]`` of any shapes, are not changed, and returned as they are
+    if the settings have neither mixup nor CutMix.
 
     Returns:
         The mixed inputs in order, and the share of each class in each input, float32 ``[N, num_classes]``,

@@ -134,12 +134,7 @@ class Preprocessing(BaseModel):
         return next(factor for factor in (8, 4, 2, 1) if factor <= max(1, spare))
 
     def fit_image(self, image: Image.Image, box: Box | None = None) -> Image.Image:
-        """Resize, crop or pad an image as ``fit`` says: the network's input before normalisation.
-
-        Args:
-            image: in the mode that goes with ``channels``.
-            box: the part of its pixels to use; ``None`` for all.
-        """
+        """Resize, crop or pad an image, or a box of its pixels: the network's input before normalisation."""
         left, top, right, bottom = box or (0, 0, *image.size)
         width, height = right - left, bottom - top
         wide, high = self._target_sides(width, height)
@@ -230,12 +225,7 @@ def preprocess_views(
     """Prepare one image in several views, up to normalisation.
 
     A JPEG file is decoded at a half, a quarter or an eighth of its size where a view reduces it further. The
-    result of a view does not depend on the others.
-
-    Args:
-        source: a file, or an image in any mode.
-        views: at least one, all with the same number of channels.
-        content: the file's bytes, if they have been read already.
+    result of a view does not depend on the others, which have the same number of channels.
 
     Returns:
         One uint8 array ``[height, width, channels]`` per view, in order.

@@ -20,21 +20,13 @@ def mix(arrays, labels, *seed, **settings):
     return mix_batch(arrays, labels, CLASSES, AugmentSettings(**settings), rng_for(*seed))
 
 
-def test_without_mixing_arrays_are_returned_as_they_are():
-    arrays, labels = batch(2, (4, 4))
-    mixed, targets = mix(arrays, labels, 0)
-    assert all(one is other for one, other in zip(mixed, arrays, strict=True))
-    assert (targets == [[1, 0, 0, 0, 0], [0, 1, 0, 0, 0]]).all()
-    assert targets.dtype == np.float32
-
-
 def test_mixup_blends_each_image_with_one_other_in_one_proportion_per_batch():
     arrays, labels = batch(5, (6, 8))
     own, partners = set(), set()
     for seed in range(20):
         mixed, targets = mix(arrays, labels, seed, mixup=10.0)
         for array, target in zip(mixed, targets, strict=True):
-            assert array.dtype == np.float32
+            assert array.dtype == target.dtype == np.float32
             assert array == pytest.approx(np.full((3, 6, 8), target @ np.arange(CLASSES)), abs=1e-5)
         assert targets.sum(axis=1) == pytest.approx(np.ones(5), abs=1e-6)
         assert all((np.count_nonzero(targets, axis=axis) == 2).all() for axis in (0, 1))
@@ -45,22 +37,18 @@ def test_mixup_blends_each_image_with_one_other_in_one_proportion_per_batch():
 
 
 @pytest.mark.parametrize("shape", [(32, 32), (7, 41), (1, 1)])
-def test_cutmix_targets_are_the_shares_of_the_pixels(shape):
+def test_cutmix_copies_a_rectangle_to_the_same_place_and_targets_are_the_shares_of_the_pixels(shape):
     arrays, labels = batch(10, shape)
     for seed in range(30):
         for array, target in zip(*mix(arrays, labels, seed, cutmix=1.0), strict=True):
             assert target == pytest.approx([(array == label).mean() for label in range(CLASSES)], abs=1e-6)
-
-
-def test_cutmix_copies_a_rectangle_to_the_same_place():
-    places = np.stack([*np.indices((20, 30)), np.zeros((20, 30))]).astype(np.float32)
-    arrays = [places.copy(), places.copy()]
-    arrays[1][2] = 1
+    places = np.stack([*np.indices(shape), np.zeros(shape)]).astype(np.float32)
+    other = np.stack([*places[:2], np.ones(shape)]).astype(np.float32)
     cut = 0
     for seed in range(40):
-        mixed, _ = mix(arrays, [0, 1], seed, cutmix=1.0)
-        assert (mixed[0][:2] == places[:2]).all()
-        rows, columns = np.nonzero(mixed[0][2] == 1)
+        [mixed, _], _ = mix([places, other], [0, 1], seed, cutmix=1.0)
+        assert (mixed[:2] == places[:2]).all()
+        rows, columns = np.nonzero(mixed[2])
         if len(rows):
             assert len(rows) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
             cut += 1
@@ -81,14 +69,6 @@ def test_with_both_each_batch_uses_one_of_them():
     assert 60 < blended < 140 and 60 < cut < 140
 
 
-def test_the_parameter_decides_how_even_the_proportions_are():
-    def evenness(alpha):
-        every = [mix(*batch(5, (2, 2)), seed, mixup=alpha)[1] for seed in range(50)]
-        return np.mean([np.sort(target)[-2] for targets in every for target in targets])
-
-    assert evenness(0.001) < 0.05 < evenness(0.2) < evenness(10.0)
-
-
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
 def test_images_of_one_shape_are_mixed_by_the_random_draws_alone_and_inputs_stay(kind):
     shapes = [(8, 8), (8, 16)] * 4
@@ -99,6 +79,7 @@ def test_images_of_one_shape_are_mixed_by_the_random_draws_alone_and_inputs_stay
         assert targets[:, :2] == pytest.approx(np.array([[1, 0], [0, 1]] * 4))
     assert mix([], [], 0, **{kind: 1.0})[1].shape == (0, CLASSES)
     arrays, labels = batch(6, (9, 9))
+    assert all(a is b for a, b in zip(mix(arrays, labels, 0)[0], arrays, strict=True))  # without mixing
     one, other, *later = (mix(arrays, labels, 7, "mix", step, **{kind: 1.0}) for step in (3, 3, 0, 1, 2))
     assert all((a == b).all() for a, b in zip(one[0], other[0], strict=True))
     assert (one[1] == other[1]).all()

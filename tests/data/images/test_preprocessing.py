@@ -22,12 +22,10 @@ def fit(image, **settings):
 
 def photo(width, height):
     """Edges and gradients of all sizes down to a few pixels, as photos have them."""
-    layers = [
-        noise_image(width // step + 2, height // step + 2, seed=step).resize(
-            (width, height), Image.Resampling.BICUBIC
-        )
-        for step in (4, 16, 64)
-    ]
+    layers = []
+    for step in (4, 16, 64):
+        small = noise_image(width // step + 2, height // step + 2, seed=step)
+        layers.append(small.resize((width, height), Image.Resampling.BICUBIC))
     return np.average(layers, axis=0, weights=(0.25, 0.35, 0.4)).astype(np.uint8)
 
 
@@ -42,10 +40,7 @@ def test_crop_equals_resizing_first_and_cropping_then(size, interpolation):
     left, top = (wide - 32) // 2, (high - 32) // 2
     expected = np.asarray(whole.crop((left, top, left + 32, top + 32))).astype(int)
     assert np.abs(fit(smooth, size=32, resize=40, interpolation=interpolation) - expected).max() <= 2
-
-
-def test_a_crop_of_any_size_stays_inside_the_image():
-    for side in range(1, 400):
+    for side in range(1, 100):  # no rounding leads out of the image
         assert fit(Image.new("RGB", (side, side + 3)), size=7, resize=7).shape == (7, 7, 3)
 
 
@@ -67,7 +62,7 @@ def test_extreme_shapes_keep_their_colour_without_swelling(how, size, antialias,
     assert max(areas, default=0) <= 224 * 20_000
 
 
-def test_pad_keeps_everything_and_stretch_ignores_the_aspect_ratio_and_resize():
+def test_each_fit_keeps_what_it_promises():
     got = fit(Image.new("RGB", (100, 50), (255, 0, 0)), size=40, fit="pad", mean=(0.2, 0.4, 0.6))
     assert (got[10:30] == [255, 0, 0]).all()
     assert (got[:10] == [51, 102, 153]).all() and (got[30:] == [51, 102, 153]).all()  # the mean colour
@@ -75,20 +70,13 @@ def test_pad_keeps_everything_and_stretch_ignores_the_aspect_ratio_and_resize():
     got = fit(image, size=20, resize=256, fit="stretch")
     assert got[2, 2].tolist() == [255, 0, 0] and got[17, 17].tolist() == [255, 255, 255]
     assert (got == fit(image, size=20, resize=20, fit="stretch")).all()
-
-
-@pytest.mark.parametrize("antialias", [True, False])
-def test_stretch_crop_is_the_centre_of_a_larger_stretch(antialias):
-    image = noise_image(130, 90)
-    whole = fit(image, size=48, fit="stretch", antialias=antialias)
-    got = fit(image, size=30, resize=48, fit="stretch_crop", antialias=antialias)
-    # Pillow rounds its box to a 256th of a pixel.
-    assert np.abs(got - whole[9:39, 9:39]).max() <= (2 if antialias else 0)
-
-
-def test_whole_keeps_the_aspect_ratio_in_steps_of_eight():
     for size, shape in {(640, 480): (192, 256), (480, 640): (256, 192), (333, 500): (256, 168)}.items():
-        assert fit(Image.new("RGB", size), resize=256, fit="whole").shape == (*shape, 3)
+        assert fit(Image.new("RGB", size), resize=256, fit="whole").shape == (*shape, 3)  # steps of eight
+    image = noise_image(130, 90)
+    for antialias, most in ((True, 2), (False, 0)):  # Pillow rounds its box to a 256th of a pixel
+        whole = fit(image, size=48, fit="stretch", antialias=antialias)
+        got = fit(image, size=30, resize=48, fit="stretch_crop", antialias=antialias)
+        assert np.abs(got - whole[9:39, 9:39]).max() <= most
 
 
 def test_without_antialias_pixels_are_those_of_opencv():
@@ -113,25 +101,18 @@ def test_input_is_normalised_float32_with_channels_first():
     assert np.allclose(got[:, 0, 0], [-1, (128 / 255 - 0.25) / 0.25, 0.5], atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
+def test_impossible_settings_are_refused_and_another_size_keeps_the_share_that_the_crop_cuts_off():
+    for settings, words in (
         ({"size": 300, "resize": 200}, "resize 200 is smaller than the crop of 300"),
         ({"fit": "stretch_crop", "resize": 200}, "resize 200 is smaller than the crop of 224"),
         ({"antialias": False, "interpolation": "bicubic"}, "goes with bilinear only, not with bicubic"),
-    ],
-)
-def test_impossible_settings_are_refused(settings, words):
-    with pytest.raises(ValidationError, match=words):
-        Preprocessing(**settings)
-
-
-def test_another_size_keeps_the_share_that_the_crop_cuts_off():
+    ):
+        with pytest.raises(ValidationError, match=words):
+            Preprocessing(**settings)
     sizes = [Preprocessing(size=224, resize=256).override("m", size=size) for size in (112, 160, 448)]
     assert [(view.size, view.resize) for view in sizes] == [(112, 128), (160, 183), (448, 512)]
-    with pytest.raises(
-        UsageError, match=r"^size: 4096 does not go with m: Input should be less than or equal"
-    ):
+    words = r"^size: 4096 does not go with m: Input should be less than or equal"
+    with pytest.raises(UsageError, match=words):
         Preprocessing(size=32, resize=256).override("m", size=4096)
 
 
@@ -141,27 +122,6 @@ def test_pixels_do_not_depend_on_the_order_in_which_pillow_resizes():
     images = [random.integers(0, 256, shape, np.uint8) for shape in ((320, 240, 3), (240, 320, 3))]
     fitted = [np.asarray(Preprocessing().fit_image(Image.fromarray(pixels))) for pixels in images]
     assert [hashlib.sha256(pixels).hexdigest()[:8] for pixels in fitted] == ["4866106e", "c7fbd19c"]
-
-
-@pytest.mark.parametrize(
-    ("size", "settings", "expected"),
-    [
-        ((4000, 3000), {}, 4),
-        ((3000, 4000), {"size": 299, "resize": 320}, 4),
-        ((4096, 8192), {}, 8),
-        ((40_000, 1024), {}, 2),  # the short side decides
-        ((1023, 4000), {}, 1),
-        ((4000, 3000), {"antialias": False}, 1),
-        ((4000, 3000), {"fit": "whole", "resize": 256}, 4),  # 192 high, and 3000 // 8 is less than twice that
-        ((4096, 100), {"fit": "whole", "resize": 256}, 1),  # no less than 32 high
-        ((3600, 3000), {"fit": "pad"}, 8),
-        ((3600, 3000), {"fit": "stretch"}, 4),
-        ((4096, 4096), {"fit": "stretch_crop"}, 8),
-        ((1, 1), {"fit": "whole"}, 1),
-    ],
-)
-def test_a_jpeg_is_decoded_at_no_less_than_twice_its_size_in_the_input(size, settings, expected):
-    assert Preprocessing(**settings).reduction(*size) == expected
 
 
 @pytest.mark.parametrize("orientation", STORED)
@@ -175,14 +135,6 @@ def test_decoding_at_reduced_size_changes_next_to_nothing(tmp_path, orientation)
         full = np.asarray(view.fit_image(decode(tmp_path / "a.jpg"))).astype(int)
         assert reduced.shape == full.shape
         assert 0 < np.abs(reduced - full).mean() < 1
-
-
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
-def test_only_jpegs_with_antialias_are_decoded_at_reduced_size(tmp_path, suffix):
-    path = tmp_path / f"a{suffix}"
-    save_oriented(path, photo(600, 500), 6)
-    view = Preprocessing(size=32, resize=32, fit="stretch", antialias=suffix != ".jpg")
-    assert (view.normalise(preprocess_views(path, [view])[0]) == view(decode(path))).all()
 
 
 def test_a_view_does_not_depend_on_the_others(tmp_path):
@@ -211,29 +163,19 @@ def test_a_mirrored_view_is_the_plain_one_reversed(how):
     assert (mirrored(image) == mirrored.normalise(first)).all()
 
 
-VIEWS = [{"fit": how} for how in FITS[:4]]
-VIEWS += [{"fit": "stretch_crop", "antialias": False}, {"interpolation": "lanczos", "mirror": True}]
-
-
 def small_view(channels, **settings):
     return Preprocessing.model_validate({"size": 32, "resize": 36, "channels": channels, **settings})
 
 
-@pytest.mark.parametrize("settings", VIEWS)
-def test_channels_do_not_affect_each_other_and_grey_is_treated_as_colours_are(settings):
+def test_channels_do_not_affect_each_other_and_padding_and_opacity_become_zero():
     image = noise_image(90, 60, mode="RGBA")
-    [four] = preprocess_views(image, [small_view(4, **settings)])
-    [colours] = preprocess_views(Image.fromarray(np.asarray(image)[..., :3]), [small_view(3, **settings)])
-    # `pad` fills up with opaque pixels: the mean of grey must be white.
-    white = {**settings, "mean": (1, 1, 1)}
-    alpha = image.getchannel("A")
-    [grey], [three] = (preprocess_views(alpha, [small_view(channels, **white)]) for channels in (1, 3))
-    assert grey.shape == (*colours.shape[:2], 1)
-    assert (four[..., :3] == colours).all() and (four[..., 3:] == grey).all()
-    assert (grey == three).all()
-
-
-def test_padding_and_opacity_become_zero_in_every_channel_and_transparent_is_far_from_it():
+    for settings in ({}, {"fit": "stretch"}, {"antialias": False}, {"interpolation": "lanczos"}):
+        [four] = preprocess_views(image, [small_view(4, **settings)])
+        colours = Image.fromarray(np.asarray(image)[..., :3])
+        assert (four[..., :3] == preprocess_views(colours, [small_view(3, **settings)])[0]).all()
+        for channels in (1, 3):
+            [grey] = preprocess_views(image.getchannel("A"), [small_view(channels, **settings)])
+            assert (four[..., 3:] == grey).all()
     wide = Image.new("RGBA", (90, 30), (250, 250, 250, 250))
     for channels in (1, 3, 4):
         view = small_view(channels, fit="pad")

@@ -1,11 +1,9 @@
 """Folders of empty files: no source opens an image of a usual name."""
 
-from pathlib import Path
-
 import pytest
 
 
-def touch(root: Path, names: str) -> Path:
+def _touch(root, names):
     """Make empty files below a folder."""
     for name in names.split():
         path = root / name
@@ -14,16 +12,16 @@ def touch(root: Path, names: str) -> Path:
     return root
 
 
-@pytest.fixture(name="touch")
-def _touch():
-    return touch
+@pytest.fixture
+def touch():
+    return _touch
 
 
 @pytest.fixture
 def pics(tmp_path):
-    return touch(tmp_path / "pics", "cat/1.jpg cat/2.jpg dog/sub/1.jpg")
+    return _touch(tmp_path / "pics", "cat/1.jpg cat/2.jpg dog/sub/1.jpg")
 
 
 @pytest.fixture
 def divided(tmp_path):
-    return touch(tmp_path / "parts", "train/cat/1.jpg train/dog/1.jpg val/cat/2.jpg test/dog/3.jpg")
+    return _touch(tmp_path / "parts", "train/cat/1.jpg train/dog/1.jpg val/cat/2.jpg test/dog/3.jpg")
