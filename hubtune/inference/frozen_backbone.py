@@ -44,7 +44,7 @@ class FrozenBackbone:
 
     Attributes:
         engine: name of the engine that computes what is not in the cache; ``None`` before it is chosen.
-        timing: of the latest extraction that had to compute something; ``None`` if the latest had not.
+        timing: of the latest extraction that had to compute something; ``None`` if there was none.
         seconds: time of all extractions that had to compute something.
         idle_seconds: how much of it the engine waited for images to be decoded.
     """
