@@ -36,11 +36,7 @@ READ = [
     ("0.485, 0.456", "0.5, 0.5", {**CV2, "resize": 72, "mean": (0.5, 0.5, 0.406)}),
 ]
 REFUSED = [
-    (
-        "resize_short: 72",
-        "resize_short: 7, interpolation: area",
-        "hubtune cannot resize as cv2 does with area",
-    ),
+    ("resize_short: 72", "resize_short: 7, interpolation: area", "hubtune cannot resize as cv2 does"),
     (CROP, "", "ResizeImage.resize_short is not followed by CropImage"),
     (SHORT, "", "the transforms of Infer or Eval lack ResizeImage or NormalizeImage"),
     ("to_rgb: True", "to_rgb: False", "the network's input is not RGB"),

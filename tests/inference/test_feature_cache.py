@@ -1,14 +1,10 @@
 """The feature cache returns what was put into a space, or a note, and is pruned."""
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from support.features import FACTS, GIGABYTE, change_rows, fill, intact, key, stored, values
 
-from hubtune.errors import UsageError
-from hubtune.inference.feature_cache import DEFAULT_LIMIT, FeatureCache
+from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.feature_rows import FILE_NAME
 
 
@@ -65,18 +61,6 @@ def test_a_note_is_returned_until_it_is_damaged(tmp_path):
     assert cache.note(facts) is None
     cache.put_note(facts, {"strength": 4})
     assert cache.note(facts) == {"strength": 4}
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"), [("10GB", 10**10), ("1.5 GiB", 3 * 2**29), ("0", 0), ("", DEFAULT_LIMIT)]
-)
-def test_folder_and_limit_are_from_the_environment(monkeypatch, text, expected):
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", text)
-    cache = FeatureCache()
-    assert (cache.folder, cache.limit) == (Path(os.environ["HUBTUNE_HOME"]) / "features", expected)
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", f"{text} ten")
-    with pytest.raises(UsageError, match=r"HUBTUNE_CACHE_SIZE: .* is not a size: write 10GB"):
-        FeatureCache()
 
 
 def test_a_limit_of_zero_writes_and_reads_nothing(tmp_path):

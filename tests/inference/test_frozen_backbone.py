@@ -5,7 +5,6 @@ import paddle
 import pytest
 from paddle import nn
 from PIL import Image
-from support.features import change_rows
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
@@ -115,40 +114,6 @@ def test_what_depends_on_other_facts_is_computed(paths, folder, other):
     counted.rows(paths)
     assert counted.backbone.timing is not None
     assert len(FeatureCache(folder).spaces()) == 2
-
-
-def test_damaged_outputs_are_computed_again_and_without_a_cache_all(paths, folder):
-    computed = _content(_Counted(folder).rows(paths))
-    change_rows(folder, "UPDATE entries SET data = CAST(x'00' || substr(data, 2) AS BLOB) WHERE id > 3")
-    counted = _Counted(folder)
-    assert _content(counted.rows(paths)) == computed
-    assert 0 < counted.count < len(paths)
-    for _ in range(2):
-        counted = _Counted(folder / "none", limit=0)
-        assert _content(counted.rows(paths)) == computed
-        assert counted.count == len(paths)
-
-
-def test_unreadable_images_are_named_each_time(paths, folder):
-    paths[2].write_bytes(paths[2].read_bytes()[:300])
-    paths[5].unlink()
-    for number in range(2):
-        counted = _Counted(folder)
-        outputs = counted.rows(paths, [VIEW, WIDE])
-        assert [place for place, output in enumerate(outputs) if output.rows is None] == [2, 5]
-        assert outputs[2].error.reason == "damaged picture (the file ends too early)"
-        assert outputs[5].error.reason == "no such file"
-        assert counted.count == (0 if number else 10)
-
-
-def test_what_was_computed_before_a_stop_is_stored(paths, folder):
-    outputs = _Counted(folder).backbone.extract([VIEW], paths, batch_size=2, workers=1)
-    for _ in range(4):
-        next(outputs)
-    outputs.close()
-    again = _Counted(folder)
-    again.rows(paths)
-    assert again.count <= len(paths) - 4
 
 
 def test_an_engine_that_was_asked_for_is_not_replaced_by_what_was_noted_of_auto(paths, folder):

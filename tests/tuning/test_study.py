@@ -6,7 +6,7 @@ import pytest
 
 from hubtune.errors import ModelError
 from hubtune.tuning.search_space import Choice, SearchSpace
-from hubtune.tuning.study import Study, Trial
+from hubtune.tuning.study import Study
 
 pytest.importorskip("optuna")
 
@@ -74,17 +74,6 @@ def test_the_best_is_first_and_of_equals_the_earliest(tmp_path):
         study.next_trial().state = "failed"
         study.save()
     assert open_study(tmp_path / "study.json").next_trial().number == 14  # proposed after many that diverged
-
-
-def test_accuracy_is_that_of_all_pictures_together():
-    trial = Trial(1, Choice("frozen"), right=[9, 1], counts=[10, 30])
-    assert trial.accuracy == 0.25
-    assert trial.shares == [0.9, 0.25]
-    assert trial.standard_error == pytest.approx((0.25 * 0.75 / 40) ** 0.5)
-    assert trial.score == "25.0 ± 6.8 %"
-    none = Trial(1, Choice("frozen"))
-    assert (none.accuracy, none.standard_error, none.score) == (None, None, "–")
-    assert Trial(1, Choice("frozen"), right=[0], counts=[0]).accuracy == 0
 
 
 @pytest.mark.parametrize(
