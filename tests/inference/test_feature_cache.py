@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from support.features import FACTS, GIGABYTE, change_rows, fill, intact, key, stored, values
+from support.features import FACTS, GIGABYTE, fill, intact, key, stored, values
 
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.feature_rows import FILE_NAME
@@ -48,19 +48,6 @@ def test_other_facts_are_another_space_and_a_value_put_again_replaces_the_first(
     assert cache.space(FACTS).get(key(0)).tolist() == [1, 1, 1]
     [space] = cache.spaces()
     assert (space.description, space.images, space.bytes) == (FACTS, 3, 2 * 1024 + 12)
-
-
-def test_a_note_is_returned_until_it_is_damaged(tmp_path):
-    cache = FeatureCache(tmp_path, GIGABYTE)
-    facts = {"pictures": "af01", "views": ("a", None)}
-    assert cache.note(facts) is None
-    cache.put_note(facts, {"strength": 0.25, "views": ["é"]})
-    assert FeatureCache(tmp_path, GIGABYTE).note(facts) == {"strength": 0.25, "views": ["é"]}
-    assert cache.note({**facts, "pictures": "af02"}) is None
-    change_rows(tmp_path, "UPDATE entries SET data = CAST('{}' AS BLOB)")
-    assert cache.note(facts) is None
-    cache.put_note(facts, {"strength": 4})
-    assert cache.note(facts) == {"strength": 4}
 
 
 def test_a_limit_of_zero_writes_and_reads_nothing(tmp_path):

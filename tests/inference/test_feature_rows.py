@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from support.features import FACTS, GIGABYTE, change_rows, fill, intact, key, stored, values
+from support.features import FACTS, GIGABYTE, change_rows, fill, key, stored, values
 from support.waiting import HANG_SECONDS
 
 from hubtune.inference.feature_cache import FeatureCache

@@ -1,7 +1,6 @@
 """A model predicts and is evaluated alike with every engine, whatever the batch."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -54,18 +53,13 @@ def test_predictions_agree_between_engines_and_batches(run, mixed, told):
 
 def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
     def outputs(engine):
-        done = run_here("evaluate", run.path, "--json", "--engine", engine)
-        metrics = json.loads(done.stdout)
         predicted, features = tmp_path / f"{engine}.csv", tmp_path / f"{engine}.npz"
         for command, *options in (("classify", "--csv", predicted, "--scores"), ("embed", "-o", features)):
             done = run_here(command, *mixed, "--module", "digitnet", *options, "--engine", engine)
             assert done.returncode == 0, done.stderr
-        return metrics, list(csv.DictReader(predicted.open())), np.load(features)
+        return list(csv.DictReader(predicted.open())), np.load(features)
 
-    (metrics, expected, arrays), (other_metrics, found, other_arrays) = map(outputs, ("paddle", "openvino"))
-    assert metrics["loss"] == pytest.approx(run.test.loss, abs=1e-6)
-    assert other_metrics["accuracy"] == metrics["accuracy"] == run.test.accuracy
-    assert other_metrics["loss"] == pytest.approx(metrics["loss"], abs=SCORES)
+    (expected, arrays), (found, other_arrays) = map(outputs, ("paddle", "openvino"))
     assert [row["path"] for row in found] == list(other_arrays["paths"]) == mixed
     for row, other in zip(found, expected, strict=True):
         assert (row["label"], row["error"]) == (other["label"], other["error"])

@@ -1,7 +1,5 @@
 """A study proposes choices and ranks what was found; its file is checked."""
 
-from dataclasses import replace
-
 import pytest
 
 from hubtune.errors import ModelError
@@ -18,8 +16,8 @@ SPACE = SearchSpace(
 )
 
 
-def open_study(file, space=SPACE):
-    return Study(file, space, {"--folds": 2}, 0, resume=True)
+def open_study(file):
+    return Study(file, SPACE, {"--folds": 2}, 0, resume=True)
 
 
 def score(choice):
@@ -50,18 +48,6 @@ def test_the_first_choices_come_first_and_the_others_are_new_and_guided_by_what_
     late = sorted(score(choice) for choice in choices[25:])
     early = sorted(score(choice) for choice in choices[2:12])
     assert late[len(late) // 2] > early[len(early) // 2]
-
-
-def test_where_choices_are_few_each_is_tried_once(tmp_path):
-    few = replace(SPACE, rates=None, first=[Choice("default_finetune", "auto", "none"), Choice("frozen")])
-    choices = run(open_study(tmp_path / "study.json", few), 100)
-    augmented = [
-        Choice(name, "auto", kind) for name in ("default_finetune", "from_frozen") for kind in SPACE.augments
-    ]
-    expected = [Choice("frozen"), Choice("last_stage", "auto"), *augmented]
-    assert sorted(choices, key=str) == sorted(expected, key=str)
-    none = replace(SPACE, strategies=[])
-    assert run(open_study(tmp_path / "none.json", none), 100) == SPACE.first
 
 
 def test_the_best_is_first_and_of_equals_the_earliest(tmp_path):
