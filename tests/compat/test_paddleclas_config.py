@@ -13,15 +13,12 @@ LABELS = "dataset/flowers/flowers_label_list.txt"
 
 
 def config(tmp_path, old, new):
-    """The configuration of the fixture with a change in its last section, else in an earlier one."""
+    """The fixture's configuration with a change in its last section, else in an earlier one."""
     before, infer = (PADDLECLAS / "config.yaml").read_text("utf-8").split("Infer:\n")
     assert old in before + infer
-    if old in infer:
-        infer = infer.replace(old, new)
-    else:
-        before = before.replace(old, new)
+    before = before if old in infer else before.replace(old, new)
     file = tmp_path / "changed.yaml"
-    file.write_text(f"{before}Infer:\n{infer}", encoding="utf-8")
+    file.write_text(f"{before}Infer:\n{infer.replace(old, new)}", encoding="utf-8")
     return file
 
 

@@ -84,8 +84,7 @@ def test_a_choice_becomes_a_recipe_that_can_be_read_again(tmp_path):
         assert (found.strategy.name, found.train.epochs, found.data) == (choice.strategy, 7, given.data)
         assert space(found).first[0] == choice
     assert found.strategy.regularization_coeff == 0.5
-    unpretrained = apply_choice(given, choices[0], pretrained=False)
-    assert unpretrained.module.weights == "none"
+    assert apply_choice(given, choices[0], pretrained=False).module.weights == "none"
     # An augmentation that is no preset can be tried, too.
     given = recipe(train={"augment": {"rotate": 20}})
     assert space(given).augments[-1] == space(given).first[0].augment == "the recipe's"

@@ -22,9 +22,7 @@ def open_study(file):
 
 def score(choice):
     """Pictures right of 50 a fold: the best rate is 1e-3, and `flip` helps."""
-    if choice.learning_rate is None:
-        return 25
-    distance = abs(choice.learning_rate / 1e-3 - 1) if choice.learning_rate != "auto" else 0
+    distance = 2.0 if choice.learning_rate is None else abs(choice.learning_rate / 1e-3 - 1)
     return max(5, 40 - int(10 * min(distance, 3)) + 5 * (choice.augment == "flip"))
 
 
