@@ -149,31 +149,36 @@ class Study:
         return Choice(strategy, rate or "auto", augment)
 
     def _optuna_study(self, sampler: Any = None) -> Any:
+        """Return an optuna study with all finished trials."""
         optuna, pruner = self._optuna, self._optuna.pruners.MedianPruner()
         study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         names = {"done": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
-        space, kinds = self._space, optuna.distributions
-        distributions = {
-            "strategy": kinds.CategoricalDistribution(space.strategies),
-            "augment": kinds.CategoricalDistribution(space.augments),
-            "learning_rate": space.rates and kinds.FloatDistribution(*space.rates, log=True),
-        }
         for trial in self.trials:
             if trial.state == "running":
                 continue
-            chosen = asdict(trial.choice).items()
-            params = {name: value for name, value in chosen if value not in (None, "auto")}
-            if trial.choice.strategy not in space.strategies:
-                params = {}  # optuna cannot draw it
+            params = self._parameters(trial.choice)
             frozen = optuna.trial.create_trial(
                 state=optuna.trial.TrialState[names[trial.state]],
                 value=None if trial.state == "failed" else trial.accuracy,
                 params=params,
-                distributions={name: distributions[name] for name in params},
+                distributions={name: self._distributions()[name] for name in params},
                 intermediate_values=dict(enumerate(trial.shares)),
             )
             study.add_trial(frozen)
         return study
+
+    def _parameters(self, choice: Choice) -> dict[str, Any]:
+        if choice.strategy not in self._space.strategies:
+            return {}  # optuna cannot draw it
+        return {name: value for name, value in asdict(choice).items() if value not in (None, "auto")}
+
+    def _distributions(self) -> dict[str, Any]:
+        space, kinds = self._space, self._optuna.distributions
+        return {
+            "strategy": kinds.CategoricalDistribution(space.strategies),
+            "augment": kinds.CategoricalDistribution(space.augments),
+            "learning_rate": space.rates and kinds.FloatDistribution(*space.rates, log=True),
+        }
 
     def _read(self, resume: bool) -> list[Trial]:
         try:
