@@ -151,14 +151,13 @@ def _check_empty(folder: Path) -> Path:
 def _find_weights(path: Path) -> Path:
     if path.is_file():
         return path
-    inside = ""
     # PaddleClas itself names a checkpoint without its suffix.
     candidates = [path.parent / f"{path.name}.pdparams"]
     if path.is_dir():
-        candidates, inside = [path / name for name in _WEIGHTS_FILES], f" ({', '.join(_WEIGHTS_FILES)})"
-    for candidate in candidates:
-        if candidate.is_file():
-            return candidate
+        candidates = [path / name for name in _WEIGHTS_FILES]
+    if found := next(filter(Path.is_file, candidates), None):
+        return found
+    inside = f" ({', '.join(_WEIGHTS_FILES)})" if path.is_dir() else ""
     raise ModelError(f"There is no checkpoint {path}{inside}: name a .pdparams file, or the folder with it")
 
 
@@ -194,7 +193,6 @@ def _find_labels(file: Path, given: StrPath | None, configured: Path | None) -> 
 
 
 def _folders_of(file: Path) -> list[Path]:
-    """Return the folder of a checkpoint, and its parent if the folder is called ``best_model``."""
     folder = file.absolute().parent
     return [folder, folder.parent] if folder.name == "best_model" else [folder]
 

@@ -151,11 +151,10 @@ def _steps(operations: Any, file: Path) -> dict[str, dict[str, Any]]:
 
 def _side(value: Any, place: str, file: Path) -> int | None:
     """Return the side of a square, which PaddleClas writes as ``224`` or ``[224, 224]``."""
-    sides = value if isinstance(value, list) else [value]
+    sides: list[int | None] = value if isinstance(value, list) else [value]
     if len(set(sides)) != 1:
         raise ModelError(f"{file}: {place} is {value}, and hubtune's input is square")
-    side: int | None = sides[0]
-    return side
+    return sides[0]
 
 
 def _scale(value: Any, file: Path) -> float:

@@ -138,7 +138,6 @@ class LazyEngine:
         return self._wanted if self._engine is None else self._engine.name
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
-        """Begin to run images: :meth:`Engine.begin`."""
         if self._engine is None:
             self._engine = start_engine(self._part, arrays, wanted=self._wanted)
             logger.info("engine: %s", self._engine.name)
@@ -322,7 +321,6 @@ _STARTS: dict[str, Callable[[Subnetwork, Sequence[np.ndarray]], Engine]] = {
 
 
 def _in_order(groups: Sequence[tuple[list[int], Sequence[np.ndarray]]], count: int) -> list[np.ndarray]:
-    """Put the rows of groups, each with its indices, into one list."""
     rows = {index: row for indices, values in groups for index, row in zip(indices, values, strict=True)}
     return [rows[index] for index in range(count)]
 

@@ -104,13 +104,9 @@ class FeatureCache(FeatureRows):
     ) -> tuple[int, int]:
         """Remove the files of older versions, and then what was not used for the longest time.
 
-        Args:
-            unused_since: remove what was last used before this time, in seconds since 1970.
-            keep: then remove more until the file has at most this many bytes; default: the limit.
-            dry_run: remove nothing; the size of what would be removed is estimated.
-
-        Returns:
-            Number of batches and of files and folders of older versions that were removed, and their bytes.
+        That is what was last used before ``unused_since``, in seconds since 1970, and more until the file has
+        at most ``keep`` bytes; default: the limit. A ``dry_run`` removes nothing, and estimates the size.
+        Returns the number of batches, files and folders that were removed, and their bytes.
         """
         keep = self.limit if keep is None else keep
         before, old_files = self.size(), list(self._old_files())

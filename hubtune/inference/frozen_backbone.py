@@ -44,7 +44,7 @@ class FrozenBackbone:
 
     Attributes:
         engine: name of the engine that computes what is not in the cache; ``None`` before it is chosen.
-        timing: of the latest extraction that had to compute something; ``None`` if the latest had not.
+        timing: of the latest extraction that had to compute something; ``None`` if there was none.
         seconds: time of all extractions that had to compute something.
         idle_seconds: how much of it the engine waited for images to be decoded.
     """
@@ -79,8 +79,7 @@ class FrozenBackbone:
         # The engine's check takes seconds: its result is stored for these packages and weights.
         choice = {"wanted": wanted, "tried": expected_engine(wanted), "programs": _package_versions()}
         self._choice = {**self._facts, **choice}
-        note = cache.note(self._choice)
-        self.engine: str | None = note["engine"] if note else None
+        self.engine: str | None = (cache.note(self._choice) or {}).get("engine")
         self.timing: Timing | None = None
         self.seconds = self.idle_seconds = 0.0
         self._engine_seconds = 0.0
@@ -257,7 +256,6 @@ def _to_half(rows: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _hash_tensors(tensors: Mapping[str, paddle.Tensor]) -> str:
-    """SHA-256 of names, types, shapes and values."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         values = np.ascontiguousarray(tensors[name].numpy())

@@ -217,12 +217,9 @@ def model_folder_of(folder: Path) -> Path:
 
 
 def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
-    """Return the number in the model of each class of the data.
+    """Return the number in the model of each class of the data, given the class names of both.
 
-    Args:
-        model: the model's class names.
-        data: the data's class names.
-        remap_by_name: accept another order, and match the classes by name.
+    With ``remap_by_name``, the data's may be in another order.
 
     Raises:
         ModelError: the classes differ, or are in another order without ``remap_by_name``.

@@ -126,7 +126,9 @@ def cross_validate(
             check_unlocked(path)
             lists = held_out(fold, seed=seed, validate=trainer.chosen_on_validation)
             write_split(lists, path / LISTS, {"seed": seed, "fold": number}, force=True)
-        own = _fold_recipe(recipe, path)
+        own_lists = dict.fromkeys(("train", "validate_", "test", "labels"))
+        data = recipe.data.model_copy(update={**own_lists, "base": str(path / LISTS)})
+        own = recipe.model_copy(update={"data": data, "run": str(path)})
         if task is None:
             task = ImageClassifierTask.from_recipe(own)
         else:
@@ -192,12 +194,6 @@ def _record(folder: Path, facts: dict[str, Any], result: dict[str, Any] | None) 
         raise MachineError(
             f"{folder} cannot be written ({error.strerror}): name another folder, -o run=runs/NAME"
         ) from error
-
-
-def _fold_recipe(recipe: Recipe, place: Path) -> Recipe:
-    own = dict.fromkeys(("train", "validate_", "test", "labels"))
-    data = recipe.data.model_copy(update={**own, "base": str(place / LISTS)})
-    return recipe.model_copy(update={"data": data, "run": str(place)})
 
 
 def _pool(folder: Path, runs: list[Run], folds: Sequence[Split]) -> CrossValidation:

@@ -29,17 +29,13 @@ def make_search_folds(
     """
     labels = np.array([example.label for example in examples], dtype=np.int64)
     keys = split_keys(examples, groups)
-
-    def rows(indices: np.ndarray) -> list[ImageEntry]:
-        return [examples[index] for index in indices]
-
     divided: list[Lists] = []
     for fitted, tested in make_folds(labels, keys, folds=folds, seed=seed):
         parts = make_folds(labels[fitted], [keys[row] for row in fitted], folds=VALIDATE_PARTS, seed=seed)
         if parts:
             validate = fitted[parts[0][1]]
-            train = np.setdiff1d(fitted, validate)
-            divided.append({"train": rows(train), "validate": rows(validate), "test": rows(tested)})
+            lists = {"train": np.setdiff1d(fitted, validate), "validate": validate, "test": tested}
+            divided.append({name: [examples[row] for row in rows] for name, rows in lists.items()})
     if len(divided) < folds:
         raise DataError(
             f"The training list has {len(examples)} readable pictures of {len(np.unique(labels))} classes, "

@@ -111,7 +111,6 @@ def tune(
 def _task_and_space(
     recipe: Recipe, strategies: Sequence[str] | None
 ) -> tuple[ImageClassifierTask, SearchSpace]:
-    """Return the task of a search and what may be tried; refuse what cannot run."""
     listed = dataset_of(recipe, complete=False)
     task = _training_task(recipe, listed)
     space = make_search_space(
@@ -275,9 +274,8 @@ class _Search:
     def _outcome(self, trial: Trial) -> str:
         if trial.state == "failed":
             return "failed, training diverged"
-        given_up = f"given up after {len(trial.counts)} of {len(self._folds)} folds"
-        parts = [trial.score, *([given_up] if trial.state == "pruned" else [])]
-        return ", ".join([*parts, format_duration(trial.seconds)])
+        after = f"given up after {len(trial.counts)} of {len(self._folds)} folds, "
+        return f"{trial.score}, {after if trial.state == 'pruned' else ''}{format_duration(trial.seconds)}"
 
 
 @contextmanager

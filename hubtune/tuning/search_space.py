@@ -56,12 +56,7 @@ class SearchSpace:
 
 
 def make_search_space(
-    recipe: Recipe,
-    names: Sequence[str] | None,
-    *,
-    pretrained: bool,
-    stages: int,
-    has_validation: bool,
+    recipe: Recipe, names: Sequence[str] | None, *, pretrained: bool, stages: int, has_validation: bool
 ) -> SearchSpace:
     """Determine what may be tried for a recipe, of the named strategies; ``None`` for all that fit.
 
@@ -109,7 +104,6 @@ def make_search_space(
 
 
 def _misfit(name: str, recipe: Recipe, pretrained: bool, stages: int, has_validation: bool) -> str | None:
-    """Reason why a strategy does not fit a recipe and its module; ``None`` if it fits."""
     trainer = TRAINERS[name]
     if trainer.start == "solved_head" and recipe.train.hidden_units:
         return "it solves a linear head, and there are hidden_units"
@@ -121,13 +115,10 @@ def _misfit(name: str, recipe: Recipe, pretrained: bool, stages: int, has_valida
         return None
     if not pretrained and trainer.start not in ("random", "either"):
         return "it needs pretrained weights"
-    if pretrained and trainer.start == "random":
-        return "it needs module.weights=none"
-    return None
+    return "it needs module.weights=none" if pretrained and trainer.start == "random" else None
 
 
 def _own_choice(recipe: Recipe) -> Choice:
-    """Return the choice that leaves the recipe as it is."""
     name, settings = recipe.strategy.name, recipe.train.augment
     trainer = TRAINERS[name]
     if not trainer.by_gradients:
@@ -142,9 +133,8 @@ def _own_choice(recipe: Recipe) -> Choice:
 
 def apply_choice(recipe: Recipe, choice: Choice, *, pretrained: bool) -> Recipe:
     """Return the recipe with a choice applied; its module may be pretrained or start at random."""
-    strategy: Strategy = recipe.strategy
-    if choice.strategy != strategy.name:
-        strategy = _STRATEGIES[choice.strategy]()
+    same = choice.strategy == recipe.strategy.name
+    strategy: Strategy = recipe.strategy if same else _STRATEGIES[choice.strategy]()
     train: dict[str, Any] = {}
     if isinstance(choice.learning_rate, float):
         train["learning_rate"] = choice.learning_rate

@@ -1,7 +1,4 @@
-"""Checkpoints of PaddleClas and PaddleHub become models with the same classes and scores.
-
-The expected figures are those programs' own answers (``tests/fixtures``).
-"""
+"""Checkpoints of PaddleClas and PaddleHub become models with the classes and scores that those gave."""
 
 import json
 import os
@@ -28,6 +25,7 @@ PADDLEHUB = FIXTURES / "paddlehub"
 CHECKPOINT = PADDLECLAS / "output" / "PPLCNet_x0_25"
 LABEL_LIST = PADDLECLAS / "dataset" / "flowers" / "flowers_label_list.txt"
 PHOTO = PADDLECLAS / "photo.jpg"
+PICKLE = b"cposix\nsystem\n(S'touch opened'\ntR."
 LABELS = ["Gänseblümchen", "安崎", "a red rose"]
 
 
@@ -46,6 +44,10 @@ def photo_scores(folder):
     return row.scores
 
 
+def expected_of(program):
+    return json.loads((program / "expected.json").read_text("utf-8"))
+
+
 def refusal(call, *arguments, kind=ModelError, **options):
     with pytest.raises(kind) as caught:
         call(*arguments, **options)
@@ -57,13 +59,13 @@ def checkpoint(tmp_path):
     """A copy of PaddleClas's checkpoint, with what it writes beside it: files that nobody may unpickle."""
     folder = tmp_path / "output" / "PPLCNet_x0_25"
     shutil.copytree(CHECKPOINT, folder)
-    (folder / "best_model.pdopt").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
-    (folder / "best_model.pdstates").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
+    for name in ("best_model.pdopt", "best_model.pdstates"):
+        (folder / name).write_bytes(PICKLE)
     return folder
 
 
 def test_paddleclas_classes_and_scores_are_preserved(checkpoint, tmp_path):
-    expected = json.loads((PADDLECLAS / "expected.json").read_text("utf-8"))
+    expected = expected_of(PADDLECLAS)
     model = import_paddleclas(checkpoint, tmp_path / "model", config=PADDLECLAS / "config.yaml")
     assert model.labels == LABELS
     assert np.allclose(logits(model, array(64)), expected["array_logits"], atol=1e-5)
@@ -76,12 +78,9 @@ def test_paddleclas_classes_and_scores_are_preserved(checkpoint, tmp_path):
     metrics = model.evaluate(dataset, "validate")
     # PaddleClas reported 2 of the 3 when it chose this model.
     assert (metrics.count, round(metrics.accuracy * 3)) == (3, 2)
-
-
-@pytest.mark.parametrize("given", ["best_model.pdparams", "best_model", "."])
-def test_a_checkpoint_is_named_as_people_name_it(checkpoint, tmp_path, given):
-    model = import_paddleclas(checkpoint / given, tmp_path / "model", labels=LABEL_LIST)
-    assert model.labels == LABELS
+    # A checkpoint is named as people name it.
+    for name in ("best_model.pdparams", "best_model"):
+        assert import_paddleclas(checkpoint / name, tmp_path / name, labels=LABEL_LIST).labels == LABELS
 
 
 def test_of_a_distillation_the_student_is_taken(checkpoint, tmp_path):
@@ -89,11 +88,10 @@ def test_of_a_distillation_the_student_is_taken(checkpoint, tmp_path):
     both = {f"Student.{key}": paddle.to_tensor(value) for key, value in tensors.items()}
     both |= {f"Teacher.{key}": 2 * value for key, value in both.items()}
     paddle.save(both, str(tmp_path / "model.pdparams"))
-    expected = json.loads((PADDLECLAS / "expected.json").read_text("utf-8"))
     model = import_paddleclas(tmp_path, tmp_path / "model", labels=LABEL_LIST)
     # No folder is called as an architecture: the tensors tell.
     assert model.card.architecture == "pplcnet_x0_25_imagenet"
-    assert np.allclose(logits(model, array(64)), expected["array_logits"], atol=1e-5)
+    assert np.allclose(logits(model, array(64)), expected_of(PADDLECLAS)["array_logits"], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -121,35 +119,27 @@ def test_every_head_gives_the_original_logits_or_is_refused(name, tmp_path):
     assert np.abs(logits(model, array(224)) - expected).max() <= 1e-5 * max(1, np.abs(expected).max())
 
 
-def test_labels_that_are_missing_too_many_or_ambiguous_are_refused(checkpoint, tmp_path):
-    names = tmp_path / "names.txt"
+def test_labels_that_do_not_fit_and_a_target_in_use_are_refused(checkpoint, tmp_path):
+    target, names = tmp_path / "model", tmp_path / "names.txt"
     names.write_text("a\nb\nc\nd\n")
-    assert refusal(import_paddleclas, checkpoint, tmp_path / "model", labels=names) == (
+    assert refusal(import_paddleclas, checkpoint, target, labels=names) == (
         f"{checkpoint / 'best_model.pdparams'} scores 3 classes, but the label list names 4: give the "
         "list that it was trained with by --labels FILE"
     )
-    said = refusal(import_paddleclas, checkpoint, tmp_path / "model")
+    said = refusal(import_paddleclas, checkpoint, target)
     assert said.startswith("There is no label file (*label*.txt) beside ") and said.endswith("--labels FILE")
     for name in ("a_label_list.txt", "labels.txt"):
         shutil.copy(LABEL_LIST, checkpoint / name)
-    assert refusal(import_paddleclas, checkpoint, tmp_path / "model") == (
+    assert refusal(import_paddleclas, checkpoint, target) == (
         f"{checkpoint} has several label files (a_label_list.txt, labels.txt): say which by --labels FILE"
     )
     options = {"architecture": "ResNet18", "labels": LABEL_LIST}
-    said = refusal(import_paddlehub, checkpoint, tmp_path / "model", **options)
+    said = refusal(import_paddlehub, checkpoint, target, **options)
     assert "do not fit the network, and none were loaded" in said and "missing: 'blocks.0" in said
-    assert not (tmp_path / "model").exists()
-
-
-def test_a_target_in_use_and_a_missing_checkpoint_are_refused(checkpoint, tmp_path):
-    target = tmp_path / "model"
-    target.mkdir()
+    assert not target.exists()
     import_paddleclas(checkpoint, target, labels=LABEL_LIST)
     said = refusal(import_paddleclas, checkpoint, target, labels=LABEL_LIST, kind=UsageError)
     assert said == f"{target} is there already: name a folder that is not, or an empty one"
-    assert refusal(import_paddlehub, tmp_path / "nowhere", tmp_path / "other") == (
-        f"There is no checkpoint {tmp_path / 'nowhere'}: name a .pdparams file, or the folder with it"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -160,20 +150,19 @@ def paddlehub_checkpoint(tmp_path_factory):
         from random_values import random_value
     finally:
         sys.path.remove(str(PADDLEHUB))
-    keys = json.loads((PADDLEHUB / "expected.json").read_text("utf-8"))["keys"]
-    tensors = {key: paddle.to_tensor(random_value(key, shape)) for key, shape in keys.items()}
+    shapes = expected_of(PADDLEHUB)["keys"].items()
+    tensors = {key: paddle.to_tensor(random_value(key, shape)) for key, shape in shapes}
     folder = tmp_path_factory.mktemp("img_classification_ckpt")
     paddle.save(tensors, str(folder / "best_model" / "model.pdparams"))
-    (folder / "metrics.pkl").write_bytes(b"cposix\nsystem\n(S'touch opened'\ntR.")
+    (folder / "metrics.pkl").write_bytes(PICKLE)
     (folder / "label_list.txt").write_text("".join(f"{name}\n" for name in LABELS), "utf-8")
     return folder
 
 
 def test_paddlehub_classes_and_scores_are_preserved(paddlehub_checkpoint, tmp_path):
-    expected = json.loads((PADDLEHUB / "expected.json").read_text("utf-8"))["before"]
     model = import_paddlehub(paddlehub_checkpoint, tmp_path / "model")
     assert model.labels == LABELS
-    check_answers(model, tmp_path / "model", expected)
+    check_answers(model, tmp_path / "model", expected_of(PADDLEHUB)["before"])
     assert not Path("opened").exists()
     # PaddleHub's own module is meant where a PaddleHub checkpoint leaves it open.
     assert model.card.architecture == "resnet50_vd_imagenet"
@@ -202,24 +191,3 @@ def test_a_checkpoint_that_paddlehubs_trainer_has_just_written(tmp_path):
     folder = tmp_path / "model"
     model = import_paddlehub(checkpoints, folder, architecture="ResNet50_vd", labels=labels)
     check_answers(model, folder, json.loads(answers.read_text("utf-8"))["after"])
-
-
-@pytest.mark.parametrize(
-    ("validate", "delimiter"),
-    [("val_list.txt", "\t"), ("validate_list.txt", " ")],
-    ids=["PaddleClas", "PaddleHub"],
-)
-def test_old_lists_are_fine_tuned_and_measured_as_they_are(tmp_path, run_here, validate, delimiter):
-    shutil.copytree(LABEL_LIST.parent, tmp_path / "flowers")
-    for name, new in (("train_list.txt", "train_list.txt"), ("val_list.txt", validate)):
-        text = (tmp_path / "flowers" / name).read_text("utf-8")
-        (tmp_path / "flowers" / name).unlink()
-        (tmp_path / "flowers" / new).write_text(text.replace(" ", delimiter), "utf-8")
-    (tmp_path / "flowers" / LABEL_LIST.name).rename(tmp_path / "flowers" / "label_list.txt")
-    options = [f"-o{setting}" for setting in ("module=digitnet", "strategy=frozen", "run=run")]
-    done = run_here("finetune", "flowers", *options, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "9 train, 3 validate, 0 test pictures of 3 classes" in done.stderr
-    done = run_here("evaluate", "run", "--on", f"flowers/{validate}", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert load_model(tmp_path / "run").labels == LABELS

@@ -26,17 +26,6 @@ def test_a_module_describes_its_input_and_its_variables(module):
     assert (outputs["feature_map"].module, outputs["feature_map"].trainable) == (module.module, False)
 
 
-def test_what_a_reader_does_not_say_is_the_modules(module):
-    own = module.module.preprocessing
-    seen = with_preprocessing(module.module, _reader(24, 24, images_mean=np.full((3, 1, 1), 0.25)))
-    assert (seen.preprocessing.size, seen.preprocessing.mean, seen.preprocessing.std) == (
-        24,
-        (0.25,) * 3,
-        own.std,
-    )
-    assert (own.size, own.mean, own.fit) == (32, (0.5, 0.5, 0.5), "crop")  # other tasks see it as it was
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [

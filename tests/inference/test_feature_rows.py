@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from support.features import FACTS, GIGABYTE, change_rows, fill, intact, key, stored, values
+from support.features import FACTS, GIGABYTE, change_rows, fill, key, stored, values
 from support.waiting import HANG_SECONDS
 
 from hubtune.inference.feature_cache import FeatureCache
@@ -17,20 +17,17 @@ from hubtune.inference.feature_rows import FILE_NAME
 # Of values of 256 float32, with keys and indices.
 ROW_BYTES = 1500
 
-DAMAGED_COLUMNS = [
-    pytest.param("data = CAST(x'00' || substr(data, 2) AS BLOB)", id="a bit of a value"),
-    pytest.param("data = CAST(substr(data, 1, 99) AS BLOB)", id="its end"),
-    pytest.param("dtype = CAST('<f8' AS BLOB)", id="the type"),
-    pytest.param("shape = CAST('[2, 128]' AS BLOB)", id="the shape"),
-    pytest.param("data = 7", id="the kind of a column"),
-    pytest.param("shape = NULL", id="nothing left of a column"),
-    pytest.param("checksum = CAST('12345678' AS BLOB)", id="the checksum"),
-    pytest.param("dtype = CAST('O' AS BLOB)", id="a trap"),
-    pytest.param("(data, checksum) = (SELECT data, checksum FROM entries WHERE id = 9)", id="another row's"),
-]
+DAMAGED_COLUMNS = {
+    "a bit of a value": "data = CAST(x'00' || substr(data, 2) AS BLOB)",
+    "the type": "dtype = CAST('<f8' AS BLOB)",
+    "the shape": "shape = CAST('[2, 128]' AS BLOB)",
+    "nothing left of a column": "shape = NULL",
+    "a trap": "dtype = CAST('O' AS BLOB)",
+    "another row's": "(data, checksum) = (SELECT data, checksum FROM entries WHERE id = 9)",
+}
 
 
-@pytest.mark.parametrize("change_of", DAMAGED_COLUMNS)
+@pytest.mark.parametrize("change_of", DAMAGED_COLUMNS.values(), ids=DAMAGED_COLUMNS)
 def test_a_damaged_row_is_never_returned_and_is_repaired_by_the_next_run(tmp_path, caplog, change_of):
     caplog.set_level(logging.INFO, "hubtune")
     fill(tmp_path, range(10))
@@ -60,18 +57,7 @@ def test_no_bit_that_flips_anywhere_gives_a_wrong_value_or_an_error(tmp_path, se
     stored(tmp_path, range(20))
 
 
-def test_a_file_that_is_damaged_while_it_is_in_use_is_replaced(tmp_path, caplog):
-    fill(tmp_path, range(10))
-    with FeatureCache(tmp_path, GIGABYTE).space(FACTS) as space:
-        assert intact(space, range(10)) == set(range(10))
-        (tmp_path / FILE_NAME).write_bytes(b"<html>" * 10_000)
-        assert intact(space, range(10)) == set()
-        assert "features.sqlite is damaged and is replaced" in caplog.text
-        space.put(key(0), values(0))
-    assert stored(tmp_path, range(10)) == {0}
-
-
-@pytest.mark.parametrize("length", [256, 530, 1200, 5000])  # some leave half of a page empty
+@pytest.mark.parametrize("length", [256, 1200, 5000])  # some leave half of a page empty
 def test_the_limit_is_never_exceeded(tmp_path, length):
     limit = 400_000
     for number in range(40):
@@ -94,25 +80,10 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path):
 def test_more_than_the_limit_at_once_is_not_stored_and_removes_nothing(tmp_path, caplog):
     caplog.set_level(logging.INFO, "hubtune")
     fill(tmp_path, range(10), limit=100_000)
-    fill(tmp_path, range(100, 102), {"name": "large"}, limit=100_000, length=40_000)
-    assert stored(tmp_path, range(10)) == set(range(10))
-    assert stored(tmp_path, range(100, 102), {"name": "large"}) == set()
-    [record] = caplog.records
-    assert record.levelname == "INFO"
-    assert record.getMessage().startswith("The feature cache is full (100 kB): ")
-    assert "HUBTUNE_CACHE_SIZE" in record.getMessage()
-
-
-def test_a_run_that_needs_more_than_fits_finds_a_part_the_next_time(tmp_path):
-    for _ in range(3):
-        hits = 0
-        with FeatureCache(tmp_path, 200 * ROW_BYTES).space(FACTS) as space:
-            for number in range(400):  # twice the limit, in the same order each time
-                if space.get(key(number)) is None:
-                    space.put(key(number), values(number))
-                else:
-                    hits += 1
-    assert hits > 100
+    fill(tmp_path, range(100, 102), limit=100_000, length=40_000)
+    assert stored(tmp_path, range(102)) == set(range(10))
+    [message] = caplog.messages
+    assert message.startswith("The feature cache is full (100 kB): ") and "HUBTUNE_CACHE_SIZE" in message
 
 
 def test_a_folder_that_cannot_be_written_is_reported_once(tmp_path, caplog):
@@ -123,43 +94,32 @@ def test_a_folder_that_cannot_be_written_is_reported_once(tmp_path, caplog):
             space.put(key(0), values(0))
             assert space.get(key(1)) is None
         cache.put_note({"a": 1}, {"b": 2})
-    assert cache.note({"a": 1}) is None
-    assert space.get(key(0)) is None
-    assert not cache.writable
+    assert (cache.note({"a": 1}), space.get(key(0))) == (None, None)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "the run goes on without" in caplog.text
 
 
-def test_a_cache_that_can_only_be_read_is_used(tmp_path, monkeypatch, caplog):
+def test_a_cache_that_can_only_be_read_is_used_and_a_full_disk_fails_no_run(tmp_path, monkeypatch, caplog):
     fill(tmp_path, range(3))
     connect = sqlite3.connect
-    monkeypatch.setattr(
-        sqlite3, "connect", lambda file, **options: connect(f"file:{file}?mode=ro", uri=True, **options)
-    )
-    with FeatureCache(tmp_path, GIGABYTE).space(FACTS) as space:
-        assert intact(space, range(3)) == {0, 1, 2}
-    assert not caplog.messages
-    with FeatureCache(tmp_path, GIGABYTE).space(FACTS) as space:
-        space.put(key(3), values(3))
-    assert intact(space, range(4)) == {0, 1, 2}
-    assert "attempt to write a readonly database" in caplog.text
-    assert FeatureCache(tmp_path, GIGABYTE).prune(keep=0)[1] == 0
 
-
-def test_a_full_disk_fails_no_run(tmp_path, monkeypatch, caplog):
-    fill(tmp_path, range(3))
-    connect = sqlite3.connect
+    def read_only(file, **options):
+        return connect(f"file:{file}?mode=ro", uri=True, **options)
 
     def full(file, **options):
         database = connect(file, **options)
         database.execute("PRAGMA max_page_count = 12")
         return database
 
-    with monkeypatch.context() as patched:
-        patched.setattr(sqlite3, "connect", full)
-        fill(tmp_path, range(3, 60))
-    assert "database or disk is full" in caplog.text
-    assert stored(tmp_path, range(60)) == {0, 1, 2}
+    reasons = {read_only: "attempt to write a readonly database", full: "database or disk is full"}
+    for replacement, reason in reasons.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(sqlite3, "connect", replacement)
+            assert stored(tmp_path, range(3)) == {0, 1, 2}
+            assert reason not in caplog.text
+            fill(tmp_path, range(3, 60))
+        assert reason in caplog.text
+        assert stored(tmp_path, range(60)) == {0, 1, 2}
 
 
 # Goes through all images in an order of its own, in three threads; what it finds must be right.
@@ -189,16 +149,15 @@ for _ in range(int(sys.argv[3])):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
 def test_processes_and_threads_share_a_space_though_some_are_killed(tmp_path):
-    def start(seed: int, rounds: int) -> subprocess.Popen:
+    def start(seed, rounds):
         command = [sys.executable, "-c", _PROGRAM, str(tmp_path), str(seed), str(rounds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     workers = [start(seed, 4) for seed in range(3)]
-    draw = random.Random(0)
     for seed in range(10, 13):
         doomed = start(seed, 10**6)
         doomed.stdout.readline()  # it is at work
-        time.sleep(draw.uniform(0, 0.15))
+        time.sleep((seed - 10) * 0.07)
         doomed.kill()
         doomed.communicate()
         assert doomed.returncode < 0

@@ -1,7 +1,6 @@
 """A model predicts and is evaluated alike with every engine, whatever the batch."""
 
 import csv
-import json
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.inference.engine import TOLERANCES
 from hubtune.inference.model import match_labels, pretrained_model
 
-SCORES = 1e-4
-"""How far probabilities of OpenVINO may be from those of Paddle."""
+SCORES = 1e-4  # how far probabilities of OpenVINO may be from those of Paddle
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +36,14 @@ def mixed(run, tmp_path):
     return [str(text), *map(str, paths[:4]), str(broken), *map(str, paths[4:])]
 
 
-def test_predictions_agree_between_engines_and_batches(run, mixed):
+def test_predictions_agree_between_engines_and_batches(run, mixed, told):
     expected = list(hubtune.load_model(run.path, engine="paddle").predict(mixed))
     assert [row.path for row in expected] == mixed
     assert [row["label"] is None for row in expected] == [row.error is not None for row in expected]
     assert sum(row.error is not None for row in expected) == 2
     model = hubtune.load_model(run.path, engine="openvino")
     single = [row for path in mixed for row in model.predict([path])]
+    assert "engine: openvino" in told.text
     for rows in (single, list(model.predict(mixed, batch_size=3)), list(model.predict(mixed))):
         assert rows == single  # to the bit, whatever the batch
         for row, other in zip(rows, expected, strict=True):
@@ -54,18 +53,13 @@ def test_predictions_agree_between_engines_and_batches(run, mixed):
 
 def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
     def outputs(engine):
-        done = run_here("evaluate", run.path, "--json", "--engine", engine)
-        metrics = json.loads(done.stdout)
         predicted, features = tmp_path / f"{engine}.csv", tmp_path / f"{engine}.npz"
         for command, *options in (("classify", "--csv", predicted, "--scores"), ("embed", "-o", features)):
             done = run_here(command, *mixed, "--module", "digitnet", *options, "--engine", engine)
             assert done.returncode == 0, done.stderr
-        return metrics, list(csv.DictReader(predicted.open())), np.load(features)
+        return list(csv.DictReader(predicted.open())), np.load(features)
 
-    (metrics, expected, arrays), (other_metrics, found, other_arrays) = map(outputs, ("paddle", "openvino"))
-    assert metrics["loss"] == pytest.approx(run.test.loss, abs=1e-6)
-    assert other_metrics["accuracy"] == metrics["accuracy"] == run.test.accuracy
-    assert other_metrics["loss"] == pytest.approx(metrics["loss"], abs=SCORES)
+    (expected, arrays), (found, other_arrays) = map(outputs, ("paddle", "openvino"))
     assert [row["path"] for row in found] == list(other_arrays["paths"]) == mixed
     for row, other in zip(found, expected, strict=True):
         assert (row["label"], row["error"]) == (other["label"], other["error"])
@@ -79,29 +73,24 @@ def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    ["predict {image} --model {run}", "evaluate {run}", "embed {image} -o x.npz", "classify {image}"],
+    "line", ["predict IMAGE --model RUN", "evaluate RUN", "embed IMAGE -o x.npz", "classify IMAGE"]
 )
-def test_engines_that_are_not_available_are_refused(run, mixed, run_here, arguments):
-    arguments = [argument.format(run=run.path, image=mixed[1]) for argument in arguments.split()]
+def test_engines_that_are_not_available_are_refused(run, mixed, run_here, line):
+    arguments = line.replace("IMAGE", mixed[1]).replace("RUN", str(run.path)).split()
     arguments += ["--module", "digitnet"] if arguments[0] in ("embed", "classify") else []
-    done = run_here(*arguments, "--engine", "tensorrt")
-    assert done.returncode == 2
-    engines = "'auto', 'openvino', 'openvino-bf16', 'paddle', 'paddle-amp'"
-    assert f"'tensorrt' is not one of {engines}" in done.stderr
-    done = run_here(*arguments, "--engine", "paddle-amp")
-    assert done.returncode == MachineError.exit_code
-    assert "Mixed precision needs a GPU" in done.stderr
-    assert "Traceback" not in done.stderr
+    for engine, code, message in (
+        ("tensorrt", 2, "is not one of 'auto', 'openvino', 'openvino-bf16', 'paddle', 'paddle-amp'"),
+        ("paddle-amp", MachineError.exit_code, "Mixed precision needs a GPU"),
+    ):
+        done = run_here(*arguments, "--engine", engine)
+        assert done.returncode == code
+        assert message in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_batch_of_nothing_is_refused(run):
+def test_a_batch_of_nothing_and_a_module_without_class_names_are_refused(run):
     for size in (0, 1.5, True):
         with pytest.raises(UsageError, match="batch_size must be a whole number from 1"):
             hubtune.load_model(run.path).predict(["a.jpg"], batch_size=size)
-
-
-def test_a_module_without_class_names_is_refused():
     with pytest.raises(ModelError, match="smallnet has no pretrained classes to name"):
         pretrained_model(smallnet())
 

@@ -27,20 +27,27 @@ CARD = ModelCard(
 
 
 @pytest.fixture
-def folder(tmp_path):
+def model():
     paddle.seed(0)
-    write_model(tmp_path / "model", Classifier(find("smallnet").backbone, 2, hidden_units=[5]), CARD)
+    return Classifier(find("smallnet").backbone, 2, hidden_units=[5])
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    write_model(tmp_path / "model", model, CARD)
     return tmp_path / "model"
 
 
-def test_a_model_is_read_as_it_was_written(folder):
+def test_a_model_is_read_as_it_was_written_unless_it_is_damaged(model, folder):
     classifier, card = read_model(folder)
     assert card == read_card(folder) == CARD
     assert not classifier.training
-    paddle.seed(0)
-    expected = Classifier(find("smallnet").backbone, 2, hidden_units=[5])
-    for name, tensor in expected.state().items():
+    for name, tensor in model.state().items():
         np.testing.assert_array_equal(classifier.state()[name].numpy(), tensor.numpy())
+    with (folder / "model.safetensors").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ModelError):
+        read_card(folder)
 
 
 @pytest.mark.parametrize(
@@ -61,18 +68,9 @@ def test_a_model_is_read_as_it_was_written(folder):
 )
 def test_a_description_that_does_not_fit_is_refused(folder, change, message):
     # As by a program that also writes the folder's checksums.
-    weights, document = (
-        (folder / "model.safetensors").read_bytes(),
-        json.loads((folder / CARD_FILE).read_bytes()),
-    )
+    weights = (folder / "model.safetensors").read_bytes()
+    document = json.loads((folder / CARD_FILE).read_bytes())
     content = "{" if change is None else json.dumps({**document, **change})
     write_checked(folder, {"model.safetensors": weights, CARD_FILE: content.encode()})
     with pytest.raises(ModelError, match=message):
         read_model(folder)
-
-
-def test_a_damaged_folder_is_refused(folder):
-    with (folder / "model.safetensors").open("ab") as file:
-        file.write(b"x")
-    with pytest.raises(ModelError):
-        read_card(folder)

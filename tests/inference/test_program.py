@@ -2,7 +2,6 @@
 
 import numpy as np
 import paddle
-import pytest
 from paddle import _C_ops, nn
 
 from hubtune.data.images.preprocessing import Preprocessing
@@ -14,20 +13,6 @@ def test_images_are_normalised_as_the_preprocessing_does_to_the_bit():
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), np.uint8)
     part = Subnetwork(nn.Identity(), lambda images: images, view)
     assert np.array_equal(part(paddle.to_tensor(images)).numpy(), np.stack([*map(view.normalise, images)]))
-
-
-@pytest.mark.parametrize("pixels", [False, True])
-def test_a_saved_program_computes_the_same(tmp_path, pixels):
-    paddle.seed(0)
-    network = nn.Sequential(nn.Conv2D(3, 4, 3), nn.Sigmoid(), nn.Dropout(0.9))
-    view = Preprocessing() if pixels else None
-    part = Subnetwork(network, lambda images: paddle.matmul(network(images), network(images)), view)
-    shape, kind = ((2, 9, 9, 3), "uint8") if pixels else ((2, 3, 9, 9), "float32")
-    images = paddle.to_tensor(np.random.default_rng(0).integers(0, 256, shape).astype(kind))
-    save_program(part, tmp_path / "new", None, None)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["new.json", "new.pdiparams"]
-    expected = part(images).numpy()
-    np.testing.assert_allclose(paddle.jit.load(str(tmp_path / "new"))(images).numpy(), expected, rtol=1e-5)
 
 
 def test_the_older_format_has_the_operators_that_paddle_dropped(tmp_path):
