@@ -1,6 +1,7 @@
-"""What the tests of commands share: a working folder, and tables of refusals."""
+"""What the tests of commands share: working folders, and tables of refusals."""
 
 import pytest
+from support.images import draw_mixed_folder
 
 
 @pytest.fixture
@@ -8,6 +9,12 @@ def here(tmp_path, monkeypatch):
     """The working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def mixed(here):
+    """A folder ``pics`` of five images and a file that is none, in the working folder."""
+    return draw_mixed_folder(here / "pics")
 
 
 @pytest.fixture
