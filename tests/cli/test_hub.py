@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -109,8 +110,6 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(hub, server, run_here,
     found = run_here("hub", "verify")
     assert (found.returncode, found.stdout.split()[:2]) == (8, ["DAMAGED", NAME])
     assert "1 of 1 weights files are damaged" in found.stderr
-    document = json.loads(run_here("hub", "verify", "--json").stdout)
-    assert (document["damaged"], document["files"][0]["file"]) == (1, str(file))
     assert str(file) in hub("prune", "--dry-run") and file.exists()
     assert str(file) in hub("prune") and not file.exists()
     hub("verify")
@@ -164,10 +163,7 @@ def test_another_programs_damaged_or_locked_cache_is_merely_not_used(hub, server
     other.write_bytes(b"x")
     assert hub("verify").startswith("not used")
     hub("pull", NAME)
-
-    def locked(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
+    locked = Mock(side_effect=PermissionError(13, "Permission denied"))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "is_file", locked)
         patch.setattr(Path, "glob", locked)

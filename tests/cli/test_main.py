@@ -45,19 +45,6 @@ def _python(*arguments):
     return done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("split",), ("data", "preview"), ("hub", "list")])
-def test_help_needs_few_modules_and_no_paddle(arguments):
-    # About 100 modules, half of them click's: a tenth of a second on a laptop.
-    program = (
-        "import sys; sys.modules['paddle'] = None; sys.argv = ['hubtune', *sys.argv[1:]]\n"
-        "import atexit; start = len(sys.modules); atexit.register(lambda: print(len(sys.modules) - start))\n"
-        "from hubtune.cli.main import main; main()"
-    )
-    *help_text, count = _python("-c", program, *arguments, "--help").splitlines()
-    assert help_text[0].startswith("Usage: hubtune")
-    assert int(count) < 200
-
-
 def test_help_of_every_command_imports_nothing_heavy_and_the_package_runs_as_a_program():
     program = (
         "import sys\n"

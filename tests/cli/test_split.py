@@ -1,16 +1,12 @@
 """``hubtune split`` as a person meets it: what it prints, where, and with which exit code."""
 
 import json
-import os
 import shutil
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
-from hubtune.data.dedup import duplicates
 
 
 @pytest.fixture
@@ -165,20 +161,6 @@ def test_a_source_that_is_divided_stays_so_and_says_what_makes_no_difference(pic
     assert table.splitlines()[-1].split() == ["total", "10", "10"]
 
 
-def test_the_features_of_a_module_are_compared_and_its_name_is_recorded(
-    draw_photos, here, monkeypatch, split
-):
-    draw_photos(here / "many", {"cat": 20, "dog": 20}, size=8)
-    rows = np.random.default_rng(0).normal(0, 1, (40, 16)).astype(np.float32)
-    rows[7] = rows[2] + 0.01
-    monkeypatch.setattr(
-        "hubtune.inference.label_errors.compute_features", lambda module, paths, advance: rows[: len(paths)]
-    )
-    split("many", "--val", "8", "--module", "digitnet", "--out", "lists")
-    record = json.loads(Path("lists/split.json").read_text())
-    assert (record["group_kinds"], record["options"]["module"]) == (["burst"], "digitnet")
-
-
 def test_mistakes_reach_the_shell_as_one_sentence_and_a_code(pics, run_here, assert_refused):
     assert_refused(
         ("split gone", 3, "Error: There is no folder gone: give a folder of pictures"),
@@ -195,26 +177,3 @@ def test_mistakes_reach_the_shell_as_one_sentence_and_a_code(pics, run_here, ass
     assert (process.returncode, process.stderr) == (3, f"Error: {message}\n")
     error = {"exit_code": 3, "message": message}
     assert json.loads(process.stdout) == {"schema_version": 1, "error": error}
-
-
-@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="this platform has only names in Unicode")
-def test_names_that_would_upset_a_terminal_are_escaped(pics, here, run_hubtune):
-    (pics / "cat" / "\x1b[2J.jpg").touch()
-    (pics / "yushuxin").rename(os.fsdecode(os.fsencode(pics) + b"/\xff"))
-    done = run_hubtune("split", "pics", cwd=here, PYTHONIOENCODING="utf-8")
-    assert done.returncode == 0, done.stderr
-    assert "\\udcff      6         2\n" in done.stdout
-    assert "• empty file (0 bytes): pics/cat/\\x1b[2J.jpg\n" in done.stderr
-
-
-def test_few_pairs_of_real_photos_are_compared_in_full(material, here, monkeypatch, split):
-    register_pairs, compared = duplicates.register_pairs, []
-
-    def counted(prints, pairs):
-        compared.append(len(pairs.image))
-        return register_pairs(prints, pairs)
-
-    monkeypatch.setattr(duplicates, "register_pairs", counted)
-    shutil.copytree(material / "trashnet", here / "pics")
-    assert split("pics", "--val", "20")[0].splitlines()[-1].split() == ["total", "480", "120"]
-    assert sum(compared) < 10 * 600  # 2 ms each, most of the time that a split takes

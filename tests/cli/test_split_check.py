@@ -14,12 +14,8 @@ def lists(here, draw_photos):
     pics = draw_photos(here / "pics", {"cat": 8, "dog": 8}, size=24, noise=90)
     shutil.copy(pics / "cat" / "000.png", pics / "cat" / "copy.png")
     shutil.copy(pics / "dog" / "005.png", pics / "dog" / "copy.png")
-    (here / "train_list.txt").write_text(
-        "".join(
-            f"pics/{name}/00{n}.png {label}\n" for label, name in enumerate(("cat", "dog")) for n in range(4)
-        )
-        + "pics/dog/gone.png 1\n"
-    )
+    lines = [f"pics/{name}/00{n}.png {label}" for name, label in (("cat", 0), ("dog", 1)) for n in range(4)]
+    (here / "train_list.txt").write_text("\n".join([*lines, "pics/dog/gone.png 1\n"]))
     (here / "val_list.txt").write_text(
         "pics/cat/004.png 0\npics/cat/copy.png 0\npics/dog/005.png 1\npics/dog/001.png 1\n"
     )

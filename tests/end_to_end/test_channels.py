@@ -59,22 +59,6 @@ def test_every_strategy_makes_a_model_that_stores_its_channels(module, data, tmp
 
 
 @pytest.mark.slow
-def test_grey_pictures_in_one_channel_give_the_head_that_they_give_in_three(module, data, tmp_path):
-    one, three = (
-        _run(module, data, tmp_path, name=str(channels), strategy="frozen", channels=channels)
-        for channels in (1, 3)
-    )
-    assert (one.validate.accuracy, one.test.accuracy) == (three.validate.accuracy, three.test.accuracy)
-    assert one.cross_validated == three.cross_validated
-    scores = [
-        [row.scores["dark"] for row in hubtune.load_model(run.path).predict(sorted(data.glob("*.png")))]
-        for run in (one, three)
-    ]
-    assert scores[0] == pytest.approx(scores[1], abs=1e-4)
-    assert [view.replace(" grey", "") for view in one.views] == three.views
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 4])
 def test_a_resumed_run_ends_with_the_same_weights(module, data, tmp_path, channels):
     options = {"channels": channels, "size": 24, "strategy": "default_finetune"}
