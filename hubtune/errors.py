@@ -93,11 +93,6 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` with the most similar known word, or an empty string.
-
-    Example:
-        >>> suggest("learning_rat", ["learning_rate", "epochs"])
-        " Did you mean 'learning_rate'?"
-    """
+    """Return ``" Did you mean 'x'?"`` with the most similar known word, or an empty string."""
     nearest = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
     return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -8,12 +8,7 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re
 
 
 def escaped(text: str) -> str:
-    """Return the text with line breaks, control and direction characters and lone surrogates as escapes.
-
-    Example:
-        >>> escaped("a\\x1b[2J")
-        'a\\\\x1b[2J'
-    """
+    """Return the text with line breaks, control and direction characters and lone surrogates as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
@@ -23,12 +18,7 @@ def shortened(text: str) -> str:
 
 
 def describe_value(value: Any) -> str:
-    """Describe a value, as the end of a sentence.
-
-    Example:
-        >>> describe_value("three"), describe_value(3), describe_value(None)
-        ("the text 'three'", 'the number 3', 'null (nothing)')
-    """
+    """Describe a value, as the end of a sentence."""
     if value is None:
         return "null (nothing)"
     if isinstance(value, bool):
@@ -69,12 +59,7 @@ def parse_bytes(text: str) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration with a unit.
-
-    Example:
-        >>> format_duration(7.4), format_duration(190), format_duration(7000)
-        ('7 seconds', '3 minutes', '1.9 hours')
-    """
+    """Return a duration with a unit."""
     if seconds < 100:
         return f"{max(1, round(seconds))} second{'s' if round(seconds) > 1 else ''}"
     if seconds < 100 * 60:

@@ -111,7 +111,10 @@ def prune_cache(
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
     since = None if older_than is None else time.time() - _parse_duration(older_than)
-    most = 0 if everything else None if keep is None else _parse_size(keep)
+    try:
+        most = 0 if everything else None if keep is None else parse_bytes(keep)
+    except ValueError as error:
+        raise UsageError(f"--keep {error}") from error
     count, features = _usable_cache().prune(unused_since=since, keep=most, dry_run=dry_run)
     freed = {"features": features, "looks": 0, "data": 0}
     try:
@@ -208,10 +211,3 @@ def _parse_duration(text: str) -> int:
     if parts is None:
         raise UsageError(f"--older-than {text!r} is not a time: write 12h, 30d or 8w")
     return int(parts[1]) * _SECONDS[parts[2]]
-
-
-def _parse_size(text: str) -> int:
-    try:
-        return parse_bytes(text)
-    except ValueError as error:
-        raise UsageError(f"--keep {error}") from error

@@ -10,6 +10,7 @@ import hubtune
 from hubtune.cli.console import print_json, print_table, say, shown
 from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
+from hubtune.storage.cache_folder import size_on_disk
 
 if TYPE_CHECKING:
     from hubtune.hub.registry import ResolvedModule
@@ -175,7 +176,7 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
         doomed = weights_cache.partial_downloads() | {file: [file] for file in damaged}
     removed: list[dict[str, Any]] = []
     for path, files in doomed.items():
-        sizes = [{"file": str(file), "bytes": _size_of(file)} for file in files]
+        sizes = [{"file": str(file), "bytes": size_on_disk(file)} for file in files]
         if dry_run or weights_cache.delete_cached_file(path, files):
             removed += sizes
         else:
@@ -275,10 +276,3 @@ def _weights_facts(entry: "Pretrained") -> Iterator[tuple[str, str]]:
     yield "published sum", checksum
     file = find_local_weights(entry)
     yield "on this machine", shown(file) if file else f"not yet: hubtune hub pull {entry.name}"
-
-
-def _size_of(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except OSError:  # another process may be removing it, too
-        return 0

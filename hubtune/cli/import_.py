@@ -10,8 +10,6 @@ import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.options import DIR, FILE, PATH
 
-_FILE = PATH
-
 
 def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the argument and options that both programs' checkpoints have."""
@@ -21,7 +19,7 @@ def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--labels", type=FILE, help=labels_help),
         click.option("--architecture", metavar="NAME", help=architecture_help),
         click.option("-o", "--output", required=True, type=DIR, help="The model folder to write."),
-        click.argument("checkpoint", type=_FILE),
+        click.argument("checkpoint", type=PATH),
     ):
         command = option(command)
     return command

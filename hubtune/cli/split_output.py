@@ -54,7 +54,6 @@ def print_remarks(split: "Split", record: str) -> None:
 
     ``record`` says where all of these files are named, or what happens to them.
     """
-
     if split.left_out:
         say(f"\nLeft out: {plural(len(split.left_out), 'file')}; {record}.")
     reasons: dict[str, list[str]] = {}

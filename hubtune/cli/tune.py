@@ -116,7 +116,7 @@ def _print(result: "SearchResult") -> None:
         state = {"pruned": given_up, "failed": "diverged", "running": "unfinished"}.get(trial.state)
         remarks = filter(None, [state, "the recipe" if choice == result.recipe else None])
         settings = (choice.strategy, "–" if rate is None else format_rate(rate), choice.augment or "–")
-        lines.append((place, _score(trial), f"{trial.seconds:,.0f}", *settings, ", ".join(remarks)))
+        lines.append((place, trial.score, f"{trial.seconds:,.0f}", *settings, ", ".join(remarks)))
     print_table(lines, sides=">>><<<<")
     if result.best_recipe is None:
         return
@@ -129,12 +129,6 @@ def _print(result: "SearchResult") -> None:
         "      The best of several scores is optimistic. Measure it on a test list, which was not used:"
     )
     click.echo(f"Next: hubtune finetune {shown(result.best_recipe)}")
-
-
-def _score(trial: "Trial") -> str:
-    if trial.accuracy is None or trial.standard_error is None:
-        return "–"
-    return f"{100 * trial.accuracy:.1f} ± {100 * trial.standard_error:.1f} %"
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:

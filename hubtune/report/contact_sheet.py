@@ -46,10 +46,6 @@ def label_image(image: Image.Image, caption: str, fallback: str = "?") -> Drawin
     """Draw an upright RGB image, reduced if it is large and enlarged if it is tiny, with a caption below it.
 
     A caption that is too long is shortened; ``fallback`` is for one that no font on this machine can draw.
-
-    Example:
-        >>> drawing = label_image(decode("a.jpg"), "虞书欣 91.8 %", fallback="class 2: 91.8 %")
-        >>> drawing.image.save("labelled.png")
     """
     image = _scale(image, min(_MAX_SIDE, max(_MIN_SIDE, *image.size)))
     width, strip = max(_MIN_WIDTH, image.width), 2 * _TEXT

@@ -1,6 +1,5 @@
 """`hubtune cache …` as a person types it."""
 
-import hashlib
 import json
 import os
 import re
@@ -12,15 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from support.commands import json_of
 
-from hubtune.cli.split import command as split_command
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.text import format_bytes
-
-
-def key(number):
-    return hashlib.sha256(str(number).encode()).digest()
 
 
 def store(count, days_ago=0, **facts):
@@ -28,10 +22,9 @@ def store(count, days_ago=0, **facts):
     cache = FeatureCache()
     with cache.space(facts) as space:
         for number in range(count):
-            space.put(key(number), np.full(1200, number, np.float32))
-    change(
-        "UPDATE batches SET used = ? WHERE id = (SELECT max(id) FROM batches)", time.time() - days_ago * 86400
-    )
+            space.put(number.to_bytes(32, "big"), np.full(1200, number, np.float32))
+    used = time.time() - days_ago * 86400
+    change("UPDATE batches SET used = ? WHERE id = (SELECT max(id) FROM batches)", used)
     return cache.database.file
 
 
@@ -50,191 +43,136 @@ def file():
     return store(500, module="xception71_imagenet", layer="stage4", view=view, engine="paddle")
 
 
+@pytest.fixture
+def answer(run_here):
+    return lambda *arguments: json_of(run_here("cache", *arguments, "--json"))
+
+
 def test_an_empty_cache_says_so(run_here):
     listed = run_here("cache", "ls")
     assert (listed.returncode, listed.stdout) == (0, "")
-    assert "No features are stored yet" in listed.stderr
-    assert "0 bytes of at most 10 GB" in listed.stderr
-    verified = run_here("cache", "verify")
-    assert (verified.returncode, verified.stdout) == (0, "")
-    assert "nothing to verify" in verified.stderr
+    assert "No features are stored yet" in listed.stderr and "0 bytes of at most 10 GB" in listed.stderr
+    assert "nothing to verify" in run_here("cache", "verify").stderr
     assert run_here("cache", "prune").stdout == "0 bytes freed\n"
 
 
-def test_ls_shows_the_last_used_space_first_and_the_size_of_weights(run_here, file, monkeypatch):
+def test_ls_shows_the_last_used_space_first_and_the_size_of_weights(run_here, answer, file, monkeypatch):
+    weights = Path(os.environ["HUBTUNE_HOME"]) / "weights" / "x-0123456789.pdparams"
+    weights.parent.mkdir()
+    weights.write_bytes(b"x" * 2_000_000)
     listed = run_here("cache", "ls")
-    assert listed.returncode == 0
     assert [re.split(r"  +", line) for line in listed.stdout.splitlines()] == [
         ["module", "layer", "view", "engine", "pictures", "size", "last used"],
         ["xception71_imagenet", "stage4", "whole 288 mirrored", "paddle", "500", "2.4 MB", "just now"],
         ["resnet50_imagenet", "features", "crop 224", "openvino", "20", "96 kB", "60 days ago"],
     ]
     assert f"features  {format_bytes(file.stat().st_size)} of at most 10 GB" in listed.stderr
-    assert "weights" not in listed.stderr
-    weights = Path(os.environ["HUBTUNE_HOME"]) / "weights" / "x-0123456789.pdparams"
-    weights.parent.mkdir()
-    weights.write_bytes(b"x" * 2_000_000)
-    listed = run_here("cache", "ls")
     assert "weights   2 MB" in listed.stderr and "hubtune hub prune" in listed.stderr
 
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "5GB")
-    document = json.loads(run_here("cache", "ls", "--json").stdout)
-    assert (document["schema_version"], document["limit"]) == (1, 5_000_000_000)
-    assert (document["folder"], document["bytes"]) == (str(file.parent), file.stat().st_size)
-    assert document["weights"]["bytes"] == 2_000_000
+    document = answer("ls")
+    assert (document["limit"], document["folder"]) == (5_000_000_000, str(file.parent))
+    assert (document["bytes"], document["weights"]["bytes"]) == (file.stat().st_size, 2_000_000)
     new, old = document["spaces"]
     assert (len(old["name"]), old["description"]["engine"]) == (64, "openvino")
-    assert (old["pictures"], new["pictures"]) == (20, 500)
-    assert (old["bytes"], new["bytes"]) == (20 * 4800, 500 * 4800)
+    assert [(space["pictures"], space["bytes"]) for space in (old, new)] == [(20, 96_000), (500, 2_400_000)]
     assert old["last_used"] < new["last_used"]
-
-
-def test_ls_shows_a_space_whose_description_is_damaged(run_here, file):
     change("UPDATE batches SET description = CAST(x'ff7b' AS BLOB) WHERE id = 1")
-    row = run_here("cache", "ls").stdout.splitlines()[-1].split()
-    assert row[:2] == ["?", "20"]
+    assert run_here("cache", "ls").stdout.splitlines()[-1].split()[:2] == ["?", "20"]
 
 
-def test_prune_removes_what_was_not_used_for_some_time(run_here, file):
-    size = file.stat().st_size
-    dry = json.loads(run_here("cache", "prune", "--older-than", "30d", "--dry-run", "--json").stdout)
-    assert (dry["removed"], dry["dry_run"], file.stat().st_size) == (1, True, size)
-    done = json.loads(run_here("cache", "prune", "--older-than", "30d", "--json").stdout)
-    assert (done["removed"], done["dry_run"]) == (1, False)
-    assert done["bytes"] == done["bytes_of"]["features"] == size - file.stat().st_size
-    assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1) == pytest.approx(20 * 4800, rel=0.2)
-    assert [space.images for space in FeatureCache().spaces()] == [500]
-    assert run_here("cache", "prune", "--older-than", "30d").stdout == "0 bytes freed\n"
+def test_prune_removes_what_was_not_used_for_the_longest_time(run_here, answer, file, monkeypatch):
+    def left():
+        return [space.images for space in FeatureCache().spaces()]
 
-
-def test_prune_keeps_a_size_and_the_limit_of_what_was_used_last(run_here, file, monkeypatch):
     assert run_here("cache", "prune").stdout == "0 bytes freed\n"
-    run_here("cache", "prune", "--keep", f"{file.stat().st_size // 1000 - 1}kB")
-    assert [space.images for space in FeatureCache().spaces()] == [500]
+    size = file.stat().st_size
+    dry = answer("prune", "--older-than", "30d", "--dry-run")
+    assert (dry["removed"], dry["dry_run"], file.stat().st_size) == (1, True, size)
+    done = answer("prune", "--older-than", "30d")
+    assert (done["removed"], done["dry_run"], left()) == (1, False, [500])
+    assert done["bytes"] == done["bytes_of"]["features"] == size - file.stat().st_size
+    assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1)
+
+    store(20, 60, module="old")
+    answer("prune", "--keep", f"{file.stat().st_size // 1000 - 1}kB")
+    assert left() == [500]
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "1MB")
-    assert json.loads(run_here("cache", "prune", "--json").stdout)["removed"] == 1
-    assert FeatureCache().spaces() == []
-
-
-def test_prune_all_removes_all_features_and_notes(run_here, file):
+    assert (answer("prune")["removed"], left()) == (1, [])
+    store(20, module="new")
     FeatureCache().put_note({"a": 1}, {"b": 2})
-    assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["removed"] == 3
-    assert FeatureCache().note({"a": 1}) is None
-    assert FeatureCache().spaces() == []
+    assert answer("prune", "--all")["removed"] == 2
+    assert (FeatureCache().note({"a": 1}), left()) == (None, [])
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (("--all", "--keep", "1GB"), "Give --all, or --older-than and --keep, not both"),
-        (("--older-than", "30"), "--older-than '30' is not a time: write 12h, 30d or 8w"),
-        (("--keep", "lots"), "--keep 'lots' is not a size: write 10GB, 500MB or 1.5GiB"),
-    ],
-)
-def test_options_and_limits_that_make_no_sense_are_refused(run_here, monkeypatch, options, message):
-    refused = run_here("cache", "prune", *options)
-    assert refused.returncode == 2
-    assert message in refused.stderr
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
-    refused = run_here("cache", "ls")
-    assert refused.returncode == 2
-    assert refused.stderr.startswith("Error: HUBTUNE_CACHE_SIZE: 'abc' is not a size: write 10GB")
+def test_verify_removes_damaged_rows_and_files_and_says_what_it_could_not(run_here, file, monkeypatch):
+    def verified(code, *messages):
+        done = run_here("cache", "verify")
+        assert done.returncode == code
+        assert all(message in done.stderr for message in messages), done.stderr
+        return done.stdout.splitlines()
 
-
-def test_verify_removes_damaged_rows(run_here, file):
-    assert run_here("cache", "verify").returncode == 0
+    verified(0)
     change("UPDATE entries SET data = CAST(x'07' || substr(data, 2) AS BLOB) WHERE id IN (3, 4)")
     found = json.loads(run_here("cache", "verify", "--json").stdout)
-    assert found["damaged"] == 2
-    assert [(row["rows"], row["damaged_rows"], row["removed_rows"]) for row in found["spaces"]] == [
-        (500, 0, 0),
-        (20, 2, 2),
-    ]
+    rows = [[row[name] for name in ("rows", "damaged_rows", "removed_rows")] for row in found["spaces"]]
+    assert (found["damaged"], rows) == (2, [[500, 0, 0], [20, 2, 2]])
     change("UPDATE entries SET shape = NULL WHERE id = 5")
-    found = run_here("cache", "verify")
-    assert found.returncode == 8
-    assert found.stdout.splitlines() == [
+    connect = sqlite3.connect
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", lambda file, **_: connect(f"file:{file}?mode=ro", uri=True))
+        verified(8, "Damaged: 1, removed: 0.", "The rest cannot be removed now. Check the disk")
+    message = "Damaged: 1, removed: 1. What is damaged is computed again when it is needed"
+    assert verified(8, message) == [
         "ok       xception71_imagenet  stage4  whole 288 mirrored  paddle  500 rows",
         "DAMAGED  resnet50_imagenet  features  crop 224  openvino  18 rows: 1 damaged",
     ]
-    assert "Damaged: 1, removed: 1. What is damaged is computed again when it is needed" in found.stderr
-    assert run_here("cache", "verify").returncode == 0
-
-
-def test_verify_says_what_it_could_not_remove_and_replaces_a_file_without_rows(run_here, file, monkeypatch):
-    change("UPDATE entries SET shape = NULL WHERE id = 5")
-    connect = sqlite3.connect
-
-    def read_only(file, **options):
-        return connect(f"file:{file}?mode=ro", uri=True, **options)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", read_only)
-        found = run_here("cache", "verify")
-    assert found.returncode == 8
-    assert "Damaged: 1, removed: 0." in found.stderr
-    assert "The rest cannot be removed now. Check the disk" in found.stderr
+    verified(0)
     file.write_bytes(b"<html>" * 1000)
-    found = run_here("cache", "verify")
-    assert found.returncode == 8
-    assert "The file was damaged as a whole, and is replaced by an empty one" in found.stderr
-    assert run_here("cache", "verify").returncode == 0
+    verified(8, "The file was damaged as a whole, and is replaced by an empty one")
+    verified(0)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows tells that it is not there")
-@pytest.mark.parametrize("action", ["ls", "prune", "verify"])
-def test_a_place_that_cannot_be_used_is_told(run_here, tmp_path, monkeypatch, action):
-    (tmp_path / "file").touch()
-    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file" / "home"))
-    refused = run_here("cache", action)
-    assert refused.returncode == 5
-    assert "features cannot be used (Not a directory): set HUBTUNE_HOME to a folder" in refused.stderr
-    assert "No features are kept yet" not in refused.stderr
+def test_options_limits_and_places_that_make_no_sense_are_refused(assert_refused, here, monkeypatch):
+    assert_refused(
+        ("cache prune --all --keep 1GB", 2, "Give --all, or --older-than and --keep, not both"),
+        ("cache prune --older-than 30", 2, "--older-than '30' is not a time: write 12h, 30d or 8w"),
+        ("cache prune --keep lots", 2, "--keep 'lots' is not a size: write 10GB, 500MB or 1.5GiB"),
+    )
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "abc")
+    assert_refused(("cache ls", 2, "Error: HUBTUNE_CACHE_SIZE: 'abc' is not a size: write 10GB"))
+    monkeypatch.delenv("HUBTUNE_CACHE_SIZE")
+    (here / "file").touch()
+    monkeypatch.setenv("HUBTUNE_HOME", str(here / "file" / "home"))
+    message = "features cannot be used (Not a directory): set HUBTUNE_HOME to a folder"
+    if sys.platform != "win32":  # which says that it is not there
+        assert_refused(*((f"cache {action}", 5, message) for action in ("ls", "prune", "verify")))
 
 
-@pytest.fixture
-def photos(tmp_path, draw_photos, monkeypatch):
-    """The unpacked pictures of an archive that was split."""
-    monkeypatch.chdir(tmp_path)
-    draw_photos(tmp_path / "pics", {"cat": 3, "dog": 3}, size=8)
+def test_scan_results_go_with_all_and_unpacked_pictures_only_when_asked_for(
+    here, draw_photos, run_here, answer
+):
+    draw_photos(here / "pics", {"cat": 3, "dog": 3}, size=8)
     shutil.make_archive("photos", "zip", "pics")
-    split_photos()
-    [folder] = (Path(os.environ["HUBTUNE_HOME"]) / "data" / "unpacked").glob("photos-*/")
-    return folder
-
-
-def split_photos():
-    assert CliRunner().invoke(split_command, ["photos.zip", "--force"]).exit_code == 0
-
-
-def test_scan_results_are_listed_and_go_with_all_but_pictures_stay(run_here, photos):
+    assert run_here("split", "photos.zip").returncode == 0
     home = Path(os.environ["HUBTUNE_HOME"])
-    looks, pictures = home / "scan.sqlite", sum(file.stat().st_size for file in photos.rglob("*.*"))
-    size = looks.stat().st_size
-    document = json.loads(run_here("cache", "ls", "--json").stdout)
-    assert document["data"] == {"folder": str(home / "data"), "bytes": pictures}
-    assert document["looks"] == {"file": str(looks), "bytes": size}
+    [photos] = (home / "data" / "unpacked").glob("photos-*/")
+    looks, size = home / "scan.sqlite", sum(file.stat().st_size for file in photos.rglob("*.*"))
+    assert answer("ls")["data"] == {"folder": str(home / "data"), "bytes": size}
     listed = run_here("cache", "ls").stderr
     assert "\nscans     " in listed and "\ndata      " in listed
-    assert json.loads(run_here("cache", "prune", "--all", "--dry-run", "--json").stdout)["bytes"] == size
-    assert looks.exists()
-    assert json.loads(run_here("cache", "prune", "--all", "--json").stdout)["bytes"] == size
-    assert not looks.exists()
-    assert len(list(photos.rglob("*.png"))) == 6
+    assert answer("prune", "--all", "--dry-run")["bytes"] == looks.stat().st_size
+    assert answer("prune", "--all")["bytes"] > 0 and not looks.exists()
+    assert answer("prune")["bytes"] == 0 and len(list(photos.rglob("*.png"))) == 6
 
-
-def test_unpacked_pictures_go_only_when_asked_for_and_come_back(run_here, photos):
-    size = sum(file.stat().st_size for file in photos.rglob("*.*"))
     unfinished = photos.with_name("other-1234567890.part")  # of a process that was killed
     unfinished.mkdir()
     (unfinished / "x").write_bytes(b"x" * 7)
-    assert json.loads(run_here("cache", "prune", "--json").stdout)["bytes"] == 0
-    told = json.loads(run_here("cache", "prune", "--data", "--dry-run", "--json").stdout)
-    assert told["bytes_of"] == {"features": 0, "looks": 0, "data": size + 7}
-    assert photos.exists()
-    assert json.loads(run_here("cache", "prune", "--data", "--json").stdout)["bytes"] == size + 7
+    dry = answer("prune", "--data", "--dry-run")
+    assert dry["bytes_of"] == {"features": 0, "looks": 0, "data": size + 7} and photos.exists()
+    assert answer("prune", "--data")["bytes"] == size + 7
     assert not photos.exists() and not unfinished.exists()
     lists = Path("photos-lists/train_list.txt").read_text()
-    split_photos()
+    assert run_here("split", "photos.zip", "--force").returncode == 0
     assert Path("photos-lists/train_list.txt").read_text() == lists
     assert len(list(photos.rglob("*.png"))) == 6

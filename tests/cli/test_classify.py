@@ -1,11 +1,9 @@
 """``hubtune classify``: a pretrained module names what images show, by its own classes."""
 
-import json
-
 import numpy as np
 import paddle
 import pytest
-from support.images import draw_mixed_folder
+from support.commands import json_of
 
 import hubtune
 from hubtune.data.images.decode import decode
@@ -14,22 +12,15 @@ from hubtune.hub.registry import imagenet_classes
 PHOTOS = {"cat_720p.jpg": 285, "hot_dog.jpg": 934, "parrot.jpg": 88}
 
 
-@pytest.fixture
-def digits(tmp_path):
-    return draw_mixed_folder(tmp_path / "pics")
-
-
-def test_each_image_gets_a_row_with_the_modules_own_classes(digits, tmp_path, run_here):
-    done = run_here("classify", "pics", "--module", "digitnet", "--json", "--scores", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
-    assert document["model"] == "digitnet"
+def test_each_image_gets_a_row_with_the_modules_own_classes(mixed, run_here):
+    document = json_of(run_here("classify", "pics", "--module", "digitnet", "--json", "--scores"))
     rows = document["rows"]
-    assert [row["path"] for row in rows] == [f"pics/{n}.png" for n in (0, 1, 2, 3, 4)] + ["pics/bad.png"]
+    paths = [f"pics/{n}.png" for n in (0, 1, 2, 3, 4, "bad")]
+    assert (document["model"], [row["path"] for row in rows]) == ("digitnet", paths)
     assert rows[-1]["error"] == "not a picture that can be read here"
     module = hubtune.Module("digitnet")
     for row in rows[:-1]:
-        image = module.preprocessing(decode(tmp_path / row["path"]))[None]
+        image = module.preprocessing(decode(row["path"]))[None]
         logits = module.network(paddle.to_tensor(image)).numpy()[0].astype(np.float64)
         scores = np.exp(logits) / np.exp(logits).sum()
         assert set(row["scores"]) == set("0123456")
@@ -38,22 +29,19 @@ def test_each_image_gets_a_row_with_the_modules_own_classes(digits, tmp_path, ru
         assert [entry["label"] for entry in row["top"]] == [str(n) for n in np.argsort(-scores)[:3]]
 
 
-def test_a_module_without_class_names_and_no_module_are_refused(tmp_path, digits, run_here):
-    refused = run_here("classify", "pics", "--module", "smallnet", "--weights", "none.safetensors")
-    assert refused.returncode == 4
-    refused = run_here("classify", "pics", cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "--module" in refused.stderr
+def test_a_module_without_class_names_and_no_module_are_refused(mixed, assert_refused):
+    assert_refused(
+        ("classify pics --module smallnet --weights none.safetensors", 4, "none.safetensors"),
+        ("classify pics", 2, "--module"),
+    )
 
 
 @pytest.mark.parametrize("file", ["mobilenetv2_1.0_imagenet.pdparams", "squeezenet1_0_imagenet.safetensors"])
 def test_real_weights_name_real_photos(file, material, run_here):
     photos = [material / "weights" / "check_photos" / name for name in PHOTOS]
-    weights = material / "weights" / file
-    done = run_here("classify", *photos, "--module", weights, "--json")
-    assert done.returncode == 0, done.stderr
+    rows = json_of(run_here("classify", *photos, "--module", material / "weights" / file, "--json"))["rows"]
     names = imagenet_classes()
-    for row, expected in zip(json.loads(done.stdout)["rows"], PHOTOS.values(), strict=True):
+    for row, expected in zip(rows, PHOTOS.values(), strict=True):
         assert names[expected] in [entry["label"] for entry in row["top"]]
         if expected != 285:  # the cat's kind is arguable
             assert row["label"] == names[expected]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from hubtune.cli.console import figures, percent, print_json, print_table, shown
+from hubtune.cli.console import figures, print_json, print_table, shown
 from hubtune.evaluation.metrics import Metrics
 
 LINES = [["class", "pictures", ""], ["猫", "1,200", "x"], ["dog", "8", ""]]
@@ -27,24 +27,12 @@ def test_columns_are_aligned_by_the_width_of_characters(capsys, options, expecte
     assert capsys.readouterr().out.splitlines() == expected
 
 
-def test_an_empty_last_column_has_no_rule(capsys):
-    print_table([["a", ""], ["b", ""]])
-    assert capsys.readouterr().out == "a\n─\nb\n"
-
-
-def test_json_has_its_schema_version_first(capsys):
-    print_json({"a": [1]})
-    assert capsys.readouterr().out == json.dumps({"schema_version": 1, "a": [1]}) + "\n"
-
-
-def test_figures_are_one_line():
+def test_figures_and_json_are_one_line_and_names_cannot_control_the_terminal(capsys):
     metrics = Metrics(0.8083, 0.5, 120, (0.729, 0.868), unreadable=2, top5=0.991)
     assert figures(metrics) == (
         "80.8 % (97 of 120 right; 95 % interval 72.9–86.8 %; top-5 99.1 %; 2 unreadable)"
     )
     assert figures(Metrics(math.nan, math.nan, 0, (0.0, 1.0))) == "no readable picture"
-    assert percent(0.5) == "50.0 %"
-
-
-def test_names_of_files_cannot_control_the_terminal():
     assert shown("a\x1b[2J\n") == "a\\x1b[2J\\n"
+    print_json({"a": [1]})
+    assert capsys.readouterr().out == json.dumps({"schema_version": 1, "a": [1]}) + "\n"

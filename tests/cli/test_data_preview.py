@@ -1,153 +1,125 @@
 """``hubtune data preview``: what it draws of which source, and what it refuses."""
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
-from support.commands import output_of, refusal
+from support.commands import json_of
 from support.split_folder import write_lists
 
-from hubtune.cli.data_preview import command
 from hubtune.data.dataset import ListDataset
 from hubtune.data.list_files import labels_text, list_text
 from hubtune.recipe.augment import AugmentSettings
 
 
 @pytest.fixture
-def pics(tmp_path, draw_photos, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return draw_photos(tmp_path / "pics", {"cat": 5, "dog": 5, "fox": 5}, size=24)
+def pics(here, draw_photos):
+    return draw_photos(here / "pics", {"cat": 5, "dog": 5, "fox": 5}, size=24)
 
 
-def preview(*arguments):
-    return json.loads(output_of(command, *arguments, "--epochs", 1, "--json").stdout)
+@pytest.fixture
+def preview(run_here):
+    """Draws a preview of one epoch; returns what was said."""
+
+    def preview(*arguments):
+        done = run_here("data", "preview", *arguments, "--epochs", 1)
+        assert (done.returncode, done.stdout) == (0, ""), done.stderr
+        return done.stderr
+
+    return preview
 
 
-def refused(code, *arguments):
-    return refusal(code, command, *arguments)
+@pytest.fixture
+def facts(run_here):
+    return lambda *arguments: json_of(run_here("data", "preview", *arguments, "--epochs", 1, "--json"))
 
 
-def write_recipe(pics, train="", module="digitnet", data=""):
+def write_recipe(pics, train="", data=""):
     write_lists(pics, validate=2, test=0)
-    file = pics.parent / "r.yaml"
-    file.write_text(f"data: {{base: {pics.parent}{data}}}\nmodule: {module}\ntrain: {{{train}}}\n", "utf-8")
-    return file
+    text = f"data: {{base: {pics.parent}{data}}}\nmodule: digitnet\ntrain: {{{train}}}\n"
+    Path("r.yaml").write_text(text, "utf-8")
 
 
-def test_a_sheet_is_written_and_nothing_else(pics, tmp_path):
-    result = output_of(command, "pics", "--count", 2, "--epochs", 1)
-    assert result.stdout == ""
-    assert result.stderr == (
+def test_a_sheet_is_written_and_replaces_nothing_but_an_earlier_one(pics, here, preview, assert_refused):
+    assert preview("pics", "--count", 2) == (
         "standard: crop [0.35, 1.0], flip 0.5, brightness 0.2, contrast 0.2, saturation 0.2\n"
         "2 pictures in 1 epoch written to preview.png\n"
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pics", "preview.png"]
-    with Image.open("preview.png") as sheet:
-        assert sheet.width > 2 * 224 and sheet.height > 2 * 224
-
-
-@pytest.mark.parametrize("form", ["pics", "lists", "photos.zip", "photos.csv"])
-def test_any_source_of_pictures_can_be_previewed(pics, tmp_path, form):
-    source = "pics" if form == "lists" else form
-    if form == "lists":
-        write_lists(pics, validate=2, test=0)
-    elif form == "photos.zip":
-        shutil.make_archive("photos", "zip", "pics")
-    elif form == "photos.csv":
-        rows = [f"{path.relative_to(tmp_path)},{path.parent.name}" for path in pics.rglob("*.png")]
-        Path(source).write_text("\n".join(["path,label", *rows]))
-    before = {path.name for path in tmp_path.iterdir()}
-    shown = preview(source, "--count", 3)
-    assert sorted(picture["label"] for picture in shown["pictures"]) == ["cat", "dog", "fox"]
-    assert {path.name for path in tmp_path.iterdir()} == before | {"preview.png"}
-    if form == "lists":
-        train = {example.path for example in ListDataset(".").examples("train")}
-        assert {Path(picture["path"]) for picture in shown["pictures"]} <= train
-
-
-def test_a_recipe_or_that_of_a_run_decides_what_is_drawn(pics, tmp_path):
-    file = write_recipe(pics, "augment: flip, seed: 3", data=", fit: pad, channels: 4, size: 24")
-    shown = preview(file)
-    assert (shown["seed"], shown["augment"]) == (3, AugmentSettings(flip=0.5).model_dump())
-    settings = [shown["preprocessing"][name] for name in ("size", "fit", "channels")]
-    assert settings == [24, "pad", 4]
-    shown = preview(file, "--augment", "none", "--seed", 4)
-    assert (shown["seed"], shown["augment"]) == (4, AugmentSettings().model_dump())
-    (tmp_path / "runs").mkdir()
-    file.write_text(file.read_text("utf-8") + "strategy: frozen\n", "utf-8")
-    file.rename(tmp_path / "runs" / "recipe.yaml")
-    result = output_of(command, tmp_path / "runs", "--epochs", 1)
-    assert "Strategy frozen ignores train.augment" in result.stderr
-    assert "recipe.yaml: flip 0.5\n" in result.stderr
-
-
-def test_a_module_decides_the_preprocessing(pics, tmp_path):
-    assert preview("pics", "--module", "digitnet", "--count", 1)["preprocessing"]["size"] == 32
-    expected = "There is no module 'digitnett'. Did you mean 'digitnet'?"
-    assert expected in refused(4, "pics", "--module", "digitnett")
-    module = tmp_path / "mine"
-    module.mkdir()
-    (module / "module.yaml").write_text(
-        "name: mine\narchitecture: smallnet\nlicence: MIT\n"
-        "preprocessing: {size: 32, resize: 16, fit: stretch}\n",
-        "utf-8",
+    assert sorted(path.name for path in here.iterdir()) == ["pics", "preview.png"]
+    preview("pics", "--count", 1)
+    content = (pics / "cat" / "000.png").read_bytes()
+    (here / "mine.png").write_bytes(content)
+    (here / "link.png").symlink_to(here / "nowhere")
+    (here / "dir.png").mkdir()
+    message = "exists and is not a preview: add --force to replace it, or name another file"
+    assert_refused(
+        *((f"data preview pics -o {name}", 2, f"{name} {message}") for name in ("mine.png", "link.png")),
+        ("data preview nowhere -o a.jpg --force", 2, "-o a.jpg: name a file that ends in .png"),
+        ("data preview nowhere -o no/a.png --force", 2, "There is no folder no to write into: make it first"),
+        ("data preview nowhere -o dir.png --force", 2, "-o dir.png is a folder: name a file"),
     )
-    message = refused(2, write_recipe(pics, module=module, data=", fit: crop"))
-    assert message.startswith(f"fit: crop does not go with {module}: ")
+    assert (here / "mine.png").read_bytes() == content
+    for force in (["--force"], []):
+        preview("pics", "-o", "mine.png", *force, "--count", 1)
 
 
-def test_unreadable_pictures_are_named(pics, tmp_path):
+def test_archives_tables_and_the_training_list_can_be_previewed(pics, here, facts):
+    shutil.make_archive("photos", "zip", "pics")
+    rows = [f"{path.relative_to(here)},{path.parent.name}" for path in pics.rglob("*.png")]
+    Path("photos.csv").write_text("\n".join(["path,label", *rows]))
+    for source in ("photos.zip", "photos.csv", "pics"):
+        if source == "pics":
+            write_lists(pics, validate=2, test=0)
+        shown = facts(source, "--count", 3)["pictures"]
+        assert sorted(picture["label"] for picture in shown) == ["cat", "dog", "fox"]
+    train = {example.path for example in ListDataset(".").examples("train")}
+    assert {Path(picture["path"]) for picture in shown} <= train
+    assert not {path.name for path in here.iterdir()} & {"photos-lists", "runs"}
+
+
+def test_a_recipe_a_run_or_a_module_decides_what_is_drawn(pics, here, preview, facts):
+    assert facts("pics", "--module", "digitnet", "--count", 1)["preprocessing"]["size"] == 32
+    write_recipe(pics, "augment: flip, seed: 3", data=", fit: pad, channels: 4, size: 24")
+    shown = facts("r.yaml")
+    assert (shown["seed"], shown["augment"]) == (3, AugmentSettings(flip=0.5).model_dump())
+    assert [shown["preprocessing"][name] for name in ("size", "fit", "channels")] == [24, "pad", 4]
+    shown = facts("r.yaml", "--augment", "none", "--seed", 4)
+    assert (shown["seed"], shown["augment"]) == (4, AugmentSettings().model_dump())
+    (here / "runs").mkdir()
+    Path("runs/recipe.yaml").write_text(Path("r.yaml").read_text("utf-8") + "strategy: frozen\n", "utf-8")
+    text = preview("runs")
+    assert "Strategy frozen ignores train.augment" in text and "recipe.yaml: flip 0.5\n" in text
+
+
+def test_unreadable_pictures_are_named(pics, here, preview):
     write_lists(pics, validate=2, test=0)
     examples = ListDataset(".").examples("train")
     for example in examples[:4]:
         example.path.write_bytes(b"")
-    result = output_of(command, "pics", "--count", 12, "--epochs", 1)
-    assert "5 pictures in 1 epoch written" in result.stderr
-    assert result.stderr.count("left out: ") == 4
-    assert f"left out: {examples[0].path}: empty file (0 bytes)\n" in result.stderr
-    with (tmp_path / "train_list.txt").open("a") as file:
-        file.writelines(f"gone{number} 0\n" for number in range(20))
-    stderr = output_of(command, "pics", "--count", 12, "--epochs", 1).stderr
-    assert stderr.count("left out: ") == 11 and "left out: … and 14 more\n" in stderr
-    for example in examples[4:]:
-        example.path.unlink()
-    assert refused(3, "pics") == "None of the 29 training pictures can be read"
+    text = preview("pics", "--count", 12)
+    assert "5 pictures in 1 epoch written" in text and text.count("left out: ") == 4
+    assert f"left out: {examples[0].path}: empty file (0 bytes)\n" in text
 
 
-def test_an_earlier_preview_is_replaced_and_nothing_else_without_force(pics, tmp_path):
-    for epochs in (1, 2):
-        output_of(command, "pics", "--count", 1, "--epochs", epochs)
-    content = (pics / "cat" / "000.png").read_bytes()
-    (tmp_path / "mine.png").write_bytes(content)
-    (tmp_path / "link.png").symlink_to(tmp_path / "nowhere")
-    for name in ("mine.png", "link.png"):
-        expected = f"{name} exists and is not a preview: add --force to replace it, or name another file"
-        assert refused(2, "pics", "-o", name) == expected
-    assert (tmp_path / "mine.png").read_bytes() == content
-    for force in (["--force"], []):
-        output_of(command, "pics", "-o", "mine.png", *force, "--count", 1, "--epochs", 1)
-    (tmp_path / "dir.png").mkdir()
-    for output, message in (
-        ("a.jpg", "-o a.jpg: name a file that ends in .png"),
-        ("no/a.png", "There is no folder no to write into: make it first"),
-        ("dir.png", "-o dir.png is a folder: name a file"),
-    ):
-        assert refused(2, "nowhere", "-o", output, "--force") == message
-
-
-def test_missing_sources_and_lists_are_refused(pics, tmp_path):
-    assert "There is no nowhere: give a recipe" in refused(2, "nowhere")
-    assert "there is no such file" in refused(2, "nowhere.yaml")
-    file = write_recipe(pics)
-    (tmp_path / "train_list.txt").write_text("")
-    assert refused(3, file) == f"The training list of {file} has no picture"
-    (tmp_path / "train_list.txt").unlink()
-    assert "hubtune split" in refused(3, file)
-
-
-def test_class_names_that_no_font_has_are_mentioned(pics, tmp_path):
-    (tmp_path / "train_list.txt").write_text(list_text([("pics/cat/000.png", 0)]), "utf-8")
-    (tmp_path / "label_list.txt").write_text(labels_text(["\ue000"]), "utf-8")
-    assert "No font on this machine can draw all class names" in output_of(command, "pics").stderr
+def test_missing_sources_lists_and_pictures_are_refused_and_missing_fonts_named(
+    pics, here, preview, assert_refused
+):
+    write_recipe(pics)
+    (here / "train_list.txt").write_text("gone.png 0\n")
+    assert_refused(
+        ("data preview nowhere", 2, "There is no nowhere: give a recipe"),
+        ("data preview nowhere.yaml", 2, "there is no such file"),
+        (
+            "data preview pics --module digitnett",
+            4,
+            "There is no module 'digitnett'. Did you mean 'digitnet'?",
+        ),
+        ("data preview r.yaml", 3, "None of the 1 training pictures can be read"),
+    )
+    (here / "train_list.txt").write_text("")
+    assert_refused(("data preview r.yaml", 3, "The training list of r.yaml has no picture"))
+    (here / "train_list.txt").unlink()
+    assert_refused(("data preview r.yaml", 3, "hubtune split"))
+    (here / "train_list.txt").write_text(list_text([("pics/cat/000.png", 0)]), "utf-8")
+    (here / "label_list.txt").write_text(labels_text(["\ue000"]), "utf-8")
+    assert "No font on this machine can draw all class names" in preview("pics")

@@ -1,25 +1,18 @@
 """The module whose features `split` and `scan` compare."""
 
 import numpy as np
-import pytest
 
 from hubtune.cli.feature_module import features_by, label_checker_by, load_module
-from hubtune.errors import HubtuneError, UsageError
 
 
-def test_without_a_module_there_are_no_features():
+def test_a_module_computes_features_with_progress_and_without_one_there_are_none(assert_refused, monkeypatch):
     assert load_module(None, "official", trust_code=False) is None
     assert features_by(None, print) is label_checker_by(None, print) is None
+    assert_refused(
+        ("split pics --weights file.pdparams", 2, "--weights goes with --module"),
+        ("split pics --module nonsense", 4, "There is no module 'nonsense'"),
+    )
 
-
-def test_a_misspelt_name_and_weights_without_a_module_are_refused():
-    with pytest.raises(UsageError, match="--weights goes with --module"):
-        load_module(None, "file.pdparams", trust_code=False)
-    with pytest.raises(HubtuneError, match="There is no module 'nonsense'"):
-        load_module("nonsense", "official", trust_code=False)
-
-
-def test_features_report_their_progress(monkeypatch):
     def compute_features(module, paths, advance):
         advance(1, 2)
         return np.zeros((len(paths), 3), np.float32)

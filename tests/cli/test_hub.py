@@ -1,9 +1,9 @@
 """`hubtune hub …` as a person types it."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from hubtune.models import catalog
 
 NAME = "paddle.vision:shufflenet_v2_x0_25"
 PUBLISHED = catalog.BY_NAME[NAME]
+OTHER = save({"x": np.ones(3, np.float32)})
 
 
 @pytest.fixture
@@ -31,204 +32,153 @@ def server(monkeypatch):
         yield running
 
 
-def content(num_classes=1000):
+@pytest.fixture
+def hub(run_here):
+    """Runs a command that succeeds; returns its output."""
+
+    def hub(*arguments):
+        done = run_here("hub", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return hub
+
+
+def content(num_classes=1000, value=1):
     network = catalog.BACKBONES[NAME].build(num_classes=num_classes)
-    return save({key: np.ones(value.shape, np.float32) for key, value in network.state_dict().items()})
+    return save({key: np.full(each.shape, value, np.float32) for key, each in network.state_dict().items()})
 
 
-def state_of(run_here):
+def state(hub):
     """The last column of the module's row in the list."""
-    return run_here("hub", "list", NAME).stdout.splitlines()[-1].split("  ")[-1]
+    return hub("list", NAME).splitlines()[-1].split("  ")[-1]
 
 
-def test_list_shows_every_module_without_network_or_those_of_a_pattern(run_here):
+def test_list_and_show_describe_modules_without_network(hub, here, assert_refused):
     def listed(*pattern):
-        done = run_here("hub", "list", *pattern)
-        heading, *lines = done.stdout.splitlines()
+        heading, *lines = hub("list", *pattern).splitlines()
         assert heading.split() == ["module", "also", "parameters", "input", "top-1", "weights"]
         return [line.split()[0] for line in lines]
 
     assert listed() == [*(entry.name for entry in catalog.PRETRAINED), "digitnet"]
-    assert listed("Xception7?") == ["xception71_imagenet"]
-    assert listed("digit") == ["digitnet"]
-    shown = run_here("hub", "list", "xeption71_imagenet")
-    assert (shown.returncode, shown.stdout) == (4, "")
-    assert "Did you mean 'xception71_imagenet'?" in shown.stderr
-
-
-def test_list_and_show_as_json(run_here):
-    entry = json.loads(run_here("hub", "list", "xception71", "--json").stdout)["modules"][0]
+    assert (listed("Xception7?"), listed("digit")) == (["xception71_imagenet"], ["digitnet"])
+    entry = json.loads(hub("list", "xception71", "--json"))["modules"][0]
     assert (entry["name"], entry["aliases"]) == ("xception71_imagenet", ["Xception71"])
     assert (entry["parameters"], entry["weights"]["file"]) == (37_678_496, None)
-    shown = json.loads(run_here("hub", "show", "Xception71", "--json").stdout)
-    assert shown == {**entry, "schema_version": 1, "stages": shown["stages"]}
-    assert shown["stages"] == ["stem", "stage1", "stage2", "stage3", "head"]
+    stages = ["stem", "stage1", "stage2", "stage3", "head"]
+    assert json.loads(hub("show", "Xception71", "--json")) == {**entry, "schema_version": 1, "stages": stages}
+    assert "weights not verified" in hub("show", "Xception71")
+    assert "weights not verified" not in hub("show", "paddle.vision:resnet18")
+    (here / "w.safetensors").write_bytes(content(7))
+    assert NAME in hub("show", "w.safetensors")
+    (here / "mine").mkdir()
+    hub("new", "mine")
+    assert "stem, stage1, stage2, stage3, head" in hub("show", "mine", "--trust-code")
+    assert_refused(("hub new mine", 2, "exists already"), ("hub show mine", 4, "--trust-code"))
 
 
-def test_show_describes_a_name_a_weights_file_and_a_folder(run_here, tmp_path):
-    assert "weights not verified" in run_here("hub", "show", "Xception71").stdout
-    assert "weights not verified" not in run_here("hub", "show", "paddle.vision:resnet18").stdout
-    (tmp_path / "w.safetensors").write_bytes(content(7))
-    assert NAME in run_here("hub", "show", tmp_path / "w.safetensors").stdout
-    (tmp_path / "mine").mkdir()
-    assert run_here("hub", "new", tmp_path / "mine").returncode == 0
-    refused = run_here("hub", "new", tmp_path / "mine")
-    assert refused.returncode == 2 and "exists already" in refused.stderr
-    refused = run_here("hub", "show", tmp_path / "mine")
-    assert refused.returncode == 4 and "--trust-code" in refused.stderr
-    shown = run_here("hub", "show", tmp_path / "mine", "--trust-code").stdout
-    assert "stem, stage1, stage2, stage3, head" in shown
-
-
-def test_pull_fetches_what_offline_work_then_needs(run_here, server, monkeypatch):
-    pulled = run_here("hub", "pull", NAME)
-    assert pulled.returncode == 0, pulled.stderr
-    file = Path(pulled.stdout.split()[-1])
+def test_pull_fetches_what_offline_work_then_needs(hub, server, monkeypatch, assert_refused):
+    assert_refused((f"hub pull {NAME} nonesuch", 4, "nonesuch"), (f"hub pull {NAME} smallnet", 4, "smallnet"))
+    assert not server.requests  # unknown names are found before any download
+    file = Path(hub("pull", NAME).split()[-1])
     assert file == weights_cache.cache_path(server.url)
     assert file.read_bytes() == content()
-    assert state_of(run_here) == "on this machine"
+    assert state(hub) == "on this machine"
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    assert json.loads(run_here("hub", "pull", NAME, "--json").stdout)["modules"][0]["file"] == str(file)
+    assert json.loads(hub("pull", NAME, "--json"))["modules"][0]["file"] == str(file)
     assert len(server.requests) == 1
 
 
-def test_pull_refuses_a_page_and_a_file_for_another_network(run_here, server):
+def test_pull_refuses_a_page_and_a_file_for_another_network(hub, server, run_here, assert_refused):
     server.plan = [page, page]
-    refused = run_here("hub", "pull", NAME)
-    assert refused.returncode == 5 and "an HTML page" in refused.stderr
-    failed = run_here("hub", "pull", NAME, "--json")
-    document = json.loads(failed.stdout)
-    assert (failed.returncode, document["modules"], document["failures"][0]["name"]) == (5, [], NAME)
-    server.plan = [whole(save({"x": np.ones(3, np.float32)}))]
-    refused = run_here("hub", "pull", NAME)
-    assert refused.returncode == 4
-    assert f"it does not hold the tensors of {NAME}" in refused.stderr
-    assert state_of(run_here) == "to fetch"
+    assert_refused((f"hub pull {NAME}", 5, "an HTML page"))
+    document = json.loads(run_here("hub", "pull", NAME, "--json").stdout)
+    assert (document["modules"], document["failures"][0]["name"]) == ([], NAME)
+    server.plan = [whole(OTHER)]
+    assert_refused((f"hub pull {NAME}", 4, f"it does not hold the tensors of {NAME}"))
+    assert state(hub) == "to fetch"
     server.plan = [whole(content())]
-    assert run_here("hub", "pull", NAME).returncode == 0
+    hub("pull", NAME)
 
 
-def test_pull_names_unknown_modules_before_any_download(run_here, server):
-    assert run_here("hub", "pull", NAME, "nonesuch").returncode == 4
-    assert run_here("hub", "pull", NAME, "smallnet").returncode == 4
-    assert not server.requests
-
-
-def test_verify_finds_a_changed_file_and_prune_removes_it(run_here, server):
-    assert run_here("hub", "verify").returncode == 0
-    run_here("hub", "pull", NAME)
-    sound = run_here("hub", "verify")
-    assert (sound.returncode, sound.stdout.split()[:2]) == (0, ["ok", NAME])
-
+def test_verify_finds_a_changed_file_and_prune_removes_it(hub, server, run_here, assert_refused):
+    hub("verify")
+    hub("pull", NAME)
+    assert hub("verify").split()[:2] == ["ok", NAME]
     file = weights_cache.cache_path(server.url)
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     found = run_here("hub", "verify")
     assert (found.returncode, found.stdout.split()[:2]) == (8, ["DAMAGED", NAME])
     assert "1 of 1 weights files are damaged" in found.stderr
-    document = json.loads(run_here("hub", "verify", "--json").stdout)
-    assert (document["damaged"], document["files"][0]["file"]) == (1, str(file))
-
-    assert str(file) in run_here("hub", "prune", "--dry-run").stdout
-    assert file.exists()
-    assert str(file) in run_here("hub", "prune").stdout
-    assert not file.exists()
-    assert run_here("hub", "verify").returncode == 0
-    server.plan = [whole(save({"x": np.ones(3, np.float32)}))]
-    refused = run_here("hub", "pull", NAME)  # the sum of the first file still holds
-    assert "is not the file that was first used" in refused.stderr
+    assert str(file) in hub("prune", "--dry-run") and file.exists()
+    assert str(file) in hub("prune") and not file.exists()
+    hub("verify")
+    server.plan = [whole(OTHER)]  # the sum of the first file still holds
+    assert_refused((f"hub pull {NAME}", 4, "is not the file that was first used"))
 
 
-def test_prune_removes_interrupted_downloads_and_named_modules_only(run_here, server):
-    run_here("hub", "pull", NAME)
+def test_prune_removes_interrupted_downloads_and_named_modules_only(hub, server, assert_refused):
+    def removed(*arguments):
+        return json.loads(hub("prune", *arguments, "--json"))["removed"]
+
+    hub("pull", NAME)
     file = weights_cache.cache_path(server.url)
     part = file.with_name("Other-1234567890.pdparams.part")
     part.write_bytes(b"half")
-    assert json.loads(run_here("hub", "prune", "--json").stdout)["removed"] == [
-        {"file": str(part), "bytes": 4}
-    ]
-    assert file.exists()
-    assert len(json.loads(run_here("hub", "prune", NAME, "--json").stdout)["removed"]) == 2  # with its record
-    assert not file.exists()
-    assert run_here("hub", "prune", NAME, "--all").returncode == 2
-    run_here("hub", "pull", NAME)
-    assert len(json.loads(run_here("hub", "prune", "--all", "--json").stdout)["removed"]) == 2
+    assert removed() == [{"file": str(part), "bytes": 4}] and file.exists()
+    assert len(removed(NAME)) == 2 and not file.exists()  # with its record
+    assert_refused((f"hub prune {NAME} --all", 2, "not both"))
+    hub("pull", NAME)
+    assert len(removed("--all")) == 2
     assert {other.suffix for other in file.parent.iterdir()} == {".lock"}
 
 
-def test_import_puts_a_file_in_the_place_of_a_download(run_here, server, tmp_path, monkeypatch):
+def test_import_puts_the_right_file_in_the_place_of_a_download(
+    hub, server, here, monkeypatch, assert_refused
+):
+    def refused(data, message, name=NAME):
+        (here / "w.safetensors").write_bytes(data)
+        assert_refused((f"hub import w.safetensors --as {name}", 4, message))
+
+    refused(content(7), "has a head of 7 classes, not of 1,000")
+    refused(OTHER, NAME)
+    refused(OTHER, "smallnet", name="smallnet")
+    assert_refused((f"hub import none --as {NAME}", 4, "none"))
+    with monkeypatch.context() as patch:
+        patch.setitem(catalog.BY_NAME, NAME, PUBLISHED)  # with Paddle's md5
+        refused(content(), "cannot be the official weights of")
+    assert state(hub) == "to fetch"
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    file = tmp_path / "w.safetensors"
-    file.write_bytes(content())
-    done = run_here("hub", "import", file, "--as", NAME)
-    assert done.returncode == 0, done.stderr
-    assert run_here("hub", "pull", NAME).returncode == 0
-    assert run_here("hub", "verify").stdout.startswith("ok")
-    assert not server.requests
+    hub("import", "w.safetensors", "--as", NAME)
+    hub("pull", NAME)
+    assert hub("verify").startswith("ok") and not server.requests
+    refused(content(value=0), f"`hubtune hub prune {NAME}`")  # not what was first used
+    hub("prune", NAME)
+    hub("import", "w.safetensors", "--as", NAME)
 
 
-def test_import_refuses_what_is_not_the_modules_weights(run_here, server, tmp_path, monkeypatch):
-    file = tmp_path / "w.safetensors"
-    file.write_bytes(content(7))
-    assert "has a head of 7 classes, not of 1,000" in run_here("hub", "import", file, "--as", NAME).stderr
-    file.write_bytes(save({"x": np.ones(3, np.float32)}))
-    assert run_here("hub", "import", file, "--as", NAME).returncode == 4
-    assert run_here("hub", "import", tmp_path / "none", "--as", NAME).returncode == 4
-    assert run_here("hub", "import", file, "--as", "smallnet").returncode == 4
-    assert state_of(run_here) == "to fetch"
-    file.write_bytes(content())
-    monkeypatch.setitem(catalog.BY_NAME, NAME, PUBLISHED)  # with Paddle's md5
-    refused = run_here("hub", "import", file, "--as", NAME)
-    assert refused.returncode == 4
-    assert re.search(r"cannot be the official weights of .*: it has the md5 \w+ instead of", refused.stderr)
-
-
-def test_another_programs_damaged_file_is_merely_not_used(run_here, server):
+def test_another_programs_damaged_or_locked_cache_is_merely_not_used(hub, server, monkeypatch):
     other = Path.home() / ".paddleclas" / "weights" / server.url.rpartition("/")[2]
     other.parent.mkdir(parents=True)
     other.write_bytes(b"x")
-    found = run_here("hub", "verify")
-    assert found.returncode == 0
-    assert found.stdout.startswith("not used")
-    assert run_here("hub", "pull", NAME).returncode == 0
-
-
-def test_another_programs_locked_cache_breaks_nothing(run_here, monkeypatch):
-    def locked(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
+    assert hub("verify").startswith("not used")
+    hub("pull", NAME)
+    locked = Mock(side_effect=PermissionError(13, "Permission denied"))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "is_file", locked)
         patch.setattr(Path, "glob", locked)
-        shown = [*files_of_paddle("https://example.com/w"), *files_of_paddlehub("m")]
-    assert shown == []
+        assert [*files_of_paddle("https://example.com/w"), *files_of_paddlehub("m")] == []
 
 
-def test_import_does_not_replace_what_was_first_used_without_a_word(run_here, server, tmp_path):
-    run_here("hub", "pull", NAME)
-    network = catalog.BACKBONES[NAME].build(num_classes=1000)
-    other = {key: np.zeros(value.shape, np.float32) for key, value in network.state_dict().items()}
-    (tmp_path / "w.safetensors").write_bytes(save(other))
-    refused = run_here("hub", "import", tmp_path / "w.safetensors", "--as", NAME)
-    assert refused.returncode == 4
-    assert f"`hubtune hub prune {NAME}`" in refused.stderr
-    run_here("hub", "prune", NAME)
-    assert run_here("hub", "import", tmp_path / "w.safetensors", "--as", NAME).returncode == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("hub", "pull", "digitnet"), 4, "comes with hubtune"),
-        (("hub", "show", "Xception72"), 4, "There is no module 'Xception72'. Did you mean 'Xception71'?"),
-        (("hub", "show", "densenet121_imagenet"), 4, "Did you mean 'paddle.vision:densenet121'"),
+def test_odd_names_get_a_sentence(assert_refused):
+    assert_refused(
+        ("hub list xeption71_imagenet", 4, "Did you mean 'xception71_imagenet'?"),
+        ("hub pull digitnet", 4, "comes with hubtune"),
+        ("hub show Xception72", 4, "There is no module 'Xception72'. Did you mean 'Xception71'?"),
+        ("hub show densenet121_imagenet", 4, "Did you mean 'paddle.vision:densenet121'"),
         (("hub", "show", ""), 4, "There is no module ''"),
-        (("hub", "show", "~nobody-here/x"), 4, "There is no module"),
+        ("hub show ~nobody-here/x", 4, "There is no module"),
         (("hub", "show", "x" * 300), 5, "cannot be used"),
-        (("hub", "new", "bad\udcff"), 2, "is no name for a module"),
+        ("hub new bad\udcff", 2, "is no name for a module"),
         (("hub", "new", "x" * 300), 5, "cannot be"),
-    ],
-)
-def test_odd_names_get_a_sentence(run_here, arguments, code, said):
-    refused = run_here(*arguments)
-    assert (refused.returncode, refused.stdout) == (code, "")
-    assert re.search(said, refused.stderr)
+    )

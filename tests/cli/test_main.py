@@ -6,86 +6,46 @@ import subprocess
 import sys
 
 import pytest
-from support.commands import options
-
-SMALLNET = options("module.name=smallnet", "module.weights=none")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("finetune", "nowhere"), 2, "Error: There is no nowhere: give a recipe"),
-        (("finetune", "nowhere.yaml"), 2, "Error: nowhere.yaml: there is no such file."),
-        (("predict", "a.jpg"), 4, "Error: There is no run here yet: start one with hubtune finetune"),
-        (("predict", "a.jpg", "--model", "gone"), 4, "Error: There is no run or model gone"),
-        (("evaluate",), 4, "Error: There is no run here yet"),
-        (
-            ("tune", "pics", "-o", "module=resnet5_imagenet"),
-            4,
-            "Error: There is no module 'resnet5_imagenet'. Did you mean 'resnet50_imagenet'?",
-        ),
-        (
-            ("finetune", "pics", "-o", "train.epoch=3"),
-            2,
-            "Error: -o train.epoch=3: unknown key 'train.epoch'. Did you mean 'train.epochs'?",
-        ),
-        (("finetune", "pics", "--device", "gpu:99", *SMALLNET), 5, "Error: "),
-        (("split", "empty"), 3, "Error: "),
-        (("fine",), 2, "Usage: "),
-    ],
-)
 def test_mistakes_get_a_sentence_and_their_exit_code(
-    tmp_path, draw_photos, run_here, arguments, code, message
+    here, draw_photos, run_here, monkeypatch, assert_refused
 ):
-    draw_photos(tmp_path / "pics", {"cat": 12, "dog": 12})
-    (tmp_path / "empty").mkdir()
-    done = run_here(*arguments, cwd=tmp_path)
-    assert done.returncode == code, done.stderr
-    assert any(line.startswith(message) for line in done.stderr.splitlines()), done.stderr
-    assert "Traceback" not in done.stderr
-    assert not done.stdout
-    as_json = run_here(*arguments, "--json", cwd=tmp_path)
-    assert json.loads(as_json.stdout)["error"]["exit_code"] == code
-
-
-def test_official_weights_offline_name_the_file_to_fetch_and_its_place(
-    tmp_path, draw_photos, run_here, monkeypatch
-):
-    draw_photos(tmp_path / "pics", {"cat": 12, "dog": 12})
-    monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    done = run_here("finetune", "pics", "-o", "module=resnet50_imagenet", cwd=tmp_path)
-    assert done.returncode == 5
-    assert "bj.bcebos.com" in done.stderr
-    assert "-o module.weights=FILE" in done.stderr
-
-
-def _python(program, *arguments):
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False
+    draw_photos(here / "pics", {"cat": 12, "dog": 12})
+    (here / "empty").mkdir()
+    no_module = "Error: There is no module 'resnet5_imagenet'. Did you mean 'resnet50_imagenet'?"
+    no_key = "Error: -o train.epoch=3: unknown key 'train.epoch'. Did you mean 'train.epochs'?"
+    random = "-o module.name=smallnet -o module.weights=none"
+    cases = (
+        ("finetune nowhere", 2, "Error: There is no nowhere: give a recipe"),
+        ("finetune nowhere.yaml", 2, "Error: nowhere.yaml: there is no such file."),
+        ("predict a.jpg", 4, "Error: There is no run here yet: start one with hubtune finetune"),
+        ("predict a.jpg --model gone", 4, "Error: There is no run or model gone"),
+        ("evaluate", 4, "Error: There is no run here yet"),
+        ("tune pics -o module=resnet5_imagenet", 4, no_module),
+        ("finetune pics -o train.epoch=3", 2, no_key),
+        (f"finetune pics --device gpu:99 {random}", 5, "Error: "),
+        ("split empty", 3, "Error: "),
+        ("fine", 2, "Usage: "),
     )
+    assert_refused(*cases)
+    for arguments, code, _ in cases:
+        as_json = run_here(*arguments.split(), "--json")
+        assert json.loads(as_json.stdout)["error"]["exit_code"] == code
+    # Official weights offline: the file to fetch, and its place.
+    monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
+    weights = "finetune pics -o module=resnet50_imagenet"
+    assert_refused((weights, 5, "bj.bcebos.com"), (weights, 5, "-o module.weights=FILE"))
+
+
+def _python(*arguments):
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_package_runs_as_a_program():
-    done = subprocess.run([sys.executable, "-m", "hubtune", "--version"], capture_output=True, check=True)
-    assert done.stdout.startswith(b"hubtune ")
-
-
-@pytest.mark.parametrize("arguments", [(), ("split",), ("data", "preview"), ("hub", "list")])
-def test_help_needs_few_modules_and_no_paddle(arguments):
-    # About 100 modules, half of them click's: a tenth of a second on a laptop.
-    program = (
-        "import sys; sys.modules['paddle'] = None; sys.argv = ['hubtune', *sys.argv[1:]]\n"
-        "import atexit; start = len(sys.modules); atexit.register(lambda: print(len(sys.modules) - start))\n"
-        "from hubtune.cli.main import main; main()"
-    )
-    *help_text, count = _python(program, *arguments, "--help").splitlines()
-    assert help_text[0].startswith("Usage: hubtune")
-    assert int(count) < 200
-
-
-def test_help_of_every_command_imports_nothing_heavy():
+def test_help_of_every_command_imports_nothing_heavy_and_the_package_runs_as_a_program():
     program = (
         "import sys\n"
         "heavy = 'paddle numpy scipy PIL pydantic yaml rich sqlite3 filelock fsspec optuna'.split()\n"
@@ -98,8 +58,9 @@ def test_help_of_every_command_imports_nothing_heavy():
         "        show(command.get_command(context, inner), f'{name} {inner}')\n"
         "show(hubtune_command, 'hubtune')"
     )
-    shown = {line.rpartition(" ")[0] for line in _python(program).splitlines()}
+    shown = {line.rpartition(" ")[0] for line in _python("-c", program).splitlines()}
     assert {"hubtune", "hubtune split", "hubtune cache prune", "hubtune data preview"} <= shown
+    assert _python("-m", "hubtune", "--version").startswith("hubtune ")
 
 
 @pytest.mark.parametrize(

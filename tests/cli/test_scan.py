@@ -1,6 +1,5 @@
 """`hubtune scan`: what is wrong with a folder of pictures, on one screen, as JSON and as a page."""
 
-import json
 import os
 import shutil
 import sys
@@ -13,18 +12,18 @@ from support.commands import json_of
 
 
 @pytest.fixture
-def pics(tmp_path):
+def pics(here):
     """Two classes of ten drawn photos, all different."""
     random = np.random.default_rng(0)
     for name, shade in (("cat", 90), ("dog", 160)):
-        (tmp_path / "pics" / name).mkdir(parents=True)
+        (here / "pics" / name).mkdir(parents=True)
         for number in range(10):
             pixels = np.full((60, 80, 3), shade, np.float64)
             for _ in range(12):
                 top, left = random.integers(0, 50), random.integers(0, 70)
                 pixels[top : top + 15, left : left + 15] = random.integers(0, 256, 3)
-            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "pics" / name / f"{number}.png")
-    return tmp_path / "pics"
+            Image.fromarray(pixels.astype(np.uint8)).save(here / "pics" / name / f"{number}.png")
+    return here / "pics"
 
 
 @pytest.fixture
@@ -43,30 +42,45 @@ def planted(pics):
     return pics
 
 
-def scanned(run_here, *arguments):
-    return json_of(run_here("scan", *arguments, "--json"))
+@pytest.fixture
+def scanned(run_here):
+    """The report as JSON, and in it the kinds of findings with the names of the files."""
+
+    def scanned(*arguments):
+        document = json_of(run_here("scan", *arguments, "--json"))
+        return document, {
+            each["kind"]: sorted(item["name"] for group in each["groups"] for item in group)
+            for each in document["findings"]
+        }
+
+    return scanned
 
 
-def found(document):
-    """Kind of finding → names of the files."""
-    return {
-        each["kind"]: sorted(item["name"] for group in each["groups"] for item in group)
-        for each in document["findings"]
-    }
-
-
-def test_good_pictures_have_no_issues(pics, run_here):
-    answer = run_here("scan", pics)
-    assert answer.returncode == 0
+def test_good_pictures_have_no_issues_and_small_and_unbalanced_classes_are_some(pics, run_here, scanned):
+    answer = run_here("scan", "pics")
     rule = "─────  ────────\n"
     table = f"class  pictures\n{rule}cat          10\ndog          10\n{rule}total        20\n"
     assert answer.stdout == f"{table}\nPNG 20; RGB 20; 80 × 60 pixels\n\nNo issues found.\n"
-    assert found(scanned(run_here, pics)) == {}
+    assert scanned("pics")[1] == {}
+    for number in range(1, 10):
+        (pics / "cat" / f"{number}.png").unlink()
+    assert [finding["title"] for finding in scanned("pics")[0]["findings"]] == [
+        "1 class has fewer than 10 pictures: cat (1)",
+        "Class dog has 10 times the pictures of class cat (10 and 1)",
+    ]
+    (pics / "cat" / "0.png").write_bytes(b"")
+    document, kinds = scanned("pics")
+    assert document["classes"] == {"cat": 0, "dog": 10} and "small_classes" in kinds
+    for file in (pics / "dog").iterdir():
+        file.write_bytes(b"")
+    answer = run_here("scan", "pics")
+    assert answer.returncode == 3
+    assert "11 files cannot be used" in answer.stdout
+    assert answer.stderr.endswith("pics has no picture that can be read\n")
 
 
-def test_json_has_everything_that_was_planted_and_the_facts_of_each_file(planted, run_here):
-    document = scanned(run_here, planted)
-    kinds = found(document)
+def test_json_has_everything_that_was_planted_and_the_facts_of_each_file(planted, scanned):
+    document, kinds = scanned(planted)
     # What a blurred or dark picture was made from may count as its original or not.
     kinds.pop("near_copies", None)
     assert kinds == {
@@ -80,7 +94,7 @@ def test_json_has_everything_that_was_planted_and_the_facts_of_each_file(planted
         "renamed": ["dog/6.jpg"],
         "strays": ["cat/notes.txt"],
     }
-    assert (document["classes"], document["schema_version"]) == ({"cat": 13, "dog": 13}, 1)
+    assert document["classes"] == {"cat": 13, "dog": 13}
     files = {Path(file["path"]).relative_to(planted).as_posix(): file for file in document["files"]}
     assert len(files) == document["pictures"] + 1
     assert files["cat/cut.png"]["unreadable"] == "damaged picture (the file ends too early)"
@@ -89,113 +103,73 @@ def test_json_has_everything_that_was_planted_and_the_facts_of_each_file(planted
 
 
 def test_the_screen_has_issues_in_order_and_quarantine_copies_files_without_a_change_to_the_data(
-    planted, run_here, tmp_path
+    planted, run_here, here
 ):
     before = sorted((path, path.stat().st_mtime_ns) for path in planted.rglob("*"))
-    page, suspect = tmp_path / "page.html", tmp_path / "suspect"
-    answer = run_here("scan", planted, "--page", page, "--quarantine", suspect)
+    answer = run_here("scan", "pics", "--page", "page.html", "--quarantine", "suspect")
     assert sorted((path, path.stat().st_mtime_ns) for path in planted.rglob("*")) == before
     shown = answer.stdout
     places = [shown.index(text) for text in ("1 file cannot be used", "1 picture lies", "1 picture is blank")]
     assert places == sorted(places)
     assert "    cat/cut.png: damaged picture (the file ends too early)\n" in shown
     assert "    cat/5.png = dog/both.png\n  → One of the labels must be wrong" in shown
-    assert answer.stderr.endswith(f"7 files copied to {suspect}\nTo look at: {page}\n")
-    assert sorted(path.relative_to(suspect).as_posix() for path in suspect.rglob("*.*")) == [
-        "blank/cat/blank.png",
-        "blurred/cat/blurred.png",
-        "contradictory/cat/5.png",
-        "contradictory/dog/both.png",
-        "dark/cat/dark.png",
-        "tiny/dog/tiny.png",
-        "unreadable/cat/cut.png",
+    assert answer.stderr.endswith("7 files copied to suspect\nTo look at: page.html\n")
+    assert sorted(path.relative_to(here / "suspect").as_posix() for path in here.glob("suspect/*/*/*")) == [
+        *("blank/cat/blank.png", "blurred/cat/blurred.png", "contradictory/cat/5.png"),
+        *("contradictory/dog/both.png", "dark/cat/dark.png", "tiny/dog/tiny.png", "unreadable/cat/cut.png"),
     ]
-    copy = suspect / "unreadable" / "cat" / "cut.png"
+    copy = here / "suspect" / "unreadable" / "cat" / "cut.png"
     assert copy.read_bytes() == (planted / "cat" / "cut.png").read_bytes()
-    hint = run_here("scan", planted).stderr
-    assert f"To look at them: hubtune scan {planted} --page scan.html" in hint
+    assert "To look at them: hubtune scan pics --page scan.html" in run_here("scan", "pics").stderr
 
 
-def test_names_of_a_table_lead_nowhere_else(pics, run_here, tmp_path):
+def test_names_of_a_table_lead_nowhere_else_and_places_in_the_data_or_in_use_are_refused(
+    pics, here, run_here, assert_refused
+):
+    (here / "used").mkdir()
+    (here / "used" / "file").touch()
+    before = {*here.rglob("*")}
+    in_data, in_use = "lies in the data itself: name another place", "is in use already: name a new folder"
+    assert_refused(
+        ("scan pics --page pics/x", 2, in_data),
+        ("scan pics --page pics/cat/x", 2, in_data),
+        ("scan pics --quarantine pics/x", 2, in_data),
+        ("scan pics --quarantine used", 2, in_use),
+        ("scan pics --quarantine used/file", 2, in_use),
+        ("scan pics --quarantine gone/new", 2, "Error: There is no folder gone to write into"),
+    )
+    assert {*here.rglob("*")} == before
     lines = [f"../pics/{name}/{number}.png,{name}" for name in ("cat", "dog") for number in range(10)]
     Image.new("RGB", (80, 60)).save(pics / "cat" / "0.png")
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "table.csv").write_text("\n".join(["path,label", *lines]))
-    answer = run_here("scan", tmp_path / "in" / "table.csv", "--quarantine", tmp_path / "new")
-    assert answer.returncode == 0, answer.stderr
-    assert list((tmp_path / "new").rglob("*.png"))
-    assert not (tmp_path / "pics" / "blank").exists()
-
-
-@pytest.mark.parametrize(
-    ("option", "place", "message"),
-    [
-        ("--page", "pics/x", "lies in the data itself: name another place"),
-        ("--page", "pics/cat/x", "lies in the data itself: name another place"),
-        ("--quarantine", "pics/x", "lies in the data itself: name another place"),
-        ("--quarantine", "used", "is in use already: name a new folder, or an empty one"),
-        ("--quarantine", "used/file", "is in use already"),
-        ("--quarantine", "gone/new", "Error: There is no folder gone to write into"),
-    ],
-)
-def test_places_in_the_data_or_in_use_are_refused(pics, run_here, tmp_path, option, place, message):
-    (tmp_path / "used").mkdir()
-    (tmp_path / "used" / "file").touch()
-    before = {*tmp_path.rglob("*")}
-    answer = run_here("scan", "pics", option, place, cwd=tmp_path)
-    assert answer.returncode == 2
-    assert message in answer.stderr
-    assert {*tmp_path.rglob("*")} == before
-
-
-def test_where_nothing_can_be_read_the_exit_code_is_that_of_data(pics, run_here):
-    for file in pics.rglob("*.png"):
-        file.write_bytes(b"")
-    answer = run_here("scan", pics)
-    assert answer.returncode == 3
-    assert "20 files cannot be used" in answer.stdout
-    assert answer.stderr.endswith(f"{pics} has no picture that can be read\n")
-    assert json.loads(run_here("scan", pics, "--json").stdout)["pictures"] == 0
-
-
-def test_small_unreadable_and_unbalanced_classes_are_issues(pics, run_here):
-    for number in range(1, 10):
-        (pics / "cat" / f"{number}.png").unlink()
-    titles = [finding["title"] for finding in scanned(run_here, pics)["findings"]]
-    assert titles == [
-        "1 class has fewer than 10 pictures: cat (1)",
-        "Class dog has 10 times the pictures of class cat (10 and 1)",
-    ]
-    (pics / "cat" / "0.png").write_bytes(b"")
-    document = scanned(run_here, pics)
-    assert document["classes"] == {"cat": 0, "dog": 10}
-    assert "small_classes" in found(document)
+    (here / "in").mkdir()
+    (here / "in" / "table.csv").write_text("\n".join(["path,label", *lines]))
+    assert run_here("scan", "in/table.csv", "--quarantine", "new").returncode == 0
+    assert list((here / "new").rglob("*.png")) and not (pics / "blank").exists()
 
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="this platform has only names in Unicode")
-def test_hostile_names_reach_neither_terminal_nor_page(pics, run_here, tmp_path):
+def test_hostile_names_reach_neither_terminal_nor_page(pics, here, run_here, scanned):
     for name in (b"\xff\x1b[31m.png", b"<img src=x onerror=alert(1)>.png"):
-        Image.new("RGB", (40, 40)).save(tmp_path / "blank.png")
-        shutil.copy(tmp_path / "blank.png", os.fsencode(pics / "cat") + b"/" + name)
-    answer = run_here("scan", pics, "--page", tmp_path / "page.html", "--quarantine", tmp_path / "suspect")
+        Image.new("RGB", (40, 40)).save(here / "blank.png")
+        shutil.copy(here / "blank.png", os.fsencode(pics / "cat") + b"/" + name)
+    answer = run_here("scan", "pics", "--page", "page.html", "--quarantine", "suspect")
     assert answer.returncode == 0
     assert "\x1b" not in answer.stdout + answer.stderr
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert "\x1b" not in page
-    assert "<img src=x" not in page
-    assert (tmp_path / "suspect" / "blank" / "cat" / os.fsdecode(b"\xff\x1b[31m.png")).exists()
-    assert json.loads(run_here("scan", pics, "--json").stdout)["pictures"] == 22
+    page = (here / "page.html").read_text(encoding="utf-8")
+    assert "\x1b" not in page and "<img src=x" not in page
+    assert (here / "suspect" / "blank" / "cat" / os.fsdecode(b"\xff\x1b[31m.png")).exists()
+    assert scanned("pics")[0]["pictures"] == 22
 
 
-def test_a_module_finds_wrong_labels_and_is_checked_before_the_scan(tmp_path, draw_photos, run_here):
-    pics = draw_photos(tmp_path / "pics", {"cat": 14, "dog": 14}, size=40, noise=20.0)
+def test_a_module_finds_wrong_labels_and_is_checked_before_the_scan(
+    here, draw_photos, scanned, assert_refused
+):
+    pics = draw_photos(here / "pics", {"cat": 14, "dog": 14}, size=40, noise=20.0)
     (pics / "cat" / "003.png").rename(pics / "dog" / "wrong.png")
-    module = ["--module", "smallnet", "--weights", "none"]
-    document = scanned(run_here, pics, *module)
-    assert found(document)["mislabelled"] == ["dog/wrong.png"]
+    document, kinds = scanned("pics", "--module", "smallnet", "--weights", "none")
+    assert kinds["mislabelled"] == ["dog/wrong.png"]
     [finding] = [each for each in document["findings"] if each["kind"] == "mislabelled"]
     assert finding["groups"][0][0]["note"].startswith("probably cat (")
-    answer = run_here("scan", tmp_path / "gone", "--module", "nonsense")
-    assert "There is no module 'nonsense'" in answer.stderr
-    answer = run_here("scan", tmp_path / "gone")
-    assert answer.returncode == 3 and str(tmp_path / "gone") in answer.stderr
+    assert_refused(
+        ("scan gone --module nonsense", 4, "There is no module 'nonsense'"), ("scan gone", 3, "gone")
+    )

@@ -38,23 +38,17 @@ FROZEN = (*options("module=digitnet", "strategy=frozen"), "--views", 1)
 UNLISTED = {"new\nline.png", "carriage\rreturn.png"}
 
 
-def draw(folder, count, seed):
-    random = np.random.default_rng(seed)
-    for name in FILES[:count]:
-        pixels = np.clip(
-            random.normal([40 * (seed % 6), 90 * (seed % 3), 200 - 40 * (seed % 5)], 40, (24, 24, 3)), 0, 255
-        )
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / name, "PNG")
-
-
 @pytest.fixture
 def pics(tmp_path):
     """A tree whose own name a spreadsheet would take for a formula."""
     for number, name in enumerate(CLASSES):
-        folder = tmp_path / "=pics" / name
+        folder, random = tmp_path / "=pics" / name, np.random.default_rng(number)
+        colour = [40 * (number % 6), 90 * (number % 3), 200 - 40 * (number % 5)]
         try:
             folder.mkdir(parents=True)
-            draw(folder, len(FILES), number)
+            for file in FILES:
+                pixels = np.clip(random.normal(colour, 40, (24, 24, 3)), 0, 255)
+                Image.fromarray(pixels.astype(np.uint8)).save(folder / file, "PNG")
         except OSError:
             pytest.skip("this file system refuses such names")
     return tmp_path / "=pics"
@@ -88,15 +82,12 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     }
     counts = [len(examples) // len(CLASSES) for examples in listed.values()]
     assert counts == [len(FILES) - 10, 4, 4]
-    used = Counter(example.path for examples in listed.values() for example in examples)
-    assert all(
-        example.path.parent.name == labels[example.label] for some in listed.values() for example in some
-    )
+    examples = [example for some in listed.values() for example in some]
+    assert all(example.path.parent.name == labels[example.label] for example in examples)
     left_out = {Path(entry["path"]) for entry in split["left_out"]}
     assert left_out == {Path("=pics", name, file) for name in CLASSES for file in UNLISTED}
-    assert used + Counter(left_out) == Counter(
-        Path("=pics", name, file) for name in CLASSES for file in FILES
-    )
+    used = Counter([*(example.path for example in examples), *left_out])
+    assert used == Counter(Path("=pics", name, file) for name in CLASSES for file in FILES)
 
     result = run("finetune", "=pics", *FROZEN, "-o", "run=run", *ENGINE, "--json")
     assert result["test"]["count"] == len(listed["test"])
@@ -153,9 +144,8 @@ def test_entries_that_are_not_files_hang_nothing_and_are_named(tmp_path, draw_ph
         "nowhere.png": "link to a file that is not there",
         "circle": "link to a place in the same tree",
     }
-    victims = [
-        tmp_path / line.split()[0] for line in (tmp_path / "train_list.txt").read_text().splitlines()[:3]
-    ]
+    lines = (tmp_path / "train_list.txt").read_text().splitlines()
+    victims = [tmp_path / line.split()[0] for line in lines[:3]]
     for victim in victims:
         victim.unlink()
     os.mkfifo(victims[0])
@@ -183,25 +173,16 @@ def test_a_folder_that_may_only_be_read_is_enough(tmp_path, draw_photos):
         folder.chmod(0o555)
     work = tmp_path / "work"
     work.mkdir()
-    powerless: list[str] = []
+    powerless = []
     if os.geteuid() == 0:  # who may read and write everything, unless that power is taken away
-        setpriv = shutil.which("setpriv")
-        if setpriv is None:
+        if not shutil.which("setpriv"):
             pytest.skip("the tests run as root, and there is no setpriv to take its power away")
-        powerless = [setpriv, "--bounding-set=-dac_override,-dac_read_search"]
+        powerless = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
     def run(*arguments):
-        program = [sys.executable, "-c", "from hubtune.cli.main import main; main()"]
-        return json_of(
-            subprocess.run(
-                [*powerless, *program, *map(str, arguments), "--json"],
-                capture_output=True,
-                text=True,
-                cwd=work,
-                timeout=HANG_SECONDS,
-                check=False,
-            )
-        )
+        command = [*powerless, sys.executable, "-m", "hubtune", *map(str, arguments), "--json"]
+        options = {"text": True, "cwd": work, "timeout": HANG_SECONDS, "check": False}
+        return json_of(subprocess.run(command, capture_output=True, **options))
 
     try:
         before = everything(pics)

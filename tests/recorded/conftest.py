@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from support.drawn_images import draw_odd
 from support.recorded import bring
 
 
@@ -11,6 +12,14 @@ def place(tmp_path, monkeypatch):
     """A working folder with the recorded pictures, recipes, runs and models."""
     monkeypatch.chdir(tmp_path)
     return bring(tmp_path)
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch):
+    """A working folder with pictures of all kinds."""
+    monkeypatch.chdir(tmp_path)
+    draw_odd(tmp_path / "odd")
+    return tmp_path
 
 
 @pytest.fixture

@@ -36,8 +36,13 @@ def test_a_model_folder_predicts_as_recorded_and_its_code_needs_permission(place
         assert_close(row.scores, expected["scores"], tolerance=1e-5)
 
 
-def test_an_interrupted_run_goes_on_to_the_recorded_end(place, answer):
-    expected = EXPECTED["interrupted"]
+def test_an_interrupted_run_goes_on_to_the_recorded_end_and_not_with_other_lists(place, answer, run_here):
+    expected, file = EXPECTED["interrupted"], place / "data" / "train_list.txt"
+    lists = file.read_text()
+    file.write_text(lists.replace("ant/000.png", "ant/011.png"))
+    done = run_here("finetune", "runs/interrupted", "--resume", "--trust-code")
+    assert done.returncode == hubtune.ModelError.exit_code and "lists" in done.stderr
+    file.write_text(lists)
     result = answer("finetune", "runs/interrupted", "--resume", "--trust-code")
     assert_close(result, expected["finetune"], tolerance=1e-3)
     lines = (place / "runs" / "interrupted" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
@@ -45,14 +50,6 @@ def test_an_interrupted_run_goes_on_to_the_recorded_end(place, answer):
     assert_close(found, expected["metrics"], tolerance=1e-3, skip=("seconds", "time"))
     rows = answer("predict", "data/pics", "--model", "runs/interrupted", "--scores", "--trust-code")
     assert_close(rows, expected["predict"], tolerance=1e-3)
-
-
-def test_a_run_is_not_resumed_with_other_lists(place, run_here):
-    file = place / "data" / "train_list.txt"
-    file.write_text(file.read_text().replace("ant/000.png", "ant/011.png"))
-    done = run_here("finetune", "runs/interrupted", "--resume", "--trust-code")
-    assert done.returncode == hubtune.ModelError.exit_code
-    assert "lists" in done.stderr
 
 
 @pytest.mark.parametrize("name", sorted(EXPECTED["recipes"]))
@@ -66,39 +63,6 @@ def test_recipes_and_those_of_their_runs_come_to_the_recorded_settings(name):
         found = read(FIXTURES / "runs" / name / "recipe.yaml")
         for section in ("strategy", "train", "module"):
             assert_close(found[section], expected[section], tolerance=0.0, skip=("learning_rate",))
-
-
-def test_recorded_lists_are_read(tmp_path, monkeypatch, answer):
-    monkeypatch.chdir(tmp_path)
-    draw_odd(tmp_path / "odd")
-    shutil.copytree(FIXTURES / "split", tmp_path / "split")
-    dataset = hubtune.ListDataset("split")
-    counts = EXPECTED["split"]["counts"]
-    for part in ("train", "validate", "test"):
-        examples = dataset.examples(part)
-        assert len(examples) == sum(row[part] for row in counts.values())
-        assert all(example.path.is_file() for example in examples)
-    assert dataset.label_list == list(counts)
-    # Remarks are sentences for people, which may be reworded.
-    check, recorded = (
-        {**each, "remarks": []} for each in (answer("split", "--from", "split"), EXPECTED["check"])
-    )
-    assert_close(check, recorded, tolerance=1e-9)
-
-
-@pytest.mark.parametrize("name", ["split", "split_groups"])
-def test_recorded_lists_are_not_replaced_by_the_same(name, tmp_path, monkeypatch, answer):
-    monkeypatch.chdir(tmp_path)
-    draw_odd(tmp_path / "odd")
-    shutil.copytree(FIXTURES / name, tmp_path / name)
-    options = {
-        "split": ("--val", "3", "--test", "2"),
-        "split_groups": ("--group-by", r"(series\d+)", "--seed", "2", "--val", "20%", "--test", "20%"),
-    }
-    answer("split", "odd", *options[name], "--out", name)
-    for file in (FIXTURES / name).iterdir():
-        if file.suffix == ".txt":
-            assert (tmp_path / name / file.name).read_bytes() == file.read_bytes()
 
 
 def test_recorded_caches_change_no_result(place, monkeypatch, answer):

@@ -4,7 +4,6 @@ import re
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from hubtune.data.images.augment import augment_image, read_image
 from hubtune.data.images.preprocessing import Preprocessing
@@ -12,13 +11,7 @@ from hubtune.data.listing import ImageEntry
 from hubtune.recipe.augment import AugmentSettings
 from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.report import augmentation_preview
-from hubtune.report.augmentation_preview import (
-    PreviewSource,
-    draw_preview,
-    is_preview,
-    make_rows,
-    save_preview,
-)
+from hubtune.report.augmentation_preview import PreviewSource, draw_preview, make_rows
 from hubtune.rng import rng_for
 
 CLASSES = ["cat", "dog", "fox"]
@@ -28,11 +21,7 @@ CLASSES = ["cat", "dog", "fox"]
 def source(tmp_path, draw_photos):
     """Returns a source of drawn images."""
     pics = draw_photos(tmp_path / "pics", dict.fromkeys(CLASSES, 5), size=24)
-    entries = [
-        ImageEntry(path, label)
-        for label, name in enumerate(CLASSES)
-        for path in sorted((pics / name).iterdir())
-    ]
+    entries = [ImageEntry(path, CLASSES.index(path.parent.name)) for path in sorted(pics.rglob("*.png"))]
 
     def make(preset="standard", *, seed=0, **view):
         view = Preprocessing(**{"size": 32, "resize": 32, **view})
@@ -44,25 +33,27 @@ def source(tmp_path, draw_photos):
 @pytest.fixture
 def cells(monkeypatch):
     """Returns the cells that are drawn, row by row."""
-    drawn = {}
-
-    def draw(cells, *, columns, **rest):
-        drawn.update(cells=cells, columns=columns, **rest)
 
     def rows_of(source, **counts):
+        drawn = {}
+        monkeypatch.setattr(
+            augmentation_preview,
+            "draw_contact_sheet",
+            lambda cells, **more: drawn.update(cells=cells, **more),
+        )
         draw_preview(source, make_rows(source, **counts)[0])
-        columns = drawn["columns"]
-        return [drawn["cells"][start : start + columns] for start in range(0, len(drawn["cells"]), columns)]
+        rows = iter(drawn["cells"])
+        return drawn["title"], [*zip(*[rows] * drawn["columns"], strict=True)]
 
-    monkeypatch.setattr(augmentation_preview, "draw_contact_sheet", draw)
-    rows_of.drawn = drawn
     return rows_of
 
 
 def test_a_row_shows_evaluation_and_then_each_epoch_of_training(source, cells):
     source = source("crop", seed=7)
-    rows, _ = make_rows(source, count=6, epochs=3)
-    for entry, row in zip([row.entry for row in rows], cells(source, count=6, epochs=3), strict=True):
+    entries = [row.entry for row in make_rows(source, count=6, epochs=3)[0]]
+    title, drawn = cells(source, count=6, epochs=3)
+    assert title == "crop: crop 32, seed 7"
+    for entry, row in zip(entries, drawn, strict=True):
         index = source.entries.index(entry)
         captions = [CLASSES[entry.label], "epoch 1", "epoch 2", "epoch 3"]
         assert [cell.caption for cell in row] == captions
@@ -72,7 +63,6 @@ def test_a_row_shows_evaluation_and_then_each_epoch_of_training(source, cells):
         for epoch, pixels in enumerate(epochs):
             expected = augment_image(image, source.view, source.settings, rng_for(7, "augment", epoch, index))
             assert (pixels == expected).all()
-    assert cells.drawn["title"] == "crop: crop 32, seed 7"
 
 
 def test_every_class_is_shown_before_one_is_shown_twice_and_the_seed_decides_which(source):
@@ -86,21 +76,19 @@ def test_every_class_is_shown_before_one_is_shown_twice_and_the_seed_decides_whi
 
 
 def test_mixed_images_are_in_the_last_rows_with_their_shares(source, cells):
-    last = cells(source("strong"), count=3, epochs=4)[3:]
-    assert [len(row) for row in last] == [5]
-    for cell in last[0]:
+    [last] = cells(source("strong"), count=3, epochs=4)[1][3:]
+    assert len(last) == 5
+    for cell in last:
         assert re.fullmatch(r"\d+ % (cat|dog|fox)( \+ \d+ % (cat|dog|fox))?", cell.caption)
         shares = [*map(int, re.findall(r"\d+", cell.caption))]
         assert sum(shares) == 100 and shares == sorted(shares, reverse=True)
-    assert any("+" in cell.caption for cell in last[0])
-
-
-@pytest.mark.parametrize("channels", [1, 4])
-def test_any_channels_are_drawn_in_rgb(source, cells, channels):
-    drawn = [cell for row in cells(source("strong", channels=channels), count=2, epochs=2) for cell in row]
-    assert {(cell.image.size, cell.image.mode) for cell in drawn} == {((32, 32), "RGB")}
-    if channels == 1:
-        assert all((np.ptp(np.asarray(cell.image), axis=2) == 0).all() for cell in drawn)
+    assert any("+" in cell.caption for cell in last)
+    for channels in (1, 4):
+        rows = cells(source("strong", channels=channels), count=2, epochs=2)[1]
+        images = [cell.image for row in rows for cell in row]
+        assert {(image.size, image.mode) for image in images} == {((32, 32), "RGB")}
+        if channels == 1:
+            assert all((np.ptp(np.asarray(image), axis=2) == 0).all() for image in images)
 
 
 def test_unreadable_images_are_replaced_by_others(source):
@@ -110,14 +98,3 @@ def test_unreadable_images_are_replaced_by_others(source):
     rows, errors = make_rows(source, count=12, epochs=1)
     assert {row.entry.path for row in rows} == {entry.path for entry in source.entries[4:]}
     assert sorted(error.path for error in errors) == [str(entry.path) for entry in source.entries[:4]]
-
-
-def test_a_saved_preview_is_recognised(source, tmp_path):
-    source = source()
-    sheet = draw_preview(source, make_rows(source, count=1, epochs=1)[0]).image
-    save_preview(tmp_path / "preview.png", sheet)
-    sheet.save(tmp_path / "other.png")
-    assert is_preview(tmp_path / "preview.png")
-    assert not is_preview(tmp_path / "other.png") and not is_preview(tmp_path / "gone.png")
-    with Image.open(tmp_path / "preview.png") as image:
-        assert image.size == sheet.size and image.width > 2 * 224
