@@ -270,12 +270,11 @@ def test_a_stopped_run_is_resumed_on_request(module, data, told):
         _task(module, data).task.finetune_and_eval(observer=AtStep(5, request_stop))
     other = _task(module, data).finetune_and_eval()
     assert other.path.name == "ckpt-2"
-    assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     expected = weight_bytes(other)
+    assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     shutil.rmtree(other.path)
     run = _task(module, data).finetune_and_eval(resume=True)
-    assert run.path.name == "ckpt"
-    assert weight_bytes(run) == expected
+    assert (run.path.name, weight_bytes(run)) == ("ckpt", expected)
 
 
 def test_paddlehubs_import_paths_exist_and_others_are_refused():

@@ -24,7 +24,6 @@ from hubtune.hub.weights_cache import (
     fetch_file,
 )
 from hubtune.storage.atomic import with_ending
-from hubtune.storage.lock import exclusive_lock
 
 
 @pytest.fixture
@@ -211,18 +210,6 @@ def test_a_full_disk_or_a_cache_inside_a_file_is_a_machine_error(server, monkeyp
     (tmp_path / "file").write_text("x")
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "file"))
     assert "set HUBTUNE_HOME" in refusal(MachineError, server.url)
-
-
-def test_files_are_added_and_deleted_unless_another_process_is_at_work(tmp_path):
-    (tmp_path / "w").write_bytes(CONTENT)
-    path = weights_cache.add_to_cache(tmp_path / "w", "https://a.org/w.pdparams")
-    files = {path: [path, checksum_record(path)]}
-    assert (path.read_bytes(), cached_files()) == (CONTENT, files)
-    with exclusive_lock(with_ending(path, ".lock")):
-        assert not weights_cache.delete_cached_file(path, files[path])
-    assert cached_files() == files
-    assert weights_cache.delete_cached_file(path, files[path])
-    assert cached_files() == {}
 
 
 def start_fetching(url):

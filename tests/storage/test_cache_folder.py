@@ -14,8 +14,6 @@ def test_the_cache_is_where_the_user_wants_it_and_each_source_has_a_readable_fol
     one, two = (source_folder("remote", "a b/../c", identity) for identity in ("1", "2"))
     assert one != two
     assert one.parent == two.parent == tmp_path / "data" / "remote"
-    assert one.name.startswith("a_b_.._c-")
-    assert source_folder("cifar", "...", "x").name.startswith("source-")
     monkeypatch.delenv("HUBTUNE_HOME")
     assert cache_root() == Path.home() / ".cache" / "hubtune"
 

@@ -28,14 +28,6 @@ def test_scalars_follow_yaml_1_2_and_words_that_only_look_special_are_text():
     assert parse_yaml("1: a\nno: b\n~: c").data == {"1": "a", "no": "b", "~": "c"}
 
 
-def test_places_of_keys_and_values_are_known():
-    document = parse_yaml("train:\n  epochs: 5\nstrategy:\n- match: head\n")
-    assert document.keys[("train", "epochs")] == (2, 3)
-    assert document.values[("train", "epochs")] == (2, 11)
-    assert document.values[("strategy", 0)] == (4, 3)
-    assert document.values[("strategy", 0, "match")] == (4, 10)
-
-
 def test_all_refused_things_are_reported_together():
     text = (
         "a: !!python/object/apply:os.system [exit]\nb: &anchor 1\nc: *anchor\n<<: {d: 1}\na: 2\n? [x, y]\n"
@@ -93,9 +85,6 @@ def test_a_file_with_mistakes_is_refused_with_all_of_them(tmp_path):
     file.write_text("a: !!str 1\na: 2\n", encoding="utf-8")
     with pytest.raises(RecipeError) as caught:
         read_yaml(file)
-    assert caught.value.problems == [
-        f"{file}:1:4: tags (!!str) are not allowed here: remove it",
-        f"{file}:2:1: the key 'a' is given twice (first on line 1): keep one",
-    ]
-    file.write_text("a: 1\n", encoding="utf-8")
-    assert read_yaml(file).data == {"a": 1}
+    tag, double = caught.value.problems
+    assert tag == f"{file}:1:4: tags (!!str) are not allowed here: remove it"
+    assert double == f"{file}:2:1: the key 'a' is given twice (first on line 1): keep one"
