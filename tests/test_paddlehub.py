@@ -186,13 +186,6 @@ def test_without_trainable_the_head_is_trained_with_the_strategys_settings(modul
     assert (config.schedule.name, config.optimizer.name, config.clip.value) == ("constant", "sgd", 1.0)
 
 
-def test_strategy_frozen_solves_the_head_of_a_module_that_is_not_trained(module, data):
-    config = _config(strategy=hubtune.FrozenStrategy(views=1))
-    run = _task(module, data, trainable=False, config=config).finetune_and_eval()
-    assert run.best_step == 0
-    assert run.test.accuracy > 0.9
-
-
 def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later, tmp_path, told):
     base, run = trained
     task = later()
@@ -222,8 +215,7 @@ def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, la
 
 
 def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
-    base, _ = trained
-    task = later()
+    base, task = trained[0], later()
     lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
     listed = [line.rpartition(" ")[0] for line in lines]
     whole = task.predict([str(base / path) for path in listed], return_result=True)
@@ -232,11 +224,6 @@ def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
     (tmp_path / "predict.txt").write_text("\n".join(listed), encoding="utf-8")
     default = later(dataset=ListDataset(base, predict_list_file=tmp_path / "predict.txt"))
     assert default.predict(return_result=True) == whole
-    # What is in the current folder goes before.
-    other = listed[whole.index(next(name for name in whole if name != whole[0]))]
-    Path(listed[0]).parent.mkdir(parents=True)
-    shutil.copy(base / other, listed[0])
-    assert task.predict(listed[:1], return_result=True) != whole[:1]
 
 
 def test_another_script_measures_the_model_in_paddlehubs_words(trained, later, told):

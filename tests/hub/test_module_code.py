@@ -37,8 +37,6 @@ def test_code_runs_only_if_allowed(mine):
         ("BACKBONE", "RECORD", "defines no BACKBONE"),
         ('("fc", nn.Linear', '("idle", nn.Layer()), ("fc", nn.Linear', "failed"),
         ('name="mynet"', "name=5", "name of BACKBONE in .* is 5, which it cannot be"),
-        ("input_size=64", "input_size=64, size_multiple=0", "size_multiple of BACKBONE in .* is 0"),
-        ("input_size=64", 'input_size=64, weights="x"', "weights of BACKBONE in .* is 'x'"),
         ("resize=72", "resize=7", "contradicts itself: resize 7 is smaller than the crop of 64"),
     ],
 )
@@ -48,15 +46,9 @@ def test_mistakes_in_the_code_are_explained(mine, before, after, message):
         hubtune.Module(mine, weights=None, trust_code=True)
 
 
-def test_pooling_may_stand_in_the_head_but_each_layer_with_tensors_is_in_a_stage(mine):
+def test_pooling_may_stand_in_the_head(mine):
     change(mine, "pool, flatten], head=[fc]", "], head=[pool, flatten, fc]")
     assert load_backbone(mine, trust_code=True)[0].width == 128
-    idle = "class Idle(nn.Sequential):\n    def forward(self, x):\n        return x\n\n\n"
-    change(mine, "def stages(", f"{idle}def stages(")
-    change(mine, '("fc", nn.Linear', '("idle", Idle(nn.Linear(2, 2))),\n        ("fc", nn.Linear')
-    change(mine, "pool, flatten, fc = network", "pool, flatten, _, fc = network")
-    with pytest.raises(ModelError, match=r"No stage in .*module\.py owns idle\.0\."):
-        hubtune.Module(mine, weights=None, trust_code=True)
 
 
 def test_a_model_keeps_its_code_and_a_run_is_not_resumed_with_other_code(mine, tmp_path, run_hubtune):

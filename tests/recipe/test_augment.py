@@ -20,12 +20,6 @@ def test_a_preset_is_short_for_a_mapping_and_a_wrong_one_suggests_the_nearest():
             READ(wrong)
 
 
-def test_only_mixup_and_cutmix_mix():
-    values = {"crop": [0.5, 1.0], "aspect": [1.0, 1.0], "randaugment": 2}
-    mixing = {key for key in AugmentSettings.model_fields if READ({key: values.get(key, 0.4)}).mixes}
-    assert mixing == {"mixup", "cutmix"}
-
-
 WRONG = {
     "crop": ([0.5], [0, 1], [0.5, 1.1], [1.0, 0.5], 0.5),
     "aspect": ([2.0, 1.0], [0.01, 1.0]),

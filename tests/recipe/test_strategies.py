@@ -5,7 +5,6 @@ import pytest
 from hubtune.recipe import strategies
 from hubtune.recipe.optimization import ConstantSchedule, LinearSchedule, NoamSchedule
 from hubtune.recipe.optimization import SlantedTriangleSchedule as Triangle
-from hubtune.recipe.schema import TrainSection
 from hubtune.recipe.strategies import AdamWeightDecayStrategy, CombinedStrategy
 
 STAGES = ["stem", "stage1", "stage2", "stage3", "stage4", "head"]
@@ -61,8 +60,3 @@ def test_ulmfit_trains_earlier_stages_slower_and_later():
 def test_two_falls_at_once_are_refused():
     with pytest.raises(ValueError, match="both noam_decay and linear_decay"):
         CombinedStrategy(scheduler={"noam_decay": True, "linear_decay": {"start_point": 0.5}})
-
-
-def test_the_train_keys_that_a_strategy_uses_exist():
-    for strategy in (strategies.FrozenStrategy, strategies.LastStageStrategy):
-        assert set(TrainSection.model_fields) >= strategy.train_keys

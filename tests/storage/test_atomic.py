@@ -29,22 +29,12 @@ def test_a_file_has_its_new_content_or_after_a_failure_its_old_one(tmp_path, mon
     assert names(tmp_path) == ["a"]
 
 
-@pytest.mark.parametrize("exists", [True, False])
-def test_a_folder_appears_when_its_block_ends(tmp_path, exists):
-    folder, unfinished = tmp_path / "f", tmp_path / "f.part"
-    if exists:
-        folder.mkdir()
+def test_a_folder_appears_when_its_block_ends_and_one_with_content_is_only_replaced_on_request(tmp_path):
+    folder, unfinished, previous = tmp_path / "f", tmp_path / "f.new", tmp_path / "f.old"
     (unfinished / "left by a killed process").mkdir(parents=True)
     with replacing_folder(folder, unfinished) as new:
-        (new / "a").write_bytes(b"1")
-        assert not folder.exists() or not names(folder)
-    assert (names(tmp_path), names(folder)) == (["f"], ["a"])
-
-
-def test_a_folder_with_content_is_only_replaced_if_that_is_requested(tmp_path):
-    folder, unfinished, previous = tmp_path / "f", tmp_path / "f.new", tmp_path / "f.old"
-    folder.mkdir()
-    (folder / "old").touch()
+        (new / "old").touch()
+        assert not folder.exists()
     with pytest.raises(OSError), replacing_folder(folder, unfinished):
         pass
     with pytest.raises(KeyboardInterrupt), replacing_folder(folder, unfinished, previous):

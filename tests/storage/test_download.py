@@ -102,13 +102,6 @@ def test_the_limit_on_reading_counts_from_the_last_bytes(fetch, monkeypatch):
     assert fetch(whole(pause=0.08)) == (CONTENT, [None])
 
 
-def test_a_complete_part_of_another_file_does_no_harm(fetch, tmp_path):
-    with pytest.raises(DownloadError):
-        fetch(whole(end=len(CONTENT) - 1), status(404))
-    (tmp_path / "w.part").write_bytes(CONTENT + b"x")
-    assert fetch(whole())[0] == CONTENT
-
-
 def test_only_web_addresses_are_opened(fetch, tmp_path):
     (tmp_path / "secret").write_text("secret")
     target = (tmp_path / "secret").as_uri()

@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 
-import filelock
 import pytest
 
 from hubtune.errors import LockedError
@@ -33,13 +32,3 @@ def test_another_process_waits_for_the_end_of_the_one_that_holds_the_lock(tmp_pa
         with exclusive_lock(file):
             assert "Another process is using w; waiting for it." in told.text
     assert file.exists()  # another process may have it open
-
-
-def test_a_file_system_without_locks_is_an_os_error(tmp_path, monkeypatch):
-    def unsupported(*_, **__):
-        raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr(filelock.FileLock, "acquire", unsupported)
-    with pytest.raises(OSError, match="support flock"), exclusive_lock(tmp_path / "w.lock"):
-        pass
-    assert not list(tmp_path.iterdir())
