@@ -28,8 +28,6 @@ from hubtune.storage.atomic import with_ending
 
 @pytest.fixture
 def server(monkeypatch):
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(weights_cache, "PAUSE_SECONDS", 0.0)
     with serving() as running:
@@ -63,7 +61,6 @@ def test_a_file_is_fetched_once(server):
     path = fetch_file(server.url, expected, progress=lambda *state: progress.append(state))
     assert path == cache_path(server.url) == fetch_file(server.url, expected)
     assert (path.read_bytes(), progress[-1]) == (CONTENT, (len(CONTENT), len(CONTENT)))
-    assert path.name.startswith("Net_pretrained-") and path.suffix == ".pdparams"
     assert (len(server.requests), cached_files()) == (1, {path: [path]})
 
 

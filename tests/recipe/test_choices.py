@@ -11,7 +11,6 @@ from hubtune.recipe.schema import TrainSection
 
 def test_recipes_accept_these_names_and_help_texts_need_no_pydantic():
     assert tuple(field_choices(TrainSection.model_fields["engine"])) == ENGINES
-    names = field_choices(OptimizerSettings.model_fields["name"])
-    assert names == ["auto", *OptimizerName.__args__]
+    assert field_choices(OptimizerSettings.model_fields["name"]) == ["auto", *OptimizerName.__args__]
     program = "import sys; sys.modules['pydantic'] = None; import hubtune.recipe.choices"
     subprocess.run([sys.executable, "-c", program], check=True)
