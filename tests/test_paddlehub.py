@@ -21,38 +21,31 @@ from hubtune import ListDataset
 from hubtune.errors import DataError, ModelError, UsageError
 
 CLASSES = {"安崎": 16, "b": 16, "c": 16}
+STRATEGY = hub.DefaultFinetuneStrategy(learning_rate=3e-3)
 
 
 def _run_docs(base, name, weights, **changes):
     """Run the scripts in the docs in a process of its own: imports, PaddleHub's tutorial, hubtune's own API.
 
-    Returns what it logs, and how many images of the test list each of the two scripts classifies rightly.
+    Returns what it logs, and how many images of the test list the tutorial classifies rightly.
     """
     page = (Path(__file__).parents[1] / "docs" / "paddlehub-1x.md").read_text(encoding="utf-8")
     imports, *scripts = [block.partition("```")[0] for block in page.split("```python\n")[1:4]]
     script = "\n".join([imports, "import numpy as np, hubtune", *scripts])
     lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
     images = [f"dataset/{line.rpartition(' ')[0]}" for line in lines]
-    for before, after in {
-        '"xception71_imagenet"': f"{name!r}, weights={weights!r}",
-        '["dataset/test/a.jpg", "dataset/test/b.jpg"]': repr(images),
-        **changes,
-    }.items():
+    changes['"xception71_imagenet"'] = f"{name!r}, weights={weights!r}"
+    changes['["dataset/test/a.jpg", "dataset/test/b.jpg"]'] = repr(images)
+    for before, after in changes.items():
         assert before in script
         script = script.replace(before, after)
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=base.parent,
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=HANG_SECONDS,
-        check=False,
-    )
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    command = [sys.executable, "-c", script]
+    options = {"capture_output": True, "encoding": "utf-8", "timeout": HANG_SECONDS, "check": False}
+    done = subprocess.run(command, cwd=base.parent, env=environment, **options)
     assert done.returncode == 0, done.stderr
     classes = [Path(image).parent.name for image in images]
     printed = done.stdout.splitlines()
-    assert len(printed) == 2 * len(images) + 1
     answers = printed[: len(images)]
     assert set(answers) <= set(classes)
     for image, row in zip(images, printed[len(images) + 1 :], strict=True):
@@ -113,16 +106,8 @@ def _task(module, data, *, trainable=True, reader=(), dataset=None, config=None,
 
 
 def _config(**options):
-    given = {
-        "use_cuda": False,
-        "engine": "paddle",  # starts at once
-        "num_epoch": 2,
-        "batch_size": 8,
-        "checkpoint_dir": "ckpt",
-        "strategy": hub.DefaultFinetuneStrategy(learning_rate=3e-3),
-        **options,
-    }
-    return hub.RunConfig(**given)
+    given = {"num_epoch": 2, "batch_size": 8, "checkpoint_dir": "ckpt", "strategy": STRATEGY}
+    return hub.RunConfig(**{"use_cuda": False, "engine": "paddle", **given, **options})
 
 
 @pytest.fixture(scope="module")
@@ -162,8 +147,7 @@ def test_settings_reach_the_run(module, data, told):
     assert settings.model_dump(include=set(steps)) == steps
     assert (settings.seed, settings.hidden_units, settings.fit) == (5, [16, 8], "stretch")
     assert settings.augment == hubtune.RunConfig(augment="standard").augment
-    assert settings.strategy == hub.DefaultFinetuneStrategy(learning_rate=3e-3)
-    assert hub.RunConfig().strategy == hub.DefaultStrategy()
+    assert (settings.strategy, hub.RunConfig().strategy) == (STRATEGY, hub.DefaultStrategy())
     given = _task(module, data, config=_config(fit="crop", augment="flip", seed=1), reader=reader).task.config
     assert (given.fit, given.augment.flip, given.augment.crop, given.seed) == ("crop", 0.5, None, 1)
 
@@ -178,13 +162,14 @@ def test_settings_reach_the_run(module, data, told):
 def test_without_trainable_only_the_head_changes(data, strategy, options):
     module = hub.Module("digitnet")
     config = _config(strategy=getattr(hub, f"{strategy}Strategy")(learning_rate=3e-2, **options))
-    run = _task(module, data, trainable=False, config=config).finetune_and_eval()
-    trained = weight_arrays(run.best_model)
-    before = {f"backbone.{name}": tensor for name, tensor in module.module.network.state_dict().items()}
-    trunk = [name for name in trained if name.startswith("backbone.")]
-    assert len(trunk) > 10
-    for name in trunk:
-        assert np.array_equal(trained[name], before[name].numpy()), name
+    trained = weight_arrays(
+        _task(module, data, trainable=False, config=config).finetune_and_eval().best_model
+    )
+    before = module.module.network.state_dict()
+    backbone = [name for name in trained if name.startswith("backbone.")]
+    assert len(backbone) > 10
+    for name in backbone:
+        assert np.array_equal(trained[name], before[name.removeprefix("backbone.")].numpy()), name
     assert np.abs(trained["head.0.bias"]).max() > 0.01  # they begin at 0
 
 
@@ -201,14 +186,7 @@ def test_without_trainable_the_head_is_trained_with_the_strategys_settings(modul
     assert (config.schedule.name, config.optimizer.name, config.clip.value) == ("constant", "sgd", 1.0)
 
 
-def test_strategy_frozen_solves_the_head_of_a_module_that_is_not_trained(module, data):
-    config = _config(strategy=hubtune.FrozenStrategy(views=1))
-    run = _task(module, data, trainable=False, config=config).finetune_and_eval()
-    assert run.best_step == 0
-    assert run.test.accuracy > 0.9
-
-
-def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later):
+def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, later, tmp_path, told):
     base, run = trained
     task = later()
     images = [example.path for example in ListDataset(base).examples("test")]
@@ -223,28 +201,21 @@ def test_predictions_come_in_batches_and_in_the_order_of_the_classes(trained, la
     answers = task.predict(data=images, return_result=True)
     assert answers == [names[number] for number in rows.argmax(axis=1)]
     assert task.predict(data=[]) == []
-
-
-def test_a_picture_that_cannot_be_read_keeps_its_row_and_is_named(later, tmp_path, told):
-    task, images = later(), ["pics/b/000.png", "pics/c/000.png"]
-    broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    [alone] = task.predict(data=images)[0].run_results
+    # An unreadable image keeps its row and is named.
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    mixed = [images[0], "nowhere.png", tmp_path / "broken.png", images[1]]
     told.clear()
-    mixed = [images[0], "nowhere.png", broken, images[1]]
-    [rows] = task.predict(data=mixed)[0].run_results
-    assert np.isnan(rows[1:3]).all()
-    assert np.allclose(rows[[0, 3]], alone, atol=1e-6)
+    [mixed_rows] = task.predict(data=mixed)[0].run_results
+    assert np.isnan(mixed_rows[1:3]).all()
+    assert np.allclose(mixed_rows[[0, 3]], rows[:2], atol=1e-6)
     first, second = [record.message for record in told.records if record.levelname == "WARNING"]
     assert first == "nowhere.png: no such file: no answer (nan, of which argmax makes 0)"
-    assert second.startswith(f"{broken}: ")
-    names = task.predict(data=mixed, return_result=True)
-    assert [name is None for name in names] == [False, True, True, False]
+    assert second.startswith(f"{tmp_path / 'broken.png'}: ")
+    assert task.predict(data=mixed, return_result=True) == [answers[0], None, None, answers[1]]
 
 
 def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
-    base, _ = trained
-    task = later()
+    base, task = trained[0], later()
     lines = (base / "test_list.txt").read_text(encoding="utf-8").splitlines()
     listed = [line.rpartition(" ")[0] for line in lines]
     whole = task.predict([str(base / path) for path in listed], return_result=True)
@@ -253,21 +224,14 @@ def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
     (tmp_path / "predict.txt").write_text("\n".join(listed), encoding="utf-8")
     default = later(dataset=ListDataset(base, predict_list_file=tmp_path / "predict.txt"))
     assert default.predict(return_result=True) == whole
-    # What is in the current folder goes before.
-    other = listed[whole.index(next(name for name in whole if name != whole[0]))]
-    Path(listed[0]).parent.mkdir(parents=True)
-    shutil.copy(base / other, listed[0])
-    assert task.predict(listed[:1], return_result=True) != whole[:1]
 
 
 def test_another_script_measures_the_model_in_paddlehubs_words(trained, later, told):
-    _, run = trained
-    task = later()
+    run, task = trained[1], later()
     for phase in ("dev", "val"):
         metrics = task.eval(phase=phase)
         line = f"[dev dataset evaluation result] loss={metrics.loss:.5f} acc={metrics.accuracy:.5f}"
-        assert told.messages[-1] == line
-        assert metrics.accuracy == run.validate.accuracy
+        assert (told.messages[-1], metrics.accuracy) == (line, run.validate.accuracy)
     assert task.eval("test").accuracy == run.test.accuracy
 
 
@@ -293,12 +257,11 @@ def test_a_stopped_run_is_resumed_on_request(module, data, told):
         _task(module, data).task.finetune_and_eval(observer=AtStep(5, request_stop))
     other = _task(module, data).finetune_and_eval()
     assert other.path.name == "ckpt-2"
-    assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     expected = weight_bytes(other)
+    assert "ckpt has not finished: finetune_and_eval(resume=True) continues it" in told.messages
     shutil.rmtree(other.path)
     run = _task(module, data).finetune_and_eval(resume=True)
-    assert run.path.name == "ckpt"
-    assert weight_bytes(run) == expected
+    assert (run.path.name, weight_bytes(run)) == ("ckpt", expected)
 
 
 def test_paddlehubs_import_paths_exist_and_others_are_refused():
@@ -323,15 +286,11 @@ def test_paddlehubs_import_paths_exist_and_others_are_refused():
         ({"feed_list": ["label"]}, r"feed_list must be \[input_dict\['image'\].name\], not \['label'\]"),
         ({"num_classes": 1000}, "num_classes is 1000, and the data set has 3 classes"),
         ({"metrics_choices": ["f1"]}, r"metrics_choices is \['f1'\], and hubtune chooses the best model by"),
-        ({"data_reader": None}, "data_reader must be a ImageClassificationReader, not a NoneType"),
         ({"config": {"num_epoch": 5}}, "config must be a RunConfig, not a dict"),
         ({"hidden_units": [0]}, "hidden_units"),
-        *(
-            (
-                {"trainable": False, "config": _config(strategy=strategy)},
-                r"\(trainable=False\) freezes the mod",
-            )
-            for strategy in ("last_stage", [{"match": "*"}])
+        (
+            {"trainable": False, "config": _config(strategy="last_stage")},
+            r"\(trainable=False\) freezes the mod",
         ),
     ],
 )
@@ -340,22 +299,17 @@ def test_tasks_with_wrong_arguments_are_refused(module, data, options, message):
         _task(module, data, **options)
 
 
-@pytest.mark.parametrize(
-    ("call", "kind", "message"),
-    [
-        (lambda task: task.eval("no"), UsageError, "There is no phase 'no': it may be dev, test or"),
-        (lambda task: task.predict("a.jpg"), UsageError, r"Give a list of images, .* data=\['a.jpg'"),
-        (lambda task: task.predict(), UsageError, r"Give predict\(\) the images"),
-        (lambda task: task.predict(["a.jpg"]), ModelError, "There is no trained model in ckpt yet"),
-        (lambda task: task.eval(), ModelError, "There is no trained model in ckpt yet"),
-    ],
-)
-def test_wrong_calls_are_refused(module, data, call, kind, message):
-    with pytest.raises(kind, match=message):
-        call(_task(module, data))
-
-
-def test_a_missing_list_is_a_data_error(module, data):
+def test_wrong_calls_are_refused(module, data):
+    task = _task(module, data)
+    for call, kind, message in (
+        (lambda: task.eval("no"), UsageError, "There is no phase 'no': it may be dev, test or"),
+        (lambda: task.predict("a.jpg"), UsageError, r"Give a list of images, .* data=\['a.jpg'"),
+        (lambda: task.predict(), UsageError, r"Give predict\(\) the images"),
+        (lambda: task.predict(["a.jpg"]), ModelError, "There is no trained model in ckpt yet"),
+        (lambda: task.eval(), ModelError, "There is no trained model in ckpt yet"),
+    ):
+        with pytest.raises(kind, match=message):
+            call()
     (data / "train_list.txt").unlink()
     with pytest.raises(DataError, match=r"There is no .*train_list\.txt"):
-        _task(module, data).finetune_and_eval()
+        task.finetune_and_eval()

@@ -139,7 +139,6 @@ class ImageClassificationReader:
 
 
 def with_preprocessing(module: hubtune.Module, reader: ImageClassificationReader) -> hubtune.Module:
-    """Return the module with the reader's preprocessing."""
     own, backbone = module.preprocessing, module.backbone
     size, multiple = reader.preprocessing.get("size", own.size), backbone.size_multiple
     if size != own.size and not takes_size(backbone, size):

@@ -43,7 +43,6 @@ def matches_pattern(pattern: str, *names: str) -> bool:
 
 
 def describe_pretrained(entry: Pretrained) -> dict[str, Any]:
-    """Return the description of a hub name."""
     weights = entry.weights
     document: dict[str, Any] = {
         "name": entry.name,

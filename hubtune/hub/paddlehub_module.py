@@ -160,12 +160,10 @@ def _build(kind: Any, num_classes: int) -> nn.Layer:
             network = kind(**classes, load_checkpoint=str(empty))
     for parameter in network.parameters():
         parameter.name = unique_name.generate(parameter.name)  # optimizers identify parameters by name
-    network.register_forward_post_hook(_only_logits)
+    network.register_forward_post_hook(
+        lambda _, __, all_: all_[0] if isinstance(all_, tuple | list) else all_
+    )
     return network
-
-
-def _only_logits(_: nn.Layer, __: Any, outputs: Any) -> paddle.Tensor:
-    return outputs[0] if isinstance(outputs, tuple | list) else outputs
 
 
 def _inputs_of(network: nn.Layer, file: Path) -> dict[str, Any]:

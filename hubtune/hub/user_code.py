@@ -48,5 +48,4 @@ def explain_errors(file: Path, advice: str = "correct it") -> Iterator[None]:
 
 
 def describe_exception(error: BaseException) -> str:
-    """Return an exception's type and message on one short line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:_LONGEST]

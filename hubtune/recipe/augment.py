@@ -8,13 +8,13 @@ from hubtune.errors import suggest
 from hubtune.recipe.base import Settings
 from hubtune.recipe.choices import AUGMENT_PRESETS
 
+_Share = Annotated[float, Field(gt=0, le=1)]
+
 
 class AugmentSettings(Settings):
     """Random changes to training pictures, applied in the order of these keys; the default is none."""
 
-    crop: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=2, max_length=2)] | None = (
-        None
-    )
+    crop: Annotated[list[_Share], Field(min_length=2, max_length=2)] | None = None
     """Smallest and largest share of the picture's area that a random crop has, such as `[0.35, 1]`; `null`:
     no random crop, the picture enters as in evaluation."""
     aspect: list[Annotated[float, Field(ge=0.1, le=10)]] = Field([3 / 4, 4 / 3], min_length=2, max_length=2)

@@ -83,5 +83,4 @@ class CombinedClip(Settings):
     """Largest norm of a parameter's gradient; 0: no limit."""
 
     def clip(self) -> optimization.ClipSettings:
-        """Return the limits as this project's settings."""
         return optimization.ClipSettings(global_norm=self.GlobalNorm or None, norm=self.Norm or None)

@@ -104,5 +104,4 @@ def sync_folder(folder: Path) -> None:
 
 
 def with_ending(path: Path, ending: str) -> Path:
-    """Return the path with an ending appended to its name."""
     return path.with_name(path.name + ending)

@@ -27,7 +27,6 @@ def cache_root() -> Path:
 
 
 def data_folder() -> Path:
-    """Return the cache's folder for images."""
     return cache_root() / "data"
 
 
@@ -80,7 +79,6 @@ def build_once(folder: Path, make: Callable[[Path], None]) -> Path:
 
 
 def cache_write_error(path: Path, error: OSError) -> MachineError:
-    """Return the error for a file or folder of the cache that cannot be written."""
     return MachineError(
         f"The cache cannot keep {path}: {error.strerror or error}. "
         "Free some space or set HUBTUNE_HOME to a folder that can be written."

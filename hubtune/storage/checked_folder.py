@@ -27,10 +27,11 @@ def write_checked(folder: Path, files: Mapping[str, bytes]) -> None:
         name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         for name, content in files.items()
     }
+    listing = (json.dumps(manifest, indent=1) + "\n").encode()
     try:
         recover(folder)
         with replacing_folder(folder, _beside(folder, "new"), _beside(folder, "old")) as new:
-            for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
+            for name, content in [*files.items(), (MANIFEST, listing)]:
                 with (new / name).open("xb") as file:
                     file.write(content)
                     file.flush()
@@ -105,7 +106,3 @@ def open_checked(folder: Path, *names: str) -> Path:
 
 def _beside(folder: Path, kind: str) -> Path:
     return folder.parent / f".{folder.name}.{kind}"
-
-
-def _json(document: object) -> bytes:
-    return (json.dumps(document, indent=1) + "\n").encode()

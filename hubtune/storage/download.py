@@ -46,7 +46,6 @@ def is_offline() -> bool:
 
 
 def is_web_address(url: str) -> bool:
-    """Return whether a text is an http or https address."""
     try:
         parts = urlsplit(url)
     except ValueError:

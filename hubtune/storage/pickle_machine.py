@@ -17,7 +17,6 @@ import numpy as np
 # numpy 1 has no more; no tensor comes near it.
 _MOST_DIMENSIONS = 32
 
-
 # The names that a pickle of arrays may ask for; on the machine's stack they are only markers.
 _Known = enum.Enum("_Known", ["NDARRAY", "DTYPE", "RECONSTRUCT", "FROMBUFFER", "ENCODE"])
 _KNOWN_NAMES = {
@@ -280,7 +279,6 @@ def quote(text: str) -> str:
 
 
 def clipped(text: str) -> str:
-    """Return at most 100 characters of a text."""
     return text if len(text) <= 100 else f"{text[:100]}..."
 
 

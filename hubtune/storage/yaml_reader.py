@@ -286,10 +286,7 @@ def _position(mark: Any) -> Position:
 # construct that the parser could not finish is reported, not the place where it noticed.
 _SYNTAX = (
     (r"character '\\t'", "a tab cannot stand here: indent with spaces"),
-    (
-        r"found character (?P<what>'.+') that cannot start",
-        "text cannot start with {what} here: put it in quotes",
-    ),
+    (r"found character (?P<what>'.+') that", "text cannot start with {what} here: put it in quotes"),
     (r"@could not find expected ':'", "expected a key, a colon and a space here, as in 'epochs: 5'"),
     (
         r"mapping values are not allowed",

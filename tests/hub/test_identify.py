@@ -38,7 +38,7 @@ def test_a_file_is_a_modules_name(tmp_path, num_classes):
         np.testing.assert_array_equal(value.numpy(), tensors[key])
 
 
-def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path):
+def test_other_tensors_and_those_of_several_architectures_are_refused_unless_the_file_is_named(tmp_path):
     file = tmp_path / "w.safetensors"
     tensors = write(file, "smallnet", 3)
     more = {**tensors, "more": np.zeros(3, np.float32)}
@@ -47,14 +47,11 @@ def test_a_tensor_more_or_less_is_no_known_architecture(tmp_path):
         save_file(changed, file)
         with pytest.raises(ModelError, match="fits no architecture that hubtune knows"):
             hubtune.Module(file)
-
-
-def test_architectures_with_the_same_tensors_are_refused_unless_the_file_is_named(tmp_path):
     name = "paddle.vision:shufflenet_v2_swish"
-    tensors = write(tmp_path / "w.safetensors", name, 1000)
+    tensors = write(file, name, 1000)
     assert identify_backbone(Path(f"{name}.safetensors"), tensors) == (BACKBONES[name], 1000)
     with pytest.raises(ModelError, match=r"several architectures \(.*shufflenet_v2_x1_0.*: name one of them"):
-        hubtune.Module(tmp_path / "w.safetensors")
+        hubtune.Module(file)
 
 
 def test_swin_is_recognised_by_a_file_with_its_indices_and_other_indices_are_refused(tmp_path):

@@ -37,8 +37,6 @@ def test_code_runs_only_if_allowed(mine):
         ("BACKBONE", "RECORD", "defines no BACKBONE"),
         ('("fc", nn.Linear', '("idle", nn.Layer()), ("fc", nn.Linear', "failed"),
         ('name="mynet"', "name=5", "name of BACKBONE in .* is 5, which it cannot be"),
-        ("input_size=64", "input_size=64, size_multiple=0", "size_multiple of BACKBONE in .* is 0"),
-        ("input_size=64", 'input_size=64, weights="x"', "weights of BACKBONE in .* is 'x'"),
         ("resize=72", "resize=7", "contradicts itself: resize 7 is smaller than the crop of 64"),
     ],
 )
@@ -48,53 +46,37 @@ def test_mistakes_in_the_code_are_explained(mine, before, after, message):
         hubtune.Module(mine, weights=None, trust_code=True)
 
 
-def test_pooling_may_stand_in_the_head_but_each_layer_with_tensors_is_in_a_stage(mine):
+def test_pooling_may_stand_in_the_head(mine):
     change(mine, "pool, flatten], head=[fc]", "], head=[pool, flatten, fc]")
     assert load_backbone(mine, trust_code=True)[0].width == 128
-    idle = "class Idle(nn.Sequential):\n    def forward(self, x):\n        return x\n\n\n"
-    change(mine, "def stages(", f"{idle}def stages(")
-    change(mine, '("fc", nn.Linear', '("idle", Idle(nn.Linear(2, 2))),\n        ("fc", nn.Linear')
-    change(mine, "pool, flatten, fc = network", "pool, flatten, _, fc = network")
-    with pytest.raises(ModelError, match=r"No stage in .*module\.py owns idle\.0\."):
-        hubtune.Module(mine, weights=None, trust_code=True)
 
 
-@pytest.fixture
-def task(mine, tmp_path):
-    """Makes the task of training the skeleton's network on a few pictures."""
+def test_a_model_keeps_its_code_and_a_run_is_not_resumed_with_other_code(mine, tmp_path, run_hubtune):
     base = draw_split(tmp_path / "data", {"a": 6, "b": 6}, validate=0, test=0, size=70)
     options = {"epochs": 1, "strategy": "scratch", "learning_rate": None}
-    return lambda: tiny_task(hubtune.Module(mine, None, trust_code=True), base, tmp_path / "run", **options)
 
+    def task():
+        return tiny_task(hubtune.Module(mine, None, trust_code=True), base, tmp_path / "run", **options)
 
-def test_a_run_is_not_resumed_with_other_code_nor_does_its_recipe_allow_code(
-    mine, task, tmp_path, run_hubtune
-):
-    task().finetune_and_eval()
+    run = task().finetune_and_eval()
     task().finetune_and_eval(resume=True)
+    paths = sorted((base / "pics").rglob("*.png"))
+    rows = task().predict(paths)
     change(mine, "nn.ReLU()", "nn.Tanh()")
     with pytest.raises(ModelError, match=r"The lines of module\.py have changed"):
         task().finetune_and_eval(resume=True)
     with (mine / "module.py").open("a") as file:
         file.write(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
-    refused = run_hubtune("finetune", tmp_path / "run", "--resume")
+    refused = run_hubtune("finetune", tmp_path / "run", "--resume")  # its recipe does not allow code
     assert refused.returncode == 4
     assert "--trust-code" in refused.stderr
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_model_keeps_the_code_that_it_was_trained_with(mine, task, tmp_path):
-    trained = task()
-    run = trained.finetune_and_eval()
-    paths = sorted((tmp_path / "data" / "pics").rglob("*.png"))
-    rows = trained.predict(paths)
 
     (mine / "module.py").unlink()  # the model needs nothing but its own folder
     with pytest.raises(ModelError, match="trust"):
         hubtune.load_model(run.path)
     model = hubtune.load_model(run.path, trust_code=True)
     assert [row.scores for row in model.predict(paths)] == [row.scores for row in rows]
-
     with (run.best_model / "module.py").open("a") as file:
         file.write("# changed\n")
     with pytest.raises(ModelError, match=r"module\.py"):

@@ -20,13 +20,13 @@ def test_the_skeleton_is_a_working_module(tmp_path):
         hubtune.Module(folder, trust_code=True)
 
 
-def test_nothing_is_overwritten(tmp_path):
+def test_nothing_is_overwritten(mine, tmp_path):
     (tmp_path / "file").touch()
-    write_skeleton(tmp_path / "mine")
-    for name in ("file", "mine"):
-        with pytest.raises(UsageError, match="exists already: name a new folder"):
+    for name, kind, message in (
+        ("file", UsageError, "exists already: name a new folder"),
+        (mine.name, UsageError, "exists already: name a new folder"),
+        ("a\nb", UsageError, "is no name for a module"),
+        ("file/mine", MachineError, "cannot be written"),
+    ):
+        with pytest.raises(kind, match=message):
             write_skeleton(tmp_path / name)
-    with pytest.raises(UsageError, match="is no name for a module"):
-        write_skeleton(tmp_path / "a\nb")
-    with pytest.raises(MachineError, match="cannot be written"):
-        write_skeleton(tmp_path / "file" / "mine")

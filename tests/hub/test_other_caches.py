@@ -34,14 +34,11 @@ def with_sums(**sums):
     return replace(SHUFFLENET, weights=PublishedWeights(URL, **sums))
 
 
-def put(place, content):
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(content)
-    return place
-
-
-def paddleclas(content, folder=".paddleclas/weights"):
-    return put(Path.home() / folder / "Net_pretrained.pdparams", content)
+def put(content, place=".paddleclas/weights/Net_pretrained.pdparams"):
+    file = Path.home() / place
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(content)
+    return file
 
 
 def resolved(entry=SHUFFLENET):
@@ -53,9 +50,9 @@ def resolved(entry=SHUFFLENET):
         return None
 
 
-@pytest.mark.parametrize("folder", [".paddleclas/weights", ".cache/paddle/hapi/weights"])
+@pytest.mark.parametrize("folder", [".paddleclas", ".cache/paddle/hapi"])
 def test_a_file_in_another_programs_cache_is_used_and_its_sum_recorded(folder, monkeypatch):
-    file = paddleclas(weights(), folder)
+    file = put(weights(), f"{folder}/weights/Net_pretrained.pdparams")
     assert find_local_weights(SHUFFLENET) == resolved() == file
     assert [*file.parent.iterdir()] == [file]
     monkeypatch.setitem(BY_NAME, SHUFFLENET.name, SHUFFLENET)
@@ -65,34 +62,24 @@ def test_a_file_in_another_programs_cache_is_used_and_its_sum_recorded(folder, m
     assert resolved() is None
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pytest.param(weights()[:-10], id="cut"),
-        pytest.param(weights(num_classes=7), id="7-classes"),
-        pytest.param(b"{}", id="json"),
-        pytest.param(save({"x": np.ones(3)}), id="other"),
-    ],
-)
-def test_what_is_not_these_weights_is_passed_over_and_never_recorded(content):
-    file = paddleclas(content)
-    assert resolved() is None
-    file.write_bytes(weights())
-    assert resolved() == file
-
-
-def test_a_published_sum_holds_in_other_caches_too(told):
+def test_what_is_not_these_weights_is_passed_over_and_never_recorded(told):
+    for content in (weights()[:-10], weights(num_classes=7), b"{}", save({"x": np.ones(3)})):
+        file = put(content)
+        assert resolved() is None
     content = weights()
-    file = paddleclas(content)
+    file.write_bytes(content)
     assert resolved(with_sums(md5=hashlib.md5(content).hexdigest())) == file
+    told.clear()
     assert resolved(with_sums(sha256="0" * 64)) is None
     assert "left alone" in told.text
     assert file.read_bytes() == content
+    assert resolved() == file
 
 
 def test_hubtunes_own_cache_comes_first_unless_it_is_damaged_and_its_record_holds_everywhere():
-    other = paddleclas(weights())
-    own = put(weights_cache.cache_path(URL), weights())
+    other = put(weights())
+    own = weights_cache.cache_path(URL)
+    assert pull_weights(SHUFFLENET) == own
     assert resolved() == own
     own.write_bytes(b"damaged")
     assert resolved() == other
@@ -101,16 +88,9 @@ def test_hubtunes_own_cache_comes_first_unless_it_is_damaged_and_its_record_hold
     assert resolved() is None
 
 
-def test_pull_brings_a_copy_into_hubtunes_own_cache():
-    file = paddleclas(weights())
-    assert pull_weights(SHUFFLENET) == weights_cache.cache_path(URL)
-    file.unlink()
-    assert resolved() == weights_cache.cache_path(URL)
-
-
 def test_an_installed_paddlehub_module_is_used_if_its_weights_fit(monkeypatch, tmp_path, told):
     monkeypatch.setenv("HUB_HOME", str(tmp_path))
-    file = put(tmp_path / "modules" / SHUFFLENET.name / "model.pdparams", weights())
+    file = put(weights(), tmp_path / "modules" / SHUFFLENET.name / "model.pdparams")
     assert resolved(with_sums(sha256="0" * 64)) == file  # the sum is of another form of the file
     weights_cache.checksum_record(weights_cache.cache_path(file.as_uri())).unlink()
     assert resolved(replace(SHUFFLENET, backbone=find("smallnet").backbone)) is None

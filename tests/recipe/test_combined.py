@@ -1,20 +1,15 @@
 """PaddleHub's dictionaries become a schedule and limits on gradients."""
 
 from hubtune.recipe.combined import CombinedClip, CombinedScheduler
-from hubtune.recipe.optimization import ClipSettings, ConstantSchedule, LinearSchedule, NoamSchedule
+from hubtune.recipe.optimization import ClipSettings, ConstantSchedule, NoamSchedule
 from hubtune.recipe.optimization import SlantedTriangleSchedule as Triangle
 
 
-def test_the_scheduler_becomes_one_schedule():
+def test_the_scheduler_becomes_one_schedule_and_a_limit_of_zero_none():
     for given, schedule in (
-        ({}, ConstantSchedule()),
         ({"warmup": 0.1}, ConstantSchedule(warmup=0.1)),
         ({"noam_decay": True, "warmup": 0.1}, NoamSchedule(warmup=0.1)),
-        ({"linear_decay": {"start_point": 0.5}}, LinearSchedule(start_point=0.5)),
         ({"slanted_triangle": {"cut_fraction": 0.2}, "noam_decay": True}, Triangle(cut_fraction=0.2)),
     ):
         assert CombinedScheduler.model_validate(given).schedule() == schedule
-
-
-def test_zero_means_no_limit():
     assert CombinedClip(GlobalNorm=0, Norm=2.0).clip() == ClipSettings(norm=2.0)

@@ -6,7 +6,6 @@ from hubtune.recipe.rule import Rule, rules_for
 
 
 def test_only_one_kind_of_freezing_is_allowed():
-    assert Rule(match="*", frozen_epochs=2).frozen_epochs == 2
     with pytest.raises(ValueError, match="exclude one another: keep one of them"):
         Rule(match="*", frozen=True, frozen_steps=3)
 
@@ -18,5 +17,4 @@ def test_in_epoch_e_the_top_stages_are_trained_and_the_head_always(count, blocks
     rules = rules_for(stages, unfreezing=blocks)
     for epoch in range(1, blocks + 2):
         trained = {rule.match for rule in rules if rule.frozen_epochs < epoch}
-        top = [*reversed(stages)][: count * epoch // blocks]
-        assert trained == {"head", *top}
+        assert trained == {"head", *[*reversed(stages)][: count * epoch // blocks]}

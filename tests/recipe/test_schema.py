@@ -8,10 +8,13 @@ from hubtune.recipe.schema import RunConfig, parse_share
 from hubtune.recipe.strategies import LastStageStrategy, ScratchStrategy
 
 
-def test_paddlehubs_names_mean_the_same():
+def test_paddlehubs_names_mean_the_same_and_a_recipe_gives_the_same_config():
     config = RunConfig(num_epoch=5, use_cuda=False, batch_size="auto", strategy="scratch")
     assert (config.epochs, config.device, config.images_per_step) == (5, "cpu", 32)
     assert config.strategy == ScratchStrategy()
+    recipe = make_recipe({"data": {"base": "x", "size": 64}, "module": "m", "train": {"seed": 3}, "run": "r"})
+    config = recipe.config()
+    assert (config.size, config.seed, config.checkpoint_dir, config.epochs) == (64, 3, "r", 3)
 
 
 def test_every_mistake_is_in_one_message():
@@ -31,18 +34,9 @@ def test_the_rate_is_the_configs_the_strategys_or_its_default():
     assert RunConfig(strategy=LastStageStrategy(), learning_rate="auto").rate == 1e-5
 
 
-def test_a_recipe_gives_the_same_config():
-    recipe = make_recipe({"data": {"base": "x", "size": 64}, "module": "m", "train": {"seed": 3}, "run": "r"})
-    config = recipe.config()
-    assert (config.size, config.seed, config.checkpoint_dir, config.epochs) == (64, 3, "r", 3)
-
-
-@pytest.mark.parametrize(("value", "share"), [("5%", 0.05), (0.05, 0.05), (" 100 % ", 1.0), ("0", 0.0)])
-def test_shares_are_read(value, share):
-    assert parse_share(value) == share
-
-
-@pytest.mark.parametrize("value", ["101%", "-1%", "some", "nan", 1.1, "%"])
-def test_other_values_are_not_shares(value):
-    with pytest.raises(ValueError, match="not a share between 0 and 1"):
-        parse_share(value)
+def test_shares_are_read_and_other_values_refused():
+    shares = {value: parse_share(value) for value in ("5%", 0.05, " 100 % ", "0")}
+    assert shares == {"5%": 0.05, 0.05: 0.05, " 100 % ": 1.0, "0": 0.0}
+    for value in ("101%", "-1%", "some", "nan", 1.1, "%"):
+        with pytest.raises(ValueError, match="not a share between 0 and 1"):
+            parse_share(value)

@@ -6,10 +6,7 @@ import pytest
 from support.strategies import STRATEGY_NAMES
 
 from hubtune.errors import RecipeError
-from hubtune.recipe.introspect import usual_keys
 from hubtune.recipe.load import load_recipe, make_recipe
-from hubtune.recipe.rule import Rule
-from hubtune.recipe.schema import TrainSection
 
 SHORT = "data: {base: pics}\nmodule: resnet50_imagenet\n"
 
@@ -50,16 +47,13 @@ def test_mistakes_of_overrides_come_after_those_of_the_file(problems):
     )
 
 
-def test_messages_are_short_and_show_control_characters_escaped(problems):
+def test_messages_are_short_printable_and_at_most_a_hundred(problems):
     text = SHORT + '"\\e[2J\\n": 1\ntrain: {augment: "' + "y" * 500 + '\\u202e"}\n'
     assert problems(text) == (
         "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run\n"
         "r.yaml:4:18: train.augment: must be none, flip, crop, standard, strong, or keys under it; "
         f"found the text '{'y' * 60}…'\n"
     )
-
-
-def test_only_the_first_hundred_mistakes_are_reported(problems):
     text = SHORT + "train:\n" + "".join(f"  unknown{number}: 1\n" for number in range(5_000))
     found = problems(text).splitlines()
     assert len(found) == 101
@@ -69,17 +63,13 @@ def test_only_the_first_hundred_mistakes_are_reported(problems):
 def test_python_objects_are_checked_like_files():
     recipe = make_recipe({"data": {"base": Path("pics")}, "module": "resnet50_imagenet"}, ["train.epochs=2"])
     assert (recipe.data.base, recipe.train.epochs) == ("pics", 2)
-    strategy = [{1: 2, "match": "*"}]
-    train = {"seed": 10**5000, "device": "a\udcff", 3: 4}
-    data = {1: 2, "data": {"base": object()}, "module": "m", "strategy": strategy, "train": train}
+    train = {"seed": 10**5000, "device": "a\udcff"}
     with pytest.raises(RecipeError) as caught:
-        make_recipe(data, source="demo")  # type: ignore[arg-type]
+        make_recipe({1: 2, "data": {"base": object()}, "module": "m", "train": train}, source="demo")
     assert caught.value.problems == [
         "demo: data.base must be text that is not empty, not an object of the type object",
-        f"demo: unknown key '1' in item 1 of strategy.list. Allowed: {', '.join(usual_keys(Rule))}",
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
         "demo: the text 'a\\udcff' cannot be written as UTF-8",
-        f"demo: unknown key '3' in train. Allowed: {', '.join(usual_keys(TrainSection))}",
         "demo: unknown key '1'. Allowed: data, module, strategy, train, run",
     ]

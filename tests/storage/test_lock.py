@@ -4,7 +4,6 @@ import subprocess
 import sys
 import threading
 
-import filelock
 import pytest
 
 from hubtune.errors import LockedError
@@ -20,39 +19,16 @@ with exclusive_lock(Path(sys.argv[1])):
 """
 
 
-@pytest.fixture
-def holder(tmp_path):
-    """A process that holds the lock until its input ends."""
-    command = [sys.executable, "-c", HOLD, str(tmp_path / "sub" / "w.lock")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout.readline().strip() == b"held"
-        yield process
-        process.kill()
-
-
-def test_another_process_waits_and_is_told_so(holder, tmp_path, told):
+@pytest.mark.parametrize("end", ["killed", "closed"])
+def test_another_process_waits_for_the_end_of_the_one_that_holds_the_lock(tmp_path, told, end):
     file = tmp_path / "sub" / "w.lock"
-    in_use = pytest.raises(LockedError, match=r"^w is in use by another process$")
-    with in_use, exclusive_lock(file, wait=False):
-        pass
-    threading.Timer(0.1, holder.stdin.close).start()
-    with exclusive_lock(file):
-        assert "Another process is using w; waiting for it." in told.text
+    command = [sys.executable, "-c", HOLD, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline().strip() == b"held"
+        in_use = pytest.raises(LockedError, match=r"^w is in use by another process$")
+        with in_use, exclusive_lock(file, wait=False):
+            pass
+        threading.Timer(0.1, holder.kill if end == "killed" else holder.stdin.close).start()
+        with exclusive_lock(file):
+            assert "Another process is using w; waiting for it." in told.text
     assert file.exists()  # another process may have it open
-
-
-def test_a_killed_process_leaves_no_lock_behind(holder, tmp_path):
-    holder.kill()
-    holder.wait()
-    with exclusive_lock(tmp_path / "sub" / "w.lock", wait=False):
-        pass
-
-
-def test_a_file_system_without_locks_is_an_os_error(tmp_path, monkeypatch):
-    def unsupported(*_, **__):
-        raise NotImplementedError("FileSystem does not appear to support flock")
-
-    monkeypatch.setattr(filelock.FileLock, "acquire", unsupported)
-    with pytest.raises(OSError, match="support flock"), exclusive_lock(tmp_path / "w.lock"):
-        pass
-    assert not list(tmp_path.iterdir())

@@ -3,30 +3,19 @@
 import io
 import pickle
 
-import numpy as np
 import pytest
 
-from hubtune.storage.pickle_machine import PickleMachine, RefusedError, clipped, describe_kind, quote
+from hubtune.storage.pickle_machine import PickleMachine, RefusedError
 
 
 def run(content):
     return PickleMachine(len(content), most_opcodes=1000).run(io.BytesIO(content))
 
 
-def test_plain_values_and_arrays_are_returned_and_all_else_refused():
+def test_plain_values_are_returned_and_all_else_refused():
     value = {"a": [1, 2.5, None, True], "b": ("x", "y")}
-    for protocol in range(6):
-        assert run(pickle.dumps(value, protocol)) == value
-    array = np.arange(6, dtype=np.float32).reshape(2, 3)
-    np.testing.assert_array_equal(run(pickle.dumps(array)).filled, array)
+    assert run(pickle.dumps(value)) == value
     with pytest.raises(RefusedError, match=r"asks for 'builtins\.print', which arrays never need"):
         run(pickle.dumps(print))
     with pytest.raises(ValueError, match="instructions do not fit together"):
         run(b"\x80\x02t.")
-
-
-def test_names_in_messages_are_short_and_harmless():
-    assert quote("\x1b[2J") == r"'\x1b[2J'"
-    assert clipped("x" * 101) == "x" * 100 + "..."
-    kinds = ["nothing", "a number", "text", "a dictionary", "a list"]
-    assert [describe_kind(value) for value in (None, 1, "x", {}, [])] == kinds
