@@ -1,9 +1,9 @@
 """Make ``tests/models/golden/*.json`` from what other implementations answer.
 
-The answers come from two scripts in ``tests/models``, each run by an interpreter that has the package:
+The answers come from two scripts, each run by an interpreter that has the package:
 
-    PYTHON tests/models/answers_of_paddleclas.py paddleclas.npz
-    PYTHON tests/models/answers_of_transformers.py transformers
+    PYTHONPATH=tests/models PYTHON tools/answers_of_paddleclas.py paddleclas.npz
+    PYTHONPATH=tests/models PYTHON tools/answers_of_transformers.py transformers
     python tools/make_golden_answers.py paddleclas.npz transformers/answers.npz
 """
 

@@ -20,6 +20,7 @@ from hubtune.models.catalog import find
 from hubtune.storage.safe_load import read_weights
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
+TOOLS = Path(__file__).parents[2] / "tools"
 PADDLECLAS = FIXTURES / "paddleclas"
 PADDLEHUB = FIXTURES / "paddlehub"
 CHECKPOINT = PADDLECLAS / "output" / "PPLCNet_x0_25"
@@ -179,7 +180,7 @@ def check_answers(model, folder, expected):
 @pytest.mark.slow
 def test_a_checkpoint_that_paddlehubs_trainer_has_just_written(tmp_path):
     checkpoints, answers = tmp_path / "ckpt", tmp_path / "answers.json"
-    arguments = [PADDLEHUB / "answers.py", PADDLEHUB / "resnet50_vd", PHOTO, checkpoints, answers]
+    arguments = [TOOLS / "answers_of_paddlehub.py", PADDLEHUB / "resnet50_vd", PHOTO, checkpoints, answers]
     subprocess.run(
         [paddlehub_python(), *arguments],
         check=True,

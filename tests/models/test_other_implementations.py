@@ -17,8 +17,9 @@ SWIN = "SwinTransformer_tiny_patch4_window7_224"
 
 
 def answer(python, script, target):
-    command = [python, str(Path(__file__).parent / script), str(target)]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    here = Path(__file__).parent
+    command = [python, str(here.parents[1] / "tools" / script), str(target)]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(here)}  # for `deterministic`
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -99,6 +99,30 @@ def test_three_steps_follow_the_formula(make_net, strategy, settings, formula, s
         np.testing.assert_allclose(after, expected, atol=2e-5, err_msg=name)
 
 
+def test_lamb_and_lars_fit_their_step_to_each_layers_norm(make_net):
+    def lamb(w, g):
+        step = g / (np.abs(g) + 1e-6) + 0.1 * w
+        return w - RATE * np.linalg.norm(w) / np.linalg.norm(step) * step
+
+    def lars(w, g):
+        trust = 0.01 * np.linalg.norm(w) / (np.linalg.norm(g) + 0.1 * np.linalg.norm(w))
+        return w - RATE * trust * (g + 0.1 * w)
+
+    rules = _rules({"match": "*", "dimensions": 1}, {"match": "*", "weight_decay": 0.1})
+    for formula, tolerance, settings in (
+        (lamb, 1e-4, {"name": "lamb", "epsilon": 1e-6}),
+        (lars, 1e-5, {"name": "lars", "trust": 0.01}),
+    ):
+        net = make_net(rules, optimizer=settings)
+        before = net.values()
+        net.step()
+        for name, after in net.values().items():
+            assert not np.array_equal(after, before[name]), name
+            if after.ndim > 1:  # vectors that are not decayed have no trust ratio in Paddle
+                expected = formula(before[name], net.gradients[name])
+                np.testing.assert_allclose(after, expected, atol=tolerance, err_msg=name)
+
+
 @pytest.mark.parametrize("name", ["lamb", "lars"])
 def test_layer_wise_optimisers_refuse_what_they_cannot_do(make_net, name):
     decays = _rules({"match": "head", "weight_decay": 0.1}, {"match": "*", "weight_decay": 0.2})
