@@ -12,7 +12,6 @@ from hubtune.cli.options import json_option, overrides_option, trust_option
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
-from hubtune.runs.folder import LISTS, RECIPE_FILE, check_unlocked, free_folder, is_run, latest_in_series
 from hubtune.text import format_duration
 
 if TYPE_CHECKING:
@@ -124,6 +123,7 @@ def _cross_validate(
     from hubtune.data.existing_lists import folds_of_lists, folds_of_source
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
+    from hubtune.runs.folder import is_run
     from hubtune.task import dataset_of
 
     if is_run(Path(what)):
@@ -164,6 +164,7 @@ def _print_folds(result: "CrossValidation") -> None:
 
 def _own_recipe(what: str, resume: bool) -> Path | None:
     """The recipe of a run, if that is named or resumed; unlike others, it names all lists that it uses."""
+    from hubtune.runs.folder import RECIPE_FILE, is_run, latest_in_series
     from hubtune.train.defaults import default_run_folder
 
     path = Path(what)
@@ -183,6 +184,7 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
 def _recipe(what: str, own: Path | None, overrides: list[str]) -> "hubtune.Recipe":
     from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe
     from hubtune.data.existing_lists import find_lists
+    from hubtune.runs.folder import LISTS, free_folder
 
     if own is not None:
         return hubtune.load_recipe(own, overrides)
@@ -198,6 +200,8 @@ def _recipe(what: str, own: Path | None, overrides: list[str]) -> "hubtune.Recip
 
 def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
     """Return the run to resume, if there is one; a folder in use is refused before Paddle is loaded."""
+    from hubtune.runs.folder import check_unlocked, free_folder, is_run, latest_in_series
+
     run = own.parent if own is not None else latest_in_series(folder)
     if resume and is_run(run):
         check_unlocked(run)
