@@ -1,7 +1,4 @@
-"""PaddleHub 2.x's modules as hubtune reads them.
-
-The slow tests compare with PaddleHub itself, in an environment of its own; see ``support.environments``.
-"""
+"""PaddleHub 2.x's modules as hubtune reads them; the slow tests compare with PaddleHub itself."""
 
 import sys
 
@@ -21,8 +18,7 @@ def test_a_missing_paddlehub_is_named_with_the_command_that_installs_it(tmp_path
 
 
 def test_weights_and_labels_are_found_in_the_folder(tmp_path):
-    assert paddlehub_weights(tmp_path) is None
-    assert paddlehub_labels(tmp_path) == ()
+    assert (paddlehub_weights(tmp_path), paddlehub_labels(tmp_path)) == (None, ())
     (tmp_path / "label_list.txt").write_text("crane\n安崎\ncrane\n", encoding="utf-8")
     (tmp_path / "model.pdparams").write_bytes(b"")
     assert paddlehub_labels(tmp_path) == ("crane", "安崎", "crane (2)")

@@ -2,8 +2,7 @@
 
 import inspect
 import signal
-from dataclasses import dataclass, field
-from typing import Any
+from collections import namedtuple
 
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
@@ -11,22 +10,14 @@ from hubtune.runs.signals import StopRequested
 METHODS = [name for name, _ in inspect.getmembers(Callback, inspect.isfunction) if name[0] != "_"]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of a callback's method."""
-
-    method: str
-    positional: tuple[Any, ...] = ()
-    named: dict[str, Any] = field(default_factory=dict)
-    recorder: str = ""
+Call = namedtuple("Call", "method positional named recorder", defaults=((), {}, ""))
 
 
 class Recorder(Callback):
     """Records every call, in order; several recorders may share a list."""
 
     def __init__(self, calls=None, name=""):
-        self.calls = [] if calls is None else calls
-        self.name = name
+        self.calls, self.name = [] if calls is None else calls, name
 
     def __getattribute__(self, method):
         if method not in METHODS:
@@ -81,8 +72,6 @@ class AtAdvance(Callback):
 
 
 def raise_error(error):
-    """Return an action that raises ``error``."""
-
     def action():
         raise error
 

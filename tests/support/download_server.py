@@ -36,12 +36,10 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Keep quiet."""
+        pass
 
 
 class Server(ThreadingHTTPServer):
-    """A server on this machine that remembers what it was asked."""
-
     daemon_threads = True
 
     def __init__(self):
@@ -74,8 +72,8 @@ def whole(content=CONTENT, tag='"1"', *, end=None, pause=0):
     return plan
 
 
-def ignoring_ranges(answer):
-    answer.head(200, len(CONTENT))
+def ignoring_ranges(answer, length=len(CONTENT)):
+    answer.head(200, length)
     answer.wfile.write(CONTENT)
 
 
@@ -108,8 +106,7 @@ def silence(answer):
 
 
 def without_length(answer):
-    answer.head(200, None)
-    answer.wfile.write(CONTENT)
+    ignoring_ranges(answer, None)
 
 
 def chunked(answer):

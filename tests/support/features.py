@@ -27,7 +27,6 @@ def fill(folder, numbers, facts=FACTS, limit=GIGABYTE, length=256):
 
 
 def stored(folder, numbers, facts=FACTS):
-    """Return which numbers a new run finds; all values that it finds must be right."""
     return intact(FeatureCache(folder, GIGABYTE).space(facts), numbers)
 
 

@@ -16,9 +16,7 @@ def draw_tree(root, classes, *, size=40, noise=60.0, seed=0):
     for number, (name, count) in enumerate(classes.items()):
         folder = root / name
         folder.mkdir(parents=True)
-        colour = np.array(
-            [60 + 150 * (number % 2), 60 + 150 * (number // 2 % 2), 60 + 150 * (number // 4 % 2)]
-        )
+        colour = np.array([60 + 150 * (number // place % 2) for place in (1, 2, 4)])
         for index in range(count):
             height, width = size + int(random.integers(12)), size + int(random.integers(12))
             pixels = colour + noise * random.standard_normal((height, width, 3))

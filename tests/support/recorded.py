@@ -1,4 +1,4 @@
-"""What the tests here share: the recorded files, brought to a working folder, and comparing."""
+"""The recorded files, brought to a working folder, and comparing."""
 
 import json
 import shutil

@@ -18,9 +18,8 @@ def write_lists(pics, *, validate=4, test=4, train=None, seed=0):
 
 def draw_split(base, classes, *, validate=4, test=4, size=40, noise=60.0):
     """Draw classes in ``base/pics``, write their lists in ``base``, and return ``base``."""
-    return write_lists(
-        draw_tree(base / "pics", classes, size=size, noise=noise), validate=validate, test=test
-    )
+    pics = draw_tree(base / "pics", classes, size=size, noise=noise)
+    return write_lists(pics, validate=validate, test=test)
 
 
 def draw_faint_split(base, *, each=16, validate=4, test=4, difference=6):
