@@ -4,14 +4,14 @@ import ast
 import re
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import pytest
+from support.strategies import STRATEGY_NAMES
 
 import hubtune
-from hubtune.recipe import strategies
 
 ROOT = Path(hubtune.__file__).parent
 PROJECT = Path(__file__).parents[1]
@@ -58,8 +58,8 @@ EXEC_MODULES = {"hub.user_code"}
 @cache
 def _modules():
     """Name below ``hubtune`` → file."""
-    files = [path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py"]
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in files}
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in ROOT.rglob("*.py")}
+    return {name: path for name, path in files.items() if name != "__init__"}
 
 
 @cache
@@ -79,13 +79,10 @@ def _imports(name):
     for node in ast.walk(_trees()[name]):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name}: relative import"
-            names = [f"{node.module}.{alias.name}" for alias in node.names] + [node.module]
+            imported |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        imported |= {other.removeprefix("hubtune.") for other in names if other.startswith("hubtune.")}
-    return imported & set(_modules())
+            imported |= {alias.name for alias in node.names}
+    return {each.removeprefix("hubtune.") for each in imported if each[:8] == "hubtune."} & set(_modules())
 
 
 def test_the_root_has_few_files_every_package_a_band_and_package_files_are_empty():
@@ -157,16 +154,11 @@ def test_no_function_takes_many_parameters():
 
 
 def test_no_public_name_is_defined_twice():
-    homes = defaultdict(list)
-    for name, tree in _trees().items():
-        if _package(name) == "models":
-            continue
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-                homes[node.name].append(name)
+    nodes = [node for name, tree in _trees().items() if _package(name) != "models" for node in tree.body]
+    homes = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef | ast.FunctionDef))
+    twice = {name for name, count in homes.items() if count > 1 and not name.startswith("_")}
     # A command's file has its click command as ``command``.
-    twice = {name for name, modules in homes.items() if len(modules) > 1 and name != "command"}
-    assert not twice - PADDLEHUB_NAMES
+    assert twice <= {*PADDLEHUB_NAMES, "command"}
 
 
 def test_every_module_has_its_test_at_the_same_path_and_other_tests_folders_of_their_own():
@@ -180,15 +172,8 @@ def test_every_module_has_its_test_at_the_same_path_and_other_tests_folders_of_t
         assert inner.parts[0] in OTHER_TESTS or path == Path(__file__) or module.exists(), inner
 
 
-def _strategy_names():
-    kinds = [kind for kind in vars(strategies).values() if getattr(kind, "__name__", "").endswith("Strategy")]
-    defaults = {kind.model_fields["name"].default for kind in kinds if "name" in kind.model_fields}
-    return {name for name in defaults if isinstance(name, str)}
-
-
 def _strategy_tests(tree):
-    names = _strategy_names()
-    assert "frozen" in names
+    names = STRATEGY_NAMES.split(", ")
     for node in ast.walk(tree):
         inner = [*ast.walk(node)]
         named = any(isinstance(child, ast.Constant) and child.value in names for child in inner)

@@ -53,7 +53,6 @@ class Explanation:
     is_auto: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the explanation for JSON."""
         plan = self.plan
         return {
             "optimizer": plan.optimizer.model_dump(),
@@ -116,7 +115,6 @@ def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
 
 
 def draw_rates(explanation: Explanation) -> bytes:
-    """Plot the learning rate of each group of parameters against the steps, as a PNG image."""
     length = explanation.length
     curves: dict[tuple[float, ...], list[str]] = {}
     for group in explanation.groups():

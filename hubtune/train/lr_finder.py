@@ -84,8 +84,6 @@ def find_learning_rate(
 
 
 def draw_range_test(test: RangeTest) -> bytes:
-    """Plot the losses against the rates, with the chosen rate, as a PNG image."""
-
     def fill(axes: "Axes") -> None:
         axes.plot(test.rates, test.losses, marker="o")
         axes.axvline(test.chosen, color="tab:orange", label=f"taken: {test.chosen:g}")
