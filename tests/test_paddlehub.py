@@ -55,18 +55,15 @@ def test_the_tutorial_runs_with_only_its_imports_changed(tmp_path):
     assert right >= 10  # of 12, whose classes differ in colour
     for line in ("- step 15 / 15: loss=", "[dev dataset evaluation result]", "[test dataset evaluation"):
         assert line in logged
-    run = tmp_path / "cv_finetune"
-    assert hubtune.load_recipe(run / "recipe.yaml").data.fit == "stretch"
-    assert (run / "best_model" / "model.json").exists()
+    assert hubtune.load_recipe(tmp_path / "cv_finetune" / "recipe.yaml").data.fit == "stretch"
     assert (tmp_path / "cv_finetune-2").is_dir()
 
 
 @pytest.mark.slow
 def test_the_tutorial_learns_real_photos(material, tmp_path):
     pics = tmp_path / "dataset" / "pics"
-    for folder in (material / "trashnet").iterdir():
-        if folder.is_dir():
-            shutil.copytree(folder, pics / folder.name)
+    for folder in (material / "trashnet").glob("*/"):
+        shutil.copytree(folder, pics / folder.name)
     weights = str(material / "weights" / "mobilenetv2_1.0_imagenet.safetensors")
     changes = {"epoch=5": "epoch=2", "batch_size=40": "batch_size=8"}
     _, right = _run_docs(write_lists(pics, train=12), "paddle.vision:mobilenet_v2", weights, **changes)
@@ -112,7 +109,6 @@ def trained(module, tmp_path_factory):
 
 @pytest.fixture
 def later(module, trained):
-    """Makes the task of another script on the run."""
     config = _config(checkpoint_dir=trained[1].path, batch_size=5)
     return functools.partial(_task, module, trained[0], config=config)
 
@@ -130,14 +126,14 @@ def test_images_are_prepared_with_the_readers_settings(module, data):
 
 
 def test_settings_reach_the_run(module, data, told):
-    steps = {"eval_interval": 7, "log_interval": 3, "save_ckpt_interval": 5}
-    config = _config(batch_size=40, **steps, use_data_parallel=True, enable_memory_optim=True)
+    steps = {"eval_interval": 7, "log_interval": 3, "save_ckpt_interval": 5, "batch_size": 40}
+    config = _config(**steps, use_data_parallel=True, enable_memory_optim=True)
     assert told.messages == ["use_data_parallel has no effect: one device trains"]
     reader = {"data_augmentation": True, "random_seed": 5}
     settings = _task(module, data, config=config, reader=reader, hidden_units=[16, 8]).task.config
-    assert (settings.batch_size, settings.epochs, settings.device) == (40, 2, "cpu")
     assert settings.model_dump(include=set(steps)) == steps
-    assert (settings.seed, settings.hidden_units, settings.fit) == (5, [16, 8], "stretch")
+    assert (settings.epochs, settings.device, settings.seed) == (2, "cpu", 5)
+    assert (settings.hidden_units, settings.fit) == ([16, 8], "stretch")
     assert settings.augment == hubtune.RunConfig(augment="standard").augment
     assert (settings.strategy, hub.RunConfig().strategy) == (STRATEGY, hub.DefaultStrategy())
     given = _task(module, data, config=_config(fit="crop", augment="flip", seed=1), reader=reader).task.config
@@ -167,9 +163,7 @@ def test_without_trainable_only_the_head_changes(data, strategy, options):
     assert np.abs(trained["head.0.bias"]).max() > 0.01  # they begin at 0
 
 
-def test_another_script_measures_and_predicts_in_batches_and_in_the_order_of_the_classes(
-    trained, later, tmp_path, told
-):
+def test_another_script_measures_and_predicts_in_order(trained, later, tmp_path, told):
     (base, run), task = trained, later()
     for phase in ("dev", "val"):
         metrics = task.eval(phase=phase)
@@ -225,8 +219,6 @@ def test_class_names_in_another_order_are_matched_and_others_refused(trained, la
     task = later(dataset=relabelled("b", "c", "d"))
     with pytest.raises(ModelError, match="only in the data: d; only in the model: 安崎"):
         task.predict(["pics/b/000.png"])
-    with pytest.raises(ModelError, match="only in the data: d"):
-        task.eval("train")
 
 
 def test_a_stopped_run_is_resumed_on_request(module, data, told):

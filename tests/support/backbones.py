@@ -1,7 +1,4 @@
-"""Checks of backbones against their records and the answers of PaddleClas and transformers.
-
-Answers are in ``tests/models/golden`` and, with their weights, in the material's ``architectures``.
-"""
+"""Checks of backbones against their records, and the answers of PaddleClas and transformers."""
 
 import json
 from importlib.util import module_from_spec, spec_from_file_location
@@ -60,9 +57,6 @@ def check_record(record, *, small_size=64, head_tensors=2):
         output = stage.forward(output)
     np.testing.assert_allclose(output.numpy(), network(images).numpy(), rtol=1e-5, atol=1e-5)
     assert output.shape == [2, 5]
-    if record.size_multiple is None:
-        with pytest.raises(ValueError, match="InvalidArgument"):
-            network(random_images(160))
     assert features(stages, images).shape == [2, record.width]
     assert count_trained(record.build(num_classes=1000)) == record.parameters
     assert stages[0].name == "stem" and stages[-1].name == "head"
@@ -129,7 +123,6 @@ def assert_close(scores, expected, largest=None):
 
 @paddle.no_grad()
 def check_golden(name):
-    """Compare keys and answers with the golden ones, which depend on the image."""
     answers = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
     record = find(name).backbone
     network = golden_network(record, answers["keys"])
@@ -146,7 +139,6 @@ def arrays_of(network):
 
 
 def check_translation(record, file, own):
-    """Check that a record gives a file's tensors the network's own names."""
     translated = record.translate(file)
     assert translated.keys() == own.keys()
     assert all(translated[key] is own[key] for key in own)

@@ -37,8 +37,6 @@ class Recorder(Callback):
 
 
 class AtStep(Callback):
-    """Acts after a training step, and again at the same step of a resumed run."""
-
     def __init__(self, step, action):
         self.step, self.action = step, action
 
@@ -48,8 +46,6 @@ class AtStep(Callback):
 
 
 class AtStart(Callback):
-    """Acts when a part of the run begins."""
-
     def __init__(self, part, action):
         self.part, self.action = part, action
 

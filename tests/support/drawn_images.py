@@ -32,7 +32,6 @@ def scene(name, height=64, width=72):
 
 
 def spotted(kind, number):
-    """A small picture of a class: its colour, stripes and strong noise."""
     name = f"{kind} {number}"
     height, width = 24 + number % 5, 26 + number % 3
     pixels = np.array(COLOURS[kind]) + (noise(name, height, width, 3) - 128) * 3 // 4
@@ -41,7 +40,6 @@ def spotted(kind, number):
 
 
 def save(pixels, file):
-    """Write a PNG file with a fixed time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file)
     os.utime(file, (TIME, TIME))
@@ -56,7 +54,6 @@ def write(content, file):
 
 
 def draw_classes(root, each=12):
-    """Three classes that a small network can tell apart."""
     for kind in COLOURS:
         for number in range(each):
             save(spotted(kind, number), root / kind / f"{number:03}.png")

@@ -39,7 +39,6 @@ def intact(space, numbers):
 
 
 def change_rows(folder, statement, *values):
-    """Change the cache's file behind its back."""
     with sqlite3.connect(folder / FILE_NAME) as database:
         database.execute(statement, values)
     database.close()

@@ -25,10 +25,7 @@ def draw_tree(root, classes, *, size=40, noise=60.0, seed=0):
 
 
 def draw_marked_tree(root, classes, mark, *, width=48, height=32, seed=0):
-    """Draw ``classes[name]`` PNG images of noise, on which ``mark(pixels, name)`` marks the class in place.
-
-    ``pixels`` has the shape ``[height, width, 3]`` and leaves room for changes of up to 60 on both sides.
-    """
+    """Draw images of noise, 60 to 195, on which ``mark(pixels, name)`` marks the class in place."""
     random = np.random.default_rng(seed)
     for name, count in classes.items():
         (root / name).mkdir(parents=True)
@@ -40,7 +37,6 @@ def draw_marked_tree(root, classes, mark, *, width=48, height=32, seed=0):
 
 
 def draw_mixed_folder(folder):
-    """Draw five images ``0.png`` to ``4.png`` and a file ``bad.png`` that is not an image."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(5):

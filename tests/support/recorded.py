@@ -15,7 +15,6 @@ EXPECTED = json.loads((FIXTURES / "expected.json").read_text(encoding="utf-8"))
 
 
 def bring(folder):
-    """Draw the pictures of the recorded runs, and copy the runs themselves, their module and recipes."""
     draw_classes(folder / "data" / "pics")
     write_lists(folder / "data", "pics")
     for name in ("tiny", "recipes", "runs", "model"):

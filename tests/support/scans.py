@@ -40,7 +40,6 @@ def fake_scan(classes):
 
 
 def fake_test_folder(*files):
-    """Return a scan of a test folder: name and checksum of each image."""
     images = [ImageEntry(Path("test") / name, NO_CLASS, name, checksum) for name, checksum in files]
     return Scan(Path("test"), {"": images})
 

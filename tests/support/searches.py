@@ -20,10 +20,7 @@ def search_recipe(data, *overrides, **sections):
 
 
 class ScriptedTraining:
-    """Takes the place of training: the nearer a rate is to 3e-4, the more images are right.
-
-    ``before`` is called before each fold with the number of folds so far, and may raise.
-    """
+    """Takes the place of training: the nearer a rate is to 3e-4, the more images are right."""
 
     def __init__(self):
         self.folds = []
