@@ -49,7 +49,6 @@ def _run_docs(base, name, weights, **changes):
 
 def test_the_tutorial_runs_with_only_its_imports_changed(tmp_path):
     base = draw_split(tmp_path / "dataset", CLASSES)
-    # Random values need a higher rate than pretrained ones.
     rate = {"FinetuneStrategy()": "FinetuneStrategy(learning_rate=3e-3)"}
     logged, right = _run_docs(base, "smallnet", None, **rate, **{"batch_size=40": "batch_size=8"})
     assert right >= 10  # of 12, whose classes differ in colour
@@ -183,7 +182,6 @@ def test_another_script_measures_and_predicts_in_order(trained, later, tmp_path,
     answers = task.predict(data=images, return_result=True)
     assert answers == [names[number] for number in rows.argmax(axis=1)]
     assert task.predict(data=[]) == []
-    # An unreadable image keeps its row and is named.
     (tmp_path / "broken.png").write_bytes(b"no picture")
     mixed = [images[0], "nowhere.png", tmp_path / "broken.png", images[1]]
     told.clear()

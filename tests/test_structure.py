@@ -91,7 +91,6 @@ def test_the_root_has_few_files_every_package_a_band_and_package_files_are_empty
 
 
 def test_packages_import_from_earlier_bands_only():
-    # So no two packages import each other.
     for name in _modules():
         for other in _imports(name):
             same = _package(name) == _package(other)

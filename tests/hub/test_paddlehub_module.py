@@ -28,8 +28,7 @@ def test_weights_and_labels_are_found_in_the_folder(tmp_path):
         paddlehub_weights(tmp_path)
 
 
-# In PaddleHub's manner: fixed parameter names, a linear layer before the head, a second output that is not
-# the head's input, and weights that are fetched where they are missing.
+# In PaddleHub's manner: fixed parameter names, a second output, weights that are fetched where missing.
 TINY_MODULE = """
 import os
 import paddle

@@ -54,7 +54,6 @@ def test_openvino_gives_paddles_values(name, quick, monkeypatch):
     size, multiple = record.input_size, record.size_multiple
     if multiple is not None and quick:  # OpenVINO errs where a block of Swin has a single window: below 113
         size = 128 if record.name.startswith("swin") else max(32, 4 * multiple)
-    # A square, and a rectangle where the network takes it.
     pictures = _images((size, size), (size, size) if multiple is None else (size - multiple, size + multiple))
     paddle.seed(0)
     network = Classifier(record, 2)

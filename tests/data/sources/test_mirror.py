@@ -152,7 +152,6 @@ def test_files_that_change_or_vanish_while_fetched_are_noticed(bucket, photos, p
     bucket.fail = change
     with pytest.raises(MachineError, match="it changes while it is being fetched"):
         open_source(pics)
-    # A new listing has the new checksum.
     assert content(open_source(pics)) == original(photos) | {"cat/000.png": new}
     bucket.put({"pics/cat/9.png": b"another"})
     bucket.fail = lambda path, _: bucket.delete("pics/cat/9.png")
