@@ -74,14 +74,21 @@ def _entries(backbone: Backbone) -> list[Pretrained]:
     return entries
 
 
+def _by_name(entries: list[Pretrained]) -> dict[str, Pretrained]:
+    table: dict[str, Pretrained] = {}
+    for entry in entries:
+        for name in (entry.name, *entry.aliases):
+            if name in table:
+                raise ValueError(f"two backbones are called {name!r}")
+            table[name] = entry
+    return table
+
+
 PRETRAINED = tuple(entry for family in _FAMILIES for backbone in family for entry in _entries(backbone))
 """The entry of every hub name, in the order of the families."""
 
-_NAMED = [(name, entry) for entry in PRETRAINED for name in (entry.name, *entry.aliases)]
-BY_NAME: dict[str, Pretrained] = dict(_NAMED)
+BY_NAME: dict[str, Pretrained] = _by_name(list(PRETRAINED))
 """The entries by hub name and alias."""
-if len(BY_NAME) < len(_NAMED):
-    raise ValueError("two backbones have the same name")
 
 BACKBONES: dict[str, Backbone] = {backbone.name: backbone for family in _FAMILIES for backbone in family}
 """Every architecture, by its hub name."""
