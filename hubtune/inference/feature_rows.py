@@ -38,7 +38,7 @@ Content = tuple[bytes, bytes, bytes | memoryview]
 
 
 class _CacheFullError(Exception):
-    """The limit leaves no room for a batch; its transaction is to be undone."""
+    pass
 
 
 class FeatureRows:
@@ -126,7 +126,6 @@ class FeatureRows:
             self._touched |= batches
 
     def damaged_rows(self, space: str) -> list[int]:
-        """Return the numbers of the damaged rows of a space, by its name."""
         entries = "SELECT id, key, checksum, dtype, shape, data FROM entries WHERE batch = ?"
         return [
             number

@@ -109,14 +109,7 @@ class FrozenBackbone:
             self._start(sample_inputs(views[:1], paths, count))
 
     def space(self, view: Preprocessing) -> Space:
-        """Return the cache's space for the outputs of a view."""
         return self._cache.space({**self.facts, "view": view.model_dump()})
-
-    def cached_outputs(
-        self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
-    ) -> "CachedOutputs":
-        """Return random access to the outputs of images."""
-        return CachedOutputs(self, views, paths, batch_size=batch_size, workers=workers)
 
     def extract(
         self, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
@@ -198,7 +191,7 @@ class FrozenBackbone:
 
 
 class CachedOutputs:
-    """Random access to outputs that are too large to be held in memory."""
+    """Random access to the outputs of images, which may be too large to be held in memory."""
 
     def __init__(
         self, backbone: FrozenBackbone, views: Sequence[Preprocessing], paths: Sequence[Path], **loading: int

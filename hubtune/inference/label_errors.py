@@ -113,12 +113,8 @@ def find_label_errors(features: np.ndarray, labels: np.ndarray, groups: Sequence
     own_probability, other_probability = probabilities[row, own], probabilities[row, other]
     limits = np.minimum(_MAX_OWN_PROBABILITY, thresholds[own])
     suspect = np.flatnonzero((confident[row, other] > 0) & (own_probability < limits))
-    issues = [
-        LabelIssue(
-            int(index[row]), float(own_probability[row]), int(other[row]), float(other_probability[row])
-        )
-        for row in suspect
-    ]
+    columns = (each[suspect].tolist() for each in (index, own_probability, other, other_probability))
+    issues = [LabelIssue(*values) for values in zip(*columns, strict=True)]
     issues.sort(key=lambda issue: (issue.own, issue.index))
     return LabelCheck(issues, float((probabilities.argmax(axis=1) == own).mean()))
 

@@ -35,7 +35,6 @@ def predict_scores(
 
 
 def mean_rows(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean over the views of an image, in float64."""
     return np.asarray(np.mean(rows, axis=0, dtype=np.float64))
 
 

@@ -47,7 +47,6 @@ class Subnetwork(nn.Layer):
     # Traced as it stands: Paddle's translation of Python source fails on names that are used twice.
     @paddle.jit.not_to_static
     def forward(self, images: paddle.Tensor) -> Any:
-        """Compute the output for a batch of images."""
         if self.takes_pixels:
             # Equal to Preprocessing.normalise to the last bit.
             images = images.transpose([0, 3, 1, 2]).astype("float32") * self.scale - self.shift

@@ -38,7 +38,6 @@ class Stage:
     own: tuple[paddle.Tensor, ...] = ()
 
     def parameters(self) -> Iterator[paddle.Tensor]:
-        """Yield all parameters of the stage, trainable or not."""
         yield from self.own
         for layer in self.layers:
             yield from layer.parameters()

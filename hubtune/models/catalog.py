@@ -63,7 +63,6 @@ class Pretrained:
 
 
 def with_own_weights(backbone: Backbone) -> Pretrained:
-    """Return the entry of a backbone's own name."""
     return Pretrained(backbone.name, backbone, backbone.weights, backbone.aliases)
 
 

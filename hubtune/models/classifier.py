@@ -66,7 +66,6 @@ class Classifier(nn.Layer):
 
     @property
     def last_stage(self) -> str:
-        """The name of the stage before the head."""
         return self._stages[-2].name
 
     def before_last_stage(self, images: paddle.Tensor) -> paddle.Tensor:
@@ -89,7 +88,6 @@ class Classifier(nn.Layer):
         return {name: tensor for name, tensor in self.state_before_head().items() if name not in later}
 
     def state(self) -> dict[str, paddle.Tensor]:
-        """Return name → tensor of the whole classifier."""
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}
 
     def load_backbone(self, network: nn.Layer) -> None:
@@ -139,7 +137,6 @@ class Classifier(nn.Layer):
 
 
 def by_shape(arrays: Sequence[np.ndarray]) -> list[list[int]]:
-    """Group the indices of arrays by shape."""
     shapes: dict[tuple[int, ...], list[int]] = {}
     for index, array in enumerate(arrays):
         shapes.setdefault(array.shape, []).append(index)

@@ -81,7 +81,6 @@ class ConvNeXt(nn.Layer):
 
 
 def convnext_stages(network: ConvNeXt) -> list[Stage]:
-    """Split a :class:`ConvNeXt`: stem, its stages, head."""
     stem, *downsamples = network.downsample_layers
     first, *middle, last = network.stages
     *between, before_last = downsamples

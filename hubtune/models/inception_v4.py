@@ -38,8 +38,6 @@ run side by side, their outputs concatenated."""
 
 
 class InceptionBlock(nn.Layer):
-    """A chain of steps."""
-
     def __init__(self, inputs: int, chain: Chain) -> None:
         super().__init__()
         self._chain = chain
@@ -66,7 +64,6 @@ class InceptionBlock(nn.Layer):
         return inputs
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map ``[N, inputs, h, w]`` to the chain's output."""
         return self._run(inputs, self._chain)
 
 
@@ -147,7 +144,6 @@ _INCEPTION_C: Chain = [
 
 
 def inception_v4(num_classes: int = 1000) -> nn.Sequential:
-    """Return an InceptionV4: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     return nn.Sequential(
         ("_inception_stem", InceptionBlock(3, _STEM)),
         *((f"_inceptionA_{number}", InceptionBlock(_A, _INCEPTION_A)) for number in range(1, 5)),

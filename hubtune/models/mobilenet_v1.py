@@ -25,7 +25,6 @@ def separable_conv(inputs: int, outputs: int, stride: int) -> nn.Sequential:
 
 
 def mobilenet_v1(scale: float, num_classes: int = 1000) -> nn.Sequential:
-    """Return a MobileNetV1: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     channels = [int(number * scale) for number in _CHANNELS]
     blocks = [
         separable_conv(inputs, outputs, 2 if outputs > inputs and number > 0 else 1)
@@ -57,11 +56,8 @@ def from_older_names(tensors: Tensors) -> Tensors:
     """Give the tensors of a file of PaddleClas 2.0 or PaddleHub 2 the names :func:`mobilenet_v1` has."""
     layers = {"conv1": "conv", "out": "fc"}
     layers |= {name: f"blocks.{number}" for number, name in enumerate(_OLDER_BLOCKS)}
-    return renamed(
-        tensors,
-        layers,
-        OLDER_NAMES | {"_depthwise_conv": "depthwise_conv", "_pointwise_conv": "pointwise_conv"},
-    )
+    parts = OLDER_NAMES | {"_depthwise_conv": "depthwise_conv", "_pointwise_conv": "pointwise_conv"}
+    return renamed(tensors, layers, parts)
 
 
 def _backbone(

@@ -90,7 +90,6 @@ def resnet_cifar10(depth: int, num_classes: int) -> nn.Sequential:
 
 
 def _resnet_stages(network: nn.Sequential) -> list[Stage]:
-    """Split a :func:`resnet_cifar10`: stem, its three stages, head."""
     stem, *stages = [*network][:4]
     return stages_of([stem], *([stage] for stage in stages), head=[*network][4:])
 

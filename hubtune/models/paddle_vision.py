@@ -16,14 +16,9 @@ from hubtune.models.layers import pooled
 
 
 def _resnet_stages(network: models.ResNet) -> list[Stage]:
-    return stages_of(
-        [network.conv1, network.bn1, network.relu, network.maxpool],
-        network.layer1,
-        network.layer2,
-        network.layer3,
-        network.layer4,
-        head=[pooled, network.fc],
-    )
+    stem = [network.conv1, network.bn1, network.relu, network.maxpool]
+    layers = (network.layer1, network.layer2, network.layer3, network.layer4)
+    return stages_of(stem, *layers, head=[pooled, network.fc])
 
 
 def _vgg_stages(network: models.VGG) -> list[Stage]:
@@ -67,13 +62,8 @@ def _densenet_stages(network: models.DenseNet) -> list[Stage]:
 
 def _inception_v3_stages(network: models.InceptionV3) -> list[Stage]:
     blocks = [*network.inception_block_list]
-    return stages_of(
-        [network.inception_stem],
-        blocks[:3],
-        blocks[3:8],
-        blocks[8:],
-        head=[pooled, network.dropout, network.fc],
-    )
+    head = [pooled, network.dropout, network.fc]
+    return stages_of([network.inception_stem], blocks[:3], blocks[3:8], blocks[8:], head=head)
 
 
 def _squeezenet_stages(network: models.SqueezeNet) -> list[Stage]:
@@ -91,13 +81,8 @@ def _squeezenet_stages(network: models.SqueezeNet) -> list[Stage]:
 
 def _shufflenet_stages(network: models.ShuffleNetV2) -> list[Stage]:
     blocks = network._block_list
-    return stages_of(
-        [network._conv1, network._max_pool],
-        blocks[:4],
-        blocks[4:12],
-        [*blocks[12:], network._last_conv],
-        head=[pooled, network._fc],
-    )
+    stem, last = [network._conv1, network._max_pool], [*blocks[12:], network._last_conv]
+    return stages_of(stem, blocks[:4], blocks[4:12], last, head=[pooled, network._fc])
 
 
 def _backbone(

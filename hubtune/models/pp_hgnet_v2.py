@@ -36,7 +36,6 @@ class LearnedAffine(nn.Layer):
         self.bias = self.create_parameter([1], is_bias=True)
 
     def forward(self, inputs: paddle.Tensor) -> paddle.Tensor:
-        """Map a tensor to one of the same shape."""
         return self.scale * inputs + self.bias
 
 
@@ -147,7 +146,6 @@ def pp_hgnet_v2(
 
 
 def pp_hgnet_v2_stages(network: nn.Sequential) -> list[Stage]:
-    """Split a network made by :func:`pp_hgnet_v2`: stem, its stages, head."""
     stem, stages, *between, out = network
     *earlier, last = stages
     return stages_of([stem], *([stage] for stage in earlier), [last, *between], head=[pooled, out])

@@ -65,7 +65,6 @@ def pp_lcnet(scale: float, num_classes: int = 1000) -> nn.Sequential:
 
 
 def pp_lcnet_stages(network: nn.Sequential) -> list[Stage]:
-    """Split a network made by :func:`pp_lcnet`: stem, its stages, head."""
     stem, *stages, last = [*network][: len(_STAGES) + 1]
     *between, dropout, out = [*network][len(_STAGES) + 1 :]
     return stages_of([stem], *([stage] for stage in stages), [last, *between], head=[pooled, dropout, out])

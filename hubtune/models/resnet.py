@@ -167,7 +167,6 @@ class ResNet(nn.Layer):
 
 
 def resnet_stages(network: ResNet) -> list[Stage]:
-    """Split a :class:`ResNet`: stem, its stages, head."""
     blocks = iter(network.blocks)
     return stages_of(
         [*network.stem], *([*islice(blocks, depth)] for depth in network.depths), head=[pooled, network.fc]
@@ -214,7 +213,6 @@ def zoo_resnet(
 
 
 def zoo_resnet_stages(network: nn.Sequential) -> list[Stage]:
-    """Split a network made by :func:`zoo_resnet`: stem, its stages, head."""
     *layers, pool, flatten, out = network
     stem = [*takewhile(lambda layer: not isinstance(layer, ResidualBlock), layers)]
     stages: list[list[nn.Layer]] = []
@@ -223,6 +221,28 @@ def zoo_resnet_stages(network: nn.Sequential) -> list[Stage]:
             stages.append([])
         stages[-1].append(block)
     return stages_of(stem, *stages, head=[pool, flatten, out])
+
+
+def zoo_backbone(
+    name: str,
+    build: Callable[..., nn.Layer],
+    parameters: int,
+    top1: float,
+    top5: float,
+    *,
+    width: int = BOTTLENECK_CHANNELS[-1],
+    aliases: tuple[str, ...] = (),
+) -> Backbone:
+    """Return the record of a network made by :func:`zoo_resnet`; ``name`` is PaddleClas's."""
+    return Backbone(
+        name=f"{name.lower()}_imagenet",
+        build=build,
+        stages=zoo_resnet_stages,
+        width=width,
+        parameters=parameters,
+        weights=paddleclas(name, top1, top5),
+        aliases=(name, *aliases),
+    )
 
 
 def from_older_names(depths: Sequence[int], tensors: Tensors) -> Tensors:
@@ -324,13 +344,5 @@ BACKBONES = (
     _vd(101, 44_568_392, 80.17, 94.97, _ssld(101, 83.73, 96.69)),
     _vd(152, 60_212_040, 80.59, 95.30),
     _vd(200, 74_738_504, 80.93, 95.33),
-    Backbone(
-        name="resnet50_vc_imagenet",
-        build=_resnet50_vc,
-        stages=zoo_resnet_stages,
-        width=BOTTLENECK_CHANNELS[-1],
-        parameters=25_576_264,
-        weights=paddleclas("ResNet50_vc", 78.35, 94.03),
-        aliases=("ResNet50_vc",),
-    ),
+    zoo_backbone("ResNet50_vc", _resnet50_vc, 25_576_264, 78.35, 94.03),
 )

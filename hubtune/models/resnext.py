@@ -10,7 +10,7 @@ from functools import partial
 
 from paddle import nn
 
-from hubtune.models.backbone import Backbone, paddleclas
+from hubtune.models.backbone import Backbone
 from hubtune.models.layers import zoo_conv_bn
 from hubtune.models.resnet import (
     BOTTLENECK_CHANNELS,
@@ -21,8 +21,8 @@ from hubtune.models.resnet import (
     deep_stem,
     plain_stem,
     strided_projection,
+    zoo_backbone,
     zoo_resnet,
-    zoo_resnet_stages,
 )
 
 
@@ -35,7 +35,6 @@ def grouped_block(
 
 
 def resnext(layers: int, groups: int, vd: bool, num_classes: int = 1000) -> nn.Sequential:
-    """Return a ResNeXt: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     stem = (deep_stem if vd else plain_stem)(conv=zoo_conv_bn)
     block = grouped_block(groups, averaged_projection if vd else strided_projection)
     return zoo_resnet(stem, block, (64, *BOTTLENECK_CHANNELS), DEPTHS[layers], num_classes)
@@ -45,15 +44,7 @@ def _backbone(
     layers: int, groups: int, parameters: int, top1: float, top5: float, *, vd: bool = False
 ) -> Backbone:
     name = f"ResNeXt{layers}{'_vd' if vd else ''}_{groups}x4d"
-    return Backbone(
-        name=f"{name.lower()}_imagenet",
-        build=partial(resnext, layers, groups, vd),
-        stages=zoo_resnet_stages,
-        width=BOTTLENECK_CHANNELS[-1],
-        parameters=parameters,
-        weights=paddleclas(name, top1, top5),
-        aliases=(name,),
-    )
+    return zoo_backbone(name, partial(resnext, layers, groups, vd), parameters, top1, top5)
 
 
 BACKBONES = (

@@ -5,14 +5,12 @@ PaddleClas's ``model_zoo/se_resnet_vd.py``, ``se_resnext.py`` and ``se_resnext_v
 which SENet154 has too, is twice as wide as the others'.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
 
-from hubtune.models.backbone import Backbone, paddleclas
 from hubtune.models.layers import pooled, zoo_conv_bn
 from hubtune.models.resnet import (
     BOTTLENECK_CHANNELS,
@@ -22,8 +20,8 @@ from hubtune.models.resnet import (
     deep_stem,
     plain_stem,
     strided_projection,
+    zoo_backbone,
     zoo_resnet,
-    zoo_resnet_stages,
 )
 from hubtune.models.resnext import grouped_block
 
@@ -42,7 +40,6 @@ class SqueezeExcitation(nn.Layer):
 
 
 def se_resnet_vd(layers: int, num_classes: int = 1000) -> nn.Sequential:
-    """Return an SE_ResNet_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     kind, channels = block_and_channels(layers)
     block = partial(kind, conv=zoo_conv_bn, projection=averaged_projection, scale=SqueezeExcitation)
     return zoo_resnet(deep_stem(conv=zoo_conv_bn), block, (64, *channels), DEPTHS[layers], num_classes)
@@ -56,41 +53,19 @@ def se_resnext(layers: int, num_classes: int = 1000) -> nn.Sequential:
 
 
 def se_resnext_vd(layers: int, groups: int, num_classes: int = 1000) -> nn.Sequential:
-    """Return an SE_ResNeXt_vd: pictures ``[N, 3, h, w]`` → class scores ``[N, num_classes]``."""
     block = grouped_block(groups, averaged_projection, SqueezeExcitation)
     stem, channels = deep_stem(128, zoo_conv_bn), (128, *BOTTLENECK_CHANNELS)
     return zoo_resnet(stem, block, channels, DEPTHS[layers], num_classes)
 
 
-def _backbone(
-    name: str,
-    build: Callable[..., nn.Layer],
-    parameters: int,
-    top1: float,
-    top5: float,
-    *,
-    width: int = BOTTLENECK_CHANNELS[-1],
-    aliases: tuple[str, ...] = (),
-) -> Backbone:
-    return Backbone(
-        name=f"{name.lower()}_imagenet",
-        build=build,
-        stages=zoo_resnet_stages,
-        width=width,
-        parameters=parameters,
-        weights=paddleclas(name, top1, top5),
-        aliases=(name, *aliases),
-    )
-
-
 BACKBONES = (
-    _backbone("SE_ResNet18_vd", partial(se_resnet_vd, 18), 11_802_048, 73.33, 91.38, width=512),
-    _backbone("SE_ResNet34_vd", partial(se_resnet_vd, 34), 21_982_324, 76.51, 93.20, width=512),
-    _backbone("SE_ResNet50_vd", partial(se_resnet_vd, 50), 28_107_256, 79.52, 94.75),
-    _backbone("SE_ResNeXt50_32x4d", partial(se_resnext, 50), 27_559_896, 78.44, 93.96),
-    _backbone("SE_ResNeXt101_32x4d", partial(se_resnext, 101), 48_955_416, 79.39, 94.43),
-    _backbone("SE_ResNeXt50_vd_32x4d", partial(se_resnext_vd, 50, 32), 27_687_768, 80.24, 94.89),
-    _backbone(
+    zoo_backbone("SE_ResNet18_vd", partial(se_resnet_vd, 18), 11_802_048, 73.33, 91.38, width=512),
+    zoo_backbone("SE_ResNet34_vd", partial(se_resnet_vd, 34), 21_982_324, 76.51, 93.20, width=512),
+    zoo_backbone("SE_ResNet50_vd", partial(se_resnet_vd, 50), 28_107_256, 79.52, 94.75),
+    zoo_backbone("SE_ResNeXt50_32x4d", partial(se_resnext, 50), 27_559_896, 78.44, 93.96),
+    zoo_backbone("SE_ResNeXt101_32x4d", partial(se_resnext, 101), 48_955_416, 79.39, 94.43),
+    zoo_backbone("SE_ResNeXt50_vd_32x4d", partial(se_resnext_vd, 50, 32), 27_687_768, 80.24, 94.89),
+    zoo_backbone(
         "SENet154_vd", partial(se_resnext_vd, 152, 64), 121_737_048, 81.40, 95.48, aliases=("SE154_vd",)
     ),
 )

@@ -87,7 +87,6 @@ def shufflenet_v2(
 
 
 def shufflenet_v2_stages(network: nn.Sequential) -> list[Stage]:
-    """Split a network made by :func:`shufflenet_v2`: stem, three stages, head."""
     *layers, pool, flatten, out = network
     return stages_of(layers[:2], layers[2:6], layers[6:14], layers[14:], head=[pool, flatten, out])
 

@@ -222,7 +222,6 @@ def mean_of_tokens(maps: paddle.Tensor) -> paddle.Tensor:
 
 
 def swin_stages(network: SwinTransformer) -> list[Stage]:
-    """Split a :class:`SwinTransformer`: stem, its stages, head."""
     *earlier, last = network.layers
     return stages_of(
         [network.patch_embed],

@@ -63,8 +63,6 @@ _DINOV2_SMALL_14 = replace(
 
 
 class Attention(nn.Layer):
-    """Attention of all tokens to all tokens."""
-
     def __init__(self, form: Form) -> None:
         super().__init__()
         self._heads = form.heads
@@ -107,18 +105,6 @@ class Block(nn.Layer):
         return tokens + self.ls2(self.mlp(self.norm2(tokens)))
 
 
-class PatchEmbedding(nn.Layer):
-    """One token for each patch of a picture."""
-
-    def __init__(self, form: Form) -> None:
-        super().__init__()
-        self.proj = nn.Conv2D(3, form.width, form.patch, form.patch)
-
-    def forward(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Map pictures ``[N, 3, h, w]`` to ``[N, width, h / patch, w / patch]``."""
-        return self.proj(images)
-
-
 class VisionTransformer(nn.Layer):
     """A transformer on patches, with a linear head on its class token."""
 
@@ -126,7 +112,7 @@ class VisionTransformer(nn.Layer):
         super().__init__()
         self._form = form
         normal = TruncatedNormal(std=STANDARD_DEVIATION)
-        self.patch_embed = PatchEmbedding(form)
+        self.patch_embed = nn.Sequential(("proj", nn.Conv2D(3, form.width, form.patch, form.patch)))
         self.cls_token = self.create_parameter([1, 1, form.width], default_initializer=normal)
         tokens = (form.size // form.patch) ** 2 + 1
         self.pos_embed = self.create_parameter([1, tokens, form.width], default_initializer=normal)

@@ -26,13 +26,11 @@ class MovingAverage:
     """
 
     def __init__(self, state: Mapping[str, paddle.Tensor], decay: float) -> None:
-        """Start from the current values of the tensors."""
         self._state = {name: tensor for name, tensor in state.items() if tensor.is_floating_point()}
         self._decay = decay
         self.values = {name: tensor.detach().clone() for name, tensor in self._state.items()}
 
     def update(self, step: int) -> None:
-        """Add the values after ``step`` steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, tensor in self._state.items():

@@ -49,7 +49,6 @@ def _activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any]
 
 
 def free_bytes() -> int:
-    """Return the free memory of the device in use, in bytes."""
     if paddle.device.get_device().startswith("gpu"):
         total: int = paddle.device.cuda.get_device_properties().total_memory
         return total - int(paddle.device.cuda.memory_allocated())

@@ -151,7 +151,6 @@ class Evaluator:
         state.evaluated = state.step
 
     def has_stalled(self, state: TrainState) -> bool:
-        """Whether early stopping ends the run: too many evaluations without a better one."""
         patience = self.context.config.early_stopping
         return patience is not None and state.stale >= patience
 

@@ -1,7 +1,7 @@
 """Explains a recipe: the rule that trains each parameter, and its learning rate in each epoch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hubtune.hub.module import Module
 from hubtune.models.classifier import Classifier
@@ -11,9 +11,6 @@ from hubtune.report.plots import draw_plot
 from hubtune.train.plan import TrainingPlan, plan_training
 from hubtune.train.rules import NamedParameter, is_frozen
 from hubtune.train.schedules import RunLength
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,6 @@ class Explanation:
     is_auto: bool
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the explanation for JSON."""
         plan = self.plan
         return {
             "optimizer": plan.optimizer.model_dump(),
@@ -116,7 +112,6 @@ def explain(recipe: Recipe, images: int, classes: int) -> Explanation:
 
 
 def draw_rates(explanation: Explanation) -> bytes:
-    """Plot the learning rate of each group of parameters against the steps, as a PNG image."""
     length = explanation.length
     curves: dict[tuple[float, ...], list[str]] = {}
     for group in explanation.groups():
@@ -128,7 +123,7 @@ def draw_rates(explanation: Explanation) -> bytes:
         curves.setdefault(values, []).append(group[0].stage)
     positions = [step / length.steps_per_epoch for step in range(length.total)]
 
-    def fill(axes: "Axes") -> None:
+    def fill(axes: Any) -> None:
         for values, names in curves.items():
             label = names[0] if names[0] == names[-1] else f"{names[0]} … {names[-1]}"
             axes.step([*positions, length.epochs], [*values, values[-1]], where="post", label=label)

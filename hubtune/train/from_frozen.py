@@ -11,7 +11,6 @@ from hubtune.train.gradient import TrainedPart, train_part, whole_network
 
 
 def train_from_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Train the whole network from the solution of `frozen`."""
     with context.stops_with("Stopped before training began"):
         head, state = start_from_frozen(context, classifier)
     part = whole_network(context, classifier, head.views)

@@ -30,7 +30,6 @@ _LONG_SECONDS, _HIGH_WAITING = 2.0, 0.4
 
 
 def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Solve the head in closed form; nothing else is trained."""
     context.folder.history.keep_through(-1)  # entries of an attempt that was killed
     with context.stops_with("Stopped before the head was solved; a resumed run solves it again"):
         model = solve_head(context, classifier)
@@ -101,7 +100,6 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
 
 
 def views_to_try(context: RunContext) -> tuple[Preprocessing, Preprocessing | None]:
-    """Return the view to start from and the wider one to try: :func:`~hubtune.train.views.first_views`."""
     settings, multiple = head_settings(context.config), context.module.backbone.size_multiple
     return first_views(context.view, settings, fixed=context.config.fit is not None, size_multiple=multiple)
 

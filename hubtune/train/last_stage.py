@@ -12,7 +12,7 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.inference.engine import start_engine
 from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import FrozenBackbone
+from hubtune.inference.frozen_backbone import CachedOutputs, FrozenBackbone
 from hubtune.inference.predict import ImageScores, mean_rows, softmax
 from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
@@ -27,7 +27,6 @@ from hubtune.train.gradient import TrainedPart, drawn_view
 
 
 def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Train the last stage from the solution of `frozen`."""
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.before_last_stage, context.view),
         classifier.state_before_last_stage(),
@@ -46,7 +45,7 @@ def train_last_stage(context: RunContext, classifier: Classifier) -> TrainedMode
         check_room(context, backbone, views, solved=context.folder.best_model)
         backbone.start(views, paths)  # here, so that its seconds do not count as a training step's
         _log_estimate(context, backbone, views)
-        activations = backbone.cached_outputs(views, paths, **context.loading)
+        activations = CachedOutputs(backbone, views, paths, **context.loading)
         for _ in context.watch("train", activations.compute(), progress="activations"):
             pass
         log_idle_engine(backbone)

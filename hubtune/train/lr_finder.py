@@ -8,7 +8,7 @@ batches or earlier progress.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import paddle
@@ -16,9 +16,6 @@ import paddle
 from hubtune.report.plots import draw_plot
 from hubtune.train.batches import TrainBatch
 from hubtune.train.step import TrainStep
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 RATES = tuple(float(f"{10 ** (number / 2):.2g}") for number in range(-10, -1))
 """Rates from 1e-5 to 0.1, each about three times the one before."""
@@ -84,9 +81,7 @@ def find_learning_rate(
 
 
 def draw_range_test(test: RangeTest) -> bytes:
-    """Plot the losses against the rates, with the chosen rate, as a PNG image."""
-
-    def fill(axes: "Axes") -> None:
+    def fill(axes: Any) -> None:
         axes.plot(test.rates, test.losses, marker="o")
         axes.axvline(test.chosen, color="tab:orange", label=f"taken: {test.chosen:g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel=f"loss after {STEPS} steps")

@@ -20,7 +20,6 @@ class NamedParameter:
     tensor: paddle.Tensor
 
     def matches(self, rule: Rule) -> bool:
-        """Whether a rule matches this parameter."""
         if rule.dimensions is not None and len(self.tensor.shape) != rule.dimensions:
             return False
         return any(fnmatchcase(name, rule.match) for name in (self.stage, f"{self.stage}/{self.name}"))
@@ -97,10 +96,8 @@ class _StartingPoint(paddle.regularizer.WeightDecayRegularizer):
         self._l2, self._l2sp, self._start = l2, l2sp, start
 
     def __call__(self, param: paddle.Tensor, grad: paddle.Tensor, block: Any) -> paddle.Tensor:
-        """Return the term that is added to the gradient."""
         pull = self._l2sp * (param - self._start[param.name])
         return pull + self._l2 * param if self._l2 else pull
 
     def __str__(self) -> str:
-        """Describe the regularizer as Paddle does."""
         return f"L2SP, coefficient {self._l2sp:g}"

@@ -7,19 +7,8 @@ all steps, and ``rate`` the recipe's learning rate. The formulas are PaddleHub 1
 import math
 from dataclasses import dataclass
 
-from hubtune.recipe.optimization import (
-    AnySchedule,
-    ConstantSchedule,
-    CosineSchedule,
-    ExponentialSchedule,
-    LinearSchedule,
-    NoamSchedule,
-    OneCycleSchedule,
-    PiecewiseSchedule,
-    PolynomialSchedule,
-    SlantedTriangleSchedule,
-    StepSchedule,
-)
+from hubtune.recipe import optimization
+from hubtune.recipe.optimization import AnySchedule
 
 
 @dataclass(frozen=True)
@@ -47,35 +36,35 @@ class RunLength:
 def rate_at(schedule: AnySchedule, step: int, length: RunLength, rate: float) -> float:
     """Return the learning rate of the step after ``step`` steps; ``rate`` is that of the recipe."""
     total = length.total
-    if isinstance(schedule, SlantedTriangleSchedule):
+    if isinstance(schedule, optimization.SlantedTriangleSchedule):
         return slanted_triangle(step, total, rate, schedule.cut_fraction, schedule.ratio)
-    if isinstance(schedule, OneCycleSchedule):
+    if isinstance(schedule, optimization.OneCycleSchedule):
         return one_cycle(step, total, rate, schedule.rise, schedule.start_divisor, schedule.end_divisor)
     # A float is a share of all steps.
     warm = int(total * schedule.warmup) if isinstance(schedule.warmup, float) else schedule.warmup
-    if isinstance(schedule, NoamSchedule):
+    if isinstance(schedule, optimization.NoamSchedule):
         return noam(step, max(1, warm), rate)
     if step < warm:
         return rate * step / warm
     match schedule:
-        case ConstantSchedule():
+        case optimization.ConstantSchedule():
             return rate
-        case LinearSchedule():
+        case optimization.LinearSchedule():
             # As in PaddleHub, the line does not depend on where it begins: the rate drops to it there.
             if step < int(total * schedule.start_point):
                 return rate
             return polynomial(step, total, rate, schedule.end, 1.0)
-        case PolynomialSchedule():
+        case optimization.PolynomialSchedule():
             return polynomial(step, total, rate, schedule.end, schedule.power)
-        case CosineSchedule():
+        case optimization.CosineSchedule():
             return cosine(step - warm, total - warm, rate, schedule.end)
-        case StepSchedule():
+        case optimization.StepSchedule():
             return rate * schedule.gamma ** (step // _in_steps(schedule.every, schedule.unit, length))
-        case PiecewiseSchedule():
+        case optimization.PiecewiseSchedule():
             # A boundary belongs to the part after it.
             part = sum(step >= _in_steps(each, schedule.unit, length) for each in schedule.boundaries)
             return rate * schedule.factors[part]
-        case ExponentialSchedule():
+        case optimization.ExponentialSchedule():
             # After n images rate·a^⌊n/b⌋, the PaddlePaddle book's ``discexp``.
             return rate * schedule.a ** (length.images_before(step) // schedule.b)
 

@@ -188,8 +188,6 @@ class _FoldProgress(Callback):
 
 
 class _Search:
-    """A running search, in a locked folder."""
-
     def __init__(
         self,
         recipe: Recipe,

@@ -36,7 +36,6 @@ class Choice:
 
     @property
     def description(self) -> str:
-        """The choice on one line."""
         rate = None if self.learning_rate is None else f"rate {format_rate(self.learning_rate)}"
         return ", ".join(filter(None, [self.strategy, rate, self.augment]))
 

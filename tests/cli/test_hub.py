@@ -21,7 +21,7 @@ OTHER = save({"x": np.ones(3, np.float32)})
 
 @pytest.fixture
 def server(monkeypatch):
-    """A server that has the weights of the catalog's only module, without a published sum."""
+    """A server with the weights of the catalog's only module, which has no published sum."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr("hubtune.hub.weights_cache.PAUSE_SECONDS", 0.0)
     with serving() as running:
@@ -34,8 +34,6 @@ def server(monkeypatch):
 
 @pytest.fixture
 def hub(run_here):
-    """Runs a command that succeeds; returns its output."""
-
     def hub(*arguments):
         done = run_here("hub", *arguments)
         assert done.returncode == 0, done.stderr
@@ -49,11 +47,6 @@ def content(num_classes=1000, value=1):
     return save({key: np.full(each.shape, value, np.float32) for key, each in network.state_dict().items()})
 
 
-def state(hub):
-    """The last column of the module's row in the list."""
-    return hub("list", NAME).splitlines()[-1].split("  ")[-1]
-
-
 def test_list_and_show_describe_modules_without_network(hub, here, assert_refused):
     def listed(*pattern):
         heading, *lines = hub("list", *pattern).splitlines()
@@ -61,14 +54,13 @@ def test_list_and_show_describe_modules_without_network(hub, here, assert_refuse
         return [line.split()[0] for line in lines]
 
     assert listed() == [*(entry.name for entry in catalog.PRETRAINED), "digitnet"]
-    assert (listed("Xception7?"), listed("digit")) == (["xception71_imagenet"], ["digitnet"])
-    entry = json.loads(hub("list", "xception71", "--json"))["modules"][0]
-    assert (entry["name"], entry["aliases"]) == ("xception71_imagenet", ["Xception71"])
-    assert (entry["parameters"], entry["weights"]["file"]) == (37_678_496, None)
+    assert listed("Xception7?") == ["xception71_imagenet"]
+    [entry] = json.loads(hub("list", "xception71", "--json"))["modules"]
+    assert (entry["name"], entry["parameters"]) == ("xception71_imagenet", 37_678_496)
     stages = ["stem", "stage1", "stage2", "stage3", "head"]
     assert json.loads(hub("show", "Xception71", "--json")) == {**entry, "schema_version": 1, "stages": stages}
-    assert "weights not verified" in hub("show", "Xception71")
-    assert "weights not verified" not in hub("show", "paddle.vision:resnet18")
+    for name, verified in (("Xception71", False), ("paddle.vision:resnet18", True)):
+        assert ("weights not verified" not in hub("show", name)) == verified
     (here / "w.safetensors").write_bytes(content(7))
     assert NAME in hub("show", "w.safetensors")
     (here / "mine").mkdir()
@@ -83,7 +75,7 @@ def test_pull_fetches_what_offline_work_then_needs(hub, server, monkeypatch, ass
     file = Path(hub("pull", NAME).split()[-1])
     assert file == weights_cache.cache_path(server.url)
     assert file.read_bytes() == content()
-    assert state(hub) == "on this machine"
+    assert hub("list", NAME).endswith("  on this machine\n")
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
     assert json.loads(hub("pull", NAME, "--json"))["modules"][0]["file"] == str(file)
     assert len(server.requests) == 1
@@ -96,12 +88,15 @@ def test_pull_refuses_a_page_and_a_file_for_another_network(hub, server, run_her
     assert (document["modules"], document["failures"][0]["name"]) == ([], NAME)
     server.plan = [whole(OTHER)]
     assert_refused((f"hub pull {NAME}", 4, f"it does not hold the tensors of {NAME}"))
-    assert state(hub) == "to fetch"
+    assert hub("list", NAME).endswith("  to fetch\n")
     server.plan = [whole(content())]
     hub("pull", NAME)
 
 
 def test_verify_finds_a_changed_file_and_prune_removes_it(hub, server, run_here, assert_refused):
+    def removed(*arguments):
+        return json.loads(hub("prune", *arguments, "--json"))["removed"]
+
     hub("verify")
     hub("pull", NAME)
     assert hub("verify").split()[:2] == ["ok", NAME]
@@ -115,14 +110,8 @@ def test_verify_finds_a_changed_file_and_prune_removes_it(hub, server, run_here,
     hub("verify")
     server.plan = [whole(OTHER)]  # the sum of the first file still holds
     assert_refused((f"hub pull {NAME}", 4, "is not the file that was first used"))
-
-
-def test_prune_removes_interrupted_downloads_and_named_modules_only(hub, server, assert_refused):
-    def removed(*arguments):
-        return json.loads(hub("prune", *arguments, "--json"))["removed"]
-
+    server.plan = [whole(content())]
     hub("pull", NAME)
-    file = weights_cache.cache_path(server.url)
     part = file.with_name("Other-1234567890.pdparams.part")
     part.write_bytes(b"half")
     assert removed() == [{"file": str(part), "bytes": 4}] and file.exists()
@@ -133,9 +122,7 @@ def test_prune_removes_interrupted_downloads_and_named_modules_only(hub, server,
     assert {other.suffix for other in file.parent.iterdir()} == {".lock"}
 
 
-def test_import_puts_the_right_file_in_the_place_of_a_download(
-    hub, server, here, monkeypatch, assert_refused
-):
+def test_import_takes_the_right_file_only(hub, server, here, monkeypatch, assert_refused):
     def refused(data, message, name=NAME):
         (here / "w.safetensors").write_bytes(data)
         assert_refused((f"hub import w.safetensors --as {name}", 4, message))
@@ -147,7 +134,6 @@ def test_import_puts_the_right_file_in_the_place_of_a_download(
     with monkeypatch.context() as patch:
         patch.setitem(catalog.BY_NAME, NAME, PUBLISHED)  # with Paddle's md5
         refused(content(), "cannot be the official weights of")
-    assert state(hub) == "to fetch"
     monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
     hub("import", "w.safetensors", "--as", NAME)
     hub("pull", NAME)
@@ -174,9 +160,7 @@ def test_odd_names_get_a_sentence(assert_refused):
     assert_refused(
         ("hub list xeption71_imagenet", 4, "Did you mean 'xception71_imagenet'?"),
         ("hub pull digitnet", 4, "comes with hubtune"),
-        ("hub show Xception72", 4, "There is no module 'Xception72'. Did you mean 'Xception71'?"),
         ("hub show densenet121_imagenet", 4, "Did you mean 'paddle.vision:densenet121'"),
-        (("hub", "show", ""), 4, "There is no module ''"),
         ("hub show ~nobody-here/x", 4, "There is no module"),
         (("hub", "show", "x" * 300), 5, "cannot be used"),
         ("hub new bad\udcff", 2, "is no name for a module"),

@@ -5,7 +5,6 @@ import zipfile
 
 
 def zipped(folder, top=""):
-    """Pack a folder into a ZIP file beside it."""
     path = folder.with_suffix(".zip")
     with zipfile.ZipFile(path, "w") as file:
         for entry in sorted(folder.rglob("*")):
@@ -14,7 +13,6 @@ def zipped(folder, top=""):
 
 
 def tarred(folder, top="."):
-    """Pack a folder into a tar.gz file beside it."""
     path = folder.with_name(folder.name + ".tar.gz")
     with tarfile.open(path, "w:gz") as file:
         file.add(folder, top)

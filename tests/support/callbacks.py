@@ -2,8 +2,7 @@
 
 import inspect
 import signal
-from dataclasses import dataclass, field
-from typing import Any
+from collections import namedtuple
 
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.signals import StopRequested
@@ -11,22 +10,14 @@ from hubtune.runs.signals import StopRequested
 METHODS = [name for name, _ in inspect.getmembers(Callback, inspect.isfunction) if name[0] != "_"]
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call of a callback's method."""
-
-    method: str
-    positional: tuple[Any, ...] = ()
-    named: dict[str, Any] = field(default_factory=dict)
-    recorder: str = ""
+Call = namedtuple("Call", "method positional named recorder", defaults=((), {}, ""))
 
 
 class Recorder(Callback):
     """Records every call, in order; several recorders may share a list."""
 
     def __init__(self, calls=None, name=""):
-        self.calls = [] if calls is None else calls
-        self.name = name
+        self.calls, self.name = [] if calls is None else calls, name
 
     def __getattribute__(self, method):
         if method not in METHODS:
@@ -46,8 +37,6 @@ class Recorder(Callback):
 
 
 class AtStep(Callback):
-    """Acts after a training step, and again at the same step of a resumed run."""
-
     def __init__(self, step, action):
         self.step, self.action = step, action
 
@@ -57,8 +46,6 @@ class AtStep(Callback):
 
 
 class AtStart(Callback):
-    """Acts when a part of the run begins."""
-
     def __init__(self, part, action):
         self.part, self.action = part, action
 
@@ -81,8 +68,6 @@ class AtAdvance(Callback):
 
 
 def raise_error(error):
-    """Return an action that raises ``error``."""
-
     def action():
         raise error
 

@@ -40,7 +40,6 @@ def _written(value):
 
 
 def pixels(count, seed):
-    """Rows ``[count, 3072]`` that are all different."""
     return np.random.default_rng(seed).integers(0, 256, (count, 3072), np.uint8)
 
 
@@ -71,7 +70,6 @@ def _batches(names, each, labels, **more):
 
 
 def write_folder(folder, files):
-    """Write the files as they are published, unpacked."""
     folder.mkdir()
     for name, content in files.items():
         (folder / name).write_bytes(python_2(content))
@@ -79,7 +77,6 @@ def write_folder(folder, files):
 
 
 def write_archive(path, files):
-    """Write the ``.tar.gz`` as it is published: its files are in no order."""
     with tarfile.open(path, "w:gz") as archive:
         for name in ["readme.html", *reversed(files)]:
             content = python_2(files[name]) if name in files else b"<html></html>"

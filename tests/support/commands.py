@@ -8,7 +8,6 @@ from hubtune.errors import HubtuneError
 
 
 def json_of(done):
-    """Return the document that a successful command printed under ``--json``."""
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     assert document["schema_version"] == 1
@@ -21,7 +20,6 @@ def options(*overrides):
 
 
 def invoke(command, *arguments):
-    """Run a command; what it raises is in the result's ``exception``."""
     return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
@@ -32,7 +30,6 @@ def output_of(command, *arguments):
 
 
 def refusal(code, command, *arguments):
-    """Run a command that hubtune refuses with an exit code, and return the message."""
     result = invoke(command, *arguments)
     assert isinstance(result.exception, HubtuneError), result.output
     assert result.exception.exit_code == code

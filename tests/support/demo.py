@@ -11,7 +11,6 @@ def _metrics(*accuracies):
 
 
 def demo_result(finetuned, scratch):
-    """Return a result with these accuracies, one per seed."""
     return DemoResult(
         seeds=(0, 1, 2),
         finetuned=_metrics(*finetuned),

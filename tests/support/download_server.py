@@ -36,12 +36,10 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_):
-        """Keep quiet."""
+        pass
 
 
 class Server(ThreadingHTTPServer):
-    """A server on this machine that remembers what it was asked."""
-
     daemon_threads = True
 
     def __init__(self):

@@ -25,21 +25,13 @@ def scene(name, height=64, width=72):
         down, across = np.arange(height), np.arange(width)
         top, left = (down // side)[:, None], (across // side)[None, :]
         y, x = (down % side)[:, None, None], (across % side)[None, :, None]
-        total += (
-            weight
-            * (
-                grid[top, left] * (side - y) * (side - x)
-                + grid[top, left + 1] * (side - y) * x
-                + grid[top + 1, left] * y * (side - x)
-                + grid[top + 1, left + 1] * y * x
-            )
-            // (side * side)
-        )
+        above = grid[top, left] * (side - x) + grid[top, left + 1] * x
+        below = grid[top + 1, left] * (side - x) + grid[top + 1, left + 1] * x
+        total += weight * (above * (side - y) + below * y) // (side * side)
     return (total // 16).astype(np.uint8)
 
 
 def spotted(kind, number):
-    """A small picture of a class: its colour, stripes and strong noise."""
     name = f"{kind} {number}"
     height, width = 24 + number % 5, 26 + number % 3
     pixels = np.array(COLOURS[kind]) + (noise(name, height, width, 3) - 128) * 3 // 4
@@ -48,7 +40,6 @@ def spotted(kind, number):
 
 
 def save(pixels, file):
-    """Write a PNG file with a fixed time."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(file)
     os.utime(file, (TIME, TIME))
@@ -63,7 +54,6 @@ def write(content, file):
 
 
 def draw_classes(root, each=12):
-    """Three classes that a small network can tell apart."""
     for kind in COLOURS:
         for number in range(each):
             save(spotted(kind, number), root / kind / f"{number:03}.png")
@@ -102,11 +92,8 @@ LISTS = {"train": range(7), "validate": range(7, 9), "test": range(9, 12)}
 def write_lists(folder, pictures):
     """Write lists of :func:`draw_classes`; ``pictures`` is its folder as the lists name it."""
     for part, numbers in LISTS.items():
-        lines = [
-            f"{pictures}/{kind}/{number:03}.png {place}"
-            for place, kind in enumerate(COLOURS)
-            for number in numbers
-        ]
+        kinds = enumerate(COLOURS)
+        lines = [f"{pictures}/{kind}/{number:03}.png {place}" for place, kind in kinds for number in numbers]
         write(("\n".join(lines) + "\n").encode(), folder / f"{part}_list.txt")
     write(("\n".join(COLOURS) + "\n").encode(), folder / "label_list.txt")
     return folder

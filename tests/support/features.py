@@ -27,7 +27,6 @@ def fill(folder, numbers, facts=FACTS, limit=GIGABYTE, length=256):
 
 
 def stored(folder, numbers, facts=FACTS):
-    """Return which numbers a new run finds; all values that it finds must be right."""
     return intact(FeatureCache(folder, GIGABYTE).space(facts), numbers)
 
 
@@ -40,7 +39,6 @@ def intact(space, numbers):
 
 
 def change_rows(folder, statement, *values):
-    """Change the cache's file behind its back."""
     with sqlite3.connect(folder / FILE_NAME) as database:
         database.execute(statement, values)
     database.close()

@@ -24,7 +24,6 @@ def call(module, name, *arguments):
 
 
 def entry(value):
-    """A pickle of a dictionary with one entry."""
     return b"\x80\x02}" + text("w") + value + b"s."
 
 
@@ -43,8 +42,6 @@ def array(shape, data=b"C\x04\x00\x00\x80?", dtype=DTYPE + LITTLE):
 
 
 class Calls:
-    """Pickles as a call of any function."""
-
     def __init__(self, function, *arguments):
         self.call = (function, arguments)
 
@@ -68,10 +65,10 @@ def hostile_files(canary):
         **dict.fromkeys("os:system posix:system nt:system subprocess:check_output".split(), (touch,)),
         **dict.fromkeys("builtins:eval builtins:exec __builtin__:eval".split(), (python,)),
         **dict.fromkeys("types:FunctionType numpy:core.multiarray._reconstruct numpy:matrix".split(), ()),
+        "collections:OrderedDict": [],
         **dict.fromkeys("paddle.base.core:eager.Tensor torch._utils:_rebuild_tensor_v2".split(), ()),
         **dict.fromkeys("builtins:__import__ importlib:import_module".split(), (text("antigravity"),)),
         **dict.fromkeys("builtins:bytearray numpy:zeros".split(), (number(10**10),)),
-        "collections:OrderedDict": [],
         "subprocess:Popen": [touch, b"I-1\nNI00\n"],
         "builtins:compile": [python, text("x"), text("exec")],
         "builtins:open": [text(str(canary)), text("w")],

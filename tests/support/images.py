@@ -16,9 +16,7 @@ def draw_tree(root, classes, *, size=40, noise=60.0, seed=0):
     for number, (name, count) in enumerate(classes.items()):
         folder = root / name
         folder.mkdir(parents=True)
-        colour = np.array(
-            [60 + 150 * (number % 2), 60 + 150 * (number // 2 % 2), 60 + 150 * (number // 4 % 2)]
-        )
+        colour = np.array([60 + 150 * (number // place % 2) for place in (1, 2, 4)])
         for index in range(count):
             height, width = size + int(random.integers(12)), size + int(random.integers(12))
             pixels = colour + noise * random.standard_normal((height, width, 3))
@@ -27,10 +25,7 @@ def draw_tree(root, classes, *, size=40, noise=60.0, seed=0):
 
 
 def draw_marked_tree(root, classes, mark, *, width=48, height=32, seed=0):
-    """Draw ``classes[name]`` PNG images of noise, on which ``mark(pixels, name)`` marks the class in place.
-
-    ``pixels`` has the shape ``[height, width, 3]`` and leaves room for changes of up to 60 on both sides.
-    """
+    """Draw images of noise, 60 to 195, on which ``mark(pixels, name)`` marks the class in place."""
     random = np.random.default_rng(seed)
     for name, count in classes.items():
         (root / name).mkdir(parents=True)
@@ -42,7 +37,6 @@ def draw_marked_tree(root, classes, mark, *, width=48, height=32, seed=0):
 
 
 def draw_mixed_folder(folder):
-    """Draw five images ``0.png`` to ``4.png`` and a file ``bad.png`` that is not an image."""
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(5):

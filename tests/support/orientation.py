@@ -25,7 +25,6 @@ def save_oriented(path, upright, orientation, **options):
 
 
 def four_quarters(width=48, height=32):
-    """Red and green above blue and white: different in every orientation."""
     image = np.zeros((height, width, 3), np.uint8)
     image[: height // 2, : width // 2, 0] = 255
     image[: height // 2, width // 2 :, 1] = 255

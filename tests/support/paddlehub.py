@@ -105,7 +105,6 @@ def pretend_paddlehub(monkeypatch):
 
 
 def run_paddlehub(home, *arguments, with_hubtune=False):
-    """Run the Python that has PaddleHub, away from the user's home."""
     environment = {
         "HOME": str(home / "home"),
         "HUB_HOME": str(home / "hub"),
@@ -125,6 +124,5 @@ def run_paddlehub(home, *arguments, with_hubtune=False):
 
 
 def last_json(done):
-    """Return the JSON on the last line that a program printed."""
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,4 +1,4 @@
-"""What the tests here share: the recorded files, brought to a working folder, and comparing."""
+"""The recorded files, brought to a working folder, and comparing."""
 
 import json
 import shutil
@@ -15,7 +15,6 @@ EXPECTED = json.loads((FIXTURES / "expected.json").read_text(encoding="utf-8"))
 
 
 def bring(folder):
-    """Draw the pictures of the recorded runs, and copy the runs themselves, their module and recipes."""
     draw_classes(folder / "data" / "pics")
     write_lists(folder / "data", "pics")
     for name in ("tiny", "recipes", "runs", "model"):

@@ -15,7 +15,7 @@ ROOT = Path("pics")
 
 
 def split_requests(least, most, largest_share):
-    """Return a strategy for arguments of :func:`split_scan`: numbers, shares of so many percent at most."""
+    """Arguments of :func:`split_scan`: numbers, shares of so many percent at most."""
     numbers = st.integers(least, most).map(SplitSize)
     shares = st.integers(least, largest_share).map(lambda percent: SplitSize(share=Fraction(percent, 100)))
     sizes, train = st.one_of(numbers, shares), st.one_of(st.none(), st.integers(1, most))
@@ -40,7 +40,6 @@ def fake_scan(classes):
 
 
 def fake_test_folder(*files):
-    """Return a scan of a test folder: name and checksum of each image."""
     images = [ImageEntry(Path("test") / name, NO_CLASS, name, checksum) for name, checksum in files]
     return Scan(Path("test"), {"": images})
 

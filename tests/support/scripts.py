@@ -8,7 +8,6 @@ ROOT = Path(__file__).parents[2]
 
 
 def load_script(name, folder="tools"):
-    """Import ``<folder>/<name>.py``."""
     spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

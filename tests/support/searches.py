@@ -7,12 +7,10 @@ from support.split_folder import draw_split
 
 
 def draw_search_data(base):
-    """Draw a split folder whose training list has 12, 12 and 6 images of three classes."""
     return draw_split(base, {"a": 18, "b": 18, "c": 12}, validate=3, test=3)
 
 
 def search_recipe(data, *overrides, **sections):
-    """Return a recipe for the data, with ``-o`` overrides."""
     defaults = {
         "data": {"base": str(data)},
         "module": "digitnet",
@@ -22,10 +20,7 @@ def search_recipe(data, *overrides, **sections):
 
 
 class ScriptedTraining:
-    """Takes the place of training: the nearer a rate is to 3e-4, the more images are right.
-
-    ``before`` is called before each fold with the number of folds so far, and may raise.
-    """
+    """Takes the place of training: the nearer a rate is to 3e-4, the more images are right."""
 
     def __init__(self):
         self.folds = []

@@ -7,20 +7,15 @@ from support.images import draw_marked_tree, draw_tree
 
 
 def write_lists(pics, *, validate=4, test=4, train=None, seed=0):
-    """Split a folder of classes, write its lists beside it, and return the folder of the lists.
-
-    ``validate`` and ``test`` are images per class (4) or shares ("20%"). Lists that exist are replaced.
-    """
+    """Write lists beside a folder of classes, and return their folder; sizes are images a class or "20%"."""
     request = SplitRequest(SplitSize.parse(validate), SplitSize.parse(test), train, seed)
     make_split(scan_classes(pics), request).write(pics.parent, force=True)
     return pics.parent
 
 
 def draw_split(base, classes, *, validate=4, test=4, size=40, noise=60.0):
-    """Draw classes in ``base/pics``, write their lists in ``base``, and return ``base``."""
-    return write_lists(
-        draw_tree(base / "pics", classes, size=size, noise=noise), validate=validate, test=test
-    )
+    pics = draw_tree(base / "pics", classes, size=size, noise=noise)
+    return write_lists(pics, validate=validate, test=test)
 
 
 def draw_faint_split(base, *, each=16, validate=4, test=4, difference=6):

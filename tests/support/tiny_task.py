@@ -7,18 +7,15 @@ from hubtune.runs.callbacks import Callback
 
 
 def smallnet():
-    """Return the smallest network, with random weights."""
     return hubtune.Module("smallnet", weights=None)
 
 
 def tiny_config(folder, **options):
-    """Return the settings of a short run in ``folder``; ``options`` are those of ``RunConfig``."""
     defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3}
     return hubtune.RunConfig(checkpoint_dir=folder, **{**defaults, **options})
 
 
 def tiny_task(module, data, folder, **options):
-    """Return a task on the lists of ``data`` that trains in ``folder``."""
     return hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), tiny_config(folder, **options))
 
 
@@ -38,5 +35,4 @@ def weight_bytes(run):
 
 
 def weight_arrays(folder):
-    """Return the arrays of the model or checkpoint in a folder, by name."""
     return load_file(folder / "model.safetensors")

@@ -1,6 +1,5 @@
 """Buckets and web servers: fetched once, checked, resumed; hostile keys and secrets stay where they are."""
 
-import functools
 import logging
 import os
 from collections import Counter
@@ -17,8 +16,8 @@ from hubtune.data.sources.open import open_source
 from hubtune.errors import DataError, HubtuneError, MachineError
 
 CANARY = "CANARY-7f3a9c-secret"
-KEYS = ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-VARIABLES = (*KEYS, "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED")
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+VARIABLES = ("AWS_ENDPOINT_URL", *KEYS, "AWS_DEFAULT_REGION", "AWS_EC2_METADATA_DISABLED")
 BROKEN = remote.DownloadError("the connection broke")
 
 
@@ -34,7 +33,7 @@ def endpoint():
 
 
 class Bucket:
-    """A bucket, the number of reads of each of its objects, and an error to raise at a read."""
+    """A bucket, the number of reads of each object, and an error to raise at a read."""
 
     def __init__(self, client, name):
         self.client, self.name, self.fetched, self.fail = client, name, Counter(), lambda path, times: None
@@ -46,16 +45,6 @@ class Bucket:
     def delete(self, key):
         self.client.delete_object(Bucket=self.name, Key=key)
 
-    def note(self, key):
-        self.fetched[key] += 1
-        if error := self.fail(key, self.fetched[key]):
-            raise error
-
-
-@functools.cache
-def _system(make, scheme, _, **options):
-    return make(scheme, **options)
-
 
 @pytest.fixture
 def bucket(endpoint, monkeypatch, request):
@@ -66,17 +55,16 @@ def bucket(endpoint, monkeypatch, request):
     monkeypatch.setattr(mirror, "PAUSE_SECONDS", 0.001)
     made = Bucket(boto3.client("s3"), f"b{abs(hash(request.node.name))}")
     made.client.create_bucket(Bucket=made.name)
-    make, ask = remote._file_system, remote._Bucket._ask
-
-    def cached(scheme, **options):  # making a client takes longer than all else
-        return _system(make, scheme, tuple(map(os.environ.get, VARIABLES)), **options)
+    ask = remote._Bucket._ask
 
     def counting(self, what, path, **options):
         if what == "cat_file":
-            made.note(path.removeprefix(f"{made.name}/"))
+            key = path.removeprefix(f"{made.name}/")
+            made.fetched[key] += 1
+            if error := made.fail(key, made.fetched[key]):
+                raise error
         return ask(self, what, path, **options)
 
-    monkeypatch.setattr(remote, "_file_system", cached)
     monkeypatch.setattr(remote._Bucket, "_ask", counting)
     return made
 
@@ -88,7 +76,6 @@ def photos(tmp_path):
 
 @pytest.fixture
 def pics(bucket, photos):
-    """The address of the photos in the bucket."""
     bucket.put(original(photos), "pics/")
     return f"s3://{bucket.name}/pics"
 
@@ -109,12 +96,11 @@ def test_a_folder_of_a_bucket_is_fetched_once_and_then_what_changes(bucket, phot
     owls = {f"owl/{name}": owl for name, owl in original(photos / "cat").items()}
     bucket.put(owls, "pics/")
     bucket.put({"pics2/x/1.png": b"another folder that begins alike", "pics/dog/": b""})
-    where, seen = f"{pics}/", []
-    first = open_source(where, progress=lambda *what: seen.append(what))
+    where = f"{pics}/"
+    first = open_source(where)
     assert content(first) == original(photos) | owls
     assert first.labels == ["cat", "dog", "owl"]
     assert first.root.is_relative_to(os.environ["HUBTUNE_HOME"])
-    assert seen == [("listing", 0, 0), *(("fetching", number, 8) for number in range(1, 9))]
     assert set(bucket.fetched.values()) == {1}
     bucket.fetched.clear()
     assert open_source(where) == first
@@ -124,8 +110,7 @@ def test_a_folder_of_a_bucket_is_fetched_once_and_then_what_changes(bucket, phot
     for name in owls:
         bucket.delete(f"pics/{name}")
     second = open_source(where)
-    assert content(second) == original(photos) | changes
-    assert second.labels == ["cat", "dog"]  # no empty folder stays as a class
+    assert (content(second), second.labels) == (original(photos) | changes, ["cat", "dog"])
     assert set(bucket.fetched) == {"pics/cat/000.png", "pics/cat/9.png"}
     second.files[0].path.write_bytes(b"something else")  # damage in the cache
     (second.root / "cat" / "stray.png").touch()
@@ -145,16 +130,15 @@ def test_after_a_lost_connection_files_are_kept_and_a_large_one_goes_on(bucket, 
     assert content(open_source(pics)) == original(photos)
     assert list(bucket.fetched) == ["pics/dog/001.png"]
     archive, where = zipped(photos).read_bytes(), f"s3://{bucket.name}/pics.zip"
-    piece, seen = len(archive) // 10 + 1, []
-    monkeypatch.setattr(remote, "_PIECE", piece)
+    seen = set()
+    monkeypatch.setattr(remote, "_PIECE", len(archive) // 10 + 1)
     bucket.put({"pics.zip": archive})
     bucket.fail = lambda _, times: BROKEN if times > 5 else None
     with pytest.raises(MachineError, match="the connection broke"):
         open_source(where)
     bucket.fetched.clear()
-    assert content(open_source(where, progress=lambda *what: seen.append(what))) == original(photos)
-    assert bucket.fetched["pics.zip"] == 5
-    assert {what for what, _, _ in seen} == {"listing", "fetching, MB", "unpacking"}
+    assert content(open_source(where, progress=lambda *what: seen.add(what[0]))) == original(photos)
+    assert (bucket.fetched["pics.zip"], seen) == (5, {"listing", "fetching, MB", "unpacking"})
 
 
 def test_files_that_change_or_vanish_while_fetched_are_noticed(bucket, photos, pics, monkeypatch):
@@ -168,12 +152,10 @@ def test_files_that_change_or_vanish_while_fetched_are_noticed(bucket, photos, p
     bucket.fail = change
     with pytest.raises(MachineError, match="it changes while it is being fetched"):
         open_source(pics)
-    # A new listing has the new checksum.
     assert content(open_source(pics)) == original(photos) | {"cat/000.png": new}
     bucket.put({"pics/cat/9.png": b"another"})
     bucket.fail = lambda path, _: bucket.delete("pics/cat/9.png")
     listing = open_source(pics)
-    assert len(listing.files) == 5
     assert [(e.path.name, e.reason) for e in listing.left_out] == [("9.png", "is no longer at the source")]
 
 
@@ -197,9 +179,8 @@ def test_hostile_keys_never_leave_the_cache(bucket, photos, pics, monkeypatch):
     assert content(listing) == original(photos)
     assert len(listing.left_out) == len(HOSTILE)
     for entry in listing.left_out:
-        assert entry.path.is_relative_to(listing.root)
+        assert entry.path.is_relative_to(listing.root) and ".." not in entry.path.parts
         assert not os.path.isfile(entry.path)  # noqa: PTH113  # whose name may be too long
-        assert ".." not in entry.path.parts
     reasons = " ".join(entry.reason for entry in listing.left_out)
     assert all(reason in reasons for reason in HOSTILE.values())
     assert not [path for path in files_at_home() if path.read_bytes() == b"evil"]
@@ -213,13 +194,11 @@ def test_hostile_keys_never_leave_the_cache(bucket, photos, pics, monkeypatch):
     assert "has the name of another file on this disk" in {entry.reason for entry in listing.left_out}
 
 
-def test_oss_has_its_own_variables_an_open_bucket_needs_no_keys_and_what_is_missing_is_named(
-    bucket, photos, pics, endpoint, monkeypatch
-):
+def test_open_buckets_need_no_keys_and_what_is_missing_is_named(bucket, photos, pics, endpoint, monkeypatch):
     for where in ("s3://no-such-bucket/pics", pics.replace("pics", "pisc"), f"{pics}/cat/9.png"):
         with pytest.raises(DataError, match=f"There is nothing at {where}: check the names"):
             open_source(where)
-    for name in KEYS[1:]:
+    for name in KEYS:
         monkeypatch.delenv(name)
     with pytest.raises(DataError, match="may not be read: set AWS_ACCESS_KEY_ID"):
         open_source(pics)
