@@ -112,7 +112,7 @@ def training_fails(bench: Bench) -> Outcome:
 
         ended = hubtune("finetune", "runs/half", "--resume", cwd=work, prepare=fail)
         outcome.expect_end(f"{name} in training", ended, 5, os.strerror(code))
-        rests = [path for path in (work / "runs/half/checkpoints").glob(".*")]
+        rests = list((work / "runs/half/checkpoints").glob(".*"))
         outcome.expect(not rests, f"{name}: {[path.name for path in rests]} stay")
         outcome.expect(before, f"{name}: no checkpoint")
         outcome.expect_end(f"{name}, resumed", hubtune("finetune", "runs/half", "--resume", cwd=work), 0)

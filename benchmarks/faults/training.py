@@ -35,18 +35,18 @@ def same_result(bench: Bench) -> Outcome:
     combinations = [(workers, parts) for workers in (1, 2) for parts in (1, 2)]
     for workers, parts in combinations[:: bench.count(1, 3)]:
         work = copy_fixture(bench, f"{workers}-{parts}")
-        options = ("-o", f"train.workers={workers}", "-o", f"train.gradient_accumulation={parts}")
+        options = ("-o", f"train.workers={workers}", "-o", f"train.micro_batch={6 // parts}")
         ended = hubtune("finetune", "half.yaml", "-o", "run=runs/whole", *options, cwd=work)
         if not outcome.expect_end("the undisturbed run", ended, 0):
             return outcome
         expected = _digest(work / "runs" / "whole")
         for step in steps[:: bench.count(1, 4)]:
-            name = f"killed at step {step}, {workers} workers, {parts} batches a step"
+            name = f"killed at step {step}, {workers} workers, {parts} parts a step"
             shutil.rmtree(work / "runs" / "cut", ignore_errors=True)
             words = ("finetune", "half.yaml", "-o", "run=runs/cut", *options)
             ended = hubtune(*words, cwd=work, prepare=lambda step=step: at_step(step, kill_myself))
             if ended.code != -signal.SIGKILL:
-                break  # accumulation leaves fewer steps
+                break  # the run has fewer steps
             ended = hubtune("finetune", "runs/cut", "--resume", cwd=work)
             if ended.code == 4 and step == 0:
                 ended = hubtune(*words, "--resume", cwd=work)
