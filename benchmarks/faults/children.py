@@ -91,6 +91,13 @@ def call(
         return Ended(code, value, _read(out), _read(err), timed_out, took, growth)
 
 
+def limit_memory(mebibytes: int) -> None:
+    """Let this process, a child, take no more than this much further address space."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * os.sysconf("SC_PAGE_SIZE") + mebibytes * 2**20
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def _value_of(result: Path) -> tuple[Any, float]:
     try:
         return pickle.loads(result.read_bytes())  # noqa: S301  # written by the child

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.faults.children import call, hubtune
+from benchmarks.faults.children import call, hubtune, limit_memory
 from benchmarks.faults.fixture import copy_fixture, draw
 from benchmarks.faults.outcome import Bench, Outcome
 
@@ -138,16 +138,9 @@ def odd_folders(bench: Bench) -> Outcome:
     (work / "zero.txt").symlink_to("/dev/zero")
     for name in ("none.txt", "pipe.txt", "zero.txt"):
         words = ("finetune", "m.yaml", "-o", f"run=runs/{name}", "-o", f"data.train={name}")
-        ended = hubtune(*words, cwd=work, seconds=20, prepare=_limit_memory)
+        ended = hubtune(*words, cwd=work, seconds=20, prepare=lambda: limit_memory(1024))
         outcome.expect_end(f"the list {name}", ended, 3)
     return outcome
-
-
-def _limit_memory() -> None:
-    import resource
-
-    most = 2**30 + int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def copies(bench: Bench) -> Outcome:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.faults.children import call, hubtune, program
+from benchmarks.faults.children import call, hubtune, limit_memory, program
 from benchmarks.faults.fixture import at_step, copy_fixture
 from benchmarks.faults.outcome import Bench, Outcome
 
@@ -240,13 +240,8 @@ def memory(bench: Bench) -> Outcome:
     outcome = Outcome()
     work = copy_fixture(bench)
 
-    def limit() -> None:
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        most = pages * os.sysconf("SC_PAGE_SIZE") + 500 * 2**20
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
     words = ("finetune", "m.yaml", "-o", "run=runs/x", "-o", "data.size=1024", "-o", "train.batch_size=18")
-    ended = hubtune(*words, cwd=work, prepare=limit)
+    ended = hubtune(*words, cwd=work, prepare=lambda: limit_memory(500))
     outcome.expect_end("training without memory", ended, 5, "batch")
     whole = [path for path in (work / "runs" / "x").rglob(".*") if path.suffix == ".tmp"]
     outcome.expect(not whole, "half-written files stay")

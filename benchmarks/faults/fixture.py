@@ -39,7 +39,7 @@ def make_fixture(folder: Path) -> Path:
     """
     folder.mkdir(parents=True)
     draw(folder / "pics")
-    for name, epochs in (("m", 1), ("half", 3)):
+    for name, epochs in (("m", 1), ("half", 4)):
         (folder / f"{name}.yaml").write_text(RECIPE.format(epochs=epochs, name=name))
     for arguments, code, prepare in (
         (("split", "pics", "--val", "2", "--test", "2"), 0, None),

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.audit import Watch
-from benchmarks.faults.children import call
+from benchmarks.faults.children import call, limit_memory
 from benchmarks.faults.outcome import Bench, Outcome
 from benchmarks.faults.servers import download_server  # noqa: F401  # puts tests/ on the path
 
@@ -61,8 +61,8 @@ def _containers(content: dict[str, object], protocol: int) -> Iterator[tuple[str
 
 
 def make_files(canary: Path, protocols: range = range(6)) -> dict[str, tuple[bytes, str]]:
-    """Return hostile files by name, each with words that the refusal must hold."""
-    files = dict(hostile_files(canary))
+    """Return files that write the canary, by name, each with words that the refusal must hold."""
+    files: dict[str, tuple[bytes, str]] = {}
     for kind, payload in _payloads(canary).items():
         for protocol in protocols:
             for container, content in _containers({"x": payload}, protocol):
@@ -76,11 +76,20 @@ def make_files(canary: Path, protocols: range = range(6)) -> dict[str, tuple[byt
     return files
 
 
-def weights(bench: Bench) -> Outcome:
+def corpus(bench: Bench) -> Outcome:
+    """Read the hostile files of the tests."""
+    return _read(bench, hostile_files(bench.folder / "canary"))
+
+
+def payloads(bench: Bench) -> Outcome:
+    """Read files that write a canary when they are unpickled, in all protocols and containers."""
+    return _read(bench, make_files(bench.folder / "canary", range(6) if not bench.short else range(2, 5)))
+
+
+def _read(bench: Bench, files: dict[str, tuple[bytes, str]]) -> Outcome:
     """Read hostile weights under an audit hook: 0 executed, each refused, in little time and memory."""
     outcome = Outcome()
     canary = bench.folder / "canary"
-    files = make_files(canary, range(6) if not bench.short else range(2, 5))
     ended = call(lambda: _read_all(bench.folder, canary, files), seconds=600)
     if ended.value is None:
         outcome.expect(False, f"the reader died: exit {ended.code}, {ended.last_line}")
@@ -103,6 +112,7 @@ def _read_all(
     from hubtune.errors import ModelError
     from hubtune.storage.safe_load import read_weights
 
+    limit_memory(3000)  # what the machine can bear, if a guard is missing
     watch = Watch(folder / "nowhere")
     watch.install()
     path = folder / "w.pdparams"

@@ -125,7 +125,7 @@ MUTATIONS = {
     "rename": Mutation("rename copies in place", _rename_in_place, ("1.order of writes", "1.split")),
     "checksum": Mutation("checksums of folders always fit", _checksums_equal, ("7.damage",)),
     "download checksum": Mutation("checksums of downloads always fit", _downloads_unchecked, ("20.servers",)),
-    "allow-list": Mutation("the pickle reader allows every name", _pickle_allows_all, ("22.weights",)),
+    "allow-list": Mutation("the pickle reader allows every name", _pickle_allows_all, ("22.payloads",)),
     "escaping": Mutation("text is not escaped", _without_escaping, ("26.commands",)),
     "archive names": Mutation("names in archives are not checked", _archive_names_unchecked, ("25.names",)),
     "image limit": Mutation("images of any size are decoded", _bombs_allowed, ("11.bombs",)),

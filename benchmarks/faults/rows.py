@@ -110,7 +110,11 @@ ROWS = (
     Row(19, "a rank or machine dies", open="training on several machines is not built"),
     Row(20, "weights damaged on the way", (Check("servers", network.servers),)),
     Row(21, "weights of another architecture", (Check("weights", training.other_weights),)),
-    Row(22, "malicious pickle as weights", (Check("weights", hostile_weights.weights),)),
+    Row(
+        22,
+        "malicious pickle as weights",
+        (Check("corpus", hostile_weights.corpus), Check("payloads", hostile_weights.payloads)),
+    ),
     Row(23, "mistakes in recipes", (Check("mistakes", recipes.mistakes), Check("mutated", recipes.mutated))),
     Row(24, "paths of recipes that lead elsewhere", (Check("places", recipes.places),)),
     Row(
