@@ -70,9 +70,13 @@ class Watch:
             if isinstance(arguments[2], int) and arguments[2] & _WRITES:
                 self._check_place(event, arguments[0])
         elif event in _CHANGES:
-            self._check_place(event, arguments[0])
+            handle = arguments[2] if event == "os.rename" else arguments[-1]
+            self._check_place(event, arguments[0], handle if isinstance(handle, int) else -1)
 
-    def _check_place(self, event: str, path: Any) -> None:
+    def _check_place(self, event: str, path: Any, folder: int = -1) -> None:
+        """Note a change of a path, which is relative to an open folder if that is not negative."""
+        if folder >= 0 and isinstance(path, str | bytes | os.PathLike):
+            path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), os.fsdecode(path))  # noqa: PTH115, PTH118
         if not self._is_own(path):
             self.found.append(f"{event} {path!a} for writing")
 

@@ -207,13 +207,11 @@ def moved(bench: Bench) -> Outcome:
     work = copy_fixture(bench)
 
     def move() -> None:
-        at_step(8, lambda: os.rename(work / "runs" / "half", work / "elsewhere"))  # noqa: PTH104
+        at_step(4, lambda: os.rename(work / "runs" / "v", work / "elsewhere"))  # noqa: PTH104
 
-    ended = hubtune("finetune", "runs/half", "--resume", cwd=work, prepare=move)
+    ended = hubtune("finetune", "half.yaml", "-o", "run=runs/v", cwd=work, prepare=move)
     outcome.expect_end("a run that is moved", ended, 5)
-    outcome.expect(
-        not (work / "runs" / "half" / "result.json").exists(), "half a run is made at its old place"
-    )
+    outcome.expect(not (work / "runs" / "v" / "result.json").exists(), "half a run is made at its old place")
     return outcome
 
 

@@ -160,7 +160,8 @@ class _Nodes(HTMLParser):
         if tag in ("script", "svg", "iframe", "object", "embed"):
             self.found.append(tag)
         source = values.get("src") or values.get("href") or ""
-        if source and not source.startswith(("data:image/", "#")):
+        own = ("data:image/", "#", *(["file:///"] if tag == "a" else []))
+        if source and not source.startswith(own):
             self.found.append(f"{tag} with the source {source[:40]}")
 
 

