@@ -70,8 +70,9 @@ class Watch:
             if isinstance(arguments[2], int) and arguments[2] & _WRITES:
                 self._check_place(event, arguments[0])
         elif event in _CHANGES:
-            handle = arguments[2] if event == "os.rename" else arguments[-1]
-            self._check_place(event, arguments[0], handle if isinstance(handle, int) else -1)
+            # A link's and a rename's second argument is the new name.
+            place = arguments[1] if event in ("os.symlink", "os.rename") else arguments[0]
+            self._check_place(event, place, arguments[-1] if isinstance(arguments[-1], int) else -1)
 
     def _check_place(self, event: str, path: Any, folder: int = -1) -> None:
         """Note a change of a path, which is relative to an open folder if that is not negative."""

@@ -225,7 +225,7 @@ def few_handles(bench: Bench) -> Outcome:
 
     for words in (
         ("split", "pics", "--val", "2", "--out", "l"),
-        ("finetune", "m.yaml", "-o", "run=runs/h", "-o", "train.workers=4"),
+        ("finetune", "m.yaml", "-o", "run=runs/h", "-o", "data.workers=4"),
         ("predict", "pics", "--model", "runs/m", "--engine", "paddle"),
     ):
         ended = hubtune(*words, cwd=work, prepare=limit)
