@@ -96,16 +96,8 @@ def tables(bench: Bench) -> Outcome:
         file.writelines(f"{name} 0\n" for name in names)
     ended = hubtune("finetune", "m.yaml", "-o", "run=runs/s", "-o", "data.max_bad=50%", cwd=work)
     outcome.expect_end("finetune", ended, 0)
-    words = (
-        "predict",
-        *[f"./{n}" for n in names],
-        "--model",
-        "runs/m",
-        "--csv",
-        "p.csv",
-        "--engine",
-        "paddle",
-    )
+    model = ("--model", "runs/m", "--engine", "paddle")
+    words = ("predict", *model, "--csv", "p.csv", "--", *names)
     hubtune(*words, cwd=work)
     for file in (work / "runs" / "s" / "skipped.csv", work / "p.csv"):
         if not outcome.expect(file.exists(), f"{file.name} is missing"):

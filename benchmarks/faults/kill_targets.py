@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.faults.children import enter, fork, wait
-from benchmarks.faults.kills import Announce, Victim, run_kills
+from benchmarks.faults.kills import Announce, Victim, run_call_kills, run_kills
 from benchmarks.faults.outcome import Bench, Outcome
 from benchmarks.faults.servers import NAME, serving, whole
 
@@ -221,6 +221,10 @@ def split(bench: Bench) -> Outcome:
         return None
 
     outcome = run_kills(Victim(work, check), bench.count(50, 8))
+    calls = run_call_kills(Victim(work, check), bench.count(60, 30))
+    outcome.tried += calls.tried
+    outcome.failures += calls.failures
+    outcome.evidence += f", {calls.evidence}"
     left = [path for path in folder.iterdir() if path.name not in expected]
     outcome.evidence += f"; {len(left)} temporary files stay beside the lists"
     return outcome

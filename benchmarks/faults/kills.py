@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import statistics
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -75,13 +76,48 @@ def run_kills(victim: Victim, kills: int) -> Outcome:
     return outcome
 
 
+def run_call_kills(victim: Victim, kills: int) -> Outcome:
+    """Kill an operation at calls of C functions spread evenly over all that it makes.
+
+    No clock decides: the same calls are hit each time, and all of them are inside the window.
+    """
+    outcome = Outcome()
+    victim.before()
+    _, announced = _once(victim, None, at_call=2**62)
+    calls = next((int(line[6:]) for line in announced.splitlines() if line.startswith("calls ")), 0)
+    outcome.expect(calls, f"the operation fails without a kill: {announced[-300:]}")
+    for number in range(kills if calls else 0):
+        call = 1 + calls * (2 * number + 1) // (2 * kills)
+        victim.before()
+        window, announced = _once(victim, None, at_call=call)
+        outcome.expect(window is None, f"call {call} of {calls} was not reached")
+        _check(outcome, victim, announced, f"kill at call {call} of {calls}")
+    outcome.tried = kills
+    outcome.evidence = f"{kills} kills at calls of {calls:,}"
+    return outcome
+
+
+class _CallKill:
+    """Kills this process at a call of a C function, counted from the start of the window."""
+
+    def __init__(self, at_call: int) -> None:
+        self.calls = 0
+        self._at_call = at_call
+
+    def count(self, frame: object, event: str, argument: object) -> None:
+        """Count a call; a function for ``sys.setprofile``."""
+        self.calls += event == "c_call"
+        if self.calls >= self._at_call:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def _check(outcome: Outcome, victim: Victim, announced: str, name: str) -> None:
     problem = victim.check(announced)
     outcome.expect(problem is None, f"{name}: {problem}")
 
 
-def _once(victim: Victim, delay: float | None) -> tuple[float | None, str]:
-    """Run the operation once, and kill it after a delay.
+def _once(victim: Victim, delay: float | None, at_call: int | None = None) -> tuple[float | None, str]:
+    """Run the operation once, and kill it after a delay, or at a call of a C function.
 
     Returns the width of the window in seconds, ``None`` if its end was not announced; and the announcements
     without their times.
@@ -89,10 +125,18 @@ def _once(victim: Victim, delay: float | None) -> tuple[float | None, str]:
     reader, writer = os.pipe()
     errors = Path(f"/tmp/hubtune-faults-{os.getpid()}.err")
 
+    counter = _CallKill(at_call) if at_call else None
+
     def announce(text: bytes) -> None:
+        if text == b"E" and counter:
+            sys.setprofile(None)
+            os.write(writer, f"calls {counter.calls}\n".encode())
         if text in (b"S", b"E"):
-            text += f" {time.perf_counter()}".encode()
-        os.write(writer, text + b"\n")
+            os.write(writer, text + f" {time.perf_counter()}\n".encode())
+        else:
+            os.write(writer, text + b"\n")
+        if text == b"S" and counter:
+            sys.setprofile(counter.count)
 
     def work() -> None:
         os.close(reader)
