@@ -155,4 +155,5 @@ def secrets(bench: Bench) -> Outcome:
     outcome.expect(not files, f"the key is in {[str(file.relative_to(work)) for file in files[:3]]}")
     count = sum(file.is_file() for file in work.rglob("*"))
     outcome.evidence = f"{len(texts)} outputs and {count} files searched"
+    outcome.open.append("doctor --bundle")
     return outcome
