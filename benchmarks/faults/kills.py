@@ -21,6 +21,9 @@ from benchmarks.faults.outcome import Outcome
 _HANG_SECONDS = 120.0
 _PROBES = 5
 _SHARE_INSIDE = 0.75
+_FILE_CALLS = frozenset(
+    "open write flush fsync sync close mkdir rename replace unlink rmdir truncate".split()
+)
 Announce = Callable[[bytes], None]
 
 
@@ -77,7 +80,7 @@ def run_kills(victim: Victim, kills: int) -> Outcome:
 
 
 def run_call_kills(victim: Victim, kills: int) -> Outcome:
-    """Kill an operation at calls of C functions spread evenly over all that it makes.
+    """Kill an operation at calls that change files, spread evenly over all that it makes.
 
     No clock decides: the same calls are hit each time, and all of them are inside the window.
     """
@@ -93,12 +96,12 @@ def run_call_kills(victim: Victim, kills: int) -> Outcome:
         outcome.expect(window is None, f"call {call} of {calls} was not reached")
         _check(outcome, victim, announced, f"kill at call {call} of {calls}")
     outcome.tried = kills
-    outcome.evidence = f"{kills} kills at calls of {calls:,}"
+    outcome.evidence = f"{kills} kills at {calls:,} calls that change files"
     return outcome
 
 
 class _CallKill:
-    """Kills this process at a call of a C function, counted from the start of the window."""
+    """Kills this process at a call that changes files, counted from the start of the window."""
 
     def __init__(self, at_call: int) -> None:
         self.calls = 0
@@ -106,7 +109,9 @@ class _CallKill:
 
     def count(self, frame: object, event: str, argument: object) -> None:
         """Count a call; a function for ``sys.setprofile``."""
-        self.calls += event == "c_call"
+        if event != "c_call" or getattr(argument, "__name__", "") not in _FILE_CALLS:
+            return
+        self.calls += 1
         if self.calls >= self._at_call:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -117,7 +122,7 @@ def _check(outcome: Outcome, victim: Victim, announced: str, name: str) -> None:
 
 
 def _once(victim: Victim, delay: float | None, at_call: int | None = None) -> tuple[float | None, str]:
-    """Run the operation once, and kill it after a delay, or at a call of a C function.
+    """Run the operation once, and kill it after a delay, or at a call that changes files.
 
     Returns the width of the window in seconds, ``None`` if its end was not announced; and the announcements
     without their times.
