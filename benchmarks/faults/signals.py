@@ -7,11 +7,24 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.faults.children import Ended, hubtune, program
+from benchmarks.faults.children import ROOT, Ended, hubtune, program
 from benchmarks.faults.fixture import at_step, copy_fixture, kill_myself
 from benchmarks.faults.outcome import Bench, Outcome
 
 _SECONDS = {signal.SIGINT: 10.0, signal.SIGTERM: 8.0}
+_IMPORTS = (
+    "click", "hubtune.cli.lazy", "numpy", "hubtune.cli.predict", "paddle", "paddle.base.core",
+    "hubtune.models.classifier", "safetensors", "PIL.Image",
+)  # fmt: skip
+# Imported by the program at its start: sends it SIGINT at an import, which no clock decides.
+_PRESSING = """
+import os, signal, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == os.environ["FAULTS_IMPORT"] and not os.path.exists({note!r}):
+        open({note!r}, "w").close()
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(hook)
+"""
 _PATIENCE = 5  # times as long, as other programs compute on the machine, too
 
 
@@ -51,22 +64,31 @@ def terminate(bench: Bench) -> Outcome:
 
 
 def early(bench: Bench) -> Outcome:
-    """Press Ctrl-C while the program starts: one word, exit 130."""
+    """Press Ctrl-C while the program imports what it needs: one word, exit 130."""
     outcome = Outcome()
     work = copy_fixture(bench)
-    delays = (0.3, 0.6, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)[:: bench.count(1, 4)]
-    for delay in delays:
+    hooks, note = work / "hooks", work / "sent"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(_PRESSING.format(note=str(note)))
+    path = os.pathsep.join([str(hooks), str(ROOT)])
+    reached = 0
+    for name in _IMPORTS[:: bench.count(1, 3)]:
+        note.unlink(missing_ok=True)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         words = ("predict", "pics", "--model", "runs/m", "--engine", "paddle")
-        process = program(*words, cwd=work, **pipes)
-        time.sleep(delay)
-        process.send_signal(signal.SIGINT)
+        more = {"PYTHONPATH": path, "FAULTS_IMPORT": name}
+        process = program(*words, cwd=work, more=more, **pipes)
         text = process.communicate(timeout=300)[0].decode(errors="replace")
-        name = f"Ctrl-C after {delay} s"
-        # A quick machine may have finished.
-        outcome.expect(process.returncode in (130, 0), f"{name}: exit {process.returncode}")
-        outcome.expect("Traceback" not in text and "Error" not in text, f"{name}: a traceback or an error")
-    outcome.evidence = f"at {len(delays)} moments of the start"
+        if not note.exists():
+            continue  # another version imports other modules
+        reached += 1
+        outcome.expect(
+            process.returncode == 130, f"Ctrl-C at the import of {name}: exit {process.returncode}"
+        )
+        bad = "Traceback" in text or "Error" in text
+        outcome.expect(not bad, f"Ctrl-C at the import of {name}: a traceback or an error")
+    outcome.expect(reached, "no import was reached")
+    outcome.evidence = f"at {reached} imports of the start"
     return outcome
 
 
