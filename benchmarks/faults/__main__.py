@@ -121,6 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     imports.load()
     with tempfile.TemporaryDirectory(prefix="hubtune-faults-", ignore_cleanup_errors=True) as folder:
         root = Path(folder)
+        tempfile.tempdir = folder  # of the children, too: one that is killed removes nothing
         make_fixture(root / "fixture")
         if given.mutate:
             text, all_red = prove_mutations(

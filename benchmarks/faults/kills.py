@@ -9,6 +9,7 @@ import select
 import signal
 import statistics
 import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
@@ -128,7 +129,7 @@ def _once(victim: Victim, delay: float | None, at_call: int | None = None) -> tu
     without their times.
     """
     reader, writer = os.pipe()
-    errors = Path(f"/tmp/hubtune-faults-{os.getpid()}.err")
+    errors = Path(tempfile.gettempdir()) / f"kills-{os.getpid()}.err"
 
     counter = _CallKill(at_call) if at_call else None
 
