@@ -134,8 +134,6 @@ def _open_source(
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
-    # A run folder may come from somebody else: the trust in it must come from the command line.
-    trust_code = trust_code or (recipe.module.trust_code and file.name != RECIPE_FILE)
     dataset = ListDataset(recipe.data.base, recipe.data.train, label_list_file=recipe.data.labels)
     return PreviewSource(
         dataset.examples("train"),

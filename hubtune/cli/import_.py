@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 import hubtune
-from hubtune.cli.console import say, shown
+from hubtune.cli.console import echo, say, shown
 from hubtune.cli.options import DIR, FILE, PATH
 
 
@@ -58,5 +58,5 @@ def import_from_paddlehub(checkpoint: Path, output: Path, **options: Any) -> Non
 
 def _print_result(model: "hubtune.Model", folder: Path) -> None:
     labels = ", ".join(model.labels[:5]) + (", …" if len(model.labels) > 5 else "")
-    click.echo(f"{shown(folder)}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})")
+    echo(f"{shown(folder)}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})")
     say(f"Next: hubtune predict PICTURES --model {shown(folder)}")

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import percent, print_json, say, say_missing_font, shown
+from hubtune.cli.console import echo, percent, print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file, check_parent
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
 from hubtune.storage.atomic import write_atomically
+from hubtune.text import escape_formula
 
 if TYPE_CHECKING:
     from hubtune import Model, Prediction
@@ -65,7 +66,7 @@ class PredictionOutput:
                 rows.append(row)
                 if not (self.csv_file or self.as_json):
                     gap = " " * max(0, width - cell_len(shown(row.path)))
-                    click.echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
+                    echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
                 if advance is not None:
                     advance(len(rows), len(paths))
         if self.csv_file:
@@ -118,11 +119,6 @@ def report_unreadable(unreadable: int, count: int) -> None:
         say(f"{unreadable} of {count:,} pictures could not be read; their rows say why")
     if unreadable == count:
         click.get_current_context().exit(DataError.exit_code)
-
-
-def escape_formula(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def _format_row(row: "Prediction", top: int) -> str:

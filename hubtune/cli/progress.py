@@ -17,6 +17,7 @@ from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.runs.callbacks import Callback
+from hubtune.text import escaped_lines
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -60,7 +61,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None
 @contextmanager
 def _bar(what: str, *columns: bars.ProgressColumn) -> Iterator[Callable[..., None]]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield partial(bar.update, bar.add_task(what, total=None))
+        yield partial(bar.update, bar.add_task(escape(shown(what)), total=None))
 
 
 @contextmanager
@@ -189,7 +190,7 @@ class RunDisplay(Callback):
         self.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
 
     def notice(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(escaped_lines(text)), highlight=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._bar

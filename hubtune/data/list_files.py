@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError, suggest
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
 TRAIN_LIST = "train_list.txt"
 VALIDATE_LIST = "validate_list.txt"
@@ -164,7 +165,7 @@ def relative_to(path: Path, folder: Path) -> str:
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not blank, each with its number from 1."""
     try:
-        content = file.read_bytes()
+        content = read_regular(file, MOST_LIST_BYTES)
     except FileNotFoundError as error:
         near = suggest(file.name, [other.name for other in file.parent.glob("*.txt")])
         raise DataError(

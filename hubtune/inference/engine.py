@@ -4,6 +4,7 @@ On a CPU, OpenVINO runs a network several times faster than Paddle, and it reads
 engine other than Paddle in float32 is compared with it on real images before it is used.
 """
 
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -173,6 +174,9 @@ def _openvino_core() -> Any:
     freed with the last core. The next Ctrl-C, whose handler runs there, would then end the process with a
     segmentation fault.
     """
+    # OpenVINO reports each import to its maker, with an identity that it keeps in ~/intel. Without this
+    # package it uses a stub, and so does NNCF.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino  # here, as it is an extra
 
     return openvino.Core()

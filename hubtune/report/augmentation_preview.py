@@ -19,6 +19,7 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.report.contact_sheet import Drawing, SheetCell, draw_contact_sheet
 from hubtune.rng import rng_for
 from hubtune.storage.atomic import replacing
+from hubtune.storage.regular_file import open_regular
 
 _SIDE = 224  # of an image on the sheet, pixels: most networks' input without scaling
 # PNG stores this among its first bytes. It distinguishes a preview from other images when one is replaced.
@@ -130,7 +131,7 @@ def _mixed_cells(
 def is_preview(path: Path) -> bool:
     """Whether a file was written by :func:`save_preview`."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _MARK in file.read(256)
     except OSError:
         return False  # a broken link, or no permission

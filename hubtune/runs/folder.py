@@ -20,6 +20,8 @@ from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.lock import exclusive_lock
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
+from hubtune.text import escape_formula, unescape_formula
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -134,7 +136,8 @@ class RunFolder:
         if not file.exists():
             return []
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-            return [(row[0], row[1], row[2]) for row in csv.reader(text) if len(row) == 3][1:]
+            rows = [tuple(map(unescape_formula, row)) for row in csv.reader(text)]
+        return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write ``result.json``, which marks the run as finished."""
@@ -219,7 +222,7 @@ def newest_run() -> Path:
         ModelError: if there is none.
     """
     try:
-        name = LATEST.read_bytes().decode("utf-8", errors="surrogateescape").strip()
+        name = read_regular(LATEST).decode("utf-8", errors="surrogateescape").strip()
     except OSError as error:
         raise ModelError(
             "There is no run here yet: start one with hubtune finetune, or name one's folder"
@@ -249,9 +252,9 @@ def _is_empty(folder: Path) -> bool:
 
 
 def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file; file names that are not Unicode keep their bytes."""
+    """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((header, *rows))
+    csv.writer(text, lineterminator="\n").writerows(map(escape_formula, row) for row in (header, *rows))
     write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
@@ -277,7 +280,7 @@ def _unwritable(folder: Path, error: OSError) -> MachineError:
 
 def _owner(folder: Path) -> str:
     try:
-        owner = json.loads((folder / _OWNER).read_bytes())
+        owner = read_json(folder / _OWNER)
         return f"process {owner['pid']} on {owner['host']} since {owner['started']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
@@ -285,7 +288,7 @@ def _owner(folder: Path) -> str:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_bytes())
+        document = read_json(file, MOST_LIST_BYTES)
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read ({error}): start a new run") from error
     if not isinstance(document, dict):

@@ -20,6 +20,7 @@ from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder,
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.regular_file import read_json
 from hubtune.task import ImageClassifierTask, dataset_of
 from hubtune.train.strategies import TRAINERS
 
@@ -157,7 +158,7 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
             "name another folder, -o run=runs/NAME"
         )
     try:
-        before = dict(json.loads(record.read_bytes())["facts"])
+        before = dict(read_json(record)["facts"])
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ModelError(f"{record} is damaged: remove {folder}, and start again") from error
     changed = [name for name, value in facts.items() if before.get(name) != value]

@@ -24,6 +24,7 @@ from hubtune.data.listing import Excluded, Progress, no_progress
 from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
+from hubtune.storage.regular_file import open_regular
 
 # Limits of an archive that is unpacked.
 MOST_FILES = 500_000
@@ -34,7 +35,8 @@ SMALL_BYTES = 2**26  # an archive of this unpacked size may have any ratio
 _CHUNK = 2**20
 _ABOUT = "unpacked.json"
 _FILES = "files"
-_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError)
+# A name that is marked as UTF-8 and is none is an error of Unicode.
+_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, UnicodeError)
 # Names that a file system cannot hold: too long, or bytes that it does not accept as text.
 _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
@@ -260,7 +262,7 @@ def _extract_zip(archive: Path, extraction: _Extraction) -> None:
 
 
 def _extract_tar(archive: Path, extraction: _Extraction) -> None:
-    with archive.open("rb") as packed:
+    with open_regular(archive) as packed:
         for member in tar_members(packed):
             extraction.count(member)
             extraction.add(member)

@@ -22,6 +22,7 @@ from hubtune.data.sources.archive import unpack
 from hubtune.errors import DataError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.pickle_reader import read_plain_pickle
+from hubtune.storage.regular_file import open_regular
 from hubtune.text import plural
 
 _PIXELS = 3 * 32 * 32
@@ -181,7 +182,7 @@ def _read(file: Path) -> dict[str, object]:
         size = file.stat().st_size
         if size > _MOST_BYTES:
             raise DataError(f"{file} has {size:,} bytes, more than any file of CIFAR; {_ADVICE}")
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return read_plain_pickle(opened, size, most_opcodes=_MOST_OPCODES)
     except ValueError as error:
         raise DataError(f"{file} {error}; {_ADVICE}") from error

@@ -29,6 +29,7 @@ from hubtune.data.sources.table import (
 )
 from hubtune.errors import DataError
 from hubtune.storage.cache_folder import data_folder
+from hubtune.storage.regular_file import open_regular
 from hubtune.text import first_few, plural
 
 _SPLIT_FILE = "split.json"
@@ -122,7 +123,7 @@ class _Opener:
         try:
             if packing(file) is not None:
                 return self._open_archive(file)
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 start = opened.read(4096)
         except OSError as error:
             raise DataError(f"{file} cannot be read ({error.strerror})") from error

@@ -25,7 +25,7 @@ Report = Callable[[int, int | None], None]
 
 _PIECE = 2**23
 _SECRET_PARAMETER = re.compile(
-    r"(sig|signature|credential|token|secret|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
+    r"(sig|signature|credential|token|secret|code|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
 )
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
 _TOKENS = "ETag etag md5Hash content_md5 crc32c LastModified mtime modified created".split()
@@ -101,7 +101,8 @@ class _Web:
         if not is_web_address(address):
             raise UsageError(f"{address!a} is no address: write https://host/path/pictures.zip")
         parts = urlsplit(address)
-        secret = next((name for name, _ in parse_qsl(parts.query) if _SECRET_PARAMETER.search(name)), None)
+        parameters = parse_qsl(f"{parts.query}&{parts.fragment}")
+        secret = next((name for name, _ in parameters if _SECRET_PARAMETER.search(name)), None)
         if secret is not None:
             raise UsageError(
                 f"The address at {parts.hostname} holds a key (the parameter {secret!a}), which would end up "
