@@ -14,12 +14,9 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re
 
 
 def escaped(text: str) -> str:
-    """Return the text as a terminal or a log may show it.
-
-    Line breaks, control and direction characters and lone surrogates are escapes; addresses are without keys.
-    """
-    text = without_keys(text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """Return the text :func:`without_keys`, and with all that a terminal could obey as escapes."""
+    shown = without_keys(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 
 
 def escaped_lines(text: str) -> str:
@@ -28,12 +25,7 @@ def escaped_lines(text: str) -> str:
 
 
 def without_keys(text: str) -> str:
-    """Return the text with its addresses without what may be a key: user, query and fragment.
-
-    Example:
-        >>> without_keys("https://user:word@host/p.zip?code=1 is not there")
-        'https://…@host/p.zip?… is not there'
-    """
+    """Return the text with its addresses without what may be a key: user, query and fragment."""
     return _ADDRESS.sub(lambda m: f"{m[1]}{'…@' * bool(m[2])}{m[3]}{'?…' * bool(m[4])}", text)
 
 

@@ -168,7 +168,6 @@ def verify_cache(as_json: bool) -> None:
 
 
 def _usable_cache() -> "FeatureCache":
-    """Return the cache if it can be read, and its folder opened or made."""
     from hubtune.inference.feature_cache import FeatureCache
 
     cache = FeatureCache()
@@ -187,7 +186,6 @@ def _usable_cache() -> "FeatureCache":
 
 
 def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return module, layer, view and engine of a space."""
     from hubtune.data.images.preprocessing import Preprocessing
 
     module, layer, view, engine, what = map(description.get, ("module", "layer", "view", "engine", "what"))

@@ -111,7 +111,6 @@ def _as_test_list(file: Path, **labels: Any) -> "hubtune.BaseCVDataset":
 
 
 def _list(run: Path, on: str | None, model: "hubtune.Model") -> tuple["hubtune.BaseCVDataset", str]:
-    """The data set and the name of the list in it that is asked for."""
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.data.list_files import LABEL_LIST
     from hubtune.runs.folder import RECIPE_FILE, is_run

@@ -209,7 +209,6 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
 
 
 def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", duration: float) -> None:
-    """Print what further training would cost after a run of ``duration`` seconds."""
     from hubtune.tuning.cost import estimate_costs
 
     echo(f"More:       with {task.config.epochs} epochs of training, which may or may not be better:")

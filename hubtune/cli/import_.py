@@ -12,7 +12,6 @@ from hubtune.cli.options import DIR, FILE, PATH
 
 
 def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument and options that both programs' checkpoints have."""
     labels_help = "Class names; default: the only *label*.txt beside the checkpoint."
     architecture_help = "Hub or class name; default: by the folder's name or the tensors."
     for option in (

@@ -1,7 +1,5 @@
 """Predictions as lines, CSV, JSON and labelled images: the output of ``predict`` and ``classify``."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,8 +13,7 @@ from hubtune.cli.console import echo, percent, print_json, say, say_missing_font
 from hubtune.cli.inputs import check_output_file, check_parent
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
-from hubtune.storage.atomic import write_atomically
-from hubtune.text import escape_formula
+from hubtune.runs.folder import write_csv
 
 if TYPE_CHECKING:
     from hubtune import Model, Prediction
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """Where predictions go."""
-
     top: int  # number of classes to name
     csv_file: Path | None  # with one row per image
     as_json: bool  # whether one JSON document goes to stdout
@@ -141,16 +136,12 @@ def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
 
 
 def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
     columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
-    writer.writerow(["path", "label", "score", *columns, "error", *map(escape_formula, labels)])
+    table: list[list[object]] = []
     for row in rows:
-        further = [value for label, score in _top(row, top)[1:] for value in (escape_formula(label), score)]
+        further: list[object] = [value for pair in _top(row, top)[1:] for value in pair]
         further += [""] * (len(columns) - len(further))
-        score = "" if row.score is None else row.score
         scores = [row.scores.get(label, "") for label in labels]
-        path, label, error = (escape_formula(text or "") for text in (row.path, row.label, row.error))
-        writer.writerow([path, label, score, *further, error, *scores])
+        table.append([row.path, row.label, row.score, *further, row.error, *scores])
     with writing(file):
-        write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
+        write_csv(file, ["path", "label", "score", *columns, "error", *labels], table)

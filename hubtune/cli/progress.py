@@ -104,7 +104,6 @@ class Curve:
         return bool(self._points)
 
     def add(self, value: float) -> None:
-        """Append a value."""
         self._rest.append(value)
         if len(self._rest) == self._values_per_point:
             self._points.append(fmean(self._rest))
@@ -128,7 +127,6 @@ class Curve:
 
 
 def _averaged(points: list[float], size: int) -> list[float]:
-    """At most ``size`` points: the means of neighbours."""
     count = len(points)
     if count <= size:
         return points
@@ -198,7 +196,6 @@ class RunDisplay(Callback):
             yield self._curves(options)
 
     def _curves(self, options: ConsoleOptions) -> Text:
-        """One line with as much as the terminal has room for."""
         levels = ASCII_LEVELS if options.ascii_only or options.legacy_windows else LEVELS
         for best, loss in ((True, True), (False, True), (False, False)):
             bare = self._line(1, levels, best=best, loss=loss).cell_len

@@ -98,7 +98,6 @@ def command(
 
 
 def _check_targets(source: str, listing: "Listing", page: Path | None, quarantine: Path | None) -> None:
-    """Refuse targets inside the data, or in use."""
     data = {file.path.parent.resolve() for file in listing.files}
     if "://" not in source and Path(source).is_dir():
         data.add(Path(source).resolve())
@@ -113,7 +112,6 @@ def _check_targets(source: str, listing: "Listing", page: Path | None, quarantin
 
 
 def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
-    """Copy suspect files to ``<kind>/<name>``; return their number."""
     copied = 0
     try:
         for kind, item in [(issue.kind, item) for issue in issues if issue.suspect for item in issue.files]:

@@ -60,11 +60,9 @@ def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.
 
 
 def use_lists(recipe: "hubtune.Recipe", folder: Path) -> "hubtune.Recipe":
-    """Return the recipe for the lists in a folder."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"base": str(folder)})})
 
 
 def say_recipe(recipe: "hubtune.Recipe") -> None:
-    """Name data, module and strategy."""
     base = shown(recipe.data.base)
     say(f"Data: {base}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 
 class _Time(click.ParamType):
-    """A time with its unit, in seconds."""
-
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -93,7 +91,6 @@ def command(
 
 
 def _recipe_for_source(source: str, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
-    """Return the default recipe for a source, on the lists that it has, or that are made for this search."""
     from hubtune.data.existing_lists import find_lists
     from hubtune.data.list_files import TRAIN_LIST
     from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
@@ -135,7 +132,6 @@ def _print(result: "SearchResult", trust: str) -> None:
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:
-    """How far the best is ahead of the recipe, on the same pictures."""
     if best is recipe:
         return "which is the recipe as it is: no other settings were better"
     assert best.accuracy is not None and recipe.accuracy is not None

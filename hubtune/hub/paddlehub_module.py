@@ -147,7 +147,6 @@ def _class_in(file: Path, code: bytes) -> Any:
 
 
 def _build(kind: Any, num_classes: int) -> nn.Layer:
-    """Build the network with random weights; its state dict has the keys of the module's weights file."""
     classes: dict[str, Any] = {"label_list": [str(number) for number in range(num_classes)]}
     if "class_dim" in inspect.signature(kind).parameters:
         classes = {"class_dim": num_classes}
@@ -236,7 +235,6 @@ def _stages(network: nn.Layer) -> list[Stage]:
 
 
 def _all_but(layer: nn.Layer, excluded: nn.Layer) -> Iterator[nn.Layer]:
-    """Yield the largest sublayers that do not contain ``excluded``."""
     for child in layer.children():
         if child is excluded:
             continue

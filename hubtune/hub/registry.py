@@ -82,7 +82,6 @@ class ResolvedModule:
     code: bytes | None = None  # the module.py that defines the architecture, if it is not hubtune's own
 
     def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
-        """Return :func:`adapt_preprocessing` of the module called ``name``."""
         return adapt_preprocessing(name, self.preprocessing, self.pretrained.backbone, settings)
 
 

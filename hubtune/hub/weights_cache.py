@@ -13,14 +13,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import logger
 from hubtune.storage import download
-from hubtune.storage.atomic import sha256_of, sync_folder, with_ending, write_atomically
+from hubtune.storage.atomic import digest_of, sha256_of, sync_folder, with_ending, write_atomically
 from hubtune.storage.cache_folder import cache_root, cache_write_error
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, Progress
 from hubtune.storage.lock import exclusive_lock
@@ -48,9 +47,7 @@ class ExpectedFile:
         """Return how a file's checksum differs; ``None`` if it does not, or there is none."""
         for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected:
-                with open_regular(path) as file:
-                    digest = hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False))
-                actual = digest.hexdigest()
+                actual = digest_of(path, kind)
                 if actual != expected.lower():
                     return f"has the {kind} {actual} instead of {expected.lower()}"
         return None

@@ -135,7 +135,6 @@ class LazyEngine:
 
     @property
     def name(self) -> str:
-        """The engine's name; before it starts, the one that was asked for."""
         return self._wanted if self._engine is None else self._engine.name
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
@@ -232,7 +231,6 @@ class _OpenVINO:
         return wait
 
     def _takes(self, array: np.ndarray) -> bool:
-        """Whether OpenVINO runs images of this shape; checks the first of a new shape."""
         shape = array.shape
         if shape in self._agrees:
             return self._agrees[shape]
@@ -330,7 +328,6 @@ def _in_order(groups: Sequence[tuple[list[int], Sequence[np.ndarray]]], count: i
 
 
 def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """Largest difference, as a share of each image's largest value; infinite if a value is not finite."""
     shares = [
         float(np.abs(one - other).max() / max(float(np.abs(other).max()), 1e-12))
         for one, other in zip(values, expected, strict=True)

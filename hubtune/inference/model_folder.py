@@ -59,7 +59,6 @@ class ModelCard(BaseModel):
 
     @property
     def views(self) -> list[Preprocessing]:
-        """All preprocessings of an image."""
         return [self.preprocessing, *self.further_views]
 
 

@@ -73,7 +73,6 @@ def make_rows(source: PreviewSource, *, count: int, epochs: int) -> tuple[list[P
 
 
 def _draw_in_turn(labels: Sequence[int], seed: int) -> list[int]:
-    """All indices in random order, but the first of each class before the second of any, and so on."""
     order = rng_for(seed, "preview").permutation(len(labels)).tolist()
     counts: Counter[int] = Counter()
     turns = {}
@@ -100,14 +99,12 @@ def _row_cells(source: PreviewSource, row: PreviewRow) -> Iterator[SheetCell]:
 
 
 def _to_rgb(pixels: np.ndarray) -> Image.Image:
-    """The network's input as people can see it, with transparency on white."""
     return with_channels(array_to_image(pixels), 3)
 
 
 def _mixed_cells(
     source: PreviewSource, rows: Sequence[PreviewRow], kind: str, count: int
 ) -> Iterator[SheetCell]:
-    """Images mixed by one kind, with the shares of their classes; none if the kind is off."""
     off = {other: 0.0 for other in ("mixup", "cutmix") if other != kind}
     settings = source.settings.model_copy(update=off)
     if not settings.mixes:

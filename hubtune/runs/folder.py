@@ -35,7 +35,6 @@ _RANGE_TEST, _SKIPPED = "learning_rate.json", "skipped.csv"
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder."""
     return (folder / RECIPE_FILE).is_file()
 
 
@@ -127,7 +126,6 @@ class RunFolder:
         return _read_json(self.path / MANIFEST_FILE)
 
     def write_skipped(self, skipped: Sequence[tuple[str, str, str]]) -> None:
-        """Write ``skipped.csv``: list, path and reason of each picture that could not be read."""
         write_csv(self.path / _SKIPPED, ("list", "path", "reason"), skipped)
 
     def read_skipped(self) -> list[tuple[str, str, str]]:
@@ -140,7 +138,6 @@ class RunFolder:
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``, which marks the run as finished."""
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
@@ -154,7 +151,6 @@ class RunFolder:
         return result
 
     def write_range_test(self, found: Mapping[str, Any], image: bytes) -> None:
-        """Write the result of a range test, ``learning_rate.json``, and its plot."""
         write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), image)
         write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
 
@@ -164,11 +160,9 @@ class RunFolder:
         return _read_json(file) if file.exists() else None
 
     def remove_candidates(self) -> None:
-        """Remove the weights that were stored for their average."""
         shutil.rmtree(self.candidates, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
-        """Write ``nan_report.json``, and return its path."""
         file = self.path / "nan_report.json"
         write_atomically(file, json.dumps(report, indent=1) + "\n")
         return file
@@ -240,7 +234,6 @@ def check_unlocked(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder has nothing worth keeping: it is empty, or has a run without any result."""
     if is_run(folder):
         return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
@@ -251,16 +244,17 @@ def _is_empty(folder: Path) -> bool:
     )
 
 
-def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(map(escape_formula, row) for row in (header, *rows))
+    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
+    for row in (header, *rows):
+        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
     write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which is created if it does not exist."""
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))

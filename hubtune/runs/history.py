@@ -9,8 +9,6 @@ from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
 
 class History:
-    """The lines of ``metrics.jsonl``."""
-
     def __init__(self, file: Path) -> None:
         self.file = file
 

@@ -7,22 +7,15 @@ import stat
 from pathlib import Path
 from typing import Any, BinaryIO
 
-MOST_LIST_BYTES = 2**28
-"""Limit of lists and tables: three million pictures."""
-
+MOST_LIST_BYTES = 2**28  # three million images
 MOST_DOCUMENT_BYTES = 2**24
-"""Limit of other texts: class names, manifests, states."""
 
 # Opening a pipe would wait for its writer, and a terminal could become that of the process.
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file to read its bytes.
-
-    Raises:
-        OSError: it cannot be read, or is a folder, a device or a pipe; ``strerror`` says so.
-    """
+    """Open a file for its bytes; raises ``OSError`` for others than regular ones, too."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _FLAGS))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -31,14 +24,9 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_regular(path: Path, most: int = MOST_DOCUMENT_BYTES) -> bytes:
-    """Read a file of at most ``most`` bytes.
-
-    Raises:
-        OSError: as :func:`open_regular`, or it is larger.
-    """
+    """Read a file; raises ``OSError`` as :func:`open_regular`, or if it has more than ``most`` bytes."""
     with open_regular(path) as file:
-        # Some files of the system have no end, and the size 0. More than is there is not asked for: Python
-        # takes the memory for it first.
+        # Some files of the system have no end, and the size 0. Python takes the memory before it reads.
         room = min(most, 2 * os.fstat(file.fileno()).st_size + 2**20)
         content = file.read(room + 1) or b""
     if len(content) > room:
@@ -47,12 +35,7 @@ def read_regular(path: Path, most: int = MOST_DOCUMENT_BYTES) -> bytes:
 
 
 def read_json(path: Path, most: int = MOST_DOCUMENT_BYTES) -> Any:
-    """Read a JSON document of at most ``most`` bytes.
-
-    Raises:
-        OSError: as :func:`read_regular`.
-        ValueError: it is no JSON.
-    """
+    """Read JSON as :func:`read_regular`; raises ``ValueError`` if it is none."""
     try:
         return json.loads(read_regular(path, most))
     except RecursionError as error:

@@ -208,7 +208,6 @@ class _Reader:
             self._refuse(event, f"tags ({shortened(tag)}) are not allowed here: remove it")
 
     def _begin_value(self, event: yaml.Event, path: KeyPath | None, depth: int) -> Any:
-        """Return a scalar's value, or an empty list or dict for :meth:`_fill`."""
         value: Any = None
         if isinstance(event, yaml.CollectionStartEvent):
             if depth >= MAX_DEPTH:
@@ -224,7 +223,6 @@ class _Reader:
         return value
 
     def _fill(self, value: Any, path: KeyPath | None, depth: int) -> None:
-        """Read the items of a list or dict; other values have none."""
         if not isinstance(value, dict | list):
             return
         while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
@@ -243,7 +241,6 @@ class _Reader:
     def _read_key(
         self, event: yaml.Event, mapping: dict[str, Any], path: KeyPath | None, depth: int
     ) -> str | None:
-        """Return a key; ``None`` where it is refused, and its value with it."""
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse(event, "a key is one word, and this is a list or a section: put it in quotes")
             self._fill([], None, depth + 1)

@@ -34,7 +34,6 @@ class MovingAverage:
         self.values = {name: tensor.detach().clone() for name, tensor in self._state.items()}
 
     def update(self, step: int) -> None:
-        """Add the values after ``step`` steps."""
         decay = min(self._decay, (1 + step) / (10 + step))
         with paddle.no_grad():
             for name, tensor in self._state.items():

@@ -26,7 +26,7 @@ from hubtune.train.plan import LoopSettings
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
-_Count = Annotated[int, Field(ge=0, le=2**53)]
+_Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 _NEWEST = 2  # the newest one may be damaged
 
 
@@ -44,13 +44,13 @@ class TrainState:
     """
 
     # For pydantic: a state may be read from a stranger's file.
-    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     step: _Count = 0
     evaluated: _Count = 0
-    best_accuracy: Annotated[float, Field(ge=0, le=1)] | None = None
+    best_accuracy: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
     best_step: _Count = 0
-    loss_sum: float = 0.0
+    loss_sum: Annotated[float, Field(strict=True)] = 0.0
     correct: _Count = 0
     count: _Count = 0
     stale: _Count = 0
@@ -111,7 +111,7 @@ class Checkpoints:
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
                 entries = read_json(folder / _STATE)
-                precision = TypeAdapter(Precision).validate_python(entries.pop("precision", {}), strict=True)
+                precision = TypeAdapter(Precision).validate_python(entries.pop("precision", {}))
                 # Another device may compute in another precision.
                 if precision.dtype == optimizer.precision.dtype:
                     optimizer.precision = precision
@@ -139,7 +139,6 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
-        """Newest first."""
         folders = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
         return sorted(folders, key=lambda path: int(path.name[5:]), reverse=True)
 

@@ -50,7 +50,6 @@ class CrossValidation:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy over the images of all folds together."""
         return self.right / self.count
 
     @property
@@ -63,7 +62,6 @@ class CrossValidation:
         return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the result for JSON."""
         return {
             "folder": str(self.folder),
             "accuracy": self.accuracy,
@@ -142,7 +140,6 @@ def cross_validate(
 
 
 def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool) -> None:
-    """Record the folds and settings, or compare them with the record of a resumed cross-validation."""
     record, facts = folder / RECORD, _facts(recipe, folds)
     if not record.is_file():
         if free_folder(folder) != folder:
@@ -170,7 +167,6 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
 
 
 def _has_trained(place: Path) -> bool:
-    """Whether a folder has a run in which something was trained; refuses one that another process uses."""
     if not is_run(place):
         return False
     check_unlocked(place)
@@ -178,7 +174,6 @@ def _has_trained(place: Path) -> bool:
 
 
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
-    """Return everything that must not change before a cross-validation is resumed."""
     settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
     for key in ("base", "train", "validate", "test", "labels", "workers"):
         del settings["data"][key]

@@ -42,7 +42,6 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """Accuracy over the images of all folds together; ``None`` before the first."""
         return self.shares[-1] if self.counts else None
 
     @property
@@ -60,7 +59,6 @@ class Trial:
 
     @property
     def shares(self) -> list[float]:
-        """The accuracy after each fold."""
         ends = range(1, len(self.counts) + 1)
         return [sum(self.right[:end]) / max(1, sum(self.counts[:end])) for end in ends]
 
@@ -87,13 +85,11 @@ class Study:
         self.save()
 
     def save(self) -> None:
-        """Write the file."""
         document = {"facts": self._facts, "trials": [asdict(trial) for trial in self.trials]}
         write_atomically(self._file, json.dumps(document, indent=1) + "\n")
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the last trial is unfinished."""
         return bool(self.trials) and self.trials[-1].state == "running"
 
     def lacks(self, trials: int) -> bool:
@@ -150,7 +146,6 @@ class Study:
         return Choice(strategy, rate or "auto", augment)
 
     def _optuna_study(self, sampler: Any = None) -> Any:
-        """Return an optuna study with all finished trials."""
         optuna, pruner = self._optuna, self._optuna.pruners.MedianPruner()
         study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
         names = {"done": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}

@@ -131,11 +131,9 @@ class _Extraction:
         folder.mkdir()
 
     def refusal(self, why: str) -> DataError:
-        """Return the error for an archive that is not unpacked."""
         return DataError(f"{self._archive} is not unpacked: {why}; {_BY_HAND}")
 
     def check_count(self, members: int) -> None:
-        """Refuse an archive of too many members."""
         if members > MOST_FILES:
             raise self.refusal(f"it holds more than {MOST_FILES:,} files")
 
@@ -152,7 +150,6 @@ class _Extraction:
             )
 
     def add(self, member: Member) -> None:
-        """Write a member that was counted."""
         try:
             name = inside(member.name)
         except ValueError as error:

@@ -87,7 +87,6 @@ def count_zip_entries(path: Path, *, most: int) -> int:
 
 
 def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    """Return a member of a zip."""
     name = info.filename
     if not info.flag_bits & 0x800:
         # zipfile decodes names without the UTF-8 flag as cp437, in which every byte is a character. Many
@@ -156,7 +155,6 @@ class _TarStream:
         self._allowed = count + _HEADER_BYTES
 
     def read(self, count: int) -> bytes:
-        """Read for tarfile."""
         try:
             chunk = self._stream.read(count)
         except OSError as error:

@@ -3,7 +3,6 @@
 Credentials are taken from the environment only, by the names that the services' own tools use.
 """
 
-import hashlib
 import ipaddress
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from hubtune.errors import DataError, MachineError, UsageError, suggest
-from hubtune.storage.atomic import with_ending, write_atomically
+from hubtune.storage.atomic import digest_of, with_ending, write_atomically
 from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 
 Report = Callable[[int, int | None], None]
@@ -194,10 +193,10 @@ class _Bucket:
             return item.token
         # The content is damaged or has changed since the listing, or the ETag is not a checksum, as with
         # objects that the service encrypts. In the last case a second fetch brings the same content.
-        first = _md5_of(part)
+        first = digest_of(part, "md5")
         part.unlink()
         if self._receive(item, part, report) is None:
-            if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
+            if digest_of(part, "md5") != first or _token(self._ask("info", item.where)) != item.token:
                 part.unlink()
                 raise DownloadError("it changes while it is being fetched")
             self._sums = False
@@ -229,7 +228,7 @@ class _Bucket:
             os.fsync(file.fileno())
         tag = (item.token or "").strip('"').lower()
         if re.fullmatch("[0-9a-f]{32}", tag):
-            return tag if _md5_of(part) == tag else None
+            return tag if digest_of(part, "md5") == tag else None
         if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
             part.unlink()
             raise DownloadError("it changed while it was being fetched")
@@ -319,8 +318,3 @@ def _without_secrets(text: str) -> str:
             text = text.replace(value, "…")
     text = re.sub(r"\s+", " ", text)
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

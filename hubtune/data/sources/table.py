@@ -68,7 +68,6 @@ def named_files(file: Path) -> list[str]:
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file is a table of images, by its suffix and its first line."""
     if file.suffix.lower() not in TABLE_SUFFIXES:
         return False
     try:
@@ -80,7 +79,6 @@ def is_table(file: Path) -> bool:
 
 
 def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place of each row in its file, and its values by the meaning of their columns."""
     records = _records(file)
     place, header = next(records, (1, []))
     columns = _find_columns(file, header)
@@ -101,7 +99,6 @@ def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, d
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not blank, each with the number of its last line."""
     try:
         content = read_regular(file, MOST_LIST_BYTES)
     except FileNotFoundError as error:
@@ -125,7 +122,6 @@ def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
-    """Return the place of each column by its meaning."""
     names = [_plain(name) for name in header]
     found = {}
     for meaning, words in _COLUMNS.items():
@@ -147,7 +143,6 @@ def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
 
 
 def _find_column(file: Path, header: list[str], column: str) -> int:
-    """Return the place of the column of a requested name."""
     exact = [number for number, name in enumerate(header) if name == column]
     fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(column)]
     if not fitting:

@@ -214,7 +214,6 @@ def _write(
 
 
 def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], list[Path]]:
-    """Return the files of a split with their content, and those that exist with other content."""
     written = _relative_to(folder)
     files = {
         folder / LIST_FILES[name]: encode(list_text((written(image.path), image.label) for image in images))
