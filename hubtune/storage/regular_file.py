@@ -4,8 +4,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 MOST_LIST_BYTES = 2**28  # three million images
 MOST_DOCUMENT_BYTES = 2**24
@@ -14,7 +15,7 @@ MOST_DOCUMENT_BYTES = 2**24
 _FLAGS = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Open a file for its bytes; raises ``OSError`` for others than regular ones, too."""
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _FLAGS))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
