@@ -51,13 +51,3 @@ def test_mistakes_are_told_in_a_sentence(recipe, assert_refused):
     # An override does not hide a mistake in what it changes.
     recipe.write_text(TEXT.replace("epochs: 4", "augment: standart"), "utf-8")
     assert_refused((f"{explain} -o train.augment.mixup=0.2", 2, "id you mean 'standard'"))
-
-
-def test_a_recipe_is_not_the_consent_to_run_code(recipe, assert_refused, here):
-    (here / "evil").mkdir()
-    (here / "evil" / "module.yaml").write_text("name: evil\narchitecture: module.py\nlicence: MIT\n")
-    (here / "evil" / "module.py").write_text("open('ran', 'w')")
-    trusting = ("-o", "module.name=evil", "-o", "module.trust_code=true")
-    command = ("recipe", "explain", recipe, "--pictures", "10", *trusting)
-    assert_refused((command, 4, "add --trust-code"))
-    assert not (here / "ran").exists()
