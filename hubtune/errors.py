@@ -9,11 +9,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hubtune.text import without_keys
+
 
 class HubtuneError(Exception):
-    """The base class of all errors that hubtune raises on purpose."""
+    """The base class of all errors that hubtune raises on purpose; none repeats the keys in an address."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(without_keys(message))
 
 
 class UsageError(HubtuneError):
@@ -31,7 +36,7 @@ class RecipeError(UsageError):
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = [without_keys(problem) for problem in problems]
 
 
 class DataError(HubtuneError):

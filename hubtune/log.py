@@ -2,6 +2,8 @@
 
 import logging
 
+from hubtune.text import escaped_lines
+
 TRAIN = 21
 EVAL = 22
 logging.addLevelName(TRAIN, "TRAIN")
@@ -10,7 +12,15 @@ logging.addLevelName(EVAL, "EVAL")
 logger = logging.getLogger("hubtune")
 logger.setLevel(logging.INFO)
 
-FORMATTER = logging.Formatter("[%(asctime)s] [%(levelname)8s] - %(message)s")
+
+class _Formatter(logging.Formatter):
+    """Names in the log must not control the terminal on which somebody reads it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return escaped_lines(super().format(record))
+
+
+FORMATTER = _Formatter("[%(asctime)s] [%(levelname)8s] - %(message)s")
 
 
 def show_on_stderr() -> None:

@@ -4,12 +4,39 @@ import re
 from typing import Any
 
 _LIMIT = 60
+# scheme:/ is what a path makes of an address; punctuation after one is not a part of it. The numbers keep the
+# search quick in a long text.
+_ADDRESS = re.compile(
+    r"""([a-z][a-z0-9+.-]{1,20}:/+)(\S*@)?([^\s?#]*)([?#]\S*?(?=['")\],.:;…]{0,5}(?:\s|$)))?""", re.IGNORECASE
+)
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
 
 def escaped(text: str) -> str:
-    """Return the text with line breaks, control and direction characters and lone surrogates as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    """Return the text :func:`without_keys`, and with all that a terminal could obey as escapes."""
+    shown = without_keys(text)
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+
+
+def escaped_lines(text: str) -> str:
+    """Return a message :func:`escaped`, with its own line breaks."""
+    return "\n".join(map(escaped, text.split("\n")))
+
+
+def without_keys(text: str) -> str:
+    """Return the text with its addresses without what may be a key: user, query and fragment."""
+    return _ADDRESS.sub(lambda m: f"{m[1]}{'…@' * bool(m[2])}{m[3]}{'?…' * bool(m[4])}", text)
+
+
+def escape_formula(text: str) -> str:
+    """Return text that a spreadsheet does not take for a formula; :func:`unescape_formula` undoes it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unescape_formula(cell: str) -> str:
+    """Return the text of a cell."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
 
 
 def shortened(text: str) -> str:

@@ -11,5 +11,6 @@ CODES = {
 def test_exit_codes_stay_and_the_nearest_word_is_suggested():
     assert {name: getattr(errors, name).exit_code for name in CODES} == CODES
     assert str(errors.RecipeError(["one", "two"])) == "one\ntwo"
+    assert "KEY" not in str(errors.RecipeError(["s3://u:KEY@b"])) + str(errors.DataError("http://h/?a=KEY"))
     assert errors.suggest("Epoch", ["epochs", "seed"]) == " Did you mean 'epochs'?"
     assert errors.suggest("zzz", ["epochs", "seed"]) == ""

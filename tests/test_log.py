@@ -6,8 +6,8 @@ from hubtune.log import FORMATTER, TRAIN, logger, show_on_stderr
 
 
 def test_lines_have_paddlehubs_format():
-    line = FORMATTER.format(logging.LogRecord("hubtune", TRAIN, "", 0, "step %d", (3,), None))
-    assert line.endswith("] [   TRAIN] - step 3")
+    line = FORMATTER.format(logging.LogRecord("hubtune", TRAIN, "", 0, "step %s", ("\x1b",), None))
+    assert line.endswith("] [   TRAIN] - step \\x1b")
 
 
 def test_a_second_call_adds_no_handler(monkeypatch):

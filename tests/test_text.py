@@ -9,6 +9,11 @@ VALUES = [
     ([], "an empty list"), ((1,), "a list"), ({}, "a section of keys"),
     (2**200, "a number of very many digits"), (object(), "an object of the type object"),
 ]  # fmt: skip
+ADDRESSES = (
+    "s3://user:KEY@host/p.zip", "s3:/user:KEY@host/p.zip", "https://u:a/KEY@host/p.zip",
+    "https://host/p.zip?code=KEY", "https://host/p.zip#token=KEY", "oss://u:a?KEY@host/p.zip",
+    "https://host/p.zip?X-Amz-Signature=KEY&x=1",
+)  # fmt: skip
 SIZES = {
     "10GB": 10**10, "500 MB": 5 * 10**8, "1.5 GiB": 3 * 2**29, "2g": 2 * 10**9, "7 kb": 7000,
     "1234": 1234, "12 B": 12, " 1TiB ": 2**40, "0": 0,
@@ -17,6 +22,7 @@ SIZES = {
 
 def test_values_and_amounts_are_described_and_what_a_terminal_would_obey_is_escaped():
     assert text.escaped("é\x1b[2J\n\u202e\udcff") == "é\\x1b[2J\\n\\u202e\\udcff"
+    assert text.escaped_lines("a\n\x9b") == "a\n\\x9b"
     assert text.shortened("x" * 61) == "x" * 60 + "…"
     assert [text.describe_value(value) for value, _ in VALUES] == [described for _, described in VALUES]
     sizes = [text.format_bytes(count) for count in (999, 1500, 2 * 10**6)]
@@ -25,6 +31,15 @@ def test_values_and_amounts_are_described_and_what_a_terminal_would_obey_is_esca
     assert durations == ["1 second", "7 seconds", "3 minutes", "1.9 hours"]
     assert [text.plural(1, "file"), text.plural(1200, "file")] == ["1 file", "1,200 files"]
     assert text.first_few(list("abcde")) == "a, b, c and 2 more"
+
+
+def test_keys_in_addresses_are_not_repeated_and_formulas_are_quoted():
+    for form in ADDRESSES:
+        shown = text.without_keys(f"Fetching {form} failed: see '{form}'.")
+        assert "KEY" not in shown and shown.count("host/p.zip") == 2 and shown.endswith("'."), shown
+    assert text.without_keys("https://host/p.zip is C:/a#b?c@d") == "https://host/p.zip is C:/a#b?c@d"
+    for cell, quoted in {"=1": "'=1", "'=1": "''=1", "'a": "'a", "": "", "\t=1": "'\t=1", "@": "'@"}.items():
+        assert (text.escape_formula(cell), text.unescape_formula(quoted)) == (quoted, cell)
 
 
 def test_sizes_are_parsed_or_refused():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.console import echo, print_json, print_table, say, shown
 from hubtune.cli.options import json_option
 from hubtune.errors import CheckFailedError, MachineError, UsageError
 from hubtune.storage.cache_folder import data_folder, remove_data, size_on_disk
@@ -130,7 +130,7 @@ def prune_cache(
         return
     parts = [f"{format_bytes(size)} of {name}" for name, size in freed.items() if size]
     detail = f" ({', '.join(parts)})" if len(parts) > 1 else ""
-    click.echo(f"{format_bytes(total)} {'would be ' if dry_run else ''}freed{detail}")
+    echo(f"{format_bytes(total)} {'would be ' if dry_run else ''}freed{detail}")
 
 
 @command.command("verify")
@@ -154,7 +154,7 @@ def verify_cache(as_json: bool) -> None:
         for space, count, _ in spaces:
             what = "  ".join(filter(None, _labels(space.description)))
             detail = f": {count:,} damaged" if count else ""
-            click.echo(f"{'DAMAGED' if count else 'ok':<7}  {what}  {space.images:,} rows{detail}")
+            echo(f"{'DAMAGED' if count else 'ok':<7}  {what}  {space.images:,} rows{detail}")
     if whole:
         say("The file was damaged as a whole, and is replaced by an empty one")
     if damaged:
@@ -168,7 +168,6 @@ def verify_cache(as_json: bool) -> None:
 
 
 def _usable_cache() -> "FeatureCache":
-    """Return the cache if it can be read, and its folder opened or made."""
     from hubtune.inference.feature_cache import FeatureCache
 
     cache = FeatureCache()
@@ -187,7 +186,6 @@ def _usable_cache() -> "FeatureCache":
 
 
 def _labels(description: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return module, layer, view and engine of a space."""
     from hubtune.data.images.preprocessing import Preprocessing
 
     module, layer, view, engine, what = map(description.get, ("module", "layer", "view", "engine", "what"))

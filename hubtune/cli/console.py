@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.text import escaped
+from hubtune.text import escaped, escaped_lines
 
 if TYPE_CHECKING:
     from hubtune import Metrics
@@ -24,13 +24,14 @@ def print_json(document: Mapping[str, Any]) -> None:
 def print_table(
     lines: Sequence[Sequence[str]], *, sides: str = "<", rule: bool = True, total: bool = False
 ) -> None:
-    """Print a heading and rows in columns; cells have no control characters.
+    """Print a heading and rows in columns; control characters are escaped.
 
     ``sides`` aligns each column, ``<`` or ``>``; further columns, mostly numbers, are right-aligned. A line
     separates the heading from the rows with ``rule``, and the last row from the others with ``total``.
     """
     from rich.cells import cell_len
 
+    lines = [list(map(shown, cells)) for cells in lines]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     sides = sides.ljust(len(widths), ">")
     for number, cells in enumerate(lines):
@@ -42,9 +43,14 @@ def print_table(
         click.echo("  ".join(padded).rstrip())
 
 
+def echo(text: str) -> None:
+    """Print a result on stdout; control characters in it are escaped, its line breaks stay."""
+    click.echo(escaped_lines(text))
+
+
 def say(text: str) -> None:
-    """Print a message on stderr."""
-    click.echo(text, err=True)
+    """Print a message on stderr as :func:`echo` does."""
+    click.echo(escaped_lines(text), err=True)
 
 
 def say_missing_font(where: str) -> None:

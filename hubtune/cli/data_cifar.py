@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.console import echo, print_json, say, shown
 from hubtune.cli.options import DIR, PATH, json_option
 from hubtune.text import plural
 
@@ -52,7 +52,7 @@ def command(source: Path, out: Path, val: str, seed: int, as_json: bool) -> None
         print_json({"folder": str(out), "name": name, **figures})
         return
     lists = f"{counts['validate']:,} for validation, {counts['test']:,} for the test"
-    click.echo(f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, {lists}")
+    echo(f"{name}: {len(split.folders)} classes; {counts['train']:,} pictures for training, {lists}")
     for remark in split.remarks:
         say(f"• {shown(remark)}")
     if left_out:

@@ -85,7 +85,6 @@ def command(
 
 
 def _check_output(output: Path, force: bool) -> None:
-    """Refuse an output that cannot be written, or is another file, before any work is done."""
     from hubtune.report.augmentation_preview import is_preview
 
     if output.suffix.lower() != ".png":
@@ -100,7 +99,6 @@ def _check_output(output: Path, force: bool) -> None:
 def _open_source(
     data: str, *, augment: str | None, seed: int | None, module: str | None, trust_code: bool
 ) -> "PreviewSource":
-    """The training list of a recipe, of a run folder by its recipe, or of pictures."""
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
     from hubtune.data.existing_lists import find_lists
@@ -134,8 +132,6 @@ def _open_source(
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
-    # A run folder may come from somebody else: the trust in it must come from the command line.
-    trust_code = trust_code or (recipe.module.trust_code and file.name != RECIPE_FILE)
     dataset = ListDataset(recipe.data.base, recipe.data.train, label_list_file=recipe.data.labels)
     return PreviewSource(
         dataset.examples("train"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hubtune.cli.console import percent, print_json, say, shown
+from hubtune.cli.console import echo, percent, print_json, say, shown
 from hubtune.cli.options import DIR, json_option
 from hubtune.errors import CheckFailedError
 
@@ -70,17 +70,15 @@ def _print_result(result: "DemoResult") -> None:
     )
     finetuned, scratch, longer = (mean_accuracy(measured) for _, measured in rows)
     outcome = "catches up" if longer > finetuned - _LITTLE else "comes closer"
-    click.echo(
-        f"\nDigits 7, 8 and 9, learned from ten pictures of each; right answers on {result.count} others:\n"
-    )
+    echo(f"\nDigits 7, 8 and 9, learned from ten pictures of each; right answers on {result.count} others:\n")
     for what, measured in rows:
         each = ", ".join(f"{100 * metrics.accuracy:.1f}" for metrics in measured)
         within = max(high - low for low, high in (metrics.interval for metrics in measured)) / 2
-        click.echo(
+        echo(
             f"  {what:<23} {percent(mean_accuracy(measured)):>7}   "
             f"({len(measured)} seeds: {each}; 95 % interval of each ±{100 * within:.1f})"
         )
-    click.echo(
+    echo(
         f"""
 The module knew only the digits 0 to 6, which puts it {100 * (finetuned - scratch):.0f} points ahead.
 With more training, the network from scratch {outcome}: {percent(longer)} after {result.long_epochs} epochs.

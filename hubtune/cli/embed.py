@@ -19,10 +19,11 @@ from hubtune.cli.options import (
     trust_option,
     weights_option,
 )
-from hubtune.cli.prediction_output import escape_formula, report_unreadable
+from hubtune.cli.prediction_output import report_unreadable
 from hubtune.errors import UsageError, writing
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import replacing
+from hubtune.text import escape_formula
 
 if TYPE_CHECKING:
     import numpy as np

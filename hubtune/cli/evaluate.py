@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import hubtune
-from hubtune.cli.console import figures, print_json, say, shown
+from hubtune.cli.console import echo, figures, print_json, say, shown
 from hubtune.cli.options import PATH, engine_options, parse_weights, trust_option, weights_option
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
@@ -83,7 +83,7 @@ def command(
     if as_json:
         print_json({"model": source, "list": listed, **metrics.as_dict()})
         return
-    click.echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
+    echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
     if name == "validate" and on in (None, "validate") and _was_chosen(model):
         say("Slightly optimistic: the best model was chosen on this list.")
 
@@ -111,7 +111,6 @@ def _as_test_list(file: Path, **labels: Any) -> "hubtune.BaseCVDataset":
 
 
 def _list(run: Path, on: str | None, model: "hubtune.Model") -> tuple["hubtune.BaseCVDataset", str]:
-    """The data set and the name of the list in it that is asked for."""
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.data.list_files import LABEL_LIST
     from hubtune.runs.folder import RECIPE_FILE, is_run

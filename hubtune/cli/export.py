@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 import hubtune
-from hubtune.cli.console import say, shown
+from hubtune.cli.console import echo, say, shown
 from hubtune.cli.options import DIR, PATH, trust_option
 
 # A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
@@ -49,5 +49,5 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
         say(f"Newest run: {shown(run)}")
     select_device("cpu")
     getattr(target, f"export_{form}")(hubtune.load_model(run, trust_code=trust_code), output, name)
-    click.echo(f"{target.PRODUCT} {name} written to {shown(output)}")
+    echo(f"{target.PRODUCT} {name} written to {shown(output)}")
     say(f"Use it: {getattr(target, f'{form}_usage')(shown(output), name)}")

@@ -1,14 +1,16 @@
 """``hubtune finetune``."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import hubtune
-from hubtune.cli.console import accuracy_figures, figures, print_json, say, shown
+from hubtune.cli.console import accuracy_figures, echo, figures, print_json, say, shown
 from hubtune.cli.options import json_option, overrides_option, trust_option
+from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe, say_unused, with_trust
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
@@ -82,20 +84,15 @@ def command(
         writers += [CurveWriter(name) for name in dict.fromkeys(logs)]
     options = {"train.device": device, "strategy.views": views, "train.engine": engine}
     overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
-    if trust_code:
-        overrides += ("module.trust_code=true",)
     if folds is not None:
-        result = _cross_validate(what, folds, list(overrides), writers, resume)
+        result = _cross_validate(what, folds, overrides, trust_code, writers, resume)
         if as_json:
             print_json(result.as_dict())
         else:
             _print_folds(result)
         return
     own = _own_recipe(what, resume)
-    recipe = _recipe(what, own, list(overrides))
-    if own is not None and not trust_code and recipe.module.trust_code:
-        # A run's recipe is not the consent of the person who resumes it.
-        recipe = recipe.model_copy(update={"module": recipe.module.model_copy(update={"trust_code": False})})
+    recipe = _recipe(what, own, overrides, trust_code)
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import run_progress
@@ -115,11 +112,15 @@ def command(
 
 
 def _cross_validate(
-    what: str, count: int, overrides: list[str], writers: "list[hubtune.Callback]", resume: bool
+    what: str,
+    count: int,
+    overrides: Sequence[str],
+    trust_code: bool,
+    writers: "list[hubtune.Callback]",
+    resume: bool,
 ) -> "CrossValidation":
     from hubtune.cli.progress import run_progress, working_bar
     from hubtune.cli.split_output import print_remarks
-    from hubtune.cli.training_inputs import read_or_default_recipe
     from hubtune.data.existing_lists import folds_of_lists, folds_of_source
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
@@ -128,7 +129,8 @@ def _cross_validate(
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
-    recipe = read_or_default_recipe(what, overrides)
+    recipe = read_or_default_recipe(what, overrides, trust_code)
+    say_unused(recipe)
     seed = recipe.train.seed
     with working_bar("opening") as progress:
         if is_source(what):
@@ -149,12 +151,12 @@ def _cross_validate(
 
 def _print_folds(result: "CrossValidation") -> None:
     for run, test in zip(result.runs, result.tests, strict=True):
-        click.echo(f"{run.path.name + ':':<10}  {figures(test)}")
+        echo(f"{run.path.name + ':':<10}  {figures(test)}")
     pooled = accuracy_figures(result.accuracy, result.right, result.count, result.interval)
-    click.echo(f"All folds:  {pooled}")
-    click.echo("            each picture was predicted once, by a model that has not seen it or its group")
+    echo(f"All folds:  {pooled}")
+    echo("            each picture was predicted once, by a model that has not seen it or its group")
     if result.independent < 0.99 * result.count:
-        click.echo(
+        echo(
             f"            the interval is that of {result.independent:,.0f} independent pictures: those of "
             "one group count as one"
         )
@@ -181,14 +183,14 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
-def _recipe(what: str, own: Path | None, overrides: list[str]) -> "hubtune.Recipe":
-    from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe
+def _recipe(what: str, own: Path | None, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
     from hubtune.data.existing_lists import find_lists
     from hubtune.runs.folder import LISTS, free_folder
 
     if own is not None:
-        return hubtune.load_recipe(own, overrides)
-    recipe = read_or_default_recipe(what, overrides)
+        return with_trust(hubtune.load_recipe(own, overrides), trust_code)
+    recipe = read_or_default_recipe(what, overrides, trust_code)
+    say_unused(recipe)
     if not is_source(what):
         return recipe
     if find_lists(what) is None:
@@ -211,13 +213,12 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
 
 
 def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", duration: float) -> None:
-    """Print what further training would cost after a run of ``duration`` seconds."""
     from hubtune.tuning.cost import estimate_costs
 
-    click.echo(f"More:       with {task.config.epochs} epochs of training, which may or may not be better:")
+    echo(f"More:       with {task.config.epochs} epochs of training, which may or may not be better:")
     for estimate in estimate_costs(task, run, duration):
         cost = f"about {format_duration(estimate.seconds)}" if estimate.seconds is not None else None
-        click.echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}")
+        echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}")
 
 
 def _print_result(run: "hubtune.Run", strategy: str, trust: str) -> None:
@@ -225,19 +226,19 @@ def _print_result(run: "hubtune.Run", strategy: str, trust: str) -> None:
     from hubtune.train.strategies import TRAINERS
 
     if run.validate is not None:
-        click.echo(f"Validation: {figures(run.validate)}")
+        echo(f"Validation: {figures(run.validate)}")
         if TRAINERS[strategy].chosen_on_validation:
-            click.echo("            slightly optimistic, because the best model was chosen on it")
+            echo("            slightly optimistic, because the best model was chosen on it")
     if run.test is not None:
-        click.echo(f"Test:       {figures(run.test)}")
+        echo(f"Test:       {figures(run.test)}")
     if run.validate is None and run.test is None:
-        click.echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
+        echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:
-        click.echo(f"Views:      {', '.join(run.views)}")
+        echo(f"Views:      {', '.join(run.views)}")
     if any(run.skipped.values()):
         lists = ", ".join(f"{count:,} {list_title(name)}" for name, count in run.skipped.items() if count)
-        click.echo(f"Skipped:    {lists}; {shown(run.path / 'skipped.csv')} gives the reasons")
+        echo(f"Skipped:    {lists}; {shown(run.path / 'skipped.csv')} gives the reasons")
     if run.changed:
-        click.echo(f"Changed:    {run.changed:,} after the run began: {shown(run.path / 'changed.csv')}")
-    click.echo(f"Best model: {shown(run.best_model)}")
-    click.echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")
+        echo(f"Changed:    {run.changed:,} after the run began: {shown(run.path / 'changed.csv')}")
+    echo(f"Best model: {shown(run.best_model)}")
+    echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import hubtune
-from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.console import echo, print_json, print_table, say, shown
 from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 from hubtune.storage.cache_folder import size_on_disk
@@ -81,9 +81,9 @@ def show_module(name: str, trust_code: bool, as_json: bool) -> None:
         return
     title = shown(name) if entry is None else entry.name
     others = () if entry is None else entry.aliases
-    click.echo(f"{title} ({', '.join(others)})" if others else title)
+    echo(f"{title} ({', '.join(others)})" if others else title)
     for label, text in _facts(module, entry, stages):
-        click.echo(f"  {label:<15} {text}")
+        echo(f"  {label:<15} {text}")
 
 
 @command.command("pull")
@@ -109,7 +109,7 @@ def pull_modules(names: tuple[str, ...], as_json: bool) -> None:
         size = file.stat().st_size
         pulled.append({"name": entry.name, "file": str(file), "bytes": size})
         if not as_json:
-            click.echo(f"{entry.name}  {size / 1e6:.1f} MB  {shown(file)}")
+            echo(f"{entry.name}  {size / 1e6:.1f} MB  {shown(file)}")
     if as_json:
         print_json({"modules": pulled, "failures": failures})
     if failures:
@@ -137,7 +137,7 @@ def verify_weights(as_json: bool) -> None:
         for local in files:
             state = "ok" if local.error is None else "DAMAGED" if local.is_own else "not used"
             reason = "" if local.error is None else f": {shown(local.error)}"
-            click.echo(f"{state:<8}  {local.name}  {shown(local.file)}{reason}")
+            echo(f"{state:<8}  {local.name}  {shown(local.file)}{reason}")
     if damaged:
         say(
             f"{damaged} of {len(files)} weights files are damaged: `hubtune hub prune` removes them, and "
@@ -185,7 +185,7 @@ def prune_weights(names: tuple[str, ...], everything: bool, dry_run: bool, as_js
         print_json({"removed": removed, "dry_run": dry_run})
         return
     for entry in removed:
-        click.echo(shown(entry["file"]))
+        echo(shown(entry["file"]))
     total = sum(entry["bytes"] for entry in removed) / 1e6
     say(f"{len(removed)} files, {total:.1f} MB, {'would be ' if dry_run else ''}removed")
 
@@ -208,7 +208,7 @@ def import_file(file: Path, name: str, as_json: bool) -> None:
     if as_json:
         print_json({"name": entry.name, "file": str(path)})
     else:
-        click.echo(f"{entry.name}  {shown(path)}")
+        echo(f"{entry.name}  {shown(path)}")
 
 
 @command.command("new")
@@ -219,7 +219,7 @@ def new_module(folder: Path) -> None:
 
     write_skeleton(folder)
     place = shown(folder)
-    click.echo(f"{place} written: module.yaml describes it, module.py builds the network")
+    echo(f"{place} written: module.yaml describes it, module.py builds the network")
     say(
         f"Try it:  hubtune finetune PICTURES -o module.name={place} -o module.weights=none "
         "-o strategy=scratch --trust-code"

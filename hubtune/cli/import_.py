@@ -7,12 +7,11 @@ from typing import Any
 import click
 
 import hubtune
-from hubtune.cli.console import say, shown
+from hubtune.cli.console import echo, say, shown
 from hubtune.cli.options import DIR, FILE, PATH
 
 
 def _checkpoint_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the argument and options that both programs' checkpoints have."""
     labels_help = "Class names; default: the only *label*.txt beside the checkpoint."
     architecture_help = "Hub or class name; default: by the folder's name or the tensors."
     for option in (
@@ -58,5 +57,5 @@ def import_from_paddlehub(checkpoint: Path, output: Path, **options: Any) -> Non
 
 def _print_result(model: "hubtune.Model", folder: Path) -> None:
     labels = ", ".join(model.labels[:5]) + (", …" if len(model.labels) > 5 else "")
-    click.echo(f"{shown(folder)}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})")
+    echo(f"{shown(folder)}: {model.card.architecture}, {len(model.labels):,} classes ({shown(labels)})")
     say(f"Next: hubtune predict PICTURES --model {shown(folder)}")

@@ -1,5 +1,6 @@
 """The command line: its commands, and the only place that turns errors into messages and exit codes."""
 
+import io
 import logging
 import os
 import sys
@@ -8,10 +9,11 @@ from typing import NoReturn
 
 import click
 
-from hubtune.cli.console import print_json, say, shown
+from hubtune.cli.console import print_json, say
 from hubtune.cli.lazy import LazyGroup
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
+from hubtune.text import without_keys
 
 # In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -94,8 +96,9 @@ def _run() -> int:
         # Without standalone mode, click returns the code given to ctx.exit(); other commands return None.
         return hubtune_command.main(prog_name="hubtune", standalone_mode=False) or 0
     except click.ClickException as error:
-        error.show()
-        return _fail(error.format_message(), error.exit_code, printed=True)
+        usage = io.StringIO()
+        error.show(usage)
+        return _fail(error.format_message(), error.exit_code, usage=usage.getvalue().rstrip())
     except (click.Abort, KeyboardInterrupt):
         return _fail("Stopped.", 130)
     except StoppedError as error:
@@ -125,12 +128,11 @@ def _run() -> int:
         )
 
 
-def _fail(message: str, code: int, *, problems: list[str] | None = None, printed: bool = False) -> int:
-    if not printed:
-        # A file name in the message may hold control characters; the message's own line breaks stay.
-        plain = "\n".join(map(shown, message.split("\n")))
-        say(plain if code >= 128 else f"Error: {plain}")
+def _fail(message: str, code: int, *, problems: list[str] | None = None, usage: str = "") -> int:
+    say(usage or (message if code >= 128 else f"Error: {message}"))
     if "--json" in sys.argv[1:]:
-        error = {"exit_code": code, "message": message} | ({"problems": problems} if problems else {})
+        error = {"exit_code": code, "message": without_keys(message)} | (
+            {"problems": problems} if problems else {}
+        )
         print_json({"error": error})
     return code

@@ -1,7 +1,5 @@
 """Predictions as lines, CSV, JSON and labelled images: the output of ``predict`` and ``classify``."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import percent, print_json, say, say_missing_font, shown
+from hubtune.cli.console import echo, percent, print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file, check_parent
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
-from hubtune.storage.atomic import write_atomically
+from hubtune.runs.folder import write_csv
 
 if TYPE_CHECKING:
     from hubtune import Model, Prediction
@@ -23,8 +21,6 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PredictionOutput:
-    """Where predictions go."""
-
     top: int  # number of classes to name
     csv_file: Path | None  # with one row per image
     as_json: bool  # whether one JSON document goes to stdout
@@ -65,7 +61,7 @@ class PredictionOutput:
                 rows.append(row)
                 if not (self.csv_file or self.as_json):
                     gap = " " * max(0, width - cell_len(shown(row.path)))
-                    click.echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
+                    echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
                 if advance is not None:
                     advance(len(rows), len(paths))
         if self.csv_file:
@@ -120,11 +116,6 @@ def report_unreadable(unreadable: int, count: int) -> None:
         click.get_current_context().exit(DataError.exit_code)
 
 
-def escape_formula(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
-
-
 def _format_row(row: "Prediction", top: int) -> str:
     if row.error is not None:
         return f"— {row.error}"
@@ -145,16 +136,12 @@ def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
 
 
 def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
     columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
-    writer.writerow(["path", "label", "score", *columns, "error", *map(escape_formula, labels)])
+    table: list[list[object]] = []
     for row in rows:
-        further = [value for label, score in _top(row, top)[1:] for value in (escape_formula(label), score)]
+        further: list[object] = [value for pair in _top(row, top)[1:] for value in pair]
         further += [""] * (len(columns) - len(further))
-        score = "" if row.score is None else row.score
         scores = [row.scores.get(label, "") for label in labels]
-        path, label, error = (escape_formula(text or "") for text in (row.path, row.label, row.error))
-        writer.writerow([path, label, score, *further, error, *scores])
+        table.append([row.path, row.label, row.score, *further, row.error, *scores])
     with writing(file):
-        write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
+        write_csv(file, ["path", "label", "score", *columns, "error", *labels], table)

@@ -17,6 +17,7 @@ from hubtune.cli.console import figures, on_terminal, percent, say, shown
 from hubtune.evaluation.metrics import Metrics
 from hubtune.log import EVAL, TRAIN, logger, show_on_stderr
 from hubtune.runs.callbacks import Callback
+from hubtune.text import escaped_lines
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -60,7 +61,7 @@ def download_bar(name: str) -> Iterator[Callable[[int, int | None], None] | None
 @contextmanager
 def _bar(what: str, *columns: bars.ProgressColumn) -> Iterator[Callable[..., None]]:
     with bars.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield partial(bar.update, bar.add_task(what, total=None))
+        yield partial(bar.update, bar.add_task(escape(shown(what)), total=None))
 
 
 @contextmanager
@@ -103,7 +104,6 @@ class Curve:
         return bool(self._points)
 
     def add(self, value: float) -> None:
-        """Append a value."""
         self._rest.append(value)
         if len(self._rest) == self._values_per_point:
             self._points.append(fmean(self._rest))
@@ -127,7 +127,6 @@ class Curve:
 
 
 def _averaged(points: list[float], size: int) -> list[float]:
-    """At most ``size`` points: the means of neighbours."""
     count = len(points)
     if count <= size:
         return points
@@ -189,7 +188,7 @@ class RunDisplay(Callback):
         self.console.print(f"{when}{name}: {figures(metrics)}{mark}", highlight=False)
 
     def notice(self, text: str) -> None:
-        self.console.print(escape(text), highlight=False)
+        self.console.print(escape(escaped_lines(text)), highlight=False)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield self._bar
@@ -197,7 +196,6 @@ class RunDisplay(Callback):
             yield self._curves(options)
 
     def _curves(self, options: ConsoleOptions) -> Text:
-        """One line with as much as the terminal has room for."""
         levels = ASCII_LEVELS if options.ascii_only or options.legacy_windows else LEVELS
         for best, loss in ((True, True), (False, True), (False, False)):
             bare = self._line(1, levels, best=best, loss=loss).cell_len

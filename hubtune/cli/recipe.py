@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 import hubtune
-from hubtune.cli.console import print_json, print_table, say, shown
+from hubtune.cli.console import echo, print_json, print_table, say, shown
 from hubtune.cli.options import COUNT, PATH, overrides_option, trust_option
+from hubtune.cli.training_inputs import with_trust
 from hubtune.errors import UsageError, writing
 from hubtune.storage.atomic import write_atomically
 
@@ -56,8 +57,7 @@ def explain_command(
     """
     from hubtune.train.strategies import TRAINERS
 
-    overrides = (*overrides, "module.trust_code=true") if trust_code else overrides
-    loaded = hubtune.load_recipe(recipe, list(overrides))
+    loaded = with_trust(hubtune.load_recipe(recipe, overrides), trust_code)
     if not TRAINERS[loaded.strategy.name].by_gradients:
         raise UsageError(
             f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
@@ -85,8 +85,8 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
     plan, length = explanation.plan, explanation.length
     clip = ", ".join(f"{key} {value:g}" for key, value in plan.clip.model_dump().items() if value)
     auto = " (in place of auto, which a test decides)" if explanation.is_auto else ""
-    click.echo(f"optimiser {plan.optimizer.name}, rate {plan.rate:g}{auto}, schedule {plan.schedule.name}")
-    click.echo(
+    echo(f"optimiser {plan.optimizer.name}, rate {plan.rate:g}{auto}, schedule {plan.schedule.name}")
+    echo(
         f"{length.epochs} epochs of {length.steps_per_epoch} steps of {length.batch_size} pictures; "
         f"gradients {'limited: ' + clip if clip else 'not limited'}"
     )
@@ -104,4 +104,4 @@ def _print(explanation: "Explanation", *, each: bool) -> None:
         shown_rates = [f"{first.rates[epoch]:.3g}" if first.trained[epoch] else "frozen" for epoch in epochs]
         rows.append([name, f"{first.number}: {', '.join([pattern, *texts])}", *shown_rates])
     print_table(rows, sides="<<", rule=False)
-    click.echo("Rates are those of an epoch's first step.")
+    echo("Rates are those of an epoch's first step.")

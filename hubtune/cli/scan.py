@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hubtune.cli.console import SCHEMA_VERSION, print_table, say, shown
+from hubtune.cli.console import SCHEMA_VERSION, echo, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
 from hubtune.cli.inputs import check_output_file, check_parent
 from hubtune.cli.options import DIR, FILE, trust_option, weights_option
@@ -98,7 +98,6 @@ def command(
 
 
 def _check_targets(source: str, listing: "Listing", page: Path | None, quarantine: Path | None) -> None:
-    """Refuse targets inside the data, or in use."""
     data = {file.path.parent.resolve() for file in listing.files}
     if "://" not in source and Path(source).is_dir():
         data.add(Path(source).resolve())
@@ -113,7 +112,6 @@ def _check_targets(source: str, listing: "Listing", page: Path | None, quarantin
 
 
 def _copy(issues: "Iterable[Issue]", folder: Path) -> int:
-    """Copy suspect files to ``<kind>/<name>``; return their number."""
     copied = 0
     try:
         for kind, item in [(issue.kind, item) for issue in issues if issue.suspect for item in issue.files]:
@@ -167,7 +165,7 @@ def _print_counts(report: "ScanReport") -> None:
         facts += [f"most of {width:,} × {height:,} pixels", sides]
     if rotated := sum(info.orientation != 1 for info in infos):
         facts.append(f"{rotated:,} turned upright as their EXIF data say")
-    click.echo("\n" + "; ".join(facts))
+    echo("\n" + "; ".join(facts))
 
 
 def _counts(words: Iterable[str]) -> str:
@@ -176,17 +174,17 @@ def _counts(words: Iterable[str]) -> str:
 
 def _print_issues(issues: "Sequence[Issue]") -> None:
     if not issues:
-        click.echo("\nNo issues found.")
+        echo("\nNo issues found.")
         return
     width = min(_WIDEST, shutil.get_terminal_size().columns)
-    click.echo("\nIssues, most severe first:")
+    echo("\nIssues, most severe first:")
     for issue in issues:
-        click.echo(f"\n{shown(issue.title)}")
+        echo(f"\n{shown(issue.title)}")
         for group in issue.groups[:_MOST_NAMES]:
             names = " = ".join(shown(item.name) for item in group[:_MOST_NAMES])
             more = f" = … ({len(group):,})" if len(group) > _MOST_NAMES else ""
             note = f": {shown(group[0].note)}" if group[0].note else ""
-            click.echo(f"    {names}{more}{note}")
+            echo(f"    {names}{more}{note}")
         if len(issue.groups) > _MOST_NAMES:
-            click.echo(f"    and {len(issue.groups) - _MOST_NAMES:,} more")
-        click.echo(click.wrap_text(issue.advice, width, initial_indent="  → ", subsequent_indent="    "))
+            echo(f"    and {len(issue.groups) - _MOST_NAMES:,} more")
+        echo(click.wrap_text(issue.advice, width, initial_indent="  → ", subsequent_indent="    "))

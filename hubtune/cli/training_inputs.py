@@ -1,5 +1,6 @@
 """What `finetune` and `tune` are given: a recipe, or images and perhaps lists; and what they say about it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import hubtune
@@ -10,15 +11,27 @@ from hubtune.data.sources.naming import is_source
 _LIST_TITLES = {"train": "training", "validate": "validation", "test": "the test"}
 
 
-def read_or_default_recipe(what: str, overrides: list[str]) -> "hubtune.Recipe":
-    """Return the recipe in a file, or the default one for images, and name keys without effect."""
-    from hubtune.recipe.load import unused_keys
+def with_trust(recipe: "hubtune.Recipe", trust_code: bool) -> "hubtune.Recipe":
+    """Return the recipe with the trust of the command line: a file is not the consent of who uses it."""
+    module = recipe.module.model_copy(update={"trust_code": trust_code})
+    return recipe.model_copy(update={"module": module})
+
+
+def read_or_default_recipe(what: str, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
+    """Return the recipe in a file, or the default one for images."""
     from hubtune.train.defaults import default_recipe, read_recipe
 
-    recipe = (default_recipe if is_source(what) else read_recipe)(what, overrides)
+    if is_source(what):
+        return default_recipe(what, [*overrides, f"module.trust_code={str(trust_code).lower()}"])
+    return with_trust(read_recipe(what, overrides), trust_code)
+
+
+def say_unused(recipe: "hubtune.Recipe") -> None:
+    """Name the keys of a recipe that have no effect on its strategy."""
+    from hubtune.recipe.load import unused_keys
+
     if unused := unused_keys(recipe):
         say(f"Not used by strategy {recipe.strategy.name}: {', '.join(unused)}")
-    return recipe
 
 
 def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.Recipe":
@@ -47,11 +60,9 @@ def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.
 
 
 def use_lists(recipe: "hubtune.Recipe", folder: Path) -> "hubtune.Recipe":
-    """Return the recipe for the lists in a folder."""
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"base": str(folder)})})
 
 
 def say_recipe(recipe: "hubtune.Recipe") -> None:
-    """Name data, module and strategy."""
     base = shown(recipe.data.base)
     say(f"Data: {base}; module: {recipe.module.name}; strategy: {recipe.strategy.name}")

@@ -2,14 +2,16 @@
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import hubtune
-from hubtune.cli.console import print_json, print_table, say, shown
-from hubtune.cli.options import COUNT, json_option, overrides_option
+from hubtune.cli.console import echo, print_json, print_table, say, shown
+from hubtune.cli.options import COUNT, json_option, overrides_option, trust_option
+from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe, use_lists
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
 
 class _Time(click.ParamType):
-    """A time with its unit, in seconds."""
-
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
@@ -49,9 +49,15 @@ class _Time(click.ParamType):
     help="Try only these: frozen,from_frozen. Default: all that go with module and data.",
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
+@trust_option
 @json_option
 def command(
-    what: str, overrides: tuple[str, ...], strategies: str | None, as_json: bool, **options: Any
+    what: str,
+    overrides: tuple[str, ...],
+    strategies: str | None,
+    trust_code: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Search for settings that suit the data better than a RECIPE's own, or those chosen for PICTURES.
 
@@ -66,9 +72,8 @@ def command(
     hubtune tune recipes/idol5.yaml --timeout 2h --trials 40 --resume
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
-    from hubtune.train.defaults import read_recipe
-
-    recipe = _recipe_for_source(what, [*overrides]) if is_source(what) else read_recipe(what, [*overrides])
+    read = _recipe_for_source if is_source(what) else read_or_default_recipe
+    recipe = read(what, overrides, trust_code)
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import run_progress
@@ -79,23 +84,20 @@ def command(
     if as_json:
         print_json(result.as_dict())
     else:
-        _print(result)
+        _print(result, " --trust-code" * trust_code)
     if result.stopped is not None:
         say("Stopped. Continue with the same command and --resume")
         click.get_current_context().exit(result.stopped)
 
 
-def _recipe_for_source(source: str, overrides: list[str]) -> "hubtune.Recipe":
-    """Return the default recipe for a source, on the lists that it has, or that are made for this search."""
-    from hubtune.cli.training_inputs import make_lists, say_recipe, use_lists
+def _recipe_for_source(source: str, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
     from hubtune.data.existing_lists import find_lists
     from hubtune.data.list_files import TRAIN_LIST
     from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
-    from hubtune.train.defaults import default_recipe
 
     if is_run(Path(source)):
         raise UsageError(f"{source} is a run: name its recipe, {Path(source) / RECIPE_FILE}")
-    recipe = default_recipe(source, overrides)
+    recipe = read_or_default_recipe(source, overrides, trust_code)
     lists = Path(f"{recipe.run}-tune") / LISTS
     if (lists / TRAIN_LIST).exists():
         recipe = use_lists(recipe, lists)
@@ -105,7 +107,7 @@ def _recipe_for_source(source: str, overrides: list[str]) -> "hubtune.Recipe":
     return recipe
 
 
-def _print(result: "SearchResult") -> None:
+def _print(result: "SearchResult", trust: str) -> None:
     from hubtune.tuning.search_space import format_rate
 
     lines = [("rank", "score", "seconds", "strategy", "rate", "augment", "")]
@@ -121,18 +123,15 @@ def _print(result: "SearchResult") -> None:
     if result.best_recipe is None:
         return
     best = result.trials[0]
-    click.echo(f"Best: {best.choice.description}")
+    echo(f"Best: {best.choice.description}")
     for trial in result.trials:
         if trial.state == "done" and trial.choice == result.recipe:
-            click.echo(f"      {_lead(best, trial)}")
-    click.echo(
-        "      The best of several scores is optimistic. Measure it on a test list, which was not used:"
-    )
-    click.echo(f"Next: hubtune finetune {shown(result.best_recipe)}")
+            echo(f"      {_lead(best, trial)}")
+    echo("      The best of several scores is optimistic. Measure it on a test list, which was not used:")
+    echo(f"Next: hubtune finetune {shown(result.best_recipe)}{trust}")
 
 
 def _lead(best: "Trial", recipe: "Trial") -> str:
-    """How far the best is ahead of the recipe, on the same pictures."""
     if best is recipe:
         return "which is the recipe as it is: no other settings were better"
     assert best.accuracy is not None and recipe.accuracy is not None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError, suggest
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
 TRAIN_LIST = "train_list.txt"
 VALIDATE_LIST = "validate_list.txt"
@@ -137,7 +138,6 @@ def labels_text(names: Iterable[str]) -> str:
 
 
 def _by_number(names: Sequence[str]) -> list[str] | None:
-    """Return the names after the numbers 0, 1, …, in their order; ``None`` if a number is missing."""
     parted = (name.split(maxsplit=1) for name in names)
     name_of = {parts[0]: parts[1] for parts in parted if len(parts) == 2}
     numbers = [str(number) for number in range(len(names))]
@@ -145,7 +145,6 @@ def _by_number(names: Sequence[str]) -> list[str] | None:
 
 
 def encode(text: str) -> bytes:
-    """Return the bytes of a list file."""
     return text.encode("utf-8", errors="surrogateescape")
 
 
@@ -162,9 +161,8 @@ def relative_to(path: Path, folder: Path) -> str:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines that are not blank, each with its number from 1."""
     try:
-        content = file.read_bytes()
+        content = read_regular(file, MOST_LIST_BYTES)
     except FileNotFoundError as error:
         near = suggest(file.name, [other.name for other in file.parent.glob("*.txt")])
         raise DataError(

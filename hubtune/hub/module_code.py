@@ -17,6 +17,7 @@ from hubtune.errors import ModelError
 from hubtune.hub.paddlehub_module import paddlehub_backbone
 from hubtune.hub.user_code import explain_errors, run_code
 from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
+from hubtune.storage.regular_file import read_regular
 
 CODE_FILE = "module.py"
 
@@ -49,11 +50,10 @@ def load_backbone(folder: Path, *, trust_code: bool) -> tuple[Backbone, bytes]:
     if not trust_code:
         raise ModelError(
             f"{folder} has code of its own ({CODE_FILE}), which could do anything on this machine, and was "
-            "not run. Read it, and if you trust it, add --trust-code, `trust_code: true` under module in the "
-            "recipe, or trust_code=True in Python"
+            "not run. Read it, and if you trust it, add --trust-code (in Python, trust_code=True)"
         )
     try:
-        code = file.read_bytes()
+        code = read_regular(file)
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}") from error
     if re.search(rb"^%b\b" % _RECORD.encode(), code, re.MULTILINE):

@@ -24,6 +24,7 @@ from hubtune.data.list_files import LABEL_LIST, distinct_names
 from hubtune.errors import MachineError, ModelError
 from hubtune.hub.user_code import describe_exception, explain_errors, run_code
 from hubtune.models.backbone import Backbone, Stage
+from hubtune.storage.regular_file import read_regular
 
 _INSTALL = 'pip install "hubtune[paddlehub]"'
 
@@ -105,7 +106,7 @@ def paddlehub_labels(folder: Path) -> tuple[str, ...]:
     if not file.is_file():
         return ()
     try:
-        names = file.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        names = read_regular(file).decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{file} cannot be read as a list of class names: {error}") from error
     return tuple(distinct_names(names))
@@ -146,7 +147,6 @@ def _class_in(file: Path, code: bytes) -> Any:
 
 
 def _build(kind: Any, num_classes: int) -> nn.Layer:
-    """Build the network with random weights; its state dict has the keys of the module's weights file."""
     classes: dict[str, Any] = {"label_list": [str(number) for number in range(num_classes)]}
     if "class_dim" in inspect.signature(kind).parameters:
         classes = {"class_dim": num_classes}
@@ -235,7 +235,6 @@ def _stages(network: nn.Layer) -> list[Stage]:
 
 
 def _all_but(layer: nn.Layer, excluded: nn.Layer) -> Iterator[nn.Layer]:
-    """Yield the largest sublayers that do not contain ``excluded``."""
     for child in layer.children():
         if child is excluded:
             continue

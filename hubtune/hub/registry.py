@@ -19,6 +19,7 @@ from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, lookup, nearest_name, with_own_weights
 from hubtune.recipe.schema import ImageSettings
 from hubtune.storage.atomic import sha256_of
+from hubtune.storage.regular_file import read_regular
 from hubtune.storage.safe_load import read_weights
 from hubtune.storage.yaml_reader import read_yaml
 
@@ -81,7 +82,6 @@ class ResolvedModule:
     code: bytes | None = None  # the module.py that defines the architecture, if it is not hubtune's own
 
     def preprocessing_for(self, name: str, settings: ImageSettings) -> Preprocessing:
-        """Return :func:`adapt_preprocessing` of the module called ``name``."""
         return adapt_preprocessing(name, self.preprocessing, self.pretrained.backbone, settings)
 
 
@@ -188,7 +188,7 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
             raise ModelError(
                 f"{folder} is a fine-tuned model, not a module: use it by `hubtune predict --model {folder}`"
             )
-        if (folder / CODE_FILE).is_file() and is_paddlehub_code((folder / CODE_FILE).read_bytes()):
+        if (folder / CODE_FILE).is_file() and is_paddlehub_code(read_regular(folder / CODE_FILE)):
             return _read_paddlehub(folder, trust_code)
         raise ModelError(
             f"{folder} is no module folder: it has no {MODULE_FILE} (`hubtune hub new` makes one)"

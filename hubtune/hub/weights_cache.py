@@ -13,17 +13,17 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import logger
 from hubtune.storage import download
-from hubtune.storage.atomic import sha256_of, sync_folder, with_ending, write_atomically
+from hubtune.storage.atomic import digest_of, sha256_of, sync_folder, with_ending, write_atomically
 from hubtune.storage.cache_folder import cache_root, cache_write_error
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, Progress
 from hubtune.storage.lock import exclusive_lock
+from hubtune.storage.regular_file import open_regular, read_json
 
 PASS_A_FILE = "name a file as its weights (`-o module.weights=FILE`, elsewhere `--weights FILE`)"
 """Advice for when official weights cannot be had."""
@@ -47,16 +47,14 @@ class ExpectedFile:
         """Return how a file's checksum differs; ``None`` if it does not, or there is none."""
         for kind, expected in (("sha256", self.sha256), ("md5", self.md5)):
             if expected:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False))
-                actual = digest.hexdigest()
+                actual = digest_of(path, kind)
                 if actual != expected.lower():
                     return f"has the {kind} {actual} instead of {expected.lower()}"
         return None
 
     def content_error(self, path: Path) -> str | None:
         """Return what is wrong with the content of a file that has no checksum; ``None`` for nothing."""
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             other = download.unexpected_content(file.read(1024))
         if other:
             return f"is {other}"
@@ -65,7 +63,7 @@ class ExpectedFile:
     def with_record(self, record: Path) -> "ExpectedFile":
         """Return this with the checksum in a record; unchanged if the record is missing or damaged."""
         try:
-            sha256 = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+            sha256 = read_json(record)["sha256"]
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return self
         return replace(self, sha256=str(sha256), recorded=True)

@@ -4,6 +4,7 @@ On a CPU, OpenVINO runs a network several times faster than Paddle, and it reads
 engine other than Paddle in float32 is compared with it on real images before it is used.
 """
 
+import sys
 import tempfile
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -134,7 +135,6 @@ class LazyEngine:
 
     @property
     def name(self) -> str:
-        """The engine's name; before it starts, the one that was asked for."""
         return self._wanted if self._engine is None else self._engine.name
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
@@ -173,6 +173,9 @@ def _openvino_core() -> Any:
     freed with the last core. The next Ctrl-C, whose handler runs there, would then end the process with a
     segmentation fault.
     """
+    # OpenVINO reports each import to its maker, with an identity that it keeps in ~/intel. Without this
+    # package it uses a stub, and so does NNCF.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino  # here, as it is an extra
 
     return openvino.Core()
@@ -228,7 +231,6 @@ class _OpenVINO:
         return wait
 
     def _takes(self, array: np.ndarray) -> bool:
-        """Whether OpenVINO runs images of this shape; checks the first of a new shape."""
         shape = array.shape
         if shape in self._agrees:
             return self._agrees[shape]
@@ -326,7 +328,6 @@ def _in_order(groups: Sequence[tuple[list[int], Sequence[np.ndarray]]], count: i
 
 
 def _difference(values: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """Largest difference, as a share of each image's largest value; infinite if a value is not finite."""
     shares = [
         float(np.abs(one - other).max() / max(float(np.abs(other).max()), 1e-12))
         for one, other in zip(values, expected, strict=True)

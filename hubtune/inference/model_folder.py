@@ -16,11 +16,11 @@ from hubtune.hub.weights import load_into
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import open_checked, write_checked
+from hubtune.storage.regular_file import read_json
 from hubtune.storage.safe_load import read_weights
 
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = MODEL_FILE
-_MAX_CARD_BYTES = 16 * 2**20  # a hundred thousand class names fit
 
 
 class ModelCard(BaseModel):
@@ -59,7 +59,6 @@ class ModelCard(BaseModel):
 
     @property
     def views(self) -> list[Preprocessing]:
-        """All preprocessings of an image."""
         return [self.preprocessing, *self.further_views]
 
 
@@ -118,10 +117,8 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
 
 def _card_in(folder: Path) -> ModelCard:
     file = folder / CARD_FILE
-    if file.stat().st_size > _MAX_CARD_BYTES:
-        raise ModelError(f"{file} is larger than any model description")
     try:
-        return ModelCard.model_validate(json.loads(file.read_bytes()))
+        return ModelCard.model_validate(read_json(file))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -129,5 +126,7 @@ def _card_in(folder: Path) -> ModelCard:
             f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
             "was it written by a newer version?"
         ) from error
-    except (ValueError, RecursionError) as error:
+    except OSError as error:
+        raise ModelError(f"{file} is no model description: {error.strerror}") from error
+    except ValueError as error:
         raise ModelError(f"{file} is not valid JSON: get a good copy of the model") from error

@@ -105,7 +105,7 @@ class ModuleSection(Settings):
     """`official` (cache, mirrors, official address), the path of a `.safetensors` or `.pdparams` file, or
     `none` for random values."""
     trust_code: bool = False
-    """Whether code in a module folder (`module.py`) may run: `true` only if you trust its author."""
+    """Whether code in a module folder (`module.py`) may run, in Python; a command needs `--trust-code`."""
 
 
 class TrainSection(Settings):

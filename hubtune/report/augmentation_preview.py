@@ -19,6 +19,7 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.report.contact_sheet import Drawing, SheetCell, draw_contact_sheet
 from hubtune.rng import rng_for
 from hubtune.storage.atomic import replacing
+from hubtune.storage.regular_file import open_regular
 
 _SIDE = 224  # of an image on the sheet, pixels: most networks' input without scaling
 # PNG stores this among its first bytes. It distinguishes a preview from other images when one is replaced.
@@ -72,7 +73,6 @@ def make_rows(source: PreviewSource, *, count: int, epochs: int) -> tuple[list[P
 
 
 def _draw_in_turn(labels: Sequence[int], seed: int) -> list[int]:
-    """All indices in random order, but the first of each class before the second of any, and so on."""
     order = rng_for(seed, "preview").permutation(len(labels)).tolist()
     counts: Counter[int] = Counter()
     turns = {}
@@ -99,14 +99,12 @@ def _row_cells(source: PreviewSource, row: PreviewRow) -> Iterator[SheetCell]:
 
 
 def _to_rgb(pixels: np.ndarray) -> Image.Image:
-    """The network's input as people can see it, with transparency on white."""
     return with_channels(array_to_image(pixels), 3)
 
 
 def _mixed_cells(
     source: PreviewSource, rows: Sequence[PreviewRow], kind: str, count: int
 ) -> Iterator[SheetCell]:
-    """Images mixed by one kind, with the shares of their classes; none if the kind is off."""
     off = {other: 0.0 for other in ("mixup", "cutmix") if other != kind}
     settings = source.settings.model_copy(update=off)
     if not settings.mixes:
@@ -130,7 +128,7 @@ def _mixed_cells(
 def is_preview(path: Path) -> bool:
     """Whether a file was written by :func:`save_preview`."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _MARK in file.read(256)
     except OSError:
         return False  # a broken link, or no permission

@@ -20,6 +20,8 @@ from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.lock import exclusive_lock
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
+from hubtune.text import escape_formula, unescape_formula
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -33,7 +35,6 @@ _RANGE_TEST, _SKIPPED = "learning_rate.json", "skipped.csv"
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run folder."""
     return (folder / RECIPE_FILE).is_file()
 
 
@@ -125,7 +126,6 @@ class RunFolder:
         return _read_json(self.path / MANIFEST_FILE)
 
     def write_skipped(self, skipped: Sequence[tuple[str, str, str]]) -> None:
-        """Write ``skipped.csv``: list, path and reason of each picture that could not be read."""
         write_csv(self.path / _SKIPPED, ("list", "path", "reason"), skipped)
 
     def read_skipped(self) -> list[tuple[str, str, str]]:
@@ -134,10 +134,10 @@ class RunFolder:
         if not file.exists():
             return []
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-            return [(row[0], row[1], row[2]) for row in csv.reader(text) if len(row) == 3][1:]
+            rows = [tuple(map(unescape_formula, row)) for row in csv.reader(text)]
+        return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
-        """Write ``result.json``, which marks the run as finished."""
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
@@ -151,7 +151,6 @@ class RunFolder:
         return result
 
     def write_range_test(self, found: Mapping[str, Any], image: bytes) -> None:
-        """Write the result of a range test, ``learning_rate.json``, and its plot."""
         write_atomically((self.path / _RANGE_TEST).with_suffix(".png"), image)
         write_atomically(self.path / _RANGE_TEST, json.dumps(found, indent=1) + "\n")
 
@@ -161,11 +160,9 @@ class RunFolder:
         return _read_json(file) if file.exists() else None
 
     def remove_candidates(self) -> None:
-        """Remove the weights that were stored for their average."""
         shutil.rmtree(self.candidates, ignore_errors=True)
 
     def write_nan_report(self, report: Mapping[str, Any]) -> Path:
-        """Write ``nan_report.json``, and return its path."""
         file = self.path / "nan_report.json"
         write_atomically(file, json.dumps(report, indent=1) + "\n")
         return file
@@ -219,7 +216,7 @@ def newest_run() -> Path:
         ModelError: if there is none.
     """
     try:
-        name = LATEST.read_bytes().decode("utf-8", errors="surrogateescape").strip()
+        name = read_regular(LATEST).decode("utf-8", errors="surrogateescape").strip()
     except OSError as error:
         raise ModelError(
             "There is no run here yet: start one with hubtune finetune, or name one's folder"
@@ -237,7 +234,6 @@ def check_unlocked(folder: Path) -> None:
 
 
 def _is_empty(folder: Path) -> bool:
-    """Whether a folder has nothing worth keeping: it is empty, or has a run without any result."""
     if is_run(folder):
         return not (find_checked(folder / BEST_MODEL).exists() or (folder / "checkpoints").exists())
     # Lists may be made for a run before it begins.
@@ -248,16 +244,17 @@ def _is_empty(folder: Path) -> bool:
     )
 
 
-def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV file; file names that are not Unicode keep their bytes."""
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows((header, *rows))
+    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
+    for row in (header, *rows):
+        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
     write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder, which is created if it does not exist."""
     with ExitStack() as stack:
         try:
             stack.enter_context(exclusive_lock(folder / _LOCK, wait=False))
@@ -277,7 +274,7 @@ def _unwritable(folder: Path, error: OSError) -> MachineError:
 
 def _owner(folder: Path) -> str:
     try:
-        owner = json.loads((folder / _OWNER).read_bytes())
+        owner = read_json(folder / _OWNER)
         return f"process {owner['pid']} on {owner['host']} since {owner['started']}"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
@@ -285,7 +282,7 @@ def _owner(folder: Path) -> str:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        document = json.loads(file.read_bytes())
+        document = read_json(file, MOST_LIST_BYTES)
     except (OSError, ValueError) as error:
         raise ModelError(f"{file} cannot be read ({error}): start a new run") from error
     if not isinstance(document, dict):

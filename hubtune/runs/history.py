@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from hubtune.storage.atomic import write_atomically
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
 
 class History:
-    """The lines of ``metrics.jsonl``."""
-
     def __init__(self, file: Path) -> None:
         self.file = file
 
@@ -22,11 +21,13 @@ class History:
         if not self.file.exists():
             return
         lines = []
-        for line in self.file.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
+        for line in (
+            read_regular(self.file, MOST_LIST_BYTES).decode(errors="replace").splitlines(keepends=True)
+        ):
             try:
                 record = json.loads(line)
-            except ValueError:
+                if record["step"] <= step and record["list"] == "validate" and line.endswith("\n"):
+                    lines.append(line)
+            except (ValueError, TypeError, KeyError, RecursionError):
                 break
-            if record["step"] <= step and record["list"] == "validate" and line.endswith("\n"):
-                lines.append(line)
         write_atomically(self.file, "".join(lines))

@@ -6,8 +6,11 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
+
+from hubtune.storage.regular_file import open_regular
 
 
 def sha256_of(path: Path) -> str:
@@ -16,8 +19,13 @@ def sha256_of(path: Path) -> str:
     Raises:
         OSError: the file cannot be read.
     """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, kind: str) -> str:
+    """Return a checksum as :func:`sha256_of`, of a kind that :mod:`hashlib` names."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, partial(hashlib.new, kind, usedforsecurity=False)).hexdigest()
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hubtune.errors import MachineError, ModelError
 from hubtune.storage.atomic import replacing_folder, sha256_of, sync_folder
+from hubtune.storage.regular_file import read_json
 
 MANIFEST = "manifest.json"
 
@@ -70,7 +71,7 @@ def integrity_error(folder: Path) -> str | None:
     try:
         if not (folder / MANIFEST).is_file():
             return f"{MANIFEST} is missing"
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = read_json(folder / MANIFEST)
         for name, expected in manifest.items():
             file = folder / name
             if file.parent != folder:
@@ -97,7 +98,7 @@ def open_checked(folder: Path, *names: str) -> Path:
     found = find_checked(folder)
     reason = integrity_error(found) if found.is_dir() else "there is no such folder"
     if reason is None:
-        listed = json.loads((found / MANIFEST).read_bytes())
+        listed = read_json(found / MANIFEST)
         reason = next((f"{MANIFEST} does not list {name}" for name in names if name not in listed), None)
     if reason is not None:
         raise ModelError(f"{folder} cannot be used: {reason}")

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from hubtune.errors import ModelError
 from hubtune.storage.pickle_machine import RefusedError, clipped, quote
 from hubtune.storage.pickle_reader import read_tensor_pickle
+from hubtune.storage.regular_file import open_regular
 from hubtune.storage.signature import foreign_format
 
 # A tensor takes about 30 opcodes: enough for 3,000 tensors, and read in about a quarter of a second.
@@ -42,7 +43,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         what = "a folder" if path.is_dir() else "not there"
         raise ModelError(f"The weights file {path} is {what}; give the path of a file.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise ModelError(f"The weights file {path} is empty. {_ADVICE}")

@@ -6,7 +6,6 @@ and takes longer (5.4 s against 3.3 s for a file of the largest size that is rea
 """
 
 import re
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from hubtune.errors import RecipeError
+from hubtune.storage.regular_file import read_regular
 from hubtune.text import escaped, shortened
 
 KeyPath = tuple[str | int, ...]
@@ -91,17 +91,7 @@ def read_text(path: Path) -> str:
     """
     source = escaped(str(path))
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(source)
-        if not stat.S_ISREG(status.st_mode):
-            raise RecipeError([f"{source}: this is a device or a pipe, and must be a file"])
-        if status.st_size > MAX_BYTES:
-            raise RecipeError(
-                [f"{source}: this file has {status.st_size:,} bytes, and may have at most {MAX_BYTES:,}"]
-            )
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES)
+        content = read_regular(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
         raise FileNotFoundError(source) from None
     except IsADirectoryError:
@@ -218,7 +208,6 @@ class _Reader:
             self._refuse(event, f"tags ({shortened(tag)}) are not allowed here: remove it")
 
     def _begin_value(self, event: yaml.Event, path: KeyPath | None, depth: int) -> Any:
-        """Return a scalar's value, or an empty list or dict for :meth:`_fill`."""
         value: Any = None
         if isinstance(event, yaml.CollectionStartEvent):
             if depth >= MAX_DEPTH:
@@ -234,7 +223,6 @@ class _Reader:
         return value
 
     def _fill(self, value: Any, path: KeyPath | None, depth: int) -> None:
-        """Read the items of a list or dict; other values have none."""
         if not isinstance(value, dict | list):
             return
         while not isinstance(event := self._next_event(), yaml.CollectionEndEvent):
@@ -253,7 +241,6 @@ class _Reader:
     def _read_key(
         self, event: yaml.Event, mapping: dict[str, Any], path: KeyPath | None, depth: int
     ) -> str | None:
-        """Return a key; ``None`` where it is refused, and its value with it."""
         if isinstance(event, yaml.CollectionStartEvent):
             self._refuse(event, "a key is one word, and this is a list or a section: put it in quotes")
             self._fill([], None, depth + 1)

@@ -10,7 +10,9 @@ import numpy as np
 import paddle
 from safetensors.numpy import load_file, save
 
+from hubtune.errors import ModelError
 from hubtune.storage.checked_folder import integrity_error, write_checked
+from hubtune.storage.regular_file import read_json
 
 _MODEL, _FIGURE = "model.safetensors", "figure.json"
 
@@ -91,6 +93,9 @@ class BestWeights:
         entries = []
         for folder in self._folder.glob("step-*"):
             if integrity_error(folder) is None:
-                accuracy = json.loads((folder / _FIGURE).read_bytes())["accuracy"]
-                entries.append((accuracy, int(folder.name[5:]), folder))
+                try:
+                    accuracy = float(read_json(folder / _FIGURE)["accuracy"])
+                    entries.append((accuracy, int(folder.name[5:]), folder))
+                except (ValueError, TypeError, KeyError) as error:
+                    raise ModelError(f"{folder} is damaged: remove it, and resume the run") from error
         return sorted(entries, reverse=True)

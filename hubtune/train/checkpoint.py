@@ -6,10 +6,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import paddle
+from pydantic import ConfigDict, Field, TypeAdapter
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -17,6 +18,7 @@ from hubtune.errors import ModelError
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import integrity_error, open_checked, write_checked
+from hubtune.storage.regular_file import read_json
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.optimizer import Optimizer, Precision
@@ -24,6 +26,7 @@ from hubtune.train.plan import LoopSettings
 
 _MODEL, _OPTIMIZER, _STATE = "model.safetensors", "optim.safetensors", "state.json"
 _AVERAGE = "average.safetensors"
+_Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
 _NEWEST = 2  # the newest one may be damaged
 
 
@@ -40,14 +43,17 @@ class TrainState:
         stale: evaluations since the best one.
     """
 
-    step: int = 0
-    evaluated: int = 0
-    best_accuracy: float | None = None
-    best_step: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    count: int = 0
-    stale: int = 0
+    # For pydantic: a state may be read from a stranger's file.
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    step: _Count = 0
+    evaluated: _Count = 0
+    best_accuracy: Annotated[float, Field(strict=True, ge=0, le=1)] | None = None
+    best_step: _Count = 0
+    loss_sum: Annotated[float, Field(strict=True)] = 0.0
+    correct: _Count = 0
+    count: _Count = 0
+    stale: _Count = 0
 
     def add(self, loss: float, correct: int, count: int) -> None:
         """Count a step: mean loss, correct and readable images of its batch."""
@@ -104,18 +110,20 @@ class Checkpoints:
                 open_checked(folder, _MODEL, _OPTIMIZER, _STATE)
                 tensors = load_file(folder / _MODEL)
                 moments = load_file(folder / _OPTIMIZER)
-                entries = json.loads((folder / _STATE).read_bytes())
-                precision = Precision(**entries.pop("precision", {}))
+                entries = read_json(folder / _STATE)
+                precision = TypeAdapter(Precision).validate_python(entries.pop("precision", {}))
                 # Another device may compute in another precision.
                 if precision.dtype == optimizer.precision.dtype:
                     optimizer.precision = precision
-                state = TrainState(**entries)
+                state = TypeAdapter(TrainState).validate_python(entries)
+                if folder.name != f"step-{state.step}":
+                    raise ValueError(f"it holds step {state.step}")
                 for name, tensor in classifier.state().items():
                     tensor.set_value(tensors[name])
                 _restore_optimizer(optimizer.optimizer, classifier, moments)
                 if average is not None:
                     average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
-            except (SafetensorError, ValueError, TypeError, KeyError) as error:
+            except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
             return state
         if folders:
@@ -131,7 +139,6 @@ class Checkpoints:
             shutil.rmtree(folder, ignore_errors=True)
 
     def _folders(self) -> list[Path]:
-        """Newest first."""
         folders = [path for path in self.folder.glob("step-*") if path.name[5:].isdecimal()]
         return sorted(folders, key=lambda path: int(path.name[5:]), reverse=True)
 

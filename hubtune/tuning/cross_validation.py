@@ -20,6 +20,7 @@ from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder,
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.regular_file import read_json
 from hubtune.task import ImageClassifierTask, dataset_of
 from hubtune.train.strategies import TRAINERS
 
@@ -49,7 +50,6 @@ class CrossValidation:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy over the images of all folds together."""
         return self.right / self.count
 
     @property
@@ -62,7 +62,6 @@ class CrossValidation:
         return wilson_interval(self.accuracy * self.independent, self.independent)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the result for JSON."""
         return {
             "folder": str(self.folder),
             "accuracy": self.accuracy,
@@ -141,7 +140,6 @@ def cross_validate(
 
 
 def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool) -> None:
-    """Record the folds and settings, or compare them with the record of a resumed cross-validation."""
     record, facts = folder / RECORD, _facts(recipe, folds)
     if not record.is_file():
         if free_folder(folder) != folder:
@@ -157,7 +155,7 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
             "name another folder, -o run=runs/NAME"
         )
     try:
-        before = dict(json.loads(record.read_bytes())["facts"])
+        before = dict(read_json(record)["facts"])
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ModelError(f"{record} is damaged: remove {folder}, and start again") from error
     changed = [name for name, value in facts.items() if before.get(name) != value]
@@ -169,7 +167,6 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
 
 
 def _has_trained(place: Path) -> bool:
-    """Whether a folder has a run in which something was trained; refuses one that another process uses."""
     if not is_run(place):
         return False
     check_unlocked(place)
@@ -177,7 +174,6 @@ def _has_trained(place: Path) -> bool:
 
 
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
-    """Return everything that must not change before a cross-validation is resumed."""
     settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
     for key in ("base", "train", "validate", "test", "labels", "workers"):
         del settings["data"][key]

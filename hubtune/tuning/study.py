@@ -18,6 +18,7 @@ from typing import Any, Literal
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.rng import seed_for
 from hubtune.storage.atomic import write_atomically
+from hubtune.storage.regular_file import read_json
 from hubtune.train.strategies import TRAINERS
 from hubtune.tuning.search_space import Choice, SearchSpace
 
@@ -41,7 +42,6 @@ class Trial:
 
     @property
     def accuracy(self) -> float | None:
-        """Accuracy over the images of all folds together; ``None`` before the first."""
         return self.shares[-1] if self.counts else None
 
     @property
@@ -176,7 +176,7 @@ class Study:
 
     def _read(self, resume: bool) -> list[Trial]:
         try:
-            document = json.loads(self._file.read_bytes())
+            document = read_json(self._file)
             facts = dict(document["facts"])
             trials = [
                 Trial(**{**written, "choice": Choice(**written["choice"])}) for written in document["trials"]

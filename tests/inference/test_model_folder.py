@@ -61,7 +61,7 @@ def test_a_model_is_read_as_it_was_written_unless_it_is_damaged(model, folder):
             {"further_views": [{**CARD.preprocessing.model_dump(), "mean": [0.0, 0.0, 0.0]}]},
             "further_views have another mean, std or channels",
         ),
-        ({"module": "x" * 2**24}, "is larger than any model description"),
+        ({"module": "x" * 2**24}, "is no model description: it has more than"),
         (None, "is not valid JSON: get a good copy of the model"),
     ],
     ids="labels widths version twice views size json".split(),

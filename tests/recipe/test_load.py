@@ -64,7 +64,7 @@ def test_a_file_that_is_no_recipe_is_one_sentence(tmp_path):
         (b"a: 1\nb: \xe9t\xe9\n", ":2: this line is not UTF-8; save the file as UTF-8"),
         (SHORT.encode("utf-16"), ": this is not a text file; save it as text in UTF-8"),
         (b"\x89PNG\r\n\x1a\n\0\0", ": this is not a text file; save it as text in UTF-8"),
-        (b"#" * 2_000_000, ": this file has 2,000,000 bytes, and may have at most 1,000,000"),
+        (b"#" * 2_000_000, ": this file cannot be read: it has more than 1,000,000 bytes"),
     ):
         (tmp_path / "r.yaml").write_bytes(content)
         assert refusal(tmp_path / "r.yaml") == sentence

@@ -51,5 +51,7 @@ def test_skipped_images_are_read_as_they_were_written(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.read_skipped() == []
     rows = [("train", 'a "quoted", picture.png', "no such file"), ("test", "\udcff.png", "empty file")]
+    rows += [(list_name, "=1+1.png", "'=no'") for list_name in ("validate", "+2")]
     folder.write_skipped(rows)
     assert folder.read_skipped() == rows
+    assert b",=" not in (tmp_path / "skipped.csv").read_bytes()

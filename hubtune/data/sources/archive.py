@@ -24,6 +24,7 @@ from hubtune.data.listing import Excluded, Progress, no_progress
 from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
+from hubtune.storage.regular_file import open_regular
 
 # Limits of an archive that is unpacked.
 MOST_FILES = 500_000
@@ -34,7 +35,8 @@ SMALL_BYTES = 2**26  # an archive of this unpacked size may have any ratio
 _CHUNK = 2**20
 _ABOUT = "unpacked.json"
 _FILES = "files"
-_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError)
+# A name that is marked as UTF-8 and is none is an error of Unicode.
+_UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, UnicodeError)
 # Names that a file system cannot hold: too long, or bytes that it does not accept as text.
 _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
@@ -129,11 +131,9 @@ class _Extraction:
         folder.mkdir()
 
     def refusal(self, why: str) -> DataError:
-        """Return the error for an archive that is not unpacked."""
         return DataError(f"{self._archive} is not unpacked: {why}; {_BY_HAND}")
 
     def check_count(self, members: int) -> None:
-        """Refuse an archive of too many members."""
         if members > MOST_FILES:
             raise self.refusal(f"it holds more than {MOST_FILES:,} files")
 
@@ -150,7 +150,6 @@ class _Extraction:
             )
 
     def add(self, member: Member) -> None:
-        """Write a member that was counted."""
         try:
             name = inside(member.name)
         except ValueError as error:
@@ -260,7 +259,7 @@ def _extract_zip(archive: Path, extraction: _Extraction) -> None:
 
 
 def _extract_tar(archive: Path, extraction: _Extraction) -> None:
-    with archive.open("rb") as packed:
+    with open_regular(archive) as packed:
         for member in tar_members(packed):
             extraction.count(member)
             extraction.add(member)

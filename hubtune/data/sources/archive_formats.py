@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hubtune.errors import DataError
+from hubtune.storage.regular_file import open_regular
 
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")
 _GZIP, _BZIP2, _XZ = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00"
@@ -41,7 +42,7 @@ def packing(path: Path) -> str | None:
         DataError: if it is an archive of an unsupported kind.
         OSError: if it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(512)
     if start.startswith(_ZIP):
         return "zip"
@@ -58,7 +59,7 @@ def count_zip_entries(path: Path, *, most: int) -> int:
 
     The entries are counted, as the number in the archive may be forged.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = file.seek(0, 2)
         tail_start = max(0, length - 2**16 - _END.size)
         file.seek(tail_start)
@@ -86,7 +87,6 @@ def count_zip_entries(path: Path, *, most: int) -> int:
 
 
 def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
-    """Return a member of a zip."""
     name = info.filename
     if not info.flag_bits & 0x800:
         # zipfile decodes names without the UTF-8 flag as cp437, in which every byte is a character. Many
@@ -155,7 +155,6 @@ class _TarStream:
         self._allowed = count + _HEADER_BYTES
 
     def read(self, count: int) -> bytes:
-        """Read for tarfile."""
         try:
             chunk = self._stream.read(count)
         except OSError as error:
@@ -169,7 +168,12 @@ class _TarStream:
         return chunk
 
     def check_end(self) -> None:
-        """Refuse an archive that was cut between two members, or is followed by another one."""
-        # tarfile does not notice the one, and would not read the other.
-        if len(self._last) < tarfile.BLOCKSIZE or self._last[-tarfile.BLOCKSIZE :].strip(b"\0"):
+        """Refuse an archive that was cut between two members, is followed by another, or has a wrong sum."""
+        # tarfile does not notice the first, would not read the second, and stops before what compression has
+        # at its end.
+        ended = len(self._last) >= tarfile.BLOCKSIZE and not self._last[-tarfile.BLOCKSIZE :].strip(b"\0")
+        self.expect(0)
+        while ended and (chunk := self.read(2**16)):
+            ended = not chunk.strip(b"\0")
+        if not ended:
             raise tarfile.ReadError("it has no end, or something follows it")

@@ -22,6 +22,7 @@ from hubtune.data.sources.archive import unpack
 from hubtune.errors import DataError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.pickle_reader import read_plain_pickle
+from hubtune.storage.regular_file import read_regular
 from hubtune.text import plural
 
 _PIXELS = 3 * 32 * 32
@@ -119,7 +120,6 @@ def extract(source: Path, folder: Path, progress: Progress = no_progress) -> Cif
 
 
 def _identify(source: Path) -> tuple[_Kind, list[str]]:
-    """Determine which data set it is, and check that it is complete before anything is written."""
     kinds = [kind for kind in _KINDS if (source / kind.meta).is_file()]
     if len(kinds) != 1:
         what = "the names of two data sets" if kinds else "no batches.meta (CIFAR-10) or meta (CIFAR-100)"
@@ -178,11 +178,8 @@ def _images(file: Path, kind: _Kind, classes: list[str]) -> tuple[np.ndarray, li
 
 def _read(file: Path) -> dict[str, object]:
     try:
-        size = file.stat().st_size
-        if size > _MOST_BYTES:
-            raise DataError(f"{file} has {size:,} bytes, more than any file of CIFAR; {_ADVICE}")
-        with file.open("rb") as opened:
-            return read_plain_pickle(opened, size, most_opcodes=_MOST_OPCODES)
+        content = read_regular(file, _MOST_BYTES)
+        return read_plain_pickle(io.BytesIO(content), len(content), most_opcodes=_MOST_OPCODES)
     except ValueError as error:
         raise DataError(f"{file} {error}; {_ADVICE}") from error
     except OSError as error:

@@ -29,6 +29,7 @@ from hubtune.data.sources.table import (
 )
 from hubtune.errors import DataError
 from hubtune.storage.cache_folder import data_folder
+from hubtune.storage.regular_file import open_regular
 from hubtune.text import first_few, plural
 
 _SPLIT_FILE = "split.json"
@@ -122,7 +123,7 @@ class _Opener:
         try:
             if packing(file) is not None:
                 return self._open_archive(file)
-            with file.open("rb") as opened:
+            with open_regular(file) as opened:
                 start = opened.read(4096)
         except OSError as error:
             raise DataError(f"{file} cannot be read ({error.strerror})") from error
@@ -200,13 +201,11 @@ class _Opener:
         return walk_classes(folder, skip=skip)
 
     def _refuse_column(self, source: Path) -> None:
-        """Refuse a source that is not a table, if a column is asked for."""
         if self.group_column is not None and source.exists():
             raise ColumnError(f"There is no table with a column {self.group_column!r}")
 
 
 def _single_folder(folder: Path) -> Path | None:
-    """Return the only folder in a folder, unless that folder is itself a data set."""
     folders, files = _entries(folder)
     if len(folders) != 1 or _describes_itself(files):
         return None
@@ -221,7 +220,6 @@ def _describes_itself(files: list[Path]) -> bool:
 
 
 def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the visible folders and files in a folder, sorted by name."""
     folders: list[Path] = []
     files: list[Path] = []
     # Errors are reported by the walk through the folder.

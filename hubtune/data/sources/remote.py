@@ -3,7 +3,6 @@
 Credentials are taken from the environment only, by the names that the services' own tools use.
 """
 
-import hashlib
 import ipaddress
 import json
 import os
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from hubtune.errors import DataError, MachineError, UsageError, suggest
-from hubtune.storage.atomic import with_ending, write_atomically
+from hubtune.storage.atomic import digest_of, with_ending, write_atomically
 from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
 
 Report = Callable[[int, int | None], None]
@@ -25,7 +24,7 @@ Report = Callable[[int, int | None], None]
 
 _PIECE = 2**23
 _SECRET_PARAMETER = re.compile(
-    r"(sig|signature|credential|token|secret|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
+    r"(sig|signature|credential|token|secret|code|passw\w*|pwd|key|keyid|auth\w*|jwt)$", re.IGNORECASE
 )
 _SECRET_VARIABLE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL", re.IGNORECASE)
 _TOKENS = "ETag etag md5Hash content_md5 crc32c LastModified mtime modified created".split()
@@ -101,7 +100,8 @@ class _Web:
         if not is_web_address(address):
             raise UsageError(f"{address!a} is no address: write https://host/path/pictures.zip")
         parts = urlsplit(address)
-        secret = next((name for name, _ in parse_qsl(parts.query) if _SECRET_PARAMETER.search(name)), None)
+        parameters = parse_qsl(f"{parts.query}&{parts.fragment}")
+        secret = next((name for name, _ in parameters if _SECRET_PARAMETER.search(name)), None)
         if secret is not None:
             raise UsageError(
                 f"The address at {parts.hostname} holds a key (the parameter {secret!a}), which would end up "
@@ -193,10 +193,10 @@ class _Bucket:
             return item.token
         # The content is damaged or has changed since the listing, or the ETag is not a checksum, as with
         # objects that the service encrypts. In the last case a second fetch brings the same content.
-        first = _md5_of(part)
+        first = digest_of(part, "md5")
         part.unlink()
         if self._receive(item, part, report) is None:
-            if _md5_of(part) != first or _token(self._ask("info", item.where)) != item.token:
+            if digest_of(part, "md5") != first or _token(self._ask("info", item.where)) != item.token:
                 part.unlink()
                 raise DownloadError("it changes while it is being fetched")
             self._sums = False
@@ -228,7 +228,7 @@ class _Bucket:
             os.fsync(file.fileno())
         tag = (item.token or "").strip('"').lower()
         if re.fullmatch("[0-9a-f]{32}", tag):
-            return tag if _md5_of(part) == tag else None
+            return tag if digest_of(part, "md5") == tag else None
         if size > _PIECE and _token(self._ask("info", item.where)) != item.token:
             part.unlink()
             raise DownloadError("it changed while it was being fetched")
@@ -318,8 +318,3 @@ def _without_secrets(text: str) -> str:
             text = text.replace(value, "…")
     text = re.sub(r"\s+", " ", text)
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _md5_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,6 +1,7 @@
 """Tables of images: CSV or TSV with a path and a label per row, and perhaps a group and a part."""
 
 import csv
+import io
 import os
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from types import MappingProxyType
 
 from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 from hubtune.text import first_few, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
@@ -66,7 +68,6 @@ def named_files(file: Path) -> list[str]:
 
 
 def is_table(file: Path) -> bool:
-    """Whether a file is a table of images, by its suffix and its first line."""
     if file.suffix.lower() not in TABLE_SUFFIXES:
         return False
     try:
@@ -78,7 +79,6 @@ def is_table(file: Path) -> bool:
 
 
 def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the place of each row in its file, and its values by the meaning of their columns."""
     records = _records(file)
     place, header = next(records, (1, []))
     columns = _find_columns(file, header)
@@ -99,32 +99,29 @@ def _cells(file: Path, group_column: str | None = None) -> Iterator[tuple[str, d
 
 
 def _records(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield the records that are not blank, each with the number of its last line."""
     try:
-        with file.open("rb") as opened:
-            if opened.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-                raise DataError(f"{file} is in UTF-16: save it as UTF-8")
-        with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
-            first = opened.readline()
-            delimiter = max(_DELIMITERS, key=first.count)
-            opened.seek(0)
-            reader = csv.reader(opened, delimiter=delimiter, strict=True)
-            try:
-                for record in reader:
-                    if any(cell.strip(" \t") for cell in record):
-                        yield reader.line_num, record
-            except csv.Error as error:
-                raise DataError(
-                    f"{file}:{reader.line_num}: {error}: check the quotes (one inside a field is doubled)"
-                ) from error
+        content = read_regular(file, MOST_LIST_BYTES)
     except FileNotFoundError as error:
         raise DataError(f"There is no {file}: give a table with the columns path and label") from error
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror})") from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError(f"{file} is in UTF-16: save it as UTF-8")
+    opened = io.StringIO(content.decode("utf-8-sig", errors="surrogateescape"), newline="")
+    delimiter = max(_DELIMITERS, key=opened.readline().count)
+    opened.seek(0)
+    reader = csv.reader(opened, delimiter=delimiter, strict=True)
+    try:
+        for record in reader:
+            if any(cell.strip(" \t") for cell in record):
+                yield reader.line_num, record
+    except csv.Error as error:
+        raise DataError(
+            f"{file}:{reader.line_num}: {error}: check the quotes (one inside a field is doubled)"
+        ) from error
 
 
 def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
-    """Return the place of each column by its meaning."""
     names = [_plain(name) for name in header]
     found = {}
     for meaning, words in _COLUMNS.items():
@@ -146,7 +143,6 @@ def _find_columns(file: Path, header: list[str]) -> dict[str, int]:
 
 
 def _find_column(file: Path, header: list[str], column: str) -> int:
-    """Return the place of the column of a requested name."""
     exact = [number for number, name in enumerate(header) if name == column]
     fitting = exact or [number for number, name in enumerate(header) if _plain(name) == _plain(column)]
     if not fitting:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hubtune.errors import DataError, suggest
+from hubtune.storage.regular_file import read_regular
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
@@ -45,7 +46,7 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         DataError: if the file is not UTF-8, a line matches no folder, or two classes would have one name.
     """
     try:
-        content = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
+        content = read_regular(file).decode("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
     normal = {unicodedata.normalize("NFC", folder): folder for folder in folders}

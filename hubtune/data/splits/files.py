@@ -26,6 +26,7 @@ from hubtune.data.listing import PARTS, Excluded, ImageEntry
 from hubtune.data.splits.leakage import WORDS, Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
 
 SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
@@ -159,7 +160,7 @@ def write_folds(
 def read_groups(folder: Path) -> dict[Path, int]:
     """Read path → number of its group from the ``split.json`` in a folder; empty without a readable file."""
     try:
-        groups = json.loads((folder / SPLIT_FILE).read_bytes())["groups"]
+        groups = read_json(folder / SPLIT_FILE, MOST_LIST_BYTES)["groups"]
         return {folder / name: number for number, group in enumerate(groups) for name in group}
     except (OSError, ValueError, LookupError, TypeError):
         return {}
@@ -170,7 +171,7 @@ def read_unreadable(folder: Path) -> list[Excluded]:
     try:
         return [
             Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
-            for entry in json.loads((folder / SPLIT_FILE).read_bytes())["left_out"]
+            for entry in read_json(folder / SPLIT_FILE, MOST_LIST_BYTES)["left_out"]
             if entry.get("unreadable")
         ]
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
@@ -213,7 +214,6 @@ def _write(
 
 
 def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict[Path, bytes], list[Path]]:
-    """Return the files of a split with their content, and those that exist with other content."""
     written = _relative_to(folder)
     files = {
         folder / LIST_FILES[name]: encode(list_text((written(image.path), image.label) for image in images))
@@ -233,7 +233,7 @@ def _files_of(split: Split, folder: Path, options: dict[str, Any]) -> tuple[dict
 
 def _holds(path: Path, content: bytes) -> bool:
     try:
-        return path.read_bytes() == content
+        return read_regular(path, MOST_LIST_BYTES) == content
     except OSError:
         return False
 
