@@ -27,6 +27,7 @@ _SOURCES = {
     "hubtune.data.images.preprocessing": "preprocessing",
     "hubtune.data.images.decode": "image",
     "hubtune.errors": "errors",
+    "hubtune.text": "text",
 }
 
 
