@@ -36,7 +36,7 @@ def saving(bench: Bench) -> Outcome:
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         optimizer = Optimizer(plan_training(config, named, 1e-3), 100)
         checkpoints = Checkpoints(folder)
-        state = checkpoints.restore(classifier, optimizer) or TrainState()
+        state = checkpoints.restore(classifier, optimizer, None) or TrainState()
         weights = next(iter(classifier.parameters()))
         value = float(weights.numpy().flat[0]) if state.step else 0.0
         announce(f"restored {state.step} {value}".encode())
@@ -46,7 +46,7 @@ def saving(bench: Bench) -> Outcome:
         state.step += 1
         weights.set_value(paddle.full_like(weights, float(state.step)))
         announce(b"S")
-        checkpoints.save(state, classifier, optimizer)
+        checkpoints.save(state, classifier, optimizer, None)
         announce(b"E")
 
     def check(announced: str) -> str | None:
