@@ -24,7 +24,8 @@ SWIN = "SwinTransformer_tiny_patch4_window7_224"
 
 def keys_of(name):
     """Types and shapes of a state dict with the original names; transformers refuses a wrong one."""
-    return json.loads((Path(__file__).parent / "golden" / f"{name}.json").read_text("utf-8"))["keys"]
+    golden = Path(__file__).parents[1] / "tests" / "models" / "golden" / f"{name}.json"
+    return json.loads(golden.read_text("utf-8"))["keys"]
 
 
 DINOV2_NAMES = (
