@@ -1,11 +1,17 @@
 """What `finetune` and `tune` are given: a recipe, or images and perhaps lists; and what they say about it."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.data.sources.naming import is_source
+from hubtune.text import first_few
+
+if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
 
 _LIST_TITLES = {"train": "training", "validate": "validation", "test": "the test"}
 
@@ -21,19 +27,40 @@ def read_or_default_recipe(what: str, overrides: list[str]) -> "hubtune.Recipe":
     return recipe
 
 
-def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.Recipe":
-    """Split a source that has no lists yet into a folder, print the result, and return the recipe for it.
+def list_overrides(settings: "SourceSettings") -> list[str]:
+    """Return what a person said about lists as overrides of a recipe."""
+    keys = {"data.encoding": settings.encoding, "data.labels_are": settings.labels_are}
+    return [f"{key}={value}" for key, value in keys.items() if value is not None]
+
+
+def describe_lists(dataset: "hubtune.BaseCVDataset") -> str:
+    """Say what the lists of a data set were taken for."""
+    names = [file.name for name, file in dataset.list_files.items() if file and name != "predict"]
+    classes = first_few(dataset.label_list, 5)
+    return shown(
+        f"{dataset.base_path} has the lists {', '.join(names)}; {dataset.num_labels:,} classes: {classes}"
+    )
+
+
+def make_lists(
+    recipe: "hubtune.Recipe", source: str, folder: Path, settings: "SourceSettings | None" = None
+) -> tuple["hubtune.Recipe", str]:
+    """Split a source that has no lists yet into a folder, and print the result.
+
+    Returns the recipe for the lists, and a sentence about what the source was taken for.
 
     Raises:
         HubtuneError: if the images cannot be used, or the lists not written.
     """
     from hubtune.cli.progress import working_bar
-    from hubtune.data.prepare import DEFAULT_SPLIT, split_source
-    from hubtune.data.splits.files import write_split
+    from hubtune.data.prepare import DEFAULT_REQUEST, split_source
 
+    request = replace(DEFAULT_REQUEST, settings=settings or DEFAULT_REQUEST.settings)
     with working_bar("opening") as progress:
-        split = split_source(source, progress=progress)
-    write_split(split, folder, {"pictures": source, **DEFAULT_SPLIT, "train": None, "seed": 0}, force=True)
+        split = split_source(source, request, progress=progress)
+    split.write(folder, force=True)
+    taken_for = shown(f"{source} is {split.taken_for}")
+    say(taken_for)
     counts = ", ".join(f"{len(split.lists[name]):,} for {title}" for name, title in _LIST_TITLES.items())
     if any(image.part for image in split.lists["train"]):
         say(f"{shown(source)} is divided already: {counts}")
@@ -43,7 +70,7 @@ def make_lists(recipe: "hubtune.Recipe", source: str, folder: Path) -> "hubtune.
     print_remarks(split, "not in any list")
     if split.leaks:
         say_repair(folder)
-    return use_lists(recipe, folder)
+    return use_lists(recipe, folder), taken_for
 
 
 def use_lists(recipe: "hubtune.Recipe", folder: Path) -> "hubtune.Recipe":

@@ -100,7 +100,7 @@ def _recipe_for_source(source: str, overrides: list[str]) -> "hubtune.Recipe":
     if (lists / TRAIN_LIST).exists():
         recipe = use_lists(recipe, lists)
     elif find_lists(source) is None:
-        recipe = make_lists(recipe, source, lists)
+        recipe, _ = make_lists(recipe, source, lists)
     say_recipe(recipe)
     return recipe
 

@@ -1,5 +1,7 @@
 """Lists that exist for a source of images: where they are, their leaks, and folds of their images."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -7,17 +9,21 @@ from itertools import count
 from pathlib import Path
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.list_files import TRAIN_LIST, read_paths, relative_to
+from hubtune.data.images.verify import is_image
+from hubtune.data.list_files import TRAIN_LIST, read_split_record, relative_to
 from hubtune.data.listing import Listing, Progress, SourceFile, no_progress
+from hubtune.data.lists import read_paths
 from hubtune.data.prepare import find_all_groups, split_source
 from hubtune.data.scan.scanner import scan_listing
 from hubtune.data.sources.naming import lists_folder
 from hubtune.data.sources.open import is_cached, open_source
+from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.splits.files import Split, fold_name
 from hubtune.data.splits.kfold import fold_splits, given_folds
 from hubtune.data.splits.quota import SplitRequest
 from hubtune.data.splits.split import make_split
-from hubtune.errors import UsageError
+from hubtune.errors import DataError, UsageError
+from hubtune.text import escaped, first_few, plural
 
 
 def find_lists(source: str) -> Path | None:
@@ -39,6 +45,42 @@ def find_lists(source: str) -> Path | None:
     if any(is_cached(path) and not path.exists() for path in read_paths(base / TRAIN_LIST, base)[:1]):
         open_source(source)
     return base
+
+
+def find_unlisted(source: str, base: Path) -> str | None:
+    """Return a sentence about the images and classes of a folder that are in none of its own lists.
+
+    Only lists that ``hubtune split`` made record which images they leave out.
+    """
+    folder = Path(source)
+    record = read_split_record(base)
+    if not record or "://" in source or not folder.is_dir():
+        return None
+    dataset = ListDataset(base)
+    known = {os.path.realpath(entry.path) for name in LIST_NAMES for entry in dataset.examples(name)}
+    known |= {os.path.realpath(base / entry["path"]) for entry in record.get("left_out", [])}
+    try:
+        listing = open_source(source, settings=SourceSettings(as_classes=True))
+    except DataError:
+        return None  # a folder of lists alone
+    if not any(os.path.realpath(file.path) in known for file in listing.files):
+        return None
+    unlisted = Counter(
+        file.label
+        for file in listing.files
+        if os.path.realpath(file.path) not in known and is_image(file.path)
+    )
+    for label, counts in record.get("counts", {}).items():
+        unlisted[label] -= counts.get("left_over", 0)
+    unlisted = +unlisted
+    if not unlisted:
+        return None
+    classes = [f"'{escaped(label)}'" for label in unlisted if label not in record.get("classes", {})]
+    also = f", and the {'class' if len(classes) == 1 else 'classes'} {first_few(classes)}," if classes else ""
+    return (
+        f"{source} has {plural(unlisted.total(), 'file')}{also} that are in no list: "
+        f"hubtune split {source} --force makes lists with them"
+    )
 
 
 def check_lists(
@@ -67,17 +109,23 @@ def _split_of(
 def _listing_of(dataset: BaseCVDataset, names: Sequence[str] = LIST_NAMES) -> Listing:
     """Return the images of some lists in their order; a file that is listed twice is there twice."""
     labels, base = dataset.label_list, dataset.base_path
+    dataset.check_files()
     examples = [(name, example) for name in names for example in dataset.examples(name)]
     examples.sort(key=lambda entry: entry[1].label)
     files = [
         SourceFile(example.path, relative_to(example.path, base), labels[example.label], part=name)
         for name, example in examples
     ]
-    return Listing(base, list(dict.fromkeys(file.label for file in files)), files)
+    return Listing(base, list(dict.fromkeys(file.label for file in files)), files, remarks=[*dataset.remarks])
 
 
 def folds_of_source(
-    source: str, folds: int, *, seed: int, progress: Progress = no_progress
+    source: str,
+    folds: int,
+    *,
+    seed: int,
+    settings: SourceSettings = AS_FOUND,
+    progress: Progress = no_progress,
 ) -> tuple[list[Split], Split]:
     """Return the folds of a source, and a split with all their images.
 
@@ -90,8 +138,9 @@ def folds_of_source(
     places = (Path(source), lists_folder(source))
     base = next(filter(_count_folds, places), None) or find_lists(source)
     if base is not None:
-        return folds_of_lists(ListDataset(base), folds, seed=seed, progress=progress)
-    pool = split_source(source, SplitRequest(folds=folds), progress=progress)
+        dataset = ListDataset(base, encoding=settings.encoding, labels_are=settings.labels_are)
+        return folds_of_lists(dataset, folds, seed=seed, progress=progress)
+    pool = split_source(source, SplitRequest(folds=folds, settings=settings), progress=progress)
     return fold_splits(pool, folds, seed=seed), pool
 
 

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.list_files import LABEL_LIST, encode, labels_text
+from hubtune.data.label_names import labels_text
+from hubtune.data.list_files import LABEL_LIST, encode
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
