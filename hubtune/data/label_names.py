@@ -9,8 +9,8 @@ from pathlib import Path
 from hubtune.errors import DataError
 
 # `3 name`, `3:name`, `3,name`, `3=name`, `3<tab>name`; and the same with the number behind.
-_NUMBER_FIRST = re.compile(r"(?P<number>\d{1,9})(?:\s*[:,=]\s*|\s+)(?P<name>\S.*)")
-_NUMBER_LAST = re.compile(r"(?P<name>.*\S)(?:\s*[:,=]\s*|\s+)(?P<number>\d{1,9})")
+_NUMBER_FIRST = re.compile(r"(?P<number>[0-9]{1,9})(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<name>[^ \t].*)", re.DOTALL)
+_NUMBER_LAST = re.compile(r"(?P<name>.*[^ \t])(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<number>[0-9]{1,9})", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def parse_label_names(lines: Sequence[str], file: Path) -> LabelNames:
         DataError: if the lines have numbers before and behind the names, and both count the classes.
     """
     counted = [found for found in _numberings(lines) if _is_consecutive(found.numbers or [])]
-    if len(counted) == 2 and counted[0] != counted[1]:
+    # `0 name` is PaddleClas' own form, whatever the name ends with.
+    if len(counted) == 2 and counted[0] != counted[1] and (counted[0].numbers or [1])[0] != 0:
         raise DataError(
             f"{file}: every line has a number before and behind its name ({lines[0]!r}): leave one of them"
         )
@@ -63,7 +64,7 @@ def _numberings(lines: Sequence[str]) -> list[LabelNames]:
 
 
 def _numbered(lines: Sequence[str], form: re.Pattern[str]) -> LabelNames | None:
-    matches = [form.fullmatch(line.strip()) for line in lines]
+    matches = [form.fullmatch(line.strip(" \t")) for line in lines]
     name_of = {int(found["number"]): found["name"] for found in matches if found}
     # Behind the name, a number may be all that tells it from others: `type 1`, `type 2`.
     repeated = form is _NUMBER_LAST and len(set(name_of.values())) < len(lines)

@@ -175,29 +175,30 @@ def _find_below_other_root(
         for root in roots
         if len({tuple(_parts(path)[: root.dropped]) for path in sample}) == 1
     ]
-    complete: dict[tuple[str, ...], tuple[_Root, list[str]]] = {}
+    complete: dict[tuple[str, ...], tuple[str, list[str]]] = {}
     for count, root in candidates:
-        if count == len(sample):
-            paths = [folders.find(base, root.moved(path)) for path in written]
-            kept = [os.path.normpath(_join(base.absolute(), path)) for path in paths if path is not None]
-            # Two paths that lead to one file would mean that the dropped part told them apart.
-            if len(kept) == len(paths) and len(set(kept)) == len(set(written)):
-                complete.setdefault(tuple(kept), (root, [path for path in paths if path is not None]))
-    none: list[str | None] = [None] * len(written)
-    places = [root.describe(written[0], base) for root, _ in complete.values()]
+        paths = _find_all(written, base, folders, root) if count == len(sample) else None
+        if paths is not None:
+            files = tuple(os.path.normpath(_join(base.absolute(), path)) for path in paths)
+            complete.setdefault(files, (root.describe(written[0], base), paths))
+    places = [place for place, _ in complete.values()]
     if len(complete) == 1:
-        [(_, paths)] = complete.values()
-        return FoundFiles(
-            [*paths],
-            [f"The paths are those of another folder; {plural(len(written), 'file')} found{places[0]}."],
-        )
-    if complete:
-        return FoundFiles(
-            none, hint=f" They would be there{' and also'.join(places[:3])}: remove the wrong ones."
-        )
+        [(place, paths)] = complete.values()
+        remark = f"The paths are those of another folder; {plural(len(paths), 'file')} found{place}."
+        return FoundFiles([*paths], [remark])
     count, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
-    if best is not None and count:
-        return FoundFiles(
-            none, hint=f" {count} of {len(sample)} would be there{best.describe(written[0], base)}."
-        )
-    return FoundFiles(none, hint=folders.hint(base, written[0]))
+    if complete:
+        hint = f" They would be there{' and also'.join(places[:3])}: correct them."
+    elif best is not None and count:
+        hint = f" {count} of {len(sample)} would be there{best.describe(written[0], base)}."
+    else:
+        hint = folders.hint(base, written[0])
+    return FoundFiles([None] * len(written), hint=hint)
+
+
+def _find_all(written: Sequence[str], base: Path, folders: _Folders, root: _Root) -> list[str] | None:
+    """Return the files of all paths from another root; ``None`` if one is missing or two are the same."""
+    found = [folders.find(base, root.moved(path)) for path in written]
+    paths = [path for path in found if path is not None]
+    # Two paths that lead to one file would mean that the dropped part told them apart.
+    return paths if len(paths) == len(found) and len(set(paths)) == len(set(written)) else None

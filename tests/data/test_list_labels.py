@@ -52,7 +52,7 @@ def test_labels_are_read_as_the_one_thing_that_fits(written, lines, names, numbe
         ("0 cow", ["cat", "cow2"], "train_list.txt:2: unknown label 'cow'. Did you mean 'cow2'?"),
         ("1 3", ["1 a", "3 b", "5 c", "7 d"], "may be the class's number or a part of its name"),
         ("0 -1", None, "train_list.txt:2: the label -1 is not a class"),
-        ("0 1", ["0 a 1", "1 b 0"], "before and behind its name"),
+        ("1 2", ["1 a 2", "2 b 1"], "before and behind its name"),
     ],
 )
 def test_what_fits_no_or_two_readings_is_refused(written, lines, sentence):

@@ -75,8 +75,8 @@ def _nested_classes(listing: Listing) -> list[str]:
     """Say so if class folders hold only folders, which may have been meant as the classes."""
     below: dict[str, set[str]] = {label: set() for label in listing.labels}
     for file in listing.files:
-        inner = file.name.split("/")[1:-1]
-        below[file.label].add(inner[0] if inner else "")
+        parts = file.name.split("/")
+        below[file.label].add(parts[1] if len(parts) > 2 else "")
     nested = [label for label, folders in below.items() if len(folders) > 1 and "" not in folders]
     if not nested:
         return []

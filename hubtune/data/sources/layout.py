@@ -177,8 +177,8 @@ def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
     if masks and pictures and len(masks) + len(pictures) == len(folders):
         raise DataError(
             f"{root} has pictures in {' and '.join(pictures)} and masks or annotations in "
-            f"{' and '.join(masks)}. hubtune learns one class per picture: put the pictures of each class into a folder of its own, or add "
-            "--as-classes if these folders are the classes"
+            f"{' and '.join(masks)}. hubtune learns one class per picture: put the pictures of each class "
+            "into a folder of its own, or add --as-classes if these folders are the classes"
         )
 
 
@@ -215,7 +215,8 @@ def check_names(names: Sequence[str], root: Path) -> None:
         if form in first:
             raise DataError(
                 f"{root}: the classes '{escaped(first[form])}' and '{escaped(name)}' differ only in case, "
-                "blanks or Unicode form: put their pictures into one folder, or add --as-classes to keep them apart"
+                "blanks or Unicode form: put their pictures into one folder, or add --as-classes to keep "
+                "them apart"
             )
         first[form] = name
 

@@ -24,8 +24,8 @@ TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
     "path": (
         "path paths filepath filepaths file_path img_path image_path filename filenames file_name file",
-        "image images img image_file image_name img_name image_id imageid picture photo 图片 图像 文件名 路径",
-        "name names id",
+        "image images img image_file image_name img_name image_id imageid picture photo",
+        "图片 图像 文件名 路径 name names id",
     ),
     "label": (
         "label labels class classes class_name classname label_name category categories target cats",
