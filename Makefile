@@ -1,12 +1,13 @@
 # make demo   fine-tunes a small network on embedded data: about a minute after the installation
 # make test   runs the tests
+# make faults proves what is promised about faults and attacks: about 20 minutes; make faults-short: about 3
 PYTHON ?= python3
 BIN := .venv/bin
 
 # Tests that walk all networks: long, independent of one another, and each on one core.
 WALKS := tests/models tests/inference tests/train/test_gradient.py
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test test-slow faults faults-short lint format clean
 
 demo: .venv/ready
 	$(BIN)/hubtune demo
@@ -17,6 +18,12 @@ test: .venv/ready
 test-slow: .venv/ready
 	$(BIN)/python -m pytest -m slow -n 2 $(WALKS)
 	$(BIN)/python -m pytest -m slow $(WALKS:%=--ignore=%)
+
+faults: .venv/ready
+	$(BIN)/python -m benchmarks.faults
+
+faults-short: .venv/ready
+	$(BIN)/python -m benchmarks.faults --short
 
 lint: .venv/ready
 	$(BIN)/ruff check .

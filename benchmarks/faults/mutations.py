@@ -1,0 +1,143 @@
+"""Guards that are taken out one at a time, to prove that the checks notice.
+
+Each is taken out in the children only, after a check has put its own instruments in place.
+"""
+
+import contextlib
+import importlib
+import os
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.faults.imports import replace_everywhere
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A guard that is taken out.
+
+    Attributes:
+        guard: what it is, for the table.
+        apply: takes it out in this process.
+        checks: ``row.name`` of the checks that must go red.
+    """
+
+    guard: str
+    apply: Callable[[], None]
+    checks: Sequence[str]
+
+
+class _EqualToAll(str):
+    """A text that equals every other one."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __ne__(self, other: object) -> bool:
+        return False
+
+    __hash__ = str.__hash__
+
+
+def _without_fsync() -> None:
+    os.fsync = lambda handle: None
+    os.sync = lambda: None
+
+
+def _rename_in_place() -> None:
+    """Copy content into its final place, byte by byte as a simple program would."""
+
+    def move(source: Any, target: Any, **_: Any) -> None:
+        source, target = Path(source), Path(target)
+        if source.is_dir():
+            shutil.copytree(source, target, dirs_exist_ok=True)
+            shutil.rmtree(source)
+            return
+        content = source.read_bytes()
+        with target.open("wb") as file:
+            for start in range(0, len(content), 512):
+                file.write(content[start : start + 512])
+                file.flush()
+        source.unlink()
+
+    os.rename = os.replace = move
+
+
+def _checksums_equal() -> None:
+    module = importlib.import_module("hubtune.storage.checked_folder")
+    replace_everywhere(module.sha256_of, lambda path: _EqualToAll("0" * 64))
+
+
+def _downloads_unchecked() -> None:
+    module = importlib.import_module("hubtune.hub.weights_cache")
+    module.ExpectedFile.checksum_error = lambda self, path: None
+
+
+def _pickle_allows_all() -> None:
+    module = importlib.import_module("hubtune.storage.safe_load")
+
+    def read(file: Any, size: int, **_: Any) -> Any:
+        return pickle.load(file)  # noqa: S301  # the point of it
+
+    module.read_tensor_pickle = read
+
+
+def _without_escaping() -> None:
+    module = importlib.import_module("hubtune.text")
+    replace_everywhere(module.escaped, lambda text: text)
+
+
+def _archive_names_unchecked() -> None:
+    module = importlib.import_module("hubtune.data.sources.archive")
+    module.inside = lambda name: name
+
+
+def _bombs_allowed() -> None:
+    module = importlib.import_module("hubtune.data.images.decode")
+    module.MAX_PIXELS = 10**12
+    importlib.import_module("PIL.Image").MAX_IMAGE_PIXELS = None
+
+
+def _csv_unquoted() -> None:
+    found = [
+        module.escape_formula
+        for name, module in list(sys.modules.items())
+        if name.startswith("hubtune") and hasattr(module, "escape_formula")
+    ]
+    for function in set(found):
+        replace_everywhere(function, lambda text: text)
+
+
+def _without_locks() -> None:
+    module = importlib.import_module("hubtune.storage.lock")
+    replace_everywhere(module.exclusive_lock, lambda *_, **__: contextlib.nullcontext())
+
+
+def _code_trusted() -> None:
+    module = importlib.import_module("hubtune.hub.module_code")
+    load = module.load_backbone
+
+    def trusting(folder: Path, **options: Any) -> Any:
+        return load(folder, **{**options, "trust_code": True})
+
+    replace_everywhere(load, trusting)
+
+
+MUTATIONS = {
+    "fsync": Mutation("fsync does nothing", _without_fsync, ("1.order of writes",)),
+    "rename": Mutation("rename copies in place", _rename_in_place, ("1.order of writes", "1.split")),
+    "checksum": Mutation("checksums of folders always fit", _checksums_equal, ("7.damage",)),
+    "download checksum": Mutation("checksums of downloads always fit", _downloads_unchecked, ("20.servers",)),
+    "allow-list": Mutation("the pickle reader allows every name", _pickle_allows_all, ("22.payloads",)),
+    "escaping": Mutation("text is not escaped", _without_escaping, ("26.commands",)),
+    "archive names": Mutation("names in archives are not checked", _archive_names_unchecked, ("25.names",)),
+    "image limit": Mutation("images of any size are decoded", _bombs_allowed, ("11.bombs",)),
+    "formulas": Mutation("formulas in CSV files are not quoted", _csv_unquoted, ("26.tables",)),
+    "locks": Mutation("locks lock nothing", _without_locks, ("8.lock",)),
+    "trust": Mutation("code of model folders is trusted", _code_trusted, ("34.models",)),
+}
