@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from support.scripts import load_script
 
 from hubtune.log import logger
@@ -11,6 +12,7 @@ machine = load_script("machine", "benchmarks")
 PARTS = {"decode", "engine", "pipeline", "cached", "paddle", "product", "step", "bare_step"}
 
 
+@pytest.mark.slow
 def test_a_run_times_every_part_and_mistakes_are_explained(draw_photos, tmp_path, monkeypatch, capsys):
     # What the script logs to ends with the test.
     monkeypatch.setattr(logger, "handlers", [])
