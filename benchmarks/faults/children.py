@@ -220,6 +220,14 @@ def environment_of(cwd: Path, more: Mapping[str, str] | None = None) -> dict[str
     return {**{name: str(home) for name, home in homes.items()}, "HUBTUNE_OFFLINE": "1", **(more or {})}
 
 
+def hook_at_start(work: Path, code: str) -> str:
+    """Let each Python of a :func:`program` run code at its start; returns the ``PYTHONPATH`` for that."""
+    hooks = work / "hooks"
+    hooks.mkdir()
+    (hooks / "sitecustomize.py").write_text(code)
+    return os.pathsep.join([str(hooks), str(ROOT)])
+
+
 def program(
     *arguments: object, cwd: Path, seconds: float = 300, more: Mapping[str, str] | None = None, **options: Any
 ) -> "subprocess.Popen[bytes]":

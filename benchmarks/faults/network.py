@@ -1,12 +1,11 @@
 """Downloads that fail, a network that is not there, and secrets."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.faults.children import call, enter, hubtune, program
+from benchmarks.faults.children import call, enter, hook_at_start, hubtune, program
 from benchmarks.faults.fixture import copy_fixture
 from benchmarks.faults.outcome import Bench, Outcome
 from benchmarks.faults.servers import NAME, plans_of, serving, whole
@@ -79,10 +78,8 @@ def offline(bench: Bench) -> Outcome:
     """Work offline: no Python of a command connects to anything or asks for an address."""
     outcome = Outcome()
     work = copy_fixture(bench)
-    hooks, note = work / "hooks", work / "network.txt"
-    hooks.mkdir()
-    (hooks / "sitecustomize.py").write_text(_NOTING.format(note=str(note)))
-    path = os.pathsep.join([str(hooks), str(Path(__file__).parents[2])])
+    note = work / "network.txt"
+    path = hook_at_start(work, _NOTING.format(note=str(note)))
     for words in (
         ("predict", "pics/a/0.png", "--model", "runs/m"),
         ("finetune", "m.yaml", "-o", "run=runs/n", "-o", "train.engine=auto"),

@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.faults.children import ROOT, Ended, hubtune, program
+from benchmarks.faults.children import Ended, hook_at_start, hubtune, program
 from benchmarks.faults.fixture import at_step, copy_fixture, kill_myself
 from benchmarks.faults.outcome import Bench, Outcome
 
@@ -67,10 +68,8 @@ def early(bench: Bench) -> Outcome:
     """Press Ctrl-C while the program imports what it needs: one word, exit 130."""
     outcome = Outcome()
     work = copy_fixture(bench)
-    hooks, note = work / "hooks", work / "sent"
-    hooks.mkdir()
-    (hooks / "sitecustomize.py").write_text(_PRESSING.format(note=str(note)))
-    path = os.pathsep.join([str(hooks), str(ROOT)])
+    note = work / "sent"
+    path = hook_at_start(work, _PRESSING.format(note=str(note)))
     reached = 0
     for name in _IMPORTS[:: bench.count(1, 3)]:
         note.unlink(missing_ok=True)
@@ -122,25 +121,19 @@ def _signal_at_image(number: int, bare: bool) -> None:
 
     if bare:
         sys.modules["paddle"].disable_signal_handler()
-    read, count = module.read_content, [0]
+    count = [0]
 
-    def reading(*arguments: object, **options: object) -> object:
-        count[0] += 1
-        if count[0] == 5:
-            os.kill(os.getpid(), number)
-            time.sleep(0.05)
-        return read(*arguments, **options)
+    def signalling(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **options: object) -> object:
+            count[0] += 1
+            if count[0] == 5:
+                os.kill(os.getpid(), number)
+                time.sleep(0.05)
+            return function(*arguments, **options)
 
-    opened = module.open_image
-
-    def opening(*arguments: object, **options: object) -> object:
-        count[0] += 1
-        if count[0] == 5:
-            os.kill(os.getpid(), number)
-            time.sleep(0.05)
-        return opened(*arguments, **options)
+        return call
 
     from benchmarks.faults.imports import replace_everywhere
 
-    replace_everywhere(read, reading)
-    replace_everywhere(opened, opening)
+    for function in (module.read_content, module.open_image):
+        replace_everywhere(function, signalling(function))

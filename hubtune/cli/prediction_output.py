@@ -13,6 +13,7 @@ from hubtune.cli.console import echo, percent, print_json, say, say_missing_font
 from hubtune.cli.inputs import check_output_file, check_parent
 from hubtune.cli.options import COUNT, DIR, FILE, engine_options
 from hubtune.errors import DataError, UsageError, writing
+from hubtune.storage.atomic import write_csv
 
 if TYPE_CHECKING:
     from hubtune import Model, Prediction
@@ -135,8 +136,6 @@ def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
 
 
 def _write_csv(file: Path, rows: "list[Prediction]", top: int, labels: Sequence[str]) -> None:
-    from hubtune.runs.folder import write_csv
-
     columns = [f"{what}{place}" for place in range(2, top + 1) for what in ("label", "score")]
     table: list[list[object]] = []
     for row in rows:

@@ -147,7 +147,7 @@ def _print_as_json(report: "ScanReport") -> None:
 
 
 def _print_counts(report: "ScanReport") -> None:
-    lines = [(shown(label), f"{len(images):,}") for label, images in report.classes.items()]
+    lines = [(label, f"{len(images):,}") for label, images in report.classes.items()]
     if more := lines[_MOST_CLASSES:]:
         lines[_MOST_CLASSES:] = [(f"and {plural(len(more), 'class')[:-1]}es more", "")]
     print_table([("class", "pictures"), *lines, ("total", f"{len(report.images):,}")], total=True)

@@ -38,7 +38,7 @@ def print_fold_counts(folds: "Sequence[Split]") -> None:
 
 def _print_rows(title: str, columns: list[str], split: "Split", rows: list[list[int]]) -> None:
     names = [
-        shown(folder if folder == label else f"{folder} ({label})")
+        folder if folder == label else f"{folder} ({label})"
         for folder, label in zip(split.folders, split.labels, strict=True)
     ]
     totals = [sum(column) for column in zip(*rows, strict=True)]

@@ -1,7 +1,6 @@
 """The run folder: its place, its lock, and the files that every run writes into it."""
 
 import csv
-import io
 import json
 import logging
 import os
@@ -17,11 +16,11 @@ from hubtune.data.list_files import LABEL_LIST, encode, labels_text
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
-from hubtune.storage.atomic import write_atomically
+from hubtune.storage.atomic import write_atomically, write_csv
 from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.lock import exclusive_lock
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
-from hubtune.text import escape_formula, unescape_formula
+from hubtune.text import unescape_formula
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -242,15 +241,6 @@ def _is_empty(folder: Path) -> bool:
         entry.name in beginnings or (entry.name[0] == "." and entry.suffix == ".tmp")
         for entry in folder.iterdir()
     )
-
-
-def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
-    text = io.StringIO()
-    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
-    for row in (header, *rows):
-        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
-    write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 @contextmanager

@@ -1,16 +1,19 @@
 """Files and folders that appear whole or not at all, and checksums."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.storage.regular_file import open_regular
+from hubtune.text import escape_formula
 
 
 def sha256_of(path: Path) -> str:
@@ -39,6 +42,15 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     """
     with replacing(path) as file:
         file.write(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file without formulas; file names that are not Unicode keep their bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
+    for row in (header, *rows):
+        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
+    write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 
 @contextlib.contextmanager

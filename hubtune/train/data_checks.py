@@ -19,8 +19,8 @@ from hubtune.data.splits.files import read_unreadable
 from hubtune.errors import DataError
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig, parse_share
-from hubtune.runs.folder import LISTS, RunFolder, write_csv
-from hubtune.storage.atomic import replacing, sha256_of
+from hubtune.runs.folder import LISTS, RunFolder
+from hubtune.storage.atomic import replacing, sha256_of, write_csv
 from hubtune.text import escaped, first_few
 
 UNLISTED = "no list"
