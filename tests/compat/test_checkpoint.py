@@ -160,6 +160,7 @@ def paddlehub_checkpoint(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_paddlehub_classes_and_scores_are_preserved(paddlehub_checkpoint, tmp_path):
     model = import_paddlehub(paddlehub_checkpoint, tmp_path / "model")
     assert model.labels == LABELS

@@ -54,6 +54,7 @@ def test_other_tensors_and_those_of_several_architectures_are_refused_unless_the
         hubtune.Module(file)
 
 
+@pytest.mark.slow
 def test_swin_is_recognised_by_a_file_with_its_indices_and_other_indices_are_refused(tmp_path):
     file = tmp_path / "w.safetensors"
     tensors = write(file, "swin_tiny_patch4_window7_224_imagenet", 5)

@@ -110,6 +110,7 @@ texts = characters.filter(lambda text: text[0] != "~" or "\0" not in text) | st.
     rate=st.none() | st.floats(0, 10, exclude_min=True),
     seed=st.integers(0, 2**63 - 1),
 )
+@pytest.mark.slow
 def test_a_dump_is_read_back_to_an_equal_recipe(tmp_path_factory, base, match, share, rate, seed):
     data = {"data": {"base": base, "max_bad": share}, "module": base, "run": match}
     rules = [{"match": match, "lr_mult": share}, {"match": base}]
@@ -151,6 +152,7 @@ OVERRIDES = st.text(max_size=20) | st.from_regex(r"(train|strategy|module|data)(
 
 @settings(max_examples=2_000)
 @given(content=st.sampled_from(VALID), edits=EDITS, overrides=st.lists(OVERRIDES, max_size=1))
+@pytest.mark.slow
 def test_a_damaged_recipe_is_a_recipe_or_a_recipe_error(tmp_path_factory, content, edits, overrides):
     for place, removed, inserted in edits:
         start = int(place * len(content))

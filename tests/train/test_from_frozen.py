@@ -13,6 +13,7 @@ PARTS = {"from_frozen": "all parameters", "last_stage": "the last stage"}
 
 
 @pytest.mark.parametrize("strategy", PARTS)
+@pytest.mark.slow
 def test_the_model_of_frozen_stays_unless_training_helps_by_more_than_chance(
     run, module, data, tmp_path, invent_accuracies, strategy
 ):
