@@ -113,6 +113,7 @@ class ImageClassifierTask:
         # Before the module, because a download would be in vain without data.
         _check_base(dataset.base_path)
         dataset.examples("train")
+        dataset.check_files()
         section = recipe.module
         if recipe.data.size is not None or recipe.data.fit is not None:
             resolved = resolve_module(section.name, trust_code=section.trust_code)
@@ -167,6 +168,8 @@ class ImageClassifierTask:
             point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
+                for remark in self.dataset.remarks:
+                    callback.notice(remark)
                 bad_images = BadImages(opened, data.examples, self.config)
                 result = run(RunContext(self.config, self.module, data, opened, stop, callback, bad_images))
             else:
@@ -240,7 +243,15 @@ class ImageClassifierTask:
 def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
     """Return the data set of a recipe; in a ``complete`` one, a run's own, a list not named is not used."""
     data, kind = recipe.data, BaseCVDataset if complete else ListDataset
-    return kind(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+    return kind(
+        data.base,
+        data.train,
+        data.validate_,
+        data.test,
+        label_list_file=data.labels,
+        encoding=data.encoding,
+        labels_are=data.labels_are,
+    )
 
 
 def _check_base(base: Path) -> None:

@@ -23,8 +23,8 @@ def expand_images(arguments: Sequence[str]) -> Iterator[str]:
         UsageError: an argument is empty.
         DataError: a folder or a list has no image.
     """
-    from hubtune.data.list_files import read_paths
-    from hubtune.data.sources.folder import walk_images
+    from hubtune.data.lists import read_paths
+    from hubtune.data.sources.folder_walk import walk_images
 
     for argument in arguments:
         if not argument:

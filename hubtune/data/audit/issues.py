@@ -96,12 +96,15 @@ def find_issues(
         for wanted in ("near", "equal")
     )
     more = sum(len(group) - 1 for group in equal)
+    left_out: dict[bool, list[list[IssueFile]]] = {True: [], False: []}
+    for entry in scan.left_out:
+        left_out[entry.unreadable].append([_file_outside(scan, entry.path, entry.reason)])
     candidates = [
         Issue(
             "unreadable",
-            f"{plural(len(scan.left_out), 'file')} cannot be used",
+            f"{plural(len(left_out[True]), 'file')} cannot be used",
             "Not in any list: download such files again, convert or remove them.",
-            [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
+            left_out[True],
             suspect=True,
         ),
         Issue(
@@ -112,6 +115,12 @@ def find_issues(
             suspect=True,
         ),
         *_mislabelled(files, [*scan.classes], labels),
+        Issue(
+            "left_out",
+            f"{plural(len(left_out[False]), 'file')} {_verb('is', 'are', left_out[False])} left out",
+            "Not in any list, for the reason beside each; nothing is wrong with the files themselves.",
+            left_out[False],
+        ),
         *_small_classes(scan),
         *_poor_images(files, [image.info for _, image in images]),
         Issue(

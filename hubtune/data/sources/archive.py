@@ -20,11 +20,14 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hubtune.data.images.decode import MAX_BYTES
+from hubtune.data.list_files import encode
 from hubtune.data.listing import Excluded, Progress, no_progress
 from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.regular_file import open_regular
+from hubtune.storage.text_file import likely_readings, question_of_encoding
+from hubtune.text import escaped
 
 # Limits of an archive that is unpacked.
 MOST_FILES = 500_000
@@ -39,6 +42,7 @@ _FILES = "files"
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, UnicodeError)
 # Names that a file system cannot hold: too long, or bytes that it does not accept as text.
 _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+_UNDECODED = re.compile("[\ud800-\udfff]")
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
@@ -50,19 +54,26 @@ class ExtractedArchive(NamedTuple):
     remarks: list[str]
 
 
-def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
+def unpack(
+    archive: Path, progress: Progress = no_progress, *, encoding: str | None = None
+) -> ExtractedArchive:
     """Unpack an archive into the cache, once; again if its size or time changes.
 
     It is a zip, or a tar that may be compressed by gzip, bzip2 or xz. Links out of it, devices, files too
     large for an image, and names that the file system cannot hold are left out and reported.
 
+    Args:
+        encoding: of the names that are not marked as UTF-8.
+
     Raises:
-        DataError: if it is not an archive, damaged, encrypted, or not safe to unpack; nothing of it is kept.
+        DataError: if it is not an archive, damaged, encrypted, or not safe to unpack, or if the names of
+            folders in it are in an unknown encoding; nothing of it is kept.
         MachineError: if the disk is full, or the cache cannot be written.
     """
     try:
         status = archive.stat()
         identity = f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        identity += "" if encoding is None else f"\0{encoding}"
         kind = packing(archive)
     except OSError as error:
         raise DataError(f"{archive} cannot be read ({error.strerror})") from error
@@ -72,8 +83,10 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
     def make(folder: Path) -> None:
         extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
         try:
-            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction)
+            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction, encoding)
         except _UNREADABLE as error:
+            if encoding is not None and isinstance(error, UnicodeError):
+                raise DataError(f"{archive}: the names in it are not in {encoding}") from error
             raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
         except NotImplementedError as error:
             why = f"is packed in a way that is not read here ({error})"
@@ -133,6 +146,15 @@ class _Extraction:
     def refusal(self, why: str) -> DataError:
         return DataError(f"{self._archive} is not unpacked: {why}; {_BY_HAND}")
 
+    def _unknown_encoding(self, name: str) -> DataError:
+        """Return the error for a folder, which may be a class, whose name is not in UTF-8."""
+        usual = ("gbk", "cp437" if zipfile.is_zipfile(self._archive) else "cp1252")
+        known, options = question_of_encoding(likely_readings(encode(name), usual))
+        return DataError(
+            f"{self._archive} has names of folders that are not in UTF-8.{known} Name their encoding: "
+            f"{options}"
+        )
+
     def check_count(self, members: int) -> None:
         if members > MOST_FILES:
             raise self.refusal(f"it holds more than {MOST_FILES:,} files")
@@ -153,7 +175,9 @@ class _Extraction:
         try:
             name = inside(member.name)
         except ValueError as error:
-            raise self.refusal(f"the name {member.name!a} in it {error}") from error
+            raise self.refusal(f"the name '{escaped(member.name)}' in it {error}") from error
+        if _UNDECODED.search(name.rpartition("/")[0]):
+            raise self._unknown_encoding(name)
         if member.problem or member.size > MAX_BYTES:
             reason = member.problem or f"has {member.size:,} bytes, too many for a picture"
             self.left_out.append((name, reason))
@@ -182,7 +206,7 @@ class _Extraction:
 
     def _write(self, name: str, member: Member) -> None:
         if name in self._files:
-            raise self.refusal(f"it holds two files called {name!a}")
+            raise self.refusal(f"it holds two files called '{escaped(name)}'")
         try:
             if member.link_target is not None:
                 self._link(name, member.link_target)
@@ -196,7 +220,9 @@ class _Extraction:
 
     def _clash(self, name: str) -> DataError:
         # Names that differ in case only, on a disk that ignores it; or a file and a folder of one name.
-        return self.refusal(f"{name!a} in it has the name of another file or folder of it, on this disk")
+        return self.refusal(
+            f"'{escaped(name)}' in it has the name of another file or folder of it, on this disk"
+        )
 
     def _link(self, name: str, target: str) -> None:
         with contextlib.suppress(ValueError):
@@ -219,7 +245,7 @@ def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
         left -= len(chunk)
     # Read one byte beyond the end: zipfile checks its sum there only.
     if left or _read(content, 1):
-        raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
+        raise tarfile.ReadError(f"'{escaped(member.name)}' has another length than its header says")
 
 
 def _read(content: BinaryIO, count: int) -> bytes:
@@ -231,11 +257,11 @@ def _read(content: BinaryIO, count: int) -> bytes:
         raise
 
 
-def _extract_zip(archive: Path, extraction: _Extraction) -> None:
+def _extract_zip(archive: Path, extraction: _Extraction, encoding: str | None) -> None:
     # Before zipfile makes an object of each entry.
     extraction.check_count(count_zip_entries(archive, most=MOST_FILES))
-    with zipfile.ZipFile(archive) as opened:
-        members = [zip_member(opened, info) for info in opened.infolist()]
+    with zipfile.ZipFile(archive, metadata_encoding=encoding) as opened:
+        members = [zip_member(opened, info, is_decoded=encoding is not None) for info in opened.infolist()]
         for info, member in zip(opened.infolist(), members, strict=True):
             if info.flag_bits & 1:
                 raise extraction.refusal("it is encrypted")
@@ -247,19 +273,20 @@ def _extract_zip(archive: Path, extraction: _Extraction) -> None:
                 f"{archive} unpacks to {needed / 1e9:,.1f} GB, but the cache has {free / 1e9:,.1f} GB: "
                 "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
             )
-        undecoded = [member.name for member in members if re.search("[\ud800-\udfff]", member.name)]
+        undecoded = [member.name for member in members if _UNDECODED.search(member.name)]
         if undecoded:
             extraction.remarks.append(
-                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 (first {undecoded[0]!a}): they "
-                f"are kept as they are; for readable ones, {_BY_HAND}."
+                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 "
+                f"(first '{escaped(undecoded[0])}'): they are used as they are; for readable ones: "
+                "--encoding gbk, cp437, …"
             )
         extraction.total = sum(member.open is not None for member in members)
         for member in members:
             extraction.add(member)
 
 
-def _extract_tar(archive: Path, extraction: _Extraction) -> None:
+def _extract_tar(archive: Path, extraction: _Extraction, encoding: str | None) -> None:
     with open_regular(archive) as packed:
-        for member in tar_members(packed):
+        for member in tar_members(packed, encoding):
             extraction.count(member)
             extraction.add(member)
