@@ -1,8 +1,9 @@
 """Compares the labels of lists and tables with folders that are called as classes."""
 
-import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 
 from hubtune.errors import DataError
 from hubtune.text import escaped, plural
@@ -21,12 +22,12 @@ def compare_folders(rows: Iterable[tuple[str, str, int]], names: Sequence[str], 
     """
     classes_of: dict[str, set[int]] = {}
     agreeing, contradicting = 0, []
-    forms = [_form(name) for name in names]
+    named_classes = _class_finder([_form(name) for name in names])
     for where, path, label in rows:
         folders = split_path(path)[:-1]
         folder = "/".join(folders)
         if folder not in classes_of:
-            classes_of[folder] = {number for name in folders for number in _named_classes(_form(name), forms)}
+            classes_of[folder] = {number for name in folders for number in named_classes(_form(name))}
         if label in classes_of[folder]:
             agreeing += 1
         elif classes_of[folder]:
@@ -50,9 +51,21 @@ def _form(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _named_classes(folder: str, names: Sequence[str]) -> Iterable[int]:
-    """Return the classes that a folder is called as, or whose names only it begins."""
-    if folder in names:
-        return [names.index(folder)]
-    beginning = [number for number, name in enumerate(names) if re.match(re.escape(folder) + r"[\W_]", name)]
-    return beginning if len(beginning) == 1 else []
+def _class_finder(names: Sequence[str]) -> Callable[[str], list[int]]:
+    """Return a function that finds the classes that a folder is called as, or whose names only it begins."""
+    ordered = sorted((name, number) for number, name in enumerate(names))
+
+    @cache
+    def find(folder: str) -> list[int]:
+        found = []
+        for place in range(bisect_left(ordered, (folder,)), len(ordered)):
+            name, number = ordered[place]
+            if name == folder:
+                return [number]
+            if not name.startswith(folder) or len(found) > 1:
+                break
+            if not name[len(folder)].isalnum():  # a word ends there
+                found.append(number)
+        return found if len(found) == 1 else []
+
+    return find

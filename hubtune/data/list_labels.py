@@ -124,7 +124,7 @@ def _label_names(written: Mapping[str, str], lines: Sequence[str], file: Path) -
     if gaps is None:
         return names
     numbers = {str(number) for number in gaps.numbers or []}
-    by_number = all(label in numbers or label in gaps.names for label in written)
+    by_number = numbers.union(gaps.names).issuperset(written)
     if by_number and _readings(written, names):
         raise DataError(
             f"{file}: the number on each line ({lines[0]!r}) may be the class's number or a part of its "
@@ -166,8 +166,9 @@ def _check_numeric_names(by_number: _Reading, by_name: _Reading, names: Sequence
 
 def _misfit(written: Mapping[str, str], names: Sequence[str]) -> str:
     """Return which label fits no reading."""
+    known = set(names)
     for label, where in written.items():
-        if not is_number(label) and label not in names:
+        if not is_number(label) and label not in known:
             check_label(label, where)
             blanks = any(name.endswith(f" {label}") for name in names)
             advice = (

@@ -159,24 +159,40 @@ class _Index:
         flat = queries.reshape(-1, queries.shape[2])
         owner = np.repeat(np.arange(len(rows)), count)
         hits = [
-            (query[row], self._members[cell][column], cosines[row, column])
+            self._search_cell(cell, query, flat[query], owner[query], rows)
             for cell, query in self._assign_cells(flat)
-            for cosines in [flat[query] @ self._whole[self._members[cell]].T]
-            for row, column in [np.nonzero(cosines > _MIN_COSINE)]
+            if len(self._members[cell])
         ]
         query, copy, cosine = (np.concatenate(column) for column in zip(*hits, strict=True))
-        other = copy != rows[owner[query]]
-        query, copy, cosine = query[other], copy[other], cosine[other]
-        # The best window of each pair, then the best pairs of each image. Ties go by position, so that the
-        # result is the same on every machine.
+        # Ties go by position, so that the result is the same on every machine.
         order = np.lexsort((query, copy, -cosine))
         query, copy = query[order], copy[order]
-        _, first = np.unique(owner[query] * len(self._whole) + copy, return_index=True)
-        first.sort()
-        query, copy = query[first], copy[first]
         best = _running_count(owner[query]) < MAX_CANDIDATES
         query, copy = query[best], copy[best]
         return rows[owner[query]], copy, window[query % count], flip[query % count]
+
+    def _search_cell(
+        self, cell: int, query: np.ndarray, flat: np.ndarray, owner: np.ndarray, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the best query of each image for each of the best members of a cell, and their cosines."""
+        members = self._members[cell]
+        cosines = flat @ self._whole[members].T
+        # Reduced before anything is sorted: where all images look alike, nearly all of the cosines are hits.
+        starts = np.flatnonzero(np.diff(owner, prepend=-1))
+        best = np.maximum.reduceat(cosines, starts, axis=0)
+        best[members == rows[owner[starts], None]] = -1
+        least = (
+            np.partition(best, -MAX_CANDIDATES, axis=1)[:, -MAX_CANDIDATES, None]
+            if len(members) > MAX_CANDIDATES
+            else -1
+        )
+        image, column = np.nonzero((best > _MIN_COSINE) & (best >= least))
+        ends = np.append(starts[1:], len(query))
+        first = [
+            start + int(cosines[start:end, place].argmax())
+            for start, end, place in zip(starts[image], ends[image], column, strict=True)
+        ]
+        return query[first], members[column], best[image, column]
 
     def _assign_cells(self, flat: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """The cells to search, each with the indices of its queries."""

@@ -5,6 +5,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, TypeVar
 
 from hubtune.errors import UsageError
@@ -125,14 +126,15 @@ def expected_leaks(
     train = lists["train"]
     leaks = {name: 0.0 for name in lists if name != "train"}
     for group in groups:
-        for label, count in group.items():
+        logs = [
+            _log_probability_of_none(totals[label], train.get(label, 0), own) for label, own in group.items()
+        ]
+        # Sums of the others before and behind each class: a group may have images of thousands of classes.
+        before, behind = ([*accumulate(part, initial=0.0)] for part in (logs, reversed(logs)))
+        for place, (label, count) in enumerate(group.items(), start=1):
             # The image itself is not in training, so it takes none of the places open to its mates.
-            log_none = sum(
-                _log_probability_of_none(
-                    totals[other] - (other == label), train.get(other, 0), mates - (other == label)
-                )
-                for other, mates in group.items()
-            )
+            own = _log_probability_of_none(totals[label] - 1, train.get(label, 0), count - 1)
+            log_none = before[place - 1] + own + behind[len(logs) - place]
             for name in leaks:
                 share = lists[name].get(label, 0) / totals[label]
                 # expm1 keeps precision where the probability of a leak is tiny.

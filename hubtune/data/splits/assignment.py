@@ -58,7 +58,7 @@ class Assignment:
         """Put the free ones of some images into training, for good."""
         free = [place for place in unit if self.free[place]]
         self.put(free, "train")
-        self.bound += self.counts(free)
+        self.bound.update(self.counts(free))  # `+=` would go through all classes
 
     def allocate(
         self, groups: Sequence[DuplicateGroup], sort_key: Callable[[Unit], Any], request: SplitRequest
@@ -134,7 +134,7 @@ class Assignment:
                 changed |= {*count}
                 self.put(unit, new)
             if new in (None, "train"):
-                trained += count
+                trained.update(count)
         for label in sorted(changed):
             for unit in loose[label]:
                 self.put(unit, None)
@@ -153,7 +153,7 @@ class Assignment:
                 self.put(unit, "train")
         for unit in rest:
             if self.lists[unit[0]] is None:
-                self.left_over += self.counts(unit)
+                self.left_over.update(self.counts(unit))
         for label, count in self.left_over.items():
             self.got[label]["left over"] = count
 

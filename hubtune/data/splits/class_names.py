@@ -57,11 +57,15 @@ def read_display_names(file: Path, folders: Sequence[str], encoding: str | None 
     lines = [unicodedata.normalize("NFC", line.strip()) for line in content.split("\n") if line.strip()]
     if sorted(lines) == sorted(normal):
         return {normal[line]: normal[line] for line in lines}
-    longest_first = sorted(normal, key=len, reverse=True)  # `red fox` before `red`
+    longest_first = sorted({len(folder) for folder in normal}, reverse=True)  # `red fox` before `red`
     named: dict[str, str] = {}
     unmatched = []
     for line in lines:
-        fits = ((folder, _name_after(folder, line)) for folder in longest_first)
+        fits = (
+            (folder, _name_in(line[length:]))
+            for length in longest_first
+            if (folder := line[:length]) in normal
+        )
         folder, name = next(((folder, name) for folder, name in fits if name), ("", ""))
         if name:
             named[normal[folder]] = name
@@ -93,11 +97,8 @@ def _lines_of_index(content: str, file: Path) -> str:
         raise DataError(f'{file} does not name folders, {{"folder": "name", …}}: correct it') from error
 
 
-def _name_after(folder: str, line: str) -> str:
-    """Return the name in a line ``folder name``; empty if the line is about another folder."""
-    if not line.startswith(folder):
-        return ""
-    rest = line[len(folder) :]
+def _name_in(rest: str) -> str:
+    """Return the name behind the folder in a line ``folder name``; empty if the line is about another."""
     name = rest.lstrip()
     if name.startswith(("=", ":", ",")):
         return name[1:].lstrip()

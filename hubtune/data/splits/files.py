@@ -87,9 +87,11 @@ class Split:
 
     def without_leaks(self) -> "Split":
         """Return the split without the training and validation images that leak into later lists."""
-        beside = {mate.path: leak.part for leak in self.leaks for mate in leak.mates}
+        # The leaks of a group share their mates: thousands of both, if it is a placeholder for missing images.
+        distinct = {(leak.part, leak.beside, id(leak.mates)): leak for leak in self.leaks}.values()
+        beside = {mate.path: leak.part for leak in distinct for mate in leak.mates}
         # By list, too: a file that is in both lists is removed from the earlier one only.
-        mates = {(leak.beside, mate.path) for leak in self.leaks for mate in leak.mates}
+        mates = {(leak.beside, mate.path) for leak in distinct for mate in leak.mates}
         lists, left_out = {}, [*self.left_out]
         for name, images in self.lists.items():
             lists[name] = [image for image in images if (name, image.path) not in mates]

@@ -27,6 +27,7 @@ from hubtune.text import first_few, plural
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
+_MOST_NAMES = 100  # of classes in one remark
 _GROUP_WORDS = {"equal": "byte-equal", "near": "nearly equal", "burst": "of one thing", "given": "given"}
 _MATE_WORDS = {
     "equal": "a copy of it",
@@ -165,9 +166,10 @@ class _SplitBuilder:
                 f"Every picture of {self._root / empty[0]} is in the test folder, too: none is left for "
                 "training"
             )
-        self.split.remarks += [
+        sentences = [
             f"Class {folder!r} has no training picture: nothing can be learned of it." for folder in empty
         ]
+        self._remark(sentences, "… and {:,} more classes without one.")
 
     def note_groups(self, *, is_divided: bool) -> None:
         """Record the groups, and remark on their number and on copies across given groups."""
@@ -249,10 +251,9 @@ class _SplitBuilder:
                 folder, got, bound=bound, largest_group=largest[label], shares_groups=shares
             ):
                 shortages[folder] = sentence
-        others = ", ".join(map(repr, [*shortages][_MOST_REMARKS:]))
         self.split.remarks += [*shortages.values()][:_MOST_REMARKS]
-        if others:
-            self.split.remarks.append(f"Fewer than asked, likewise: {others}.")
+        if others := [repr(folder) for folder in [*shortages][_MOST_REMARKS:]]:
+            self.split.remarks.append(f"Fewer than asked, likewise: {first_few(others, _MOST_NAMES)}.")
 
     def _sort_key(self, unit: Unit) -> tuple[bytes, str]:
         """Return a hash of the seed and the first name; in NFC, as macOS stores other forms than Linux."""
