@@ -3,8 +3,8 @@
     python benchmarks/odd_sizes.py [CASE …] [--scale 0.1] [--profile]
 
 Each case is made and run at three sizes, each twice the one before, and each command in its own process. The
-ratio is that of the processor time to that at the size before: 2 is linear. Images are small, drawn, and repeated
-by hard links where a case does not need different ones. CASE is one of those of ``CASES`` below; default: all.
+ratio is that of the processor time to that at the size before: 2 is linear. Images are small, drawn, and
+repeated by hard links where a case does not need different ones. CASE is a key of ``CASES``; default: all.
 """
 
 import argparse
@@ -147,10 +147,8 @@ def many_classes(folder: Path, count: int) -> Iterator[Command]:
     yield Command("classes: --train 1", ("split", pics, "--train", "1", "--out", f"{out}3"))
     by_number = ("--group-by", r"(\d+)\.png", "--out", f"{out}4")
     yield Command("classes: --group-by, across all classes", ("split", pics, *by_number))
-    pairs = ("--group-by", r"class(\d+/[0-3])", "--test", "1", "--out", f"{out}5")
     halves = ("--group-by", r"(class\d+)\d/", "--test", "20%", "--out", f"{out}6")
     yield Command("classes: --group-by, ten classes a group", ("split", pics, *halves))
-    del pairs
     names = folder / "names.txt"
     names.write_text("".join(f"class{label:05} name {label}\n" for label in range(count)))
     yield Command("classes: --labels", ("split", pics, "--labels", str(names), "--out", f"{out}7"))
@@ -201,7 +199,7 @@ def _blob(number: int, count: int) -> np.ndarray:
     """A soft spot on a plain ground, as a product on white, or an X-ray."""
     random = np.random.default_rng(number)
     down, right = np.mgrid[:40, :40] / 40 - 0.5
-    x, y, width = random.uniform(-0.05, 0.05, 2).tolist() + [random.uniform(0.15, 0.25)]
+    x, y, width = [*random.uniform(-0.05, 0.05, 2).tolist(), random.uniform(0.15, 0.25)]
     return (250 - 150 * np.exp(-((right - x) ** 2 + (down - y) ** 2) / width**2)).astype(np.uint8)
 
 
@@ -230,10 +228,6 @@ def long_list(folder: Path, count: int) -> Iterator[Command]:
     (lists / "label_list.txt").write_text("".join(f"class{label}\n" for label in range(_CLASSES)))
     _write_list(lists / "train_list.txt", names)
     yield Command("list: read", (str(lists),), program=_READ)
-    if count <= 50_000:
-        yield Command(
-            "list: split LIST", ("split", str(lists / "train_list.txt"), "--out", str(folder / "out"))
-        )
     for what, spelled in _SPELLINGS.items():
         _write_list(lists / "train_list.txt", [spelled(name) for name in names])
         yield Command(f"list, {what}: read", (str(lists),), program=_READ)
@@ -308,7 +302,7 @@ def deep_folders(folder: Path, count: int) -> Iterator[Command]:
 
 
 def named_labels(folder: Path, count: int) -> Iterator[Command]:
-    """Lists with a label list, one class for each two images, in folders named otherwise; labels are names."""
+    """Lists with one class for each two images, in folders that are called otherwise; labels are names."""
     names = _linked(folder, 2 * count, lambda number: f"lists/pics/n{number // 2:05}/{number:06}.png")
     names = [name.removeprefix("lists/") for name in names]
     lists = folder / "lists"

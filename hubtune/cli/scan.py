@@ -105,7 +105,7 @@ def command(
 
 
 def _check_targets(source: str, listing: "Listing", page: Path | None, quarantine: Path | None) -> None:
-    data = {file.path.parent.resolve() for file in listing.files}
+    data = {folder.resolve() for folder in {file.path.parent for file in listing.files}}
     if "://" not in source and Path(source).is_dir():
         data.add(Path(source).resolve())
     for place, option in ((page, "--page"), (quarantine, "--quarantine")):

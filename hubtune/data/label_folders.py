@@ -57,7 +57,7 @@ def _class_finder(names: Sequence[str]) -> Callable[[str], list[int]]:
 
     @cache
     def find(folder: str) -> list[int]:
-        found = []
+        found: list[int] = []
         for place in range(bisect_left(ordered, (folder,)), len(ordered)):
             name, number = ordered[place]
             if name == folder:

@@ -18,6 +18,7 @@ from hubtune.text import escaped, plural
 _MOST_PARENTS = 3
 _MOST_FOLDERS = 50
 _SAMPLE = 50
+_MOST_COMPLETE = 3  # other roots that a message names
 
 
 @dataclass
@@ -182,6 +183,8 @@ def _find_below_other_root(
     ]
     complete: dict[tuple[str, ...], tuple[str, list[str]]] = {}
     for count, root in candidates:
+        if len(complete) == _MOST_COMPLETE:
+            break  # certain to be named as uncertain
         paths = _find_all(written, base, folders, root) if count == len(sample) else None
         if paths is not None:
             files = tuple(os.path.normpath(_join(base.absolute(), path)) for path in paths)
@@ -193,7 +196,7 @@ def _find_below_other_root(
         return FoundFiles([*paths], [remark])
     count, best = max(candidates, key=lambda candidate: candidate[0], default=(0, None))
     if complete:
-        hint = f" They would be there{' and also'.join(places[:3])}: correct them."
+        hint = f" They would be there{' and also'.join(places)}: correct them."
     elif best is not None and count:
         hint = f" {count} of {len(sample)} would be there{best.describe(written[0], base)}."
     else:

@@ -149,8 +149,16 @@ class _Index:
 
         clustering = MiniBatchKMeans(cells, batch_size=4096, max_iter=20, n_init=1, random_state=0)
         labels = clustering.fit_predict(whole)
-        self._centres = clustering.cluster_centers_.astype(np.float32)
-        self._members = [np.flatnonzero(labels == cell) for cell in range(cells)]
+        order, sizes = np.argsort(labels, kind="stable"), np.bincount(labels, minlength=cells)
+        centres: list[np.ndarray] = []
+        self._members = []
+        for centre, own in zip(
+            clustering.cluster_centers_, np.split(order, np.cumsum(sizes)[:-1]), strict=True
+        ):
+            parts = _divide_cell(whole, own)
+            centres += [centre] if len(parts) == 1 else [whole[part].mean(axis=0) for part in parts]
+            self._members += parts
+        self._centres = np.array(centres, np.float32)
 
     def search(self, rows: np.ndarray, descriptors: np.ndarray) -> tuple[np.ndarray, ...]:
         """Look up windows ``[n, windows, D]`` of images ``[n]``; return arrays of :class:`CandidatePairs`."""
@@ -161,7 +169,6 @@ class _Index:
         hits = [
             self._search_cell(cell, query, flat[query], owner[query], rows)
             for cell, query in self._assign_cells(flat)
-            if len(self._members[cell])
         ]
         query, copy, cosine = (np.concatenate(column) for column in zip(*hits, strict=True))
         # Ties go by position, so that the result is the same on every machine.
@@ -177,22 +184,20 @@ class _Index:
         """Return the best query of each image for each of the best members of a cell, and their cosines."""
         members = self._members[cell]
         cosines = flat @ self._whole[members].T
-        # Reduced before anything is sorted: where all images look alike, nearly all of the cosines are hits.
-        starts = np.flatnonzero(np.diff(owner, prepend=-1))
-        best = np.maximum.reduceat(cosines, starts, axis=0)
-        best[members == rows[owner[starts], None]] = -1
-        least = (
-            np.partition(best, -MAX_CANDIDATES, axis=1)[:, -MAX_CANDIDATES, None]
-            if len(members) > MAX_CANDIDATES
-            else -1
-        )
-        image, column = np.nonzero((best > _MIN_COSINE) & (best >= least))
-        ends = np.append(starts[1:], len(query))
-        first = [
-            start + int(cosines[start:end, place].argmax())
-            for start, end, place in zip(starts[image], ends[image], column, strict=True)
+        found: list[tuple[np.ndarray, ...]] = [
+            (np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
         ]
-        return query[first], members[column], best[image, column]
+        # Image by image, and only the best of each: where all look alike, nearly all cosines are large.
+        for image in np.unique(owner[cosines.max(axis=1, initial=-1) > _MIN_COSINE]):
+            start, end = np.searchsorted(owner, (image, image + 1))
+            best = cosines[start:end].max(axis=0)
+            best[members == rows[image]] = -1
+            column = np.flatnonzero(best > _MIN_COSINE)
+            column = column[np.argsort(-best[column], kind="stable")[:MAX_CANDIDATES]]
+            first = start + cosines[start:end, column].argmax(axis=0)
+            found.append((query[first], members[column], best[column]))
+        query, copy, cosine = (np.concatenate(column) for column in zip(*found, strict=True))
+        return query, copy, cosine
 
     def _assign_cells(self, flat: np.ndarray) -> list[tuple[int, np.ndarray]]:
         """The cells to search, each with the indices of its queries."""
@@ -205,6 +210,17 @@ class _Index:
         order = np.argsort(probed.ravel(), kind="stable")
         cells, starts = np.unique(probed.ravel()[order], return_index=True)
         return list(zip(cells.tolist(), np.split(query[order], starts[1:]), strict=True))
+
+
+def _divide_cell(whole: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
+    """Divide a cell of too many images, which look alike, across its principal axis; omit uniform images."""
+    own = own[whole[own].any(axis=1)]
+    if len(own) <= _EXHAUSTIVE_LIMIT:
+        return [own]
+    centred = whole[own] - whole[own].mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    along = own[np.argsort(centred @ axes[:, -1], kind="stable")]
+    return [np.sort(part) for part in np.array_split(along, len(own) // _IMAGES_PER_CELL)]
 
 
 def _running_count(values: np.ndarray) -> np.ndarray:

@@ -84,15 +84,18 @@ def find_bursts(features: np.ndarray) -> list[DuplicateGroup]:
     # Without centring, what all images share, such as a white background, would make them similar.
     rows = features[valid] - features[valid].mean(axis=0)
     rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
-    pairs = [np.empty((0, 2), int)]
+    # The first member of each row's component. Pairs would not fit into memory where all images are similar.
+    first = np.arange(len(rows))
     for start in range(0, len(rows), _ROWS_PER_BLOCK):
         cosines = rows[start : start + _ROWS_PER_BLOCK] @ rows[start:].T
-        similar = np.argwhere(cosines > _MIN_BURST_COSINE) + start
-        pairs.append(similar[similar[:, 0] < similar[:, 1]])
+        for offset, similar in enumerate(cosines > _MIN_BURST_COSINE):
+            joined = np.unique(first[start + offset :][similar[offset:]])
+            if len(joined) > 1:
+                first[np.isin(first, joined)] = joined[0]
     groups: dict[int, list[int]] = defaultdict(list)
-    for index, first in connected_components(np.concatenate(pairs).tolist()).items():
-        groups[first].append(int(valid[index]))
-    return [DuplicateGroup(tuple(indices), "burst") for indices in groups.values()]
+    for index, number in zip(valid.tolist(), first.tolist(), strict=True):
+        groups[number].append(index)
+    return [DuplicateGroup(tuple(indices), "burst") for indices in groups.values() if len(indices) > 1]
 
 
 def _cached_pairs(infos: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:

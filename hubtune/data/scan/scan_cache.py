@@ -13,7 +13,6 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from pathlib import Path
 from typing import NamedTuple
 
@@ -153,7 +152,7 @@ def _hash(text: str) -> bytes:
 def _pack(result: Inspection) -> bytes:
     if isinstance(result, str):
         return json.dumps(result).encode()
-    *values, content = astuple(result)
+    *values, content = (getattr(result, name) for name in result.__slots__)  # astuple() copies each value
     return json.dumps(values).encode() + b"\n" + content
 
 

@@ -293,11 +293,11 @@ def _list_dataset(
     if not absent:
         dataset.check_files()
     rows = Rows(base, closed, list(labels), absent)
+    start = f"{base.as_posix().rstrip('/')}/"
     for name, part in part_of.items():
         for example in dataset.examples(name):
-            path = example.path
-            written = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-            found = written if os.path.lexists(path) else None
+            written = example.path.as_posix().removeprefix(start)
+            found = written if os.path.lexists(example.path) else None
             rows.add(str(dataset.list_files[name]), written, found, labels[example.label], None, part)
     listing = rows.listing(source)
     listing.remarks += dataset.remarks

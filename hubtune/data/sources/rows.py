@@ -23,7 +23,7 @@ class Rows:
     labels: list[str] = field(default_factory=list)
     absent: Mapping[str, str] = field(default_factory=dict)
     hint: str = ""
-    _files: dict[SourceFile, str] = field(default_factory=dict)
+    _files: dict[tuple[str, str | None], tuple[SourceFile, str]] = field(default_factory=dict)
     _first: dict[str, tuple[str, SourceFile]] = field(default_factory=dict)
     _missing: list[str] = field(default_factory=list)
     _repeated: int = 0
@@ -37,25 +37,27 @@ class Rows:
             DataError: if the same file has another label or group in another row, or a path leads out.
         """
         name = posixpath.normpath(written.replace("\\", "/") if found is None else found)
-        shown = f"'{escaped(written)}'"
         if self.closed and (name.startswith(("../", "/")) or name == ".." or Path(name).is_absolute()):
-            raise DataError(f"{where}: {shown} leads out of the folder of the table, which it must not")
+            raise DataError(
+                f"{where}: '{escaped(written)}' leads out of the folder of the table, which it must not"
+            )
         if "\n" in label or "\r" in label:
             raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
         if found is None:
             if name not in self.absent:
-                self._missing.append(f"{shown} ({where.rpartition('/')[2]})")
+                self._missing.append(f"'{escaped(written)}' ({where.rpartition('/')[2]})")
             return
         file = SourceFile(self.base / name, name, label, group, part)
         place, first = self._first.setdefault(name, (where, file))
         for what, one, two in (("label", label, first.label), ("group", group, first.group)):
             if one != two:
                 raise DataError(
-                    f"{where}: {shown} has the {what} {one!r}, but {two!r} at {place}: keep the right line"
+                    f"{where}: '{escaped(written)}' has the {what} {one!r}, but {two!r} at {place}: "
+                    "keep the right line"
                 )
         # Two files that pass this check differ by their parts alone.
-        self._repeated += file in self._files
-        self._files.setdefault(file, where)
+        self._repeated += (name, part) in self._files
+        self._files.setdefault((name, part), (file, where))
 
     def listing(self, source: Path) -> Listing:
         """Return the files of all rows.
@@ -69,8 +71,8 @@ class Rows:
                 f"{source}: {plural(len(self._missing), 'file')} that it names {verb} not there: "
                 f"{first_few(self._missing)}; paths start from {self.base}.{self.hint}"
             )
-        files = list(self._files)
-        without = [where for file, where in self._files.items() if file.part is None]
+        files = [file for file, _ in self._files.values()]
+        without = [where for file, where in self._files.values() if file.part is None]
         if 0 < len(without) < len(files):
             raise DataError(f"{without[0]}: no split, but other lines have one: fill all of them, or none")
         labels = self.labels or in_order({file.label for file in files})

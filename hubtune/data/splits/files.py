@@ -87,7 +87,7 @@ class Split:
 
     def without_leaks(self) -> "Split":
         """Return the split without the training and validation images that leak into later lists."""
-        # The leaks of a group share their mates: thousands of both, if it is a placeholder for missing images.
+        # The leaks of a group share their mates; of a placeholder for missing images, there are thousands.
         distinct = {(leak.part, leak.beside, id(leak.mates)): leak for leak in self.leaks}.values()
         beside = {mate.path: leak.part for leak in distinct for mate in leak.mates}
         # By list, too: a file that is in both lists is removed from the earlier one only.
