@@ -125,8 +125,8 @@ def _linked(folder: Path, count: int, name_of: Callable[[int], str]) -> list[str
     for number in range(min(count, _LINKED)):
         _write(pool / f"{number}.png", _drawn(number))
     names = [name_of(number) for number in range(count)]
-    for parent in {os.path.dirname(name) for name in names}:
-        (folder / parent).mkdir(parents=True, exist_ok=True)
+    for parent in {(folder / name).parent for name in names}:
+        parent.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names):
         os.link(pool / f"{number % _LINKED}.png", folder / name)
     return names

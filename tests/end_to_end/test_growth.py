@@ -17,6 +17,7 @@ from hubtune.data.sources.rows import Rows
 from hubtune.data.splits.assignment import Assignment
 from hubtune.data.splits.class_names import read_display_names
 from hubtune.data.splits.files import Split
+from hubtune.data.splits.kfold import make_folds
 from hubtune.data.splits.leakage import find_leaks
 from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.unlisted import find_unlisted
@@ -62,12 +63,14 @@ def random_leaks(folder, count):
 
 
 def left_over(folder, count):
-    assignment = Assignment([n // 4 for n in range(4 * count)], count)
     groups = [DuplicateGroup((4 * n, 4 * n + 1), "given") for n in range(count)]
-    for n in range(count):
-        assignment.bind([4 * n + 3])
     request = SplitRequest(SplitSize.parse(1), train=1)
-    return lambda: assignment.allocate(groups, lambda unit: unit, request)
+
+    def allocate():
+        assignment = Assignment([n // 4 for n in range(4 * count)], count)
+        assignment.allocate(groups, lambda unit: unit, request)
+
+    return allocate
 
 
 def bound_to_training(folder, count):
@@ -85,6 +88,11 @@ def leaks_of_a_placeholder(folder, count):
     leaks = find_leaks(images, parts, [DuplicateGroup(tuple(range(2 * count)), "equal")])
     split = Split(["a"], ["a"], {"train": images[::2], "validate": [], "test": images[1::2]}, leaks=leaks)
     return split.without_leaks
+
+
+def folds(folder, count):
+    labels = np.repeat(np.arange(count), 3)
+    return lambda: make_folds(labels, range(3 * count), folds=3, seed=0)
 
 
 def other_roots(folder, count):
@@ -129,6 +137,7 @@ CASES = (
     left_over,
     bound_to_training,
     leaks_of_a_placeholder,
+    folds,
     other_roots,
     missing_files,
     table_rows,
@@ -144,5 +153,5 @@ def test_four_times_as_many_take_little_more_than_four_times_the_work(case, tmp_
         folder.mkdir()
         prepared = case(folder, count)
         prepared()  # what is imported and compiled at first use is not counted
-        work.append(count_instructions(prepared if case is not left_over else case(folder, count)))
+        work.append(count_instructions(prepared))
     assert np.log(work[1] / work[0]) / np.log(MANY / FEW) < 1.25

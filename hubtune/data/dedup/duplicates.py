@@ -117,6 +117,8 @@ def _search(infos: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     """Pairs of copies, by position: candidates whose registration satisfies the thresholds."""
     fingerprints = [info.fingerprint for info in infos]
     sides = np.array([min(info.width, info.height) for info in infos], int)
+    if not (sides >= _MIN_SIDE).any():
+        return []
     candidates = find_candidates(fingerprints)
     large = np.maximum(sides[candidates.image], sides[candidates.copy]) >= _MIN_SIDE
     pairs = CandidatePairs(*(column[large] for column in candidates))

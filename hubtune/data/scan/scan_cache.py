@@ -55,7 +55,8 @@ class FileStamp(NamedTuple):
 
 def stamp_file(path: Path) -> FileStamp:
     """Return a file's current stamp."""
-    key = _hash(str(path.absolute()))
+    # Lists name files relative to their own folder. The state has the inode: another file never matches.
+    key = _hash(os.path.normpath(path.absolute()))
     try:
         status = path.stat()
     except OSError:
@@ -83,9 +84,7 @@ def cached_sha256(paths: Sequence[Path]) -> list[str]:
     if not cache_file().exists():
         return [""] * len(paths)
     with ScanCache() as cache:
-        # Lists name files relative to their own folder. The stamp has the inode: another file never matches.
-        stamps = [stamp_file(Path(os.path.normpath(path.absolute()))) for path in paths]
-        results = [cache.get(stamp) for stamp in stamps]
+        results = [cache.get(stamp_file(path)) for path in paths]
     return [result.sha256 if isinstance(result, ImageInfo) else "" for result in results]
 
 

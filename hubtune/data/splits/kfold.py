@@ -53,12 +53,14 @@ def make_folds(labels: np.ndarray, groups: Sequence[object], *, folds: int, seed
         members[groups[row]].append(row)
     fold_of = np.empty(len(labels), dtype=np.int64)
     filled: list[Counter[int]] = [Counter() for _ in range(min(folds, int(counts.max())))]
+    totals = [0] * len(filled)
     # Large groups first, while small ones are left to balance the folds.
     for rows in sorted(members.values(), key=len, reverse=True):
         own = Counter(labels[rows].tolist())
         [(most, _)] = own.most_common(1)
-        number = min(range(len(filled)), key=lambda n: (filled[n][most], filled[n].total()))
-        filled[number] += own
+        number = min(range(len(filled)), key=lambda n: (filled[n][most], totals[n]))
+        filled[number].update(own)
+        totals[number] += len(rows)
         fold_of[rows] = number
     parts = []
     for number in range(len(filled)):

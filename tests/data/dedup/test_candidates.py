@@ -1,5 +1,6 @@
 """Candidate pairs: the search through cells; ``test_duplicates.py`` has windows and flips."""
 
+from PIL import Image
 from support.copies import crop, draw_shapes
 
 from hubtune.data.dedup import candidates
@@ -20,3 +21,24 @@ def test_the_search_through_cells_finds_what_exhaustive_search_finds(monkeypatch
     monkeypatch.setattr(candidates, "_IMAGES_PER_CELL", 3)
     copies = {(seed, 12 + seed) for seed in range(8)}
     assert copies <= {pair[:2] for pair in pairs_of(images)} <= expected
+
+
+def test_a_cell_of_too_many_lookalikes_is_divided(monkeypatch):
+    """Each image is compared with as many as before if there are more; copies are found all the same."""
+    monkeypatch.setattr(candidates, "_EXHAUSTIVE_LIMIT", 30)
+    monkeypatch.setattr(candidates, "_IMAGES_PER_CELL", 10)
+    compared = []
+    search_cell = candidates._Index._search_cell
+
+    def count(index, cell, query, *arguments):
+        found = search_cell(index, cell, query, *arguments)
+        compared[-1] += len(query) * len(index._members[cell])
+        assert len(found[0]) <= candidates.MAX_CANDIDATES * len(arguments[-1])  # of each image, the best only
+        return found
+
+    monkeypatch.setattr(candidates._Index, "_search_cell", count)
+    for times in (50, 200):
+        compared.append(0)
+        pairs = pairs_of([draw_shapes(0)] * times + [Image.new("RGB", (50, 50))] * times)
+        assert {pair[0] for pair in pairs} == {*range(times)}
+    assert compared[1] < 6 * compared[0]

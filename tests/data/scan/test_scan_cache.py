@@ -48,6 +48,11 @@ def test_a_rescan_reads_only_what_is_new_changed_or_renamed_without_any_name_in_
     assert len(scan()[1]) == 7
 
 
+def test_a_file_is_known_by_another_way_to_it(pics):
+    keys = {scan_cache.stamp_file(pics / way / "000.png").key for way in ("cat", "dog/../cat", "./cat")}
+    assert len(keys) == 1 and keys != {scan_cache.stamp_file(pics / "dog" / "000.png").key}
+
+
 def test_files_of_one_size_and_time_that_swap_their_names_are_read(pics, scan):
     one, other = pics / "cat" / "a.bmp", pics / "cat" / "b.bmp"
     for file, content in ((one, b"\1"), (other, b"\2")):
