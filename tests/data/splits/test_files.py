@@ -2,15 +2,18 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from support.images import draw_tree
 from support.scans import near, split_scan
 
 from hubtune.data.dataset import LIST_NAMES, ListDataset
-from hubtune.data.listing import Excluded
+from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.listing import Excluded, ImageEntry
 from hubtune.data.scan.scanner import scan_classes
-from hubtune.data.splits.files import read_groups, read_unreadable, write_split
+from hubtune.data.splits.files import Split, read_groups, read_unreadable, write_split
+from hubtune.data.splits.leakage import find_leaks
 from hubtune.data.splits.quota import SplitSize
 from hubtune.errors import MachineError, UsageError
 
@@ -94,3 +97,11 @@ def test_a_folder_that_cannot_be_written_is_named(drawn, tmp_path):
         split_of(drawn).write(tmp_path / "file" / "x")
     assert str(caught.value).startswith(f"The lists cannot be written to {tmp_path / 'file' / 'x'} (")
     assert str(caught.value).endswith("): choose another folder with --out FOLDER")
+
+
+def test_of_thousands_of_copies_a_few_are_reported_with_each_leak():
+    images = [ImageEntry(Path(f"{number}.png"), 0, sha256="same") for number in range(400)]
+    leaks = find_leaks(images, ["train", "test"] * 200, [DuplicateGroup(tuple(range(400)), "equal")])
+    split = Split(["cat"], ["cat"], {"train": images[::2], "validate": [], "test": images[1::2]}, leaks=leaks)
+    assert [len(leak["copies"]) for leak in split.as_dict()["leaks"]] == [100] * 200
+    assert split.without_leaks().lists["train"] == []
