@@ -77,16 +77,18 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=given.work) as folder:
                 os.environ["HUBTUNE_HOME"] = str(Path(folder) / "home")
                 for command in case(Path(folder), count):
-                    before[command.what] = _measure(count, command, before, given.profile and not step)
+                    before[command.what] = _measure(
+                        folder, count, command, before, given.profile and not step
+                    )
 
 
-def _measure(count: int, command: Command, before: dict[str, float], profile: bool) -> float:
+def _measure(folder: str, count: int, command: Command, before: dict[str, float], profile: bool) -> float:
     begun = time.perf_counter()
     with tempfile.TemporaryFile() as output, tempfile.NamedTemporaryFile() as calls:
         profiler = ("-m", "cProfile", "-o", calls.name) if profile else ()
         program = ("-c", command.program) if command.program else (*profiler, "-m", "hubtune")
         arguments = [sys.executable, *program, *command.arguments]
-        process = subprocess.Popen(arguments, stdout=output, stderr=output)
+        process = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=folder)
         _, status, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begun
         output.seek(0)
