@@ -19,7 +19,7 @@ from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.sources.table_columns import REQUIRED, find_columns, has_column_names
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -73,10 +73,10 @@ def read_table(
     if "label" not in settings.columns:
         number_of = {label: number for number, label in enumerate(listing.labels)}
         listed = ((where, cells["path"], number_of[cells["label"]]) for where, cells in cells_of.items())
-        cure = f"correct the table, or add --column label='{header['label']}' if it is right"
+        cure = f"correct the table, or add --column label={header['label']} if it is right"
         listing.remarks += compare_folders(listed, listing.labels, cure)
     listing.remarks += found.remarks
-    columns = " and ".join(f"{header[meaning]!r} as the {meaning}" for meaning in ("path", "label"))
+    columns = " and ".join(f"{header[meaning]} as the {meaning}" for meaning in REQUIRED)
     listing.taken_for = f"a table with {columns}; {describe_classes(listing)}"
     return listing
 
@@ -106,12 +106,16 @@ def _read_cells(
     records = [*_records(file, settings)]
     header = records[0][1] if records else []
     named = settings.columns
-    if not (named and all(column.isdecimal() and column not in header for column in named.values())):
-        records = records[1:]  # columns that are named only by number: no line has names
+    by_number = named and all(column.isdecimal() and column not in header for column in named.values())
+    if not by_number:
+        records = records[1:]
     if group_column is not None:
         named = {**named, "group": group_column}
     columns = find_columns(file, header, [record for _, record in records[:_MOST_SAMPLED]], named)
-    names = {name: header[number] for name, number in columns.items()}
+    names = {
+        name: f"column {number + 1}" if by_number else f"'{escaped(header[number])}'"
+        for name, number in columns.items()
+    }
     rows = {}
     for place, record in records:
         where = f"{file}:{place}"

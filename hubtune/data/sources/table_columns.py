@@ -46,8 +46,8 @@ def find_columns(
 ) -> dict[str, int]:
     """Return the place of each column by its meaning: ``path``, ``label``, ``group``, ``split``.
 
-    A column that is called exactly as its meaning is taken. Of others that may have the same meaning, that of
-    the paths is the one whose files exist; labels are the same if they divide the rows in the same way.
+    Of columns that may have the paths, the one called so is taken, or the one whose files exist. Columns that
+    may have the labels must divide the rows in the same way; names are preferred to numbers then.
 
     Args:
         file: the table; paths start from its folder.
@@ -66,10 +66,8 @@ def find_columns(
             fitting = _fitting(file, header, rows, meaning)
             if len(fitting) > 1:
                 both = " and ".join(f"'{escaped(header[number])}'" for number in fitting[:3])
-                raise DataError(
-                    f"{file}: the columns {both} may both be the {meaning}: say which, "
-                    f"--column {meaning}={header[fitting[0]]}"
-                )
+                options = " or ".join(f"--column {meaning}={header[number]}" for number in fitting[:3])
+                raise DataError(f"{file}: the columns {both} may be the {meaning}: say which, {options}")
             if fitting:
                 found[meaning] = fitting[0]
     for meaning in required:
@@ -107,17 +105,18 @@ def _fitting(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]], m
     groups = [
         [number for number, name in enumerate(names) if name in words.split()] for words in _NAMES[meaning]
     ]
-    fitting = [number for group in groups for number in group]
+    likely = next(filter(None, groups), [])
+    fitting = likely if meaning == "label" else [number for group in groups for number in group]
     exact = [number for number in fitting if names[number] == meaning]
-    if exact:
+    if exact and meaning != "label":
         return exact
     cells = {number: [row[number].strip(" \t") for row in rows if number < len(row)] for number in fitting}
     if meaning == "path" and len(fitting) > 1:
-        return _existing(cells, file.parent) or next(filter(None, groups))
+        return _existing(cells, file.parent) or likely
     if meaning == "label":
         partitions = {_partition(values): number for number, values in reversed(cells.items())}
-        worded = [number for number, values in cells.items() if not all(map(str.isdecimal, values))]
-        return [*partitions.values()] if len(partitions) > 1 else (worded or fitting)[:1]
+        words = [number for number, values in cells.items() if not all(map(str.isdecimal, values))]
+        return sorted(partitions.values()) if len(partitions) > 1 else (words or fitting)[:1]
     if meaning == "split":
         return [n for n, values in cells.items() if any(cell.casefold() in PART_OF_WORD for cell in values)]
     return fitting
