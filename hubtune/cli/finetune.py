@@ -107,18 +107,23 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import run_progress
+    from hubtune.data.unlisted import find_unlisted
     from hubtune.runs.callbacks import CallbackList
     from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
     with run_progress() as callback:
         task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        remarks = [*task.dataset.remarks]
         if not taken_for:
             taken_for = describe_lists(task.dataset)
             say(taken_for)
+            if unlisted := find_unlisted(task.dataset, what):
+                say(unlisted)
+                remarks.append(unlisted)
         run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
-        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": task.dataset.remarks})
+        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": remarks})
     else:
         _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
@@ -202,19 +207,13 @@ def _recipe(
     what: str, own: Path | None, overrides: Sequence[str], trust_code: bool, settings: "SourceSettings"
 ) -> tuple["hubtune.Recipe", str]:
     """Return the recipe, and what a source without lists was taken for."""
-    from hubtune.data.unlisted import find_unlisted
     from hubtune.runs.folder import LISTS, free_folder
 
     base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
-        recipe = with_trust(hubtune.load_recipe(own, overrides), trust_code)
-    else:
-        recipe = read_or_default_recipe(what, overrides, trust_code, settings)
-        say_unused(recipe)
-    if unlisted := find_unlisted(base or Path(recipe.data.base), what):
-        say(unlisted)
-    if own is not None:
-        return recipe, ""
+        return with_trust(hubtune.load_recipe(own, overrides), trust_code), ""
+    recipe = read_or_default_recipe(what, overrides, trust_code, settings)
+    say_unused(recipe)
     if not is_source(what):
         return recipe, ""
     taken_for = ""
