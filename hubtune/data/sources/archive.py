@@ -25,6 +25,7 @@ from hubtune.data.sources.archive_formats import Member, count_zip_entries, pack
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.regular_file import open_regular
+from hubtune.text import escaped
 
 # Limits of an archive that is unpacked.
 MOST_FILES = 500_000
@@ -153,7 +154,7 @@ class _Extraction:
         try:
             name = inside(member.name)
         except ValueError as error:
-            raise self.refusal(f"the name {member.name!a} in it {error}") from error
+            raise self.refusal(f"the name '{escaped(member.name)}' in it {error}") from error
         if member.problem or member.size > MAX_BYTES:
             reason = member.problem or f"has {member.size:,} bytes, too many for a picture"
             self.left_out.append((name, reason))
@@ -182,7 +183,7 @@ class _Extraction:
 
     def _write(self, name: str, member: Member) -> None:
         if name in self._files:
-            raise self.refusal(f"it holds two files called {name!a}")
+            raise self.refusal(f"it holds two files called '{escaped(name)}'")
         try:
             if member.link_target is not None:
                 self._link(name, member.link_target)
@@ -196,7 +197,9 @@ class _Extraction:
 
     def _clash(self, name: str) -> DataError:
         # Names that differ in case only, on a disk that ignores it; or a file and a folder of one name.
-        return self.refusal(f"{name!a} in it has the name of another file or folder of it, on this disk")
+        return self.refusal(
+            f"'{escaped(name)}' in it has the name of another file or folder of it, on this disk"
+        )
 
     def _link(self, name: str, target: str) -> None:
         with contextlib.suppress(ValueError):
@@ -219,7 +222,7 @@ def _copy(content: BinaryIO, file: BinaryIO, member: Member) -> None:
         left -= len(chunk)
     # Read one byte beyond the end: zipfile checks its sum there only.
     if left or _read(content, 1):
-        raise tarfile.ReadError(f"{member.name!a} has another length than its header says")
+        raise tarfile.ReadError(f"'{escaped(member.name)}' has another length than its header says")
 
 
 def _read(content: BinaryIO, count: int) -> bytes:
@@ -250,8 +253,8 @@ def _extract_zip(archive: Path, extraction: _Extraction) -> None:
         undecoded = [member.name for member in members if re.search("[\ud800-\udfff]", member.name)]
         if undecoded:
             extraction.remarks.append(
-                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 (first {undecoded[0]!a}): they "
-                f"are kept as they are; for readable ones, {_BY_HAND}."
+                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 (first "
+                f"'{escaped(undecoded[0])}'): they are kept as they are; for readable ones, {_BY_HAND}."
             )
         extraction.total = sum(member.open is not None for member in members)
         for member in members:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from hubtune.data.listing import PART_OF_WORD, Excluded, Listing, SourceFile, name_key
 from hubtune.errors import DataError, suggest
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
-from hubtune.text import first_few, plural
+from hubtune.text import escaped, first_few, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -183,19 +183,22 @@ class Rows:
         path, exists = _locate(path, self.base)
         name = posixpath.normpath(path)
         if self.closed and (name.startswith(("../", "/")) or name == ".." or Path(name).is_absolute()):
-            raise DataError(f"{where}: {path!a} leads out of the folder of the table, which it must not")
+            raise DataError(
+                f"{where}: '{escaped(path)}' leads out of the folder of the table, which it must not"
+            )
         if "\n" in label or "\r" in label:
             raise DataError(f"{where}: the label {label!r} has a line break, which a label list cannot hold")
         if not exists:
             if name not in self.absent:
-                self._missing.append(f"{path!a} ({where.rpartition('/')[2]})")
+                self._missing.append(f"'{escaped(path)}' ({where.rpartition('/')[2]})")
             return
         file = SourceFile(self.base / name, name, label, group, part)
         place, first = self._first.setdefault(name, (where, file))
         for what, one, two in (("label", label, first.label), ("group", group, first.group)):
             if one != two:
                 raise DataError(
-                    f"{where}: {name!a} has the {what} {one!r}, but {two!r} at {place}: keep the right line"
+                    f"{where}: '{escaped(name)}' has the {what} {one!r}, but {two!r} at {place}: "
+                    "keep the right line"
                 )
         # Two files that pass this check differ by their parts alone.
         self._repeated += file in self._files
