@@ -16,6 +16,7 @@ from hubtune.cli.options import (
     engine_options,
     module_option,
     parse_weights,
+    path_column_option,
     trust_option,
     weights_option,
 )
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
+@path_column_option
 @module_option
 @weights_option
 @click.option(
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
     images: tuple[str, ...],
+    path_column: str | None,
     module: str,
     weights: str,
     target: Path,
@@ -67,7 +70,7 @@ def command(
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(f"-o {target}: name a file that ends in {' or '.join(_WRITERS)}")
     check_output_file(target, "-o")
-    paths = [*expand_images(images)]
+    paths = [*expand_images(images, path_column)]
 
     import numpy as np
 

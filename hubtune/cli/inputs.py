@@ -1,8 +1,8 @@
 """Files on the command line: images to read, and files to write."""
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
+from glob import escape, glob, has_magic  # not Path.glob(), which takes no absolute patterns
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,38 +14,72 @@ if TYPE_CHECKING:
     from hubtune.data.listing import Listing
 
 
-def expand_images(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the images of files, folders, patterns and list files (``.txt``), in the order of the arguments.
+def expand_images(arguments: Sequence[str], path_column: str | None = None) -> Iterator[str]:
+    """Yield the images of files, folders, patterns, list files and tables, in the order of the arguments.
 
-    A path that does not exist is yielded as it is: its row says that there is no such file.
+    A path that exists is never taken for a pattern. One that does not exist is yielded as it is: its row says
+    that there is no such file. ``path_column`` is the column of tables that has the paths.
 
     Raises:
-        UsageError: an argument is empty.
-        DataError: a folder or a list has no image.
+        UsageError: an argument is empty, an address, or ``-``.
+        DataError: a folder, a pattern, a list or a table has no image, or a list or table cannot be read.
     """
-    from hubtune.data.list_files import read_paths
-    from hubtune.data.sources.folder import walk_images
-
     for argument in arguments:
         if not argument:
             raise UsageError("One of the names of pictures is empty: leave it out")
-        path = Path(argument)
-        if path.is_dir():
-            listing = walk_images(path)
-            _report_excluded(listing)
-            if not listing.files:
-                raise DataError(f"There is no picture in {path}: name a folder that has some")
-            yield from (str(file.path) for file in listing.files)
-        elif path.is_file() and path.suffix.lower() == ".txt":
-            paths = read_paths(path, path.parent)
-            if not paths:
-                raise DataError(f"{path} names no picture")
-            yield from map(str, paths)
-        elif not path.exists() and any(mark in argument for mark in "*?["):
-            # Not Path.glob(), which takes no absolute patterns.
-            yield from sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207
+        if os.path.lexists(argument):
+            yield from _expand_path(Path(argument), argument, path_column)
+        elif argument == "-":
+            raise UsageError(
+                "Pictures are not read from the standard input: write their paths into a file, one a line, "
+                "and name it: paths.txt"
+            )
+        elif "://" in argument:
+            raise UsageError(f"{argument} is an address: fetch the pictures first, and name the files")
+        elif has_magic(argument):
+            for path in _expand_pattern(argument):
+                yield from _expand_path(Path(path), path, path_column)
         else:
             yield argument
+
+
+def _expand_path(path: Path, name: str, path_column: str | None) -> Iterator[str]:
+    from hubtune.data.list_files import read_paths
+    from hubtune.data.sources.folder import walk_images
+    from hubtune.data.sources.table import TABLE_SUFFIXES, read_table_paths
+
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        listing = walk_images(path)
+        _report_excluded(listing)
+        if not listing.files:
+            raise DataError(f"There is no picture in {path}: name a folder that has some")
+        yield from (str(file.path) for file in listing.files)
+    elif path.is_file() and (suffix == ".txt" or suffix in TABLE_SUFFIXES):
+        is_list = suffix == ".txt"
+        paths = read_paths(path, path.parent) if is_list else read_table_paths(path, path_column)
+        if not paths:
+            raise DataError(f"{path} names no picture")
+        yield from map(str, paths)
+    else:
+        yield name
+
+
+def _expand_pattern(pattern: str) -> list[str]:
+    """Return the paths that fit a pattern, sorted; folders with a bracket in their own name are found."""
+    folder, name = os.path.split(pattern)  # unlike Path, keeps a leading ./
+    while has_magic(folder) and not os.path.lexists(folder):
+        folder, last = os.path.split(folder)
+        name = os.path.join(last, name)  # noqa: PTH118
+    if not has_magic(name):
+        return [pattern]
+    matches = sorted(glob(os.path.join(escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
+    if "**" in name:  # it fits the files in the folders as well
+        matches = [match for match in matches if not Path(match).is_dir()]
+    if not matches:
+        where = "" if not folder or Path(folder).is_dir() else f": there is no folder {folder}"
+        raise DataError(f"No file fits the pattern {pattern}{where or ': check its folder and its suffix'}")
+    return matches
 
 
 def _report_excluded(listing: "Listing") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 
 
@@ -52,6 +53,24 @@ weights_option = click.option(
     default="official",
     metavar="FILE",
     help="A .safetensors or .pdparams file for the module, or none for random values.",
+)
+
+
+def _parse_path_column(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    if text is None:
+        return None
+    meaning, _, name = (piece.strip() for piece in text.partition("="))
+    if meaning != "path" or not name:
+        raise UsageError(f"--column {text}: write path=NAME, the column with the paths of the pictures")
+    return name
+
+
+path_column_option = click.option(
+    "--column",
+    "path_column",
+    metavar="path=NAME",
+    callback=_parse_path_column,
+    help="Which column of a table has the paths of the pictures.",
 )
 
 

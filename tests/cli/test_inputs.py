@@ -5,7 +5,7 @@ import os
 import pytest
 
 from hubtune.cli.inputs import expand_images
-from hubtune.errors import DataError
+from hubtune.errors import DataError, HubtuneError
 
 
 def test_every_picture_counts_and_all_else_is_named(here, draw_photos, capsys, monkeypatch):
@@ -48,3 +48,72 @@ def test_a_folder_without_any_picture_is_refused_after_what_is_there(tmp_path, c
     with pytest.raises(DataError, match="There is no picture in "):
         list(expand_images([str(tmp_path)]))
     assert capsys.readouterr().err.endswith(": 1 file that is not a picture: a\\x1b[2J/b.txt\n")
+
+
+def test_names_with_brackets_are_names_where_they_exist_and_patterns_otherwise(here, draw_photos):
+    for folder in ("pics [2024]/cat", "pics 2/cat", "plain"):
+        draw_photos(here / folder / "x", {"": 2}, size=8)
+    (here / "a[0].png").write_bytes((here / "plain" / "x" / "000.png").read_bytes())
+    (here / "a0.png").touch()
+    bracketed = ["pics [2024]/cat/x/000.png", "pics [2024]/cat/x/001.png"]
+    cases = {
+        "pics [2024]": bracketed,
+        "pics [2024]/*": bracketed,
+        "pics [2024]/*/x/*.png": bracketed,
+        "./pics [2024]/cat/x/?01.png": ["./pics [2024]/cat/x/001.png"],
+        f"{here}/pics [2024]/**/*0.png": [f"{here}/{bracketed[0]}"],
+        "pics [2024]/**": bracketed,
+        "pics [[]2024]/cat/*": bracketed,
+        "pics [0-9]/cat/x/*0.png": ["pics 2/cat/x/000.png"],
+        "a[0].png": ["a[0].png"],
+        "a[01].png": ["a0.png"],
+        "pics [2024]/no.png": ["pics [2024]/no.png"],
+        "no.png": ["no.png"],
+    }
+    assert {given: list(expand_images([given])) for given in cases} == cases
+
+
+TABLES = {
+    "path,label\na.jpg,x\nsub\\b.jpg,y\na.jpg,\n": ["a.jpg", "sub/b.jpg", "a.jpg"],
+    "id;Image_ID\n1;a.jpg\n2;图.jpg\n": None,
+    "Image_ID;score\na.jpg;\n图.jpg;3\n": ["a.jpg", "图.jpg"],
+    "id\timage\n1\ta.jpg\n": ["a.jpg"],
+    "image,file,path\nx,y,a.jpg\n": ["a.jpg"],
+}
+
+
+def test_a_table_names_pictures_and_its_labels_do_not_count(here):
+    for name in ("a.jpg", "sub/b.jpg", "图.jpg"):
+        (here / "t" / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / "t" / name).touch()
+    for text, expected in TABLES.items():
+        (here / "t" / "list.csv").write_text(text, encoding="utf-8")
+        column = "image_id" if expected is None else None
+        names = [path.removeprefix("t/") for path in expand_images(["t/list.csv"], column)]
+        assert names == (expected or ["a.jpg", "图.jpg"])
+
+
+def test_what_names_no_picture_is_refused_with_what_to_do(here):
+    (here / "two.csv").write_text("image,file\na.jpg,b.jpg\n")
+    (here / "none.csv").write_text("a,b\n1,2\n")
+    (here / "gap.csv").write_text("path,b\n,2\n")
+    (here / "empty.tsv").write_text("path\n")
+    refused = {
+        "two.csv": (3, "'image' and 'file' may both be the path: say which, --column path=image"),
+        "none.csv": (
+            3,
+            "no column 'path' in the first line, which names 'a', 'b': say which with --column path=",
+        ),
+        "gap.csv": (3, "gap.csv:2: no path: fill the field, or remove the line"),
+        "empty.tsv": (3, "empty.tsv names no picture"),
+        "*.jpg": (3, "No file fits the pattern *.jpg: check its folder and its suffix"),
+        "gone/*.jpg": (3, "No file fits the pattern gone/*.jpg: there is no folder gone"),
+        "": (2, "One of the names of pictures is empty"),
+        "-": (2, "write their paths into a file, one a line, and name it: paths.txt"),
+        "https://host/cat.jpg": (2, "https://host/cat.jpg is an address: fetch the pictures first"),
+    }
+    for given, (code, message) in refused.items():
+        with pytest.raises(HubtuneError) as caught:
+            list(expand_images([given]))
+        assert caught.value.exit_code == code and message in str(caught.value), given
+    assert list(expand_images(["two.csv"], "File")) == ["b.jpg"]

@@ -23,6 +23,10 @@ _COLUMNS = {
     "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
     "split": ("split", "part", "set", "subset", "partition"),
 }
+# Further names of a column of paths, where nothing else in a table is needed.
+_OTHER_PATH_COLUMNS = (
+    "img_path image_file image_name img_name image_id imageid images name id 图片 文件名 路径"
+)
 _DELIMITERS = (",", ";", "\t")
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -65,6 +69,48 @@ def read_table(
 def named_files(file: Path) -> list[str]:
     """Return the files that a table names, with ``/``, each once, whether they exist or not."""
     return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for _, cells in _cells(file)})
+
+
+def read_table_paths(file: Path, column: str | None = None) -> list[Path]:
+    """Return the files in a table's column of paths, in the order of the rows; other columns are ignored.
+
+    The table is read as by :func:`read_table`; ``image_id``, ``id`` and others may name the column as well.
+
+    Args:
+        column: the column with the paths, in any case.
+
+    Raises:
+        ColumnError: if there is no such column, or none or several that may have the paths.
+        DataError: if the table cannot be read, or a row has no path.
+    """
+    records = _records(file)
+    _, header = next(records, (1, []))
+    number = _find_path_column(file, header) if column is None else _find_column(file, header, column)
+    paths = []
+    for place, record in records:
+        path = record[number].strip(" \t") if number < len(record) else ""
+        if not path:
+            raise DataError(f"{file}:{place}: no path: fill the field, or remove the line")
+        paths.append(file.parent / _locate(path, file.parent)[0])
+    return paths
+
+
+def _find_path_column(file: Path, header: list[str]) -> int:
+    names = [_plain(name) for name in header]
+    for words in (("path",), _COLUMNS["path"], _OTHER_PATH_COLUMNS.split()):
+        fitting = [number for number, name in enumerate(names) if name in words]
+        if len(fitting) > 1:
+            both = " and ".join(repr(header[number]) for number in fitting)
+            raise ColumnError(
+                f"{file}: the columns {both} may both be the path: say which, "
+                f"--column path={header[fitting[0]]}"
+            )
+        if fitting:
+            return fitting[0]
+    known = first_few([repr(name) for name in header], 10) or "nothing"
+    raise ColumnError(
+        f"{file}: no column 'path' in the first line, which names {known}: say which with --column path=NAME"
+    )
 
 
 def is_table(file: Path) -> bool:
