@@ -84,6 +84,8 @@ def _expand_pattern(pattern: str) -> list[str]:
 
 def _report_excluded(listing: "Listing") -> None:
     """Name the files of a folder that are not predicted, on one line for each reason."""
+    from hubtune.data.images.formats import count_formats
+    from hubtune.data.images.verify import refusal_of
     from hubtune.data.listing import known_as
 
     reasons: dict[str, list[Path]] = {}
@@ -95,6 +97,8 @@ def _report_excluded(listing: "Listing") -> None:
     for reason, paths in reasons.items():
         names = first_few([known_as(path, listing.root) for path in paths])
         say(f"Passed over in {shown(listing.root)}: {shown(reason)}: {shown(names)}")
+    for formats in count_formats(map(refusal_of, listing.non_images)):
+        say(f"Among them {formats}")
 
 
 def check_parent(path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_folder_is_complete_and_holds_no_pickle(tmp_path):
     export_paddlehub(exportable_model(), folder, "fruit")
     data = ["model.json", "network.json", "network.pdiparams"]
     assert _names(folder) == sorted(
-        ["errors.py", "image.py", "module.py", "preprocessing.py", "text.py", *data]
+        ["errors.py", "formats.py", "image.py", "module.py", "preprocessing.py", "text.py", *data]
     )
     for path in folder.glob("*.py"):
         assert not re.search(r"^(import|from) hubtune", path.read_text(encoding="utf-8"), re.MULTILINE)

@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.images.formats import count_formats
 from hubtune.data.listing import known_as
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import FILE_NOTES, Scan
@@ -96,11 +97,12 @@ def find_issues(
         for wanted in ("near", "equal")
     )
     more = sum(len(group) - 1 for group in equal)
+    formats = "; ".join(count_formats(entry.reason for entry in scan.left_out))
     candidates = [
         Issue(
             "unreadable",
             f"{plural(len(scan.left_out), 'file')} cannot be used",
-            "Not in any list: download such files again, convert or remove them.",
+            f"Not in any list: {formats or 'download such files again, convert or remove them'}.",
             [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
             suspect=True,
         ),

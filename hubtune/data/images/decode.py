@@ -5,18 +5,23 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
+from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
 from hubtune.errors import DataError
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
+
+_HEIF = "HEIF"  # read where pillow-heif is installed
+_IMAGE_STARTS = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 
 MAX_PIXELS = 89_478_485
 """Largest image in pixels: Pillow's own limit for a decompression bomb, 256 MiB of RGB."""
@@ -48,23 +53,6 @@ _UPRIGHT = {
     7: (Image.Transpose.TRANSVERSE, (3, 2, 1, 0)),
     8: (Image.Transpose.ROTATE_90, (1, 2, 3, 0)),
 }
-
-# Lower-case first bytes of files that often carry an image's name but are something else.
-_SIGNATURES = (
-    (b"<!doctype html", "an HTML page"),
-    (b"<html", "an HTML page"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML or SVG file"),
-    (b"%pdf", "a PDF file"),
-    (b"%!ps", "a PostScript file"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript file"),
-    (b"8bps", "a Photoshop file"),
-    (b"pk\x03\x04", "a zip archive"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
-)
-_SIGNATURE_BYTES = 64
-# Bytes 5 to 12 of ISO media files (ISO/IEC 14496-12) that hold a HEIC image rather than a film.
-_HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 
 # TIFF 6.0 tags that Pillow does not interpret for us.
 _NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258, 262, 277
@@ -144,10 +132,9 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
     try:
         if (_file_size(path) if content is None else len(content)) == 0:
             raise ImageError(path, "empty file (0 bytes)")
-        Image.init()  # loads all plug-ins; by itself Pillow loads the five most common
         # Opened here and not by Pillow, which leaves files open that it refuses.
         opened = path.open("rb") if content is None else io.BytesIO(content)
-        with opened as file, Image.open(file, formats=FORMATS) as image:
+        with opened as file, Image.open(file, formats=readable_formats()) as image:
             width, height = image.size
             # Pillow only warns below twice this limit: a PNG of 20 KiB took 1.8 GB of memory that way.
             if width * height > MAX_PIXELS:
@@ -157,12 +144,21 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
             # NewSubfileType 1 marks a smaller version of another image. A raw file's thumbnail would silently
             # stand for the photo.
             if getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE) == 1:
-                raise ImageError(
-                    path, "a camera's raw file, of which only a preview can be read: convert it to JPEG"
-                )
+                raise ImageError(path, RAW.reason)
             yield image
     except _DECODING_ERRORS as error:
         raise ImageError(path, _reason(path, content, error)) from error
+
+
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """Return those of :data:`FORMATS` that this Pillow knows, and HEIF where ``pillow-heif`` is installed."""
+    Image.init()  # loads all plug-ins; by itself Pillow loads the five most common
+    with suppress(ImportError):  # not installed
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    return tuple(name for name in (*FORMATS, _HEIF) if name in Image.OPEN)
 
 
 def is_jpeg(image: Image.Image) -> bool:
@@ -263,8 +259,8 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         if content is None:
             with path.open("rb") as file:
-                content = file.read(_SIGNATURE_BYTES)
-        return _describe_signature(content[:_SIGNATURE_BYTES])
+                content = file.read(START_BYTES)
+        return _describe_start(content[:START_BYTES])
     if isinstance(error, FileNotFoundError):
         return "link to a file that is not there" if path.is_symlink() else "no such file"
     if isinstance(error, PermissionError):
@@ -286,17 +282,9 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     return f"damaged picture ({message or type(error).__name__})"
 
 
-def _describe_signature(start: bytes) -> str:
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signature, name in _SIGNATURES:
-        if text.startswith(signature):
-            return f"not a picture, but {name}"
-    if start[4:8] == b"ftyp":
-        if start[8:12] in _HEIC_BRANDS:
-            return "a HEIC picture, which cannot be read here: convert it to JPEG"
-        return "not a picture, but a film"
-    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "a JPEG XL picture, which cannot be read here: convert it to JPEG or PNG"
-    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8")) or start[:4] + start[8:12] == b"RIFFWEBP":
+def _describe_start(start: bytes) -> str:
+    row = identify_format(start)
+    is_supported = (row is HEIC and _HEIF in readable_formats()) or (row is AVIF and features.check("avif"))
+    if is_supported or start.startswith(_IMAGE_STARTS) or start[:4] + start[8:12] == b"RIFFWEBP":
         return "damaged picture (its header cannot be read)"
-    return "not a picture that can be read here"
+    return "not a picture that can be read here" if row is None else row.reason

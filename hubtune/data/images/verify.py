@@ -11,7 +11,7 @@ from hubtune.data.images.decode import ImageError, exif_orientation, is_jpeg, lo
 IMAGE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .dib .tif .tiff .avif .ico .jp2 .j2k .jpf .jpx"
     " .ppm .pgm .pbm .pnm .pcx .tga .heic .heif .hif .jxl .svg .eps .psd .raw .cr2 .cr3 .nef .arw .dng .raf"
-    " .orf .rw2".split()
+    " .orf .rw2 .dcm".split()
 )
 """File name suffixes of images, whether or not hubtune can read the format."""
 
@@ -41,11 +41,16 @@ def is_image(path: str | Path) -> bool:
     """
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         return True
+    return not refusal_of(path).startswith(("not a picture", "not a regular file", "empty file"))
+
+
+def refusal_of(path: str | Path) -> str:
+    """Return why a file cannot be opened as an image; empty if it can."""
     try:
         with open_image(path):
-            return True
+            return ""
     except ImageError as error:
-        return not error.reason.startswith(("not a picture", "not a regular file", "empty file"))
+        return error.reason
 
 
 def check_ends(path: str | Path) -> None:

@@ -13,7 +13,7 @@ from hubtune.data.images.decode import read_content
 from hubtune.data.images.verify import check_ends, check_pixels
 from hubtune.data.scan.fingerprint import compute_fingerprint
 
-VERSION = 1
+VERSION = 2
 """Raised when the same file gives another :class:`ImageInfo`."""
 
 SIDE = 256
