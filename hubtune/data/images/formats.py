@@ -78,7 +78,7 @@ _TEXTS = (
     (b"version https://git-lfs", _LFS),
 )
 # Place, and the bytes there.
-_SIGNATURES = (
+_SIGNATURES: tuple[tuple[int, bytes, FileFormat], ...] = (
     (128, b"DICM", _DICOM),
     (0, b"%PDF", _PDF),
     (0, b"\xc5\xd0\xd3\xc6", _POSTSCRIPT),
@@ -102,7 +102,7 @@ _BRANDS = {
 }
 _BY_REASON = {
     row.reason: row
-    for row in {row for *_, row in (*_TEXTS, *_SIGNATURES)} | {_FILM, *_BRANDS.values()}
+    for row in (*(row for _, row in _TEXTS), *(row for _, _, row in _SIGNATURES), *_BRANDS.values())
     if row.advice
 }
 
