@@ -6,6 +6,7 @@ from pathlib import Path
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -167,8 +168,11 @@ class ImageClassifierTask:
             point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
-                bad_images = BadImages(opened, data.examples, self.config)
-                result = run(RunContext(self.config, self.module, data, opened, stop, callback, bad_images))
+                config = self.config
+                if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
+                    config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
+                bad_images = BadImages(opened, data.examples, config)
+                result = run(RunContext(config, self.module, data, opened, stop, callback, bad_images))
             else:
                 logger.info("%s had finished already; this is its result", opened.path)
             self._best_model, self._model = opened.best_model, None

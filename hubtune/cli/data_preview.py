@@ -16,6 +16,7 @@ from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.text import plural
 
 if TYPE_CHECKING:
+    from hubtune.data.listing import ImageEntry
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
 
@@ -123,7 +124,7 @@ def _open_source(
         view = default if module is None else _preprocessing(module, trust_code, ImageSettings())
         name = augment or "standard"
         settings = AugmentSettings.model_validate(expand_preset(name))
-        return PreviewSource(entries, labels, view, settings, name, seed or 0)
+        return PreviewSource(entries, labels, _with_bits(view, entries), settings, name, seed or 0)
     if is_source(data):
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
@@ -133,14 +134,22 @@ def _open_source(
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
     dataset = ListDataset(recipe.data.base, recipe.data.train, label_list_file=recipe.data.labels)
+    entries = dataset.examples("train")
+    view = _preprocessing(module or recipe.module.name, trust_code, recipe.data)
     return PreviewSource(
-        dataset.examples("train"),
+        entries,
         dataset.label_list,
-        _preprocessing(module or recipe.module.name, trust_code, recipe.data),
+        _with_bits(view, entries) if recipe.data.bits == "auto" else view,
         AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
     )
+
+
+def _with_bits(view: "hubtune.Preprocessing", entries: "list[ImageEntry]") -> "hubtune.Preprocessing":
+    from hubtune.data.images.verify import find_bits
+
+    return view.model_copy(update={"bits": find_bits(entry.path for entry in entries)})
 
 
 def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> "hubtune.Preprocessing":

@@ -146,7 +146,9 @@ def takes_size(backbone: Backbone, size: int) -> bool:
 def adapt_preprocessing(
     name: str, own: Preprocessing, backbone: Backbone, settings: ImageSettings
 ) -> Preprocessing:
-    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
+    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size``, ``channels`` and ``bits``.
+
+    What ``bits: auto`` means depends on the data; here it changes nothing.
 
     Raises:
         UsageError: the network cannot take such images; the message has the module's name.
@@ -167,7 +169,8 @@ def adapt_preprocessing(
             near = " or ".join(str(side) for side in (below, below + multiple) if side)
             limit = f"takes sizes that are multiples of {multiple}: take {near}"
         raise UsageError(f"size: {size} does not go with {name}, which {limit}")
-    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels)
+    bits = own.bits if settings.bits == "auto" else settings.bits
+    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels, bits=bits)
 
 
 def _read_file(file: Path) -> ResolvedModule:

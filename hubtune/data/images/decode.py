@@ -1,21 +1,24 @@
 """Decode an image file into 8-bit pixels: one decoder for training, evaluation, prediction and export."""
 
 import io
+import logging
 import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
+from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits, used_bits
 from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
 from hubtune.errors import DataError
+
+_logger = logging.getLogger("hubtune")  # not hubtune.log's: exported models have no such file
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
@@ -55,7 +58,7 @@ _UPRIGHT = {
 }
 
 # TIFF 6.0 tags that Pillow does not interpret for us.
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258, 262, 277
+_NEW_SUBFILE_TYPE, _SAMPLES_PER_PIXEL = 254, 277
 
 
 class ImageError(DataError):
@@ -74,10 +77,13 @@ class DecodedImage(NamedTuple):
     box: Box
 
 
-def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3) -> Image.Image:
+def decode(
+    path: str | Path, content: bytes | None = None, *, channels: int = 3, bits: int = FULL_BITS
+) -> Image.Image:
     """Decode an image at its full size, upright, with 8 bits per channel.
 
     EXIF orientation is applied, 16-bit and float values are scaled, and an animation gives its first frame.
+    Files of 16 bits are scaled from ``bits``, see :func:`~hubtune.data.images.bit_depth.scale_to_8_bits`.
     With ``content``, the file's bytes, ``path`` only names the file in errors. The image has the mode that
     :data:`MODES` lists for ``channels``, see :func:`with_channels`, and no metadata.
 
@@ -86,7 +92,7 @@ def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3)
     """
     with open_image(path, content) as image:
         # Copied, because conversion to the same mode returns Pillow's file object with all its metadata.
-        return load_upright(image, channels=channels).image.copy()
+        return load_upright(image, channels=channels, bits=bits).image.copy()
 
 
 def decode_reduced(
@@ -95,20 +101,32 @@ def decode_reduced(
     content: bytes | None = None,
     *,
     channels: int = 3,
+    bits: int = FULL_BITS,
 ) -> list[DecodedImage]:
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
     ``reductions`` returns for a width and height in pixels by which factor, 1, 2, 4 or 8, the image may be
-    reduced for each result. Equal factors are decoded once.
+    reduced for each result. Equal factors are decoded once. Values above ``bits`` are clipped with a warning,
+    once for each file.
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
-        decoded = {factors[0]: load_upright(image, factors[0], channels)}
+        decoded = {factors[0]: load_upright(image, factors[0], channels, bits)}
+        if bits < FULL_BITS and (used := used_bits(image)) > bits:
+            _warn_clipped(str(path), used, bits)
     # `draft` works once per opened file, so each further size opens it again.
     for factor in set(factors) - set(decoded):
         with open_image(path, content) as image:
-            decoded[factor] = load_upright(image, factor, channels)
+            decoded[factor] = load_upright(image, factor, channels, bits)
     return [decoded[factor] for factor in factors]
+
+
+@lru_cache(maxsize=4096)  # epochs and views read a file many times
+def _warn_clipped(path: str, used: int, bits: int) -> None:
+    _logger.warning(
+        "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are cut off",
+        *(path, used, bits),
+    )
 
 
 def read_content(path: str | Path) -> bytes:
@@ -166,7 +184,9 @@ def is_jpeg(image: Image.Image) -> bool:
     return image.format in ("JPEG", "MPO")
 
 
-def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> DecodedImage:
+def load_upright(
+    image: Image.Image, reduction: int = 1, channels: int = 3, bits: int = FULL_BITS
+) -> DecodedImage:
     """Decode an image from :func:`open_image` upright; a JPEG reduced by a factor of 1, 2, 4 or 8."""
     width, height = image.size
     reduced = max(1, width // reduction), max(1, height // reduction)
@@ -179,7 +199,7 @@ def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> D
     image.load()
     _, _, right, bottom = draft[1] if draft else (0, 0, *image.size)
     orientation = exif_orientation(image)  # after load(): reading PNG metadata first hides damaged pixels
-    upright = with_channels(image, channels)
+    upright = with_channels(image, channels, bits)
     margins: Box = (0, 0, upright.width - right, upright.height - bottom)
     if orientation in _UPRIGHT:
         transposition, edges = _UPRIGHT[orientation]
@@ -197,7 +217,7 @@ def exif_orientation(image: Image.Image) -> int:
         return 1  # damaged metadata do not affect the pixels
 
 
-def with_channels(image: Image.Image, channels: int) -> Image.Image:
+def with_channels(image: Image.Image, channels: int, bits: int = FULL_BITS) -> Image.Image:
     """Convert an image of any mode to one, three or four channels of 8 bits.
 
     Three are colours, with transparency laid on white; one is their luma by ITU-R BT.601; four are the stored
@@ -207,8 +227,8 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
     Raises:
         ValueError: if values of more than 8 bits are outside all known ranges.
     """
-    if image.mode.startswith(("I", "F")):
-        image = _scale_to_8_bits(image)
+    if is_deep(image):
+        image = scale_to_8_bits(image, bits)
     if channels == 4:
         if image.mode == "RGBX":  # convert() would set the fourth channel to 255
             return Image.merge("RGBA", image.split())
@@ -220,30 +240,6 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
         image.paste(rgba, mask=rgba)
     rgb = image if image.mode == "RGB" else image.convert("RGB")
     return rgb if channels == 3 else rgb.convert("L")
-
-
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent."""
-    # Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
-    values = np.asarray(image, dtype=np.float32)
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
-    if image.mode != "F" and bits <= 16:
-        top: float | None = 2**bits - 1
-    else:
-        # Float and 32-bit images carry no range; these three are in use.
-        top = next((top for top in (1, 255, 65535) if values.max(initial=0) <= top), None)
-    # Written so that NaN fails, too.
-    if top is None or not (values.min(initial=0) >= 0 and values.max(initial=0) <= top):
-        raise ValueError("its values are outside 0–1, 0–255 and 0–65535")
-    scaled = values * np.float32(255 / top)
-    if tags.get(_PHOTOMETRIC) == 0:  # "white is zero", which Pillow applies up to 8 bits only
-        scaled = 255 - scaled
-    grey = np.rint(scaled, out=scaled).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey = np.stack([grey, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
-    return Image.fromarray(grey)
 
 
 def _file_size(path: Path) -> int:
