@@ -1,6 +1,6 @@
 """``ImageClassifierTask``: joins a module, a data set and a configuration into a fine-tuned model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import paddle
@@ -16,6 +16,7 @@ from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
+from hubtune.inference.image_inputs import ImageInput
 from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schema import Recipe, RunConfig
@@ -213,10 +214,11 @@ class ImageClassifierTask:
             self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
-    def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
-        """Classify image files with the best model: one row for each, in order, unreadable ones included.
+    def predict(self, data: Iterable[ImageInput], batch_size: int | None = None) -> list[Prediction]:
+        """Classify images with the best model: one row for each, in order, unreadable ones included.
 
         Args:
+            data: paths, bytes, Pillow images or arrays, as :meth:`hubtune.Model.predict` takes them.
             batch_size: images that the network processes at once, default the configuration's; the scores do
                 not depend on it.
 

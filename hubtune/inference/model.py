@@ -1,7 +1,6 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,12 @@ import numpy as np
 from paddle import nn
 
 from hubtune.data.dataset import BaseCVDataset
+from hubtune.data.images.decode import Content
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics, measure
 from hubtune.hub.module import Module
 from hubtune.inference.engine import LazyEngine
+from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.program import Subnetwork
@@ -27,7 +28,7 @@ class Prediction:
     """Prediction for one image. Its fields can also be read like a dict's: ``row["label"]``.
 
     Attributes:
-        path: the image, as it was passed in.
+        path: the image, as it was passed in; for one in memory its place, such as ``images[0]``.
         label: name of the class with the highest score; ``None`` if the image cannot be read.
         score: that score, 0 to 1; ``None`` if the image cannot be read.
         scores: class name → score, the highest first.
@@ -71,18 +72,27 @@ class Model:
         return self.card.labels
 
     def score(
-        self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2
+        self,
+        paths: Sequence[Path],
+        *,
+        batch_size: int = 32,
+        workers: int = 2,
+        contents: Sequence[Content | None] = (),
     ) -> Iterator[ImageScores]:
         """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`."""
-        return predict_scores(self._engine, self.card.views, paths, batch_size=batch_size, workers=workers)
+        return predict_scores(
+            self._engine, self.card.views, paths, batch_size=batch_size, workers=workers, contents=contents
+        )
 
     def predict(
-        self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
+        self, images: Iterable[ImageInput], *, batch_size: int = 32, workers: int = 2
     ) -> Iterator[Prediction]:
         """Predict the classes of images.
 
         Args:
-            paths: the images.
+            images: paths; bytes of image files; Pillow images; or arrays: uint8 ``[height, width, 3]`` in the
+                order R, G, B (OpenCV has B, G, R), ``[height, width, 4]`` with opacity, ``[height, width]``,
+                or uint16 ``[height, width]``. An array has the scores of a lossless file with its pixels.
             batch_size: images that the network gets at once; the scores do not depend on it.
             workers: threads that decode.
 
@@ -90,24 +100,28 @@ class Model:
             An iterator with one prediction for each image, in order, unreadable images included.
 
         Raises:
-            UsageError: ``paths`` is a single path, or ``batch_size`` is less than 1.
+            UsageError: ``images`` is a single image, or has something else in it; or ``batch_size`` is less
+                than 1.
             MachineError: an image does not load within two minutes.
         """
-        if isinstance(paths, str | os.PathLike):
-            raise UsageError(f"Give a list of pictures, even for one: [{os.fspath(paths)!r}]")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
-        paths = list(paths)
-        results = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
-        return (self._prediction(path, result) for path, result in zip(paths, results, strict=True))
+        inputs = read_inputs(images)
+        results = self.score(
+            [Path(image.name) for image in inputs],
+            batch_size=batch_size,
+            workers=workers,
+            contents=[image.content for image in inputs],
+        )
+        return (self._prediction(image.name, result) for image, result in zip(inputs, results, strict=True))
 
-    def _prediction(self, path: str | Path, result: ImageScores) -> Prediction:
+    def _prediction(self, path: str, result: ImageScores) -> Prediction:
         if result.values is None:
-            return Prediction(str(path), None, None, {}, result.error.reason if result.error else None)
+            return Prediction(path, None, None, {}, result.error.reason if result.error else None)
         order = (-result.values).argsort(kind="stable")
         scores = {self.labels[number]: float(result.values[number]) for number in order}
         best = self.labels[int(order[0])]
-        return Prediction(str(path), best, scores[best], scores)
+        return Prediction(path, best, scores[best], scores)
 
     def evaluate(
         self,

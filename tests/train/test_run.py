@@ -1,7 +1,12 @@
 """What a run gives: the same seed the same model, and warnings of combinations that rarely make sense."""
 
+import numpy as np
+import pytest
+from PIL import Image
 from support.split_folder import draw_split
-from support.tiny_task import weight_bytes
+from support.tiny_task import smallnet, train_frozen, weight_bytes
+
+import hubtune
 
 
 def test_the_same_seed_gives_the_same_model_and_another_seed_another(run):
@@ -19,3 +24,36 @@ def test_without_validation_the_last_model_is_kept(run, tmp_path):
     log = (trained.path / "train.log").read_text()
     assert "no validation list: the model of the last step is kept" in log
     assert "batch_size 500 is more than the 16 training pictures: an epoch is a single step" in log
+
+
+def test_pictures_of_12_bits_train_the_model_of_the_same_pictures_with_8(tmp_path, told):
+    for name in ("plain", "deep"):
+        draw_split(tmp_path / name, {"a": 10, "b": 10}, validate=2, test=2)
+        for file in (tmp_path / name / "pics").rglob("*.png"):
+            grey = np.asarray(Image.open(file).convert("L"))
+            if name == "deep":
+                grey = np.rint(grey * (4095 / 255)).astype(np.uint16)
+            Image.fromarray(grey).save(file)
+    runs = {
+        name: train_frozen(smallnet(), tmp_path / name, tmp_path / f"{name}-run")
+        for name in ("plain", "deep")
+    }
+    said = "20 pictures of 16 bits use only 12 bits: they are scaled by 2^12 (-o data.bits=16 changes that)"
+    assert told.text.count(said) == 1
+    assert weight_bytes(runs["plain"]) == weight_bytes(runs["deep"])
+    model = hubtune.load_model(runs["deep"].path)
+    assert {view.bits for view in model.card.views} == {12}
+    # The range is the model's; a picture beyond it is named.
+    beyond = tmp_path / "beyond.png"
+    Image.fromarray(np.full((40, 40), 60_000, np.uint16)).save(beyond)
+    [row] = model.predict([beyond])
+    assert row.label
+    assert f"{beyond} uses 16 bits, but the model scales pictures of 16 bits by 2^12" in told.text
+
+    whole = train_frozen(smallnet(), tmp_path / "deep", tmp_path / "whole", bits=16)
+    assert weight_bytes(whole) != weight_bytes(runs["deep"])
+    train_frozen(smallnet(), tmp_path / "deep", tmp_path / "few", bits=10)
+    assert "20 of 20 pictures of 16 bits use more than the 10 of data.bits" in told.text
+    for wrong in (8, 17, "12 bits"):
+        with pytest.raises(hubtune.UsageError, match=r"RunConfig\.bits"):
+            hubtune.RunConfig(bits=wrong)

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from operator import itemgetter
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError, features
@@ -18,6 +19,8 @@ from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits, u
 from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
 from hubtune.errors import DataError
 
+# A Pillow image reads its file when it is first used, and may be given several times.
+_loading = Lock()
 _logger = logging.getLogger("hubtune")  # not hubtune.log's: exported models have no such file
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
@@ -34,6 +37,9 @@ MAX_BYTES = 2**30
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels → Pillow mode of decoded images."""
+
+Content = bytes | Image.Image
+"""An image in memory: the bytes of a file, or a Pillow image, which is read and not changed."""
 
 Box = tuple[float, float, float, float]
 """Part of an image in pixels: left, top, right, bottom."""
@@ -78,14 +84,14 @@ class DecodedImage(NamedTuple):
 
 
 def decode(
-    path: str | Path, content: bytes | None = None, *, channels: int = 3, bits: int = FULL_BITS
+    path: str | Path, content: Content | None = None, *, channels: int = 3, bits: int = FULL_BITS
 ) -> Image.Image:
     """Decode an image at its full size, upright, with 8 bits per channel.
 
     EXIF orientation is applied, 16-bit and float values are scaled, and an animation gives its first frame.
     Files of 16 bits are scaled from ``bits``, see :func:`~hubtune.data.images.bit_depth.scale_to_8_bits`.
-    With ``content``, the file's bytes, ``path`` only names the file in errors. The image has the mode that
-    :data:`MODES` lists for ``channels``, see :func:`with_channels`, and no metadata.
+    With ``content``, ``path`` only names the image in errors. The result has the mode that :data:`MODES`
+    lists for ``channels``, see :func:`with_channels`, and no metadata.
 
     Raises:
         ImageError: if the file is missing, damaged, too large or not an image; the reason says which.
@@ -98,7 +104,7 @@ def decode(
 def decode_reduced(
     path: str | Path,
     reductions: Callable[[int, int], Sequence[int]],
-    content: bytes | None = None,
+    content: Content | None = None,
     *,
     channels: int = 3,
     bits: int = FULL_BITS,
@@ -141,18 +147,14 @@ def read_content(path: str | Path) -> bytes:
 
 
 @contextmanager
-def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
-    """Open an image file, or its bytes, and check its limits; pixels are not decoded yet.
+def open_image(path: str | Path, content: Content | None = None) -> Iterator[Image.Image]:
+    """Open an image file, or its content, and check its limits; pixels of a file are not decoded yet.
 
     Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`.
     """
     path = Path(path)
     try:
-        if (_file_size(path) if content is None else len(content)) == 0:
-            raise ImageError(path, "empty file (0 bytes)")
-        # Opened here and not by Pillow, which leaves files open that it refuses.
-        opened = path.open("rb") if content is None else io.BytesIO(content)
-        with opened as file, Image.open(file, formats=readable_formats()) as image:
+        with _opened(path, content) as image:
             width, height = image.size
             # Pillow only warns below twice this limit: a PNG of 20 KiB took 1.8 GB of memory that way.
             if width * height > MAX_PIXELS:
@@ -166,6 +168,21 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
             yield image
     except _DECODING_ERRORS as error:
         raise ImageError(path, _reason(path, content, error)) from error
+
+
+@contextmanager
+def _opened(path: Path, content: Content | None) -> Iterator[Image.Image]:
+    if isinstance(content, Image.Image):
+        with _loading:
+            content.load()
+        yield content
+        return
+    if (_file_size(path) if content is None else len(content)) == 0:
+        raise ImageError(path, "empty file (0 bytes)")
+    # Opened here and not by Pillow, which leaves files open that it refuses.
+    opened = path.open("rb") if content is None else io.BytesIO(content)
+    with opened as file, Image.open(file, formats=readable_formats()) as image:
+        yield image
 
 
 @cache
@@ -193,8 +210,9 @@ def load_upright(
     # libjpeg then skips most of the inverse transform: 25 ms instead of 100 ms for 12 megapixels at a quarter
     # (docs/speed.md). Every byte is still read, so that damage is noticed.
     draft = image.draft(None, reduced) if reduction > 1 else None
-    if channels == 4 and image.mode == "RGB" and getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL) == 4:
-        # Pillow drops a fourth channel whose meaning the TIFF file does not state.
+    samples = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL)
+    if channels == 4 and image.mode == "RGB" and samples == 4 and getattr(image, "tile", None):
+        # Pillow drops a fourth channel whose meaning the TIFF file does not state; without tiles, it has.
         image._mode = "RGBX"
     image.load()
     _, _, right, bottom = draft[1] if draft else (0, 0, *image.size)
@@ -250,9 +268,9 @@ def _file_size(path: Path) -> int:
     return status.st_size
 
 
-def _reason(path: Path, content: bytes | None, error: Exception) -> str:
+def _reason(path: Path, content: Content | None, error: Exception) -> str:
     """Why an image cannot be read. The scan cache keeps these phrases: a change needs a new VERSION there."""
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError) and not isinstance(content, Image.Image):
         if content is None:
             with path.open("rb") as file:
                 content = file.read(START_BYTES)

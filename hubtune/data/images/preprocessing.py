@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from hubtune.data.images.bit_depth import FULL_BITS, MIN_BITS
-from hubtune.data.images.decode import MODES, Box, DecodedImage, decode_reduced, with_channels
+from hubtune.data.images.decode import MODES, Box, Content, DecodedImage, decode_reduced
 from hubtune.errors import UsageError
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
@@ -143,7 +143,7 @@ class Preprocessing(BaseModel):
         """Turn a decoded image, in the mode of ``channels``, into float32 ``[channels, height, width]``."""
         return self.normalise(self.fit_image(image))
 
-    def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
+    def read(self, path: str | Path, content: Content | None = None) -> Image.Image:
         """Decode an image and resize it, as :func:`preprocess_views` does."""
         [(image, box)] = _decode_for([self], path, content)
         return self.fit_image(image, box)
@@ -246,9 +246,9 @@ class Preprocessing(BaseModel):
 
 
 def preprocess_views(
-    source: str | Path | Image.Image, views: Sequence[Preprocessing], content: bytes | None = None
+    source: str | Path | Image.Image, views: Sequence[Preprocessing], content: Content | None = None
 ) -> list[np.ndarray]:
-    """Prepare one image in several views, up to normalisation.
+    """Prepare one image, a file or its ``content``, in several views, up to normalisation.
 
     A JPEG file is decoded at a half, a quarter or an eighth of its size where a view reduces it further. The
     result of a view does not depend on the others, which have the same number of channels and bits.
@@ -259,11 +259,8 @@ def preprocess_views(
     Raises:
         ImageError: as :func:`~hubtune.data.images.decode.decode`.
     """
-    if isinstance(source, Image.Image):
-        image = with_channels(source, views[0].channels, views[0].bits)
-        decoded = [DecodedImage(image, (0, 0, *image.size))] * len(views)
-    else:
-        decoded = _decode_for(views, source, content)
+    path, content = ("image", source) if isinstance(source, Image.Image) else (source, content)
+    decoded = _decode_for(views, path, content)
     # A view and its mirror image, the usual pair, share the resizing.
     plain: dict[Preprocessing, np.ndarray] = {}
     arrays = []
@@ -299,7 +296,7 @@ def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.I
 
 
 def _decode_for(
-    views: Sequence[Preprocessing], path: str | Path, content: bytes | None
+    views: Sequence[Preprocessing], path: str | Path, content: Content | None
 ) -> list[DecodedImage]:
     return decode_reduced(
         path,
