@@ -21,6 +21,7 @@ from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import find_checked
+from hubtune.text import escaped
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bo
     if not remap_by_name:
         moved = next(name for name, other in zip(data, model, strict=True) if name != other)
         raise ModelError(
-            f"The data's classes are the model's in another order (first: {moved!r}): "
+            f"The data's classes are the model's in another order (first: '{escaped(moved)}'): "
             "add --remap-by-name to match them by name"
         )
     numbers = {name: number for number, name in enumerate(model)}

@@ -78,7 +78,8 @@ TABLES = {
     "id;Image_ID\n1;a.jpg\n2;图.jpg\n": None,
     "Image_ID;score\na.jpg;\n图.jpg;3\n": ["a.jpg", "图.jpg"],
     "id\timage\n1\ta.jpg\n": ["a.jpg"],
-    "image,file,path\nx,y,a.jpg\n": ["a.jpg"],
+    f"image,file,path,{'x' * 300}\nx,y,a.jpg,\n": ["a.jpg"],
+    "a.jpg,path\n图.jpg,y\n": ["a.jpg", "图.jpg"],
 }
 
 

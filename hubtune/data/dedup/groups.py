@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from hubtune.errors import UsageError
+from hubtune.text import escaped
 
 COPY_KINDS = ("equal", "near")
 GROUP_KINDS = (*COPY_KINDS, "burst", "given")
@@ -121,13 +122,14 @@ def _search(names: Sequence[str], pattern: str) -> list[str | None]:
 def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) -> None:
     """Raise UsageError, with the keys' origin, if no image has a key, all have the same, or no two do."""
     counts = Counter(key for key in keys if key is not None)
-    example = f"; a name is {names[0]!r}" if names else ""
+    example = f"; a name is '{escaped(names[0])}'" if names else ""
     if not counts:
         raise UsageError(f"{origin} fits none of the {len(names):,} names{example}")
     # One group of all images would leave nothing for the other lists.
     if len(counts) == 1 and counts.total() == len(keys):
         raise UsageError(
-            f"{origin} puts all {len(names):,} pictures into one group, {next(iter(counts))!r}{example}"
+            f"{origin} puts all {len(names):,} pictures into one group, "
+            f"'{escaped(next(iter(counts)))}'{example}"
         )
     if max(counts.values()) == 1:
         raise UsageError(f"{origin} makes no group: no two pictures have the same key{example}")

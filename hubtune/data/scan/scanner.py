@@ -17,7 +17,7 @@ from hubtune.data.scan.inspect import ImageInfo, inspect_image
 from hubtune.data.scan.scan_cache import FileStamp, Inspection, ScanCache, stamp_file
 from hubtune.data.sources.folder import walk_classes, walk_files
 from hubtune.errors import DataError
-from hubtune.text import first_few, plural
+from hubtune.text import escaped, first_few, plural
 
 # Formats whose files usually carry another format's suffix.
 _SUFFIX_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
@@ -93,7 +93,7 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
         raise DataError(f"{folder} has no picture that can be used{why}: {advice}.{others}")
     advice = "".join(f": {text}" for text in formats)
     raise DataError(
-        f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}{advice}.{others}"
+        f"Class '{escaped(empty[0])}' of {listing.root} has no picture that can be used{why}{advice}.{others}"
     )
 
 

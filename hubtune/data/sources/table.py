@@ -6,6 +6,7 @@ import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 
@@ -75,6 +76,7 @@ def read_table_paths(file: Path, column: str | None = None) -> list[Path]:
     """Return the files in a table's column of paths, in the order of the rows; other columns are ignored.
 
     The table is read as by :func:`read_table`; ``image_id``, ``id`` and others may name the column as well.
+    A first line in which one field is an existing file names no columns.
 
     Args:
         column: the column with the paths, in any case.
@@ -83,11 +85,18 @@ def read_table_paths(file: Path, column: str | None = None) -> list[Path]:
         ColumnError: if there is no such column, or none or several that may have the paths.
         DataError: if the table cannot be read, or a row has no path.
     """
-    records = _records(file)
-    _, header = next(records, (1, []))
-    number = _find_path_column(file, header) if column is None else _find_column(file, header, column)
+    records = [*_records(file)]
+    header = records[0][1] if records else []
+    # Path.is_file() raises where a field is longer than names may be.
+    existing = [number for number, name in enumerate(header) if isfile(file.parent / name)]  # noqa: PTH113
+    if column is not None:
+        number = _find_column(file, header, column)
+    elif len(existing) == 1:
+        number, records = existing[0], [(1, []), *records]
+    else:
+        number = _find_path_column(file, header)
     paths = []
-    for place, record in records:
+    for place, record in records[1:]:
         path = record[number].strip(" \t") if number < len(record) else ""
         if not path:
             raise DataError(f"{file}:{place}: no path: fill the field, or remove the line")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hubtune.errors import DataError, suggest
 from hubtune.storage.regular_file import read_regular
+from hubtune.text import escaped
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
@@ -69,13 +70,16 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
     if unmatched:
         raise DataError(
-            f"{file}: {unmatched[0]!r} fits no class folder.{suggest(unmatched[0].split()[0], folders)} "
-            "Write `folder name` a line, for example `yushuxin 虞书欣`"
+            f"{file}: '{escaped(unmatched[0])}' fits no class folder."
+            f"{suggest(unmatched[0].split()[0], folders)} Write `folder name` a line, for example "
+            "`yushuxin 虞书欣`"
         )
     names = {folder: named.get(folder, folder) for folder in folders}
     name, times = Counter(names.values()).most_common(1)[0]
     if times > 1:
-        raise DataError(f"{file}: two classes would be called {name!r}: every class needs a name of its own")
+        raise DataError(
+            f"{file}: two classes would be called '{escaped(name)}': every class needs a name of its own"
+        )
     return names
 
 

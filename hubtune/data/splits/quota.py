@@ -11,7 +11,7 @@ from typing import Any
 
 from hubtune.data.splits.leakage import WORDS
 from hubtune.errors import UsageError
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class SplitRequest:
         gives = ", ".join(
             f"{got[name]} for {words}" for name, words in WORDS.items() if got[name] or name == "train"
         )
-        has = f"Class {folder!r} has {plural(total, 'picture')}"
+        has = f"Class '{escaped(folder)}' has {plural(total, 'picture')}"
         others = total - bound
         if bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (
