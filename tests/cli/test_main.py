@@ -79,7 +79,8 @@ evaluate NAME | classify NAME.jpg --module NAME | embed NAME.jpg --module NAME -
 split NAME | split NAME.csv | split --from NAME | split table.csv | scan NAME | scan table.csv
 finetune NAME | finetune NAME.yaml | tune NAME.yaml | data preview NAME | data cifar NAME --out x
 recipe explain NAME.yaml | export NAME --format paddlehub -o x | import paddlehub NAME -o x
-import paddleclas NAME.pdparams -o x | hub show NAME | hub pull NAME | hub import NAME.pdparams --as resnet18_imagenet"""
+import paddleclas NAME.pdparams -o x | hub show NAME | hub pull NAME
+hub import NAME.pdparams --as resnet18_imagenet"""
 
 
 def test_a_name_in_a_message_is_shown_as_it_is_written(here, run_here):
