@@ -45,9 +45,12 @@ def test_every_picture_counts_and_all_else_is_named(here, draw_photos, capsys, m
 def test_a_folder_without_any_picture_is_refused_after_what_is_there(tmp_path, capsys):
     (tmp_path / "a\x1b[2J").mkdir()
     (tmp_path / "a\x1b[2J" / "b.txt").write_text("x")
+    (tmp_path / "clip").write_bytes(b"FLV\1")
     with pytest.raises(DataError, match="There is no picture in "):
         list(expand_images([str(tmp_path)]))
-    assert capsys.readouterr().err.endswith(": 1 file that is not a picture: a\\x1b[2J/b.txt\n")
+    excluded, film = capsys.readouterr().err.splitlines()
+    assert excluded.endswith(": 2 files that are not pictures: a\\x1b[2J/b.txt, clip")
+    assert film.startswith("Among them a film: save single frames of it, for instance with `ffmpeg ")
 
 
 def test_names_with_brackets_are_names_where_they_exist_and_patterns_otherwise(here, draw_photos):
