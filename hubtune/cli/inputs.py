@@ -77,8 +77,9 @@ def _expand_pattern(pattern: str) -> list[str]:
     if "**" in name:  # it fits the files in the folders as well
         matches = [match for match in matches if not Path(match).is_dir()]
     if not matches:
-        where = "" if not folder or Path(folder).is_dir() else f": there is no folder {folder}"
-        raise DataError(f"No file fits the pattern {pattern}{where or ': check its folder and its suffix'}")
+        is_folder = not folder or os.path.isdir(folder)  # noqa: PTH112  # Path's raises for a very long name
+        advice = "check its folder and its suffix" if is_folder else f"there is no folder {folder}"
+        raise DataError(f"No file fits the pattern {pattern}: {advice}")
     return matches
 
 

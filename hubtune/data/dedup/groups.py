@@ -83,7 +83,7 @@ def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
     """Extract a group key from each image name: the first group of a regular expression, or the whole match.
 
     Raises:
-        UsageError: if it is not a regular expression, takes longer than seconds, or as :func:`check_keys`.
+        UsageError: if it is not a regular expression, takes more than some seconds, or as :func:`check_keys`.
 
     Example:
         >>> extract_keys(["cat/tom_1.jpg", "cat/tom_2.jpg", "cat/x.jpg"], r"/([a-z]+)_")
@@ -110,7 +110,7 @@ def _search(names: Sequence[str], pattern: str) -> list[str | None]:
             text=True,
             timeout=_SEARCH_SECONDS + _SEARCH_SECONDS_PER_NAME * len(names),
         )
-    except subprocess.TimeoutExpired as error:
+    except subprocess.SubprocessError as error:  # the time is over, or the memory full
         raise UsageError(
             f"--group-by '{pattern}' takes too long on these names: write it without a repetition inside a "
             "repetition, such as (a+)+"

@@ -119,7 +119,10 @@ def decode_reduced(
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
         decoded = {factors[0]: load_upright(image, factors[0], channels, bits)}
         if bits < FULL_BITS and (used := used_bits(image)) > bits:
-            _warn_clipped(str(path), used, bits)
+            # Pillow images have no hash, and the names of images in memory say little.
+            _warn_clipped(
+                str(path), used, bits, object() if isinstance(content, Image.Image) else hash(content)
+            )
     # `draft` works once per opened file, so each further size opens it again.
     for factor in set(factors) - set(decoded):
         with open_image(path, content) as image:
@@ -128,7 +131,7 @@ def decode_reduced(
 
 
 @lru_cache(maxsize=4096)  # epochs and views read a file many times
-def _warn_clipped(path: str, used: int, bits: int) -> None:
+def _warn_clipped(path: str, used: int, bits: int, _content: object) -> None:
     _logger.warning(
         "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are cut off",
         *(path, used, bits),

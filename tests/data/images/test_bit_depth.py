@@ -1,5 +1,7 @@
 """16-bit files that use fewer bits: their range is found, and they are scaled by it."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -42,9 +44,16 @@ def test_a_file_of_16_bits_is_scaled_by_its_bits_and_another_is_not(tmp_path, to
 
     view = Preprocessing(size=16, resize=16, fit="stretch", channels=1, bits=10)
     for _ in range(2):
-        assert (np.asarray(view.read(deep)) == np.asarray(view.read(deep, deep.read_bytes()))).all()
+        assert (np.asarray(view.read(deep)) == np.asarray(view.read("bytes", deep.read_bytes()))).all()
         assert np.asarray(view.read(deep)).max() == 255  # clipped, and not dark again
     view.read(plain)
+    for values in (2000, 3000, 2000):  # images in memory may have the same name
+        image = Image.fromarray(np.full((9, 9), values, np.uint16))
+        content = io.BytesIO()
+        image.save(content, "PNG")
+        view.read("images[0]", image)
+        view.read("images[1]", content.getvalue())
+    assert (told.text.count("images[0] uses 11 bits"), told.text.count("images[1] uses 11 bits")) == (2, 1)
     cut = "uses 12 bits, but the model scales pictures of 16 bits by 2^10: brighter values are cut off"
     assert told.text.count(cut) == 1 and f"{deep} {cut}" in told.text
 
