@@ -55,7 +55,7 @@ def test_a_file_of_16_bits_is_scaled_by_its_bits_and_another_is_not(tmp_path, to
         view.read("images[1]", content.getvalue())
     assert (told.text.count("images[0] uses 11 bits"), told.text.count("images[1] uses 11 bits")) == (2, 1)
     cut = "uses 12 bits, but the model scales pictures of 16 bits by 2^10: brighter values are cut off"
-    assert told.text.count(cut) == 1 and f"{deep} {cut}" in told.text
+    assert told.text.count(f"{deep} {cut}") == 1
 
 
 def test_one_range_holds_all_images_and_is_described(tmp_path):
