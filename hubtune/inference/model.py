@@ -1,6 +1,7 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ import numpy as np
 from paddle import nn
 
 from hubtune.data.dataset import BaseCVDataset
-from hubtune.data.images.decode import Content
+from hubtune.data.images.bit_depth import FULL_BITS, used_bits
+from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics, measure
 from hubtune.hub.module import Module
@@ -80,10 +82,15 @@ class Model:
         workers: int = 2,
         contents: Sequence[Content | None] = (),
     ) -> Iterator[ImageScores]:
-        """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`."""
-        return predict_scores(
+        """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`.
+
+        A 16-bit image with values above the model's bits, which are clipped, is named in the log.
+        """
+        results = predict_scores(
             self._engine, self.card.views, paths, batch_size=batch_size, workers=workers, contents=contents
         )
+        bits = self.card.preprocessing.bits
+        return results if bits == FULL_BITS else _name_clipped(results, contents, bits)
 
     def predict(
         self, images: Iterable[ImageInput], *, batch_size: int = 32, workers: int = 2
@@ -150,6 +157,21 @@ class Model:
         examples = dataset.examples(name)
         results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
         return measure(map(_readable_values, results), [number_of[example.label] for example in examples])
+
+
+def _name_clipped(
+    results: Iterator[ImageScores], contents: Sequence[Content | None], bits: int
+) -> Iterator[ImageScores]:
+    # Decoded a second time, which only models of such images pay; during training, nobody would want it.
+    for number, result in enumerate(results):
+        with suppress(ImageError), open_image(result.path, contents[number] if contents else None) as image:
+            if (used := used_bits(image)) > bits:
+                logger.warning(
+                    "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are "
+                    "cut off",
+                    *(result.path, used, bits),
+                )
+        yield result
 
 
 def _readable_values(result: ImageScores) -> np.ndarray | None:

@@ -58,9 +58,11 @@ def test_pictures_of_12_bits_train_the_model_of_the_same_pictures_with_8(tmp_pat
     # The range is the model's; a picture beyond it is named.
     beyond = tmp_path / "beyond.png"
     Image.fromarray(np.full((40, 40), 60_000, np.uint16)).save(beyond)
-    [row] = model.predict([beyond])
-    assert row.label
-    assert f"{beyond} uses 16 bits, but the model scales pictures of 16 bits by 2^12" in told.text
+    rows = list(model.predict([beyond, np.full((40, 40), 9000, np.uint16), next(tmp_path.rglob("a/*.png"))]))
+    assert all(row.label for row in rows)
+    for name, bits in ((beyond, 16), ("images[1]", 14)):
+        assert f"{name} uses {bits} bits, but the model scales pictures of 16 bits by 2^12" in told.text
+    assert told.text.count("cut off") == 2
 
     whole = train_frozen(smallnet(), tmp_path / "deep", tmp_path / "whole", bits=16)
     assert weight_bytes(whole) != weight_bytes(runs["deep"])

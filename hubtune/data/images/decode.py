@@ -1,13 +1,12 @@
 """Decode an image file into 8-bit pixels: one decoder for training, evaluation, prediction and export."""
 
 import io
-import logging
 import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache, lru_cache
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from threading import Lock
@@ -15,13 +14,12 @@ from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError, features
 
-from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits, used_bits
+from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits
 from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
 from hubtune.errors import DataError
 
 # A Pillow image reads its file when it is first used, and may be given several times.
 _loading = Lock()
-_logger = logging.getLogger("hubtune")  # not hubtune.log's: exported models have no such file
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
@@ -112,30 +110,16 @@ def decode_reduced(
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
     ``reductions`` returns for a width and height in pixels by which factor, 1, 2, 4 or 8, the image may be
-    reduced for each result. Equal factors are decoded once. Values above ``bits`` are clipped with a warning,
-    once for each file.
+    reduced for each result. Equal factors are decoded once.
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
         decoded = {factors[0]: load_upright(image, factors[0], channels, bits)}
-        if bits < FULL_BITS and (used := used_bits(image)) > bits:
-            # Pillow images have no hash, and the names of images in memory say little.
-            _warn_clipped(
-                str(path), used, bits, object() if isinstance(content, Image.Image) else hash(content)
-            )
     # `draft` works once per opened file, so each further size opens it again.
     for factor in set(factors) - set(decoded):
         with open_image(path, content) as image:
             decoded[factor] = load_upright(image, factor, channels, bits)
     return [decoded[factor] for factor in factors]
-
-
-@lru_cache(maxsize=4096)  # epochs and views read a file many times
-def _warn_clipped(path: str, used: int, bits: int, _content: object) -> None:
-    _logger.warning(
-        "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are cut off",
-        *(path, used, bits),
-    )
 
 
 def read_content(path: str | Path) -> bytes:

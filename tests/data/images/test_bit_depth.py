@@ -1,7 +1,5 @@
 """16-bit files that use fewer bits: their range is found, and they are scaled by it."""
 
-import io
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,7 +29,7 @@ def test_the_largest_value_says_how_many_bits_are_used(tmp_path, suffix):
         assert check_ends(save(tmp_path / "a.tif", values)) == 0
 
 
-def test_a_file_of_16_bits_is_scaled_by_its_bits_and_another_is_not(tmp_path, told):
+def test_a_file_of_16_bits_is_scaled_by_its_bits_and_another_is_not(tmp_path):
     levels = np.arange(256, dtype=np.uint16)[None]
     deep = save(tmp_path / "deep.png", np.rint(levels * (4095 / 255)).astype(np.uint16))
     plain = save(tmp_path / "plain.png", levels.astype(np.uint8))
@@ -43,19 +41,8 @@ def test_a_file_of_16_bits_is_scaled_by_its_bits_and_another_is_not(tmp_path, to
     assert (np.asarray(check_pixels(deep).small.convert("L")) == levels).all()  # by its own bits
 
     view = Preprocessing(size=16, resize=16, fit="stretch", channels=1, bits=10)
-    for _ in range(2):
-        assert (np.asarray(view.read(deep)) == np.asarray(view.read("bytes", deep.read_bytes()))).all()
-        assert np.asarray(view.read(deep)).max() == 255  # clipped, and not dark again
-    view.read(plain)
-    for values in (2000, 3000, 2000):  # images in memory may have the same name
-        image = Image.fromarray(np.full((9, 9), values, np.uint16))
-        content = io.BytesIO()
-        image.save(content, "PNG")
-        view.read("images[0]", image)
-        view.read("images[1]", content.getvalue())
-    assert (told.text.count("images[0] uses 11 bits"), told.text.count("images[1] uses 11 bits")) == (2, 1)
-    cut = "uses 12 bits, but the model scales pictures of 16 bits by 2^10: brighter values are cut off"
-    assert told.text.count(f"{deep} {cut}") == 1
+    for content in (None, deep.read_bytes(), Image.open(deep)):
+        assert np.asarray(view.read(deep, content)).max() == 255  # clipped, and not dark again
 
 
 def test_one_range_holds_all_images_and_is_described(tmp_path):
