@@ -33,7 +33,7 @@ import numpy as np
 from frozen_figures import MODULE, run
 from PIL import Image, ImageEnhance
 
-from hubtune.data.list_files import read_list
+from hubtune.data.dataset import ListDataset
 from hubtune.hardware import cpu
 from hubtune.rng import rng_for
 
@@ -167,10 +167,11 @@ def _lists(enlarged: Enlarged, way: str, seed: int, base: Path, home: Path) -> f
     (base / "kept_list.txt").write_bytes(enlarged.kept.read_bytes())
     photos = [photo for photos in enlarged.images for photo in photos]
     photo_of = {path: number for number, photo in enumerate(photos) for path in photo}
+    dataset = ListDataset(base)
     used = {
         name: [photo_of["/".join(example.path.parts[-2:])] for example in examples]
         for name in ("train", "test")
-        if (examples := read_list(base / f"{name}_list.txt", base, labels.split("\n")))
+        if (examples := dataset.examples(name))
     }
     return statistics.fmean(photo in used["train"] for photo in used["test"])
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hubtune.data.images.preprocessing import Preprocessing as Preprocessing
     from hubtune.data.prepare import scan as scan
     from hubtune.data.prepare import split as split
+    from hubtune.data.source_dataset import SourceDataset as SourceDataset
     from hubtune.errors import CheckFailedError as CheckFailedError
     from hubtune.errors import DataError as DataError
     from hubtune.errors import HubtuneError as HubtuneError
@@ -55,6 +56,7 @@ _HOMES = {
     "hubtune.data.dataset": ("BaseCVDataset", "ListDataset"),
     "hubtune.data.images.preprocessing": ("Preprocessing",),
     "hubtune.data.prepare": ("scan", "split"),
+    "hubtune.data.source_dataset": ("SourceDataset",),
     "hubtune.errors": (
         *("CheckFailedError", "DataError", "HubtuneError", "LockedError", "MachineError", "ModelError"),
         *("NumericError", "RecipeError", "StoppedError", "UsageError"),

@@ -115,6 +115,7 @@ class ImageClassifierTask:
         # Before the module, because a download would be in vain without data.
         _check_base(dataset.base_path)
         dataset.examples("train")
+        dataset.check_files()
         section = recipe.module
         if recipe.data.size is not None or recipe.data.fit is not None:
             resolved = resolve_module(section.name, trust_code=section.trust_code)
@@ -169,6 +170,8 @@ class ImageClassifierTask:
             point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
+                for remark in self.dataset.remarks:
+                    callback.notice(remark)
                 config = self.config
                 if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
                     config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
@@ -246,7 +249,15 @@ class ImageClassifierTask:
 def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
     """Return the data set of a recipe; in a ``complete`` one, a run's own, a list not named is not used."""
     data, kind = recipe.data, BaseCVDataset if complete else ListDataset
-    return kind(data.base, data.train, data.validate_, data.test, label_list_file=data.labels)
+    return kind(
+        data.base,
+        data.train,
+        data.validate_,
+        data.test,
+        label_list_file=data.labels,
+        encoding=data.encoding,
+        labels_are=data.labels_are,
+    )
 
 
 def _check_base(base: Path) -> None:

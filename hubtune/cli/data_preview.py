@@ -1,5 +1,6 @@
 """``hubtune data preview``."""
 
+from dataclasses import replace
 from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ import click
 import hubtune
 from hubtune.cli.console import print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file
-from hubtune.cli.options import FILE, trust_option
+from hubtune.cli.options import FILE, source_options, trust_option
+from hubtune.cli.training_inputs import find_lists_for
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.choices import AUGMENT_PRESETS
@@ -17,6 +19,7 @@ from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.data.listing import ImageEntry
+    from hubtune.data.sources.settings import SourceSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
 
@@ -42,6 +45,7 @@ _MAX_UNREADABLE = 10  # files that are named
     help="The module to train; default: the recipe's, or 224 × 224 pixels for pictures.",
 )
 @trust_option
+@source_options
 @click.option("--force", is_flag=True, help="Replace a file that is not a preview.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
@@ -98,12 +102,17 @@ def _check_output(output: Path, force: bool) -> None:
 
 
 def _open_source(
-    data: str, *, augment: str | None, seed: int | None, module: str | None, trust_code: bool
+    data: str,
+    *,
+    augment: str | None,
+    seed: int | None,
+    module: str | None,
+    trust_code: bool,
+    settings: "SourceSettings",
 ) -> "PreviewSource":
     from hubtune.cli.progress import working_bar
     from hubtune.data.dataset import ListDataset
-    from hubtune.data.existing_lists import find_lists
-    from hubtune.data.prepare import split_source
+    from hubtune.data.prepare import DEFAULT_REQUEST, split_source
     from hubtune.recipe.augment import AugmentSettings, expand_preset
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
@@ -111,20 +120,20 @@ def _open_source(
 
     file = Path(data)
     if is_source(data) and not is_run(file):
-        base = find_lists(data)
+        base = find_lists_for(data, settings)
         if base is not None:
-            dataset = ListDataset(base)
+            dataset = ListDataset(base, encoding=settings.encoding, labels_are=settings.labels_are)
             entries, labels = dataset.examples("train"), dataset.label_list
         else:
             with working_bar("opening") as progress:
-                split = split_source(data, progress=progress)
+                split = split_source(data, replace(DEFAULT_REQUEST, settings=settings), progress=progress)
             entries, labels = split.lists["train"], split.labels
         # The default preprocessing needs no Paddle.
         default = hubtune.Preprocessing()
         view = default if module is None else _preprocessing(module, trust_code, ImageSettings())
         name = augment or "standard"
-        settings = AugmentSettings.model_validate(expand_preset(name))
-        return PreviewSource(entries, labels, _with_bits(view, entries), settings, name, seed or 0)
+        augmentation = AugmentSettings.model_validate(expand_preset(name))
+        return PreviewSource(entries, labels, _with_bits(view, entries), augmentation, name, seed or 0)
     if is_source(data):
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
@@ -133,7 +142,13 @@ def _open_source(
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
-    dataset = ListDataset(recipe.data.base, recipe.data.train, label_list_file=recipe.data.labels)
+    dataset = ListDataset(
+        recipe.data.base,
+        recipe.data.train,
+        label_list_file=recipe.data.labels,
+        encoding=settings.encoding or recipe.data.encoding,
+        labels_are=settings.labels_are or recipe.data.labels_are,
+    )
     entries = dataset.examples("train")
     view = _preprocessing(module or recipe.module.name, trust_code, recipe.data)
     return PreviewSource(

@@ -16,7 +16,7 @@ from hubtune.cli.options import (
     engine_options,
     module_option,
     parse_weights,
-    path_column_option,
+    table_options,
     trust_option,
     weights_option,
 )
@@ -29,10 +29,12 @@ from hubtune.text import escape_formula
 if TYPE_CHECKING:
     import numpy as np
 
+    from hubtune.data.sources.settings import SourceSettings
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
-@path_column_option
+@table_options
 @module_option
 @weights_option
 @click.option(
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
     images: tuple[str, ...],
-    path_column: str | None,
+    settings: "SourceSettings",
     module: str,
     weights: str,
     target: Path,
@@ -70,7 +72,7 @@ def command(
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(f"-o {target}: name a file that ends in {' or '.join(_WRITERS)}")
     check_output_file(target, "-o")
-    paths = [*expand_images(images, path_column)]
+    paths = [*expand_images(images, settings)]
 
     import numpy as np
 

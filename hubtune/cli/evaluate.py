@@ -1,15 +1,25 @@
 """``hubtune evaluate``."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import hubtune
 from hubtune.cli.console import echo, figures, print_json, say, shown
-from hubtune.cli.options import PATH, engine_options, parse_weights, trust_option, weights_option
+from hubtune.cli.options import (
+    PATH,
+    engine_options,
+    parse_weights,
+    source_options,
+    trust_option,
+    weights_option,
+)
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
+
+if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
 
 
 @click.command()
@@ -17,7 +27,8 @@ from hubtune.log import show_on_stderr
 @click.option(
     "--on",
     metavar="LIST",
-    help="validate, test, train, or a list file; default: the test list, else validation.",
+    help="validate, test, train, a list file, or a folder with a folder per class; default: the test list, "
+    "else validation.",
 )
 @click.option(
     "--module",
@@ -27,6 +38,7 @@ from hubtune.log import show_on_stderr
 @weights_option
 @engine_options
 @trust_option
+@source_options
 @click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes are in another order.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
@@ -38,6 +50,7 @@ def command(
     device: str,
     engine: str,
     trust_code: bool,
+    settings: "SourceSettings",
     remap_by_name: bool,
     as_json: bool,
 ) -> None:
@@ -49,6 +62,7 @@ def command(
     hubtune evaluate
     hubtune evaluate runs/idol5 --on validate
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
+    hubtune evaluate runs/idol5 --on new_pics/
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
     from hubtune.hardware.device import select_device
@@ -66,7 +80,7 @@ def command(
         pretrained = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
         model = hubtune.pretrained_model(pretrained, engine=engine)
         # Its labels are the numbers of the module's classes.
-        dataset, name = _as_test_list(file, label_list=model.labels), "test"
+        dataset, name = _as_test_list(file, settings, label_list=model.labels), "test"
         source = module
     else:
         if run is None:
@@ -74,16 +88,21 @@ def command(
             say(f"Newest run: {shown(run)}")
         select_device(device)
         model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
-        dataset, name = _list(run, on, model)
+        dataset, name = _list(run, on, model, settings)
         source = str(run)
+    for remark in dataset.remarks:
+        if remark not in dataset.repeated.values():
+            say(f"• {shown(remark)}")
     metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
     listed = str(dataset.list_files[name])
     if not metrics.count:
         raise DataError(f"{listed} has no readable picture")
     if as_json:
-        print_json({"model": source, "list": listed, **metrics.as_dict()})
+        print_json({"model": source, "list": listed, **metrics.as_dict(), "remarks": dataset.remarks})
         return
     echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
+    if name in dataset.repeated:
+        say(dataset.repeated[name])
     if name == "validate" and on in (None, "validate") and _was_chosen(model):
         say("Slightly optimistic: the best model was chosen on this list.")
 
@@ -106,25 +125,36 @@ def _list_for_module(module: str, run: Path | None, on: str | None) -> Path:
     return Path(on)
 
 
-def _as_test_list(file: Path, **labels: Any) -> "hubtune.BaseCVDataset":
-    return hubtune.BaseCVDataset(file.parent, test_list_file=file.name, **labels)
+def _as_test_list(file: Path, settings: "SourceSettings", **labels: Any) -> "hubtune.BaseCVDataset":
+    return hubtune.BaseCVDataset(
+        file.parent,
+        test_list_file=file.name,
+        encoding=settings.encoding,
+        labels_are=settings.labels_are,
+        **labels,
+    )
 
 
-def _list(run: Path, on: str | None, model: "hubtune.Model") -> tuple["hubtune.BaseCVDataset", str]:
-    from hubtune.data.dataset import LIST_NAMES
-    from hubtune.data.list_files import LABEL_LIST
+def _list(
+    run: Path, on: str | None, model: "hubtune.Model", settings: "SourceSettings"
+) -> tuple["hubtune.BaseCVDataset", str]:
+    from hubtune.data.dataset import LIST_NAMES, label_file_beside
+    from hubtune.data.source_dataset import SourceDataset
+    from hubtune.data.sources.open import FILE_SUFFIXES
     from hubtune.runs.folder import RECIPE_FILE, is_run
     from hubtune.task import dataset_of
 
     if on is not None and on not in LIST_NAMES:
         file = Path(on)
-        if not file.is_file():
+        if "://" not in on and not file.exists():
             raise UsageError(
-                f"--on {on}: no such list file; or name a list of the run: validate, test or train"
+                f"--on {on}: no such list file or folder; or name a list of the run: validate, test or train"
             )
-        if (file.parent / LABEL_LIST).exists():
-            return _as_test_list(file, label_list_file=LABEL_LIST), "test"
-        return _as_test_list(file, label_list=model.labels), "test"
+        if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES:
+            return SourceDataset(on, model.labels, settings=settings), "test"
+        if names := label_file_beside(file):
+            return _as_test_list(file, settings, label_list_file=names), "test"
+        return _as_test_list(file, settings, label_list=model.labels), "test"
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
     dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)

@@ -9,14 +9,23 @@ import click
 
 import hubtune
 from hubtune.cli.console import accuracy_figures, echo, figures, print_json, say, shown
-from hubtune.cli.options import json_option, overrides_option, trust_option
-from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe, say_unused, with_trust
+from hubtune.cli.options import json_option, overrides_option, source_options, trust_option
+from hubtune.cli.training_inputs import (
+    describe_lists,
+    find_lists_for,
+    make_lists,
+    read_or_default_recipe,
+    say_recipe,
+    say_unused,
+    with_trust,
+)
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 from hubtune.text import format_duration
 
 if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
     from hubtune.tuning.cross_validation import CrossValidation
 
 
@@ -53,6 +62,7 @@ if TYPE_CHECKING:
     help="Write curves for a viewer into RUN/visualization. May be repeated.",
 )
 @trust_option
+@source_options
 @json_option
 def command(
     what: str,
@@ -64,6 +74,7 @@ def command(
     folds: int | None,
     logs: tuple[str, ...],
     trust_code: bool,
+    settings: "SourceSettings",
     as_json: bool,
 ) -> None:
     """Fine-tune a module as a RECIPE says, or on PICTURES: a folder, an archive, a table, an address.
@@ -85,14 +96,14 @@ def command(
     options = {"train.device": device, "strategy.views": views, "train.engine": engine}
     overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
     if folds is not None:
-        result = _cross_validate(what, folds, overrides, trust_code, writers, resume)
+        result = _cross_validate(what, folds, overrides, trust_code, writers, resume, settings)
         if as_json:
             print_json(result.as_dict())
         else:
             _print_folds(result)
         return
     own = _own_recipe(what, resume)
-    recipe = _recipe(what, own, overrides, trust_code)
+    recipe, taken_for = _recipe(what, own, overrides, trust_code, settings)
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import run_progress
@@ -102,11 +113,14 @@ def command(
     start = time.monotonic()
     with run_progress() as callback:
         task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        if not taken_for:
+            taken_for = describe_lists(task.dataset)
+            say(taken_for)
         run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
     if as_json:
-        print_json(run.as_dict())
+        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": task.dataset.remarks})
     else:
-        _print_result(run, recipe.strategy.name, " --trust-code" if recipe.module.trust_code else "")
+        _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
 
@@ -118,6 +132,7 @@ def _cross_validate(
     trust_code: bool,
     writers: "list[hubtune.Callback]",
     resume: bool,
+    settings: "SourceSettings",
 ) -> "CrossValidation":
     from hubtune.cli.progress import run_progress, working_bar
     from hubtune.cli.split_output import print_remarks
@@ -129,12 +144,12 @@ def _cross_validate(
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
-    recipe = read_or_default_recipe(what, overrides, trust_code)
+    recipe = read_or_default_recipe(what, overrides, trust_code, settings)
     say_unused(recipe)
     seed = recipe.train.seed
     with working_bar("opening") as progress:
         if is_source(what):
-            folds, pool = folds_of_source(what, count, seed=seed, progress=progress)
+            folds, pool = folds_of_source(what, count, seed=seed, settings=settings, progress=progress)
         else:
             dataset = dataset_of(recipe, complete=False)
             folds, pool = folds_of_lists(dataset, count, seed=seed, progress=progress)
@@ -183,21 +198,32 @@ def _own_recipe(what: str, resume: bool) -> Path | None:
     return run / RECIPE_FILE if resume and is_run(run) else None
 
 
-def _recipe(what: str, own: Path | None, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
-    from hubtune.data.existing_lists import find_lists
+def _recipe(
+    what: str, own: Path | None, overrides: Sequence[str], trust_code: bool, settings: "SourceSettings"
+) -> tuple["hubtune.Recipe", str]:
+    """Return the recipe, and what a source without lists was taken for."""
+    from hubtune.data.unlisted import find_unlisted
     from hubtune.runs.folder import LISTS, free_folder
 
+    base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
-        return with_trust(hubtune.load_recipe(own, overrides), trust_code)
-    recipe = read_or_default_recipe(what, overrides, trust_code)
-    say_unused(recipe)
+        recipe = with_trust(hubtune.load_recipe(own, overrides), trust_code)
+    else:
+        recipe = read_or_default_recipe(what, overrides, trust_code, settings)
+        say_unused(recipe)
+    if unlisted := find_unlisted(base or Path(recipe.data.base), what):
+        say(unlisted)
+    if own is not None:
+        return recipe, ""
     if not is_source(what):
-        return recipe
-    if find_lists(what) is None:
+        return recipe, ""
+    taken_for = ""
+    if base is None:
         run = free_folder(Path(recipe.run or ""))
-        recipe = make_lists(recipe, what, run / LISTS).model_copy(update={"run": str(run)})
+        recipe, taken_for = make_lists(recipe, what, run / LISTS, settings)
+        recipe = recipe.model_copy(update={"run": str(run)})
     say_recipe(recipe)
-    return recipe
+    return recipe, taken_for
 
 
 def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | None:
@@ -221,16 +247,18 @@ def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", durat
         echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}")
 
 
-def _print_result(run: "hubtune.Run", strategy: str, trust: str) -> None:
+def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust: str) -> None:
     from hubtune.train.data_checks import list_title
     from hubtune.train.strategies import TRAINERS
 
     if run.validate is not None:
         echo(f"Validation: {figures(run.validate)}")
-        if TRAINERS[strategy].chosen_on_validation:
+        if TRAINERS[task.config.strategy.name].chosen_on_validation:
             echo("            slightly optimistic, because the best model was chosen on it")
     if run.test is not None:
         echo(f"Test:       {figures(run.test)}")
+        if "test" in task.dataset.repeated:
+            echo(f"            {shown(task.dataset.repeated['test'])}")
     if run.validate is None and run.test is None:
         echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:

@@ -12,13 +12,14 @@ from hubtune.text import first_few, plural
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
+    from hubtune.data.sources.settings import SourceSettings
 
 
-def expand_images(arguments: Sequence[str], path_column: str | None = None) -> Iterator[str]:
+def expand_images(arguments: Sequence[str], settings: "SourceSettings | None" = None) -> Iterator[str]:
     """Yield the images of files, folders, patterns, list files and tables, in the order of the arguments.
 
     A path that exists is never taken for a pattern. One that does not exist is yielded as it is: its row says
-    that there is no such file. ``path_column`` is the column of tables that has the paths.
+    that there is no such file. ``settings`` have the columns of tables, and the encoding.
 
     Raises:
         UsageError: an argument is empty, an address, or ``-``.
@@ -28,7 +29,7 @@ def expand_images(arguments: Sequence[str], path_column: str | None = None) -> I
         if not argument:
             raise UsageError("One of the names of pictures is empty: leave it out")
         if os.path.lexists(argument):
-            yield from _expand_path(Path(argument), argument, path_column)
+            yield from _expand_path(Path(argument), argument, settings)
         elif argument == "-":
             raise UsageError(
                 "Pictures are not read from the standard input: write their paths into a file, one a line, "
@@ -38,16 +39,18 @@ def expand_images(arguments: Sequence[str], path_column: str | None = None) -> I
             raise UsageError(f"{argument} is an address: fetch the pictures first, and name the files")
         elif has_magic(argument):
             for path in _expand_pattern(argument):
-                yield from _expand_path(Path(path), path, path_column)
+                yield from _expand_path(Path(path), path, settings)
         else:
             yield argument
 
 
-def _expand_path(path: Path, name: str, path_column: str | None) -> Iterator[str]:
-    from hubtune.data.list_files import read_paths
-    from hubtune.data.sources.folder import walk_images
+def _expand_path(path: Path, name: str, settings: "SourceSettings | None") -> Iterator[str]:
+    from hubtune.data.lists import read_paths
+    from hubtune.data.sources.folder_walk import walk_images
+    from hubtune.data.sources.settings import AS_FOUND
     from hubtune.data.sources.table import TABLE_SUFFIXES, read_table_paths
 
+    settings = settings or AS_FOUND
     suffix = path.suffix.lower()
     if path.is_dir():
         listing = walk_images(path)
@@ -57,7 +60,9 @@ def _expand_path(path: Path, name: str, path_column: str | None) -> Iterator[str
         yield from (str(file.path) for file in listing.files)
     elif path.is_file() and (suffix == ".txt" or suffix in TABLE_SUFFIXES):
         is_list = suffix == ".txt"
-        paths = read_paths(path, path.parent) if is_list else read_table_paths(path, path_column)
+        paths = (
+            read_paths(path, path.parent, settings.encoding) if is_list else read_table_paths(path, settings)
+        )
         if not paths:
             raise DataError(f"{path} names no picture")
         yield from map(str, paths)

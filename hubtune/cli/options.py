@@ -1,12 +1,12 @@
 """Options that several commands have."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from hubtune.errors import UsageError
 from hubtune.recipe.choices import ENGINES
 
 
@@ -56,21 +56,29 @@ weights_option = click.option(
 )
 
 
-def _parse_path_column(_context: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
-    if text is None:
-        return None
-    meaning, _, name = (piece.strip() for piece in text.partition("="))
-    if meaning != "path" or not name:
-        raise UsageError(f"--column {text}: write path=NAME, the column with the paths of the pictures")
-    return name
-
-
-path_column_option = click.option(
+_parts = click.option(
+    "--parts",
+    metavar="LIST=FOLDER,…",
+    help="Which folders are the lists: train=seg_train,val=seg_val,test=seg_test.",
+)
+_as_classes = click.option(
+    "--as-classes",
+    is_flag=True,
+    help="Every folder is a class and every picture counts, whatever their names.",
+)
+_column = click.option(
     "--column",
-    "path_column",
-    metavar="path=NAME",
-    callback=_parse_path_column,
-    help="Which column of a table has the paths of the pictures.",
+    "columns",
+    metavar="NAME=COLUMN,…",
+    help="A table's columns: path=file,label=breed, also group and split; or numbers, path=1,label=2.",
+)
+_encoding = click.option(
+    "--encoding", metavar="NAME", help="Encoding of lists, tables, names in archives: gbk, …"
+)
+_labels_are = click.option(
+    "--labels-are",
+    type=click.Choice(("numbers", "numbers-from-1", "names")),
+    help="What the labels in lists are.",
 )
 
 
@@ -79,6 +87,44 @@ def engine_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (_engine, _device, _batch_size):
         command = option(command)
     return command
+
+
+def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that settle what a source does not say, as one argument ``settings``."""
+
+    @functools.wraps(command)
+    def with_settings(
+        *arguments: Any,
+        parts: str | None,
+        as_classes: bool,
+        columns: str | None,
+        encoding: str | None,
+        labels_are: str | None,
+        **options: Any,
+    ) -> Any:
+        from hubtune.data.sources.settings import SourceSettings, parse_columns, parse_parts
+
+        given = parse_parts(parts) if parts else {}, parse_columns(columns) if columns else {}
+        settings = SourceSettings(given[0], as_classes, encoding, given[1], labels_are)
+        return command(*arguments, settings=settings, **options)
+
+    decorated: Callable[..., Any] = with_settings
+    for option in (_labels_are, _encoding, _column, _as_classes, _parts):
+        decorated = option(decorated)
+    return decorated
+
+
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options ``--column`` and ``--encoding``, as one argument ``settings``."""
+
+    @functools.wraps(command)
+    def with_settings(*, columns: str | None, encoding: str | None, **options: Any) -> Any:
+        from hubtune.data.sources.settings import SourceSettings, parse_columns
+
+        named = parse_columns(columns) if columns else {}
+        return command(settings=SourceSettings(encoding=encoding, columns=named), **options)
+
+    return _column(_encoding(with_settings))
 
 
 def parse_weights(weights: str) -> str | None:

@@ -1,26 +1,30 @@
 """``hubtune predict``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.inputs import expand_images
-from hubtune.cli.options import PATH, path_column_option, trust_option
+from hubtune.cli.options import PATH, table_options, trust_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
+
+if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
-@path_column_option
+@table_options
 @click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
 @prediction_options(top=1)
 @trust_option
 def command(
     images: tuple[str, ...],
-    path_column: str | None,
+    settings: "SourceSettings",
     model: Path | None,
     output: PredictionOutput,
     batch_size: int,
@@ -40,7 +44,7 @@ def command(
     hubtune predict test.csv --column path=image_id
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    paths = [*expand_images(images, path_column)]
+    paths = [*expand_images(images, settings)]
     output.check_targets(paths)
     if model is None:
         from hubtune.runs.folder import newest_run

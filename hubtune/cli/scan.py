@@ -12,7 +12,7 @@ import click
 from hubtune.cli.console import SCHEMA_VERSION, echo, print_table, say, shown
 from hubtune.cli.feature_module import label_checker_by, load_module
 from hubtune.cli.inputs import check_output_file, check_parent
-from hubtune.cli.options import DIR, FILE, trust_option, weights_option
+from hubtune.cli.options import DIR, FILE, source_options, trust_option, weights_option
 from hubtune.cli.split_output import quote_path
 from hubtune.errors import DataError, MachineError, UsageError, writing
 from hubtune.log import show_on_stderr
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hubtune.data.audit.issues import Issue
     from hubtune.data.audit.scan_report import ScanReport
     from hubtune.data.listing import Listing
+    from hubtune.data.sources.settings import SourceSettings
 
 _MOST_CLASSES = 40  # that the table shows
 _MOST_NAMES = 3  # of files, or groups of files, that an issue shows
@@ -44,11 +45,17 @@ _WIDEST = 110  # characters of a line
 )
 @weights_option
 @trust_option
+@source_options
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the report as JSON, with the facts of each file."
 )
 def command(
-    source: str, page: Path | None, quarantine: Path | None, as_json: bool, **module_options: Any
+    source: str,
+    page: Path | None,
+    quarantine: Path | None,
+    settings: "SourceSettings",
+    as_json: bool,
+    **module_options: Any,
 ) -> None:
     """Inspect every picture of SOURCE, and name the issues, most severe first.
 
@@ -69,7 +76,7 @@ def command(
     check_output_file(page, "--page")
     network = load_module(**module_options)
     with working_bar("opening") as progress:
-        listing = open_source(source, progress=progress)
+        listing = open_source(source, settings=settings, progress=progress)
         _check_targets(source, listing, page, quarantine)
         check_labels = label_checker_by(network, progress)
         report = make_scan_report(source, listing, check_labels=check_labels, progress=progress)

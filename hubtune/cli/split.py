@@ -6,9 +6,18 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from hubtune.cli.console import print_json, say
+from hubtune.cli.console import print_json, say, shown
 from hubtune.cli.feature_module import features_by, load_module
-from hubtune.cli.options import COUNT, DIR, FILE, PATH, json_option, trust_option, weights_option
+from hubtune.cli.options import (
+    COUNT,
+    DIR,
+    FILE,
+    PATH,
+    json_option,
+    source_options,
+    trust_option,
+    weights_option,
+)
 from hubtune.cli.split_output import print_counts, print_fold_counts, print_remarks, quote_path, say_repair
 from hubtune.errors import UsageError
 
@@ -60,6 +69,7 @@ if TYPE_CHECKING:
 )
 @weights_option
 @trust_option
+@source_options
 @click.option("--force", is_flag=True, help="Replace lists with other content.")
 @json_option
 @click.pass_context
@@ -97,9 +107,12 @@ def command(
     given = {name for name, place in sources.items() if place is ParameterSource.COMMANDLINE}
     if lists is not None:
         from hubtune.cli.split_check import check_lists_in
+        from hubtune.data.dataset import ListDataset
 
         _refuse_beside_from(given)
-        check_lists_in(lists, group_by=options["group_by"], out=out, force=force, as_json=as_json)
+        settings = options["settings"]
+        dataset = ListDataset(lists, encoding=settings.encoding, labels_are=settings.labels_are)
+        check_lists_in(dataset, group_by=options["group_by"], out=out, force=force, as_json=as_json)
         return
     if source is None:
         raise UsageError("Name the pictures: hubtune split pics/, or lists to be checked: --from LISTS")
@@ -113,6 +126,7 @@ def command(
     if as_json:
         print_json({"files": [str(file) for file in files], **split.as_dict(divided)})
         return
+    say(f"{shown(source)} is {shown(split.taken_for)}")
     _print(split, divided, folder, files)
     # Lists in the default folder are found by the name of the pictures alone.
     what = quote_path(source if out is None else folder)

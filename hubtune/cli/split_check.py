@@ -11,27 +11,28 @@ from hubtune.cli.split_output import print_remarks, quote_path, say_repair
 from hubtune.errors import CheckFailedError, UsageError
 
 if TYPE_CHECKING:
+    from hubtune.data.dataset import ListDataset
     from hubtune.data.splits.files import Split
 
 _MOST_SHOWN = 10
 
 
 def check_lists_in(
-    folder: Path, *, group_by: str | None, out: Path | None, force: bool, as_json: bool
+    dataset: "ListDataset", *, group_by: str | None, out: Path | None, force: bool, as_json: bool
 ) -> None:
     """Print the images that have copies or images of their group in other lists.
 
     Exits with the code of a failed check if there are some, unless lists without them are written to ``out``.
     """
     from hubtune.cli.progress import working_bar
-    from hubtune.data.dataset import ListDataset
     from hubtune.data.existing_lists import check_lists
     from hubtune.data.splits.files import write_split
 
+    folder = dataset.base_path
     if folder.is_file():
         raise UsageError(f"--from takes a folder with lists, and {folder} is a file")
     with working_bar("reading pictures") as progress:
-        split = check_lists(ListDataset(folder), group_by=group_by, progress=progress)
+        split = check_lists(dataset, group_by=group_by, progress=progress)
     files = []
     if out is not None:
         options = {"seed": 0, "from": str(folder), "group_by": group_by}

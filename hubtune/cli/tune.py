@@ -10,12 +10,19 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, print_json, print_table, say, shown
-from hubtune.cli.options import COUNT, json_option, overrides_option, trust_option
-from hubtune.cli.training_inputs import make_lists, read_or_default_recipe, say_recipe, use_lists
+from hubtune.cli.options import COUNT, json_option, overrides_option, source_options, trust_option
+from hubtune.cli.training_inputs import (
+    find_lists_for,
+    make_lists,
+    read_or_default_recipe,
+    say_recipe,
+    use_lists,
+)
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import UsageError
 
 if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
     from hubtune.tuning.search_result import SearchResult
     from hubtune.tuning.study import Trial
 
@@ -50,12 +57,14 @@ class _Time(click.ParamType):
 )
 @click.option("--resume", is_flag=True, help="Continue an interrupted search; start one if there is none.")
 @trust_option
+@source_options
 @json_option
 def command(
     what: str,
     overrides: tuple[str, ...],
     strategies: str | None,
     trust_code: bool,
+    settings: "SourceSettings",
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -73,7 +82,7 @@ def command(
     hubtune tune recipes/idol5.yaml --strategies from_frozen,default_finetune
     """
     read = _recipe_for_source if is_source(what) else read_or_default_recipe
-    recipe = read(what, overrides, trust_code)
+    recipe = read(what, overrides, trust_code, settings)
     names = None if strategies is None else [name.strip() for name in strategies.split(",")]
 
     from hubtune.cli.progress import run_progress
@@ -90,19 +99,20 @@ def command(
         click.get_current_context().exit(result.stopped)
 
 
-def _recipe_for_source(source: str, overrides: Sequence[str], trust_code: bool) -> "hubtune.Recipe":
-    from hubtune.data.existing_lists import find_lists
+def _recipe_for_source(
+    source: str, overrides: Sequence[str], trust_code: bool, settings: "SourceSettings"
+) -> "hubtune.Recipe":
     from hubtune.data.list_files import TRAIN_LIST
     from hubtune.runs.folder import LISTS, RECIPE_FILE, is_run
 
     if is_run(Path(source)):
         raise UsageError(f"{source} is a run: name its recipe, {Path(source) / RECIPE_FILE}")
-    recipe = read_or_default_recipe(source, overrides, trust_code)
+    recipe = read_or_default_recipe(source, overrides, trust_code, settings)
     lists = Path(f"{recipe.run}-tune") / LISTS
     if (lists / TRAIN_LIST).exists():
         recipe = use_lists(recipe, lists)
-    elif find_lists(source) is None:
-        recipe = make_lists(recipe, source, lists)
+    elif find_lists_for(source, settings) is None:
+        recipe, _ = make_lists(recipe, source, lists, settings)
     say_recipe(recipe)
     return recipe
 

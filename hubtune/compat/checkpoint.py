@@ -13,7 +13,8 @@ from paddle import nn
 
 from hubtune.compat.paddleclas_config import PaddleClasConfig, read_config
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.data.list_files import distinct_names, read_repeated_labels
+from hubtune.data.label_names import distinct_names, parse_label_names
+from hubtune.data.lists import read_label_lines
 from hubtune.errors import ModelError, UsageError
 from hubtune.hub.identify import identify_backbone, num_classes_of
 from hubtune.hub.registry import backbone_preprocessing
@@ -131,7 +132,7 @@ def import_paddlehub(
 def _make_card(backbone: Backbone, labels: Path, preprocessing: Preprocessing, program: str) -> ModelCard:
     return ModelCard(
         architecture=backbone.name,
-        labels=distinct_names(read_repeated_labels(labels)),
+        labels=distinct_names(parse_label_names(read_label_lines(labels), labels).names),
         preprocessing=preprocessing,
         module=backbone.name,
         module_sha256=None,

@@ -1,8 +1,9 @@
 """Data sets made of list files: PaddleHub's ``BaseCVDataset``, and the ready-made ``ListDataset``."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from os.path import lexists
 from pathlib import Path
 
 from hubtune.data.list_files import (
@@ -11,20 +12,24 @@ from hubtune.data.list_files import (
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
-    count_listed_classes,
-    read_labels,
-    read_list,
-    read_paths,
 )
 from hubtune.data.listing import ImageEntry
+from hubtune.data.lists import Lists, read_lines, read_lists, read_paths
 from hubtune.errors import DataError
+from hubtune.storage.text_file import check_encoding
 
 LIST_NAMES = ("train", "validate", "test")
 _DEFAULT_FILES = {
     "validate": (VALIDATE_LIST, PADDLECLAS_VALIDATE_LIST),
     "test": (TEST_LIST,),
-    "labels": (LABEL_LIST,),
+    "labels": (LABEL_LIST, "labels.txt"),  # PaddleX calls it so
 }
+
+
+def label_file_beside(list_file: Path) -> str | None:
+    """Return the name of the label file beside a list, if there is one."""
+    beside = (name for name in _DEFAULT_FILES["labels"] if (list_file.parent / name).exists())
+    return next((name for name in beside if name != list_file.name), None)
 
 
 class BaseCVDataset:
@@ -47,6 +52,9 @@ class BaseCVDataset:
         predict_list_file: str | os.PathLike[str] | None = None,
         label_list_file: str | os.PathLike[str] | None = None,
         label_list: Sequence[str] | None = None,
+        *,
+        encoding: str | None = None,
+        labels_are: str | None = None,
     ) -> None:
         """Set the files.
 
@@ -55,11 +63,16 @@ class BaseCVDataset:
             train_list_file: training list, ``path label`` per line.
             validate_list_file, test_list_file: likewise.
             predict_list_file: images to predict; labels are optional.
-            label_list_file: class names, one per line; the number of the line, from 0, is the class's id.
+            label_list_file: class names, one per line; the number of the line, from 0, is the class's id, or
+                else a number before or behind the name.
             label_list: class names, in place of a file.
+            encoding: of the files, if it is not UTF-8: ``gbk``, ``cp1252``, …
+            labels_are: what the labels in the lists are, where more than one reading fits: ``numbers`` of the
+                classes from 0, ``numbers-from-1``, or ``names``.
 
         Raises:
             DataError: if class names are given twice.
+            UsageError: if the encoding is unknown.
         """
         if label_list is not None and label_list_file is not None:
             raise DataError("Give one of label_list and label_list_file")
@@ -70,23 +83,47 @@ class BaseCVDataset:
         }
         self.label_list_file = None if label_list is not None else self._file("labels", label_list_file)
         self._given_labels = label_list
+        self._encoding = None if encoding is None else check_encoding(encoding)
+        self._labels_are = labels_are
 
     def _file(self, name: str, file: str | os.PathLike[str] | None) -> Path | None:
         return None if file is None else self.base_path / file
 
     @cached_property
+    def _lists(self) -> Lists:
+        """All lists that exist: only together they show what labels and paths stand for."""
+        files = {name: file for name in LIST_NAMES if (file := self.list_files[name]) and lexists(file)}
+        return read_lists(
+            files,
+            self.base_path,
+            label_file=self.label_list_file,
+            labels=self._given_labels,
+            encoding=self._encoding,
+            labels_are=self._labels_are,
+        )
+
+    @property
     def label_list(self) -> list[str]:
-        """Class names in the order of their ids; by default, the ids in the lists, which must be numbers."""
-        if self._given_labels is not None:
-            return [str(name) for name in self._given_labels]
-        if self.label_list_file is not None:
-            return read_labels(self.label_list_file)
-        counts = [count_listed_classes(file) for name in LIST_NAMES if (file := self.list_files[name])]
-        if not counts or None in counts:
-            raise DataError(
-                f"{self.base_path}: the classes have no names: give label_list_file or label_list"
-            )
-        return [str(number) for number in range(max(count or 0 for count in counts))]
+        """Class names in the order of their ids; without a label list, they are the labels in the lists."""
+        if self._given_labels is None and self.label_list_file is None:
+            for file in filter(None, map(self.list_files.get, LIST_NAMES)):
+                self._check_exists(file)
+        return self._lists.labels
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the labels and paths of the lists were taken for, where it is not plain, one sentence each."""
+        return self._lists.remarks
+
+    def check_files(self) -> None:
+        """Raise DataError if none of the listed files exists, with the place where they would be found."""
+        if self._lists.nothing_found:
+            raise DataError(self._lists.nothing_found)
+
+    @property
+    def repeated(self) -> Mapping[str, str]:
+        """List → a sentence about its pictures that are in an earlier list as well."""
+        return self._lists.repeated
 
     @property
     def num_labels(self) -> int:
@@ -98,9 +135,20 @@ class BaseCVDataset:
         return dict(enumerate(self.label_list))
 
     def examples(self, name: str) -> list[ImageEntry]:
-        """Return the images of list ``train``, ``validate`` or ``test``, errors as of :func:`read_list`."""
+        """Return the images of list ``train``, ``validate`` or ``test``; empty without such a list.
+
+        Raises:
+            DataError: if a list cannot be read, or the labels or paths of the lists have no certain meaning.
+        """
         file = self.list_files[name]
-        return [] if file is None else read_list(file, self.base_path, self.label_list)
+        if file is None:
+            return []
+        self._check_exists(file)
+        return [*self._lists.examples[name]]
+
+    def _check_exists(self, file: Path) -> None:
+        if not lexists(file):
+            read_lines(file)  # its error says what to do
 
     def get_train_examples(self) -> list[ImageEntry]:
         """PaddleHub's name for ``examples("train")``."""
@@ -117,7 +165,7 @@ class BaseCVDataset:
     def get_predict_examples(self) -> list[Path]:
         """Return the images of the prediction list; errors are those of :meth:`examples`."""
         file = self.list_files["predict"]
-        return [] if file is None else read_paths(file, self.base_path)
+        return [] if file is None else read_paths(file, self.base_path, self._encoding)
 
 
 class ListDataset(BaseCVDataset):

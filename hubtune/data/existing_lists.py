@@ -7,12 +7,14 @@ from itertools import count
 from pathlib import Path
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.list_files import TRAIN_LIST, read_paths, relative_to
+from hubtune.data.list_files import TRAIN_LIST, relative_to
 from hubtune.data.listing import Listing, Progress, SourceFile, no_progress
+from hubtune.data.lists import read_paths
 from hubtune.data.prepare import find_all_groups, split_source
 from hubtune.data.scan.scanner import scan_listing
 from hubtune.data.sources.naming import lists_folder
 from hubtune.data.sources.open import is_cached, open_source
+from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.splits.files import Split, fold_name
 from hubtune.data.splits.kfold import fold_splits, given_folds
 from hubtune.data.splits.quota import SplitRequest
@@ -65,17 +67,23 @@ def _split_of(listing: Listing, labels: Sequence[str], group_by: str | None, pro
 def _listing_of(dataset: BaseCVDataset, names: Sequence[str] = LIST_NAMES) -> Listing:
     """Return the images of some lists in their order; a file that is listed twice is there twice."""
     labels, base = dataset.label_list, dataset.base_path
+    dataset.check_files()
     examples = [(name, example) for name in names for example in dataset.examples(name)]
     examples.sort(key=lambda entry: entry[1].label)
     files = [
         SourceFile(example.path, relative_to(example.path, base), labels[example.label], part=name)
         for name, example in examples
     ]
-    return Listing(base, list(dict.fromkeys(file.label for file in files)), files)
+    return Listing(base, list(dict.fromkeys(file.label for file in files)), files, remarks=[*dataset.remarks])
 
 
 def folds_of_source(
-    source: str, folds: int, *, seed: int, progress: Progress = no_progress
+    source: str,
+    folds: int,
+    *,
+    seed: int,
+    settings: SourceSettings = AS_FOUND,
+    progress: Progress = no_progress,
 ) -> tuple[list[Split], Split]:
     """Return the folds of a source, and a split with all their images.
 
@@ -88,8 +96,9 @@ def folds_of_source(
     places = (Path(source), lists_folder(source))
     base = next(filter(_count_folds, places), None) or find_lists(source)
     if base is not None:
-        return folds_of_lists(ListDataset(base), folds, seed=seed, progress=progress)
-    pool = split_source(source, SplitRequest(folds=folds), progress=progress)
+        dataset = ListDataset(base, encoding=settings.encoding, labels_are=settings.labels_are)
+        return folds_of_lists(dataset, folds, seed=seed, progress=progress)
+    pool = split_source(source, SplitRequest(folds=folds, settings=settings), progress=progress)
     return fold_splits(pool, folds, seed=seed), pool
 
 

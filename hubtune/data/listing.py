@@ -1,11 +1,13 @@
 """The files that a source of images names, before any of them is opened."""
 
+import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from hubtune.data.scan.inspect import ImageInfo
+from hubtune.text import first_few
 
 PARTS = ("train", "validate", "test")
 """The lists of a divided data set."""
@@ -13,6 +15,9 @@ PARTS = ("train", "validate", "test")
 _WORDS = ("train training", "val valid validate validation dev", "test testing")
 PART_OF_WORD = {word: part for part, words in zip(PARTS, _WORDS, strict=True) for word in words.split()}
 """Usual names of the lists, in folders and tables, in lower case → one of :data:`PARTS`."""
+
+WORDS = dict(zip(PARTS, ("training", "validation", "test"), strict=True))
+"""The lists as they are called in sentences."""
 
 NO_CLASS = -1
 """Label of an image whose class is not known."""
@@ -26,9 +31,41 @@ def no_progress(what: str, done: int, total: int) -> None:
     """Ignore the progress."""
 
 
+# Files of operating systems: never images, and never worth a remark.
+_SYSTEM_NAMES = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "@eadir"})
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is hidden by its name, or belongs to an operating system."""
+    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+
+
 def name_key(name: str) -> tuple[str, str]:
     """Sort key of a name: the same on macOS, which stores another Unicode form than Linux."""
     return unicodedata.normalize("NFC", name), name
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Return the names of classes sorted: as numbers if all are numbers, otherwise by :func:`name_key`."""
+    labels = list(labels)
+    if all(label.isascii() and label.isdecimal() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels, key=name_key)
+
+
+def similar_names(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that differ only in case, blanks or Unicode form, if there are any."""
+    first: dict[str, str] = {}
+    for name in names:
+        form = " ".join(re.split(r"[\s_-]+", unicodedata.normalize("NFKC", name).casefold().strip()))
+        if first.setdefault(form, name) != name:
+            return first[form], name
+    return None
+
+
+def describe_classes(listing: "Listing") -> str:
+    """Return the number of classes and the first names: ``3 classes: ant, bee, cow``."""
+    return f"{len(listing.labels):,} classes: {first_few(listing.labels, 5)}"
 
 
 def known_as(path: Path, root: Path) -> str:
@@ -97,6 +134,7 @@ class Listing:
         left_out: files that should be images but are not used.
         non_images: files that are not images.
         remarks: what a person should know, one sentence each.
+        taken_for: what the source was taken for, as a part of a sentence.
     """
 
     root: Path
@@ -105,6 +143,7 @@ class Listing:
     left_out: list[Excluded] = field(default_factory=list)
     non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    taken_for: str = ""
 
     def sort(self) -> None:
         """Sort the files by class and name."""

@@ -12,13 +12,13 @@ import numpy as np
 from hubtune.data.audit.scan_report import LabelChecker, ScanReport, make_scan_report
 from hubtune.data.dedup.duplicates import find_bursts, find_groups
 from hubtune.data.dedup.groups import DuplicateGroup, check_keys, extract_keys, groups_by_key
-from hubtune.data.listing import ImageEntry, Listing, Progress, name_key, no_progress
+from hubtune.data.listing import WORDS, ImageEntry, Listing, Progress, name_key, no_progress
 from hubtune.data.scan.scanner import Scan, scan_files, scan_listing
 from hubtune.data.sources.cifar import cifar_folder, extract
 from hubtune.data.sources.open import open_source
-from hubtune.data.sources.table import ColumnError
+from hubtune.data.sources.settings import SourceSettings
+from hubtune.data.sources.table_columns import ColumnError
 from hubtune.data.splits.files import Split, write_split
-from hubtune.data.splits.leakage import WORDS
 from hubtune.data.splits.quota import NOTHING, SplitRequest, SplitSize
 from hubtune.data.splits.split import images_of, make_split
 from hubtune.errors import MachineError, UsageError
@@ -31,7 +31,7 @@ Features = Callable[[Sequence[Path]], np.ndarray]
 DEFAULT_SPLIT = {"validate": "10%", "test": "20%"}
 """Sizes of the lists that are made for training on a source without any."""
 
-_DEFAULT_REQUEST = SplitRequest(
+DEFAULT_REQUEST = SplitRequest(
     SplitSize.parse(DEFAULT_SPLIT["validate"]), SplitSize.parse(DEFAULT_SPLIT["test"])
 )
 
@@ -47,6 +47,11 @@ def split(
     labels: str | os.PathLike[str] | Mapping[str, str] | None = None,
     test_dir: str | os.PathLike[str] | None = None,
     features: Features | None = None,
+    parts: Mapping[str, str] | None = None,
+    as_classes: bool = False,
+    encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels_are: str | None = None,
 ) -> Split:
     """Divide the images of a source into training, validation and test lists, as ``hubtune split`` does.
 
@@ -68,6 +73,8 @@ def split(
             of ``test``.
         features: computes features by which images of the same thing are found and stay in one list, for
             example ``partial(hubtune.inference.label_errors.compute_features, module)``.
+        parts, as_classes, encoding, columns, labels_are: what the source does not say with certainty: see
+            :class:`~hubtune.data.sources.settings.SourceSettings`.
 
     Returns:
         The lists, the groups of images that stay in one list, the files that were left out, and remarks.
@@ -89,12 +96,22 @@ def split(
         group_by=group_by,
         labels=labels if labels is None or isinstance(labels, Mapping) else Path(labels),
         test_dir=None if test_dir is None else Path(test_dir),
+        settings=SourceSettings(parts or {}, as_classes, encoding, columns or {}, labels_are),
         explicit={"val": val != "20%", "test": test != 0},
     )
     return split_source(os.fspath(source), request, features=features)
 
 
-def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = None) -> ScanReport:
+def scan(
+    source: str | os.PathLike[str],
+    *,
+    check_labels: LabelChecker | None = None,
+    parts: Mapping[str, str] | None = None,
+    as_classes: bool = False,
+    encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels_are: str | None = None,
+) -> ScanReport:
     """Inspect every image of a source, and report its issues, as ``hubtune scan`` does.
 
     Every file is read to its last byte; the next scan reads only new or changed files. Nothing is written,
@@ -104,6 +121,7 @@ def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = 
         source: as of :func:`split`.
         check_labels: checks the labels by features, for example
             ``partial(hubtune.inference.label_errors.check_labels, module)``.
+        parts, as_classes, encoding, columns, labels_are: as of :func:`split`.
 
     Returns:
         The images of each class, the files that were left out, groups of copies, and the issues, most severe
@@ -113,12 +131,13 @@ def scan(source: str | os.PathLike[str], *, check_labels: LabelChecker | None = 
         HubtuneError: as :func:`~hubtune.data.sources.open.open_source`.
     """
     text = os.fspath(source)
-    return make_scan_report(text, open_source(text), check_labels=check_labels)
+    settings = SourceSettings(parts or {}, as_classes, encoding, columns or {}, labels_are)
+    return make_scan_report(text, open_source(text, settings=settings), check_labels=check_labels)
 
 
 def split_source(
     source: str,
-    request: SplitRequest = _DEFAULT_REQUEST,
+    request: SplitRequest = DEFAULT_REQUEST,
     *,
     features: Features | None = None,
     progress: Progress = no_progress,
@@ -144,12 +163,14 @@ def split_source(
     own_scan = scan_listing(listing, advance=partial(progress, "reading pictures"))
     groups = find_all_groups(own_scan, test_scan, pattern=pattern, features=features, progress=progress)
     made = make_split(own_scan, request, test_scan=test_scan, groups=groups)
-    return replace(made, options=request.options(source))
+    return replace(made, options=request.options(source), taken_for=listing.taken_for)
 
 
 def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tuple[Listing, str | None]:
     """Open a source, check ``group_by`` before any image is read, and return it if it is a pattern."""
-    open_it = partial(open_source, source, skip=request.test_dir, progress=progress)
+    open_it = partial(
+        open_source, source, settings=request.settings, skip=request.test_dir, progress=progress
+    )
     group_by = request.group_by
     if group_by is None:
         return open_it(), None

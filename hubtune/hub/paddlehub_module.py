@@ -20,7 +20,8 @@ import paddle
 from paddle import nn
 from paddle.utils import unique_name
 
-from hubtune.data.list_files import LABEL_LIST, distinct_names
+from hubtune.data.label_names import distinct_names
+from hubtune.data.list_files import LABEL_LIST
 from hubtune.errors import MachineError, ModelError
 from hubtune.hub.user_code import describe_exception, explain_errors, run_code
 from hubtune.models.backbone import Backbone, Stage

@@ -91,7 +91,11 @@ class ListSettings(Settings):
     test: str | None = None
     """Test list, used once at the end; default `test_list.txt` if it exists."""
     labels: str | None = None
-    """Class names, one per line; default `label_list.txt`."""
+    """Class names, one per line; default `label_list.txt`, or `labels.txt` as PaddleX names it."""
+    encoding: str | None = None
+    """Encoding of the list files where it is not UTF-8, such as `gbk`."""
+    labels_are: Literal["numbers", "numbers-from-1", "names"] | None = None
+    """What the labels in the lists are; needed only where more than one reading fits."""
 
 
 class DataSection(ImageSettings, ListSettings):  # pydantic puts the last base's fields first

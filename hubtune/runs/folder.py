@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.list_files import LABEL_LIST, encode, labels_text
+from hubtune.data.label_names import labels_text
+from hubtune.data.list_files import LABEL_LIST, encode
 from hubtune.errors import LockedError, MachineError, ModelError, UsageError
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
@@ -80,12 +81,13 @@ def check_place(folder: Path, base: Path, images: Iterable[Path], cache: Path) -
         parents.add(Path(os.path.commonpath(taken)))
     taken |= {parent for parent in parents if not start.is_relative_to(parent)}
     taken.discard(start)
-    for holder in sorted(taken):
-        if place.is_relative_to(holder):
-            raise UsageError(
-                f"The run folder {folder} is inside the pictures ({holder}), where nothing is ever written: "
-                "name another, -o run=runs/NAME"
-            )
+    if holders := [holder for holder in taken if place.is_relative_to(holder)]:
+        outermost = min(holders, key=lambda holder: len(holder.parts))
+        free = Path(os.path.relpath(outermost.parent)) / "runs" / folder.name
+        raise UsageError(
+            f"The run folder {folder} is inside the pictures ({outermost}), where nothing is ever written: "
+            f"name another, -o run={free}"
+        )
 
 
 class RunFolder:

@@ -1,5 +1,6 @@
 """Default recipes: what is trained on a source of images if no recipe is given."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import paddle
 
 from hubtune.data.existing_lists import find_lists
+from hubtune.data.list_files import TRAIN_LIST
 from hubtune.data.sources.naming import lists_folder, source_name
 from hubtune.errors import UsageError
 from hubtune.hub.module import Module
@@ -57,7 +59,12 @@ def default_recipe(source: str, overrides: Sequence[str]) -> Recipe:
 
 
 def default_run_folder(source: str) -> Path:
-    return Path("runs") / source_name(source)
+    """Return the folder for runs on a source; never inside a folder of images, even if one works there."""
+    folder, images = Path("runs") / source_name(source), Path(source)
+    if "://" in source or not images.is_dir() or (images / TRAIN_LIST).exists():
+        return folder
+    real = images.resolve()
+    return Path(os.path.relpath(real.parent)) / folder if Path.cwd().is_relative_to(real) else folder
 
 
 def _check_module(recipe: Recipe) -> None:

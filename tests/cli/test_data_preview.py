@@ -8,7 +8,8 @@ from support.commands import json_of
 from support.split_folder import write_lists
 
 from hubtune.data.dataset import ListDataset
-from hubtune.data.list_files import labels_text, list_text
+from hubtune.data.label_names import labels_text
+from hubtune.data.list_files import list_text
 from hubtune.recipe.augment import AugmentSettings
 
 
@@ -121,5 +122,5 @@ def test_missing_sources_lists_and_pictures_are_refused_and_missing_fonts_named(
     (here / "train_list.txt").unlink()
     assert_refused(("data preview r.yaml", 3, "hubtune split"))
     (here / "train_list.txt").write_text(list_text([("pics/cat/000.png", 0)]), "utf-8")
-    (here / "label_list.txt").write_text(labels_text(["\ue000"]), "utf-8")
+    (here / "label_list.txt").write_text(labels_text(["\ue000", "dog", "ox"]), "utf-8")
     assert "No font on this machine can draw all class names" in preview("pics")

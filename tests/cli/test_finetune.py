@@ -72,7 +72,10 @@ def test_a_divided_folder_is_trained_on_as_it_is(here, run_here, draw_photos):
     done = run_here("finetune", "set", *SMALLNET, "-o", "run=runs/mine")
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert lines[0] == "set is divided already: 12 for training, 12 for validation, 13 for the test"
+    assert lines[0].startswith(
+        "set is divided already: training pictures in train, validation pictures in val"
+    )
+    assert lines[1] == "Lists: 12 for training, 12 for validation, 13 for the test"
     assert {
         "• 1 of 13 test pictures has copies in the training list (1 equal).",
         "For lists without leaks: hubtune split --from runs/mine/lists --out DIR",

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from hubtune.cli.inputs import expand_images
+from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, HubtuneError
 
 
@@ -92,18 +93,18 @@ def test_a_table_names_pictures_and_its_labels_do_not_count(here):
         (here / "t" / name).touch()
     for text, expected in TABLES.items():
         (here / "t" / "list.csv").write_text(text, encoding="utf-8")
-        column = "image_id" if expected is None else None
-        names = [path.removeprefix("t/") for path in expand_images(["t/list.csv"], column)]
+        settings = SourceSettings(columns={"path": "image_id"} if expected is None else {})
+        names = [path.removeprefix("t/") for path in expand_images(["t/list.csv"], settings)]
         assert names == (expected or ["a.jpg", "图.jpg"])
 
 
 def test_what_names_no_picture_is_refused_with_what_to_do(here):
-    (here / "two.csv").write_text("image,file\na.jpg,b.jpg\n")
+    (here / "two.csv").write_text("filename,file\na.jpg,b.jpg\n")
     (here / "none.csv").write_text("a,b\n1,2\n")
     (here / "gap.csv").write_text("path,b\n,2\n")
     (here / "empty.tsv").write_text("path\n")
     refused = {
-        "two.csv": (3, "'image' and 'file' may both be the path: say which, --column path=image"),
+        "two.csv": (3, "'filename' and 'file' may both be the path: say which, --column path=filename"),
         "none.csv": (
             3,
             "no column 'path' in the first line, which names 'a', 'b': say which with --column path=",
@@ -120,4 +121,6 @@ def test_what_names_no_picture_is_refused_with_what_to_do(here):
         with pytest.raises(HubtuneError) as caught:
             list(expand_images([given]))
         assert caught.value.exit_code == code and message in str(caught.value), given
-    assert list(expand_images(["two.csv"], "File")) == ["b.jpg"]
+    for column in ("File", "2"):
+        settings = SourceSettings(columns={"path": column})
+        assert list(expand_images(["two.csv"], settings))[-1] == "b.jpg"

@@ -43,7 +43,7 @@ def test_a_table_on_stdout_and_the_rest_on_stderr(pics, here, split, run_here):
         "yushuxin      5         2     1\n"
         "────────  ─────  ────────  ────\n"
         "total        12         4     2\n",
-        f"{written}Next: hubtune finetune pics\n",
+        f"pics is a folder per class; 2 classes: cat, yushuxin\n{written}Next: hubtune finetune pics\n",
     )
     (here / "names.txt").write_text("yushuxin 虞书欣\n", "utf-8")
     table, _ = split("pics", "--val", "2", "--train", "4", "--labels", "names.txt", "--out", "names")
@@ -67,6 +67,7 @@ def test_what_is_unusual_is_told_after_the_table(pics, split):
     (pics / "cat" / "note.txt").write_text("x")
     shutil.copy(pics / "cat" / "000.png", pics / "loose.png")
     assert split("pics", "--val", "9")[1] == (
+        "pics is a folder per class; 2 classes: cat, yushuxin\n"
         "\nLeft out: 3 files; split.json has them all.\n"
         f"• lies in no class folder: {Path('pics/loose.png')}\n"
         f"• empty file (0 bytes): {Path('pics/cat/bad.jpg')}, "

@@ -16,6 +16,12 @@ def test_keys_without_effect_are_named_and_a_divided_source_stays_divided(here, 
     say_unused(recipe)
     assert capsys.readouterr().err == "Not used by strategy frozen: train.epochs\n"
     recipe = make_recipe({"data": {"base": "parts"}, "module": "digitnet", "strategy": "frozen"}, [])
-    assert make_lists(recipe, "parts", here / "lists").data.base == str(here / "lists")
-    divided = "parts is divided already: 12 for training, 6 for validation, 4 for the test"
-    assert divided in capsys.readouterr().err
+    made, taken_for = make_lists(recipe, "parts", here / "lists")
+    assert made.data.base == str(here / "lists")
+    assert taken_for == (
+        "parts is divided already: training pictures in train, validation pictures in val, test pictures in "
+        "test; 2 classes: a, b"
+    )
+    assert (
+        capsys.readouterr().err == f"{taken_for}\nLists: 12 for training, 6 for validation, 4 for the test\n"
+    )

@@ -65,7 +65,8 @@ def test_pictures_are_searched_on_lists_of_their_own(recipe, here, tune, scripte
     done = tune(*arguments, "--trials", 2)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert lines[0].startswith("No lists for photos yet: ")
+    assert lines[0] == "photos is a folder per class; 3 classes: a, b, c"
+    assert lines[1].startswith("No lists for photos yet: ")
     assert "Data: runs/photos-tune/lists; module: digitnet; strategy: frozen" in lines
     assert "Not used by" not in done.stderr  # other strategies may use it
     best = load_recipe(here / "runs" / "photos-tune" / BEST)

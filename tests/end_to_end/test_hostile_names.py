@@ -15,7 +15,7 @@ from PIL import Image
 from support.commands import json_of, options
 from support.waiting import HANG_SECONDS, hang_guard
 
-from hubtune.data.list_files import read_labels, read_list
+from hubtune.data.dataset import ListDataset
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
 
@@ -75,11 +75,10 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
         return json_of(done)
 
     split = run("split", "=pics", "--val", 4, "--test", 4, "--json")
-    labels = read_labels(base / "label_list.txt")
+    dataset = ListDataset(Path())
+    labels = dataset.label_list
     assert labels == sorted(CLASSES)
-    listed = {
-        name: read_list(base / f"{name}_list.txt", Path(), labels) for name in ("train", "validate", "test")
-    }
+    listed = {name: dataset.examples(name) for name in ("train", "validate", "test")}
     counts = [len(examples) // len(CLASSES) for examples in listed.values()]
     assert counts == [len(FILES) - 10, 4, 4]
     examples = [example for some in listed.values() for example in some]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from hubtune.data.list_files import read_labels
+from hubtune.data.lists import read_label_lines
 from hubtune.data.sources.table import is_table, read_table
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import HubtuneError
@@ -24,7 +24,7 @@ from hubtune.storage.regular_file import read_json, read_regular
 def test_no_reader_waits_or_reads_without_end(tmp_path, make):
     for name in ("x.csv", "split.json", "manifest.json"):
         make(tmp_path / name)
-    for read in (read_labels, read_table, read_regular, read_json):
+    for read in (read_label_lines, read_table, read_regular, read_json):
         with pytest.raises((OSError, HubtuneError)):
             read(tmp_path / "x.csv")
     assert (is_table(tmp_path / "x.csv"), read_groups(tmp_path)) == (False, {})

@@ -38,3 +38,7 @@ def test_a_run_is_named_after_its_recipe_or_its_source_unless_that_names_it(tmp_
         read_recipe("nothing", [])
     assert default_run_folder("photos.tar.gz") == Path("runs/photos")
     assert default_run_folder(str(tmp_path / "pics")) == Path("runs/pics")
+    (tmp_path / "pics" / "cat").mkdir(parents=True)
+    for inside, source, folder in (("pics", ".", "../runs/pics"), ("pics/cat", "..", "../../runs/pics")):
+        monkeypatch.chdir(tmp_path / inside)
+        assert default_run_folder(source) == Path(folder)

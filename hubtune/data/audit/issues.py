@@ -98,13 +98,16 @@ def find_issues(
         for wanted in ("near", "equal")
     )
     more = sum(len(group) - 1 for group in equal)
+    left_out: dict[bool, list[list[IssueFile]]] = {True: [], False: []}
+    for entry in scan.left_out:
+        left_out[entry.unreadable].append([_file_outside(scan, entry.path, entry.reason)])
     formats = "; ".join(count_formats(entry.reason for entry in scan.left_out))
     candidates = [
         Issue(
             "unreadable",
-            f"{plural(len(scan.left_out), 'file')} cannot be used",
+            f"{plural(len(left_out[True]), 'file')} cannot be used",
             f"Not in any list: {formats or 'download such files again, convert or remove them'}.",
-            [[_file_outside(scan, entry.path, entry.reason)] for entry in scan.left_out],
+            left_out[True],
             suspect=True,
         ),
         Issue(
@@ -115,6 +118,12 @@ def find_issues(
             suspect=True,
         ),
         *_mislabelled(files, [*scan.classes], labels),
+        Issue(
+            "left_out",
+            f"{plural(len(left_out[False]), 'file')} {_verb('is', 'are', left_out[False])} left out",
+            "Not in any list, for the reason beside each; nothing is wrong with the files themselves.",
+            left_out[False],
+        ),
         *_small_classes(scan),
         *_poor_images(files, [image.info for _, image in images]),
         Issue(

@@ -15,7 +15,8 @@ from hubtune.data.listing import Excluded, ImageEntry, Listing, known_as
 from hubtune.data.scan.fingerprint import FingerprintFile
 from hubtune.data.scan.inspect import ImageInfo, inspect_image
 from hubtune.data.scan.scan_cache import FileStamp, Inspection, ScanCache, stamp_file
-from hubtune.data.sources.folder import walk_classes, walk_files
+from hubtune.data.sources.folder import walk_classes
+from hubtune.data.sources.folder_walk import walk_files
 from hubtune.errors import DataError
 from hubtune.text import escaped, first_few, plural
 

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from hubtune.data.images.decode import MAX_BYTES
+from hubtune.data.list_files import encode
 from hubtune.data.listing import Excluded, Progress, no_progress
 from hubtune.data.sources.archive_formats import Member, count_zip_entries, packing, tar_members, zip_member
 from hubtune.errors import DataError, MachineError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.regular_file import open_regular
+from hubtune.storage.text_file import likely_readings, question_of_encoding
 from hubtune.text import escaped
 
 # Limits of an archive that is unpacked.
@@ -40,6 +42,7 @@ _FILES = "files"
 _UNREADABLE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, LZMAError, EOFError, UnicodeError)
 # Names that a file system cannot hold: too long, or bytes that it does not accept as text.
 _NAME_ERRORS = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL})
+_UNDECODED = re.compile("[\ud800-\udfff]")
 _BY_HAND = "unpack it with a program that you trust, and give the folder"
 
 
@@ -51,19 +54,26 @@ class ExtractedArchive(NamedTuple):
     remarks: list[str]
 
 
-def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
+def unpack(
+    archive: Path, progress: Progress = no_progress, *, encoding: str | None = None
+) -> ExtractedArchive:
     """Unpack an archive into the cache, once; again if its size or time changes.
 
     It is a zip, or a tar that may be compressed by gzip, bzip2 or xz. Links out of it, devices, files too
     large for an image, and names that the file system cannot hold are left out and reported.
 
+    Args:
+        encoding: of the names that are not marked as UTF-8.
+
     Raises:
-        DataError: if it is not an archive, damaged, encrypted, or not safe to unpack; nothing of it is kept.
+        DataError: if it is not an archive, damaged, encrypted, or not safe to unpack, or if the names of
+            folders in it are in an unknown encoding; nothing of it is kept.
         MachineError: if the disk is full, or the cache cannot be written.
     """
     try:
         status = archive.stat()
         identity = f"{archive.resolve()}\0{status.st_size}\0{status.st_mtime_ns}"
+        identity += "" if encoding is None else f"\0{encoding}"
         kind = packing(archive)
     except OSError as error:
         raise DataError(f"{archive} cannot be read ({error.strerror})") from error
@@ -73,8 +83,10 @@ def unpack(archive: Path, progress: Progress = no_progress) -> ExtractedArchive:
     def make(folder: Path) -> None:
         extraction = _Extraction(archive, folder / _FILES, status.st_size, progress)
         try:
-            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction)
+            (_extract_zip if kind == "zip" else _extract_tar)(archive, extraction, encoding)
         except _UNREADABLE as error:
+            if encoding is not None and isinstance(error, UnicodeError):
+                raise DataError(f"{archive}: the names in it are not in {encoding}") from error
             raise DataError(f"{archive} is damaged or cut short ({error}): get it again") from error
         except NotImplementedError as error:
             why = f"is packed in a way that is not read here ({error})"
@@ -134,6 +146,15 @@ class _Extraction:
     def refusal(self, why: str) -> DataError:
         return DataError(f"{self._archive} is not unpacked: {why}; {_BY_HAND}")
 
+    def _unknown_encoding(self, name: str) -> DataError:
+        """Return the error for a folder, which may be a class, whose name is not in UTF-8."""
+        usual = ("gbk", "cp437" if zipfile.is_zipfile(self._archive) else "cp1252")
+        known, options = question_of_encoding(likely_readings(encode(name), usual))
+        return DataError(
+            f"{self._archive} has names of folders that are not in UTF-8.{known} Name their encoding: "
+            f"{options}"
+        )
+
     def check_count(self, members: int) -> None:
         if members > MOST_FILES:
             raise self.refusal(f"it holds more than {MOST_FILES:,} files")
@@ -155,6 +176,8 @@ class _Extraction:
             name = inside(member.name)
         except ValueError as error:
             raise self.refusal(f"the name '{escaped(member.name)}' in it {error}") from error
+        if _UNDECODED.search(name.rpartition("/")[0]):
+            raise self._unknown_encoding(name)
         if member.problem or member.size > MAX_BYTES:
             reason = member.problem or f"has {member.size:,} bytes, too many for a picture"
             self.left_out.append((name, reason))
@@ -234,11 +257,11 @@ def _read(content: BinaryIO, count: int) -> bytes:
         raise
 
 
-def _extract_zip(archive: Path, extraction: _Extraction) -> None:
+def _extract_zip(archive: Path, extraction: _Extraction, encoding: str | None) -> None:
     # Before zipfile makes an object of each entry.
     extraction.check_count(count_zip_entries(archive, most=MOST_FILES))
-    with zipfile.ZipFile(archive) as opened:
-        members = [zip_member(opened, info) for info in opened.infolist()]
+    with zipfile.ZipFile(archive, metadata_encoding=encoding) as opened:
+        members = [zip_member(opened, info, is_decoded=encoding is not None) for info in opened.infolist()]
         for info, member in zip(opened.infolist(), members, strict=True):
             if info.flag_bits & 1:
                 raise extraction.refusal("it is encrypted")
@@ -250,19 +273,20 @@ def _extract_zip(archive: Path, extraction: _Extraction) -> None:
                 f"{archive} unpacks to {needed / 1e9:,.1f} GB, but the cache has {free / 1e9:,.1f} GB: "
                 "free some space, or set HUBTUNE_HOME to a folder on a larger disk"
             )
-        undecoded = [member.name for member in members if re.search("[\ud800-\udfff]", member.name)]
+        undecoded = [member.name for member in members if _UNDECODED.search(member.name)]
         if undecoded:
             extraction.remarks.append(
-                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 (first "
-                f"'{escaped(undecoded[0])}'): they are kept as they are; for readable ones, {_BY_HAND}."
+                f"{len(undecoded):,} names in {archive.name} are not in UTF-8 "
+                f"(first '{escaped(undecoded[0])}'): they are used as they are; for readable ones: "
+                "--encoding gbk, cp437, …"
             )
         extraction.total = sum(member.open is not None for member in members)
         for member in members:
             extraction.add(member)
 
 
-def _extract_tar(archive: Path, extraction: _Extraction) -> None:
+def _extract_tar(archive: Path, extraction: _Extraction, encoding: str | None) -> None:
     with open_regular(archive) as packed:
-        for member in tar_members(packed):
+        for member in tar_members(packed, encoding):
             extraction.count(member)
             extraction.add(member)

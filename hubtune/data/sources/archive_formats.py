@@ -86,9 +86,10 @@ def count_zip_entries(path: Path, *, most: int) -> int:
     return count
 
 
-def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
+def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, *, is_decoded: bool = False) -> Member:
+    """Return a member; its name ``is_decoded`` if the archive was opened with the encoding of its names."""
     name = info.filename
-    if not info.flag_bits & 0x800:
+    if not info.flag_bits & 0x800 and not is_decoded:
         # zipfile decodes names without the UTF-8 flag as cp437, in which every byte is a character. Many
         # programs write the bytes of another encoding, most often UTF-8, without setting the flag.
         with contextlib.suppress(UnicodeEncodeError):  # zipfile took the name from a UTF-8 extra field
@@ -102,7 +103,7 @@ def zip_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Member:
     return Member(name, info.file_size, lambda: archive.open(info))  # type: ignore[arg-type, return-value]
 
 
-def tar_members(packed: BinaryIO) -> Iterator[Member]:
+def tar_members(packed: BinaryIO, encoding: str | None = None) -> Iterator[Member]:
     """Yield the members of a tar as a stream; each is to be read before the next one.
 
     Nothing of earlier members is kept, and nothing is read twice.
@@ -111,7 +112,8 @@ def tar_members(packed: BinaryIO) -> Iterator[Member]:
         tarfile.TarError: if it is damaged, cut between two members, or followed by another archive.
     """
     stream = _TarStream(packed)
-    options = {"mode": "r|", "encoding": "utf-8", "errors": "surrogateescape"}
+    names = ("utf-8", "surrogateescape") if encoding is None else (encoding, "strict")
+    options = dict(zip(("mode", "encoding", "errors"), ("r|", *names), strict=True))
     with tarfile.open(fileobj=stream, **options) as archive:  # type: ignore[call-overload]
         stream.expect(0)
         while (info := archive.next()) is not None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from hubtune.data.list_files import LABEL_LIST, TEST_LIST, TRAIN_LIST, encode, labels_text, list_text
+from hubtune.data.label_names import labels_text
+from hubtune.data.list_files import LABEL_LIST, TEST_LIST, TRAIN_LIST, encode, list_text
 from hubtune.data.listing import ImageEntry, Progress, name_key, no_progress
 from hubtune.data.sources.archive import unpack
 from hubtune.errors import DataError

@@ -3,43 +3,39 @@
 import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
-from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset, label_file_beside
 from hubtune.data.images.verify import IMAGE_SUFFIXES
-from hubtune.data.list_files import LABEL_LIST, TRAIN_LIST, count_listed_classes
-from hubtune.data.listing import Excluded, Listing, Progress, name_key, no_progress
+from hubtune.data.list_files import SPLIT_FILE, TRAIN_LIST
+from hubtune.data.listing import Excluded, Listing, Progress, describe_classes, name_key, no_progress
 from hubtune.data.sources.archive import unpack
 from hubtune.data.sources.archive_formats import packing
 from hubtune.data.sources.cifar import cached_cifar, is_cifar
-from hubtune.data.sources.folder import is_divided, walk_classes, walk_divided
+from hubtune.data.sources.folder import walk_classes, walk_divided
+from hubtune.data.sources.layout import list_folders, read_layout
 from hubtune.data.sources.mirror import mirror_source
 from hubtune.data.sources.remote import is_address
-from hubtune.data.sources.table import (
-    NOTHING,
-    TABLE_SUFFIXES,
-    ColumnError,
-    Rows,
-    is_table,
-    named_files,
-    read_table,
-)
+from hubtune.data.sources.rows import Rows
+from hubtune.data.sources.settings import AS_FOUND, SourceSettings
+from hubtune.data.sources.table import NOTHING, TABLE_SUFFIXES, is_table, named_files, read_table
+from hubtune.data.sources.table_columns import ColumnError
 from hubtune.errors import DataError
 from hubtune.storage.cache_folder import data_folder
 from hubtune.storage.regular_file import open_regular
 from hubtune.text import first_few, plural
 
-_SPLIT_FILE = "split.json"
-# Suffixes of sources that are files, for the message about one that does not exist.
-_FILE_SUFFIXES = TABLE_SUFFIXES | {".txt", ".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+FILE_SUFFIXES = TABLE_SUFFIXES | {".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz"}
+"""Suffixes of sources that are files, besides lists."""
 
 
 def open_source(
     where: str | os.PathLike[str],
     *,
+    settings: SourceSettings = AS_FOUND,
     skip: Path | None = None,
     group_column: str | None = None,
     progress: Progress = no_progress,
@@ -61,6 +57,7 @@ def open_source(
             - an archive, zip or tar, of any of these;
             - the folder or the archive of CIFAR-10 or CIFAR-100 as published;
             - the address of any of these: ``s3://bucket/folder``, ``oss://…``, ``https://…/archive.zip``.
+        settings: what a person said about the source.
         skip: a folder inside it that is ignored.
         group_column: the column of a table with the groups of images, in place of ``group``.
         progress: reports the listing, fetching and unpacking.
@@ -80,13 +77,13 @@ def open_source(
     text = os.fspath(where)
     if text.startswith("file://"):
         text = unquote(text.removeprefix("file://"))
-    opener = _Opener(group_column, progress)
+    opener = _Opener(settings, group_column, progress)
     if is_address(text):
         return opener.open_address(text)
     path = Path(text)
     if path.is_file():
         return opener.open_file(path)
-    if path.suffix.lower() in _FILE_SUFFIXES and not os.path.lexists(path):
+    if path.suffix.lower() in {*FILE_SUFFIXES, ".txt"} and not os.path.lexists(path):
         raise DataError(f"There is no {path}: give a folder of pictures, an archive or a table")
     return opener.open_folder(path, skip)
 
@@ -100,26 +97,31 @@ def is_cached(path: Path) -> bool:
 class _Opener:
     """Opens sources of all kinds, which may contain one another."""
 
+    settings: SourceSettings
     group_column: str | None
     progress: Progress
 
     def open_address(self, address: str) -> Listing:
         fetched = mirror_source(address, progress=self.progress)
         if fetched.file is None:
-            return self._open_cached(fetched.folder, fetched.left_out)
+            return self._open_cached(fetched.folder, fetched.left_out, address)
         file = fetched.file
         if file.suffix.lower() in TABLE_SUFFIXES:
             # Names that lead out of the folder are refused by `read_table`.
-            names = [name for name in named_files(file) if not re.match(r"/|\.\.(/|$)|[A-Za-z]:", name)]
+            names = [
+                name
+                for name in named_files(file, self.settings)
+                if not re.match(r"/|\.\.(/|$)|[A-Za-z]:", name)
+            ]
             fetched = mirror_source(address, names, progress=self.progress)
-            return read_table(file, closed=True, absent=fetched.left_out, group_column=self.group_column)
+            return self._read_table(file, closed=True, absent=fetched.left_out)
         if packing(file) is None:
             raise DataError(f"{address} is no archive and no table: give one, or a folder of a bucket")
         return self._open_archive(file)
 
     def open_file(self, file: Path) -> Listing:
         if file.suffix.lower() in TABLE_SUFFIXES:
-            return read_table(file, group_column=self.group_column)
+            return self._read_table(file)
         try:
             if packing(file) is not None:
                 return self._open_archive(file)
@@ -130,25 +132,35 @@ class _Opener:
         if b"\0" in start or file.suffix.lower() in IMAGE_SUFFIXES:
             raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
         self._refuse_column(file)
-        labels = LABEL_LIST if (file.parent / LABEL_LIST).exists() else None
-        if labels is None and count_listed_classes(file) is None:
-            advice = f"there is no {LABEL_LIST} beside it: write it, one class name a line"
-            raise DataError(f"{file} names classes, but {advice}")
-        dataset = BaseCVDataset(file.parent, train_list_file=file.name, label_list_file=labels)
-        return _list_dataset(dataset, file, {"train": None}, closed=False)
+        dataset = BaseCVDataset(
+            file.parent,
+            train_list_file=file.name,
+            label_list_file=label_file_beside(file),
+            encoding=self.settings.encoding,
+            labels_are=self.settings.labels_are,
+        )
+        listing = _list_dataset(dataset, file, {"train": None}, closed=False)
+        listing.taken_for = f"a list of pictures; {describe_classes(listing)}"
+        return listing
 
     def _open_archive(self, archive: Path) -> Listing:
-        extracted = unpack(archive, self.progress)
-        listing = self._open_cached(extracted.folder, {})
+        extracted = unpack(archive, self.progress, encoding=self.settings.encoding)
+        listing = self._open_cached(extracted.folder, {}, archive.name)
         listing.left_out += extracted.left_out
         listing.remarks += extracted.remarks
         return listing
 
-    def _open_cached(self, folder: Path, absent: Mapping[str, str]) -> Listing:
+    def _open_cached(self, folder: Path, absent: Mapping[str, str], source: str) -> Listing:
         """Open a folder of the cache; folders around the data set are not a part of its names."""
         top = folder
         while (below := _single_folder(folder)) is not None:
             folder = below
+        folders, files = _entries(folder)
+        if not folders and (archives := [file.name for file in files if _is_archive(file)]):
+            raise DataError(
+                f"{source} has no pictures, but archives ({first_few(archives)}): unpack it, and give one of "
+                "them"
+            )
         start = f"{folder.relative_to(top).as_posix()}/" if folder != top else ""
         inner = {name.removeprefix(start): why for name, why in absent.items() if name.startswith(start)}
         listing = self.open_folder(folder, closed=True, absent=inner)
@@ -168,37 +180,68 @@ class _Opener:
         """Open a folder; if it is ``closed``, tables and lists in it must not name files elsewhere."""
         folders, files = _entries(folder)
         names = {file.name for file in files}
-        divided = is_divided(folder)
-        lists = ListDataset(folder)
-        # hubtune's own lists beside the class folders that they were made from are not a source.
-        has_lists = (lists.list_files["train"] or folder).exists() and (
-            len(folders) < 2 or divided or _SPLIT_FILE not in names
-        )
-        if not (is_cifar(names) or has_lists or divided or len(folders) > 1):
-            tables = [file for file in files if is_table(file)]
-            if len(tables) == 1:
-                return read_table(tables[0], closed=closed, absent=absent, group_column=self.group_column)
-            if tables:
-                self._refuse_column(folder)
-                count, names_of = plural(len(tables), "table"), first_few([table.name for table in tables])
-                raise DataError(f"{folder} holds {count} ({names_of}): give one of them")
-        self._refuse_column(folder)
         if is_cifar(names):
+            self._refuse_column(folder)
             return self.open_folder(cached_cifar(folder, self.progress), closed=True)
-        if has_lists:
-            parts = [name for name in LIST_NAMES if (file := lists.list_files[name]) and file.exists()]
-            part_of = {name: name if len(parts) > 1 else None for name in parts}
-            listing = _list_dataset(lists, folder, part_of, closed=closed, absent=absent)
-            if len(folders) > 1:
-                names_of = ", ".join(file.name for name in parts if (file := lists.list_files[name]))
-                listing.remarks.append(f"{folder} has lists, which say what is in it: {names_of}.")
-            return listing
-        if divided:
-            return walk_divided(folder, skip=skip)
-        if not folders and closed and (archives := [file for file in files if _is_archive(file)]):
-            names_of = first_few([file.name for file in archives])
-            raise DataError(f"{folder} has no pictures, but archives ({names_of}): give one of them")
-        return walk_classes(folder, skip=skip)
+        divided = bool(list_folders([path.name for path in folders]))
+        is_decided = bool(self.settings.as_classes or self.settings.parts)
+        # hubtune's own lists beside the class folders that they were made from are not a source.
+        if (
+            (folder / TRAIN_LIST).exists()
+            and not is_decided
+            and (len(folders) < 2 or divided or SPLIT_FILE not in names)
+        ):
+            self._refuse_column(folder)
+            return self._open_lists(folder, folders, closed=closed, absent=absent)
+        tables = [] if is_decided else [file for file in files if self._tells_classes(file, folders)]
+        if len(tables) == 1:
+            return self._read_table(tables[0], closed=closed, absent=absent)
+        self._refuse_column(folder)
+        if tables:
+            count, names_of = plural(len(tables), "table"), first_few([table.name for table in tables])
+            raise DataError(f"{folder} holds {count} ({names_of}): give one of them")
+        layout = read_layout(folder, self.settings, skip=skip)
+        if layout.parts:
+            return walk_divided(folder, layout, skip=skip)
+        return walk_classes(folder, layout, as_classes=self.settings.as_classes, skip=skip)
+
+    def _read_table(
+        self, file: Path, *, closed: bool = False, absent: Mapping[str, str] = NOTHING
+    ) -> Listing:
+        return read_table(file, self.settings, closed=closed, absent=absent, group_column=self.group_column)
+
+    def _tells_classes(self, table: Path, folders: Sequence[Path]) -> bool:
+        """Whether a file is a table with the labels of the pictures in the folders, none of them a class."""
+        if table.suffix.lower() not in TABLE_SUFFIXES:
+            return False
+        if len(folders) < 2 and is_table(table, self.settings):
+            return True
+        try:
+            files = read_table(table, self.settings, closed=True).files
+        except DataError:
+            return False
+        if len(folders) < 2:
+            return True
+        labels_in: dict[str, set[str]] = {}
+        for file in files:
+            labels_in.setdefault(file.name.split("/")[0], set()).add(file.label)
+        return bool(labels_in.keys() & {folder.name for folder in folders}) and any(
+            len(labels) > 1 for labels in labels_in.values()
+        )
+
+    def _open_lists(
+        self, folder: Path, folders: Sequence[Path], *, closed: bool, absent: Mapping[str, str]
+    ) -> Listing:
+        settings = self.settings
+        lists = ListDataset(folder, encoding=settings.encoding, labels_are=settings.labels_are)
+        parts = {name: file for name in LIST_NAMES if (file := lists.list_files[name]) and file.exists()}
+        part_of = {name: name if len(parts) > 1 else None for name in parts}
+        listing = _list_dataset(lists, folder, part_of, closed=closed, absent=absent)
+        names_of = ", ".join(file.name for file in parts.values())
+        listing.taken_for = f"a folder of lists ({names_of}); {describe_classes(listing)}"
+        if len(folders) > 1:
+            listing.remarks.append(f"{folder} has lists, which say what is in it: {names_of}.")
+        return listing
 
     def _refuse_column(self, source: Path) -> None:
         if self.group_column is not None and source.exists():
@@ -247,10 +290,15 @@ def _list_dataset(
 ) -> Listing:
     """List the images of list files; ``part_of`` are the lists to read → the part of their images."""
     base, labels = dataset.base_path, dataset.label_list
+    if not absent:
+        dataset.check_files()
     rows = Rows(base, closed, list(labels), absent)
     for name, part in part_of.items():
         for example in dataset.examples(name):
             path = example.path
             written = path.relative_to(base).as_posix() if path.is_relative_to(base) else path.as_posix()
-            rows.add(str(dataset.list_files[name]), written, labels[example.label], None, part)
-    return rows.listing(source)
+            found = written if os.path.lexists(path) else None
+            rows.add(str(dataset.list_files[name]), written, found, labels[example.label], None, part)
+    listing = rows.listing(source)
+    listing.remarks += dataset.remarks
+    return listing

@@ -1,13 +1,15 @@
 """Names of classes: display names of class folders, and classes in the names of images."""
 
+import json
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from hubtune.data.label_names import parse_label_names
 from hubtune.errors import DataError, suggest
-from hubtune.storage.regular_file import read_regular
+from hubtune.storage.text_file import read_encoded_text
 from hubtune.text import escaped
 
 
@@ -36,7 +38,7 @@ def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str]
     return label_of
 
 
-def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
+def read_display_names(file: Path, folders: Sequence[str], encoding: str | None = None) -> dict[str, str]:
     """Read display names for class folders.
 
     A line is ``folder name``, separated by a space, tab, comma, colon or ``=``; folders without a line keep
@@ -47,9 +49,11 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         DataError: if the file is not UTF-8, a line matches no folder, or two classes would have one name.
     """
     try:
-        content = read_regular(file).decode("utf-8-sig", errors="surrogateescape")
+        content = read_encoded_text(file, encoding=encoding)
     except OSError as error:
         raise DataError(f"{file} cannot be read: {error.strerror}") from error
+    if content.lstrip().startswith("{"):
+        content = _lines_of_index(content, file)
     normal = {unicodedata.normalize("NFC", folder): folder for folder in folders}
     lines = [unicodedata.normalize("NFC", line.strip()) for line in content.split("\n") if line.strip()]
     if sorted(lines) == sorted(normal):
@@ -65,10 +69,8 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
         else:
             unmatched.append(line)
     if len(unmatched) == len(lines) == len(folders):
-        named, unmatched = dict(zip(folders, lines, strict=True)), []
-    if any(re.search("[\0\ud800-\udfff]", name) for name in [*named.values(), *unmatched]):
-        raise DataError(f"{file} is not plain text in UTF-8: save it so, and run the command again")
-    if unmatched:
+        named, unmatched = dict(zip(folders, parse_label_names(lines, file).names, strict=True)), []
+    if unmatched and len(named) < len(folders):
         raise DataError(
             f"{file}: '{escaped(unmatched[0])}' fits no class folder."
             f"{suggest(unmatched[0].split()[0], folders)} Write `folder name` a line, for example "
@@ -81,6 +83,18 @@ def read_display_names(file: Path, folders: Sequence[str]) -> dict[str, str]:
             f"{file}: two classes would be called '{escaped(name)}': every class needs a name of its own"
         )
     return names
+
+
+def _lines_of_index(content: str, file: Path) -> str:
+    """Return the lines ``folder name`` of ``{"folder": "name"}`` or Keras' ``{"0": ["folder", "name"]}``."""
+    try:
+        pairs = [
+            (key, value) if isinstance(value, str) else tuple(value)
+            for key, value in json.loads(content).items()
+        ]
+        return "\n".join(f"{folder} {name}" for folder, name in pairs)
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise DataError(f'{file} does not name folders, {{"folder": "name", …}}: correct it') from error
 
 
 def _name_after(folder: str, line: str) -> str:

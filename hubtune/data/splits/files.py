@@ -11,24 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from hubtune.data.dedup.groups import GROUP_KINDS
+from hubtune.data.label_names import labels_text
 from hubtune.data.list_files import (
     LABEL_LIST,
     PADDLECLAS_VALIDATE_LIST,
+    SPLIT_FILE,
     TEST_LIST,
     TRAIN_LIST,
     VALIDATE_LIST,
     encode,
-    labels_text,
     list_text,
+    read_split_record,
     relative_to,
 )
-from hubtune.data.listing import PARTS, Excluded, ImageEntry
-from hubtune.data.splits.leakage import WORDS, Leak
+from hubtune.data.listing import PARTS, WORDS, Excluded, ImageEntry
+from hubtune.data.splits.leakage import Leak
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import write_atomically
-from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
+from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
-SPLIT_FILE = "split.json"
 LIST_FILES = {"train": TRAIN_LIST, "validate": VALIDATE_LIST, "test": TEST_LIST}
 
 
@@ -52,6 +53,7 @@ class Split:
         non_images: files that are not images.
         remarks: what a person should know, one sentence each.
         options: the request as it is recorded in ``split.json``.
+        taken_for: what the source was taken for, as a part of a sentence.
     """
 
     folders: list[str]
@@ -67,6 +69,7 @@ class Split:
     non_images: list[Path] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     options: dict[str, Any] = field(default_factory=lambda: {"seed": 0})
+    taken_for: str = ""
 
     def __repr__(self) -> str:
         """Sizes only: a notebook would show every image."""
@@ -133,6 +136,7 @@ class Split:
             "left_out": [{"path": str(entry.path), "reason": entry.reason} for entry in self.left_out],
             "strays": [str(path) for path in self.non_images],
             "remarks": self.remarks,
+            "taken_for": self.taken_for,
         }
 
 
@@ -160,9 +164,9 @@ def write_folds(
 def read_groups(folder: Path) -> dict[Path, int]:
     """Read path → number of its group from the ``split.json`` in a folder; empty without a readable file."""
     try:
-        groups = read_json(folder / SPLIT_FILE, MOST_LIST_BYTES)["groups"]
+        groups = read_split_record(folder)["groups"]
         return {folder / name: number for number, group in enumerate(groups) for name in group}
-    except (OSError, ValueError, LookupError, TypeError):
+    except (LookupError, TypeError):
         return {}
 
 
@@ -171,10 +175,10 @@ def read_unreadable(folder: Path) -> list[Excluded]:
     try:
         return [
             Excluded(Path(normpath(folder / entry["path"])), str(entry["reason"]), unreadable=True)
-            for entry in read_json(folder / SPLIT_FILE, MOST_LIST_BYTES)["left_out"]
+            for entry in read_split_record(folder)["left_out"]
             if entry.get("unreadable")
         ]
-    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+    except (LookupError, TypeError, AttributeError):
         return []
 
 

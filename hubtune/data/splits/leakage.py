@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hubtune.data.dedup.groups import GROUP_KINDS, DuplicateGroup
-from hubtune.data.listing import ImageEntry
+from hubtune.data.listing import WORDS, ImageEntry
 from hubtune.text import plural
 
-WORDS = {"train": "training", "validate": "validation", "test": "test"}
 KIND_WORDS = {
     "equal": "equal",
     "near": "nearly equal",

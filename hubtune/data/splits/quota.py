@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.splits.leakage import WORDS
+from hubtune.data.listing import WORDS
+from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.errors import UsageError
 from hubtune.text import escaped, plural
 
@@ -54,6 +55,7 @@ class SplitRequest:
     Attributes:
         folds: number of folds, in place of a validation list.
         module: the module whose features find images of the same thing; for ``split.json``.
+        settings: how the source is to be read.
         explicit: whether ``val`` and ``test`` were set by the caller, who is told if they have no effect.
     """
 
@@ -67,6 +69,7 @@ class SplitRequest:
     folds: int | None = None
     module: str | None = None
     explicit: Mapping[str, bool] = field(default_factory=dict)
+    settings: SourceSettings = AS_FOUND
 
     def check(self, source: str) -> None:
         """Raise UsageError if there are two kinds of test images, or the test folder contains the source."""
@@ -92,6 +95,7 @@ class SplitRequest:
             "seed": self.seed,
             "labels": str(self.labels) if isinstance(self.labels, Path) else self.labels,
             "test_dir": str(self.test_dir) if self.test_dir else None,
+            **{name: value for name, value in vars(self.settings).items() if value},
         }
 
     def sizes(self, total: int) -> dict[str, int]:

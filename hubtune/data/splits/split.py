@@ -15,12 +15,12 @@ from pathlib import Path
 from hubtune.data.dedup.duplicates import find_groups
 from hubtune.data.dedup.groups import COPY_KINDS, DuplicateGroup, expected_leaks, groups_by_key, merge_groups
 from hubtune.data.list_files import encode
-from hubtune.data.listing import PARTS, Excluded, ImageEntry, name_key
+from hubtune.data.listing import PARTS, WORDS, Excluded, ImageEntry, name_key
 from hubtune.data.scan.scanner import Scan
 from hubtune.data.splits.assignment import Assignment, Unit
 from hubtune.data.splits.class_names import class_namer, read_display_names
 from hubtune.data.splits.files import Split
-from hubtune.data.splits.leakage import WORDS, describe_leaks, find_leaks
+from hubtune.data.splits.leakage import describe_leaks, find_leaks
 from hubtune.data.splits.quota import NOTHING, SplitRequest
 from hubtune.errors import DataError
 from hubtune.text import escaped, first_few, plural
@@ -69,7 +69,7 @@ def make_split(
         groups = [*find_groups(images), *groups_by_key([image.group for image in images])]
     names = request.labels or {folder: folder for folder in scan.classes}
     if isinstance(names, Path):
-        names = read_display_names(names, list(scan.classes))
+        names = read_display_names(names, list(scan.classes), request.settings.encoding)
     builder = _SplitBuilder(scan, images, dict(names), groups, request.seed)
     if test_scan is not None:
         builder.place_test_folder(test_scan)

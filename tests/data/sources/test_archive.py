@@ -228,13 +228,30 @@ def test_links_and_devices_are_left_out_by_name_and_a_hard_link_is_the_picture_t
     assert files_below(done.folder) == {}
 
 
-def test_names_without_the_mark_of_utf8_are_read_as_it_or_kept(tmp_path):
-    for raw, name in (("猫/1.jpg".encode(), "猫/1.jpg"), ("中/1.jpg".encode("gbk"), "\udcd6\udcd0/1.jpg")):
-        stand_in = "x" * len(raw.partition(b"/")[0]) + "/1.jpg"
-        path = zipped(tmp_path / "a.zip", {stand_in: b"x"})
-        done = unpack(written(path, path.read_bytes().replace(stand_in.encode(), raw)))
-        assert files_below(done.folder) == {name: b"x"}
-        assert [remark.isprintable() for remark in done.remarks] == [True] * (name != "猫/1.jpg")
+def test_names_without_the_mark_of_utf8_are_read_as_it_or_in_the_encoding_that_a_person_names(tmp_path):
+    def made(name, folder, file):
+        stand_in = f"{'x' * len(folder)}/{'y' * (len(file) - 4)}.jpg"
+        path = zipped(tmp_path / name, {stand_in: b"x"})
+        return written(path, path.read_bytes().replace(stand_in.encode(), folder + b"/" + file))
+
+    assert files_below(unpack(made("a.zip", "猫".encode(), b"1.jpg")).folder) == {"猫/1.jpg": b"x"}
+    gbk = made("b.zip", "香蕉".encode("gbk"), b"1.jpg")
+    with pytest.raises(
+        DataError, match=r"are not in UTF-8. It reads '香蕉/1.jpg' in gbk, '[^']*' in cp437. Name"
+    ):
+        unpack(gbk)
+    assert files_below(unpack(gbk, encoding="gbk").folder) == {"香蕉/1.jpg": b"x"}
+    with pytest.raises(DataError, match="the names in it are not in ascii"):
+        unpack(gbk, encoding="ascii")
+    done = unpack(made("c.zip", b"cat", "蕉.jpg".encode("gbk")))  # names of files are no classes
+    assert [*files_below(done.folder)] == ["cat/" + "蕉.jpg".encode("gbk").decode("utf-8", "surrogateescape")]
+    assert [remark.isprintable() for remark in done.remarks] == [True]
+    tar = tmp_path / "d.tar"
+    with tarfile.open(tar, "w", encoding="gbk", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("香蕉/1.jpg"))
+    with pytest.raises(DataError, match=r"'香蕉/1\.jpg' in gbk"):
+        unpack(tar)
+    assert [*files_below(unpack(tar, encoding="gbk").folder)] == ["香蕉/1.jpg"]
 
 
 def test_files_too_large_or_with_too_long_a_name_are_left_out_and_archives_stay_packed(tmp_path, monkeypatch):

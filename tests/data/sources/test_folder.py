@@ -1,13 +1,13 @@
 """Walks through folders as people have them: oddly named, linked, nested, mislaid, divided into parts."""
 
-import os
 import sys
-from pathlib import Path
 
 import pytest
 from support.images import noise_image
 
-from hubtune.data.sources.folder import is_divided, walk_classes, walk_divided
+from hubtune.data.sources.folder import walk_classes, walk_divided
+from hubtune.data.sources.layout import read_layout
+from hubtune.data.sources.open import open_source
 from hubtune.errors import DataError
 
 needs_links = pytest.mark.skipif(sys.platform == "win32", reason="links need special rights on Windows")
@@ -35,7 +35,7 @@ def parts(listing):
 
 def refusal(root):
     with pytest.raises(DataError) as caught:
-        (walk_divided if is_divided(root) else walk_classes)(root)
+        open_source(root)
     return str(caught.value)
 
 
@@ -45,7 +45,7 @@ def test_unicode_forms_of_a_name_sort_alike_and_are_one_class(tmp_path, touch):
         root = touch(tmp_path / str(len(form)), f"z/1.png {form}/1.png ea/1.png f/1.png")
         assert walk_classes(root).labels == ["ea", "f", "z", form]
     root = touch(tmp_path / "parts", "train/Käse/1.jpg train/b/1.jpg val/Ka\u0308se/1.jpg")
-    assert {file.label for file in walk_divided(root).files} == {"Käse", "b"}
+    assert {file.label for file in walk_divided(root, read_layout(root)).files} == {"Käse", "b"}
 
 
 def test_odd_class_names_are_used_except_those_that_no_label_list_can_hold(pics):
@@ -73,55 +73,13 @@ def test_files_of_systems_are_ignored_and_loose_files_and_a_test_folder_noted(pi
     assert names(listing) == [*PLAIN, "test/1.png"]
     assert left_out(listing) == dict.fromkeys(("IMG_0001", "loose.png"), "lies in no class folder")
     assert listing.non_images == [pics / "README"]
-    assert listing.remarks == [
-        "The folder 'test' counts as a class; if it holds test pictures of the others: "
-        f"--test-dir {pics / 'test'}."
-    ]
     assert walk_classes(pics, skip=pics / "test").labels == ["cat", "dog"]
-
-
-@needs_links
-def test_links_in_the_tree_are_left_out_and_links_out_of_it_or_to_hidden_places_followed(pics, touch):
-    store = touch(pics.parent / "store", "0.png 1.png")
-    touch(pics, ".git/annex/object")
-    for link, target in {
-        store / "up": pics.parent,
-        pics / "bird": store,
-        pics / "dog" / "annexed.png": pics / ".git" / "annex" / "object",
-        pics / "dog" / "broken.png": "nowhere",  # it gets its reason when it is opened
-        pics / "cat" / "circle": pics,
-        pics / "alias": pics / "cat",
-        pics / "dog" / "same.png": pics / "cat" / "1.jpg",
-    }.items():
-        link.symlink_to(target)
-    listing = walk_classes(pics)
-    annexed = ["dog/annexed.png", "dog/broken.png"]
-    assert names(listing) == ["bird/0.png", "bird/1.png", *PLAIN[:2], *annexed, "dog/sub/1.jpg"]
-    same, above = "link to a place in the same tree", "link to a folder that this one is in"
-    assert left_out(listing) == {"alias": same, "bird/up": above, "cat/circle": same, "dog/same.png": same}
-
-
-def test_a_folder_that_cannot_be_opened_is_named(pics, touch, monkeypatch):
-    # Not by chmod: the tests may run as root, whom it does not stop.
-    touch(pics, "cat/locked/1.png")
-    scandir = os.scandir
-
-    def guarded(folder):
-        if Path(folder).name == "locked":
-            raise PermissionError(13, "Permission denied")
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", guarded)
-    assert left_out(walk_classes(pics)) == {"cat/locked": "folder cannot be opened (Permission denied)"}
-    root = pics / "cat" / "locked"
-    assert refusal(root) == f"{root} cannot be opened (Permission denied): allow reading it"
 
 
 def test_folders_that_are_not_a_tree_of_classes_are_refused(pics, tmp_path, touch):
     touch(tmp_path, "file zip/data/pics/a/1.png zip/data/pics/b/1.png zip/__MACOSX/1.png one/cat/1.png")
-    touch(tmp_path, "ready/train/1.png ready/val/1.png ready/test/1.png ready/annotations/1.png")
     (tmp_path / "empty").mkdir()
-    put = "put the pictures of each class into a folder of its own"
+    put = "put the pictures of each class into a folder of its own."
     for folder, message in {
         "gone": "There is no folder {}: give a folder of pictures",
         "file": "{} is a file: give a folder of pictures",
@@ -129,8 +87,6 @@ def test_folders_that_are_not_a_tree_of_classes_are_refused(pics, tmp_path, touc
         "pics/cat": f"{{}} has 2 loose pictures, but no class folder: {put}",
         "zip": "{0} has only one class folder, 'data': did you mean {0}/data/pics?",
         "one": "{} has only one class folder, 'cat'; a classifier needs two",
-        "ready": "{0} is divided into test, train, val already. To split its training pictures: "
-        "hubtune split {0}/train --test-dir {0}/test",
     }.items():
         with pytest.raises(DataError) as caught:
             walk_classes(tmp_path / folder)
@@ -142,7 +98,7 @@ def test_a_divided_folder_has_its_parts_by_all_their_names_and_mistakes_in_it_ar
     for words in (["Training", "Validation", "Testing"], ["train", "dev", "test"], ["train", "val", "test"]):
         for old, new in zip(before, words, strict=True):
             (divided / old).rename(divided / new)
-        listing, before = walk_divided(divided), words
+        listing, before = walk_divided(divided, read_layout(divided)), words
         inner = {(name.partition("/")[2], part) for name, part in parts(listing).items()}
         assert inner == {(name.partition("/")[2], part) for name, part in DIVIDED.items()}
         assert listing.labels == ["cat", "dog"]
@@ -153,12 +109,12 @@ def test_a_divided_folder_has_its_parts_by_all_their_names_and_mistakes_in_it_ar
         "pictures of it. Did you mean 'cat'? The same is true of cow."
     )
     touch(divided, "valid/cat/1.jpg")
-    assert refusal(divided).startswith(f"{divided} holds both val and valid")
+    assert refusal(divided).startswith(f"{divided} has both val and valid: say which")
 
 
 def test_files_beside_the_parts_are_noted(divided, touch):
     touch(divided, "masks/cat/1.jpg readme.txt loose.jpg train/loose.png")
-    listing = walk_divided(divided)
+    listing = walk_divided(divided, read_layout(divided))
     assert parts(listing) == DIVIDED
     assert listing.remarks == [f"{divided} is divided into train, val, test; passed over beside them: masks."]
     assert [*left_out(listing)] == ["loose.jpg", "train/loose.png"]

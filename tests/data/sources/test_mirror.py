@@ -13,6 +13,7 @@ from support.images import draw_tree
 
 from hubtune.data.sources import mirror, remote
 from hubtune.data.sources.open import open_source
+from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, HubtuneError, MachineError
 
 CANARY = "CANARY-7f3a9c-secret"
@@ -187,7 +188,9 @@ def test_hostile_keys_never_leave_the_cache(bucket, photos, pics, monkeypatch):
     assert not Path("/tmp/evil.png").exists()
     assert open_source(pics).left_out == listing.left_out
     bucket.put({"pics/Cat/000.png": b"x"})
-    assert open_source(pics).labels == ["Cat", "cat", "dog"]
+    with pytest.raises(DataError, match="'Cat' and 'cat' differ only in case"):
+        open_source(pics)
+    assert open_source(pics, settings=SourceSettings(as_classes=True)).labels == ["Cat", "cat", "dog"]
     monkeypatch.setattr(mirror, "_ignores_case", lambda _: True)
     listing = open_source(pics)
     assert listing.labels == ["cat", "dog"]

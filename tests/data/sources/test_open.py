@@ -7,7 +7,7 @@ from support import cifar_files
 from support.archives import tarred, zipped
 
 from hubtune.data.sources.open import is_cached, open_source
-from hubtune.data.sources.table import ColumnError
+from hubtune.data.sources.table_columns import ColumnError
 from hubtune.errors import DataError, MachineError
 
 PLAIN = [("cat/1.jpg", "cat", None), ("cat/2.jpg", "cat", None), ("dog/sub/1.jpg", "dog", None)]
@@ -100,7 +100,7 @@ MISTAKES = [
     ("a.bin", b"PK\x03\x04" + b"x" * 100, "is damaged or cut short"),
     ("all.txt", b"cat/1.jpg 0\ncat/9.jpg 1\n", "1 file that it names is not there: 'cat/9.jpg'"),
     ("all.txt", b"cat/1.jpg 0\ncat/1.jpg 1\n", "'cat/1.jpg' has the label '1', but '0' at"),
-    ("all.txt", b"cat/1.jpg cat\ndog/sub/1.jpg dog\n", "no label_list.txt beside it"),
+    ("all.txt", b"cat/1.jpg cat\ndog/sub/1.jpg dog 7\n", "several labels"),
 ]
 
 

@@ -77,7 +77,7 @@ MISTAKES = {
     "": "no column 'path' in the first line, which names nothing",
     "a.jpg,cat\nb.jpg,dog\n": "no column 'path' in the first line, which names 'a.jpg', 'cat'",
     "path,kind\na.jpg,cat\n": "no column 'label' in the first line, which names 'path', 'kind'",
-    "image,file,label\n": "the columns 'image' and 'file' may both be the path: call one 'path'",
+    "image,img,label\n": "the columns 'image' and 'img' may both be the path: say which, --column path=image",
     "path,label\na.jpg,cat\nb.jpg\n": ":3: 1 field, but the first line names 2",
     "path,label\na.jpg,cat,dog\n": ":2: 3 fields, but the first line names 2",
     "path,label\na.jpg,\n": ":2: no label: fill the field",
@@ -97,7 +97,8 @@ MISTAKES = {
     ),
     "path,label\n": "labels.csv names no picture; a classifier needs two classes",
     "path,label\na.jpg,cat\n": "names only one class, 'cat'",
-    b"\xff\xfep\0a\0t\0h\0": "is in UTF-16: save it as UTF-8",
+    b"\xff\xfep\0a\0t\0h\0": "no column 'label' in the first line, which names 'path'",
+    "path,label\na.jpg,-1\nb.jpg,1\n": ":2: the label -1 is not a class: remove the lines of",
     "path,label\na.jpg," + "x" * 200_000: ":2: field larger than field limit",
 }
 

@@ -14,6 +14,8 @@ from hubtune.errors import DataError
         ("anqi=安崎\nyushuxin , 虞书欣", {"anqi": "安崎", "yushuxin": "虞书欣"}),
         ("安崎\n虞书欣\n", {"anqi": "安崎", "yushuxin": "虞书欣"}),
         ("red fox The Fox\nred Colour\n", {"blue": "blue", "red": "Colour", "red fox": "The Fox"}),
+        ('{"yushuxin": "虞书欣", "anqi": "安崎"}', {"anqi": "安崎", "yushuxin": "虞书欣"}),
+        ('{"0": ["yu", "虞"], "1": ["anqi", "安崎"], "2": ["x", "y"]}', {"anqi": "安崎", "yu": "虞"}),
         ("c\na\nb\n", {"c": "c", "a": "a", "b": "b"}),  # a list of the folders gives their order
     ],
 )
@@ -32,8 +34,11 @@ def test_display_names_are_read_however_they_are_written(tmp_path, content, expe
             "Write `folder name` a line, for example `yushuxin 虞书欣`",
         ),
         (b"anqi X\nyushuxin X\n", "{}: two classes would be called 'X': every class needs a name of its own"),
-        ("安崎".encode("gbk"), "{} is not plain text in UTF-8: save it so, and run the command again"),
-        ("安崎".encode("utf-16"), "{} is not plain text in UTF-8: save it so, and run the command again"),
+        (
+            "安崎".encode("gbk"),
+            "{} is not plain text in UTF-8 (line 1). It reads '安崎' in gbk, '°²Æé' in cp1252. Save it as "
+            "UTF-8, or name its encoding: --encoding gbk or --encoding cp1252",
+        ),
     ],
 )
 def test_display_names_that_do_not_fit_are_refused(tmp_path, content, message):

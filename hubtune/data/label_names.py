@@ -1,0 +1,99 @@
+"""Names of classes as label files have them: one per line, with or without a number before or behind it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hubtune.errors import DataError
+
+# `3 name`, `3:name`, `3,name`, `3=name`, `3<tab>name`; and the same with the number behind.
+_NUMBER_FIRST = re.compile(r"(?P<number>[0-9]{1,9})(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<name>[^ \t].*)", re.DOTALL)
+_NUMBER_LAST = re.compile(r"(?P<name>.*[^ \t])(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<number>[0-9]{1,9})", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """Names of classes, and the numbers that their file gives them.
+
+    Attributes:
+        names: in the order of their numbers, or else of the lines.
+        numbers: the number of each name, ascending; ``None`` if the file has none.
+    """
+
+    names: list[str]
+    numbers: list[int] | None = None
+
+    def described(self) -> str | None:
+        """Return a sentence about the numbers, if they are not simply those of the lines from 0."""
+        if self.numbers is None:
+            return None
+        first, count = self.numbers[0], len(self.numbers)
+        gaps = "" if self.numbers == list(range(first, first + count)) else ", with gaps"
+        return f"each line has the number of its class ({first} to {self.numbers[-1]}{gaps})"
+
+
+def parse_label_names(lines: Sequence[str], file: Path) -> LabelNames:
+    """Read the names in the lines of a label file.
+
+    Numbers before or behind the names are taken for the classes' numbers if every line has one, and they
+    count from 0 or from 1, each once, in any order. Otherwise each line is a name.
+
+    Raises:
+        DataError: if the lines have numbers before and behind the names, and both count the classes.
+    """
+    counted = [found for found in _numberings(lines) if _is_consecutive(found.numbers or [])]
+    # `0 name` is PaddleClas' own form, whatever the name ends with.
+    if len(counted) == 2 and counted[0] != counted[1] and (counted[0].numbers or [1])[0] != 0:
+        raise DataError(
+            f"{file}: every line has a number before and behind its name ({lines[0]!r}): leave one of them"
+        )
+    return counted[0] if counted else LabelNames(list(lines))
+
+
+def numbered_with_gaps(lines: Sequence[str]) -> LabelNames | None:
+    """Return the names by the numbers before or behind them, each once but not consecutive, or ``None``."""
+    readings = _numberings(lines)
+    return readings[0] if len(readings) == 1 else None
+
+
+def _numberings(lines: Sequence[str]) -> list[LabelNames]:
+    found = (_numbered(lines, form) for form in (_NUMBER_FIRST, _NUMBER_LAST))
+    return [names for names in found if names is not None]
+
+
+def _numbered(lines: Sequence[str], form: re.Pattern[str]) -> LabelNames | None:
+    matches = [form.fullmatch(line.strip(" \t")) for line in lines]
+    name_of = {int(found["number"]): found["name"] for found in matches if found}
+    # Behind the name, a number may be all that tells it from others: `type 1`, `type 2`.
+    repeated = form is _NUMBER_LAST and len(set(name_of.values())) < len(lines)
+    if len(name_of) < len(lines) or repeated:
+        return None
+    numbers = sorted(name_of)
+    return LabelNames([name_of[number] for number in numbers], numbers)
+
+
+def _is_consecutive(numbers: Sequence[int]) -> bool:
+    return bool(numbers) and numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """Number repeated class names: ``crane``, ``crane (2)``.
+
+    ImageNet's own list has two cranes, the bird and the machine.
+    """
+    times: Counter[str] = Counter()
+    distinct = []
+    for name in names:
+        times[name] += 1
+        distinct.append(name if times[name] == 1 else f"{name} ({times[name]})")
+    return distinct
+
+
+def labels_text(names: Iterable[str]) -> str:
+    """Return the content of a label file from which the same names are read again."""
+    names = list(names)
+    if any(len(found.names) == len(names) for found in _numberings(names)):  # `0 cat`, `1 dog` are the names
+        names = [f"{number} {name}" for number, name in enumerate(names)]
+    return "".join(f"{name}\n" for name in names)

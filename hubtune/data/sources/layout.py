@@ -1,0 +1,243 @@
+"""What the folders of a data set are: classes, or lists (training, validation, test) with classes in them.
+
+Only names of folders and files are looked at. A reading is certain if no other one fits; where a second one
+fits, :class:`DataError` names the option that settles it.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from hubtune.data.listing import PART_OF_WORD, PARTS, WORDS, is_hidden, name_key, similar_names
+from hubtune.data.sources.settings import AS_FOUND, SourceSettings
+from hubtune.errors import DataError, UsageError
+from hubtune.text import escaped, first_few
+
+_IMAGE_WORDS = frozenset("image images imgs img jpegimages pictures pics photos".split())
+# What stands beside a list's name in names of folders, and says nothing: training_set, images_val, test1.
+_NEUTRAL = frozenset("set sets data dataset folder dir split list new".split()) | _IMAGE_WORDS
+_TRAIN, _VALIDATE, _TEST = PARTS
+_CHINESE = {
+    "训练": _TRAIN,
+    "训练集": _TRAIN,
+    "验证": _VALIDATE,
+    "验证集": _VALIDATE,
+    "测试": _TEST,
+    "测试集": _TEST,
+}
+_UNLABELLED = frozenset("pred predict prediction predictions unlabeled unlabelled".split())
+_MASKS = frozenset(
+    "mask masks annotation annotations annots label labels groundtruth gt segmentation segmentationclass "
+    "segmentationobject bboxes xml xmls json imagesets".split()
+)
+_MASK_WORD = "(?:mask|masks|seg|segmentation|gt|groundtruth|annotation)"
+_MASK_NAME = re.compile(rf"(.+?)[ _-]{_MASK_WORD}(?:[ _-]?\d+)?|{_MASK_WORD}[ _-](.+)", re.IGNORECASE)
+
+
+class PartName(NamedTuple):
+    """A folder's name read as that of a list: the list, and the rest of the name."""
+
+    part: str
+    rest: str
+
+
+def read_part_name(name: str) -> PartName | None:
+    """Read a folder's name as that of a list: ``train``, ``training_set``, ``seg_test``, ``测试集``.
+
+    Example:
+        >>> read_part_name("seg_train"), read_part_name("cats")
+        (PartName(part='train', rest='seg'), None)
+    """
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    found, rest = [], []
+    for word in (word.lower() for word in words):
+        part = PART_OF_WORD.get(word) or _CHINESE.get(word)
+        for end in ("set", "data"):  # trainset, testdata
+            part = part or PART_OF_WORD.get(word.removesuffix(end))
+        if part:
+            found.append(part)
+        elif word not in _NEUTRAL:
+            rest.append(word)
+    return PartName(found[0], " ".join(rest)) if len(found) == 1 else None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the folders directly below a root are.
+
+    Attributes:
+        parts: list, one of :data:`~hubtune.data.listing.PARTS` → the folder with its class folders; without
+            any, each folder is a class.
+        passed_over: names of folders that are neither.
+        remarks: what was taken for what, where it is not obvious; one sentence each.
+    """
+
+    parts: Mapping[str, Path] = field(default_factory=dict)
+    passed_over: Sequence[str] = ()
+    remarks: Sequence[str] = ()
+
+
+PLAIN = Layout()
+"""Each folder is a class."""
+
+
+def read_layout(root: Path, settings: SourceSettings = AS_FOUND, *, skip: Path | None = None) -> Layout:
+    """Decide what the folders below ``root`` are; the folder ``skip`` is ignored.
+
+    Raises:
+        DataError: if several readings fit, or none.
+        UsageError: if a folder that a person named does not exist.
+    """
+    if settings.as_classes:
+        return Layout()
+    skipped = None if skip is None else skip.resolve()
+    folders = [name for name in subfolders(root) if (root / name).resolve() != skipped]
+    if settings.parts:
+        return _given_parts(root, folders, settings.parts)
+    lists = list_folders(folders)
+    if lists:
+        return _divided(root, folders, lists)
+    _refuse_lone_part(root, folders)
+    _refuse_masks(root, folders)
+    return _without_copies(root, folders)
+
+
+def list_folders(folders: Sequence[str]) -> dict[str, PartName]:
+    """Return the folders that are called as lists, if there is one for training and another one."""
+    named = {name: found for name in folders if (found := read_part_name(name))}
+    rests = {found.rest for found in named.values() if found.part == _TRAIN}
+    lists = {name: found for name, found in named.items() if found.rest in rests}
+    return lists if len({found.part for found in lists.values()}) > 1 else {}
+
+
+def _given_parts(root: Path, folders: Sequence[str], parts: Mapping[str, str]) -> Layout:
+    for part, name in parts.items():
+        if not (root / name).is_dir():
+            raise UsageError(f"{root} has no folder {name!r} for the {WORDS[part]} list")
+    tops = {name.split("/")[0] for name in parts.values()}
+    in_parts_order = {part: root / parts[part] for part in PARTS if part in parts}
+    return Layout(in_parts_order, [name for name in folders if name not in tops])
+
+
+def _divided(root: Path, folders: Sequence[str], named: Mapping[str, PartName]) -> Layout:
+    """Return the layout of a root with folders named as lists, if they hold class folders."""
+    parts: dict[str, Path] = {}
+    for name, found in named.items():
+        if found.part in parts:
+            raise DataError(
+                f"{root} has both {parts[found.part].name} and {name}: say which counts with "
+                f"--parts {found.part}=FOLDER,…, or move the other away"
+            )
+        parts[found.part] = root / name
+    inner = {part: _class_root(folder) for part, folder in parts.items()}
+    _refuse_masks(inner[_TRAIN], subfolders(inner[_TRAIN]))
+    usual = all(name.lower() in PART_OF_WORD for name in named)
+    if not usual and len(subfolders(inner[_TRAIN])) < 2:
+        names = " and ".join(sorted(named, key=name_key))
+        raise DataError(
+            f"{names} in {root} are named like lists, but {parts[_TRAIN].name} has no class folders: put the "
+            "pictures of each class into a folder of its own, name a table with their labels as the source, "
+            "or add --as-classes if these are the classes"
+        )
+    others = [name for name in folders if name not in named]
+    taken = ", ".join(f"{parts[part].name} as the {WORDS[part]} list" for part in PARTS if part in parts)
+    remarks = [] if usual else [f"{root.name or root}: {taken} (otherwise: --parts or --as-classes)."]
+    return Layout({part: inner[part] for part in PARTS if part in inner}, others, remarks)
+
+
+def _class_root(folder: Path) -> Path:
+    """Return the folder with the class folders of a list: its own, or ``train/train``."""
+    below, part = folder, read_part_name(folder.name)
+    while len(names := subfolders(below)) == 1 and part is not None and read_part_name(names[0]) == part:
+        below = below / names[0]
+    return below if subfolders(below) else folder
+
+
+def _refuse_lone_part(root: Path, folders: Sequence[str]) -> None:
+    """Refuse a folder named as the validation or test list, without a training folder, beside classes."""
+    named = {name: found for name in folders if (found := read_part_name(name))}
+    lone = [name for name, found in named.items() if found.part != _TRAIN and not found.rest]
+    for name in folders:
+        if name.lower() in _UNLABELLED and len(folders) > 2:
+            raise DataError(
+                f"{root / name} may hold pictures without a class, or be a class: move it away, or add "
+                "--as-classes"
+            )
+    if lone and len(folders) > 1:
+        others = first_few([name for name in folders if name not in lone])
+        beside = f", beside {others}," if others else ""
+        raise DataError(
+            f"{root / lone[0]}{beside} may hold pictures for the {WORDS[named[lone[0]].part]} "
+            f"list, or be a class: add --test-dir {root / lone[0]}, or --as-classes"
+        )
+
+
+def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
+    """Refuse a data set for segmentation or detection: a folder of pictures, and one of masks or boxes."""
+    masks = [name for name in folders if name.lower() in _MASKS]
+    image_folders = [name for name in folders if _is_image_folder(name)]
+    if masks and image_folders and len(masks) + len(image_folders) == len(folders):
+        raise DataError(
+            f"{root} has pictures in {' and '.join(image_folders)} and masks or annotations in "
+            f"{' and '.join(masks)}. hubtune learns one class per picture: put the pictures of each class "
+            "into a folder of its own, or add --as-classes if these folders are the classes"
+        )
+
+
+def _without_copies(root: Path, folders: Sequence[str]) -> Layout:
+    """Return the layout of a folder per class, without a folder that repeats all the others."""
+    for name in folders:
+        others = {other for other in folders if other != name}
+        if len(others) > 1 and others <= set(subfolders(root / name)):
+            remark = f"{root / name} holds the folders of the classes once more, and is passed over."
+            return Layout(passed_over=[name], remarks=[remark])
+    return Layout()
+
+
+def find_masks(files: Iterable[Path]) -> list[Path]:
+    """Return the files named as masks of others.
+
+    Such are ``a_mask.png`` and ``mask_a.png`` beside ``a.png``, and those in a folder ``masks`` beside a
+    folder ``images``.
+    """
+    files = list(files)
+    stems = {(file.parent, file.stem) for file in files}
+    beside_images = {file.parent.parent for file in files if _is_image_folder(file.parent.name)}
+    masks = []
+    for file in files:
+        folder, found = file.parent, _MASK_NAME.fullmatch(file.stem)
+        named = found is not None and (folder, found[1] or found[2]) in stems
+        if named or (folder.name.lower() in _MASKS and folder.parent in beside_images):
+            masks.append(file)
+    return masks
+
+
+def _is_image_folder(name: str) -> bool:
+    return bool(_IMAGE_WORDS.intersection(re.findall(r"[a-z]+", name.lower())))
+
+
+def check_names(names: Sequence[str], source: Path, cure: str) -> None:
+    """Refuse classes whose names differ only in case, blanks or Unicode form.
+
+    Raises:
+        DataError: if there are two; the message names the ``cure``.
+    """
+    if pair := similar_names(names):
+        one, other = (escaped(name) for name in pair)
+        raise DataError(
+            f"{source}: the classes '{one}' and '{other}' differ only in case, blanks or Unicode form: "
+            f"{cure}, or add --as-classes to keep them apart"
+        )
+
+
+def subfolders(folder: Path) -> list[str]:
+    """Return the visible folders in a folder, and links to folders, sorted by name; none without access."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [entry.name for entry in entries if entry.is_dir() and not is_hidden(entry.name)]
+    except OSError:
+        return []
+    return sorted(names, key=name_key)

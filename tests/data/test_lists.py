@@ -1,0 +1,151 @@
+"""Lists are read together: labels, paths, folders and repetitions."""
+
+import pytest
+
+from hubtune.data.list_files import encode, list_text
+from hubtune.data.lists import read_label_lines, read_lists, read_paths
+from hubtune.errors import DataError
+
+
+@pytest.fixture
+def base(tmp_path):
+    for name in ("cat/1.jpg", "cat/2.jpg", "dog/1.jpg", "dog/2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def _read(base, lists, labels="cat\ndog\n", **options):
+    for name, text in lists.items():
+        (base / f"{name}.txt").write_bytes(text if isinstance(text, bytes) else text.encode())
+    (base / "labels.txt").write_text(labels)
+    files = {name: base / f"{name}.txt" for name in lists}
+    return read_lists(files, base, label_file=base / "labels.txt", **options)
+
+
+TRAIN = "cat/1.jpg 0\ndog/1.jpg 1\n"
+
+
+@pytest.mark.parametrize(
+    ("lists", "sentence"),
+    [
+        ({"train": "cat/1.jpg\n"}, "train.txt:1: no label in 'cat/1.jpg'"),
+        ({"train": "cat/1.jpg,0\n"}, "a space or a tab, not a comma"),
+        ({"train": TRAIN + "dog/2.jpg 1 0\n"}, "train.txt:3: several labels ('1 0')"),
+        ({"train": "cat/1.jpg 0,1,0\n"}, "several labels, '0,1,0'"),
+        ({"train": "cat/1.jpg, 0\n"}, "a comma between path and label"),
+        ({"train": "cat/1.jpg 1\ndog/1.jpg 0\n"}, "the label list is in another order than the labels"),
+        ({"train": "Käse/1.jpg 0\n".encode("cp1252")}, "--encoding gbk or --encoding cp1252"),
+    ],
+)
+def test_what_has_no_certain_meaning_is_refused(lists, sentence, base):
+    with pytest.raises(DataError) as error:
+        _read(base, lists)
+    assert sentence in str(error.value)
+
+
+def test_a_person_may_say_that_the_labels_are_right(base):
+    lists = _read(base, {"train": "cat/1.jpg 1\ndog/1.jpg 0\n"}, labels_are="numbers")
+    assert [entry.label for entry in lists.examples["train"]] == [1, 0]
+
+
+def test_single_labels_beside_their_folder_are_only_said(base):
+    lists = _read(base, {"train": TRAIN + "cat/2.jpg 1\n"})
+    assert lists.remarks == [
+        f"1 label contradicts the picture's folder, such as {base}/train.txt:3: the label is 'dog', but the "
+        "picture lies in 'cat'."
+    ]
+
+
+def test_labels_before_the_paths_are_read_if_only_that_names_files(base):
+    lists = _read(base, {"train": "0 cat/1.jpg\n1\tdog/2.jpg\n"})
+    assert [(entry.path.name, entry.label) for entry in lists.examples["train"]] == [
+        ("1.jpg", 0),
+        ("2.jpg", 1),
+    ]
+
+
+def test_a_file_that_may_have_the_names_is_pointed_to(base):
+    (base / "train.txt").write_text(TRAIN)
+    (base / "classes.txt").write_text("cat\ndog\n")
+    (base / "readme.txt").write_text("one\ntwo\nthree\nfour\n")
+    assert read_lists({"train": base / "train.txt"}, base).remarks == [
+        "The classes have numbers only. classes.txt has 2 lines: if these are their names, call it "
+        "label_list.txt."
+    ]
+
+
+def test_lists_that_repeat_one_another_are_named(base):
+    test = "cat/2.jpg 0\ndog/1.jpg 1\n"
+    lists = _read(base, {"train": TRAIN, "validate": "cat/2.jpg 0\n", "test": test})
+    assert lists.repeated == {
+        "test": "1 of the 2 test pictures is in the training list as well, such as '1.jpg': the test "
+        "accuracy is not independent."
+    }
+    assert lists.remarks == [*lists.repeated.values()]
+
+
+def test_encodings_are_proved_by_the_files(base):
+    (base / "图").mkdir()
+    (base / "图" / "米饭.jpg").touch()
+    lists = _read(base, {"train": ("图/米饭.jpg 0\n" + TRAIN).encode("gbk")})
+    assert lists.examples["train"][0].path == base / "图" / "米饭.jpg"
+    assert read_paths(base / "train.txt", base)[0] == base / "图" / "米饭.jpg"
+
+
+def test_labels_with_blanks_are_separated_by_tabs(base):
+    lists = _read(base, {"train": "cat/1.jpg\tred fox\ndog/1.jpg\tdog\n"}, labels="red fox\ndog\n")
+    assert [entry.label for entry in lists.examples["train"]] == [0, 1]
+    with pytest.raises(DataError, match="separated from the path by a tab"):
+        _read(base, {"train": "cat/1.jpg red fox\n"}, labels="red fox\ndog\n")
+
+
+def test_missing_files_keep_their_written_path_and_all_missing_is_said(base):
+    lists = _read(base, {"train": "/x/cow/7.jpg 0\n/x/cow/8.jpg 1\n"})
+    assert str(lists.examples["train"][0].path) == "/x/cow/7.jpg"
+    assert lists.nothing_found.startswith(
+        "None of the 2 files that the lists name is there, such as '/x/cow/7.jpg'"
+    )
+    assert not _read(base, {"train": TRAIN}).nothing_found
+
+
+def test_every_name_survives_a_list(base):
+    names = [
+        "two  spaces.jpg",
+        "tab\there.jpg",
+        "线.jpg",
+        "trailing ",
+        "line\u2028next\x85.jpg",
+        " leading.jpg",
+    ]
+    names += ["#hash.jpg", "broken\udcff.jpg", "x" * 251 + ".jpg"]
+    for name in names:
+        (base / "cat" / name).touch()
+    content = encode(list_text((f"cat/{name}", 0) for name in names))
+    assert [entry.path.name for entry in _read(base, {"train": content}).examples["train"]] == names
+
+
+def test_forms_that_programs_write_are_read(base):
+    lists = _read(base, {"train": b"\xef\xbb\xbfcat/1.jpg 0\r\n\r\n \t\ndog/1.jpg\t1 \r\ncat\\2.jpg   cat\n"})
+    assert [(entry.path, entry.label) for entry in lists.examples["train"]] == [
+        (base / "cat/1.jpg", 0),
+        (base / "dog/1.jpg", 1),
+        (base / "cat/2.jpg", 0),
+    ]
+    (base / "with space.jpg").touch()
+    (base / "new.txt").write_text("with space.jpg\ncat/1.jpg 0\ncat/1.jpg\ngone.jpg\n")
+    expected = [base / name for name in ("with space.jpg", "cat/1.jpg", "cat/1.jpg", "gone.jpg")]
+    assert read_paths(base / "new.txt", base) == expected
+
+
+def test_missing_and_empty_files_are_named(base):
+    (base / "train_list.txt").write_text("\n \n")
+    for file, message in {
+        "trian_list.txt": "There is no {}. Did you mean 'train_list.txt'? `hubtune split` makes the lists "
+        "from folders of pictures.",
+        "train_list.txt": "{} names no class: write one class name a line",
+        "cat": "{} cannot be read: Is a directory",
+    }.items():
+        with pytest.raises(DataError) as error:
+            read_label_lines(base / file)
+        assert str(error.value) == message.format(base / file)
