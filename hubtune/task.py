@@ -1,11 +1,12 @@
 """``ImageClassifierTask``: joins a module, a data set and a configuration into a fine-tuned model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -15,6 +16,7 @@ from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
+from hubtune.inference.image_inputs import ImageInput
 from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schema import Recipe, RunConfig
@@ -170,8 +172,11 @@ class ImageClassifierTask:
                 callback.opened(opened.path)
                 for remark in self.dataset.remarks:
                     callback.notice(remark)
-                bad_images = BadImages(opened, data.examples, self.config)
-                result = run(RunContext(self.config, self.module, data, opened, stop, callback, bad_images))
+                config = self.config
+                if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
+                    config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
+                bad_images = BadImages(opened, data.examples, config)
+                result = run(RunContext(config, self.module, data, opened, stop, callback, bad_images))
             else:
                 logger.info("%s had finished already; this is its result", opened.path)
             self._best_model, self._model = opened.best_model, None
@@ -212,10 +217,11 @@ class ImageClassifierTask:
             self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
-    def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
-        """Classify image files with the best model: one row for each, in order, unreadable ones included.
+    def predict(self, data: Iterable[ImageInput], batch_size: int | None = None) -> list[Prediction]:
+        """Classify images with the best model: one row for each, in order, unreadable ones included.
 
         Args:
+            data: paths, bytes, Pillow images or arrays, as :meth:`hubtune.Model.predict` takes them.
             batch_size: images that the network processes at once, default the configuration's; the scores do
                 not depend on it.
 

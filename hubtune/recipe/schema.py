@@ -54,6 +54,9 @@ class ImageSettings(Settings):
     channels: Literal[1, 3, 4] = 3
     """Channels of the network's input. `3`: colour; `1`: grey; `4`: colour and opacity, or whatever the
     pictures' fourth channel holds. The first layer of the pretrained network is adapted."""
+    bits: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] = "auto"
+    """Bits that pictures in files of 16 bits use: microscopes and depth cameras write 10, 12 or 14 of them,
+    which would look black. `auto`: as many as the largest value in all lists needs."""
     bad_pictures: Literal["skip", "stop"] = "skip"
     """What training does with a picture that cannot be read: leave it out and report it, or stop."""
     max_bad: str | float = "1%"

@@ -31,7 +31,7 @@ def write_description(
     if dataset.label_list_file is None:
         folder.write_labels(dataset.label_list)
     recipe = complete_recipe(folder.path, module, dataset, config)
-    manifest = {**describe_machine(device), **_describe_inputs(module, dataset)}
+    manifest = {**describe_machine(device), **_describe_inputs(module, dataset), "bits": config.bits}
     folder.write_description(dump_recipe(recipe), manifest)
 
 

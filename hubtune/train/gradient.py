@@ -83,7 +83,8 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
     def score(paths: Sequence[Path]) -> Iterator[ImageScores]:
         # Paddle itself: the network changes too often to compile it for other engines.
         engine = start_engine(Subnetwork(classifier, classifier, view), [], wanted="paddle")
-        return predict_scores(engine, views, paths, **context.loading)
+        config = context.config
+        return predict_scores(engine, views, paths, batch_size=config.images_per_step, workers=config.workers)
 
     return TrainedPart(classifier, prepare, settings, score)
 

@@ -72,3 +72,21 @@ def test_commands_on_pictures_need_no_paddle(arguments, tmp_path, draw_photos, r
     paths = os.pathsep.join([str(tmp_path), *sys.path])
     done = run_hubtune(*arguments.split(), cwd=tmp_path, PYTHONPATH=paths)
     assert done.returncode == 0, done.stderr
+
+
+NAMES = """predict NAME.jpg --model NAME | predict NAME/*.jpg | predict NAME.jpg --csv NAME/x.csv
+evaluate NAME | classify NAME.jpg --module NAME | embed NAME.jpg --module NAME -o x.csv
+split NAME | split NAME.csv | split --from NAME | split table.csv | scan NAME | scan table.csv
+finetune NAME | finetune NAME.yaml | tune NAME.yaml | data preview NAME | data cifar NAME --out x
+recipe explain NAME.yaml | export NAME --format paddlehub -o x | import paddlehub NAME -o x
+import paddleclas NAME.pdparams -o x | hub show NAME | hub pull NAME
+hub import NAME.pdparams --as resnet18_imagenet"""
+
+
+def test_a_name_in_a_message_is_shown_as_it_is_written(here, run_here):
+    name = "没有 é 👩‍🔬"
+    (here / "table.csv").write_text(f"path,label\n{name}.jpg,cat\n", encoding="utf-8")
+    for line in NAMES.replace("\n", " | ").split(" | "):
+        done = run_here(*(word.replace("NAME", name) for word in line.split()))
+        assert done.returncode in (2, 3, 4), (line, done.stderr)
+        assert name in done.stderr and "\\" not in done.stderr, (line, done.stderr)
