@@ -104,7 +104,7 @@ def test_what_names_no_picture_is_refused_with_what_to_do(here):
     (here / "gap.csv").write_text("path,b\n,2\n")
     (here / "empty.tsv").write_text("path\n")
     refused = {
-        "two.csv": (3, "'filename' and 'file' may both be the path: say which, --column path=filename"),
+        "two.csv": (3, "'filename' and 'file' may be the path: say which, --column path=filename"),
         "none.csv": (
             3,
             "no column 'path' in the first line, which names 'a', 'b': say which with --column path=",
