@@ -62,7 +62,12 @@ def shared(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kills", "is_damaged"), [([2], False), ([6], True), pytest.param([3, 4], False, marks=pytest.mark.slow)]
+    ("kills", "is_damaged"),
+    [
+        ([2], False),
+        pytest.param([6], True, marks=pytest.mark.slow),
+        pytest.param([3, 4], False, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, tmp_path, kills, is_damaged):
     data, expected = shared

@@ -40,6 +40,7 @@ def draw_deep_split(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_pictures_of_12_bits_train_the_model_of_the_same_pictures_with_8(tmp_path, told):
     draw_deep_split(tmp_path / "deep")
     shutil.copytree(tmp_path / "deep", tmp_path / "plain")
@@ -73,6 +74,7 @@ def test_pictures_of_12_bits_train_the_model_of_the_same_pictures_with_8(tmp_pat
             hubtune.RunConfig(bits=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_older", [False, True])
 def test_a_resumed_run_keeps_its_bits_also_if_an_older_version_began_it(tmp_path, is_older):
     data, folder = draw_deep_split(tmp_path / "deep"), tmp_path / "run"
