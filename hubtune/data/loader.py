@@ -12,7 +12,7 @@ from threading import Thread
 from typing import Generic, TypeVar
 
 from hubtune.data.images.decode import ImageError
-from hubtune.errors import MachineError
+from hubtune.errors import HubtuneError, MachineError
 
 STALL_SECONDS = 120.0
 """An image that takes longer is on a disk or network share that does not answer."""
@@ -54,7 +54,7 @@ def load_batches(
         workers: number of threads, at least one.
 
     Raises:
-        MachineError: if an image does not load within two minutes.
+        MachineError: if an image does not load within two minutes, or ``prepare`` fails.
     """
     tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
@@ -106,5 +106,14 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
             raise MachineError(
                 f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
                 "is its disk or network share reachable?"
+            ) from error
+        except HubtuneError:
+            raise
+        except Exception as error:
+            # Memory that has run out, a broken library: nothing that belongs to this one image.
+            what = "memory has run out" if isinstance(error, MemoryError) else type(error).__name__
+            raise MachineError(
+                f"{paths[index]} could not be loaded ({f'{what}: {error}'.removesuffix(': ')}): close other "
+                "programs, or take smaller batches; if that does not help, leave the picture out"
             ) from error
     return Batch(good, arrays, bad, time.perf_counter() - start)

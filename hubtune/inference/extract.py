@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ import numpy as np
 from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
+from hubtune.data.ram_cache import free_memory, out_of_memory
 from hubtune.inference.engine import Engine, PendingRows
 from hubtune.inference.feature_cache import Space
 
@@ -41,7 +42,7 @@ def run_images(
     ``spaces`` are the cache of each view; without them everything is computed, and nothing is stored.
 
     Raises:
-        MachineError: if an image does not load within two minutes.
+        MachineError: if an image does not load within two minutes, or memory does not hold a batch.
     """
 
     def prepare(index: int) -> _Prepared:
@@ -61,10 +62,20 @@ def run_images(
     for batch in load_batches(paths, batches, prepare, workers=workers):
         # The next batch begins before this one is waited for, so that the engine never idles in between.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
-        pending: PendingRows = engine.begin(arrays) if arrays else list
+        with _memory_for(arrays):
+            pending: PendingRows = engine.begin(arrays) if arrays else list
         yield from previous
         previous = _outputs(batch, pending, paths, spaces)
     yield from previous
+
+
+@contextmanager
+def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    """Turn the end of memory into a ``MachineError`` that names the batch."""
+    try:
+        yield
+    except MemoryError as error:
+        raise out_of_memory(len(arrays), arrays[0].shape[:2], free_memory()) from error
 
 
 class _Prepared(NamedTuple):
@@ -78,7 +89,8 @@ class _Prepared(NamedTuple):
 def _outputs(
     batch: Batch[_Prepared], pending: PendingRows, paths: Sequence[Path], spaces: Sequence[Space]
 ) -> Iterator[BackboneOutput]:
-    computed = iter(pending())
+    with _memory_for([array for prepared in batch.arrays for array in prepared.arrays]):
+        computed = iter(pending())
     outputs = {index: BackboneOutput(paths[index], None, error) for index, error in batch.bad.items()}
     for index, prepared in zip(batch.indices, batch.arrays, strict=True):
         rows = []

@@ -93,10 +93,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity = _identity(path)
         self.history = History(path / "metrics.jsonl")
         self.best_model = path / BEST_MODEL
         self.checkpoints = path / "checkpoints"
         self.candidates = path / "candidates"
+
+    def check_place(self) -> None:
+        """Raise ``MachineError`` if the folder is gone, before half a run is made in its place."""
+        if _identity(self.path) != self._identity:
+            raise MachineError(
+                f"{self.path} was moved or removed while it was in use: move it back, and continue with: "
+                f"hubtune finetune {self.path} --resume"
+            )
 
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
@@ -254,6 +263,13 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = folder.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _unwritable(folder: Path, error: OSError) -> MachineError:

@@ -164,6 +164,7 @@ class Checkpointer:
 
     def save(self, state: TrainState) -> None:
         """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
+        self.finite.folder.check_place()
         self.finite.check_weights(self.classifier, state.step)
         self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
         self.saved_at = time.monotonic()

@@ -15,6 +15,7 @@ from hubtune.inference.model_folder import ModelCard, read_card, write_model
 from hubtune.inference.predict import ImageScores
 from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier
+from hubtune.runs.folder import RECIPE_FILE
 from hubtune.train.averaging import BestWeights, MovingAverage
 from hubtune.train.checkpoint import TrainState
 from hubtune.train.context import RunContext
@@ -62,6 +63,7 @@ def save_model(
     context: RunContext, classifier: Classifier, views: Sequence[Preprocessing], step: int, metrics: Figures
 ) -> None:
     """Write the run's best model; if it cannot be written, the one before stays."""
+    context.folder.check_place()
     module = context.module
     card = ModelCard(
         architecture=module.backbone.name if module.code is None else CODE_FILE,
@@ -174,10 +176,26 @@ class Evaluator:
             keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
 
     def restore_best(self, state: TrainState) -> None:
-        """Update a checkpoint's state with a best model that this run saved after it."""
+        """Update a checkpoint's state with a best model that this run saved after it.
+
+        If the best model is missing or damaged, and its weights are those of the checkpoint, the next
+        evaluation is that of the checkpoint, which writes it again.
+
+        Raises:
+            ModelError: it is missing or damaged, and its weights are lost.
+        """
+        folder = self.context.folder
         try:
-            card = read_card(self.context.folder.best_model)
-        except ModelError:
-            return  # missing or damaged: the next evaluations write it again
+            card = read_card(folder.best_model)
+        except ModelError as error:
+            if state.best_step == state.step > 0:
+                logger.warning("%s: it is written again, from the checkpoint of step %d", error, state.step)
+                state.evaluated, state.best_accuracy = state.step - 1, None
+            elif state.best_accuracy is not None:
+                raise ModelError(
+                    f"{error}, and no checkpoint has its weights, those of step {state.best_step}: begin "
+                    f"again by hubtune finetune {folder.path / RECIPE_FILE} -o run=runs/NAME"
+                ) from error
+            return
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step

@@ -1,6 +1,7 @@
 """Training by gradients: from a network and a recipe to the best model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -11,6 +12,7 @@ import numpy as np
 import paddle
 
 from hubtune.data.images.augment import augment_image, read_image
+from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
 from hubtune.hardware import throughput
@@ -25,7 +27,7 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.rng import rng_for
 from hubtune.text import format_duration
 from hubtune.train.averaging import MovingAverage
-from hubtune.train.batch_size import largest_batch
+from hubtune.train.batch_size import largest_batch, memory_for
 from hubtune.train.batches import PrepareInput, TrainBatches
 from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
 from hubtune.train.context import RunContext
@@ -147,8 +149,8 @@ class _GradientTraining:
             rate=plan.rates(length),
             base_rate=plan.rate,
         )
-        finite = FiniteCheck(context.folder, settings)
         step = self._step(plan)
+        finite = FiniteCheck(context.folder, settings, step.optimizer)
         step.seed, step.finite = config.seed, finite
         if config.ema is not None:
             step.average = MovingAverage(self._classifier.state(), config.ema)
@@ -163,22 +165,31 @@ class _GradientTraining:
             context.folder.history.keep_through((restored or state).evaluated)
         state = restored or state
         step.optimizer.begin(state.step)  # frozen parameters cost no gradients, which shortens a step
-        self._choose_threads(settings, state.step)
-        done = length.images_before(state.step)
-        context.callback.start("training", len(context.paths("train")) * config.epochs, done)
-        fit(
-            step,
-            self._batches.after(state.step),
-            settings,
-            state,
-            evaluator=evaluator,
-            checkpointer=Checkpointer(
-                checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
-            ),
-            stop=context.stop,
-            callback=context.callback,
+        checkpointer = Checkpointer(
+            checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
         )
+        with self._memory():
+            self._choose_threads(settings, state.step)
+            done = length.images_before(state.step)
+            context.callback.start("training", len(context.paths("train")) * config.epochs, done)
+            fit(
+                step,
+                self._batches.after(state.step),
+                settings,
+                state,
+                evaluator=evaluator,
+                checkpointer=checkpointer,
+                stop=context.stop,
+                callback=context.callback,
+            )
         evaluator.average_best(state)
+
+    def _memory(self) -> AbstractContextManager[None]:
+        """Return the context to train in, which says what to change if memory does not hold a step."""
+        if (array := self._first_array()) is None:
+            return nullcontext()
+        count = min(self._micro_batch or self._length.batch_size, self._length.images)
+        return memory_for(count, self._classifier, self._part.forward, array)
 
     def _step(self, plan: TrainingPlan) -> TrainStep:
         optimizer = Optimizer(plan, self._length.steps_per_epoch, replace(self._precision))
@@ -193,12 +204,18 @@ class _GradientTraining:
 
     def _largest_batch(self) -> int | None:
         """The images of a batch that fit into memory at once; ``None`` if no image can be read."""
-        array = next((batch.arrays[0] for batch in self._batches.after(0, 1) if batch.arrays), None)
-        if array is None:
+        if (array := self._first_array()) is None:
             return None
         size = largest_batch(self._classifier, self._part.forward, array, self._length.batch_size)
         logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
         return size
+
+    def _first_array(self) -> np.ndarray | None:
+        """The input of the first training image that can be read."""
+        for index in range(len(self._context.paths("train"))):
+            with suppress(ImageError):
+                return self._part.prepare(0, index)
+        return None
 
     def _learning_rate(self) -> float:
         """The recipe's rate, or that of a range test, which a resumed run does not repeat."""

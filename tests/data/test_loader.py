@@ -47,11 +47,12 @@ def test_batches_come_in_order_and_an_unreadable_image_is_named_and_not_replaced
     loading.close()
 
 
-def test_other_errors_reach_the_caller():
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("no room")])
+def test_other_errors_name_the_image(error):
     def prepare(index):
-        raise MemoryError("no room")
+        raise error
 
-    with pytest.raises(MemoryError, match="no room"):
+    with pytest.raises(MachineError, match=r"jpg could not be loaded \(.*: no room\)"):
         next(load_batches(PATHS, BATCHES, prepare, workers=2))
 
 
