@@ -57,11 +57,7 @@ def _activation_bytes(network: nn.Layer, forward: Callable[[paddle.Tensor], Any]
 def memory_for(
     count: int, network: nn.Layer, forward: Callable[[paddle.Tensor], Any], array: np.ndarray
 ) -> Iterator[None]:
-    """Refuse training on ``count`` images at once that memory cannot hold, before the block and inside it.
-
-    Raises:
-        MachineError: memory does not hold them; with values to try.
-    """
+    """Raise ``MachineError``, before the block or inside it, if memory does not hold ``count`` images."""
     free, needed = free_bytes(), 0
     try:
         # Measured on three networks: 47 to 74 % of the outputs are kept, those that gradients need.

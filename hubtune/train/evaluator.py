@@ -178,11 +178,7 @@ class Evaluator:
     def restore_best(self, state: TrainState) -> None:
         """Update a checkpoint's state with a best model that this run saved after it.
 
-        If the best model is missing or damaged, and its weights are those of the checkpoint, the next
-        evaluation is that of the checkpoint, which writes it again.
-
-        Raises:
-            ModelError: it is missing or damaged, and its weights are lost.
+        One that is lost is written again by evaluating the checkpoint, or refused by a ``ModelError``.
         """
         folder = self.context.folder
         try:

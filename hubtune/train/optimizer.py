@@ -109,10 +109,7 @@ class Optimizer:
         return changed
 
     def find_infinite(self) -> str | None:
-        """Name a trained weight, or a parameter's moment, that is not finite; ``None`` if all are.
-
-        Moments that have become infinite would let all later steps change nothing.
-        """
+        """Name a trained weight or a moment that is not finite: it would make later steps idle."""
         parameters = {parameter.tensor.name: parameter for parameter, _ in self._plan.matched}
         tensors = {
             **{name: each.tensor for name, each in parameters.items() if not each.tensor.stop_gradient},
