@@ -16,7 +16,7 @@ sys.addaudithook(hook)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("at", ["click", "hubtune.cli.scan", "numpy"])
+@pytest.mark.parametrize("at", ["click", "hubtune.cli.lazy", "numpy"])
 def test_a_signal_at_an_import_ends_with_one_line(number, code, at, tmp_path, run_hubtune):
     (tmp_path / "sitecustomize.py").write_text(_SEND)
     path = os.pathsep.join([str(tmp_path), *sys.path])
