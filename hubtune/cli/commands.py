@@ -81,7 +81,7 @@ def hubtune_command(context: click.Context, verbose: bool) -> None:
             say(line)
 
 
-def run(received: Sequence[int]) -> int:
+def run_commands(received: Sequence[int]) -> int:
     """Run the command line and return its exit code; ``received`` grows with each signal that is caught."""
     # A file name that is not valid text must not end a command by an encoding error.
     for stream in (sys.stdout, sys.stderr):

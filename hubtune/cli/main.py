@@ -17,9 +17,9 @@ def main() -> NoReturn:
         signal.signal(number, _stop)
     if _KeepSignals not in sys.meta_path:
         sys.meta_path.insert(0, _KeepSignals)
-    from hubtune.cli.commands import run
+    from hubtune.cli.commands import run_commands
 
-    code = run(_received)
+    code = run_commands(_received)
     _received.append(signal.SIGINT)  # while Python ends, a signal ends the process at once
     sys.exit(code)
 
