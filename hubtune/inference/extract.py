@@ -12,9 +12,10 @@ import numpy as np
 from hubtune.data.images.decode import ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
-from hubtune.data.ram_cache import free_memory, out_of_memory
+from hubtune.hardware.memory import out_of_memory
 from hubtune.inference.engine import Engine, PendingRows
 from hubtune.inference.feature_cache import Space
+from hubtune.inference.memory import free_bytes
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
-        raise out_of_memory(len(arrays), arrays[0].shape[:2], free_memory()) from error
+        raise out_of_memory(len(arrays), arrays[0].shape[:2], free=free_bytes()) from error
 
 
 class _Prepared(NamedTuple):

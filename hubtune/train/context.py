@@ -76,7 +76,8 @@ class RunContext:
     @property
     def loading(self) -> dict[str, int]:
         """``batch_size`` and ``workers``, for everything that runs images through a network."""
-        return {"batch_size": self.config.images_per_step, "workers": self.config.workers}
+        count = min(self.config.images_per_step, self.config.micro_batch or self.config.images_per_step)
+        return {"batch_size": count, "workers": self.config.workers}
 
     def paths(self, name: str) -> list[Path]:
         return [example.path for example in self.data.examples[name]]

@@ -1,7 +1,7 @@
 """Training by gradients: from a network and a recipe to the best model."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -18,6 +18,7 @@ from hubtune.data.ram_cache import DecodedImages
 from hubtune.hardware import throughput
 from hubtune.inference.engine import start_engine
 from hubtune.inference.extract import sample_inputs
+from hubtune.inference.memory import ImageMemory, training_memory
 from hubtune.inference.model import load_model
 from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.program import Subnetwork
@@ -27,7 +28,7 @@ from hubtune.recipe.augment import AugmentSettings
 from hubtune.rng import rng_for
 from hubtune.text import format_duration
 from hubtune.train.averaging import MovingAverage
-from hubtune.train.batch_size import largest_batch, memory_for
+from hubtune.train.batch_size import largest_batch
 from hubtune.train.batches import PrepareInput, TrainBatches
 from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
 from hubtune.train.context import RunContext
@@ -107,9 +108,9 @@ def train_part(
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)
     logger.info("Load the best model from %s", context.folder.best_model)
-    config, trust_code = context.config, context.module.code is not None
-    best = load_model(context.folder.best_model, trust_code=trust_code, engine=config.engine)
-    score = partial(best.score, batch_size=config.images_per_step, workers=config.workers)
+    trust_code, engine = context.module.code is not None, context.config.engine
+    best = load_model(context.folder.best_model, trust_code=trust_code, engine=engine)
+    score = partial(best.score, **context.loading)
     return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
 
 
@@ -136,9 +137,23 @@ class _GradientTraining:
         self._loss = Loss(config.loss, weights)
 
     def fit(self, state: TrainState) -> None:
+        """Train from the newest checkpoint or from ``state``, if memory holds a batch."""
+        if (array := self._first_array()) is None:
+            self._fit(state)
+            return
+        batch, half = min(self._length.batch_size, self._length.images), self._precision.dtype != "float32"
+        memory = training_memory(self._classifier, self._part.forward, array, half=half)
+        if self._config.batch_size == "auto" and self._micro_batch is None:
+            self._micro_batch = largest_batch(memory, self._length.batch_size)
+            logger.info("batch_size: %d, %d at once", self._length.batch_size, self._micro_batch)
+        count = min(self._micro_batch or batch, batch)
+        # The loader's arrays and the tensor; while a batch is computed, others are loaded.
+        inputs = 2 * array.nbytes * batch / count
+        with ImageMemory(memory.least + inputs, memory.most + 3 * inputs).checked(count, array.shape[-2:]):
+            self._fit(state)
+
+    def _fit(self, state: TrainState) -> None:
         config, context, length = self._config, self._context, self._length
-        if config.batch_size == "auto" and self._micro_batch is None:
-            self._micro_batch = self._largest_batch()
         plan = plan_training(config, self._parameters, self._learning_rate())
         settings = LoopSettings(
             steps_per_epoch=length.steps_per_epoch,
@@ -168,28 +183,20 @@ class _GradientTraining:
         checkpointer = Checkpointer(
             checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
         )
-        with self._memory():
-            self._choose_threads(settings, state.step)
-            done = length.images_before(state.step)
-            context.callback.start("training", len(context.paths("train")) * config.epochs, done)
-            fit(
-                step,
-                self._batches.after(state.step),
-                settings,
-                state,
-                evaluator=evaluator,
-                checkpointer=checkpointer,
-                stop=context.stop,
-                callback=context.callback,
-            )
+        self._choose_threads(settings, state.step)
+        done = length.images_before(state.step)
+        context.callback.start("training", len(context.paths("train")) * config.epochs, done)
+        fit(
+            step,
+            self._batches.after(state.step),
+            settings,
+            state,
+            evaluator=evaluator,
+            checkpointer=checkpointer,
+            stop=context.stop,
+            callback=context.callback,
+        )
         evaluator.average_best(state)
-
-    def _memory(self) -> AbstractContextManager[None]:
-        """Return the context to train in, which says what to change if memory does not hold a step."""
-        if (array := self._first_array()) is None:
-            return nullcontext()
-        count = min(self._micro_batch or self._length.batch_size, self._length.images)
-        return memory_for(count, self._classifier, self._part.forward, array)
 
     def _step(self, plan: TrainingPlan) -> TrainStep:
         optimizer = Optimizer(plan, self._length.steps_per_epoch, replace(self._precision))
@@ -201,14 +208,6 @@ class _GradientTraining:
             keep_statistics=self._keep_statistics,
             micro_batch=self._micro_batch,
         )
-
-    def _largest_batch(self) -> int | None:
-        """The images of a batch that fit into memory at once; ``None`` if no image can be read."""
-        if (array := self._first_array()) is None:
-            return None
-        size = largest_batch(self._classifier, self._part.forward, array, self._length.batch_size)
-        logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
-        return size
 
     def _first_array(self) -> np.ndarray | None:
         """The input of the first training image that can be read."""
