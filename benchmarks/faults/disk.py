@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.faults.children import call, hubtune, limit_memory, program
+from benchmarks.faults.children import call, hubtune, program
 from benchmarks.faults.fixture import at_step, copy_fixture
 from benchmarks.faults.outcome import Bench, Outcome
 
@@ -230,17 +230,4 @@ def few_handles(bench: Bench) -> Outcome:
     ):
         ended = hubtune(*words, cwd=work, prepare=limit)
         outcome.expect_end(f"{words[0]} with 256 handles", ended, 0)
-    return outcome
-
-
-def memory(bench: Bench) -> Outcome:
-    """Run out of memory in training and prediction: exit 5, with what to change."""
-    outcome = Outcome()
-    work = copy_fixture(bench)
-
-    words = ("finetune", "m.yaml", "-o", "run=runs/x", "-o", "data.size=1024", "-o", "train.batch_size=18")
-    ended = hubtune(*words, cwd=work, prepare=lambda: limit_memory(500))
-    outcome.expect_end("training without memory", ended, 5, "batch")
-    whole = [path for path in (work / "runs" / "x").rglob(".*") if path.suffix == ".tmp"]
-    outcome.expect(not whole, "half-written files stay")
     return outcome

@@ -129,9 +129,13 @@ def _explain(error: BaseException) -> int | None:
             from hubtune import PADDLE_MISSING
 
             return _fail(PADDLE_MISSING, MachineError.exit_code)
-        case MemoryError() | ImportError() if isinstance(error, MemoryError) or "failed to map" in str(error):
+        case MemoryError() | ImportError() | RuntimeError() if _is_shortage(error):
+            from hubtune.hardware.memory import free_memory
+
+            free = free_memory(swap=True)
+            known = "" if free is None else f" ({free / 1e9:,.2f} GB are free)"
             advice = "close other programs, or take fewer pictures at once or smaller ones"
-            return _fail(f"Memory has run out: {advice}", MachineError.exit_code)
+            return _fail(f"Memory or threads have run out{known}: {advice}", MachineError.exit_code)
         case OSError():
             # A path in a locked folder, or longer than the system allows, fails wherever it is first used.
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -141,6 +145,11 @@ def _explain(error: BaseException) -> int | None:
                 f"{what} cannot be used ({error.strerror or error}): {advice}", MachineError.exit_code
             )
     return None
+
+
+def _is_shortage(error: BaseException) -> bool:
+    text = str(error)  # of the system's loader, and of Python
+    return isinstance(error, MemoryError) or "failed to map" in text or "can't start new thread" in text
 
 
 def _fail(message: str, code: int, *, problems: list[str] | None = None, usage: str = "") -> int:

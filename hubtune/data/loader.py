@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from hubtune.data.images.decode import ImageError
 from hubtune.errors import HubtuneError, MachineError
+from hubtune.hardware.memory import free_memory
 
 STALL_SECONDS = 120.0
 """An image that takes longer is on a disk or network share that does not answer."""
@@ -109,11 +110,17 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
             ) from error
         except HubtuneError:
             raise
-        except Exception as error:
-            # Memory that has run out, a broken library: nothing that belongs to this one image.
-            what = "memory has run out" if isinstance(error, MemoryError) else type(error).__name__
+        except MemoryError as error:
+            free = free_memory(swap=True)
+            known = "" if free is None else f" ({free / 1e9:,.2f} GB are free)"
+            smaller = f", or try a batch size of {len(indices) // 2}" if len(indices) > 1 else ""
             raise MachineError(
-                f"{paths[index]} could not be loaded ({f'{what}: {error}'.removesuffix(': ')}): close other "
-                "programs, or take smaller batches; if that does not help, leave the picture out"
+                f"Memory has run out while a batch of {len(indices)} pictures was loaded, at {paths[index]}"
+                f"{known}: close other programs{smaller}"
+            ) from error
+        except Exception as error:  # of a broken library: nothing that is this one image's fault
+            raise MachineError(
+                f"{paths[index]} could not be loaded ({type(error).__name__}: {error}): try again, and if "
+                "that does not help, leave the picture out"
             ) from error
     return Batch(good, arrays, bad, time.perf_counter() - start)

@@ -110,7 +110,8 @@ def train_part(
     logger.info("Load the best model from %s", context.folder.best_model)
     trust_code, engine = context.module.code is not None, context.config.engine
     best = load_model(context.folder.best_model, trust_code=trust_code, engine=engine)
-    score = partial(best.score, **context.loading)
+    loading = context.loading
+    score = partial(best.score, batch_size=loading["batch_size"], workers=loading["workers"])
     return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
 
 

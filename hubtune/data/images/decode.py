@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from hubtune.errors import DataError
+from hubtune.errors import DataError, MachineError
+from hubtune.hardware.memory import free_memory
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
@@ -23,6 +24,9 @@ MAX_PIXELS = 89_478_485
 
 MAX_BYTES = 2**30
 """Largest file in bytes. No image of :data:`MAX_PIXELS` needs more; a larger file is a film or an archive."""
+
+_LITTLE_MEMORY = 2**27
+"""Free bytes below which memory has run out, whatever an image claims to need."""
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels → Pillow mode of decoded images."""
@@ -138,9 +142,10 @@ def read_content(path: str | Path) -> bytes:
 def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open an image file, or its bytes, and check its limits; pixels are not decoded yet.
 
-    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`.
+    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`; memory
+    that has run out for images of any size, a ``MachineError``.
     """
-    path = Path(path)
+    path, width, height = Path(path), 0, 0
     try:
         if (_file_size(path) if content is None else len(content)) == 0:
             raise ImageError(path, "empty file (0 bytes)")
@@ -162,6 +167,13 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
                 )
             yield image
     except _DECODING_ERRORS as error:
+        free = free_memory(swap=True) if isinstance(error, MemoryError) else None
+        if free is not None and free < _LITTLE_MEMORY:
+            raise MachineError(
+                f"Memory has run out at {path} ({width:,} × {height:,} pixels need "
+                f"{3 * width * height / 1e9:,.2f} GB or more; {free / 1e9:,.2f} GB are free): close other "
+                "programs, or take smaller pictures"
+            ) from error
         raise ImageError(path, _reason(path, content, error)) from error
 
 
