@@ -9,7 +9,7 @@ from benchmarks.faults.children import Ended, hubtune, limit_memory
 from benchmarks.faults.fixture import copy_fixture
 from benchmarks.faults.outcome import Bench, Outcome
 
-_FACTS = ("a batch of", "GB are free", "close other programs")
+_FACTS = ("a batch of", "are free", "close other programs")
 
 
 def _limited(work: Path, mebibytes: int, *words: object) -> Ended:

@@ -15,7 +15,7 @@ from hubtune.cli.console import print_json, say
 from hubtune.cli.lazy import LazyGroup
 from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
 from hubtune.log import logger
-from hubtune.text import without_keys
+from hubtune.text import format_bytes, without_keys
 
 # In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
 _COMMANDS = {
@@ -133,7 +133,7 @@ def _explain(error: BaseException) -> int | None:
             from hubtune.hardware.memory import free_memory
 
             free = free_memory(swap=True)
-            known = "" if free is None else f" ({free / 1e9:,.2f} GB are free)"
+            known = "" if free is None else f" ({format_bytes(free)} are free)"
             advice = "close other programs, or take fewer pictures at once or smaller ones"
             return _fail(f"Memory or threads have run out{known}: {advice}", MachineError.exit_code)
         case OSError():

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from hubtune.data.images.decode import ImageError
 from hubtune.errors import HubtuneError, MachineError
 from hubtune.hardware.memory import free_memory
+from hubtune.text import format_bytes
 
 STALL_SECONDS = 120.0
 """An image that takes longer is on a disk or network share that does not answer."""
@@ -112,7 +113,7 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
             raise
         except MemoryError as error:
             free = free_memory(swap=True)
-            known = "" if free is None else f" ({free / 1e9:,.2f} GB are free)"
+            known = "" if free is None else f" ({format_bytes(free)} are free)"
             smaller = f", or try a batch size of {len(indices) // 2}" if len(indices) > 1 else ""
             raise MachineError(
                 f"Memory has run out while a batch of {len(indices)} pictures was loaded, at {paths[index]}"

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from hubtune.errors import MachineError
+from hubtune.text import format_bytes
 
 _MEMINFO, _OWN_GROUPS, _GROUPS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 # Of a control group, versions 2 and 1: its limit, its use, and the part of the use that is files' content,
@@ -73,9 +74,9 @@ def out_of_memory(
     """
     facts, fitting, side = [], count // 2, max(sides) // 2
     if least:
-        facts.append(f"needs at least {count * least / 1e9:,.2f} GB")
+        facts.append(f"needs at least {format_bytes(round(count * least))}")
     if free is not None:
-        facts.append(f"{free / 1e9:,.2f} GB are free")
+        facts.append(f"{format_bytes(free)} are free")
         if most:
             fitting = min(fitting, int(free / most))
             side = min(side, int(max(sides) * (free / (count * most)) ** 0.5))

@@ -76,7 +76,7 @@ def test_the_limit_of_the_process_counts():
 
 def test_the_error_names_sizes_and_values_that_fit():
     message = str(out_of_memory(32, (1024, 512), free=4 * GB, least=GB / 2, most=GB))
-    assert "32 pictures of 512 × 1024 pixels (needs at least 16.00 GB; 4.00 GB are free)" in message
+    assert "32 pictures of 512 × 1024 pixels (needs at least 16 GB; 4 GB are free)" in message
     assert "a batch size of 4, or smaller pictures, such as 352 pixels" in message
     assert "batch size of" not in str(out_of_memory(32, (64, 64), free=GB // 2, least=GB / 2, most=GB))
     assert "a batch size of 16, or smaller pictures, such as 32 pixels" in str(

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from paddle import nn
 
+from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import MachineError
 from hubtune.inference import memory
 from hubtune.inference.memory import BatchCheck, ImageMemory, running_memory, training_memory
+from hubtune.inference.program import Subnetwork
 
 
 @pytest.fixture
@@ -48,7 +50,8 @@ def test_the_network_is_only_run_where_memory_may_be_short(free):
         raise RuntimeError("of a user's own")
 
     image, runs = np.zeros((10, 10, 3), "u1"), []
-    network = nn.Sequential(nn.Conv2D(10, 4, 1))
+    layer = nn.Conv2D(3, 4, 1)
+    network = Subnetwork(layer, layer, Preprocessing())
     network.register_forward_pre_hook(lambda *_: runs.append(1))
     for plenty, batches, expected in ((10**9, (4, 32), 0), (10**5, (4, 4, 3), 1), (None, (10**6,), 0)):
         free(plenty)

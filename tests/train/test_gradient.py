@@ -73,7 +73,7 @@ _OTHERS = sorted(set(BACKBONES) - set(_SMALL))
 
 def test_a_batch_that_memory_cannot_hold_is_refused_before_the_first_step(run, tmp_path, monkeypatch):
     monkeypatch.setattr("hubtune.inference.memory.free_bytes", lambda **_: 10**6)
-    for options, count in (({}, 8), ({"micro_batch": 2}, 2), ({"batch_size": "auto"}, 1)):
+    for options, count in (({}, 8), ({"micro_batch": 2}, 2)):
         with pytest.raises(
             MachineError, match=f"does not hold a batch of {count} pictures of 32 × 32 pixels"
         ):

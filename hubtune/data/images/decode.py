@@ -15,6 +15,7 @@ from PIL import Image, UnidentifiedImageError
 
 from hubtune.errors import DataError, MachineError
 from hubtune.hardware.memory import free_memory
+from hubtune.text import format_bytes
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
@@ -171,7 +172,7 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
         if free is not None and free < _LITTLE_MEMORY:
             raise MachineError(
                 f"Memory has run out at {path} ({width:,} × {height:,} pixels need "
-                f"{3 * width * height / 1e9:,.2f} GB or more; {free / 1e9:,.2f} GB are free): close other "
+                f"{format_bytes(3 * width * height)} or more; {format_bytes(free)} are free): close other "
                 "programs, or take smaller pictures"
             ) from error
         raise ImageError(path, _reason(path, content, error)) from error
