@@ -62,5 +62,5 @@ def test_the_network_is_only_run_where_memory_may_be_short(free):
         assert len(runs) == expected
     free(10**5)
     with pytest.raises(MachineError, match="a batch of 1000 pictures of 10 × 10 pixels"):
-        check(1000, image)
+        BatchCheck(network)(1000, image)
     assert running_memory(network, fail, image) == ImageMemory(0, 4 * image.nbytes)
