@@ -193,6 +193,8 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
         except OSError as error:
             raise _unwritable(folder, error) from error
         handler.setFormatter(FORMATTER)
+        # By default, each line that a full disk does not take would print a traceback.
+        handler.handleError = lambda record: None  # type: ignore[method-assign]
         logger.addHandler(handler)
         try:
             yield RunFolder(folder)

@@ -19,6 +19,7 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import integrity_error, open_checked, write_checked
 from hubtune.storage.regular_file import read_json
+from hubtune.text import format_bytes
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.optimizer import Optimizer, Precision
@@ -93,14 +94,21 @@ class Checkpoints:
         self.prune(_NEWEST)
 
     def restore(
-        self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
+        self,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        average: MovingAverage | None,
+        *,
+        step: int | None = None,
     ) -> TrainState | None:
         """Restore the newest intact checkpoint; returns ``None`` if there is no checkpoint.
 
+        With ``step``, that checkpoint is restored, and newer ones are removed.
+
         Raises:
-            ModelError: if there are checkpoints, but none is intact.
+            ModelError: if there are checkpoints, but none is intact; or that of ``step`` is not.
         """
-        folders = self._folders()
+        folders = self._folders() if step is None else [self.find(step)]
         for folder in folders:
             reason = integrity_error(folder)
             if reason is not None:
@@ -125,10 +133,27 @@ class Checkpoints:
                     average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
+            for newer in self._folders() if step is not None else ():
+                if int(newer.name[5:]) > state.step:
+                    shutil.rmtree(newer)
             return state
         if folders:
             raise ModelError(f"No checkpoint in {self.folder} is intact: start a new run")
         return None
+
+    def find(self, step: int) -> Path:
+        """Return the folder of a step's checkpoint.
+
+        Raises:
+            ModelError: if it is missing or damaged; the message names the steps of others.
+        """
+        folder = self.folder / f"step-{step}"
+        reason = integrity_error(folder) if folder.is_dir() else "there is no such checkpoint"
+        if reason is not None:
+            others = [other.name[5:] for other in self._folders() if integrity_error(other) is None]
+            advice = f"there are those of steps {', '.join(others)}" if others else "start a new run"
+            raise ModelError(f"{folder} cannot be used: {reason}; {advice}")
+        return folder
 
     def exist(self) -> bool:
         return bool(self._folders())
@@ -166,8 +191,20 @@ class Checkpointer:
         """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
         self.finite.folder.check_place()
         self.finite.check_weights(self.classifier, state.step)
+        self.saved_at = time.monotonic()  # also of one that fails: not every step is to try again
         self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
-        self.saved_at = time.monotonic()
+
+    def warn_of_little_space(self) -> None:
+        """Warn if the disk has less room than three checkpoints: the two that are kept, and a new one."""
+        tensors = [*self.classifier.state().values(), *(self.average.values.values() if self.average else ())]
+        size = 4 * sum(tensor.size for tensor in tensors) + self.optimizer.moment_bytes
+        free = shutil.disk_usage(self.run).free
+        if free < 3 * size:
+            logger.warning(
+                "%s are free where %s is, and three checkpoints take about %s: free some space, or name "
+                "another folder, -o run=NAME",
+                *(format_bytes(free), self.run, format_bytes(3 * size)),
+            )
 
 
 def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:

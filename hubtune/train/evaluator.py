@@ -103,7 +103,8 @@ def log_evaluation(name: str, metrics: Metrics) -> None:
 def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
     """Log an evaluation, append it to the run's history, and report it to the callback."""
     log_evaluation("dev" if name == "validate" else name, metrics)
-    context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
+    with context.outlives_full_disk(f"the line of step {step} in metrics.jsonl"):
+        context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
     context.callback.evaluated(name, metrics, step=step, best=best)
 
 
@@ -145,9 +146,10 @@ class Evaluator:
                     weights = {name: tensor.numpy() for name, tensor in self.classifier.state().items()}
                     self._best_weights.add(state.step, metrics.accuracy, weights)
             if best:
-                state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
                 self.finite.check_weights(self.classifier, state.step)
-                keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
+                with self.context.outlives_full_disk(f"the best model, of step {state.step},"):
+                    keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
+                    state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
         # A resumed run repeats evaluations whose best model was saved after the checkpoint.
         state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
@@ -188,10 +190,10 @@ class Evaluator:
                 logger.warning("%s: it is written again, from the checkpoint of step %d", error, state.step)
                 state.evaluated, state.best_accuracy = state.step - 1, None
             elif state.best_accuracy is not None:
-                raise ModelError(
-                    f"{error}, and no checkpoint has its weights, those of step {state.best_step}: begin "
-                    f"again by hubtune finetune {folder.path / RECIPE_FILE} -o run=runs/NAME"
-                ) from error
+                again = f"begin again by hubtune finetune {folder.path / RECIPE_FILE} -o run=runs/NAME"
+                if (folder.checkpoints / f"step-{state.best_step}").is_dir():
+                    again = f"continue from the step of its weights, --resume --checkpoint {state.best_step}"
+                raise ModelError(f"{error}; it was the model of step {state.best_step}: {again}") from error
             return
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step

@@ -174,7 +174,9 @@ class _GradientTraining:
             context, self._classifier, self._views, self._part.score, finite, average=step.average
         )
         checkpoints = Checkpoints(context.folder.checkpoints)
-        restored = checkpoints.restore(self._classifier, step.optimizer, step.average)
+        restored = checkpoints.restore(
+            self._classifier, step.optimizer, step.average, step=context.checkpoint
+        )
         if restored:
             evaluator.restore_best(restored)
         if restored or state.best_accuracy is None:
@@ -184,6 +186,7 @@ class _GradientTraining:
         checkpointer = Checkpointer(
             checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
         )
+        checkpointer.warn_of_little_space()
         self._choose_threads(settings, state.step)
         done = length.images_before(state.step)
         context.callback.start("training", len(context.paths("train")) * config.epochs, done)

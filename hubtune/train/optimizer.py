@@ -18,6 +18,10 @@ _FIRST_SCALE = 2.0**15
 _GROWTH_STEPS = 1000  # steps without overflow after which the loss scale doubles
 
 
+# Of each parameter, where it is not two.
+_MOMENTS = {"sgd": 0, "momentum": 1, "lars": 1}
+
+
 @dataclass
 class Precision:
     """Mixed precision: the type of the computation, and the factor that keeps small gradients from 0.
@@ -107,6 +111,12 @@ class Optimizer:
             changed |= parameter.tensor.stop_gradient != frozen
             parameter.tensor.stop_gradient = frozen
         return changed
+
+    @property
+    def moment_bytes(self) -> int:
+        """The bytes of all moments, also of parameters that are frozen now."""
+        count = _MOMENTS.get(self._plan.optimizer.name, 2)
+        return 4 * count * sum(each.tensor.size for each, rule in self._plan.matched if not rule.frozen)
 
     def find_infinite(self) -> str | None:
         """Name a trained weight or a moment that is not finite: it would make later steps idle."""
