@@ -14,7 +14,8 @@ def main() -> NoReturn:
     """Run the command line and exit with its exit code."""
     _received.clear()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as of a program in the background
+            signal.signal(number, _stop)
     if _KeepSignals not in sys.meta_path:
         sys.meta_path.insert(0, _KeepSignals)
     from hubtune.cli.commands import run_commands

@@ -146,6 +146,7 @@ class RunFolder:
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
+        self.check_place()
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
@@ -200,7 +201,8 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
             yield RunFolder(folder)
         finally:
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # lines that a full disk has not taken
+                handler.close()
             (folder / _OWNER).unlink(missing_ok=True)
 
 

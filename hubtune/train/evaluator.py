@@ -103,6 +103,7 @@ def log_evaluation(name: str, metrics: Metrics) -> None:
 def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
     """Log an evaluation, append it to the run's history, and report it to the callback."""
     log_evaluation("dev" if name == "validate" else name, metrics)
+    context.folder.check_place()
     with context.outlives_full_disk(f"the line of step {step} in metrics.jsonl"):
         context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
     context.callback.evaluated(name, metrics, step=step, best=best)

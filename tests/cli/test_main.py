@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -22,3 +23,20 @@ def test_a_signal_at_an_import_ends_with_one_line(number, code, at, tmp_path, ru
     path = os.pathsep.join([str(tmp_path), *sys.path])
     done = run_hubtune("scan", ".", cwd=tmp_path, PYTHONPATH=path, AT=at, NUMBER=str(int(number)))
     assert (done.returncode, done.stderr, done.stdout) == (code, "Stopped.\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize(("arguments"), [("hub", "list"), ("hub", "list", "--json"), ("--help",)])
+def test_an_output_that_is_full_or_closed_has_an_exit_code(arguments, tmp_path):
+    command = [sys.executable, "-m", "hubtune", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for target, code in (("full", 5), ("closed", 141)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            out = full if target == "full" else writer
+            for streams in ({"stdout": out, "stderr": subprocess.PIPE}, {"stdout": out, "stderr": out}):
+                done = subprocess.run(command, env=environment, check=False, **streams)
+                assert done.returncode == code
+                assert b"Traceback" not in (done.stderr or b"")
+        os.close(writer)
