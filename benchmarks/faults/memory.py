@@ -40,6 +40,32 @@ def training(bench: Bench) -> Outcome:
     return outcome
 
 
+def container(bench: Bench) -> Outcome:
+    """Train and predict in a container with too little memory, which would kill the process."""
+    outcome = Outcome()
+    work = copy_fixture(bench)
+    _enlarge(work / "runs" / "m" / "best_model", 512)
+    group = work / "groups" / "app"
+    group.mkdir(parents=True)
+    for name, content in {"max": 10**8, "current": 4 * 10**7, "stat": "active_file 1000"}.items():
+        (group / f"memory.{name}").write_text(f"{content}\n")
+    (work / "groups" / "own").write_text("0::/app\n")
+
+    def enter() -> None:
+        from hubtune.hardware import memory
+
+        memory._OWN_GROUPS, memory._GROUPS = work / "groups" / "own", work / "groups"
+
+    for words in (
+        ("finetune", "m.yaml", "-o", "run=runs/c", "-o", "data.size=512", "-o", "train.epochs=1"),
+        ("predict", "pics", "--model", "runs/m", "--engine", "paddle", "--batch-size", "10"),
+        ("evaluate", "runs/m", "--engine", "paddle"),
+    ):
+        ended = hubtune(*words, cwd=work, prepare=enter)
+        outcome.expect_end(f"{words[0]} in a container of 100 MB", ended, 5, *_FACTS, "60 MB are free")
+    return outcome
+
+
 def other_commands(bench: Bench) -> Outcome:
     """Predict, evaluate and split with too little memory."""
     outcome = Outcome()

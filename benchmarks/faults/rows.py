@@ -109,7 +109,11 @@ ROWS = (
     Row(
         17,
         "out of memory",
-        (Check("training", memory.training), Check("other commands", memory.other_commands)),
+        (
+            Check("training", memory.training),
+            Check("container", memory.container),
+            Check("other commands", memory.other_commands),
+        ),
     ),
     Row(18, "a loader dies, raises or delivers nothing", (Check("loader", training.loader_dies),)),
     Row(19, "a rank or machine dies", open="training on several machines is not built"),

@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -79,9 +79,18 @@ class Checkpoints:
         self.folder = folder
 
     def save(
-        self, state: TrainState, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
+        self,
+        state: TrainState,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        average: MovingAverage | None,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay."""
+        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay.
+
+        ``check`` is called just before anything is written, and may raise.
+        """
         document = {**vars(state), "precision": vars(optimizer.precision)}
         files = {
             _MODEL: save({name: tensor.numpy() for name, tensor in classifier.state().items()}),
@@ -90,6 +99,7 @@ class Checkpoints:
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
+        check()
         write_checked(self.folder / f"step-{state.step}", files)
         self.prune(_NEWEST)
 
@@ -189,10 +199,10 @@ class Checkpointer:
 
     def save(self, state: TrainState) -> None:
         """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
-        self.finite.folder.check_place()
         self.finite.check_weights(self.classifier, state.step)
         self.saved_at = time.monotonic()  # also of one that fails: not every step is to try again
-        self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
+        check = self.finite.folder.check_place
+        self.checkpoints.save(state, self.classifier, self.optimizer, self.average, check=check)
 
     def warn_of_little_space(self) -> None:
         """Warn if the disk has less room than three checkpoints: the two that are kept, and a new one."""
