@@ -37,6 +37,7 @@ def training(bench: Bench) -> Outcome:
             continue
         ended = _limited(work, mebibytes, *words, "-o", f"run=runs/{name}-fits", "-o", f"{option}={found[1]}")
         outcome.expect_end(f"the {name} that it names, {found[1]}", ended, 0)
+    outcome.open.append("on a GPU")
     return outcome
 
 
