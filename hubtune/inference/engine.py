@@ -157,7 +157,7 @@ class _Paddle:
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         batches = []
         for indices in by_shape(arrays):
-            self.check_memory(len(indices) / (2 if self._amp else 1), arrays[indices[0]])
+            self.check_memory(len(indices), arrays[indices[0]], share=0.5 if self._amp else 1.0)
             images = paddle.to_tensor(np.stack([arrays[index] for index in indices]))
             with paddle.no_grad(), paddle.amp.auto_cast(enable=self._amp):
                 batches.append((indices, self._part(images)))
@@ -217,7 +217,7 @@ class _OpenVINO:
             program = self._program(same_shape[0].shape)
             # Layers that OpenVINO joins have no outputs of their own, and bfloat16 takes half the bytes.
             share = _OPENVINO_SHARE / (1 if self._precision == "f32" else 2)
-            self._paddle.check_memory(share * min(len(indices), program.count), same_shape[0])
+            self._paddle.check_memory(min(len(indices), program.count), same_shape[0], share=share)
             if self._any_shape is None:
                 batches.append((indices, program.begin(same_shape)))
             else:

@@ -3,7 +3,6 @@
 A batch that cannot fit is refused: the system would end the process without a word.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,13 +82,15 @@ class BatchCheck:
         self._largest = 0.0
         self._of_value: ImageMemory | None = None  # of each value of an input
 
-    def __call__(self, count: float, image: np.ndarray) -> None:
+    def __call__(self, count: int, image: np.ndarray, *, share: float = 1.0) -> None:
         """Check ``count`` images like this one, uint8 ``[h, w, channels]``.
+
+        ``share`` is the part of the memory of Paddle in float32 that the engine takes at least.
 
         Raises:
             MachineError: they cannot fit.
         """
-        size = count * image.size
+        size = count * share * image.size
         if size <= self._largest:
             return
         self._largest, free = size, free_bytes()
@@ -98,8 +99,8 @@ class BatchCheck:
         if self._of_value is None:
             memory = running_memory(self._network, self._network, image)
             self._of_value = ImageMemory(memory.least / image.size, memory.most / image.size)
-        least, most = self._of_value.least * image.size, self._of_value.most * image.size
-        ImageMemory(least, most).check(math.ceil(count), image.shape[:2])
+        least, most = self._of_value.least * share * image.size, self._of_value.most * image.size
+        ImageMemory(least, most).check(count, image.shape[:2])
 
 
 def free_bytes(*, swap: bool = True) -> int | None:
