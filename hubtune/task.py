@@ -35,6 +35,7 @@ from hubtune.runs.folder import (
 from hubtune.runs.result import Run
 from hubtune.runs.signals import stop_on_signals
 from hubtune.storage.cache_folder import cache_root
+from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext, RunData
 from hubtune.train.data_checks import BadImages
 from hubtune.train.run import run
@@ -128,6 +129,7 @@ class ImageClassifierTask:
         self,
         *,
         resume: bool | str | Path = False,
+        checkpoint: int | None = None,
         callback: Callback | None = None,
         observer: Callback | None = None,
     ) -> Run:
@@ -137,6 +139,7 @@ class ImageClassifierTask:
             resume: continue an interrupted run at the image where it stopped: the newest one in
                 ``checkpoint_dir`` (``run``, ``run-2``, …), or the one whose folder is given. If there is
                 none, a run begins.
+            checkpoint: step of the checkpoint to resume from; default: the newest one that is intact.
             callback: receives the events of the run; default: the log appears on the standard error stream.
             observer: the former name of ``callback``.
 
@@ -145,6 +148,7 @@ class ImageClassifierTask:
 
         Raises:
             DataError: if images or lists cannot be used.
+            UsageError: if there is no run to resume from the checkpoint, or it has finished.
             ModelError: if a run that is resumed does not match any more, or is damaged.
             MachineError: if the device is missing or the run folder cannot be written.
             NumericError: if training diverges.
@@ -167,6 +171,11 @@ class ImageClassifierTask:
             describe = check_description if resume else write_description
             describe(opened, self.module, self.dataset, self.config, device)
             result = opened.read_result()
+            if checkpoint is not None:
+                if not resume or result is not None:
+                    state = "has finished" if resume else "begins now"
+                    raise UsageError(f"{folder} {state}: a checkpoint is for a run that is resumed")
+                Checkpoints(opened.checkpoints).find(checkpoint)
             point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
@@ -176,7 +185,10 @@ class ImageClassifierTask:
                 if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
                     config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
                 bad_images = BadImages(opened, data.examples, config)
-                result = run(RunContext(config, self.module, data, opened, stop, callback, bad_images))
+                context = RunContext(
+                    config, self.module, data, opened, stop, callback, bad_images, checkpoint
+                )
+                result = run(context)
             else:
                 logger.info("%s had finished already; this is its result", opened.path)
             self._best_model, self._model = opened.best_model, None

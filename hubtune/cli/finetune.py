@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     help="Continue an interrupted run at the picture where it stopped; start one if there is none.",
 )
 @click.option(
+    "--checkpoint",
+    type=click.IntRange(0),
+    metavar="STEP",
+    help="With --resume: continue from RUN/checkpoints/step-STEP; newer checkpoints are removed.",
+)
+@click.option(
     "--folds",
     type=click.IntRange(2, 100),
     metavar="K",
@@ -71,6 +77,7 @@ def command(
     views: str | None,
     engine: str | None,
     resume: bool,
+    checkpoint: int | None,
     folds: int | None,
     logs: tuple[str, ...],
     trust_code: bool,
@@ -88,6 +95,8 @@ def command(
     hubtune finetune pics/ --folds 5
     hubtune finetune runs/idol5 --resume
     """
+    if checkpoint is not None and (not resume or folds is not None):
+        raise UsageError("--checkpoint goes with --resume, and not with --folds")
     writers: list[hubtune.Callback] = []
     if logs:  # opened before any work, because their packages may be missing
         from hubtune.train.curve_logger import CurveWriter
@@ -121,7 +130,8 @@ def command(
             if unlisted := find_unlisted(task.dataset, what):
                 say(unlisted)
                 remarks.append(unlisted)
-        run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
+        callbacks = CallbackList([callback, *writers])
+        run = task.finetune_and_eval(resume=run_folder or False, checkpoint=checkpoint, callback=callbacks)
     if as_json:
         print_json({**run.as_dict(), "taken_for": taken_for, "remarks": remarks})
     else:
@@ -258,6 +268,8 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
         echo(f"Test:       {figures(run.test)}")
         if "test" in task.dataset.repeated:
             echo(f"            {shown(task.dataset.repeated['test'])}")
+    if run.chance_level is not None:
+        echo(f"            {run.chance_level}")
     if run.validate is None and run.test is None:
         echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:

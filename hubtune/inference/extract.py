@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +12,10 @@ import numpy as np
 from hubtune.data.images.decode import Content, ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
+from hubtune.hardware.memory import out_of_memory
 from hubtune.inference.engine import Engine, PendingRows
 from hubtune.inference.feature_cache import Space
+from hubtune.inference.memory import free_bytes
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def run_images(
     ``contents`` of images in memory, in the order of the paths, are computed only.
 
     Raises:
-        MachineError: if an image does not load within two minutes.
+        MachineError: if an image does not load within two minutes, or memory does not hold a batch.
     """
 
     def prepare(index: int) -> _Prepared:
@@ -64,10 +66,20 @@ def run_images(
     for batch in load_batches(paths, batches, prepare, workers=workers):
         # The next batch begins before this one is waited for, so that the engine never idles in between.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
-        pending: PendingRows = engine.begin(arrays) if arrays else list
+        with _memory_for(arrays):
+            pending: PendingRows = engine.begin(arrays) if arrays else list
         yield from previous
         previous = _outputs(batch, pending, paths, spaces)
     yield from previous
+
+
+@contextmanager
+def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    """Turn the end of memory into a ``MachineError`` that names the batch."""
+    try:
+        yield
+    except MemoryError as error:
+        raise out_of_memory(len(arrays), arrays[0].shape[:2], free=free_bytes()) from error
 
 
 class _Prepared(NamedTuple):
@@ -81,7 +93,8 @@ class _Prepared(NamedTuple):
 def _outputs(
     batch: Batch[_Prepared], pending: PendingRows, paths: Sequence[Path], spaces: Sequence[Space]
 ) -> Iterator[BackboneOutput]:
-    computed = iter(pending())
+    with _memory_for([array for prepared in batch.arrays for array in prepared.arrays]):
+        computed = iter(pending())
     outputs = {index: BackboneOutput(paths[index], None, error) for index, error in batch.bad.items()}
     for index, prepared in zip(batch.indices, batch.arrays, strict=True):
         rows = []

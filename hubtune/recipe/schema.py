@@ -160,6 +160,9 @@ class TrainSection(Settings):
     """Steps between log lines."""
     save_ckpt_interval: int | None = Field(None, ge=1)
     """Steps between checkpoints; default: at the end of each epoch, and every five minutes."""
+    on_disk_full: Literal["stop", "warn"] = "stop"
+    """What a full disk does to training: `stop` it, or `warn` and go on without the checkpoint or model that
+    did not fit. The last checkpoint must fit."""
     batch_norm: Literal["auto", "keep", "update"] = "auto"
     """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them if the
     module has pretrained weights and the training list has fewer than 10,000 pictures."""

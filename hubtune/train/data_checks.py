@@ -161,8 +161,11 @@ class ChangedFiles:
             stop()
             row[:] = size_and_time
         before: np.ndarray | None = None
-        with suppress(OSError, ValueError, EOFError):  # the run begins, or its record is damaged
-            before = np.load(self._run / STAT_RECORD, allow_pickle=False)
+        with suppress(
+            OSError, ValueError, EOFError, OverflowError
+        ):  # the run begins, or its record is damaged
+            # Mapped: a damaged header may claim any size, for which memory would be taken.
+            before = np.array(np.load(self._run / STAT_RECORD, mmap_mode="r", allow_pickle=False))
         if before is None or before.shape != now.shape:
             with replacing(self._run / STAT_RECORD) as file:
                 np.save(file, now)

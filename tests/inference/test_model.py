@@ -142,3 +142,10 @@ def test_classes_are_matched_by_name_only_if_that_is_asked_for():
         match_labels(["a", "b"], ["b", "a"], remap_by_name=False)
     with pytest.raises(ModelError, match=r"\(only in the data: c; only in the model: b\): use data with"):
         match_labels(["a", "b"], ["a", "c"], remap_by_name=True)
+
+
+@pytest.mark.parametrize("engine", ["paddle", "openvino"])
+def test_prediction_without_memory_names_the_batch(run, mixed, monkeypatch, engine):
+    monkeypatch.setattr("hubtune.inference.memory.free_bytes", lambda: 1000)
+    with pytest.raises(MachineError, match=r"Memory does not hold a batch of \d+ pictures of"):
+        next(hubtune.load_model(run.path, engine=engine).predict(mixed))

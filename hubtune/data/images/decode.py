@@ -16,7 +16,9 @@ from PIL import Image, UnidentifiedImageError, features
 
 from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits
 from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
-from hubtune.errors import DataError
+from hubtune.errors import DataError, MachineError
+from hubtune.hardware.memory import free_memory
+from hubtune.text import format_bytes
 
 # A Pillow image reads its file when it is first used, and may be given several times.
 _loading = Lock()
@@ -32,6 +34,9 @@ MAX_PIXELS = 89_478_485
 
 MAX_BYTES = 2**30
 """Largest file in bytes. No image of :data:`MAX_PIXELS` needs more; a larger file is a film or an archive."""
+
+_LITTLE_MEMORY = 2**27
+"""Free bytes below which memory has run out, whatever an image claims to need."""
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels → Pillow mode of decoded images."""
@@ -137,9 +142,10 @@ def read_content(path: str | Path) -> bytes:
 def open_image(path: str | Path, content: Content | None = None) -> Iterator[Image.Image]:
     """Open an image file, or its content, and check its limits; pixels of a file are not decoded yet.
 
-    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`.
+    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`; memory
+    that has run out for images of any size, a ``MachineError``.
     """
-    path = Path(path)
+    path, width, height = Path(path), 0, 0
     try:
         with _opened(path, content) as image:
             width, height = image.size
@@ -154,6 +160,13 @@ def open_image(path: str | Path, content: Content | None = None) -> Iterator[Ima
                 raise ImageError(path, RAW.reason)
             yield image
     except _DECODING_ERRORS as error:
+        free = free_memory(swap=True) if isinstance(error, MemoryError) else None
+        if free is not None and free < _LITTLE_MEMORY:
+            raise MachineError(
+                f"Memory has run out at {path} ({width:,} × {height:,} pixels need "
+                f"{format_bytes(3 * width * height)} or more; {format_bytes(free)} are free): close other "
+                "programs, or take smaller pictures"
+            ) from error
         raise ImageError(path, _reason(path, content, error)) from error
 
 

@@ -12,8 +12,9 @@ from support.hostile_files import assert_refused_without_memory
 from support.images import noise_image
 from support.orientation import STORED, four_quarters, save_oriented
 
-from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode
+from hubtune.data.images.decode import MAX_PIXELS, ImageError, decode, open_image
 from hubtune.data.images.verify import check_ends, check_pixels
+from hubtune.errors import MachineError
 
 CHECKS = (decode, check_ends, check_pixels)
 CUT = "damaged picture (the file ends too early)"
@@ -168,6 +169,15 @@ def test_a_truncated_image_is_refused_and_not_filled_with_grey_in_a_file_or_in_m
     path.unlink()
     assert (np.asarray(decode(path, content)) == whole).all()
     assert refusal(path, lambda path: decode(path, content[: len(content) // 2])) == CUT
+
+
+@pytest.mark.parametrize(("free", "kind"), [(10**7, MachineError), (10**10, ImageError), (None, ImageError)])
+def test_memory_that_has_run_out_is_not_the_fault_of_the_image(tmp_path, monkeypatch, free, kind):
+    noise_image().save(tmp_path / "a.png")
+    monkeypatch.setattr("hubtune.data.images.decode.free_memory", lambda **_: free)
+    with pytest.raises(kind, match=r"memory") as error, open_image(tmp_path / "a.png"):
+        raise MemoryError
+    assert ("48 × 32 pixels" in str(error.value)) == (kind is MachineError)
 
 
 def test_paths_without_a_file_are_refused(tmp_path):
