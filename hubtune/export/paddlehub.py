@@ -30,6 +30,7 @@ _SOURCES = {
     "hubtune.data.images.formats": "formats",
     "hubtune.errors": "errors",
     "hubtune.text": "text",
+    "hubtune.hardware.memory": "memory",
 }
 
 

@@ -36,7 +36,7 @@ def test_the_folder_is_complete_and_holds_no_pickle(tmp_path):
     folder = tmp_path / "fruit"
     folder.mkdir()  # an empty folder is filled
     export_paddlehub(exportable_model(), folder, "fruit")
-    code = "bit_depth errors formats image module preprocessing text".split()
+    code = "bit_depth errors formats image memory module preprocessing text".split()
     data = ["model.json", "network.json", "network.pdiparams"]
     assert _names(folder) == sorted([*(f"{name}.py" for name in code), *data])
     for path in folder.glob("*.py"):

@@ -48,7 +48,9 @@ _STEPS = 12  # 3 epochs of 4
 def _train(data, folder, *, kill_at=0, resume=False, **options):
     arguments = (data, folder, kill_at, "resume" if resume else "start", {"save_ckpt_interval": 1, **options})
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The same number of threads, on which the last bits depend; a busy machine may choose another.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
 
 
