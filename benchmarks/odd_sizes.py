@@ -31,8 +31,9 @@ _SETTLING_SECONDS = 3  # files that were changed a moment ago are not kept in th
 _UNLISTED = """
 import sys
 from pathlib import Path
+from hubtune.data.dataset import ListDataset
 from hubtune.data.unlisted import find_unlisted
-print(find_unlisted(Path(sys.argv[1]), sys.argv[2]))
+print(find_unlisted(ListDataset(Path(sys.argv[1])), sys.argv[2]))
 """
 _READ = """
 import sys
@@ -135,10 +136,10 @@ def _linked(folder: Path, count: int, name_of: Callable[[int], str]) -> list[str
 
 
 def many_classes(folder: Path, count: int) -> Iterator[Command]:
-    """Classes of two to five images, 16 × 16 of noise."""
+    """Classes of two to five images, 32 × 32 of noise."""
     for label in range(count):
         for number in range(2 + label % 4):
-            _write(folder / "pics" / f"class{label:05}" / f"{number}.png", _drawn(10 * label + number))
+            _write(folder / "pics" / f"class{label:05}" / f"{number}.png", _drawn(10 * label + number, 32))
     time.sleep(_SETTLING_SECONDS)
     pics, out = str(folder / "pics"), str(folder / "lists")
     yield Command("classes: split", ("split", pics))

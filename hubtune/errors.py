@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hubtune.text import without_keys
+from hubtune.text import escaped, without_keys
 
 
 class HubtuneError(Exception):
@@ -100,4 +100,4 @@ def writing(path: Path) -> Iterator[None]:
 def suggest(word: str, known: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` with the most similar known word, or an empty string."""
     nearest = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return f" Did you mean '{escaped(nearest[0])}'?" if nearest else ""

@@ -1,11 +1,12 @@
 """``ImageClassifierTask``: joins a module, a data set and a configuration into a fine-tuned model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -15,6 +16,7 @@ from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine import check_engine
+from hubtune.inference.image_inputs import ImageInput
 from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schema import Recipe, RunConfig
@@ -33,6 +35,7 @@ from hubtune.runs.folder import (
 from hubtune.runs.result import Run
 from hubtune.runs.signals import stop_on_signals
 from hubtune.storage.cache_folder import cache_root
+from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext, RunData
 from hubtune.train.data_checks import BadImages
 from hubtune.train.run import run
@@ -126,6 +129,7 @@ class ImageClassifierTask:
         self,
         *,
         resume: bool | str | Path = False,
+        checkpoint: int | None = None,
         callback: Callback | None = None,
         observer: Callback | None = None,
     ) -> Run:
@@ -135,6 +139,7 @@ class ImageClassifierTask:
             resume: continue an interrupted run at the image where it stopped: the newest one in
                 ``checkpoint_dir`` (``run``, ``run-2``, …), or the one whose folder is given. If there is
                 none, a run begins.
+            checkpoint: step of the checkpoint to resume from; default: the newest one that is intact.
             callback: receives the events of the run; default: the log appears on the standard error stream.
             observer: the former name of ``callback``.
 
@@ -143,6 +148,7 @@ class ImageClassifierTask:
 
         Raises:
             DataError: if images or lists cannot be used.
+            UsageError: if there is no run to resume from the checkpoint, or it has finished.
             ModelError: if a run that is resumed does not match any more, or is damaged.
             MachineError: if the device is missing or the run folder cannot be written.
             NumericError: if training diverges.
@@ -165,13 +171,24 @@ class ImageClassifierTask:
             describe = check_description if resume else write_description
             describe(opened, self.module, self.dataset, self.config, device)
             result = opened.read_result()
+            if checkpoint is not None:
+                if not resume or result is not None:
+                    state = "has finished" if resume else "begins now"
+                    raise UsageError(f"{folder} {state}: a checkpoint is for a run that is resumed")
+                Checkpoints(opened.checkpoints).find(checkpoint)
             point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
                 for remark in self.dataset.remarks:
                     callback.notice(remark)
-                bad_images = BadImages(opened, data.examples, self.config)
-                result = run(RunContext(self.config, self.module, data, opened, stop, callback, bad_images))
+                config = self.config
+                if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
+                    config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
+                bad_images = BadImages(opened, data.examples, config)
+                context = RunContext(
+                    config, self.module, data, opened, stop, callback, bad_images, checkpoint
+                )
+                result = run(context)
             else:
                 logger.info("%s had finished already; this is its result", opened.path)
             self._best_model, self._model = opened.best_model, None
@@ -212,10 +229,11 @@ class ImageClassifierTask:
             self.dataset, on, batch_size=self.config.images_per_step, workers=self.config.workers
         )
 
-    def predict(self, data: Sequence[str | Path], batch_size: int | None = None) -> list[Prediction]:
-        """Classify image files with the best model: one row for each, in order, unreadable ones included.
+    def predict(self, data: Iterable[ImageInput], batch_size: int | None = None) -> list[Prediction]:
+        """Classify images with the best model: one row for each, in order, unreadable ones included.
 
         Args:
+            data: paths, bytes, Pillow images or arrays, as :meth:`hubtune.Model.predict` takes them.
             batch_size: images that the network processes at once, default the configuration's; the scores do
                 not depend on it.
 

@@ -4,6 +4,8 @@ import re
 from typing import Any
 
 _LIMIT = 60
+# Parts of names that Python calls not printable: joiners of emoji and scripts, and the wide Chinese space.
+_PARTS_OF_NAMES = "\u200c\u200d\u3000"
 # scheme:/ is what a path makes of an address; punctuation after one is not a part of it. The numbers keep the
 # search quick in a long text.
 _ADDRESS = re.compile(
@@ -16,7 +18,10 @@ _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re
 def escaped(text: str) -> str:
     """Return the text :func:`without_keys`, and with all that a terminal could obey as escapes."""
     shown = without_keys(text)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    return "".join(
+        c if c.isprintable() or c in _PARTS_OF_NAMES else c.encode("unicode_escape").decode("ascii")
+        for c in shown
+    )
 
 
 def escaped_lines(text: str) -> str:

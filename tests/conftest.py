@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import warnings
@@ -95,8 +96,11 @@ def run_here(
         monkeypatch.setattr(logger, "propagate", logger.propagate)
         if cwd is not None:
             monkeypatch.chdir(cwd)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         with warnings.catch_warnings(), pytest.raises(SystemExit) as end:
             main()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         out, err = capsys.readouterr()
         return SimpleNamespace(returncode=end.value.code, stdout=out, stderr=err)
 

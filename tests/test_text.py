@@ -22,6 +22,7 @@ SIZES = {
 
 def test_values_and_amounts_are_described_and_what_a_terminal_would_obey_is_escaped():
     assert text.escaped("é\x1b[2J\n\u202e\udcff") == "é\\x1b[2J\\n\\u202e\\udcff"
+    assert text.escaped("图片\u3000👩\u200d🔬.jpg") == "图片\u3000👩\u200d🔬.jpg"
     assert text.escaped_lines("a\n\x9b") == "a\n\\x9b"
     assert text.shortened("x" * 61) == "x" * 60 + "…"
     assert [text.describe_value(value) for value, _ in VALUES] == [described for _, described in VALUES]

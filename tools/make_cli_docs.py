@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.main import hubtune_command
+from hubtune.cli.commands import hubtune_command
 from hubtune.errors import HubtuneError
 
 PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
@@ -30,7 +30,10 @@ Results go to stdout, messages and progress to stderr. With `--json`, stdout is 
 |-|-|
 | 0 | Success. |
 """
-_STOPPED = "| 130, 143 | Stopped by Ctrl-C or SIGTERM. |\n"
+_STOPPED = """\
+| 130, 143 | Stopped by Ctrl-C or SIGTERM. |
+| 141 | The reader of the results has closed the pipe. |
+"""
 
 
 def cli_page() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.faults.children import call, hubtune, limit_memory, program
+from benchmarks.faults.children import call, hubtune, program
 from benchmarks.faults.fixture import at_step, copy_fixture
 from benchmarks.faults.outcome import Bench, Outcome
 
@@ -116,12 +116,27 @@ def training_fails(bench: Bench) -> Outcome:
         outcome.expect(not rests, f"{name}: {[path.name for path in rests]} stay")
         outcome.expect(before, f"{name}: no checkpoint")
         outcome.expect_end(f"{name}, resumed", hubtune("finetune", "runs/half", "--resume", cwd=work), 0)
-    warn = hubtune(
-        "finetune", "m.yaml", "-o", "run=runs/w", "-o", "on_disk_full=warn", cwd=copy_fixture(bench)
-    )
-    if warn.code == 2:
-        outcome.open.append("on_disk_full: warn, and the warning before a run for too little space")
+    _outlive(outcome, copy_fixture(bench, "warn"))
+    with small_disk(bench.folder / "small", "900k") as disk:
+        if disk is not None:
+            work = copy_fixture(bench)
+            ended = hubtune("finetune", "m.yaml", "-o", f"run={disk}/run", cwd=work)
+            outcome.expect_end("little space", ended, (0, 5), "three checkpoints take about")
     return outcome
+
+
+def _outlive(outcome: Outcome, work: Path) -> None:
+    """Let the disk be full for some steps, in a run that goes on without the checkpoints of these."""
+    checkpoints = work / "runs" / "half" / "checkpoints"
+
+    def fill() -> None:
+        at_step(7, lambda: inject(checkpoints, errno.ENOSPC, 10_000))
+        at_step(9, lambda: inject(checkpoints, errno.ENOSPC, 10**12))
+
+    words = ("finetune", "runs/half", "--resume", "-o", "train.on_disk_full=warn")
+    ended = hubtune(*words, cwd=work, prepare=fill)
+    outcome.expect_end("on_disk_full: warn", ended, 0, "the checkpoint of step 8 is left out")
+    outcome.expect("the checkpoint of step 11" not in ended.text, "the disk has room again, and is not used")
 
 
 def _digests(work: Path) -> list[str]:
@@ -230,17 +245,4 @@ def few_handles(bench: Bench) -> Outcome:
     ):
         ended = hubtune(*words, cwd=work, prepare=limit)
         outcome.expect_end(f"{words[0]} with 256 handles", ended, 0)
-    return outcome
-
-
-def memory(bench: Bench) -> Outcome:
-    """Run out of memory in training and prediction: exit 5, with what to change."""
-    outcome = Outcome()
-    work = copy_fixture(bench)
-
-    words = ("finetune", "m.yaml", "-o", "run=runs/x", "-o", "data.size=1024", "-o", "train.batch_size=18")
-    ended = hubtune(*words, cwd=work, prepare=lambda: limit_memory(500))
-    outcome.expect_end("training without memory", ended, 5, "batch")
-    whole = [path for path in (work / "runs" / "x").rglob(".*") if path.suffix == ".tmp"]
-    outcome.expect(not whole, "half-written files stay")
     return outcome

@@ -128,6 +128,21 @@ def _code_trusted() -> None:
     replace_everywhere(load, trusting)
 
 
+def _replace_method(place: str, name: str, returned: object = None) -> Callable[[], None]:
+    """Return what lets a method of a class, ``module.Class``, do nothing."""
+
+    def apply() -> None:
+        module, _, kind = place.rpartition(".")
+        setattr(getattr(importlib.import_module(module), kind), name, lambda *_, **__: returned)
+
+    return apply
+
+
+_MEMORY = _replace_method("hubtune.inference.memory.ImageMemory", "check")
+_MOMENTS = _replace_method("hubtune.train.optimizer.Optimizer", "find_infinite")
+_PLACE = _replace_method("hubtune.runs.folder.RunFolder", "check_place")
+_BEST = _replace_method("hubtune.train.evaluator.Evaluator", "restore_best")
+
 MUTATIONS = {
     "fsync": Mutation("fsync does nothing", _without_fsync, ("1.order of writes",)),
     "rename": Mutation("rename copies in place", _rename_in_place, ("1.order of writes", "1.split")),
@@ -139,5 +154,9 @@ MUTATIONS = {
     "image limit": Mutation("images of any size are decoded", _bombs_allowed, ("11.bombs",)),
     "formulas": Mutation("formulas in CSV files are not quoted", _csv_unquoted, ("26.tables",)),
     "locks": Mutation("locks lock nothing", _without_locks, ("8.lock",)),
+    "memory": Mutation("memory is not estimated", _MEMORY, ("17.container",)),
+    "moments": Mutation("infinite moments are not looked for", _MOMENTS, ("16.overflow",)),
+    "place": Mutation("a moved run folder is not noticed", _PLACE, ("6.moved",)),
+    "best model": Mutation("a lost best model is not noticed", _BEST, ("7.other files",)),
     "trust": Mutation("code of model folders is trusted", _code_trusted, ("34.models",)),
 }

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,22 +104,15 @@ def other_commands(bench: Bench) -> Outcome:
     }
     for name, words in commands.items():
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-            # Without Paddle, the system ends the process by the signal: shells show 143 for that, too.
-            bare = name in ("split", "scan")
-            ended = hubtune(
-                *words, cwd=work, prepare=lambda number=number, bare=bare: _signal_at_image(number, bare)
-            )
-            codes = (code, -number) if bare and number == signal.SIGTERM else code
-            outcome.expect_end(f"{signal.Signals(number).name} in {name}", ended, codes)
+            ended = hubtune(*words, cwd=work, prepare=lambda number=number: _signal_at_image(number))
+            outcome.expect_end(f"{signal.Signals(number).name} in {name}", ended, code)
     return outcome
 
 
-def _signal_at_image(number: int, bare: bool) -> None:
+def _signal_at_image(number: int) -> None:
     """In this process, a child: send it a signal when its fifth image is decoded."""
     from hubtune.data.images import decode as module
 
-    if bare:
-        sys.modules["paddle"].disable_signal_handler()
     count = [0]
 
     def signalling(function: Callable[..., object]) -> Callable[..., object]:

@@ -90,7 +90,7 @@ def damage(bench: Bench) -> Outcome:
     for name, how in cases:
         work = copy_fixture(bench, f"{name}-{how}".replace(" ", "-"))
         checkpoints = work / "runs" / "half" / "checkpoints"
-        newest = max(checkpoints.glob("step-*"), key=lambda path: int(path.name[5:]))
+        newest = max(checkpoints.glob("step-*"), key=_step)
         _DAMAGES[how](newest / name)
         ended = hubtune("finetune", "runs/half", "--resume", cwd=work)
         outcome.expect_end(f"{name}, {how}", ended, 0, f"{newest.name} is skipped")
@@ -99,8 +99,17 @@ def damage(bench: Bench) -> Outcome:
         _flip(checkpoint / "model.safetensors")
     ended = hubtune("finetune", "runs/half", "--resume", cwd=work)
     outcome.expect_end("both checkpoints", ended, 4)
-    outcome.open.append("--checkpoint X")
+    work = copy_fixture(bench, "named")
+    older, newest = sorted((work / "runs" / "half" / "checkpoints").glob("step-*"), key=_step)
+    _flip(newest / "optim.safetensors")
+    for folder, code in ((newest, 4), (older, 0)):
+        words = ("finetune", "runs/half", "--resume", "--checkpoint", _step(folder))
+        outcome.expect_end(f"--checkpoint {folder.name}", hubtune(*words, cwd=work), code)
     return outcome
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name[5:])
 
 
 def other_damage(bench: Bench) -> Outcome:

@@ -18,6 +18,7 @@ from hubtune.recipe.choices import AUGMENT_PRESETS
 from hubtune.text import plural
 
 if TYPE_CHECKING:
+    from hubtune.data.listing import ImageEntry
     from hubtune.data.sources.settings import SourceSettings
     from hubtune.recipe.schema import ImageSettings
     from hubtune.report.augmentation_preview import PreviewSource
@@ -132,7 +133,7 @@ def _open_source(
         view = default if module is None else _preprocessing(module, trust_code, ImageSettings())
         name = augment or "standard"
         augmentation = AugmentSettings.model_validate(expand_preset(name))
-        return PreviewSource(entries, labels, view, augmentation, name, seed or 0)
+        return PreviewSource(entries, labels, _with_bits(view, entries), augmentation, name, seed or 0)
     if is_source(data):
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
@@ -148,14 +149,22 @@ def _open_source(
         encoding=settings.encoding or recipe.data.encoding,
         labels_are=settings.labels_are or recipe.data.labels_are,
     )
+    entries = dataset.examples("train")
+    view = _preprocessing(module or recipe.module.name, trust_code, recipe.data)
     return PreviewSource(
-        dataset.examples("train"),
+        entries,
         dataset.label_list,
-        _preprocessing(module or recipe.module.name, trust_code, recipe.data),
+        _with_bits(view, entries) if recipe.data.bits == "auto" else view,
         AugmentSettings.model_validate(expand_preset(augment or recipe.train.augment)),
         augment or file.name,
         recipe.train.seed if seed is None else seed,
     )
+
+
+def _with_bits(view: "hubtune.Preprocessing", entries: "list[ImageEntry]") -> "hubtune.Preprocessing":
+    from hubtune.data.images.verify import find_bits
+
+    return view.model_copy(update={"bits": find_bits(entry.path for entry in entries)})
 
 
 def _preprocessing(module: str, trust_code: bool, settings: "ImageSettings") -> "hubtune.Preprocessing":

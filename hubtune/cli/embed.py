@@ -16,6 +16,7 @@ from hubtune.cli.options import (
     engine_options,
     module_option,
     parse_weights,
+    table_options,
     trust_option,
     weights_option,
 )
@@ -28,9 +29,12 @@ from hubtune.text import escape_formula
 if TYPE_CHECKING:
     import numpy as np
 
+    from hubtune.data.sources.settings import SourceSettings
+
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
+@table_options
 @module_option
 @weights_option
 @click.option(
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(
     images: tuple[str, ...],
+    settings: "SourceSettings",
     module: str,
     weights: str,
     target: Path,
@@ -67,7 +72,7 @@ def command(
     if target.suffix.lower() not in _WRITERS:
         raise UsageError(f"-o {target}: name a file that ends in {' or '.join(_WRITERS)}")
     check_output_file(target, "-o")
-    paths = [*expand_images(images)]
+    paths = [*expand_images(images, settings)]
 
     import numpy as np
 

@@ -49,6 +49,12 @@ if TYPE_CHECKING:
     help="Continue an interrupted run at the picture where it stopped; start one if there is none.",
 )
 @click.option(
+    "--checkpoint",
+    type=click.IntRange(0),
+    metavar="STEP",
+    help="With --resume: continue from RUN/checkpoints/step-STEP; newer checkpoints are removed.",
+)
+@click.option(
     "--folds",
     type=click.IntRange(2, 100),
     metavar="K",
@@ -71,6 +77,7 @@ def command(
     views: str | None,
     engine: str | None,
     resume: bool,
+    checkpoint: int | None,
     folds: int | None,
     logs: tuple[str, ...],
     trust_code: bool,
@@ -88,6 +95,8 @@ def command(
     hubtune finetune pics/ --folds 5
     hubtune finetune runs/idol5 --resume
     """
+    if checkpoint is not None and (not resume or folds is not None):
+        raise UsageError("--checkpoint goes with --resume, and not with --folds")
     writers: list[hubtune.Callback] = []
     if logs:  # opened before any work, because their packages may be missing
         from hubtune.train.curve_logger import CurveWriter
@@ -107,18 +116,24 @@ def command(
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
 
     from hubtune.cli.progress import run_progress
+    from hubtune.data.unlisted import find_unlisted
     from hubtune.runs.callbacks import CallbackList
     from hubtune.train.strategies import TRAINERS
 
     start = time.monotonic()
     with run_progress() as callback:
         task = hubtune.ImageClassifierTask.from_recipe(recipe, complete=own is not None)
+        remarks = [*task.dataset.remarks]
         if not taken_for:
             taken_for = describe_lists(task.dataset)
             say(taken_for)
-        run = task.finetune_and_eval(resume=run_folder or False, callback=CallbackList([callback, *writers]))
+            if unlisted := find_unlisted(task.dataset, what):
+                say(unlisted)
+                remarks.append(unlisted)
+        callbacks = CallbackList([callback, *writers])
+        run = task.finetune_and_eval(resume=run_folder or False, checkpoint=checkpoint, callback=callbacks)
     if as_json:
-        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": task.dataset.remarks})
+        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": remarks})
     else:
         _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
@@ -202,19 +217,13 @@ def _recipe(
     what: str, own: Path | None, overrides: Sequence[str], trust_code: bool, settings: "SourceSettings"
 ) -> tuple["hubtune.Recipe", str]:
     """Return the recipe, and what a source without lists was taken for."""
-    from hubtune.data.unlisted import find_unlisted
     from hubtune.runs.folder import LISTS, free_folder
 
     base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
-        recipe = with_trust(hubtune.load_recipe(own, overrides), trust_code)
-    else:
-        recipe = read_or_default_recipe(what, overrides, trust_code, settings)
-        say_unused(recipe)
-    if unlisted := find_unlisted(base or Path(recipe.data.base), what):
-        say(unlisted)
-    if own is not None:
-        return recipe, ""
+        return with_trust(hubtune.load_recipe(own, overrides), trust_code), ""
+    recipe = read_or_default_recipe(what, overrides, trust_code, settings)
+    say_unused(recipe)
     if not is_source(what):
         return recipe, ""
     taken_for = ""
@@ -259,6 +268,8 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
         echo(f"Test:       {figures(run.test)}")
         if "test" in task.dataset.repeated:
             echo(f"            {shown(task.dataset.repeated['test'])}")
+    if run.chance_level is not None:
+        echo(f"            {run.chance_level}")
     if run.validate is None and run.test is None:
         echo("Accuracy:   not measured, as no validation or test list has a picture that can be read")
     if len(run.views) > 1 or run.cross_validated is not None:

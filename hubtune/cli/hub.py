@@ -11,6 +11,7 @@ from hubtune.cli.console import echo, print_json, print_table, say, shown
 from hubtune.cli.options import PATH, json_option
 from hubtune.errors import CheckFailedError, HubtuneError, ModelError, UsageError, suggest
 from hubtune.storage.cache_folder import size_on_disk
+from hubtune.text import escaped
 
 if TYPE_CHECKING:
     from hubtune.hub.registry import ResolvedModule
@@ -45,7 +46,9 @@ def list_modules(pattern: str, as_json: bool) -> None:
     shipped = [name for name in SHIPPED if matches_pattern(pattern, name)]
     if not entries and not shipped:
         near = suggest(pattern, [*BY_NAME, *SHIPPED])
-        raise ModelError(f"No module's name has {pattern!r} in it.{near} `hubtune hub list` shows all")
+        raise ModelError(
+            f"No module's name has '{escaped(pattern)}' in it.{near} `hubtune hub list` shows all"
+        )
     if as_json:
         print_json({"modules": [describe_pretrained(entry) for entry in entries], "shipped": shipped})
         return

@@ -1,8 +1,8 @@
 """Files on the command line: images to read, and files to write."""
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
+from glob import escape, glob, has_magic  # not Path.glob(), which takes no absolute patterns
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,44 +12,86 @@ from hubtune.text import first_few, plural
 
 if TYPE_CHECKING:
     from hubtune.data.listing import Listing
+    from hubtune.data.sources.settings import SourceSettings
 
 
-def expand_images(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the images of files, folders, patterns and list files (``.txt``), in the order of the arguments.
+def expand_images(arguments: Sequence[str], settings: "SourceSettings | None" = None) -> Iterator[str]:
+    """Yield the images of files, folders, patterns, list files and tables, in the order of the arguments.
 
-    A path that does not exist is yielded as it is: its row says that there is no such file.
+    A path that exists is never taken for a pattern. One that does not exist is yielded as it is: its row says
+    that there is no such file. ``settings`` have the columns of tables, and the encoding.
 
     Raises:
-        UsageError: an argument is empty.
-        DataError: a folder or a list has no image.
+        UsageError: an argument is empty, an address, or ``-``.
+        DataError: a folder, a pattern, a list or a table has no image, or a list or table cannot be read.
     """
-    from hubtune.data.lists import read_paths
-    from hubtune.data.sources.folder_walk import walk_images
-
     for argument in arguments:
         if not argument:
             raise UsageError("One of the names of pictures is empty: leave it out")
-        path = Path(argument)
-        if path.is_dir():
-            listing = walk_images(path)
-            _report_excluded(listing)
-            if not listing.files:
-                raise DataError(f"There is no picture in {path}: name a folder that has some")
-            yield from (str(file.path) for file in listing.files)
-        elif path.is_file() and path.suffix.lower() == ".txt":
-            paths = read_paths(path, path.parent)
-            if not paths:
-                raise DataError(f"{path} names no picture")
-            yield from map(str, paths)
-        elif not path.exists() and any(mark in argument for mark in "*?["):
-            # Not Path.glob(), which takes no absolute patterns.
-            yield from sorted(glob.glob(argument, recursive=True)) or [argument]  # noqa: PTH207
+        if os.path.lexists(argument):
+            yield from _expand_path(Path(argument), argument, settings)
+        elif argument == "-":
+            raise UsageError(
+                "Pictures are not read from the standard input: write their paths into a file, one a line, "
+                "and name it: paths.txt"
+            )
+        elif "://" in argument:
+            raise UsageError(f"{argument} is an address: fetch the pictures first, and name the files")
+        elif has_magic(argument):
+            for path in _expand_pattern(argument):
+                yield from _expand_path(Path(path), path, settings)
         else:
             yield argument
 
 
+def _expand_path(path: Path, name: str, settings: "SourceSettings | None") -> Iterator[str]:
+    from hubtune.data.lists import read_paths
+    from hubtune.data.sources.folder_walk import walk_images
+    from hubtune.data.sources.settings import AS_FOUND
+    from hubtune.data.sources.table import TABLE_SUFFIXES, read_table_paths
+
+    settings = settings or AS_FOUND
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        listing = walk_images(path)
+        _report_excluded(listing)
+        if not listing.files:
+            raise DataError(f"There is no picture in {path}: name a folder that has some")
+        yield from (str(file.path) for file in listing.files)
+    elif path.is_file() and (suffix == ".txt" or suffix in TABLE_SUFFIXES):
+        is_list = suffix == ".txt"
+        paths = (
+            read_paths(path, path.parent, settings.encoding) if is_list else read_table_paths(path, settings)
+        )
+        if not paths:
+            raise DataError(f"{path} names no picture")
+        yield from map(str, paths)
+    else:
+        yield name
+
+
+def _expand_pattern(pattern: str) -> list[str]:
+    """Return the paths that fit a pattern, sorted; folders with a bracket in their own name are found."""
+    folder, name = os.path.split(pattern)  # unlike Path, keeps a leading ./
+    while has_magic(folder) and not os.path.lexists(folder):
+        folder, last = os.path.split(folder)
+        name = os.path.join(last, name)  # noqa: PTH118
+    if not has_magic(name):
+        return [pattern]
+    matches = sorted(glob(os.path.join(escape(folder), name), recursive=True))  # noqa: PTH118, PTH207
+    if "**" in name:  # it fits the files in the folders as well
+        matches = [match for match in matches if not Path(match).is_dir()]
+    if not matches:
+        is_folder = not folder or os.path.isdir(folder)  # noqa: PTH112  # Path's raises for a very long name
+        advice = "check its folder and its suffix" if is_folder else f"there is no folder {folder}"
+        raise DataError(f"No file fits the pattern {pattern}: {advice}")
+    return matches
+
+
 def _report_excluded(listing: "Listing") -> None:
     """Name the files of a folder that are not predicted, on one line for each reason."""
+    from hubtune.data.images.formats import count_formats
+    from hubtune.data.images.verify import refusal_of
     from hubtune.data.listing import known_as
 
     reasons: dict[str, list[Path]] = {}
@@ -61,6 +103,8 @@ def _report_excluded(listing: "Listing") -> None:
     for reason, paths in reasons.items():
         names = first_few([known_as(path, listing.root) for path in paths])
         say(f"Passed over in {shown(listing.root)}: {shown(reason)}: {shown(names)}")
+    for formats in count_formats(map(refusal_of, listing.non_images)):
+        say(f"Among them {formats}")
 
 
 def check_parent(path: Path) -> None:

@@ -1,138 +1,55 @@
-"""The command line: its commands, and the only place that turns errors into messages and exit codes."""
+"""The entry point: Ctrl-C and SIGTERM are caught before anything is imported that takes time."""
 
-import io
-import logging
 import os
+import signal
 import sys
-import warnings
+from types import FrameType
 from typing import NoReturn
 
-import click
-
-from hubtune.cli.console import print_json, say
-from hubtune.cli.lazy import LazyGroup
-from hubtune.errors import HubtuneError, MachineError, RecipeError, StoppedError
-from hubtune.log import logger
-from hubtune.text import without_keys
-
-# In the order of use, which is the order of the help. A command is `hubtune/cli/<name>.py`.
-_COMMANDS = {
-    "scan": "Check every image: unreadable, duplicate, blurred or mislabelled.",
-    "split": "Divide folders of images into training, validation and test lists.",
-    "finetune": "Fine-tune a module on a data set, and keep the best model.",
-    "evaluate": "Measure a model on a list.",
-    "predict": "Name the class of images.",
-    "hub": "Pretrained modules: list, fetch, verify, import; write your own.",
-    "demo": "See it work on embedded data, offline, in a minute.",
-}
-_MORE = {
-    "cache": "Cached features and downloaded data: list, verify, remove.",
-    "classify": "Name what is on images with a pretrained module, without training.",
-    "data": "Preview what the network sees; convert CIFAR's files to images.",
-    "embed": "Turn images into features, for search and for other programs.",
-    "export": "Write a model in another program's format.",
-    "import": "Turn another program's checkpoint into a model.",
-    "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
-    "tune": "Search for better settings, by cross-validation on the training list.",
-}
-_MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
-_WITHOUT_PADDLE = ("cache", "data", "scan", "split")
-_WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
-
-
-@click.command(
-    cls=LazyGroup,
-    sections={"Commands": _COMMANDS, "More": _MORE},
-    prefix="hubtune.cli.",
-    moved=_MOVED,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-    epilog="Help on a command: hubtune COMMAND --help",
-)
-@click.version_option(package_name="hubtune", message="hubtune %(version)s")
-@click.option("-v", "--verbose", is_flag=True, help="Verbose output, including hardware settings.")
-@click.pass_context
-def hubtune_command(context: click.Context, verbose: bool) -> None:
-    """Turn folders of images into a classifier that can be trusted.
-
-    \b
-    hubtune split pics/ --val 20          pics/ holds a folder of photos for each class
-    hubtune finetune pics/                or a recipe: hubtune finetune recipes/idol5.yaml
-    hubtune predict new_photos/*.jpg
-    """
-    if verbose:
-        logger.setLevel(logging.DEBUG)
-    if {"-h", "--help"} & set(sys.argv):
-        return
-    if context.invoked_subcommand in _WITH_FEATURES and os.environ.get("HUBTUNE_CACHE_SIZE"):
-        # A mistake in the variable is reported before Paddle is imported, which takes seconds.
-        from hubtune.inference.feature_cache import limit_from_environment
-
-        limit_from_environment()
-    if context.invoked_subcommand in _WITHOUT_PADDLE:
-        return
-    # MKL reads its settings once, when Paddle is imported: they must be set before the command imports it.
-    from hubtune.hardware.cpu import prepare
-
-    prepared = prepare()
-    if verbose:
-        for line in prepared.lines():
-            say(line)
+_received: list[int] = []
+"""Signals that came, in order; also holds an entry once there is nothing left to clean up."""
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its exit code."""
-    # A file name that is not valid text must not end a command by an encoding error.
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    # Warnings of Pillow and Paddle about files and compilers do not help the user.
-    warnings.simplefilter("ignore")
-    os.environ.setdefault("GLOG_minloglevel", "2")
-    sys.exit(_run())
+    _received.clear()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as of a program in the background
+            signal.signal(number, _stop)
+    if _KeepSignals not in sys.meta_path:
+        sys.meta_path.insert(0, _KeepSignals)
+    from hubtune.cli.commands import run_commands
+
+    code = run_commands(_received)
+    _received.append(signal.SIGINT)  # while Python ends, a signal ends the process at once
+    sys.exit(code)
 
 
-def _run() -> int:
+def _stop(number: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt, so that nothing half-written stays; leave at once at a second signal."""
+    _received.append(number)
+    # An import would turn the exception into errors and texts of its own, and has nothing to clean up.
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    if frame is None and len(_received) == 1:
+        raise KeyboardInterrupt
     try:
-        # Without standalone mode, click returns the code given to ctx.exit(); other commands return None.
-        return hubtune_command.main(prog_name="hubtune", standalone_mode=False) or 0
-    except click.ClickException as error:
-        usage = io.StringIO()
-        error.show(usage)
-        return _fail(error.format_message(), error.exit_code, usage=usage.getvalue().rstrip())
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("Stopped.", 130)
-    except StoppedError as error:
-        trust = " --trust-code" if "--trust-code" in sys.argv else ""
-        return _fail(f"{error}. Continue with: hubtune finetune {error.run} --resume{trust}", error.exit_code)
-    except HubtuneError as error:
-        problems = error.problems if isinstance(error, RecipeError) else None
-        return _fail(str(error), error.exit_code, problems=problems)
-    except ModuleNotFoundError as error:
-        if error.name != "paddle":
-            raise
-        from hubtune import PADDLE_MISSING
-
-        return _fail(PADDLE_MISSING, MachineError.exit_code)
-    except BrokenPipeError:
-        # The reader has closed the pipe (`hubtune predict … | head`). Python would raise again at exit, when
-        # it flushes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141  # 128 + SIGPIPE, as shells have it
-    except OSError as error:
-        # A path in a locked folder, or longer than the system allows, fails wherever it is first used.
-        if error.filename is None:
-            raise
-        return _fail(
-            f"{error.filename} cannot be used ({error.strerror}): check the path and its permissions",
-            MachineError.exit_code,
-        )
+        os.write(2, b"Stopped.\n")
+        if "--json" in sys.argv and len(_received) == 1:
+            error = b'{"exit_code": %d, "message": "Stopped."}' % (128 + number)
+            os.write(1, b'{"schema_version": 1, "error": %s}\n' % error)
+    finally:
+        os._exit(128 + number)
 
 
-def _fail(message: str, code: int, *, problems: list[str] | None = None, usage: str = "") -> int:
-    say(usage or (message if code >= 128 else f"Error: {message}"))
-    if "--json" in sys.argv[1:]:
-        error = {"exit_code": code, "message": without_keys(message)} | (
-            {"problems": problems} if problems else {}
-        )
-        print_json({"error": error})
-    return code
+class _KeepSignals:
+    """Asked before each import: Paddle takes SIGTERM for its page of C++ while it is imported."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        handler = signal.getsignal(signal.SIGTERM)
+        if "paddle" in sys.modules and callable(handler):
+            try:
+                signal.signal(signal.SIGTERM, handler)
+            except ValueError:  # only the main thread may
+                return

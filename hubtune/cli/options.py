@@ -114,6 +114,19 @@ def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def table_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options ``--column`` and ``--encoding``, as one argument ``settings``."""
+
+    @functools.wraps(command)
+    def with_settings(*, columns: str | None, encoding: str | None, **options: Any) -> Any:
+        from hubtune.data.sources.settings import SourceSettings, parse_columns
+
+        named = parse_columns(columns) if columns else {}
+        return command(settings=SourceSettings(encoding=encoding, columns=named), **options)
+
+    return _column(_encoding(with_settings))
+
+
 def parse_weights(weights: str) -> str | None:
     """Return the value of ``--weights`` as :class:`~hubtune.hub.module.Module` takes it."""
     return None if weights == "none" else weights

@@ -1,24 +1,30 @@
 """``hubtune predict``."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.inputs import expand_images
-from hubtune.cli.options import PATH, trust_option
+from hubtune.cli.options import PATH, table_options, trust_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
+
+if TYPE_CHECKING:
+    from hubtune.data.sources.settings import SourceSettings
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
+@table_options
 @click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
 @prediction_options(top=1)
 @trust_option
 def command(
     images: tuple[str, ...],
+    settings: "SourceSettings",
     model: Path | None,
     output: PredictionOutput,
     batch_size: int,
@@ -26,17 +32,19 @@ def command(
     engine: str,
     trust_code: bool,
 ) -> None:
-    """Name the class of PICTURES: files, folders, patterns, or a list file (.txt).
+    """Name the class of PICTURES: files, folders, patterns, list files (.txt) or tables (.csv, .tsv).
 
     One row per picture, in the given order; an unreadable picture has a row with the reason. In a folder,
-    pictures with any extension are used; other files are named and left out.
+    pictures with any extension are used; other files are named and left out. A name that exists is never
+    taken for a pattern. Paths in a list or table start from its folder; labels in it are ignored.
 
     \b
     hubtune predict dataset/test/*.jpg
     hubtune predict holiday/ --top 5 --csv answers.csv
+    hubtune predict test.csv --column path=image_id
     hubtune predict a.jpg --model runs/idol5 --save labelled/
     """
-    paths = [*expand_images(images)]
+    paths = [*expand_images(images, settings)]
     output.check_targets(paths)
     if model is None:
         from hubtune.runs.folder import newest_run

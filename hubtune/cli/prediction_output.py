@@ -69,7 +69,7 @@ class PredictionOutput:
         if self.save:
             from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
 
-            complete = save_labelled_images(self.save, rows, model.labels)
+            complete = save_labelled_images(self.save, rows, model.labels, bits=model.card.preprocessing.bits)
             say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(self.save)}")
             if not complete:
                 say_missing_font("the pictures have")

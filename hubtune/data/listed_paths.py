@@ -180,6 +180,7 @@ def _find_below_other_root(
         (sum(folders.find(base, root.moved(path)) is not None for path in sample), root)
         for root in roots
         if len({tuple(_parts(path)[: root.dropped]) for path in sample}) == 1
+        and not any(".." in _parts(path)[root.dropped :] for path in sample)
     ]
     complete: dict[tuple[str, ...], tuple[str, list[str]]] = {}
     for count, root in candidates:

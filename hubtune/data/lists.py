@@ -244,7 +244,7 @@ def _check_form(rows: Mapping[str, list[_Row]], found: FoundFiles, base: Path) -
         return ""
     where, path, label = missing[0]
     first, *others = re.split(r"[,;\s]+", f"{path} {label}")
-    if others and find_files([first], base).paths != [None]:
+    if others and lexists(base / first):
         what, advice = (
             ("several labels", "hubtune learns one class per picture")
             if len(others) > 1

@@ -12,7 +12,9 @@ from threading import Thread
 from typing import Generic, TypeVar
 
 from hubtune.data.images.decode import ImageError
-from hubtune.errors import MachineError
+from hubtune.errors import HubtuneError, MachineError
+from hubtune.hardware.memory import free_memory
+from hubtune.text import format_bytes
 
 STALL_SECONDS = 120.0
 """An image that takes longer is on a disk or network share that does not answer."""
@@ -54,7 +56,7 @@ def load_batches(
         workers: number of threads, at least one.
 
     Raises:
-        MachineError: if an image does not load within two minutes.
+        MachineError: if an image does not load within two minutes, or ``prepare`` fails.
     """
     tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
@@ -106,5 +108,20 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
             raise MachineError(
                 f"{paths[index]} did not load within {STALL_SECONDS:.0f} seconds: "
                 "is its disk or network share reachable?"
+            ) from error
+        except HubtuneError:
+            raise
+        except MemoryError as error:
+            free = free_memory(swap=True)
+            known = "" if free is None else f" ({format_bytes(free)} are free)"
+            smaller = f", or try a batch size of {len(indices) // 2}" if len(indices) > 1 else ""
+            raise MachineError(
+                f"Memory has run out while a batch of {len(indices)} pictures was loaded, at {paths[index]}"
+                f"{known}: close other programs{smaller}"
+            ) from error
+        except Exception as error:  # of a broken library: nothing that is this one image's fault
+            raise MachineError(
+                f"{paths[index]} could not be loaded ({type(error).__name__}: {error}): try again, and if "
+                "that does not help, leave the picture out"
             ) from error
     return Batch(good, arrays, bad, time.perf_counter() - start)

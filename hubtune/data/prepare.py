@@ -23,7 +23,7 @@ from hubtune.data.splits.quota import NOTHING, SplitRequest, SplitSize
 from hubtune.data.splits.split import images_of, make_split
 from hubtune.errors import MachineError, UsageError
 from hubtune.storage.atomic import replacing_folder
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 Features = Callable[[Sequence[Path]], np.ndarray]
 """Computes the features of images, ``[N, width]``; rows of nan for those that cannot be read."""
@@ -184,7 +184,7 @@ def _open_grouped(source: str, request: SplitRequest, progress: Progress) -> tup
             raise UsageError(f"{reason}. {error}") from reason
         return listing, group_by
     names = [file.name for file in listing.files]
-    check_keys([file.group for file in listing.files], f"The column {group_by!r}", names)
+    check_keys([file.group for file in listing.files], f"The column '{escaped(group_by)}'", names)
     return listing, None
 
 

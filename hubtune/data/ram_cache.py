@@ -1,20 +1,15 @@
 """Cache of decoded images in memory: later epochs need not decode them again."""
 
-import contextlib
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from PIL import Image
 
+from hubtune.hardware.memory import free_memory
+
 _MAX_BYTES = 512 * 1024**2
 _SAMPLE = 100  # images after which the size of all is estimated
-# Limit and use of a Linux container's memory, in bytes (control groups 2 and 1).
-_CGROUP_FILES = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
 
 
 class DecodedImages:
@@ -54,16 +49,3 @@ class DecodedImages:
 def spare_memory() -> int:
     """Most bytes for cached images: 512 MiB, but at most a quarter of the free memory."""
     return min(4 * _MAX_BYTES, free_memory() or 4 * _MAX_BYTES) // 4
-
-
-def free_memory() -> int | None:
-    """Free bytes of memory, also within the process's control group; ``None`` except on Linux."""
-    free = []
-    with contextlib.suppress(OSError):  # not Linux
-        for line in Path("/proc/meminfo").read_text("ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                free.append(int(line.split()[1]) * 1024)
-    for limit, used in _CGROUP_FILES:
-        with contextlib.suppress(OSError, ValueError):  # no such group, or "max": no limit
-            free.append(int(Path(limit).read_text("ascii")) - int(Path(used).read_text("ascii")))
-    return max(0, min(free)) if free else None

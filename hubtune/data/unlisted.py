@@ -1,67 +1,100 @@
-"""Finds the images of a source that are in none of the lists that were made from it."""
+"""Finds the images of a folder that are in none of its lists."""
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hubtune.data.dataset import LIST_NAMES, ListDataset
-from hubtune.data.images.verify import is_image
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
+from hubtune.data.images.verify import IMAGE_SUFFIXES, is_image
 from hubtune.data.list_files import read_split_record
 from hubtune.data.listing import Listing
+from hubtune.data.sources.layout import subfolders
 from hubtune.data.sources.open import open_source
 from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, HubtuneError
 from hubtune.text import escaped, first_few, plural
 
 
-def find_unlisted(base: Path, source: str = "") -> str | None:
+def find_unlisted(dataset: BaseCVDataset, source: str = "") -> str | None:
     """Return a sentence about images and classes of a folder that are in no list, or ``None``.
 
-    Only lists that ``hubtune split`` made record which images they left out, and how the folder was read.
+    Lists that ``hubtune split`` made record which folder they are of, how it was read, and which images were
+    left out. For other lists, the folders of their images are looked at, and the folders beside these.
 
     Args:
-        base: the folder of the lists.
-        source: the folder of images, if the one that the lists were made from is not there.
+        dataset: the lists.
+        source: the folder of images, if the one that hubtune's lists were made from is not there.
     """
-    record = read_split_record(base)
-    options = record.get("options")
-    if not isinstance(options, dict):
-        return None
-    recorded = options.get("pictures")
+    entries = [entry for name in LIST_NAMES for entry in dataset.examples(name)]
+    record = read_split_record(dataset.base_path)
+    try:
+        if not record:
+            return _beside([entry.path for entry in entries], dataset.base_path)
+        left_out = [dataset.base_path / entry["path"] for entry in record["left_out"]]
+        return _since_split([entry.path for entry in entries] + left_out, record, source)
+    except (HubtuneError, TypeError, LookupError, AttributeError):
+        return None  # a record that hubtune did not write
+
+
+def _since_split(known_files: Sequence[Path], record: Mapping[str, Any], source: str) -> str | None:
+    options = record["options"]
+    recorded = options["pictures"]
     folder = recorded if isinstance(recorded, str) and Path(recorded).is_dir() else source
     if not Path(folder).is_dir() or not folder:
         return None
     real = _RealPaths()
-    try:
-        known = {real.of(path) for path in _known(base, record)}
-        listing = _list(folder, options)
-    except (HubtuneError, TypeError, KeyError, AttributeError):
-        return None  # a record that hubtune did not write
+    known, listing = {real.of(path) for path in known_files}, _list(folder, options)
     new = [file for file in listing.files if real.of(file.path) not in known]
     if len(new) == len(listing.files):
         return None  # another folder of this name
     unlisted = Counter(file.label for file in new if is_image(file.path))
-    for label, counts in record.get("counts", {}).items():
+    for label, counts in record["counts"].items():
         unlisted[label] -= counts.get("left_over", 0)
     unlisted = +unlisted
+    classes = [label for label in unlisted if label not in record["classes"]]
     if not unlisted:
         return None
-    classes = [f"'{escaped(label)}'" for label in unlisted if label not in record.get("classes", {})]
-    also = f", and the {'class' if len(classes) == 1 else 'classes'} {first_few(classes)}," if classes else ""
-    verb = "is" if unlisted.total() == 1 and not classes else "are"
     return (
-        f"{folder} has {plural(unlisted.total(), 'picture')}{also} that {verb} in no list: "
+        f"{folder} has {_describe(unlisted.total(), 'class', classes)} in no list: "
         f"hubtune split {folder} --force makes lists with them"
     )
 
 
-def _known(base: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Return the files that are in lists, or were left out of them."""
-    dataset = ListDataset(base)
-    listed = [entry.path for name in LIST_NAMES for entry in dataset.examples(name)]
-    return listed + [base / entry["path"] for entry in record["left_out"]]
+def _beside(files: Sequence[Path], base: Path) -> str | None:
+    """Return a sentence about images in the folders of listed ones, and in folders beside these."""
+    names_in: dict[Path, set[str]] = {}
+    for file in files:
+        names_in.setdefault(file.parent, set()).add(file.name)
+    count, others = 0, []
+    for folder, names in names_in.items():
+        count += len(_image_names(folder) - names)
+    listed_in: dict[Path, set[str]] = {}
+    for folder in names_in:
+        listed_in.setdefault(folder.parent, set()).add(folder.name)
+    for parent, listed in listed_in.items():
+        if len(listed) > 1:  # a folder for each class
+            beside = [name for name in subfolders(parent) if name not in listed]
+            others += [name for name in beside if _image_names(parent / name)]
+    if not count and not others:
+        return None
+    return f"{base} has {_describe(count, 'folder', others)} in no list."
+
+
+def _describe(count: int, noun: str, names: Sequence[str]) -> str:
+    """Return ``3 pictures, and the class 'fox', that are`` for new images, some of them in new folders."""
+    shown = first_few([f"'{escaped(name)}'" for name in names])
+    nouns = noun if len(names) == 1 else {"class": "classes", "folder": "folders"}[noun]
+    things = [plural(count, "picture")] * (count > 0) + [f"the {nouns} {shown},"] * bool(names)
+    return f"{', and '.join(things)} that {'is' if count == 1 and not names else 'are'}"
+
+
+def _image_names(folder: Path) -> set[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {entry.name for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES}
+    return set()
 
 
 def _list(folder: str, options: Mapping[str, Any]) -> Listing:

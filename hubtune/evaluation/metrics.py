@@ -1,6 +1,7 @@
 """Accuracy and loss, counted per image, with confidence intervals."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ class Metrics:
         unreadable: number of images that could not be read; no other metric counts them.
         top5: share whose class is among the five highest scores; ``None`` with five classes or fewer, where
             it would always be 1.
+        largest_class: share of the readable images that are of the most frequent class, which is the accuracy
+            of always naming it; ``None`` in results of older versions.
     """
 
     accuracy: float
@@ -28,6 +31,7 @@ class Metrics:
     interval: tuple[float, float]
     unreadable: int = 0
     top5: float | None = None
+    largest_class: float | None = None
 
     def __getitem__(self, name: str) -> Any:
         """Return a metric by its name in JSON."""
@@ -42,7 +46,18 @@ class Metrics:
             "interval": list(self.interval),
             "unreadable": self.unreadable,
             **({} if self.top5 is None else {"top5": self.top5}),
+            **({} if self.largest_class is None else {"largest_class": self.largest_class}),
         }
+
+    @property
+    def chance_level(self) -> str | None:
+        """A sentence for an accuracy that guessing may reach, too; ``None`` for a better one."""
+        if not self.count or self.largest_class is None or self.interval[0] > self.largest_class:
+            return None
+        return (
+            f"not shown to be better than guessing: always naming the most frequent class would be right for "
+            f"{100 * self.largest_class:.1f} % of these {self.count:,} pictures"
+        )
 
 
 def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metrics:
@@ -54,12 +69,14 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
         labels: the true class of each image.
     """
     correct = among_five = count = unreadable = classes = 0
+    of_class: Counter[int] = Counter()
     loss = 0.0
     for values, label in zip(scores, labels, strict=True):
         if values is None:
             unreadable += 1
             continue
         count += 1
+        of_class[label] += 1
         correct += int(values.argmax()) == label
         # As in argmax, the first of equal scores counts as the higher one.
         among_five += label in np.argsort(-values, kind="stable")[:5]
@@ -70,7 +87,8 @@ def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metri
     if not count:
         return Metrics(math.nan, math.nan, 0, (0.0, 1.0), unreadable)
     top5 = among_five / count if classes > 5 else None
-    return Metrics(correct / count, loss / count, count, wilson_interval(correct, count), unreadable, top5)
+    interval, largest = wilson_interval(correct, count), max(of_class.values()) / count
+    return Metrics(correct / count, loss / count, count, interval, unreadable, top5, largest)
 
 
 def wilson_interval(correct: float, count: float) -> tuple[float, float]:

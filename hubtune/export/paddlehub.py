@@ -26,8 +26,11 @@ _SOURCES = {
     "hubtune.export.paddlehub_template": "module",
     "hubtune.data.images.preprocessing": "preprocessing",
     "hubtune.data.images.decode": "image",
+    "hubtune.data.images.bit_depth": "bit_depth",
+    "hubtune.data.images.formats": "formats",
     "hubtune.errors": "errors",
     "hubtune.text": "text",
+    "hubtune.hardware.memory": "memory",
 }
 
 

@@ -25,6 +25,7 @@ from hubtune.errors import MachineError
 from hubtune.log import logger
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
+from hubtune.text import escaped
 
 MKL_TYPE = "MKL_DEBUG_CPU_TYPE"
 """The variable that selects MKL's code path: ``5`` for AVX2, ``7`` for AVX-512."""
@@ -93,7 +94,7 @@ def prepare() -> Preparation:
         value = os.environ.get(name)
         if value and _own(name) is None:
             what = "number" if name == MKL_TYPE else "number of threads"
-            logger.warning("%s=%s is no %s: it counts as not set", name, ascii(value), what)
+            logger.warning("%s=%s is no %s: it counts as not set", name, f"'{escaped(value)}'", what)
     chosen, reason = _mkl_type()
     if chosen is not None:
         os.environ[MKL_TYPE] = chosen

@@ -13,6 +13,7 @@ from hubtune.hub.weights import load_into, resolve_weights
 from hubtune.log import logger
 from hubtune.models.backbone import Tensors, features, head_keys
 from hubtune.recipe.schema import ImageSettings
+from hubtune.rng import seed_for
 from hubtune.storage.atomic import sha256_of
 from hubtune.storage.safe_load import read_weights
 
@@ -53,7 +54,8 @@ class Module:
             name: a hub name (``xception71_imagenet``), ``paddle.vision:<name>``, or the path of a module
                 folder or weights file.
             weights: ``"official"`` (those that come with a folder or file, else in the cache, on mirrors or
-                at the official address), a ``.safetensors`` or ``.pdparams`` file, or ``None``: random ones.
+                at the official address), a ``.safetensors`` or ``.pdparams`` file, or ``None``: random ones,
+                the same each time.
             trust_code: whether the code in a module folder may run.
 
         Raises:
@@ -76,6 +78,7 @@ class Module:
             own = resolved.own_weights() if self.weights == "official" else None
             self.weights_file = own or resolve_weights(self.weights, resolved.pretrained)
             tensors = read_weights(self.weights_file)
+        paddle.seed(seed_for(0, "init"))
         self.network = self.backbone.build(num_classes=resolved.num_classes)
         self.stages = self.backbone.stages(self.network)
         if self.weights_file is not None:

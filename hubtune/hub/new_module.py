@@ -7,6 +7,7 @@ from pathlib import Path
 from hubtune.errors import MachineError, UsageError
 from hubtune.hub.module_code import CODE_FILE
 from hubtune.hub.registry import MODULE_FILE
+from hubtune.text import escaped
 
 _NAME = "mynet"
 
@@ -20,7 +21,7 @@ def write_skeleton(folder: Path) -> None:
     """
     name = folder.absolute().name
     if not name or not name.isprintable():
-        raise UsageError(f"{str(folder)!a} is no name for a module: use letters, digits, - and _")
+        raise UsageError(f"'{escaped(str(folder))}' is no name for a module: use letters, digits, - and _")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists already: name a new folder")
     source = resources.files("hubtune.hub") / "modules" / _NAME

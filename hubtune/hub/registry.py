@@ -22,6 +22,7 @@ from hubtune.storage.atomic import sha256_of
 from hubtune.storage.regular_file import read_regular
 from hubtune.storage.safe_load import read_weights
 from hubtune.storage.yaml_reader import read_yaml
+from hubtune.text import escaped
 
 MODULE_FILE = "module.yaml"
 MODEL_FILE = "model.json"
@@ -111,7 +112,7 @@ def resolve_module(name: str, *, trust_code: bool = False) -> ResolvedModule:
     paddles = f"paddle.vision:{name.removesuffix('_imagenet')}"
     nearest = f" Did you mean {paddles!r}?" if paddles in BY_NAME else nearest_name(name, SHIPPED)
     raise ModelError(
-        f"There is no module {name!r}.{nearest} Give a hub name (`hubtune hub list` shows all), "
+        f"There is no module '{escaped(name)}'.{nearest} Give a hub name (`hubtune hub list` shows all), "
         "paddle.vision:<name>, or the path of a module folder or a weights file"
     )
 
@@ -146,7 +147,9 @@ def takes_size(backbone: Backbone, size: int) -> bool:
 def adapt_preprocessing(
     name: str, own: Preprocessing, backbone: Backbone, settings: ImageSettings
 ) -> Preprocessing:
-    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size`` and ``channels``.
+    """Return a module's ``own`` preprocessing with a recipe's ``fit``, ``size``, ``channels`` and ``bits``.
+
+    What ``bits: auto`` means depends on the data; here it changes nothing.
 
     Raises:
         UsageError: the network cannot take such images; the message has the module's name.
@@ -167,7 +170,8 @@ def adapt_preprocessing(
             near = " or ".join(str(side) for side in (below, below + multiple) if side)
             limit = f"takes sizes that are multiples of {multiple}: take {near}"
         raise UsageError(f"size: {size} does not go with {name}, which {limit}")
-    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels)
+    bits = own.bits if settings.bits == "auto" else settings.bits
+    return own.override(name, fit=settings.fit, size=settings.size, channels=settings.channels, bits=bits)
 
 
 def _read_file(file: Path) -> ResolvedModule:
@@ -207,8 +211,8 @@ def _read_folder(folder: Path, trust_code: bool) -> ResolvedModule:
     if pretrained is None:
         near = suggest(description.architecture, [CODE_FILE, *BY_NAME])
         raise ModelError(
-            f"{file} names the architecture {description.architecture!r}, which hubtune does not have.{near} "
-            f"`hubtune hub list` shows all; {CODE_FILE} means the file of that name beside it"
+            f"{file} names the architecture '{escaped(description.architecture)}', which hubtune does not "
+            f"have.{near} `hubtune hub list` shows all; {CODE_FILE} means the file of that name beside it"
         )
     backbone = pretrained.backbone
     preprocessing = description.preprocessing or backbone_preprocessing(backbone)

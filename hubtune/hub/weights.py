@@ -21,7 +21,7 @@ from hubtune.models.backbone import IMAGENET_CLASSES, Tensors
 from hubtune.models.catalog import Pretrained, find
 from hubtune.storage.download import Progress
 from hubtune.storage.safe_load import read_weights
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 _MOST_DIFFERENCES = 10  # in a message
 
@@ -192,11 +192,11 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
     for name, array in state.items():
         if name not in targets:
             if name not in head:
-                differences.append(f"unexpected: {name!a} with the shape {list(array.shape)}")
+                differences.append(f"unexpected: '{escaped(name)}' with the shape {list(array.shape)}")
             continue
         bad = array.size - np.count_nonzero(np.isfinite(array))
         if bad:
-            differences.append(f"not finite: {name!a} holds {bad:,} NaN or infinite values")
+            differences.append(f"not finite: '{escaped(name)}' holds {bad:,} NaN or infinite values")
     if differences:
         raise ModelError(_refusal(differences, source))
     for name, target in targets.items():
@@ -208,14 +208,14 @@ def load_into(network: nn.Layer, state: Tensors, *, head: frozenset[str], source
 def _difference(name: str, target: paddle.Tensor, array: np.ndarray | None) -> str | None:
     shape, type_name = tuple(target.shape), str(target.dtype).removeprefix("paddle.")
     if array is None:
-        return f"missing: {name!a} with the shape {list(shape)}"
+        return f"missing: '{escaped(name)}' with the shape {list(shape)}"
     if array.shape != shape:
-        return f"shape: {name!a} is {list(array.shape)} in the file and {list(shape)} in the network"
+        return f"shape: '{escaped(name)}' is {list(array.shape)} in the file and {list(shape)} in the network"
     if array.dtype.name != type_name:
-        return f"type: {name!a} is {array.dtype.name} in the file and {type_name} in the network"
+        return f"type: '{escaped(name)}' is {array.dtype.name} in the file and {type_name} in the network"
     # The architecture fixes its indices; other ones would read memory that is not theirs.
     if array.dtype.kind != "f" and not np.array_equal(array, target.numpy()):
-        return f"values: {name!a} holds other whole numbers than the architecture has"
+        return f"values: '{escaped(name)}' holds other whole numbers than the architecture has"
     return None
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import paddle
 
 from hubtune.errors import MachineError
+from hubtune.inference.memory import BatchCheck
 from hubtune.inference.program import Subnetwork, save_program
 from hubtune.log import logger
 from hubtune.models.classifier import by_shape
@@ -32,6 +33,8 @@ SAMPLE_SIZES = {"openvino-bf16": 8, "paddle-amp": 8}
 _MAX_PROGRAMS = 4
 # A program for all shapes may be wrong at some of them: the first image of this many shapes is checked.
 _CHECKED_SHAPES = 4
+# Of the memory that Paddle takes for an image, at least.
+_OPENVINO_SHARE = 0.5
 
 PendingRows = Callable[[], list[np.ndarray]]
 """Waits for images that were begun; returns one array an image, in order."""
@@ -149,10 +152,12 @@ class _Paddle:
 
     def __init__(self, part: Subnetwork, *, amp: bool = False) -> None:
         self.name, self._part, self._amp = ("paddle-amp" if amp else "paddle"), part, amp
+        self.check_memory = BatchCheck(part)
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         batches = []
         for indices in by_shape(arrays):
+            self.check_memory(len(indices), arrays[indices[0]], share=0.5 if self._amp else 1.0)
             images = paddle.to_tensor(np.stack([arrays[index] for index in indices]))
             with paddle.no_grad(), paddle.amp.auto_cast(enable=self._amp):
                 batches.append((indices, self._part(images)))
@@ -208,8 +213,13 @@ class _OpenVINO:
             same_shape = [arrays[index] for index in indices]
             if not self._takes(same_shape[0]):
                 batches.append((indices, self._paddle.begin(same_shape)))
-            elif self._any_shape is None:
-                batches.append((indices, self._program(same_shape[0].shape).begin(same_shape)))
+                continue
+            program = self._program(same_shape[0].shape)
+            # Layers that OpenVINO joins have no outputs of their own, and bfloat16 takes half the bytes.
+            share = _OPENVINO_SHARE / (1 if self._precision == "f32" else 2)
+            self._paddle.check_memory(min(len(indices), program.count), same_shape[0], share=share)
+            if self._any_shape is None:
+                batches.append((indices, program.begin(same_shape)))
             else:
                 mixed += indices
         if self._any_shape is not None and mixed:
@@ -277,8 +287,8 @@ class _RequestRing:
     # lock. A program that is dropped just then waits for that thread while it holds the lock: a deadlock.
 
     def __init__(self, program: Any) -> None:
-        count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._free = [program.create_infer_request() for _ in range(count)]
+        self.count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+        self._free = [program.create_infer_request() for _ in range(self.count)]
         # The request comes last, as the last is dropped first, and waits for its end then.
         self._running: deque[tuple[np.ndarray, Future[np.ndarray], Any]] = deque()
 

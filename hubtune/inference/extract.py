@@ -2,18 +2,20 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from hubtune.data.images.decode import ImageError, read_content
+from hubtune.data.images.decode import Content, ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
+from hubtune.hardware.memory import out_of_memory
 from hubtune.inference.engine import Engine, PendingRows
 from hubtune.inference.feature_cache import Space
+from hubtune.inference.memory import free_bytes
 
 
 @dataclass(frozen=True)
@@ -34,20 +36,23 @@ def run_images(
     batch_size: int,
     workers: int,
     spaces: Sequence[Space] = (),
+    contents: Sequence[Content | None] = (),
 ) -> Iterator[BackboneOutput]:
     """Run images through a network; yields one output for each image, in order.
 
     The engine gets ``batch_size`` images at once, which ``workers`` threads decode, in each of the views. The
-    ``spaces`` are the cache of each view; without them everything is computed, and nothing is stored.
+    ``spaces`` are the cache of each view; without them everything is computed, and nothing is stored. The
+    ``contents`` of images in memory, in the order of the paths, are computed only.
 
     Raises:
-        MachineError: if an image does not load within two minutes.
+        MachineError: if an image does not load within two minutes, or memory does not hold a batch.
     """
 
     def prepare(index: int) -> _Prepared:
         path = paths[index]
         if not spaces:
-            return _Prepared(preprocess_views(path, views), [None] * len(views))
+            in_memory = contents[index] if contents else None
+            return _Prepared(preprocess_views(path, views, in_memory), [None] * len(views))
         content = read_content(path)
         digest = hashlib.sha256(content).digest()
         # One query for a whole batch would save 0.02 ms an image, of 0.05: not worth a second pass over it.
@@ -61,10 +66,20 @@ def run_images(
     for batch in load_batches(paths, batches, prepare, workers=workers):
         # The next batch begins before this one is waited for, so that the engine never idles in between.
         arrays = [array for prepared in batch.arrays for array in prepared.arrays]
-        pending: PendingRows = engine.begin(arrays) if arrays else list
+        with _memory_for(arrays):
+            pending: PendingRows = engine.begin(arrays) if arrays else list
         yield from previous
         previous = _outputs(batch, pending, paths, spaces)
     yield from previous
+
+
+@contextmanager
+def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    """Turn the end of memory into a ``MachineError`` that names the batch."""
+    try:
+        yield
+    except MemoryError as error:
+        raise out_of_memory(len(arrays), arrays[0].shape[:2], free=free_bytes()) from error
 
 
 class _Prepared(NamedTuple):
@@ -78,7 +93,8 @@ class _Prepared(NamedTuple):
 def _outputs(
     batch: Batch[_Prepared], pending: PendingRows, paths: Sequence[Path], spaces: Sequence[Space]
 ) -> Iterator[BackboneOutput]:
-    computed = iter(pending())
+    with _memory_for([array for prepared in batch.arrays for array in prepared.arrays]):
+        computed = iter(pending())
     outputs = {index: BackboneOutput(paths[index], None, error) for index, error in batch.bad.items()}
     for index, prepared in zip(batch.indices, batch.arrays, strict=True):
         rows = []

@@ -8,6 +8,7 @@ import numpy as np
 from hubtune.data.audit.issues import LabelCheck, LabelIssue
 from hubtune.data.dedup.duplicates import find_bursts
 from hubtune.data.dedup.groups import DuplicateGroup, merge_groups
+from hubtune.data.images.verify import find_bits
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import make_folds
 from hubtune.errors import DataError
@@ -39,9 +40,8 @@ def compute_features(
         MachineError: no engine can run the network on this machine, or an image takes too long to load.
     """
     classifier = Classifier(module.backbone, num_classes=2)
-    if module.weights is not None:
-        classifier.load_backbone(module.network)
-    view = module.preprocessing
+    classifier.load_backbone(module.network)
+    view = module.preprocessing.model_copy(update={"bits": find_bits(paths)})
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.features, view),
         classifier.state_before_head(),

@@ -1,7 +1,7 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +10,20 @@ import numpy as np
 from paddle import nn
 
 from hubtune.data.dataset import BaseCVDataset
+from hubtune.data.images.bit_depth import FULL_BITS, used_bits
+from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics, measure
 from hubtune.hub.module import Module
 from hubtune.inference.engine import LazyEngine
+from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
 from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import find_checked
+from hubtune.text import escaped
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Prediction:
     """Prediction for one image. Its fields can also be read like a dict's: ``row["label"]``.
 
     Attributes:
-        path: the image, as it was passed in.
+        path: the image, as it was passed in; for one in memory its place, such as ``images[0]``.
         label: name of the class with the highest score; ``None`` if the image cannot be read.
         score: that score, 0 to 1; ``None`` if the image cannot be read.
         scores: class name → score, the highest first.
@@ -71,18 +75,32 @@ class Model:
         return self.card.labels
 
     def score(
-        self, paths: Sequence[Path], *, batch_size: int = 32, workers: int = 2
+        self,
+        paths: Sequence[Path],
+        *,
+        batch_size: int = 32,
+        workers: int = 2,
+        contents: Sequence[Content | None] = (),
     ) -> Iterator[ImageScores]:
-        """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`."""
-        return predict_scores(self._engine, self.card.views, paths, batch_size=batch_size, workers=workers)
+        """Yield the scores of each image, in order: :func:`~hubtune.inference.predict.predict_scores`.
+
+        A 16-bit image with values above the model's bits, which are clipped, is named in the log.
+        """
+        results = predict_scores(
+            self._engine, self.card.views, paths, batch_size=batch_size, workers=workers, contents=contents
+        )
+        bits = self.card.preprocessing.bits
+        return results if bits == FULL_BITS else _name_clipped(results, contents, bits)
 
     def predict(
-        self, paths: Sequence[str | Path], *, batch_size: int = 32, workers: int = 2
+        self, images: Iterable[ImageInput], *, batch_size: int = 32, workers: int = 2
     ) -> Iterator[Prediction]:
         """Predict the classes of images.
 
         Args:
-            paths: the images.
+            images: paths; bytes of image files; Pillow images; or arrays: uint8 ``[height, width, 3]`` in the
+                order R, G, B (OpenCV has B, G, R), ``[height, width, 4]`` with opacity, ``[height, width]``,
+                or uint16 ``[height, width]``. An array has the scores of a lossless file with its pixels.
             batch_size: images that the network gets at once; the scores do not depend on it.
             workers: threads that decode.
 
@@ -90,24 +108,28 @@ class Model:
             An iterator with one prediction for each image, in order, unreadable images included.
 
         Raises:
-            UsageError: ``paths`` is a single path, or ``batch_size`` is less than 1.
+            UsageError: ``images`` is a single image, or has something else in it; or ``batch_size`` is less
+                than 1.
             MachineError: an image does not load within two minutes.
         """
-        if isinstance(paths, str | os.PathLike):
-            raise UsageError(f"Give a list of pictures, even for one: [{os.fspath(paths)!r}]")
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
-        paths = list(paths)
-        results = self.score([Path(path) for path in paths], batch_size=batch_size, workers=workers)
-        return (self._prediction(path, result) for path, result in zip(paths, results, strict=True))
+        inputs = read_inputs(images)
+        results = self.score(
+            [Path(image.name) for image in inputs],
+            batch_size=batch_size,
+            workers=workers,
+            contents=[image.content for image in inputs],
+        )
+        return (self._prediction(image.name, result) for image, result in zip(inputs, results, strict=True))
 
-    def _prediction(self, path: str | Path, result: ImageScores) -> Prediction:
+    def _prediction(self, path: str, result: ImageScores) -> Prediction:
         if result.values is None:
-            return Prediction(str(path), None, None, {}, result.error.reason if result.error else None)
+            return Prediction(path, None, None, {}, result.error.reason if result.error else None)
         order = (-result.values).argsort(kind="stable")
         scores = {self.labels[number]: float(result.values[number]) for number in order}
         best = self.labels[int(order[0])]
-        return Prediction(str(path), best, scores[best], scores)
+        return Prediction(path, best, scores[best], scores)
 
     def evaluate(
         self,
@@ -135,6 +157,21 @@ class Model:
         examples = dataset.examples(name)
         results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
         return measure(map(_readable_values, results), [number_of[example.label] for example in examples])
+
+
+def _name_clipped(
+    results: Iterator[ImageScores], contents: Sequence[Content | None], bits: int
+) -> Iterator[ImageScores]:
+    # Decoded a second time, which only models of such images pay; during training, nobody would want it.
+    for number, result in enumerate(results):
+        with suppress(ImageError), open_image(result.path, contents[number] if contents else None) as image:
+            if (used := used_bits(image)) > bits:
+                logger.warning(
+                    "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are "
+                    "cut off",
+                    *(result.path, used, bits),
+                )
+        yield result
 
 
 def _readable_values(result: ImageScores) -> np.ndarray | None:
@@ -238,7 +275,7 @@ def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bo
     if not remap_by_name:
         moved = next(name for name, other in zip(data, model, strict=True) if name != other)
         raise ModelError(
-            f"The data's classes are the model's in another order (first: {moved!r}): "
+            f"The data's classes are the model's in another order (first: '{escaped(moved)}'): "
             "add --remap-by-name to match them by name"
         )
     numbers = {name: number for number, name in enumerate(model)}

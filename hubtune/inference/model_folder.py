@@ -53,8 +53,8 @@ class ModelCard(BaseModel):
     @model_validator(mode="after")
     def _views_are_normalised_alike(self) -> "ModelCard":
         # The engine normalises: its program has one mean and one std.
-        if len({(view.mean, view.std, view.channels) for view in self.views}) > 1:
-            raise ValueError("further_views have another mean, std or channels than preprocessing")
+        if len({(view.mean, view.std, view.channels, view.bits) for view in self.views}) > 1:
+            raise ValueError("further_views have another mean, std, channels or bits than preprocessing")
         return self
 
     @property

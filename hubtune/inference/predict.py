@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.images.decode import ImageError
+from hubtune.data.images.decode import Content, ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine import Engine
 from hubtune.inference.extract import run_images
@@ -22,14 +22,21 @@ class ImageScores:
 
 
 def predict_scores(
-    engine: Engine, views: Sequence[Preprocessing], paths: Sequence[Path], *, batch_size: int, workers: int
+    engine: Engine,
+    views: Sequence[Preprocessing],
+    paths: Sequence[Path],
+    *,
+    batch_size: int,
+    workers: int,
+    contents: Sequence[Content | None] = (),
 ) -> Iterator[ImageScores]:
     """Yield the scores of each image, in order; they do not depend on the other images of its batch.
 
     The engine maps an image to logits ``[classes]``, which are averaged over the views. Other arguments and
     errors are those of :func:`~hubtune.inference.extract.run_images`.
     """
-    for output in run_images(engine, views, paths, batch_size=batch_size, workers=workers):
+    outputs = run_images(engine, views, paths, batch_size=batch_size, workers=workers, contents=contents)
+    for output in outputs:
         values = None if output.rows is None else softmax(mean_rows(output.rows))
         yield ImageScores(output.path, values, output.error)
 

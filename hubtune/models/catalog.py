@@ -27,6 +27,7 @@ from hubtune.models import (
     xception,
 )
 from hubtune.models.backbone import Backbone, PublishedWeights
+from hubtune.text import escaped
 
 _FAMILIES = (
     alexnet.BACKBONES,
@@ -112,7 +113,7 @@ def find(name: str) -> Pretrained:
     entry = lookup(name)
     if entry is None:
         raise ModelError(
-            f"There is no backbone {name!r}.{nearest_name(name)} Known forms are hub names such as "
+            f"There is no backbone '{escaped(name)}'.{nearest_name(name)} Known forms are hub names such as "
             "'resnet50_imagenet', class names such as 'ResNet50', and 'paddle.vision:resnet50'; "
             "`hubtune hub list` shows all."
         )

@@ -54,6 +54,9 @@ class ImageSettings(Settings):
     channels: Literal[1, 3, 4] = 3
     """Channels of the network's input. `3`: colour; `1`: grey; `4`: colour and opacity, or whatever the
     pictures' fourth channel holds. The first layer of the pretrained network is adapted."""
+    bits: Annotated[int, Field(ge=9, le=16)] | Literal["auto"] = "auto"
+    """Bits that pictures in files of 16 bits use: microscopes and depth cameras write 10, 12 or 14 of them,
+    which would look black. `auto`: as many as the largest value in all lists needs."""
     bad_pictures: Literal["skip", "stop"] = "skip"
     """What training does with a picture that cannot be read: leave it out and report it, or stop."""
     max_bad: str | float = "1%"
@@ -157,6 +160,9 @@ class TrainSection(Settings):
     """Steps between log lines."""
     save_ckpt_interval: int | None = Field(None, ge=1)
     """Steps between checkpoints; default: at the end of each epoch, and every five minutes."""
+    on_disk_full: Literal["stop", "warn"] = "stop"
+    """What a full disk does to training: `stop` it, or `warn` and go on without the checkpoint or model that
+    did not fit. The last checkpoint must fit."""
     batch_norm: Literal["auto", "keep", "update"] = "auto"
     """Pretrained BatchNorm statistics: `keep` them, `update` them while training, or `auto`: keep them if the
     module has pretrained weights and the training list has fewer than 10,000 pictures."""

@@ -250,8 +250,8 @@ class LastStageStrategy(HeadSettings, _Trained):
     default_rate: ClassVar[float] = 1e-5
     train_keys: ClassVar = frozenset(
         "epochs batch_size micro_batch learning_rate optimizer schedule clip loss balance dropout ema "
-        "average_best early_stopping eval_interval log_interval save_ckpt_interval batch_norm amp "
-        "loss_scale seed device engine".split()
+        "average_best early_stopping eval_interval log_interval save_ckpt_interval on_disk_full "
+        "batch_norm amp loss_scale seed device engine".split()
     )
 
     def rules(self, stages: Sequence[str]) -> list[Rule]:

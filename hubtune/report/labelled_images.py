@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.errors import writing
 from hubtune.inference.model import Prediction
@@ -15,11 +16,13 @@ CONTACT_SHEET = "contact_sheet.png"
 _THUMBNAIL = 256  # pixels, enough for any cell; a hundred photos in full would fill gigabytes
 
 
-def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Sequence[str]) -> bool:
+def save_labelled_images(
+    folder: Path, rows: Sequence[Prediction], labels: Sequence[str], *, bits: int = FULL_BITS
+) -> bool:
     """Write each image with its label, ``00001-<name>.jpg`` and so on, and a contact sheet.
 
     The folder is created if it does not exist. Unreadable images are only on the sheet, with the reason.
-    ``labels`` are in the order of the model's outputs.
+    ``labels`` are in the order of the model's outputs. Files of 16 bits are scaled from ``bits``.
 
     Returns:
         Whether all labels are drawn; if not, no font on this machine has all their characters.
@@ -32,7 +35,7 @@ def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Seque
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for number, row in enumerate(rows, start=1):
-            image = _read(row)
+            image = _read(row, bits)
             if image is None or row.label is None or row.score is None:
                 cells.append(SheetCell(None, row.error or "cannot be read any more"))
                 continue
@@ -48,11 +51,11 @@ def save_labelled_images(folder: Path, rows: Sequence[Prediction], labels: Seque
     return complete and sheet.complete
 
 
-def _read(row: Prediction) -> Image.Image | None:
+def _read(row: Prediction, bits: int) -> Image.Image | None:
     if row.error is not None:
         return None
     try:
-        return decode(row.path)
+        return decode(row.path, bits=bits)
     except ImageError:
         return None
 

@@ -21,6 +21,7 @@ from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig,
 from hubtune.runs.folder import LISTS, RECIPE_FILE, RunFolder
 from hubtune.storage.atomic import sha256_of
 
+_MAY_DIFFER = ("device", "engine", "workers", "on_disk_full")  # keys of the recipe, in a resumed run
 _PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow safetensors".split()
 
 
@@ -31,7 +32,7 @@ def write_description(
     if dataset.label_list_file is None:
         folder.write_labels(dataset.label_list)
     recipe = complete_recipe(folder.path, module, dataset, config)
-    manifest = {**describe_machine(device), **_describe_inputs(module, dataset)}
+    manifest = {**describe_machine(device), **_describe_inputs(module, dataset), "bits": config.bits}
     folder.write_description(dump_recipe(recipe), manifest)
 
 
@@ -129,7 +130,7 @@ def _describe_inputs(module: Module, dataset: BaseCVDataset) -> dict[str, Any]:
 
 
 def _check_recipe(before: Recipe, now: Recipe) -> None:
-    """Refuse to resume a run with another recipe; device, engine and workers may differ."""
+    """Refuse to resume a run with another recipe, except for keys that do not change its result."""
     changed = []
     for section in Recipe.model_fields:
         if section == "run":
@@ -138,7 +139,7 @@ def _check_recipe(before: Recipe, now: Recipe) -> None:
         changed += [
             f"{section}.{key}: {old.get(key)!r}, now {new.get(key)!r}"
             for key in {**old, **new}
-            if old.get(key) != new.get(key) and key not in ("device", "engine", "workers")
+            if old.get(key) != new.get(key) and key not in _MAY_DIFFER
         ]
     if changed:
         raise UsageError(

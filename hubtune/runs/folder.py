@@ -95,10 +95,19 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._identity = _identity(path)
         self.history = History(path / "metrics.jsonl")
         self.best_model = path / BEST_MODEL
         self.checkpoints = path / "checkpoints"
         self.candidates = path / "candidates"
+
+    def check_place(self) -> None:
+        """Raise ``MachineError`` if the folder is gone, before half a run is made in its place."""
+        if _identity(self.path) != self._identity:
+            raise MachineError(
+                f"{self.path} was moved or removed while it was in use: move it back, and continue with: "
+                f"hubtune finetune {self.path} --resume"
+            )
 
     def write_description(self, recipe: str, manifest: Mapping[str, Any]) -> None:
         """Write ``recipe.yaml`` and ``manifest.json`` of a run that begins."""
@@ -139,6 +148,7 @@ class RunFolder:
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:
+        self.check_place()
         write_atomically(self.path / RESULT_FILE, json.dumps(result, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
@@ -186,12 +196,15 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
         except OSError as error:
             raise _unwritable(folder, error) from error
         handler.setFormatter(FORMATTER)
+        # By default, each line that a full disk does not take would print a traceback.
+        handler.handleError = lambda record: None  # type: ignore[method-assign]
         logger.addHandler(handler)
         try:
             yield RunFolder(folder)
         finally:
             logger.removeHandler(handler)
-            handler.close()
+            with suppress(OSError):  # lines that a full disk has not taken
+                handler.close()
             (folder / _OWNER).unlink(missing_ok=True)
 
 
@@ -256,6 +269,13 @@ def _locked(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise _unwritable(folder, error) from error
         yield
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    with suppress(OSError):
+        status = folder.stat()
+        return status.st_dev, status.st_ino
+    return None
 
 
 def _unwritable(folder: Path, error: OSError) -> MachineError:

@@ -68,4 +68,11 @@ class Run:
             "cross_validated": self.cross_validated,
             "skipped": self.skipped,
             "changed": self.changed,
+            "chance_level": self.chance_level,
         }
+
+    @property
+    def chance_level(self) -> str | None:
+        """A sentence if the test accuracy, or without one the validation's, is not better than guessing."""
+        measured = self.test or self.validate
+        return measured.chance_level if measured else None

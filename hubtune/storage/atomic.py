@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import os
@@ -14,6 +15,9 @@ from typing import BinaryIO
 
 from hubtune.storage.regular_file import open_regular
 from hubtune.text import escape_formula
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the errors of a disk without room, and of a user's quota that is used up."""
 
 
 def sha256_of(path: Path) -> str:
@@ -70,9 +74,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.filename in (None, str(temporary)):
+            error.filename = str(path)  # a full disk is noticed where the system knows no name
         raise
     sync_folder(path.parent)
 

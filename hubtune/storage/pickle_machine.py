@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from hubtune.text import escaped
+
 # numpy 1 has no more; no tensor comes near it.
 _MOST_DIMENSIONS = 32
 
@@ -275,7 +277,7 @@ def foreign_name(file: BinaryIO, size: int, most_opcodes: int) -> str | None:
 
 def quote(text: str) -> str:
     """Return a name from a file for a message: short, and without control characters."""
-    return ascii(clipped(text))
+    return f"'{escaped(clipped(text))}'"
 
 
 def clipped(text: str) -> str:

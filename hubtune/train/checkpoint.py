@@ -3,7 +3,7 @@
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -19,6 +19,7 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.storage.checked_folder import integrity_error, open_checked, write_checked
 from hubtune.storage.regular_file import read_json
+from hubtune.text import format_bytes
 from hubtune.train.averaging import MovingAverage
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.optimizer import Optimizer, Precision
@@ -78,9 +79,18 @@ class Checkpoints:
         self.folder = folder
 
     def save(
-        self, state: TrainState, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
+        self,
+        state: TrainState,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        average: MovingAverage | None,
+        *,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay."""
+        """Write a checkpoint and remove all but the two newest; if it cannot be written, older ones stay.
+
+        ``check`` is called just before anything is written, and may raise.
+        """
         document = {**vars(state), "precision": vars(optimizer.precision)}
         files = {
             _MODEL: save({name: tensor.numpy() for name, tensor in classifier.state().items()}),
@@ -89,18 +99,26 @@ class Checkpoints:
         }
         if average is not None:
             files[_AVERAGE] = save({name: tensor.numpy() for name, tensor in average.values.items()})
+        check()
         write_checked(self.folder / f"step-{state.step}", files)
         self.prune(_NEWEST)
 
     def restore(
-        self, classifier: Classifier, optimizer: Optimizer, average: MovingAverage | None
+        self,
+        classifier: Classifier,
+        optimizer: Optimizer,
+        average: MovingAverage | None,
+        *,
+        step: int | None = None,
     ) -> TrainState | None:
         """Restore the newest intact checkpoint; returns ``None`` if there is no checkpoint.
 
+        With ``step``, that checkpoint is restored, and newer ones are removed.
+
         Raises:
-            ModelError: if there are checkpoints, but none is intact.
+            ModelError: if there are checkpoints, but none is intact; or that of ``step`` is not.
         """
-        folders = self._folders()
+        folders = self._folders() if step is None else [self.find(step)]
         for folder in folders:
             reason = integrity_error(folder)
             if reason is not None:
@@ -125,10 +143,27 @@ class Checkpoints:
                     average.restore(load_file(open_checked(folder, _AVERAGE) / _AVERAGE))
             except (SafetensorError, ValueError, TypeError, LookupError, AttributeError) as error:
                 raise ModelError(f"{folder} is not a checkpoint of this hubtune: {error}") from error
+            for newer in self._folders() if step is not None else ():
+                if int(newer.name[5:]) > state.step:
+                    shutil.rmtree(newer)
             return state
         if folders:
             raise ModelError(f"No checkpoint in {self.folder} is intact: start a new run")
         return None
+
+    def find(self, step: int) -> Path:
+        """Return the folder of a step's checkpoint.
+
+        Raises:
+            ModelError: if it is missing or damaged; the message names the steps of others.
+        """
+        folder = self.folder / f"step-{step}"
+        reason = integrity_error(folder) if folder.is_dir() else "there is no such checkpoint"
+        if reason is not None:
+            others = [other.name[5:] for other in self._folders() if integrity_error(other) is None]
+            advice = f"there are those of steps {', '.join(others)}" if others else "start a new run"
+            raise ModelError(f"{folder} cannot be used: {reason}; {advice}")
+        return folder
 
     def exist(self) -> bool:
         return bool(self._folders())
@@ -165,8 +200,21 @@ class Checkpointer:
     def save(self, state: TrainState) -> None:
         """Save a checkpoint, unless a weight is not a finite number: a resumed run would start from it."""
         self.finite.check_weights(self.classifier, state.step)
-        self.checkpoints.save(state, self.classifier, self.optimizer, self.average)
-        self.saved_at = time.monotonic()
+        self.saved_at = time.monotonic()  # also of one that fails: not every step is to try again
+        check = self.finite.folder.check_place
+        self.checkpoints.save(state, self.classifier, self.optimizer, self.average, check=check)
+
+    def warn_of_little_space(self) -> None:
+        """Warn if the disk has less room than three checkpoints: the two that are kept, and a new one."""
+        tensors = [*self.classifier.state().values(), *(self.average.values.values() if self.average else ())]
+        size = 4 * sum(tensor.size for tensor in tensors) + self.optimizer.moment_bytes
+        free = shutil.disk_usage(self.run).free
+        if free < 3 * size:
+            logger.warning(
+                "%s are free where %s is, and three checkpoints take about %s: free some space, or name "
+                "another folder, -o run=NAME",
+                *(format_bytes(free), self.run, format_bytes(3 * size)),
+            )
 
 
 def _optimizer_state(optimizer: paddle.optimizer.Optimizer, classifier: Classifier) -> dict[str, np.ndarray]:

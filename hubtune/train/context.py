@@ -11,17 +11,19 @@ import paddle
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.listing import ImageEntry
-from hubtune.errors import StoppedError
+from hubtune.errors import MachineError, StoppedError
 from hubtune.hub.module import Module
 from hubtune.inference.extract import BackboneOutput
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.predict import ImageScores
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.rng import seed_for
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RunFolder
 from hubtune.runs.signals import Stop, StopRequested
+from hubtune.storage.atomic import DISK_FULL
 from hubtune.train.data_checks import BadImages
 
 _Result = TypeVar("_Result", ImageScores, BackboneOutput)
@@ -50,6 +52,7 @@ class RunContext:
         module: the pretrained module; it is not changed.
         folder: the run folder, locked by this process.
         stop: checked wherever the run can stop.
+        checkpoint: step of the checkpoint to resume from; ``None`` for the newest one that is intact.
     """
 
     config: RunConfig
@@ -59,6 +62,7 @@ class RunContext:
     stop: Stop
     callback: Callback
     bad_images: BadImages
+    checkpoint: int | None = None
 
     @cached_property
     def view(self) -> Preprocessing:
@@ -76,7 +80,8 @@ class RunContext:
     @property
     def loading(self) -> dict[str, int]:
         """``batch_size`` and ``workers``, for everything that runs images through a network."""
-        return {"batch_size": self.config.images_per_step, "workers": self.config.workers}
+        count = min(self.config.images_per_step, self.config.micro_batch or self.config.images_per_step)
+        return {"batch_size": count, "workers": self.config.workers}
 
     def paths(self, name: str) -> list[Path]:
         return [example.path for example in self.data.examples[name]]
@@ -126,3 +131,14 @@ class RunContext:
             yield
         except StopRequested:
             raise StoppedError(message, self.stop.exit_code, self.folder.path) from None
+
+    @contextmanager
+    def outlives_full_disk(self, what: str) -> Iterator[None]:
+        """With ``on_disk_full: warn``, log that the block could not write something, and go on."""
+        try:
+            yield
+        except (OSError, MachineError) as error:
+            cause = error.__cause__ if isinstance(error, MachineError) else error
+            if self.config.on_disk_full == "stop" or getattr(cause, "errno", None) not in DISK_FULL:
+                raise
+            logger.warning("the disk is full: %s is left out, and training continues", what)

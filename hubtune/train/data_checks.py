@@ -57,18 +57,24 @@ class BadImages:
         before = [] if config.bad_pictures == "stop" else run.read_skipped()
         self._entries = {(name, path): reason for name, path, reason in before}
 
-    def check_headers(self, check: Callable[[], None]) -> None:
+    def check_headers(self, check: Callable[[], None]) -> list[int]:
         """Check both ends of every listed file, which finds nearly all bad ones before the first step.
 
         ``check`` is called between files, and may raise to stop.
+
+        Returns:
+            The bits that each 16-bit image uses.
         """
         listed = [(name, example.path) for name, examples in self._examples.items() for example in examples]
-        errors = check_files([path for _, path in listed], _header_error, self._config.workers + 2)
+        checked = check_files([path for _, path in listed], _check_header, self._config.workers + 2)
+        depths = []
         bad = [(name, error) for name, error in self._unlisted if (name, error.path) not in self._entries]
-        for (name, _), error in zip(listed, errors, strict=True):
+        for (name, _), result in zip(listed, checked, strict=True):
             check()
-            if error and (name, error.path) not in self._entries:
-                bad.append((name, error))
+            if isinstance(result, int):
+                depths += [result] * (result > 0)
+            elif (name, result.path) not in self._entries:
+                bad.append((name, result))
         self._entries |= {(name, error.path): error.reason for name, error in bad}
         self._save()
         _log_by_reason(bad)
@@ -79,6 +85,7 @@ class BadImages:
                 "hubtune split"
             )
         self._check_limit()
+        return depths
 
     def add(self, name: str, error: ImageError) -> None:
         """Record an image of a list that cannot be read."""
@@ -154,8 +161,11 @@ class ChangedFiles:
             stop()
             row[:] = size_and_time
         before: np.ndarray | None = None
-        with suppress(OSError, ValueError, EOFError):  # the run begins, or its record is damaged
-            before = np.load(self._run / STAT_RECORD, allow_pickle=False)
+        with suppress(
+            OSError, ValueError, EOFError, OverflowError
+        ):  # the run begins, or its record is damaged
+            # Mapped: a damaged header may claim any size, for which memory would be taken.
+            before = np.array(np.load(self._run / STAT_RECORD, mmap_mode="r", allow_pickle=False))
         if before is None or before.shape != now.shape:
             with replacing(self._run / STAT_RECORD) as file:
                 np.save(file, now)
@@ -209,12 +219,11 @@ def check_files(paths: Sequence[Path], check: Callable[[Path], T], threads: int)
             yield from results
 
 
-def _header_error(path: Path) -> ImageError | None:
+def _check_header(path: Path) -> int | ImageError:
     try:
-        check_ends(path)
+        return check_ends(path)
     except ImageError as error:
         return error
-    return None
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:

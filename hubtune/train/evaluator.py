@@ -15,6 +15,7 @@ from hubtune.inference.model_folder import ModelCard, read_card, write_model
 from hubtune.inference.predict import ImageScores
 from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier
+from hubtune.runs.folder import RECIPE_FILE
 from hubtune.train.averaging import BestWeights, MovingAverage
 from hubtune.train.checkpoint import TrainState
 from hubtune.train.context import RunContext
@@ -62,6 +63,7 @@ def save_model(
     context: RunContext, classifier: Classifier, views: Sequence[Preprocessing], step: int, metrics: Figures
 ) -> None:
     """Write the run's best model; if it cannot be written, the one before stays."""
+    context.folder.check_place()
     module = context.module
     card = ModelCard(
         architecture=module.backbone.name if module.code is None else CODE_FILE,
@@ -101,7 +103,9 @@ def log_evaluation(name: str, metrics: Metrics) -> None:
 def record_evaluation(context: RunContext, name: str, metrics: Metrics, *, step: int, best: bool) -> None:
     """Log an evaluation, append it to the run's history, and report it to the callback."""
     log_evaluation("dev" if name == "validate" else name, metrics)
-    context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
+    context.folder.check_place()
+    with context.outlives_full_disk(f"the line of step {step} in metrics.jsonl"):
+        context.folder.history.append({"step": step, "list": name, **metrics.as_dict()})
     context.callback.evaluated(name, metrics, step=step, best=best)
 
 
@@ -143,9 +147,10 @@ class Evaluator:
                     weights = {name: tensor.numpy() for name, tensor in self.classifier.state().items()}
                     self._best_weights.add(state.step, metrics.accuracy, weights)
             if best:
-                state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
                 self.finite.check_weights(self.classifier, state.step)
-                keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
+                with self.context.outlives_full_disk(f"the best model, of step {state.step},"):
+                    keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
+                    state.best_accuracy, state.best_step = metrics.accuracy if metrics else None, state.step
         # A resumed run repeats evaluations whose best model was saved after the checkpoint.
         state.stale = 0 if best or state.step <= state.best_step else state.stale + 1
         state.evaluated = state.step
@@ -174,10 +179,22 @@ class Evaluator:
             keep_best_model(self.context, self.classifier, self.views, metrics, state.step)
 
     def restore_best(self, state: TrainState) -> None:
-        """Update a checkpoint's state with a best model that this run saved after it."""
+        """Update a checkpoint's state with a best model that this run saved after it.
+
+        One that is lost is written again by evaluating the checkpoint, or refused by a ``ModelError``.
+        """
+        folder = self.context.folder
         try:
-            card = read_card(self.context.folder.best_model)
-        except ModelError:
-            return  # missing or damaged: the next evaluations write it again
+            card = read_card(folder.best_model)
+        except ModelError as error:
+            if state.best_step == state.step > 0:
+                logger.warning("%s: it is written again, from the checkpoint of step %d", error, state.step)
+                state.evaluated, state.best_accuracy = state.step - 1, None
+            elif state.best_accuracy is not None:
+                again = f"begin again by hubtune finetune {folder.path / RECIPE_FILE} -o run=runs/NAME"
+                if (folder.checkpoints / f"step-{state.best_step}").is_dir():
+                    again = f"continue from the step of its weights, --resume --checkpoint {state.best_step}"
+                raise ModelError(f"{error}; it was the model of step {state.best_step}: {again}") from error
+            return
         if card.step > state.step and "validate" in card.metrics:
             state.best_accuracy, state.best_step = card.metrics["validate"]["accuracy"], card.step

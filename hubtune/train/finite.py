@@ -11,6 +11,7 @@ import paddle
 from hubtune.errors import NumericError
 from hubtune.models.classifier import Classifier
 from hubtune.runs.folder import RunFolder
+from hubtune.train.optimizer import Optimizer
 from hubtune.train.plan import LoopSettings
 
 
@@ -20,10 +21,16 @@ class FiniteCheck:
 
     folder: RunFolder
     settings: LoopSettings
+    optimizer: Optimizer
 
     def check(self, value: float, name: str, step: int, images: Sequence[Path] = ()) -> None:
         """Check a figure of a step, whose batch is for the report."""
         if not math.isfinite(value):
+            self._fail(name, step, images)
+
+    def check_update(self, step: int, images: Sequence[Path]) -> None:
+        """Check what a step has changed: the trained weights, and the optimizer's moments."""
+        if (name := self.optimizer.find_infinite()) is not None:
             self._fail(name, step, images)
 
     def check_weights(self, classifier: Classifier, step: int) -> None:
@@ -35,9 +42,10 @@ class FiniteCheck:
     def _fail(self, name: str, step: int, images: Sequence[Path]) -> NoReturn:
         rate = self.settings.rate(step - 1)
         report = {"step": step, "learning_rate": rate, "batch": [str(path) for path in images]}
+        report["loss_scale"] = self.optimizer.precision.scale
         file = self.folder.write_nan_report(report)
         raise NumericError(
-            f"{name.capitalize()} is not a finite number at step {step} (learning rate {rate:g}); {file} has "
-            "the details. Try a tenth of the rate: -o train.learning_rate="
+            f"{name[0].upper()}{name[1:]} is not a finite number at step {step} (learning rate {rate:g}); "
+            f"{file} has the details. Try a tenth of the rate: -o train.learning_rate="
             f"{self.settings.base_rate / 10:.3g}"
         )

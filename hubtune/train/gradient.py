@@ -1,6 +1,7 @@
 """Training by gradients: from a network and a recipe to the best model."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -11,11 +12,13 @@ import numpy as np
 import paddle
 
 from hubtune.data.images.augment import augment_image, read_image
+from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.ram_cache import DecodedImages
 from hubtune.hardware import throughput
 from hubtune.inference.engine import start_engine
 from hubtune.inference.extract import sample_inputs
+from hubtune.inference.memory import ImageMemory, training_memory
 from hubtune.inference.model import load_model
 from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.program import Subnetwork
@@ -83,7 +86,8 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
     def score(paths: Sequence[Path]) -> Iterator[ImageScores]:
         # Paddle itself: the network changes too often to compile it for other engines.
         engine = start_engine(Subnetwork(classifier, classifier, view), [], wanted="paddle")
-        return predict_scores(engine, views, paths, **context.loading)
+        config = context.config
+        return predict_scores(engine, views, paths, batch_size=config.images_per_step, workers=config.workers)
 
     return TrainedPart(classifier, prepare, settings, score)
 
@@ -105,9 +109,10 @@ def train_part(
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)
     logger.info("Load the best model from %s", context.folder.best_model)
-    config, trust_code = context.config, context.module.code is not None
-    best = load_model(context.folder.best_model, trust_code=trust_code, engine=config.engine)
-    score = partial(best.score, batch_size=config.images_per_step, workers=config.workers)
+    trust_code, engine = context.module.code is not None, context.config.engine
+    best = load_model(context.folder.best_model, trust_code=trust_code, engine=engine)
+    loading = context.loading
+    score = partial(best.score, batch_size=loading["batch_size"], workers=loading["workers"])
     return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
 
 
@@ -134,9 +139,23 @@ class _GradientTraining:
         self._loss = Loss(config.loss, weights)
 
     def fit(self, state: TrainState) -> None:
+        """Train from the newest checkpoint or from ``state``, if memory holds a batch."""
+        if (array := self._first_array()) is None:
+            self._fit(state)
+            return
+        batch, half = min(self._length.batch_size, self._length.images), self._precision.dtype != "float32"
+        memory = training_memory(self._classifier, self._part.forward, array, half=half)
+        if self._config.batch_size == "auto" and self._micro_batch is None:
+            self._micro_batch = largest_batch(memory, self._length.batch_size)
+            logger.info("batch_size: %d, %d at once", self._length.batch_size, self._micro_batch)
+        count = min(self._micro_batch or batch, batch)
+        # The loader's arrays and the tensor; while a batch is computed, others are loaded.
+        inputs = 2 * array.nbytes * batch / count
+        with ImageMemory(memory.least + inputs, memory.most + 3 * inputs).checked(count, array.shape[-2:]):
+            self._fit(state)
+
+    def _fit(self, state: TrainState) -> None:
         config, context, length = self._config, self._context, self._length
-        if config.batch_size == "auto" and self._micro_batch is None:
-            self._micro_batch = self._largest_batch()
         plan = plan_training(config, self._parameters, self._learning_rate())
         settings = LoopSettings(
             steps_per_epoch=length.steps_per_epoch,
@@ -147,8 +166,8 @@ class _GradientTraining:
             rate=plan.rates(length),
             base_rate=plan.rate,
         )
-        finite = FiniteCheck(context.folder, settings)
         step = self._step(plan)
+        finite = FiniteCheck(context.folder, settings, step.optimizer)
         step.seed, step.finite = config.seed, finite
         if config.ema is not None:
             step.average = MovingAverage(self._classifier.state(), config.ema)
@@ -156,13 +175,19 @@ class _GradientTraining:
             context, self._classifier, self._views, self._part.score, finite, average=step.average
         )
         checkpoints = Checkpoints(context.folder.checkpoints)
-        restored = checkpoints.restore(self._classifier, step.optimizer, step.average)
+        restored = checkpoints.restore(
+            self._classifier, step.optimizer, step.average, step=context.checkpoint
+        )
         if restored:
             evaluator.restore_best(restored)
         if restored or state.best_accuracy is None:
             context.folder.history.keep_through((restored or state).evaluated)
         state = restored or state
         step.optimizer.begin(state.step)  # frozen parameters cost no gradients, which shortens a step
+        checkpointer = Checkpointer(
+            checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
+        )
+        checkpointer.warn_of_little_space()
         self._choose_threads(settings, state.step)
         done = length.images_before(state.step)
         context.callback.start("training", len(context.paths("train")) * config.epochs, done)
@@ -172,9 +197,7 @@ class _GradientTraining:
             settings,
             state,
             evaluator=evaluator,
-            checkpointer=Checkpointer(
-                checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
-            ),
+            checkpointer=checkpointer,
             stop=context.stop,
             callback=context.callback,
         )
@@ -191,14 +214,12 @@ class _GradientTraining:
             micro_batch=self._micro_batch,
         )
 
-    def _largest_batch(self) -> int | None:
-        """The images of a batch that fit into memory at once; ``None`` if no image can be read."""
-        array = next((batch.arrays[0] for batch in self._batches.after(0, 1) if batch.arrays), None)
-        if array is None:
-            return None
-        size = largest_batch(self._classifier, self._part.forward, array, self._length.batch_size)
-        logger.info("batch_size: %d, %d at once", self._length.batch_size, size)
-        return size
+    def _first_array(self) -> np.ndarray | None:
+        """The input of the first training image that can be read."""
+        for index in range(len(self._context.paths("train"))):
+            with suppress(ImageError):
+                return self._part.prepare(0, index)
+        return None
 
     def _learning_rate(self) -> float:
         """The recipe's rate, or that of a range test, which a resumed run does not repeat."""

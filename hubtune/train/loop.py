@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 
 from hubtune.errors import StoppedError
 from hubtune.log import TRAIN, logger
@@ -56,7 +57,11 @@ def fit(
                 evaluator.evaluate(state)
             # The last checkpoint has to say that early stopping ended the run, or resuming would train on.
             if checkpointer.is_due(state.step) or evaluator.has_stalled(state):
-                checkpointer.save(state)
+                # The last one must be there: without it, the end could not be repeated.
+                is_last = state.step == settings.total_steps or evaluator.has_stalled(state)
+                what = f"the checkpoint of step {state.step}"
+                with nullcontext() if is_last else evaluator.context.outlives_full_disk(what):
+                    checkpointer.save(state)
             if evaluator.has_stalled(state):
                 callback.notice(
                     f"Training ends early, at step {state.step} of {settings.total_steps}: the last "

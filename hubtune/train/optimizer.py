@@ -1,5 +1,6 @@
 """Optimizer: updates parameters by rules, with limits on gradients, mixed precision and loss scaling."""
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,10 @@ from hubtune.train.rules import is_frozen, optimizer_groups
 # As Paddle's GradScaler starts; too large a scale costs one skipped step for each halving.
 _FIRST_SCALE = 2.0**15
 _GROWTH_STEPS = 1000  # steps without overflow after which the loss scale doubles
+
+
+# Of each parameter, where it is not two.
+_MOMENTS = {"sgd": 0, "momentum": 1, "lars": 1}
 
 
 @dataclass
@@ -106,6 +111,30 @@ class Optimizer:
             changed |= parameter.tensor.stop_gradient != frozen
             parameter.tensor.stop_gradient = frozen
         return changed
+
+    @property
+    def moment_bytes(self) -> int:
+        """The bytes of all moments, also of parameters that are frozen now."""
+        count = _MOMENTS.get(self._plan.optimizer.name, 2)
+        return 4 * count * sum(each.tensor.size for each, rule in self._plan.matched if not rule.frozen)
+
+    def find_infinite(self) -> str | None:
+        """Name a trained weight or a moment that is not finite: it would make later steps idle."""
+        parameters = {parameter.tensor.name: parameter for parameter, _ in self._plan.matched}
+        tensors = {
+            **{name: each.tensor for name, each in parameters.items() if not each.tensor.stop_gradient},
+            **self.optimizer.state_dict(),
+        }
+        with paddle.no_grad():
+            # A number for all, as each has to be waited for; sums take a tenth of the time of norms.
+            sums = [tensor.astype("float32").sum() for tensor in tensors.values()]
+            if math.isfinite(paddle.add_n(sums)):
+                return None
+            bad = next((key for key, tensor in tensors.items() if not paddle.isfinite(tensor).all()), None)
+        if bad is None or bad in parameters:
+            return bad and f"the weight {parameters[bad].name}"
+        owners = (each.name for name, each in parameters.items() if bad.startswith(f"{name}_"))
+        return f"the optimizer's moment of {next(owners, bad)}"
 
     def apply(self, rate: float) -> None:
         """Update the parameters by the accumulated gradients, and clear these.

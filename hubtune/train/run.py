@@ -1,12 +1,17 @@
 """One process's work on a run: from a prepared context to a finished run folder."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES
+from hubtune.data.images.bit_depth import common_bits, describe_bits
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
+from hubtune.recipe.schema import RunConfig
+from hubtune.text import plural
 from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import ChangedFiles
@@ -24,7 +29,8 @@ def run(context: RunContext) -> dict[str, Any]:
     # The record of sizes and times comes first: it must not miss a change while the headers are checked.
     with context.stops_with("Stopped before training began"):
         changed.check(context.stop.check)
-        context.bad_images.check_headers(context.stop.check)
+        depths = context.bad_images.check_headers(context.stop.check)
+    context = replace(context, config=settle_bits(context.config, depths))
     model = TRAINERS[context.config.strategy.name].train(context, classifier)
     metrics = _test(context, model)
     # A stop is ignored from here on: little is left to do, and the result would be lost.
@@ -46,6 +52,24 @@ def run(context: RunContext) -> dict[str, Any]:
     context.folder.remove_candidates()
     context.callback.finished(result)
     return result
+
+
+def settle_bits(config: RunConfig, depths: Sequence[int]) -> RunConfig:
+    """Return the configuration with the bits by which 16-bit images are scaled, and log what is unusual.
+
+    ``depths`` are the bits that each of these images uses.
+    """
+    if config.bits == "auto":
+        if description := describe_bits(depths):
+            logger.info("%s (-o data.bits=16 changes that)", description)
+        return config.model_copy(update={"bits": common_bits(depths)})
+    if above := sum(depth > config.bits for depth in depths):
+        logger.warning(
+            "%d of %s of 16 bits use more than the %d of data.bits: brighter values are cut off; "
+            "-o data.bits=%d keeps all",
+            *(above, plural(len(depths), "picture"), config.bits, max(depths)),
+        )
+    return config
 
 
 def _test(context: RunContext, model: TrainedModel) -> Figures:

@@ -73,6 +73,8 @@ class TrainStep:
         if self.finite is not None:
             self.finite.check(result.loss, "the loss", step + 1, batch.paths)
         self.optimizer.apply(rate)
+        if self.finite is not None:
+            self.finite.check_update(step + 1, batch.paths)
         if self.average is not None:
             self.average.update(step + 1)
         return result

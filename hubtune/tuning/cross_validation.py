@@ -158,12 +158,19 @@ def _begin(folder: Path, recipe: Recipe, folds: Sequence[Split], *, resume: bool
         before = dict(read_json(record)["facts"])
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise ModelError(f"{record} is damaged: remove {folder}, and start again") from error
-    changed = [name for name, value in facts.items() if before.get(name) != value]
+    changed = [name for name, value in facts.items() if _comparable(before.get(name)) != _comparable(value)]
     if changed:
         raise UsageError(
             f"{folder} was begun with other settings ({', '.join(changed)}): resume it as it was, or name "
             "another folder, -o run=runs/NAME"
         )
+
+
+def _comparable(value: Any) -> Any:
+    """Return a setting without the keys that an older version did not have, and that change nothing."""
+    if not isinstance(value, dict):
+        return value
+    return {key: own for key, own in value.items() if own is not None and (key, own) != ("bits", "auto")}
 
 
 def _has_trained(place: Path) -> bool:

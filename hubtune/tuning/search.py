@@ -149,6 +149,8 @@ def _facts(recipe: Recipe, task: ImageClassifierTask, space: SearchSpace, folds:
     settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
     for section, key in (("train", "device"), ("train", "engine"), ("data", "workers")):
         del settings[section][key]
+    if settings["data"]["bits"] == "auto":
+        del settings["data"]["bits"]  # older searches do not have the key
     file = task.dataset.list_files["train"]
     assert file is not None  # its examples have been read
     return {

@@ -82,3 +82,18 @@ def test_a_divided_folder_is_trained_on_as_it_is(here, run_here, draw_photos):
         "Data: runs/mine/lists; module: smallnet; strategy: frozen",
     } <= set(lines)
     assert sorted(path.name for path in (here / "runs").iterdir()) == ["latest", "mine"]
+
+
+def test_a_checkpoint_is_for_a_run_that_is_resumed_and_chance_level_is_said(
+    pics, here, run_here, assert_refused
+):
+    words = "--checkpoint goes with --resume"
+    assert_refused(("finetune pics --checkpoint 3", 2, words))
+    assert_refused(("finetune pics --folds 2 --resume --checkpoint 3", 2, words))
+    done = run_here(
+        "finetune", "pics", *SMALLNET, *options("strategy=default_finetune", "train.learning_rate=1e-9")
+    )
+    assert "not shown to be better than guessing: always naming the most frequent class" in done.stdout
+    again = json_of(run_here("finetune", "runs/pics", "--resume", "--json"))
+    assert again["chance_level"] in done.stdout and again["test"]["largest_class"] == 0.5
+    assert_refused(("finetune runs/pics --resume --checkpoint 3", 2, "runs/pics has finished"))

@@ -1,74 +1,42 @@
-"""The program as a whole: help that imports little, mistakes that get a sentence and an exit code."""
+"""The entry point: a signal ends the program with one line and its exit code, whenever it comes."""
 
-import json
 import os
+import signal
 import subprocess
 import sys
 
 import pytest
 
-
-def test_mistakes_get_a_sentence_and_their_exit_code(
-    here, draw_photos, run_here, monkeypatch, assert_refused
-):
-    draw_photos(here / "pics", {"cat": 12, "dog": 12})
-    (here / "empty").mkdir()
-    no_module = "Error: There is no module 'resnet5_imagenet'. Did you mean 'resnet50_imagenet'?"
-    no_key = "Error: -o train.epoch=3: unknown key 'train.epoch'. Did you mean 'train.epochs'?"
-    random = "-o module.name=smallnet -o module.weights=none"
-    cases = (
-        ("finetune nowhere", 2, "Error: There is no nowhere: give a recipe"),
-        ("finetune nowhere.yaml", 2, "Error: nowhere.yaml: there is no such file."),
-        ("predict a.jpg", 4, "Error: There is no run here yet: start one with hubtune finetune"),
-        ("predict a.jpg --model gone", 4, "Error: There is no run or model gone"),
-        ("evaluate", 4, "Error: There is no run here yet"),
-        ("tune pics -o module=resnet5_imagenet", 4, no_module),
-        ("finetune pics -o train.epoch=3", 2, no_key),
-        (f"finetune pics --device gpu:99 {random}", 5, "Error: "),
-        ("split empty", 3, "Error: "),
-        ("fine", 2, "Usage: "),
-    )
-    assert_refused(*cases)
-    for arguments, code, _ in cases:
-        as_json = run_here(*arguments.split(), "--json")
-        assert json.loads(as_json.stdout)["error"]["exit_code"] == code
-    # Official weights offline: the file to fetch, and its place.
-    monkeypatch.setenv("HUBTUNE_OFFLINE", "1")
-    weights = "finetune pics -o module=resnet50_imagenet"
-    assert_refused((weights, 5, "bj.bcebos.com"), (weights, 5, "-o module.weights=FILE"))
+_SEND = """
+import os, sys
+def hook(event, arguments):
+    if event == "import" and arguments[0] == os.environ["AT"]:
+        os.kill(os.getpid(), int(os.environ["NUMBER"]))
+sys.addaudithook(hook)
+"""
 
 
-def _python(*arguments):
-    command = [sys.executable, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("at", ["click", "hubtune.cli.lazy", "numpy"])
+def test_a_signal_at_an_import_ends_with_one_line(number, code, at, tmp_path, run_hubtune):
+    (tmp_path / "sitecustomize.py").write_text(_SEND)
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = run_hubtune("scan", ".", cwd=tmp_path, PYTHONPATH=path, AT=at, NUMBER=str(int(number)))
+    assert (done.returncode, done.stderr, done.stdout) == (code, "Stopped.\n", "")
 
 
-def test_help_of_every_command_imports_nothing_heavy_and_the_package_runs_as_a_program():
-    program = (
-        "import sys\n"
-        "heavy = 'paddle numpy scipy PIL pydantic yaml rich sqlite3 filelock fsspec optuna'.split()\n"
-        "sys.modules.update(dict.fromkeys(heavy))\n"
-        "import click; from hubtune.cli.main import hubtune_command\n"
-        "def show(command, name):\n"
-        "    context = click.Context(command, info_name=name)\n"
-        "    print(name, len(command.get_help(context)))\n"
-        "    for inner in command.list_commands(context) if isinstance(command, click.Group) else ():\n"
-        "        show(command.get_command(context, inner), f'{name} {inner}')\n"
-        "show(hubtune_command, 'hubtune')"
-    )
-    shown = {line.rpartition(" ")[0] for line in _python("-c", program).splitlines()}
-    assert {"hubtune", "hubtune split", "hubtune cache prune", "hubtune data preview"} <= shown
-    assert _python("-m", "hubtune", "--version").startswith("hubtune ")
-
-
-@pytest.mark.parametrize(
-    "arguments", ["split pics", "scan pics", "data preview pics --augment strong --count 1", "cache ls"]
-)
-def test_commands_on_pictures_need_no_paddle(arguments, tmp_path, draw_photos, run_hubtune):
-    draw_photos(tmp_path / "pics", {"cat": 10, "dog": 10}, size=8)
-    (tmp_path / "paddle.py").write_text("raise AssertionError('Paddle was imported')")
-    paths = os.pathsep.join([str(tmp_path), *sys.path])
-    done = run_hubtune(*arguments.split(), cwd=tmp_path, PYTHONPATH=paths)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
+@pytest.mark.parametrize(("arguments"), [("hub", "list"), ("hub", "list", "--json"), ("--help",)])
+def test_an_output_that_is_full_or_closed_has_an_exit_code(arguments, tmp_path):
+    command = [sys.executable, "-m", "hubtune", *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for target, code in (("full", 5), ("closed", 141)):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "wb") as full:  # noqa: PTH123
+            out = full if target == "full" else writer
+            for streams in ({"stdout": out, "stderr": subprocess.PIPE}, {"stdout": out, "stderr": out}):
+                done = subprocess.run(command, env=environment, check=False, **streams)
+                assert done.returncode == code
+                assert b"Traceback" not in (done.stderr or b"")
+        os.close(writer)

@@ -37,6 +37,7 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
         ("predict pics --save empty.txt", 2, "Error: --save empty.txt is a file: name a folder"),
         ("predict pics --save no/x", 2, "Error: There is no folder no to write into: make it first"),
         ("predict pics --save pics/cat", 2, "Error: --save pics/cat has pictures that would be predicted"),
+        ("predict two.csv --column x", 2, "--column 'x': write NAME=VALUE"),
         ("predict empty.txt", 3, "Error: empty.txt names no picture"),
         ("predict pics --device tpu", 2, "Error: There is no device 'tpu'"),
         ("predict pics --model pics", 4, "Error: pics is neither a run nor a model"),

@@ -47,11 +47,21 @@ def test_batches_come_in_order_and_an_unreadable_image_is_named_and_not_replaced
     loading.close()
 
 
-def test_other_errors_reach_the_caller():
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            MemoryError(),
+            r"a batch of \d+ pictures was loaded, at .*jpg.*: close other programs, or try a batch",
+        ),
+        (RuntimeError("broken"), r"jpg could not be loaded \(RuntimeError: broken\)"),
+    ],
+)
+def test_other_errors_name_the_image(error, words):
     def prepare(index):
-        raise MemoryError("no room")
+        raise error
 
-    with pytest.raises(MemoryError, match="no room"):
+    with pytest.raises(MachineError, match=words):
         next(load_batches(PATHS, BATCHES, prepare, workers=2))
 
 

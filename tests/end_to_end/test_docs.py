@@ -11,7 +11,7 @@ from support.images import draw_tree
 from support.scripts import ROOT
 
 import hubtune
-from hubtune.cli.main import hubtune_command
+from hubtune.cli.commands import hubtune_command
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.work import count_instructions
 
+from hubtune.data.dataset import ListDataset
 from hubtune.data.dedup.groups import DuplicateGroup, expected_leaks
 from hubtune.data.label_folders import compare_folders
 from hubtune.data.list_labels import class_labels
@@ -125,7 +126,16 @@ def unlisted(folder, count):
         (folder / "pics" / f"{number % 2}" / f"{number}.png").touch()
     lines = [f"pics/{number % 2}/{number}.png {number % 2}\n" for number in range(count)]
     (folder / "train_list.txt").write_text("".join(lines))
-    return lambda: find_unlisted(folder)
+    return lambda: find_unlisted(ListDataset(folder))
+
+
+def unlisted_beside(folder, count):
+    for number in range(count):
+        (folder / "pics" / f"{number}" / "front").mkdir(parents=True)
+        (folder / "pics" / f"{number}" / "front" / "0.png").touch()
+    lines = [f"pics/{number}/front/0.png {number % 2}\n" for number in range(count)]
+    (folder / "train_list.txt").write_text("".join(lines))
+    return lambda: find_unlisted(ListDataset(folder))
 
 
 CASES = (
@@ -142,6 +152,7 @@ CASES = (
     missing_files,
     table_rows,
     unlisted,
+    unlisted_beside,
 )
 
 

@@ -24,7 +24,18 @@ def test_the_whole_path_from_a_folder_to_predictions(tmp_path, draw_photos, run_
 
     figures = json_of(run_hubtune("evaluate", "--json", cwd=tmp_path))
     assert set(figures) == {
-        *("schema_version", "model", "list", "accuracy", "loss", "count", "interval", "unreadable", "remarks")
+        *(
+            "schema_version",
+            "model",
+            "list",
+            "accuracy",
+            "loss",
+            "count",
+            "interval",
+            "unreadable",
+            "remarks",
+        ),
+        "largest_class",
     }
     assert (figures["model"], figures["list"]) == ("runs/pics", "test_list.txt")
     assert (figures["accuracy"], figures["count"]) == (1.0, 6)

@@ -33,3 +33,19 @@ def test_the_interval_is_wilsons():
     for correct, count in ((0, 1), (1, 1), (0, 10), (10, 10), (90, 100), (97, 120), (1, 1000)):
         expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
         assert wilson_interval(correct, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_an_accuracy_that_guessing_may_reach_is_named():
+    def measured(right, wrong, labels):
+        scores = [np.eye(3)[label] for label in labels]
+        return measure(
+            [*scores[:right], *(np.roll(row, 1) for row in scores[right:])][: right + wrong], labels
+        )
+
+    balanced, skewed = [0, 1, 2] * 20, [0] * 50 + [1] * 10
+    for right, labels, share in ((60, balanced, None), (24, balanced, "33.3 %"), (52, skewed, "83.3 %")):
+        metrics = measured(right, 60 - right, labels)
+        sentence = metrics.chance_level
+        assert (share in sentence and "of these 60 pictures" in sentence) if share else sentence is None
+        assert metrics["largest_class"] == pytest.approx(50 / 60 if share == "83.3 %" else 1 / 3)
+    assert measure([None], [0]).chance_level is None

@@ -23,5 +23,8 @@ def test_a_module_is_ready_to_be_used_with_a_recipes_fit_size_and_channels():
 def test_random_weights_have_no_labels_and_a_size_is_refused_if_nothing_is_left_of_the_images():
     module = hubtune.Module("paddle.vision:squeezenet1_1", weights=None)
     assert (module.labels, module.weights_file, module.weights_sha256) == ((), None, None)
+    again = hubtune.Module("paddle.vision:squeezenet1_1", weights=None)
+    for one, other in zip(module.network.parameters(), again.network.parameters(), strict=True):
+        assert (one.numpy() == other.numpy()).all()  # the same in each run
     with pytest.raises(hubtune.UsageError, match=r"^size: 16 is too small for .*: take 32 or more$"):
         module.check_size(16)

@@ -1,9 +1,13 @@
 """A model predicts and is evaluated alike with every engine, whatever the batch."""
 
 import csv
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
+from support.images import noise_image
+from support.orientation import save_oriented
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, train_frozen
 
@@ -49,6 +53,42 @@ def test_predictions_agree_between_engines_and_batches(run, mixed, told):
         for row, other in zip(rows, expected, strict=True):
             assert (row.label, row.error) == (other.label, other.error)
             assert row.scores == pytest.approx(other.scores, abs=SCORES)
+
+
+def test_images_in_memory_have_the_scores_of_their_files(run, tmp_path):
+    model = hubtune.load_model(run.path, engine="openvino")
+    grey, colours = noise_image(70, 50).convert("L"), noise_image(70, 50)
+    clear = noise_image(70, 50, mode="RGBA")
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
+    for number, image in enumerate((grey, colours, clear, deep)):
+        image.save(tmp_path / f"{number}.png")
+    save_oriented(tmp_path / "turned.jpg", np.asarray(colours), 6)
+    paths = [*sorted(tmp_path.glob("*.png")), tmp_path / "turned.jpg"]
+    expected = [row.scores for row in model.predict(paths)]
+    opened = [Image.open(path) for path in paths]
+    forms = (
+        [path.read_bytes() for path in paths],
+        opened,
+        [np.asarray(Image.open(path)) for path in paths[:-1]],
+        [np.asarray(colours)[::-1][::-1, :, ::-1][..., ::-1]] * 3,  # not contiguous, and given three times
+    )
+    for images, scores in zip(forms, (expected, expected, expected[:-1], [expected[1]] * 3), strict=True):
+        rows = list(model.predict(images, batch_size=2))
+        assert [row.scores for row in rows] == scores
+        assert [row.path for row in rows] == [f"images[{number}]" for number in range(len(images))]
+    assert [image.mode for image in opened] == [
+        "L",
+        "RGB",
+        "RGBA",
+        "I;16",
+        "RGB",
+    ]  # not changed
+    truncated = paths[0].read_bytes()[:90]
+    rows = list(model.predict([truncated, Image.open(io.BytesIO(truncated)), str(paths[0]), b"words"]))
+    assert [row.error for row in rows] == [
+        *["damaged picture (the file ends too early)"] * 2, None, "not a picture that can be read here",
+    ]  # fmt: skip
+    assert rows[2].scores == expected[0]
 
 
 def test_commands_agree_between_engines(run, mixed, run_here, tmp_path):
@@ -102,3 +142,10 @@ def test_classes_are_matched_by_name_only_if_that_is_asked_for():
         match_labels(["a", "b"], ["b", "a"], remap_by_name=False)
     with pytest.raises(ModelError, match=r"\(only in the data: c; only in the model: b\): use data with"):
         match_labels(["a", "b"], ["a", "c"], remap_by_name=True)
+
+
+@pytest.mark.parametrize("engine", ["paddle", "openvino"])
+def test_prediction_without_memory_names_the_batch(run, mixed, monkeypatch, engine):
+    monkeypatch.setattr("hubtune.inference.memory.free_bytes", lambda: 1000)
+    with pytest.raises(MachineError, match=r"Memory does not hold a batch of \d+ pictures of"):
+        next(hubtune.load_model(run.path, engine=engine).predict(mixed))

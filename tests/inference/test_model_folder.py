@@ -59,7 +59,7 @@ def test_a_model_is_read_as_it_was_written_unless_it_is_damaged(model, folder):
         ({"labels": ["a", "a"]}, "not a model description that this hubtune reads"),
         (
             {"further_views": [{**CARD.preprocessing.model_dump(), "mean": [0.0, 0.0, 0.0]}]},
-            "further_views have another mean, std or channels",
+            "further_views have another mean, std, channels or bits",
         ),
         ({"module": "x" * 2**24}, "is no model description: it has more than"),
         (None, "is not valid JSON: get a good copy of the model"),

@@ -1,8 +1,14 @@
 """Run folders: where they may lie, which one a run gets, and who may use it."""
 
+import shutil
+
 import pytest
+from support.callbacks import AtStep
+from support.tiny_task import smallnet, train
 
 import hubtune
+from hubtune.errors import MachineError
+from hubtune.log import logger
 from hubtune.runs.folder import RunFolder, newest_run, open_run
 
 
@@ -55,3 +61,20 @@ def test_skipped_images_are_read_as_they_were_written(tmp_path):
     folder.write_skipped(rows)
     assert folder.read_skipped() == rows
     assert b",=" not in (tmp_path / "skipped.csv").read_bytes()
+
+
+@pytest.mark.parametrize("act", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("elsewhere"))])
+def test_a_folder_that_is_gone_during_the_run_is_not_made_again(run, tmp_path, act):
+    folder = tmp_path / "run"
+    with pytest.raises(MachineError, match="was moved or removed while it was in use"):
+        train(smallnet(), run.data, folder, callback=AtStep(2, lambda: act(folder)), save_ckpt_interval=1)
+    assert not folder.exists()
+
+
+def test_the_log_on_a_full_disk_prints_no_traceback(tmp_path, capsys):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "train.log").symlink_to("/dev/full")
+    with open_run(folder):
+        logger.info("does not fit")
+    assert "Traceback" not in capsys.readouterr().err

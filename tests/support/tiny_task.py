@@ -19,10 +19,11 @@ def tiny_task(module, data, folder, **options):
     return hubtune.ImageClassifierTask(module, hubtune.ListDataset(data), tiny_config(folder, **options))
 
 
-def train(module, data, folder, *, callback=None, resume=False, **options):
+def train(module, data, folder, *, callback=None, resume=False, checkpoint=None, **options):
     """Train on the lists of ``data`` without printing, and return the run in ``folder``."""
     task = tiny_task(module, data, folder, **options)
-    return task.finetune_and_eval(callback=callback or Callback(), resume=resume)
+    callback = callback or Callback()
+    return task.finetune_and_eval(callback=callback, resume=resume, checkpoint=checkpoint)
 
 
 def train_frozen(module, data, folder, *, settings=None, **options):

@@ -11,7 +11,7 @@ def test_auto_is_thirty_two_and_smaller_parts_where_memory_is_short(run, monkeyp
 
     expected, auto = weights_of("32", 32), weights_of("auto", "auto")
     assert all(np.array_equal(values, auto[name]) for name, values in expected.items())
-    monkeypatch.setattr("hubtune.train.batch_size.free_bytes", lambda: 3_000_000)
+    monkeypatch.setattr("hubtune.train.batch_size.free_bytes", lambda **_: 3_000_000)
     told.clear()
     parts = weights_of("parts", "auto")
     assert "batch_size: 32, " in told.text and "32 at once" not in told.text

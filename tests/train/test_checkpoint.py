@@ -1,14 +1,24 @@
 """A run that is killed at any moment and resumed ends exactly as the undisturbed one."""
 
+import errno
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
+from support.callbacks import AtStep, press_ctrl_c
 from support.split_folder import draw_split
+from support.tiny_task import weight_bytes
 from support.waiting import HANG_SECONDS, wait_for
+
+from hubtune.errors import MachineError, ModelError, StoppedError, UsageError
+from hubtune.train import checkpoint
 
 # Trains in a process of its own, and kills it at a step where that is asked for.
 _PROGRAM = """
@@ -38,7 +48,9 @@ _STEPS = 12  # 3 epochs of 4
 def _train(data, folder, *, kill_at=0, resume=False, **options):
     arguments = (data, folder, kill_at, "resume" if resume else "start", {"save_ckpt_interval": 1, **options})
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The same number of threads, on which the last bits depend; a busy machine may choose another.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == (-signal.SIGKILL if kill_at else 0), done.stderr
 
 
@@ -62,7 +74,12 @@ def shared(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("kills", "is_damaged"), [([2], False), ([6], True), pytest.param([3, 4], False, marks=pytest.mark.slow)]
+    ("kills", "is_damaged"),
+    [
+        ([2], False),
+        pytest.param([6], True, marks=pytest.mark.slow),
+        pytest.param([3, 4], False, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_at_a_step_and_resumed_equals_undisturbed(shared, tmp_path, kills, is_damaged):
     data, expected = shared
@@ -113,3 +130,72 @@ def test_a_signal_saves_and_prints_the_command_that_resumes(shared, tmp_path, nu
     states = (tmp_path / "stopped" / "checkpoints").glob("*/state.json")
     step = max(json.loads(state.read_text())["step"] for state in states)
     assert f"Stopped after step {step} of 16000" in errors
+
+
+def _names(folder):
+    return sorted(path.name for path in (folder / "checkpoints").iterdir())
+
+
+def test_a_run_resumes_from_the_checkpoint_that_is_named_or_refuses_a_damaged_one(run, tmp_path):
+    resume = partial(run, resume=True, save_ckpt_interval=2)
+    whole = run("whole")
+    with pytest.raises(StoppedError):
+        run(callback=AtStep(5, press_ctrl_c), save_ckpt_interval=2)
+    folder = tmp_path / "run"
+    assert _names(folder) == ["step-4", "step-5"]
+    file = folder / "checkpoints" / "step-5" / "optim.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + b"x")
+    for step, reason in ((5, "optim.safetensors is damaged"), (3, "there is no such checkpoint")):
+        with pytest.raises(
+            ModelError, match=rf"step-{step} cannot be used: {reason}.*; there are .* steps 4$"
+        ):
+            resume(checkpoint=step)
+    file.write_bytes(content)
+    with pytest.raises(StoppedError):
+        resume(checkpoint=4, callback=AtStep(5, press_ctrl_c))
+    resumed = resume(checkpoint=4)
+    assert weight_bytes(resumed) == weight_bytes(whole)
+    with pytest.raises(UsageError, match="has finished"):
+        resume(checkpoint=4)
+    with pytest.raises(UsageError, match="begins now"):
+        resume("other", checkpoint=4)
+
+
+def _fill_disk(monkeypatch, *steps):
+    """Let the disk be full whenever a checkpoint of these steps is written."""
+    write = checkpoint.write_checked
+
+    def fail(folder, files):
+        if int(folder.name[5:]) in steps:
+            full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise MachineError(f"{folder} could not be written") from full
+        write(folder, files)
+
+    monkeypatch.setattr(checkpoint, "write_checked", fail)
+
+
+def test_a_full_disk_stops_a_run_or_is_outlived_except_by_the_last_checkpoint(
+    run, tmp_path, monkeypatch, told
+):
+    options = {"save_ckpt_interval": 2}
+    for steps, on_disk_full, ends in (((2,), "stop", True), ((2, 4), "warn", False), ((4, 6), "warn", True)):
+        told.clear()
+        name = f"run{steps}-{on_disk_full}"
+        with monkeypatch.context() as patch:
+            _fill_disk(patch, *steps)
+            with pytest.raises(MachineError, match=f"step-{steps[-1]}") if ends else nullcontext():
+                run(name, on_disk_full=on_disk_full, **options)
+        left_out = [step for step in steps if f"the checkpoint of step {step} is left out" in told.text]
+        assert left_out == ([] if on_disk_full == "stop" else [step for step in steps if step < 6])
+        if ends:
+            run(name, resume=True, **options)
+    assert weight_bytes(run("plain", **options)) == weight_bytes(run(name, resume=True, **options))
+
+
+def test_little_space_is_said_before_training(run, monkeypatch, told):
+    for free, warned in ((10_000, True), (10**12, False)):
+        told.clear()
+        monkeypatch.setattr(checkpoint.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        run(epochs=1)
+        assert ("10 kB are free" in told.text and "three checkpoints take about" in told.text) == warned

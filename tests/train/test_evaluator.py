@@ -1,11 +1,14 @@
 """Evaluations in training: averages are measured and kept, and training ends early if nothing improves."""
 
+import shutil
+
 import numpy as np
 import pytest
-from support.callbacks import AtStep, Recorder
+from support.callbacks import AtStep, Recorder, press_ctrl_c
 from support.tiny_task import weight_arrays
 
 import hubtune
+from hubtune.errors import ModelError, StoppedError
 
 DEFAULTS = {"learning_rate": 1e-3, "batch_norm": "keep"}
 
@@ -49,3 +52,26 @@ def test_a_validation_list_that_cannot_be_read_counts_as_none_or_keeps_the_best_
     assert trained.best_step == best
     assert (trained.validate and trained.validate.count) == count
     assert "none of the 6 validate pictures can be read" in (trained.path / "train.log").read_text()
+
+
+@pytest.mark.parametrize("stop_after", [7, 5])
+def test_a_lost_best_model_is_written_again_or_missed_before_training(
+    run, tmp_path, told, invent_accuracies, stop_after
+):
+    options = {"eval_interval": 3, "save_ckpt_interval": 3, "epochs": 4}
+    invent_accuracies([0.5, 0.9])
+    with pytest.raises(StoppedError):
+        run(callback=AtStep(stop_after, press_ctrl_c), **options)
+    shutil.rmtree(tmp_path / "run" / "best_model")
+    told.clear()
+    best = 3
+    if stop_after == 5:
+        with pytest.raises(ModelError, match=r"the model of step 3: continue .* --resume --checkpoint 3"):
+            run(resume=True, **options)
+        assert "[TRAIN]" not in told.text
+    else:
+        best = 6
+        shutil.rmtree(tmp_path / "run" / "checkpoints" / "step-7")  # as if the machine had lost power
+    invent_accuracies([0.9, 0.5, 0.3, 0.2])
+    assert run(resume=True, checkpoint=best, **options).best_step == best
+    assert f"it is written again, from the checkpoint of step {best}" in told.text

@@ -42,3 +42,12 @@ def test_an_infinite_gradient_leaves_what_was_saved(run, tmp_path, monkeypatch):
     state = hubtune.load_model(tmp_path / "run").classifier.state()
     assert all(np.isfinite(tensor.numpy()).all() for tensor in state.values())
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-3"]
+
+
+def test_an_infinite_moment_stops_the_run_at_its_step(run, tmp_path):
+    decay = {"name": "default_finetune", "regularization_coeff": 1e30}
+    with pytest.raises(hubtune.NumericError, match=r"The optimizer's moment of .* at step 1 "):
+        run(strategy=decay, learning_rate=1e-30)
+    report = json.loads((tmp_path / "run" / "nan_report.json").read_text())
+    assert (report["step"], report["loss_scale"]) == (1, 1.0)
+    assert not (tmp_path / "run" / "checkpoints").exists()

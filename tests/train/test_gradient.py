@@ -6,7 +6,7 @@ import pytest
 from support.callbacks import AtAdvance, press_ctrl_c
 from support.tiny_task import weight_arrays, weight_bytes
 
-from hubtune.errors import StoppedError
+from hubtune.errors import MachineError, StoppedError
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
@@ -69,6 +69,16 @@ def test_a_stopped_run_ends_as_an_undisturbed_one(run, options):
 
 _SMALL = ["smallnet", "mobilenet_v1_x0_25_imagenet", "mobilenet_v3_small_x0_35_imagenet"]
 _OTHERS = sorted(set(BACKBONES) - set(_SMALL))
+
+
+def test_a_batch_that_memory_cannot_hold_is_refused_before_the_first_step(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("hubtune.inference.memory.free_bytes", lambda **_: 10**6)
+    for options, count in (({}, 8), ({"micro_batch": 2}, 2)):
+        with pytest.raises(
+            MachineError, match=f"does not hold a batch of {count} pictures of 32 × 32 pixels"
+        ):
+            run(f"run{count}", **options)
+        assert not (tmp_path / f"run{count}" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("name", [*_SMALL, *(pytest.param(n, marks=pytest.mark.slow) for n in _OTHERS)])

@@ -47,6 +47,17 @@ def test_it_continues_in_the_fold_where_it_stopped_and_records_the_result(valida
     assert validate(resume=True).as_dict() == document
 
 
+def test_records_of_older_versions_lack_keys_and_other_settings_are_refused(validate):
+    count = validate().count
+    record = json.loads((validate.folder / RECORD).read_text())
+    for key in ("bits", "encoding", "labels_are"):
+        del record["facts"]["data"][key]
+    (validate.folder / RECORD).write_text(json.dumps(record))
+    assert validate(resume=True).count == count
+    with pytest.raises(UsageError, match=r"begun with other settings \(data\)"):
+        validate("data.fit=stretch", resume=True)
+
+
 def test_a_damaged_record_and_a_run_in_use_are_refused(validate):
     validate()
     (validate.folder / RECORD).write_text("{")

@@ -6,6 +6,8 @@ from itertools import chain
 from pathlib import Path
 
 from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.images.bit_depth import common_bits
+from hubtune.data.images.formats import count_formats
 from hubtune.data.listing import known_as
 from hubtune.data.scan.inspect import ImageInfo
 from hubtune.data.scan.scanner import FILE_NOTES, Scan
@@ -99,11 +101,12 @@ def find_issues(
     left_out: dict[bool, list[list[IssueFile]]] = {True: [], False: []}
     for entry in scan.left_out:
         left_out[entry.unreadable].append([_file_outside(scan, entry.path, entry.reason)])
+    formats = "; ".join(count_formats(entry.reason for entry in scan.left_out))
     candidates = [
         Issue(
             "unreadable",
             f"{plural(len(left_out[True]), 'file')} cannot be used",
-            "Not in any list: download such files again, convert or remove them.",
+            f"Not in any list: {formats or 'download such files again, convert or remove them'}.",
             left_out[True],
             suspect=True,
         ),
@@ -213,12 +216,16 @@ _POOR_IMAGES = {
 }
 
 
-def _poor_kind(info: ImageInfo) -> str | None:
-    """Return the first kind that applies: a black image is not reported as blurred as well."""
+def _poor_kind(info: ImageInfo, bits: int) -> str | None:
+    """Return the first kind that applies: a black image is not reported as blurred as well.
+
+    16-bit images are seen as training does, scaled from the ``bits`` that they use together.
+    """
+    scale = 2.0 ** (info.bits - bits) if info.bits else 1.0
     applies = {
-        "blank": info.contrast <= min(BLANK, info.brightness / 10),
-        "dark": info.brightest < DARK,
-        "bright": info.darkest > BRIGHT,
+        "blank": info.contrast * scale <= min(BLANK, info.brightness * scale / 10),
+        "dark": info.brightest * scale < DARK,
+        "bright": info.darkest * scale > BRIGHT,
         "tiny": min(info.width, info.height) < TINY,
         "blurred": info.sharpness < BLURRED,
     }
@@ -226,7 +233,8 @@ def _poor_kind(info: ImageInfo) -> str | None:
 
 
 def _poor_images(files: list[IssueFile], infos: list[ImageInfo | None]) -> Iterator[Issue]:
-    kinds = [None if info is None else _poor_kind(info) for info in infos]
+    bits = common_bits(info.bits for info in infos if info is not None)
+    kinds = [None if info is None else _poor_kind(info, bits) for info in infos]
     for kind, (description, advice) in _POOR_IMAGES.items():
         poor = [[file] for file, own in zip(files, kinds, strict=True) if own == kind]
         title = f"{plural(len(poor), 'picture')} {_verb('is', 'are', poor)} {description}"

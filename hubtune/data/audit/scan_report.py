@@ -8,6 +8,7 @@ from typing import Any
 from hubtune.data.audit.issues import Issue, IssueFile, LabelCheck, find_issues
 from hubtune.data.dedup.duplicates import find_groups
 from hubtune.data.dedup.groups import DuplicateGroup
+from hubtune.data.images.bit_depth import describe_bits
 from hubtune.data.listing import Excluded, ImageEntry, Listing, Progress, no_progress
 from hubtune.data.scan.scanner import Scan, inspect_listing
 
@@ -96,6 +97,8 @@ def make_scan_report(
     """Inspect every file of a listing, and report the issues; labels are checked by ``check_labels`` only."""
     scan = inspect_listing(listing, advance=partial(progress, "reading pictures"))
     images = [image for own in scan.classes.values() for image in own]
+    if description := describe_bits([image.info.bits for image in images if image.info is not None]):
+        scan.notes.append(f"{description} in training.")
     progress("looking for copies", 0, 0)
     groups = find_groups(images)
     labels = check_labels(images, groups) if check_labels is not None and images else None

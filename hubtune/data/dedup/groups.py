@@ -1,7 +1,10 @@
 """Groups of images that must stay in one list: union-find, groups by key, and the leaks they prevent."""
 
+import json
 import math
 import re
+import subprocess
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +12,23 @@ from itertools import accumulate
 from typing import Literal, TypeVar
 
 from hubtune.errors import UsageError
+from hubtune.text import escaped
 
 COPY_KINDS = ("equal", "near")
 GROUP_KINDS = (*COPY_KINDS, "burst", "given")
 """Kinds of groups, from the closest relation to the loosest."""
 
 Member = TypeVar("Member", int, str)
+
+# Seconds for all names of a pattern, and for each name in addition.
+_SEARCH_SECONDS, _SEARCH_SECONDS_PER_NAME = 5.0, 1e-4
+# Searched, not matched from the start: names begin with the folder of the class.
+_SEARCH = """
+import json, re, sys
+pattern, names = json.load(sys.stdin)
+matches = map(re.compile(pattern).search, names)
+json.dump([match[min(1, match.re.groups)] if match else None for match in matches], sys.stdout)
+"""
 
 
 @dataclass(frozen=True)
@@ -70,33 +84,53 @@ def extract_keys(names: Sequence[str], pattern: str) -> list[str | None]:
     """Extract a group key from each image name: the first group of a regular expression, or the whole match.
 
     Raises:
-        UsageError: if it is not a regular expression, or as :func:`check_keys`.
+        UsageError: if it is not a regular expression, takes more than some seconds, or as :func:`check_keys`.
 
     Example:
         >>> extract_keys(["cat/tom_1.jpg", "cat/tom_2.jpg", "cat/x.jpg"], r"/([a-z]+)_")
         ['tom', 'tom', None]
     """
     try:
-        # Searched, not matched from the start: names begin with the folder of the class.
-        search = re.compile(pattern).search
-    except re.error as error:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
         raise UsageError(f"--group-by '{pattern}' is not a regular expression: {error}") from error
-    matches = map(search, names)
-    keys = [match[min(1, match.re.groups)] if match else None for match in matches]
+    keys = _search(names, pattern)
     check_keys(keys, f"--group-by '{pattern}'", names)
+    return keys
+
+
+def _search(names: Sequence[str], pattern: str) -> list[str | None]:
+    # The time of `(a+)+$` doubles with each letter, and Python's re has no limit. Only a process can be ended
+    # on every system; another engine would read some patterns differently.
+    try:
+        done = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _SEARCH],
+            input=json.dumps([pattern, list(names)]),
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=_SEARCH_SECONDS + _SEARCH_SECONDS_PER_NAME * len(names),
+        )
+    except subprocess.SubprocessError as error:  # the time is over, or the memory full
+        raise UsageError(
+            f"--group-by '{pattern}' takes too long on these names: write it without a repetition inside a "
+            "repetition, such as (a+)+"
+        ) from error
+    keys: list[str | None] = json.loads(done.stdout)
     return keys
 
 
 def check_keys(keys: Sequence[str | None], origin: str, names: Sequence[str]) -> None:
     """Raise UsageError, with the keys' origin, if no image has a key, all have the same, or no two do."""
     counts = Counter(key for key in keys if key is not None)
-    example = f"; a name is {names[0]!r}" if names else ""
+    example = f"; a name is '{escaped(names[0])}'" if names else ""
     if not counts:
         raise UsageError(f"{origin} fits none of the {len(names):,} names{example}")
     # One group of all images would leave nothing for the other lists.
     if len(counts) == 1 and counts.total() == len(keys):
         raise UsageError(
-            f"{origin} puts all {len(names):,} pictures into one group, {next(iter(counts))!r}{example}"
+            f"{origin} puts all {len(names):,} pictures into one group, "
+            f"'{escaped(next(iter(counts)))}'{example}"
         )
     if max(counts.values()) == 1:
         raise UsageError(f"{origin} makes no group: no two pictures have the same key{example}")

@@ -43,7 +43,9 @@ def read_image(path: str | Path, view: Preprocessing, settings: AugmentSettings)
         side = max(1, min(width, height, int(math.sqrt(share * width * height))))
         return [view.reduction(side, side)]
 
-    [(image, (left, top, right, bottom))] = decode_reduced(path, reductions, channels=view.channels)
+    [(image, (left, top, right, bottom))] = decode_reduced(
+        path, reductions, channels=view.channels, bits=view.bits
+    )
     # Edge pixels of a reduced image may lie partly outside it.
     return image.crop((math.ceil(left), math.ceil(top), math.floor(right), math.floor(bottom)))
 

@@ -5,18 +5,29 @@ import stat
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from operator import itemgetter
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
-from hubtune.errors import DataError
+from hubtune.data.images.bit_depth import FULL_BITS, is_deep, scale_to_8_bits
+from hubtune.data.images.formats import AVIF, HEIC, RAW, START_BYTES, identify_format
+from hubtune.errors import DataError, MachineError
+from hubtune.hardware.memory import free_memory
+from hubtune.text import format_bytes
+
+# A Pillow image reads its file when it is first used, and may be given several times.
+_loading = Lock()
 
 FORMATS = tuple("JPEG PNG WEBP GIF BMP DIB TIFF AVIF ICO JPEG2000 PPM PCX TGA".split())
 """Formats that are opened. Others (EPS, PDF, …) would run interpreters or plug-ins on untrusted files."""
+
+_HEIF = "HEIF"  # read where pillow-heif is installed
+_IMAGE_STARTS = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 
 MAX_PIXELS = 89_478_485
 """Largest image in pixels: Pillow's own limit for a decompression bomb, 256 MiB of RGB."""
@@ -24,8 +35,14 @@ MAX_PIXELS = 89_478_485
 MAX_BYTES = 2**30
 """Largest file in bytes. No image of :data:`MAX_PIXELS` needs more; a larger file is a film or an archive."""
 
+_LITTLE_MEMORY = 2**27
+"""Free bytes below which memory has run out, whatever an image claims to need."""
+
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Number of channels → Pillow mode of decoded images."""
+
+Content = bytes | Image.Image
+"""An image in memory: the bytes of a file, or a Pillow image, which is read and not changed."""
 
 Box = tuple[float, float, float, float]
 """Part of an image in pixels: left, top, right, bottom."""
@@ -49,25 +66,8 @@ _UPRIGHT = {
     8: (Image.Transpose.ROTATE_90, (1, 2, 3, 0)),
 }
 
-# Lower-case first bytes of files that often carry an image's name but are something else.
-_SIGNATURES = (
-    (b"<!doctype html", "an HTML page"),
-    (b"<html", "an HTML page"),
-    (b"<svg", "an SVG drawing"),
-    (b"<?xml", "an XML or SVG file"),
-    (b"%pdf", "a PDF file"),
-    (b"%!ps", "a PostScript file"),
-    (b"\xc5\xd0\xd3\xc6", "a PostScript file"),
-    (b"8bps", "a Photoshop file"),
-    (b"pk\x03\x04", "a zip archive"),
-    (b"version https://git-lfs", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
-)
-_SIGNATURE_BYTES = 64
-# Bytes 5 to 12 of ISO media files (ISO/IEC 14496-12) that hold a HEIC image rather than a film.
-_HEIC_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
-
 # TIFF 6.0 tags that Pillow does not interpret for us.
-_NEW_SUBFILE_TYPE, _BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLES_PER_PIXEL = 254, 258, 262, 277
+_NEW_SUBFILE_TYPE, _SAMPLES_PER_PIXEL = 254, 277
 
 
 class ImageError(DataError):
@@ -86,27 +86,31 @@ class DecodedImage(NamedTuple):
     box: Box
 
 
-def decode(path: str | Path, content: bytes | None = None, *, channels: int = 3) -> Image.Image:
+def decode(
+    path: str | Path, content: Content | None = None, *, channels: int = 3, bits: int = FULL_BITS
+) -> Image.Image:
     """Decode an image at its full size, upright, with 8 bits per channel.
 
     EXIF orientation is applied, 16-bit and float values are scaled, and an animation gives its first frame.
-    With ``content``, the file's bytes, ``path`` only names the file in errors. The image has the mode that
-    :data:`MODES` lists for ``channels``, see :func:`with_channels`, and no metadata.
+    Files of 16 bits are scaled from ``bits``, see :func:`~hubtune.data.images.bit_depth.scale_to_8_bits`.
+    With ``content``, ``path`` only names the image in errors. The result has the mode that :data:`MODES`
+    lists for ``channels``, see :func:`with_channels`, and no metadata.
 
     Raises:
         ImageError: if the file is missing, damaged, too large or not an image; the reason says which.
     """
     with open_image(path, content) as image:
         # Copied, because conversion to the same mode returns Pillow's file object with all its metadata.
-        return load_upright(image, channels=channels).image.copy()
+        return load_upright(image, channels=channels, bits=bits).image.copy()
 
 
 def decode_reduced(
     path: str | Path,
     reductions: Callable[[int, int], Sequence[int]],
-    content: bytes | None = None,
+    content: Content | None = None,
     *,
     channels: int = 3,
+    bits: int = FULL_BITS,
 ) -> list[DecodedImage]:
     """Decode an image as :func:`decode` does, but a JPEG at fractions of its size.
 
@@ -115,11 +119,11 @@ def decode_reduced(
     """
     with open_image(path, content) as image:
         factors = [factor if is_jpeg(image) else 1 for factor in reductions(*image.size)]
-        decoded = {factors[0]: load_upright(image, factors[0], channels)}
+        decoded = {factors[0]: load_upright(image, factors[0], channels, bits)}
     # `draft` works once per opened file, so each further size opens it again.
     for factor in set(factors) - set(decoded):
         with open_image(path, content) as image:
-            decoded[factor] = load_upright(image, factor, channels)
+            decoded[factor] = load_upright(image, factor, channels, bits)
     return [decoded[factor] for factor in factors]
 
 
@@ -135,19 +139,15 @@ def read_content(path: str | Path) -> bytes:
 
 
 @contextmanager
-def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image.Image]:
-    """Open an image file, or its bytes, and check its limits; pixels are not decoded yet.
+def open_image(path: str | Path, content: Content | None = None) -> Iterator[Image.Image]:
+    """Open an image file, or its content, and check its limits; pixels of a file are not decoded yet.
 
-    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`.
+    Whatever goes wrong with the image, here or inside the ``with`` block, raises :class:`ImageError`; memory
+    that has run out for images of any size, a ``MachineError``.
     """
-    path = Path(path)
+    path, width, height = Path(path), 0, 0
     try:
-        if (_file_size(path) if content is None else len(content)) == 0:
-            raise ImageError(path, "empty file (0 bytes)")
-        Image.init()  # loads all plug-ins; by itself Pillow loads the five most common
-        # Opened here and not by Pillow, which leaves files open that it refuses.
-        opened = path.open("rb") if content is None else io.BytesIO(content)
-        with opened as file, Image.open(file, formats=FORMATS) as image:
+        with _opened(path, content) as image:
             width, height = image.size
             # Pillow only warns below twice this limit: a PNG of 20 KiB took 1.8 GB of memory that way.
             if width * height > MAX_PIXELS:
@@ -157,12 +157,43 @@ def open_image(path: str | Path, content: bytes | None = None) -> Iterator[Image
             # NewSubfileType 1 marks a smaller version of another image. A raw file's thumbnail would silently
             # stand for the photo.
             if getattr(image, "tag_v2", {}).get(_NEW_SUBFILE_TYPE) == 1:
-                raise ImageError(
-                    path, "a camera's raw file, of which only a preview can be read: convert it to JPEG"
-                )
+                raise ImageError(path, RAW.reason)
             yield image
     except _DECODING_ERRORS as error:
+        free = free_memory(swap=True) if isinstance(error, MemoryError) else None
+        if free is not None and free < _LITTLE_MEMORY:
+            raise MachineError(
+                f"Memory has run out at {path} ({width:,} × {height:,} pixels need "
+                f"{format_bytes(3 * width * height)} or more; {format_bytes(free)} are free): close other "
+                "programs, or take smaller pictures"
+            ) from error
         raise ImageError(path, _reason(path, content, error)) from error
+
+
+@contextmanager
+def _opened(path: Path, content: Content | None) -> Iterator[Image.Image]:
+    if isinstance(content, Image.Image):
+        with _loading:
+            content.load()
+        yield content
+        return
+    if (_file_size(path) if content is None else len(content)) == 0:
+        raise ImageError(path, "empty file (0 bytes)")
+    # Opened here and not by Pillow, which leaves files open that it refuses.
+    opened = path.open("rb") if content is None else io.BytesIO(content)
+    with opened as file, Image.open(file, formats=readable_formats()) as image:
+        yield image
+
+
+@cache
+def readable_formats() -> tuple[str, ...]:
+    """Return those of :data:`FORMATS` that this Pillow knows, and HEIF where ``pillow-heif`` is installed."""
+    Image.init()  # loads all plug-ins; by itself Pillow loads the five most common
+    with suppress(ImportError):  # not installed
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
+    return tuple(name for name in (*FORMATS, _HEIF) if name in Image.OPEN)
 
 
 def is_jpeg(image: Image.Image) -> bool:
@@ -170,20 +201,23 @@ def is_jpeg(image: Image.Image) -> bool:
     return image.format in ("JPEG", "MPO")
 
 
-def load_upright(image: Image.Image, reduction: int = 1, channels: int = 3) -> DecodedImage:
+def load_upright(
+    image: Image.Image, reduction: int = 1, channels: int = 3, bits: int = FULL_BITS
+) -> DecodedImage:
     """Decode an image from :func:`open_image` upright; a JPEG reduced by a factor of 1, 2, 4 or 8."""
     width, height = image.size
     reduced = max(1, width // reduction), max(1, height // reduction)
     # libjpeg then skips most of the inverse transform: 25 ms instead of 100 ms for 12 megapixels at a quarter
     # (docs/speed.md). Every byte is still read, so that damage is noticed.
     draft = image.draft(None, reduced) if reduction > 1 else None
-    if channels == 4 and image.mode == "RGB" and getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL) == 4:
-        # Pillow drops a fourth channel whose meaning the TIFF file does not state.
+    samples = getattr(image, "tag_v2", {}).get(_SAMPLES_PER_PIXEL)
+    if channels == 4 and image.mode == "RGB" and samples == 4 and getattr(image, "tile", None):
+        # Pillow drops a fourth channel whose meaning the TIFF file does not state; without tiles, it has.
         image._mode = "RGBX"
     image.load()
     _, _, right, bottom = draft[1] if draft else (0, 0, *image.size)
     orientation = exif_orientation(image)  # after load(): reading PNG metadata first hides damaged pixels
-    upright = with_channels(image, channels)
+    upright = with_channels(image, channels, bits)
     margins: Box = (0, 0, upright.width - right, upright.height - bottom)
     if orientation in _UPRIGHT:
         transposition, edges = _UPRIGHT[orientation]
@@ -201,7 +235,7 @@ def exif_orientation(image: Image.Image) -> int:
         return 1  # damaged metadata do not affect the pixels
 
 
-def with_channels(image: Image.Image, channels: int) -> Image.Image:
+def with_channels(image: Image.Image, channels: int, bits: int = FULL_BITS) -> Image.Image:
     """Convert an image of any mode to one, three or four channels of 8 bits.
 
     Three are colours, with transparency laid on white; one is their luma by ITU-R BT.601; four are the stored
@@ -211,8 +245,8 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
     Raises:
         ValueError: if values of more than 8 bits are outside all known ranges.
     """
-    if image.mode.startswith(("I", "F")):
-        image = _scale_to_8_bits(image)
+    if is_deep(image):
+        image = scale_to_8_bits(image, bits)
     if channels == 4:
         if image.mode == "RGBX":  # convert() would set the fourth channel to 255
             return Image.merge("RGBA", image.split())
@@ -226,30 +260,6 @@ def with_channels(image: Image.Image, channels: int) -> Image.Image:
     return rgb if channels == 3 else rgb.convert("L")
 
 
-def _scale_to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale deeper values to mode ``L``, or ``LA`` if one value is transparent."""
-    # Pillow's own conversion clips 16-bit images to almost white, and turns float images black.
-    values = np.asarray(image, dtype=np.float32)
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS_PER_SAMPLE, (16,))[0]
-    if image.mode != "F" and bits <= 16:
-        top: float | None = 2**bits - 1
-    else:
-        # Float and 32-bit images carry no range; these three are in use.
-        top = next((top for top in (1, 255, 65535) if values.max(initial=0) <= top), None)
-    # Written so that NaN fails, too.
-    if top is None or not (values.min(initial=0) >= 0 and values.max(initial=0) <= top):
-        raise ValueError("its values are outside 0–1, 0–255 and 0–65535")
-    scaled = values * np.float32(255 / top)
-    if tags.get(_PHOTOMETRIC) == 0:  # "white is zero", which Pillow applies up to 8 bits only
-        scaled = 255 - scaled
-    grey = np.rint(scaled, out=scaled).astype(np.uint8)
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey = np.stack([grey, np.where(values == transparent, 0, 255).astype(np.uint8)], axis=2)
-    return Image.fromarray(grey)
-
-
 def _file_size(path: Path) -> int:
     status = path.stat()
     # Checked before opening: a named pipe would block for ever.
@@ -258,13 +268,13 @@ def _file_size(path: Path) -> int:
     return status.st_size
 
 
-def _reason(path: Path, content: bytes | None, error: Exception) -> str:
+def _reason(path: Path, content: Content | None, error: Exception) -> str:
     """Why an image cannot be read. The scan cache keeps these phrases: a change needs a new VERSION there."""
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, UnidentifiedImageError) and not isinstance(content, Image.Image):
         if content is None:
             with path.open("rb") as file:
-                content = file.read(_SIGNATURE_BYTES)
-        return _describe_signature(content[:_SIGNATURE_BYTES])
+                content = file.read(START_BYTES)
+        return _describe_start(content[:START_BYTES])
     if isinstance(error, FileNotFoundError):
         return "link to a file that is not there" if path.is_symlink() else "no such file"
     if isinstance(error, PermissionError):
@@ -286,17 +296,9 @@ def _reason(path: Path, content: bytes | None, error: Exception) -> str:
     return f"damaged picture ({message or type(error).__name__})"
 
 
-def _describe_signature(start: bytes) -> str:
-    text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    for signature, name in _SIGNATURES:
-        if text.startswith(signature):
-            return f"not a picture, but {name}"
-    if start[4:8] == b"ftyp":
-        if start[8:12] in _HEIC_BRANDS:
-            return "a HEIC picture, which cannot be read here: convert it to JPEG"
-        return "not a picture, but a film"
-    if start.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-        return "a JPEG XL picture, which cannot be read here: convert it to JPEG or PNG"
-    if start.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8")) or start[:4] + start[8:12] == b"RIFFWEBP":
+def _describe_start(start: bytes) -> str:
+    row = identify_format(start)
+    is_supported = (row is HEIC and _HEIF in readable_formats()) or (row is AVIF and features.check("avif"))
+    if is_supported or start.startswith(_IMAGE_STARTS) or start[:4] + start[8:12] == b"RIFFWEBP":
         return "damaged picture (its header cannot be read)"
-    return "not a picture that can be read here"
+    return "not a picture that can be read here" if row is None else row.reason

@@ -7,13 +7,22 @@ none of them can prepare an image differently.
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
-from hubtune.data.images.decode import MODES, Box, DecodedImage, decode_reduced, with_channels
+from hubtune.data.images.bit_depth import FULL_BITS, MIN_BITS
+from hubtune.data.images.decode import MODES, Box, Content, DecodedImage, decode_reduced
 from hubtune.errors import UsageError
 
 Fit = Literal["crop", "whole", "pad", "stretch", "stretch_crop"]
@@ -52,6 +61,7 @@ class Preprocessing(BaseModel):
         mirror: whether the image is mirrored left to right.
         channels: 3 for colours, 1 for grey, 4 for colours and opacity, see
             :func:`hubtune.data.images.decode.with_channels`.
+        bits: that files of 16 bits use: microscopes write 10, 12 or 14 of them.
         mean: mean of R, G and B, on a scale of 0–1. Grey uses the average of the three. In a fourth channel,
             full opacity becomes zero, so that opaque images look as they do to a network of three channels.
         std: standard deviation of R, G and B. Grey uses their average, a fourth channel a tenth of it.
@@ -66,6 +76,7 @@ class Preprocessing(BaseModel):
     antialias: bool = True
     mirror: bool = False
     channels: Literal[1, 3, 4] = 3
+    bits: int = Field(FULL_BITS, ge=MIN_BITS, le=FULL_BITS)
     mean: tuple[Number, Number, Number] = (0.485, 0.456, 0.406)
     std: tuple[Positive, Positive, Positive] = (0.229, 0.224, 0.225)
 
@@ -77,10 +88,24 @@ class Preprocessing(BaseModel):
             raise ValueError(f"antialias: false goes with bilinear only, not with {self.interpolation}")
         return self
 
+    @model_serializer(mode="wrap")
+    def _omit_full_bits(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Models and cached features of other images stay those of versions that know no other range.
+        fields: dict[str, Any] = serialize(self)
+        if self.bits == FULL_BITS:
+            fields.pop("bits", None)
+        return fields
+
     def override(
-        self, module: str, *, fit: Fit | None = None, size: int | None = None, channels: int = 3
+        self,
+        module: str,
+        *,
+        fit: Fit | None = None,
+        size: int | None = None,
+        channels: int = 3,
+        bits: int = FULL_BITS,
     ) -> "Preprocessing":
-        """Return a copy with another fit, size or number of channels.
+        """Return a copy with another fit, size, number of channels, or bits of 16-bit files.
 
         With ``size``, the side of the input in pixels, ``resize`` changes in proportion. ``module`` is named
         in the UsageError for settings that do not go with the others.
@@ -89,7 +114,7 @@ class Preprocessing(BaseModel):
         resize = {} if size is None else {"resize": round(self.resize * size / self.size)}
         try:
             return Preprocessing.model_validate(
-                {**self.model_dump(), **settings, **resize, "channels": channels}
+                {**self.model_dump(), **settings, **resize, "channels": channels, "bits": bits}
             )
         except ValidationError as error:
             text = ", ".join(f"{name}: {value}" for name, value in settings.items())
@@ -100,7 +125,8 @@ class Preprocessing(BaseModel):
         """Short form for people, such as ``whole 288 mirrored``; sides in pixels."""
         side = self.resize if self.fit == "whole" else self.size
         channels = {1: " grey", 3: "", 4: " with opacity"}[self.channels]
-        return f"{self.fit} {side}{channels}{' mirrored' if self.mirror else ''}"
+        bits = "" if self.bits == FULL_BITS else f" {self.bits} bits"
+        return f"{self.fit} {side}{channels}{bits}{' mirrored' if self.mirror else ''}"
 
     @property
     def mean_colour(self) -> tuple[int, ...]:
@@ -117,7 +143,7 @@ class Preprocessing(BaseModel):
         """Turn a decoded image, in the mode of ``channels``, into float32 ``[channels, height, width]``."""
         return self.normalise(self.fit_image(image))
 
-    def read(self, path: str | Path, content: bytes | None = None) -> Image.Image:
+    def read(self, path: str | Path, content: Content | None = None) -> Image.Image:
         """Decode an image and resize it, as :func:`preprocess_views` does."""
         [(image, box)] = _decode_for([self], path, content)
         return self.fit_image(image, box)
@@ -220,12 +246,12 @@ class Preprocessing(BaseModel):
 
 
 def preprocess_views(
-    source: str | Path | Image.Image, views: Sequence[Preprocessing], content: bytes | None = None
+    source: str | Path | Image.Image, views: Sequence[Preprocessing], content: Content | None = None
 ) -> list[np.ndarray]:
-    """Prepare one image in several views, up to normalisation.
+    """Prepare one image, a file or its ``content``, in several views, up to normalisation.
 
     A JPEG file is decoded at a half, a quarter or an eighth of its size where a view reduces it further. The
-    result of a view does not depend on the others, which have the same number of channels.
+    result of a view does not depend on the others, which have the same number of channels and bits.
 
     Returns:
         One uint8 array ``[height, width, channels]`` per view, in order.
@@ -233,11 +259,8 @@ def preprocess_views(
     Raises:
         ImageError: as :func:`~hubtune.data.images.decode.decode`.
     """
-    if isinstance(source, Image.Image):
-        image = with_channels(source, views[0].channels)
-        decoded = [DecodedImage(image, (0, 0, *image.size))] * len(views)
-    else:
-        decoded = _decode_for(views, source, content)
+    path, content = ("image", source) if isinstance(source, Image.Image) else (source, content)
+    decoded = _decode_for(views, path, content)
     # A view and its mirror image, the usual pair, share the resizing.
     plain: dict[Preprocessing, np.ndarray] = {}
     arrays = []
@@ -273,10 +296,14 @@ def apply_separately(image: Image.Image, change: Callable[[Image.Image], Image.I
 
 
 def _decode_for(
-    views: Sequence[Preprocessing], path: str | Path, content: bytes | None
+    views: Sequence[Preprocessing], path: str | Path, content: Content | None
 ) -> list[DecodedImage]:
     return decode_reduced(
-        path, lambda *size: [view.reduction(*size) for view in views], content, channels=views[0].channels
+        path,
+        lambda *size: [view.reduction(*size) for view in views],
+        content,
+        channels=views[0].channels,
+        bits=views[0].bits,
     )
 
 

@@ -13,7 +13,7 @@ from hubtune.data.images.decode import read_content
 from hubtune.data.images.verify import check_ends, check_pixels
 from hubtune.data.scan.fingerprint import compute_fingerprint
 
-VERSION = 1
+VERSION = 2
 """Raised when the same file gives another :class:`ImageInfo`."""
 
 SIDE = 256
@@ -39,6 +39,8 @@ class ImageInfo:
         width, height: in pixels, upright.
         orientation: EXIF orientation, 1–8.
         frames: number of images in the file; only the first is used.
+        bits: that a 16-bit image uses, see :func:`~hubtune.data.images.bit_depth.used_bits`; the other
+            measurements are those of the image scaled from as many.
         brightness: mean luma, 0–1.
         contrast: standard deviation of luma, 0–1.
         darkest, brightest: 5th and 95th percentile of luma, 0–1.
@@ -53,6 +55,7 @@ class ImageInfo:
     height: int
     orientation: int
     frames: int
+    bits: int
     brightness: float
     contrast: float
     darkest: float

@@ -13,6 +13,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ _TABLES = (
     "CREATE TABLE copies (place INTEGER PRIMARY KEY, key BLOB UNIQUE, sum INTEGER, pairs BLOB)",
 )
 # What an inspection depends on besides the file.
-_VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__)
+_VERSIONS = (inspect.VERSION, fingerprint.VERSION, PIL.__version__, find_spec("pillow_heif") is not None)
 
 Inspection = ImageInfo | str
 """Result of inspecting a file: its measurements, or the reason why it cannot be used."""

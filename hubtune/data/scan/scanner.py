@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from hubtune.data.images.decode import ImageError
+from hubtune.data.images.formats import count_formats, is_convertible
 from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.listing import Excluded, ImageEntry, Listing, known_as
 from hubtune.data.scan.fingerprint import FingerprintFile
@@ -17,7 +18,7 @@ from hubtune.data.scan.scan_cache import FileStamp, Inspection, ScanCache, stamp
 from hubtune.data.sources.folder import walk_classes
 from hubtune.data.sources.folder_walk import walk_files
 from hubtune.errors import DataError
-from hubtune.text import first_few, plural
+from hubtune.text import escaped, first_few, plural
 
 # Formats whose files usually carry another format's suffix.
 _SUFFIX_FORMAT = {"MPO": "JPEG", "DIB": "BMP"}
@@ -81,16 +82,20 @@ def scan_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
     folder = listing.root / empty[0]
     named = {file.path for file in listing.files if file.label == empty[0]}
     refused = [entry for entry in scan.left_out if entry.path in named or entry.path.is_relative_to(folder)]
+    formats = count_formats(entry.reason for entry in refused)
+    unknown = [entry for entry in refused if not is_convertible(entry.reason)]
     why = ""
-    if refused:
-        first = f"{known_as(refused[0].path, folder)}: {refused[0].reason}"
-        why = f" ({plural(len(refused), 'file')} left out, first {first})"
+    if unknown:
+        first = f"{known_as(unknown[0].path, folder)}: {unknown[0].reason}"
+        why = f" ({plural(len(unknown), 'file')} left out, first {first})"
     others = f" The same is true of {first_few(empty[1:])}." if len(empty) > 1 else ""
     if os.path.isdir(folder):  # noqa: PTH112  # a table's class name may not be a valid path
-        raise DataError(
-            f"{folder} has no picture that can be used{why}: fill the folder, or remove it.{others}"
-        )
-    raise DataError(f"Class {empty[0]!r} of {listing.root} has no picture that can be used{why}.{others}")
+        advice = "; ".join(formats) or "fill the folder, or remove it"
+        raise DataError(f"{folder} has no picture that can be used{why}: {advice}.{others}")
+    advice = "".join(f": {text}" for text in formats)
+    raise DataError(
+        f"Class '{escaped(empty[0])}' of {listing.root} has no picture that can be used{why}{advice}.{others}"
+    )
 
 
 def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan:
@@ -114,7 +119,7 @@ def inspect_listing(listing: Listing, *, advance: Advance | None = None) -> Scan
             scan.classes[file.label].append(
                 ImageEntry(path, numbers[file.label], file.name, info.sha256, file.group, file.part, info)
             )
-        elif suffix in IMAGE_SUFFIXES or not result.startswith("not a picture"):
+        elif suffix in IMAGE_SUFFIXES or not result.startswith("not a picture") or is_convertible(result):
             scan.left_out.append(Excluded(path, result, unreadable=True))
         else:
             scan.non_images.append(path)

@@ -24,7 +24,7 @@ from hubtune.errors import DataError
 from hubtune.storage.cache_folder import build_once, source_folder
 from hubtune.storage.pickle_reader import read_plain_pickle
 from hubtune.storage.regular_file import read_regular
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 _PIXELS = 3 * 32 * 32
 # The largest file, the training images of CIFAR-100, has 155 MB.
@@ -137,7 +137,9 @@ def _identify(source: Path) -> tuple[_Kind, list[str]]:
         raise DataError(f"{meta} has no list {kind.names_key!r}: it is not of {kind.name}; {_ADVICE}")
     # They become folders.
     if strange := [name for name in names if not re.fullmatch(r"(?a)(?=.{1,100}$)\w([\w -]*\w)?", name)]:
-        raise DataError(f"{meta}: the class name {strange[0][:100]!a} cannot be a folder's; {_ADVICE}")
+        raise DataError(
+            f"{meta}: the class name '{escaped(strange[0][:100])}' cannot be a folder's; {_ADVICE}"
+        )
     if len({name.casefold() for name in names}) < max(2, len(names)):
         raise DataError(f"{meta} does not name two or more different classes; {_ADVICE}")
     return kind, names
@@ -170,7 +172,7 @@ def _images(file: Path, kind: _Kind, classes: list[str]) -> tuple[np.ndarray, li
     elif len(labels) != len(pixels):
         problem = f"has {plural(len(pixels), 'picture')}, but {len(labels):,} labels"
     elif strange := [label for label in labels if type(label) is not int or not 0 <= label < len(classes)]:
-        problem = f"has the label {strange[0]!a}, which is not one of 0 to {len(classes) - 1}"
+        problem = f"has the label {escaped(repr(strange[0]))}, which is not one of 0 to {len(classes) - 1}"
     if problem:
         raise DataError(f"{file} {problem}: it is not a batch of {kind.name}; {_ADVICE}")
     assert isinstance(pixels, np.ndarray) and isinstance(labels, list)

@@ -54,7 +54,8 @@ def walk_classes(
     parts = {} if as_classes else _parts_in_classes(listing)
     if parts:
         listing.files = [replace(file, part=parts[_inner_folder(file)]) for file in listing.files]
-        lists = ", ".join(f"{WORDS[part]} pictures in {name}" for name, part in parts.items())
+        by_part = sorted(parts.items(), key=lambda item: PARTS.index(item[1]))
+        lists = ", ".join(f"{WORDS[part]} pictures in {name}" for name, part in by_part)
         listing.taken_for = f"a folder per class, each divided already: {lists}; {describe_classes(listing)}"
     else:
         listing.remarks += _nested_classes(listing)

@@ -7,10 +7,12 @@ fits, :class:`DataError` names the option that settles it.
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.listing import PART_OF_WORD, PARTS, WORDS, is_hidden, name_key, similar_names
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.errors import DataError, UsageError
@@ -102,6 +104,7 @@ def read_layout(root: Path, settings: SourceSettings = AS_FOUND, *, skip: Path |
         return _divided(root, folders, lists)
     _refuse_lone_part(root, folders)
     _refuse_masks(root, folders)
+    _refuse_alike(root, folders)
     return _without_copies(root, folders)
 
 
@@ -127,10 +130,13 @@ def _divided(root: Path, folders: Sequence[str], named: Mapping[str, PartName]) 
     parts: dict[str, Path] = {}
     for name, found in named.items():
         if found.part in parts:
-            raise DataError(
-                f"{root} has both {parts[found.part].name} and {name}: say which counts with "
-                f"--parts {found.part}=FOLDER,…, or move the other away"
+            other = parts[found.part].name
+            cure = (
+                f"say which counts with --parts {found.part}=FOLDER,…, or move the other away"
+                if found.rest == named[other].rest
+                else f"put the pictures of each class into {found.part}/CLASS, or add --as-classes"
             )
+            raise DataError(f"{root} has both {other} and {name}: {cure}")
         parts[found.part] = root / name
     inner = {part: _class_root(folder) for part, folder in parts.items()}
     _refuse_masks(inner[_TRAIN], subfolders(inner[_TRAIN]))
@@ -143,9 +149,40 @@ def _divided(root: Path, folders: Sequence[str], named: Mapping[str, PartName]) 
             "or add --as-classes if these are the classes"
         )
     others = [name for name in folders if name not in named]
+    _refuse_unknown_parts(root, others, inner)
     taken = ", ".join(f"{parts[part].name} as the {WORDS[part]} list" for part in PARTS if part in parts)
     remarks = [] if usual else [f"{root.name or root}: {taken} (otherwise: --parts or --as-classes)."]
     return Layout({part: inner[part] for part in PARTS if part in inner}, others, remarks)
+
+
+def _refuse_unknown_parts(root: Path, others: Sequence[str], parts: Mapping[str, Path]) -> None:
+    """Refuse a folder beside the lists that has their classes, too: another list by another name."""
+    classes = {*subfolders(parts[_TRAIN])}
+    for name in others:
+        if len(classes & {*subfolders(root / name)}) > 1:
+            known = {part: folder.relative_to(root).as_posix() for part, folder in parts.items()}
+            missing = [part for part in PARTS if part not in known] or ["test"]
+            lists = ",".join(f"{part}={folder}" for part, folder in {**known, missing[-1]: name}.items())
+            raise DataError(
+                f"{root / name} has the classes of the training folder, too: if it is a list, "
+                f"--parts {lists}; otherwise move it away"
+            )
+
+
+def _refuse_alike(root: Path, folders: Sequence[str]) -> None:
+    """Refuse folders that hold folders of the same names: the lists of the same classes, or classes."""
+    inner = {name: set(subfolders(root / name)) for name in folders}
+    names = max(inner.values(), key=len, default=set())
+    alike = len(inner) > 1 and len(names) > 1 and all(own and own <= names for own in inner.values())
+    if not alike or any(read_part_name(name) or _is_image_folder(name) for name in names):
+        return
+    if not any(_has_images(root / name) for name in folders):
+        both, below = first_few([*folders]), first_few(sorted(names, key=name_key))
+        train, *others = sorted(folders, key=lambda name: read_part_name(name) is None)
+        raise DataError(
+            f"{root}: {both} all hold folders such as {below}, so either may be the classes: --as-classes "
+            f"if {both} are, or --parts train={train},test={others[0]} if they are lists"
+        )
 
 
 def _class_root(folder: Path) -> Path:
@@ -233,6 +270,12 @@ def check_names(names: Sequence[str], source: Path, cure: str) -> None:
             f"{source}: the classes '{one}' and '{other}' differ only in case, blanks or Unicode form: "
             f"{cure}, or add --as-classes to keep them apart"
         )
+
+
+def _has_images(folder: Path) -> bool:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return any(Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file() for entry in entries)
+    return False
 
 
 def subfolders(folder: Path) -> list[str]:

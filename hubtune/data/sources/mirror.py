@@ -31,7 +31,7 @@ from hubtune.storage.atomic import with_ending, write_atomically
 from hubtune.storage.cache_folder import cache_write_error, source_folder
 from hubtune.storage.download import PAUSE_SECONDS, TRIES, DownloadError, is_offline
 from hubtune.storage.lock import exclusive_lock
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 THREADS = 16
 """Number of files fetched at once: most of the time is spent waiting for the server."""
@@ -157,8 +157,8 @@ def _as_cached(address: str, cache: _Cache, names: Collection[str] | None) -> Mi
     missing = [name for name in {*wanted, *(names or ())} if name not in left_out and not cache.has(name)]
     if missing:
         raise MachineError(
-            f"The cache lacks {plural(len(missing), 'file')} of {address} (such as {min(missing)!a}), and "
-            "HUBTUNE_OFFLINE forbids fetching them: unset it once"
+            f"The cache lacks {plural(len(missing), 'file')} of {address} (such as "
+            f"'{escaped(min(missing))}'), and HUBTUNE_OFFLINE forbids fetching them: unset it once"
         )
     return cache.source(single, left_out)
 

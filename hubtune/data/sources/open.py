@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,10 @@ class _Opener:
                 start = opened.read(4096)
         except OSError as error:
             raise DataError(f"{file} cannot be read ({error.strerror})") from error
-        if b"\0" in start or file.suffix.lower() in IMAGE_SUFFIXES:
+        is_text = (
+            b"\0" not in start or start.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) or self.settings.encoding
+        )
+        if not is_text or file.suffix.lower() in IMAGE_SUFFIXES:
             raise DataError(f"{file} is no list, no table and no archive: give one, or a folder of pictures")
         self._refuse_column(file)
         dataset = BaseCVDataset(

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from hubtune.errors import DataError, MachineError, UsageError, suggest
 from hubtune.storage.atomic import digest_of, with_ending, write_atomically
 from hubtune.storage.download import CONNECT_SECONDS, DownloadError, download, error_reason, is_web_address
+from hubtune.text import escaped
 
 Report = Callable[[int, int | None], None]
 """Called with the bytes fetched and the size of the file, ``None`` if unknown."""
@@ -98,14 +99,14 @@ class _Web:
 
     def __init__(self, address: str) -> None:
         if not is_web_address(address):
-            raise UsageError(f"{address!a} is no address: write https://host/path/pictures.zip")
+            raise UsageError(f"'{escaped(address)}' is no address: write https://host/path/pictures.zip")
         parts = urlsplit(address)
         parameters = parse_qsl(f"{parts.query}&{parts.fragment}")
         secret = next((name for name, _ in parameters if _SECRET_PARAMETER.search(name)), None)
         if secret is not None:
             raise UsageError(
-                f"The address at {parts.hostname} holds a key (the parameter {secret!a}), which would end up "
-                "in files and logs: fetch the file with a browser or curl, and give the file"
+                f"The address at {parts.hostname} holds a key (the parameter '{escaped(secret)}'), which "
+                "would end up in files and logs: fetch the file with a browser or curl, and give the file"
             )
         name = re.sub(r"[^\w.-]", "_", parts.path.rpartition("/")[2]).lstrip(".")
         if not name:
@@ -150,7 +151,9 @@ class _Bucket:
 
     def __init__(self, address: str, scheme: str, rest: str) -> None:
         if not rest.strip("/"):
-            raise UsageError(f"{address!a} is no address of pictures: write {scheme}://bucket/folder")
+            raise UsageError(
+                f"'{escaped(address)}' is no address of pictures: write {scheme}://bucket/folder"
+            )
         self._address, self._scheme = address, scheme
         self._path = rest.rstrip("/")
         self._system = _file_system(scheme)

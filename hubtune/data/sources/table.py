@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,10 +17,10 @@ from hubtune.data.listing import PART_OF_WORD, Listing, describe_classes
 from hubtune.data.sources.layout import check_names
 from hubtune.data.sources.rows import Rows
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
-from hubtune.data.sources.table_columns import REQUIRED, find_columns, has_column_names
+from hubtune.data.sources.table_columns import REQUIRED, find_columns, find_path_column, has_column_names
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 TABLE_SUFFIXES = frozenset({".csv", ".tsv"})
 
@@ -73,10 +74,10 @@ def read_table(
     if "label" not in settings.columns:
         number_of = {label: number for number, label in enumerate(listing.labels)}
         listed = ((where, cells["path"], number_of[cells["label"]]) for where, cells in cells_of.items())
-        cure = f"correct the table, or add --column label='{header['label']}' if it is right"
+        cure = f"correct the table, or add --column label={header['label']} if it is right"
         listing.remarks += compare_folders(listed, listing.labels, cure)
     listing.remarks += found.remarks
-    columns = " and ".join(f"{header[meaning]!r} as the {meaning}" for meaning in ("path", "label"))
+    columns = " and ".join(f"{header[meaning]} as the {meaning}" for meaning in REQUIRED)
     listing.taken_for = f"a table with {columns}; {describe_classes(listing)}"
     return listing
 
@@ -85,6 +86,36 @@ def named_files(file: Path, settings: SourceSettings = AS_FOUND) -> list[str]:
     """Return the files that a table names, with ``/``, each once, whether they exist or not."""
     _, cells_of = _read_cells(file, settings)
     return list({posixpath.normpath(cells["path"].replace("\\", "/")): None for cells in cells_of.values()})
+
+
+def read_table_paths(file: Path, settings: SourceSettings = AS_FOUND) -> list[Path]:
+    """Return the files in a table's column of paths, in the order of the rows; other columns do not count.
+
+    The table is read, and files are found, as by :func:`read_table`. A file that is not there has the path
+    that is written. A first line in which one field is an existing file names no columns.
+
+    Raises:
+        ColumnError: if there is no such column.
+        DataError: if the table cannot be read, it is not clear which column has the paths, or a row has none.
+    """
+    records = [*_records(file, settings)]
+    header = records[0][1] if records else []
+    column = settings.columns.get("path")
+    # Path.is_file() raises where a field is longer than names may be.
+    existing = [str(n) for n, name in enumerate(header, 1) if isfile(file.parent / name)]  # noqa: PTH113
+    if column is None and len(existing) == 1:
+        [column] = existing
+    if column is None or not column.isdecimal() or column in header:
+        records = records[1:]
+    number = find_path_column(file, header, [record for _, record in records[:_MOST_SAMPLED]], column)
+    written = []
+    for place, record in records:
+        path = record[number].strip(" \t") if number < len(record) else ""
+        if not path:
+            raise DataError(f"{file}:{place}: no path: fill the field, or remove the line")
+        written.append(path)
+    found = find_files(written, file.parent).paths
+    return [file.parent / (path or name) for path, name in zip(found, written, strict=True)]
 
 
 def is_table(file: Path, settings: SourceSettings = AS_FOUND) -> bool:
@@ -106,12 +137,16 @@ def _read_cells(
     records = [*_records(file, settings)]
     header = records[0][1] if records else []
     named = settings.columns
-    if not (named and all(column.isdecimal() and column not in header for column in named.values())):
-        records = records[1:]  # columns that are named only by number: no line has names
+    by_number = named and all(column.isdecimal() and column not in header for column in named.values())
+    if not by_number:
+        records = records[1:]
     if group_column is not None:
         named = {**named, "group": group_column}
     columns = find_columns(file, header, [record for _, record in records[:_MOST_SAMPLED]], named)
-    names = {name: header[number] for name, number in columns.items()}
+    names = {
+        name: f"column {number + 1}" if by_number else f"'{escaped(header[number])}'"
+        for name, number in columns.items()
+    }
     rows = {}
     for place, record in records:
         where = f"{file}:{place}"
@@ -163,7 +198,7 @@ def _names_exist(text: str, file: Path) -> bool:
     """Whether the first paths beyond ASCII exist: proof of a table's encoding."""
     try:
         records = [record for _, record in islice(_parse(text, file), _MOST_SAMPLED)]
-        column = find_columns(file, records[0], records[1:], {}, required=("path",))["path"]
+        column = find_path_column(file, records[0], records[1:])
         paths = [record[column].strip(" \t") for record in records[1:]]
     except (DataError, IndexError):
         return False

@@ -42,19 +42,17 @@ def find_columns(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],
     named: Mapping[str, str],
-    required: Sequence[str] = REQUIRED,
 ) -> dict[str, int]:
     """Return the place of each column by its meaning: ``path``, ``label``, ``group``, ``split``.
 
-    A column that is called exactly as its meaning is taken. Of others that may have the same meaning, that of
-    the paths is the one whose files exist; labels are the same if they divide the rows in the same way.
+    Of columns that may have the paths, the one called so is taken, or the one whose files exist. Columns that
+    may have the labels must divide the rows in the same way; names are preferred to numbers then.
 
     Args:
         file: the table; paths start from its folder.
         header: the names of the columns.
         rows: the other lines, for example the first thousand.
         named: meaning → column, by name or by number from 1, where a person said it.
-        required: the meanings that must be there.
 
     Raises:
         ColumnError: if there is no column that a person named.
@@ -62,24 +60,44 @@ def find_columns(
     """
     found = {meaning: find_column(file, header, column) for meaning, column in named.items()}
     for meaning in _NAMES:
+        if meaning not in found and (number := _choose(file, header, rows, meaning)) is not None:
+            found[meaning] = number
+    for meaning in REQUIRED:
         if meaning not in found:
-            fitting = _fitting(file, header, rows, meaning)
-            if len(fitting) > 1:
-                both = " and ".join(f"'{escaped(header[number])}'" for number in fitting[:3])
-                raise DataError(
-                    f"{file}: the columns {both} may both be the {meaning}: say which, "
-                    f"--column {meaning}={header[fitting[0]]}"
-                )
-            if fitting:
-                found[meaning] = fitting[0]
-    for meaning in required:
-        if meaning not in found:
-            known = first_few([f"'{escaped(name)}'" for name in header], 10) or "nothing"
-            raise DataError(
-                f"{file}: no column {meaning!r} in the first line, which names {known}: say which with "
-                "--column path=NAME,label=NAME, or --column path=1,label=2 if the first line is a picture's"
-            )
+            raise _missing(file, header, meaning, "path=NAME,label=NAME", "path=1,label=2")
     return found
+
+
+def find_path_column(
+    file: Path, header: Sequence[str], rows: Sequence[Sequence[str]], column: str | None = None
+) -> int:
+    """Return the place of the column with the paths; arguments and errors are those of :func:`find_columns`.
+
+    ``column`` is the one that a person named.
+    """
+    if column is not None:
+        return find_column(file, header, column)
+    if (number := _choose(file, header, rows, "path")) is None:
+        raise _missing(file, header, "path", "path=NAME", "path=1")
+    return number
+
+
+def _choose(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]], meaning: str) -> int | None:
+    """Return the place of the column of a meaning, ``None`` without any; a DataError if two columns fit."""
+    fitting = _fitting(file, header, rows, meaning)
+    if len(fitting) > 1:
+        both = " and ".join(f"'{escaped(header[number])}'" for number in fitting[:3])
+        options = " or ".join(f"--column {meaning}={header[number]}" for number in fitting[:3])
+        raise DataError(f"{file}: the columns {both} may be the {meaning}: say which, {options}")
+    return fitting[0] if fitting else None
+
+
+def _missing(file: Path, header: Sequence[str], meaning: str, names: str, numbers: str) -> DataError:
+    known = first_few([f"'{escaped(name)}'" for name in header], 10) or "nothing"
+    return DataError(
+        f"{file}: no column {meaning!r} in the first line, which names {known}: say which with "
+        f"--column {names}, or --column {numbers} if the first line is a picture's"
+    )
 
 
 def find_column(file: Path, header: Sequence[str], column: str) -> int:
@@ -107,17 +125,18 @@ def _fitting(file: Path, header: Sequence[str], rows: Sequence[Sequence[str]], m
     groups = [
         [number for number, name in enumerate(names) if name in words.split()] for words in _NAMES[meaning]
     ]
-    fitting = [number for group in groups for number in group]
+    likely = next(filter(None, groups), [])
+    fitting = likely if meaning == "label" else [number for group in groups for number in group]
     exact = [number for number in fitting if names[number] == meaning]
-    if exact:
+    if exact and meaning != "label":
         return exact
     cells = {number: [row[number].strip(" \t") for row in rows if number < len(row)] for number in fitting}
     if meaning == "path" and len(fitting) > 1:
-        return _existing(cells, file.parent) or next(filter(None, groups))
+        return _existing(cells, file.parent) or likely
     if meaning == "label":
         partitions = {_partition(values): number for number, values in reversed(cells.items())}
-        worded = [number for number, values in cells.items() if not all(map(str.isdecimal, values))]
-        return [*partitions.values()] if len(partitions) > 1 else (worded or fitting)[:1]
+        words = [number for number, values in cells.items() if not all(map(str.isdecimal, values))]
+        return sorted(partitions.values()) if len(partitions) > 1 else (words or fitting)[:1]
     if meaning == "split":
         return [n for n, values in cells.items() if any(cell.casefold() in PART_OF_WORD for cell in values)]
     return fitting

@@ -10,6 +10,7 @@ from pathlib import Path
 from hubtune.data.label_names import parse_label_names
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
+from hubtune.text import escaped
 
 
 def class_namer(folders: Sequence[str], labels: Sequence[str]) -> Callable[[str], int | None]:
@@ -75,13 +76,16 @@ def read_display_names(file: Path, folders: Sequence[str], encoding: str | None 
         named, unmatched = dict(zip(folders, parse_label_names(lines, file).names, strict=True)), []
     if unmatched and len(named) < len(folders):
         raise DataError(
-            f"{file}: {unmatched[0]!r} fits no class folder.{suggest(unmatched[0].split()[0], folders)} "
-            "Write `folder name` a line, for example `yushuxin 虞书欣`"
+            f"{file}: '{escaped(unmatched[0])}' fits no class folder."
+            f"{suggest(unmatched[0].split()[0], folders)} Write `folder name` a line, for example "
+            "`yushuxin 虞书欣`"
         )
     names = {folder: named.get(folder, folder) for folder in folders}
     name, times = Counter(names.values()).most_common(1)[0]
     if times > 1:
-        raise DataError(f"{file}: two classes would be called {name!r}: every class needs a name of its own")
+        raise DataError(
+            f"{file}: two classes would be called '{escaped(name)}': every class needs a name of its own"
+        )
     return names
 
 

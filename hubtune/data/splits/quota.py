@@ -12,7 +12,7 @@ from typing import Any
 from hubtune.data.listing import WORDS
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.errors import UsageError
-from hubtune.text import plural
+from hubtune.text import escaped, plural
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class SplitRequest:
         gives = ", ".join(
             f"{got[name]} for {words}" for name, words in WORDS.items() if got[name] or name == "train"
         )
-        has = f"Class {folder!r} has {plural(total, 'picture')}"
+        has = f"Class '{escaped(folder)}' has {plural(total, 'picture')}"
         others = total - bound
         if bound and (not others or others < sizes["validate"] + sizes["test"] < total):
             return (

@@ -23,7 +23,7 @@ from hubtune.data.splits.files import Split
 from hubtune.data.splits.leakage import describe_leaks, find_leaks
 from hubtune.data.splits.quota import NOTHING, SplitRequest
 from hubtune.errors import DataError
-from hubtune.text import first_few, plural
+from hubtune.text import escaped, first_few, plural
 
 # Remarks of one kind that are written out in full.
 _MOST_REMARKS = 10
@@ -167,7 +167,8 @@ class _SplitBuilder:
                 "training"
             )
         sentences = [
-            f"Class {folder!r} has no training picture: nothing can be learned of it." for folder in empty
+            f"Class '{escaped(folder)}' has no training picture: nothing can be learned of it."
+            for folder in empty
         ]
         self._remark(sentences, "… and {:,} more classes without one.")
 

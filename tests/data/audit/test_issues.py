@@ -14,7 +14,7 @@ GOOD = {"width": 320, "height": 240, "brightness": 0.5, "contrast": 0.2, "darkes
 
 
 def entry(name, label=0, **measured):
-    values = {**GOOD, "sharpness": 1.5, **measured}
+    values = {**GOOD, "sharpness": 1.5, "bits": 0, **measured}
     info = ImageInfo("", "JPEG", "RGB", orientation=1, frames=1, fingerprint=b"", **values)
     return ImageEntry(Path("pics", name), label, name, info=info)
 
@@ -76,3 +76,15 @@ def test_issues_are_ordered_by_severity():
     notes = {issue.kind: [file.note for file in issue.files] for issue in issues}
     assert notes["unreadable"] == ["damaged"] and notes["renamed"] == ["JPEG"]
     assert notes["mislabelled"] == ["probably cat (97 %; own under 1 %)"]
+
+
+def test_16_bit_images_are_judged_by_the_range_that_all_of_them_use():
+    dim = {"brightness": 0.2, "contrast": 0.1, "darkest": 0.05, "brightest": 0.3}  # of their own range
+    deep = [entry("cat/deep", bits=12, **GOOD | dim), entry("cat/dimmer", bits=10, **GOOD | dim)]
+    usual = [
+        entry(f"{name}/{number}", label) for label, name in enumerate(("cat", "dog")) for number in range(10)
+    ]
+    scan = Scan(Path("pics"), {"cat": [*usual[:10], *deep], "dog": usual[10:]})
+    assert [(issue.kind, [file.name for file in issue.files]) for issue in find_issues(scan, [])] == [
+        ("dark", ["cat/dimmer"])
+    ]

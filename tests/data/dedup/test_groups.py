@@ -43,6 +43,7 @@ def test_the_first_group_or_the_whole_match_is_the_key():
         ("zzz", "fits none of the 4 names; a name is 'cat/tom_1.jpg'"),
         ("jpg", "puts all 4 pictures into one group, 'jpg'; a name is 'cat/tom_1.jpg'"),
         (".*", "makes no group: no two pictures have the same key; a name is 'cat/tom_1.jpg'"),
+        ("a{9999999999}", "is not a regular expression: the repetition number is too large"),
         ("(", "is not a regular expression: missing ), unterminated subpattern at position 0"),
     ],
 )
@@ -50,6 +51,13 @@ def test_patterns_that_form_no_groups_are_refused(pattern, message):
     with pytest.raises(UsageError) as caught:
         extract_keys(NAMES, pattern)
     assert str(caught.value) == f"--group-by '{pattern}' {message}"
+
+
+def test_names_may_have_any_characters_and_a_pattern_without_end_is_stopped(monkeypatch):
+    assert extract_keys(["图/一\udcff.jpg", "图/二.jpg", "b.jpg"], "(图)/") == ["图", "图", None]
+    monkeypatch.setattr("hubtune.data.dedup.groups._SEARCH_SECONDS", 0.5)
+    with pytest.raises(UsageError, match=r"--group-by '\(a\+\)\+\$' takes too long on these names: write it"):
+        extract_keys(["a" * 60 + "!", "b"], "(a+)+$")
 
 
 def test_the_loosest_relation_is_the_kind():

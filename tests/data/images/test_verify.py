@@ -30,7 +30,7 @@ def test_a_jpeg_is_reduced_to_no_less_than_the_side_asked_for_and_a_preview_is_n
     for side, size in ((1, (60, 80)), (200, (240, 320)), (700, (480, 640))):
         *facts, small = check_pixels(tmp_path / "a.jpg", side=side)
         assert small.size == size
-        assert facts == ["JPEG", "RGB", 480, 640, 6, 1]
+        assert facts == ["JPEG", "RGB", 480, 640, 6, 1, 0]
     preview = Image.new("RGB", (4, 4))
     Image.fromarray(four_quarters()).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[preview])
     assert check_pixels(tmp_path / "a.jpg").format == "MPO"

@@ -43,17 +43,21 @@ def test_unreadable_files_are_named_with_the_reason(pics):
     for name, content in {
         "zero.jpg": b"",
         "page.jpg": b"<html>",
-        "x.heic": b"\0\0\0\x18ftypheic",
+        "x.dcm": b"\0" * 128 + b"DICM",
         "cut.png": (pics / "cat" / "000.png").read_bytes()[:100],
         "notes.txt": b"notes",
-        "clip.mp4": b"\0\0\0\x18ftypisom",
+        "clip.flv": b"FLV\1",
         "all.zip": b"PK\3\4",
     }.items():
         (pics / "cat" / name).write_bytes(content)
     expected = {
         "cat/cut.png": "damaged picture (the file ends too early)",
         "cat/page.jpg": "not a picture, but an HTML page",
-        "cat/x.heic": "a HEIC picture, which cannot be read here: convert it to JPEG",
+        "cat/clip.flv": (
+            "not a picture, but a film: save single frames of it, for instance with "
+            "`ffmpeg -i FILM -vf fps=1 %05d.png`"
+        ),
+        "cat/x.dcm": "a DICOM file: convert it to PNG, for instance with `dcm2img` of DCMTK",
         "cat/zero.jpg": "empty file (0 bytes)",
     }
     if sys.platform != "win32":  # which refuses such names
@@ -61,7 +65,7 @@ def test_unreadable_files_are_named_with_the_reason(pics):
         expected["cat/a\nb.png"] = "the name has a line break, which a list file cannot hold"
     scan = scan_classes(pics)
     assert {entry.path.relative_to(pics).as_posix(): entry.reason for entry in scan.left_out} == expected
-    assert scan.remarks() == ["3 files are not pictures (ignored): cat/all.zip, cat/clip.mp4, cat/notes.txt."]
+    assert scan.remarks() == ["2 files are not pictures (ignored): cat/all.zip, cat/notes.txt."]
 
 
 def test_unusual_files_are_reported_by_their_path_in_the_source(pics):
@@ -87,8 +91,9 @@ def test_empty_classes_are_refused_with_the_files_left_out(pics):
     empty = f"{pics / 'cow'} has no picture that can be used"
     assert refusal(pics) == f"{empty}: fill the folder, or remove it. The same is true of eel."
     (pics / "eel").rmdir()
-    (pics / "cow" / "deep" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic")
-    assert refusal(pics) == (
-        f"{empty} (1 file left out, first deep/a.heic: a HEIC picture, which cannot be read here: convert it "
-        "to JPEG): fill the folder, or remove it."
-    )
+    for name in ("a.dcm", "b"):
+        (pics / "cow" / "deep" / name).write_bytes(b"\0" * 128 + b"DICM")
+    dicom = "2 DICOM files: convert them to PNG, for instance with `dcm2img` of DCMTK"
+    assert refusal(pics) == f"{empty}: {dicom}."
+    (pics / "cow" / "zero.jpg").touch()
+    assert refusal(pics) == f"{empty} (1 file left out, first zero.jpg: empty file (0 bytes)): {dicom}."

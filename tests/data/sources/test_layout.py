@@ -28,6 +28,15 @@ CERTAIN = {
 REFUSED = {
     "flat lists": ("train_images/1.jpg test_images/2.jpg", "train_images has no class folders"),
     "lone test": ("cat/1.jpg dog/1.jpg test/2.jpg", "or be a class: add --test-dir"),
+    "lists by other names": (
+        "one/cat/1.jpg one/dog/1.jpg two/cat/1.jpg",
+        "all hold folders such as cat, dog",
+    ),
+    "a list by another name": (
+        "train/a/1.jpg train/b/1.jpg val/a/1.jpg eval/a/1.jpg eval/b/1.jpg",
+        "--parts train=train,validate=val,test=eval; otherwise move it away",
+    ),
+    "lists of each class": ("train_cat/1.jpg train_dog/1.jpg test_cat/1.jpg", "train_cat and train_dog: put"),
     "lone parts": ("val/cat/1.jpg test/cat/1.jpg", "or be a class"),
     "two training folders": (
         "train/a/1.jpg train_2/a/1.jpg test/a/1.jpg",

@@ -104,6 +104,11 @@ MISTAKES = [
 ]
 
 
+def test_a_list_in_utf16_is_a_list(pics):
+    (pics / "all.txt").write_text("cat/1.jpg cat\ndog/sub/1.jpg dog\n", "utf-16")
+    assert open_source(pics / "all.txt").labels == ["cat", "dog"]
+
+
 def test_mistakes_are_named(pics, monkeypatch, tmp_path):
     for name, content, words in MISTAKES:
         (pics / name).write_bytes(content)

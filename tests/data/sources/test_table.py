@@ -77,7 +77,7 @@ MISTAKES = {
     "": "no column 'path' in the first line, which names nothing",
     "a.jpg,cat\nb.jpg,dog\n": "no column 'path' in the first line, which names 'a.jpg', 'cat'",
     "path,kind\na.jpg,cat\n": "no column 'label' in the first line, which names 'path', 'kind'",
-    "image,img,label\n": "the columns 'image' and 'img' may both be the path: say which, --column path=image",
+    "image,img,label\n": "the columns 'image' and 'img' may be the path: say which, --column path=image",
     "path,label\na.jpg,cat\nb.jpg\n": ":3: 1 field, but the first line names 2",
     "path,label\na.jpg,cat,dog\n": ":2: 3 fields, but the first line names 2",
     "path,label\na.jpg,\n": ":2: no label: fill the field",

@@ -32,7 +32,8 @@ def _columns(file, text, **named):
         ("file,image,label nowhere/9.jpg,1.jpg,a nowhere/8.jpg,2.jpg,b", "image", "label"),
         ("image,filename,label 1.jpg,1.jpg,a 2.jpg,2.jpg,b", "filename", "label"),
         ("path,class_id,class_name 1.jpg,0,cat 2.jpg,1,dog", "path", "class_name"),
-        ("path,category,label 1.jpg,x,a 2.jpg,x,b", "path", "label"),
+        ("path,species,label 1.jpg,x,a 2.jpg,x,b", "path", "label"),
+        ("path,label,class_name 1.jpg,1,a 2.jpg,0,b", "path", "class_name"),
     ],
 )
 def test_the_column_that_fits_is_taken(file, text, path, label):
@@ -45,9 +46,9 @@ def test_the_column_that_fits_is_taken(file, text, path, label):
     [
         (
             "img,file,label 1.jpg,thumb/1.jpg,a",
-            "'file' and 'img' may both be the path: say which, --column path=",
+            "'file' and 'img' may be the path: say which, --column path=",
         ),
-        ("path,breed,category 1.jpg,a,x 2.jpg,b,x", "may both be the label: say which, --column label="),
+        ("path,label,class 1.jpg,a,x 2.jpg,b,x", "which, --column label=label or --column label=class"),
         ("path,kind 1.jpg,a", "no column 'label' in the first line, which names 'path', 'kind'"),
         ("", "no column 'path' in the first line, which names nothing"),
     ],
