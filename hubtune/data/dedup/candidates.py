@@ -218,8 +218,9 @@ def _divide_cell(whole: np.ndarray, own: np.ndarray) -> list[np.ndarray]:
     if len(own) <= _EXHAUSTIVE_LIMIT:
         return [own]
     centred = whole[own] - whole[own].mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)
-    along = own[np.argsort(centred @ axes[:, -1], kind="stable")]
+    axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    axis *= np.sign(axis[np.abs(axis).argmax()])  # which end is first is left open by eigh()
+    along = own[np.argsort(centred @ axis, kind="stable")]
     return [np.sort(part) for part in np.array_split(along, len(own) // _IMAGES_PER_CELL)]
 
 
