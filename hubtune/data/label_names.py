@@ -8,9 +8,18 @@ from pathlib import Path
 
 from hubtune.errors import DataError
 
-# `3 name`, `3:name`, `3,name`, `3=name`, `3<tab>name`; and the same with the number behind.
-_NUMBER_FIRST = re.compile(r"(?P<number>[0-9]{1,9})(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<name>[^ \t].*)", re.DOTALL)
-_NUMBER_LAST = re.compile(r"(?P<name>.*[^ \t])(?:[ \t]*[:,=][ \t]*|[ \t]+)(?P<number>[0-9]{1,9})", re.DOTALL)
+# `3 name`, `3:name`, `3. name`, `3) name`, `3 -> name`, `3<tab>name`; the same with the number behind.
+_BETWEEN = r"(?:[ \t]*(?:[:,=;|：，、）)]|[-=]>)[ \t]*|[ \t]+)"
+_NUMBER_FIRST = re.compile(
+    rf"(?P<number>\d{{1,9}})(?:{_BETWEEN}|\.[ \t]*(?=\D))(?P<name>[^ \t].*)", re.DOTALL
+)
+_NUMBER_LAST = re.compile(rf"(?P<name>.*[^ \t]){_BETWEEN}(?P<number>\d{{1,9}})", re.DOTALL)
+_QUOTED = re.compile(  # a line of JSON, of Python or YAML: `"3": "name",`
+    r"""["']?(?P<number>\d{1,9})["']?[ \t]*:[ \t]*(?P<quote>["'])(?P<name>.*\S.*)(?P=quote),?""", re.DOTALL
+)
+# With these between, the number may well be a part of the name: `1_cat`.
+_NUMBER_IN_NAME = re.compile(r"(?P<number>\d{1,9})[-_](?P<name>.+)", re.DOTALL)
+_COLUMN_WORDS = frozenset("id index no number label class name 编号 序号 标签 类别 名称".split())
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,8 @@ def parse_label_names(lines: Sequence[str], file: Path) -> LabelNames:
     count from 0 or from 1, each once, in any order. Otherwise each line is a name.
 
     Raises:
-        DataError: if the lines have numbers before and behind the names, and both count the classes.
+        DataError: if the lines have numbers before and behind the names, and both count the classes; if only
+            the first line has none, and names columns; if numbers joined to the names are in another order.
     """
     counted = [found for found in _numberings(lines) if _is_consecutive(found.numbers or [])]
     # `0 name` is PaddleClas' own form, whatever the name ends with.
@@ -49,7 +59,35 @@ def parse_label_names(lines: Sequence[str], file: Path) -> LabelNames:
         raise DataError(
             f"{file}: every line has a number before and behind its name ({lines[0]!r}): leave one of them"
         )
+    if not counted:
+        _check_plain(lines, file)
     return counted[0] if counted else LabelNames(list(lines))
+
+
+def _check_plain(lines: Sequence[str], file: Path) -> None:
+    """Refuse lines that are not just names: a line of column names, or numbers in another order."""
+    words = {*re.findall(r"[^\W\d_]+", lines[0].lower())}
+    if words & _COLUMN_WORDS and any(
+        _is_consecutive(found.numbers or []) for found in _numberings(lines[1:])
+    ):
+        raise DataError(
+            f"{file}: the first line, {lines[0]!r}, has no number, unlike all others: remove it if it names "
+            "columns, or write only names, one per line"
+        )
+    joined = _numbered(lines, _NUMBER_IN_NAME)
+    if (
+        joined
+        and _is_consecutive(joined.numbers or [])
+        and [*lines] not in (sorted(lines), _by_number(lines))
+    ):
+        raise DataError(
+            f"{file}: the numbers in the names, such as {lines[0]!r}, are in another order than the lines: "
+            "if they are the classes' numbers, put a blank behind them, or else one before: `0 name`"
+        )
+
+
+def _by_number(lines: Iterable[str]) -> list[str]:
+    return sorted(lines, key=lambda line: int(re.findall(r"\d+", line)[0]))
 
 
 def numbered_with_gaps(lines: Sequence[str]) -> LabelNames | None:
@@ -59,6 +97,8 @@ def numbered_with_gaps(lines: Sequence[str]) -> LabelNames | None:
 
 
 def _numberings(lines: Sequence[str]) -> list[LabelNames]:
+    if (quoted := _numbered(lines, _QUOTED)) is not None:
+        return [quoted]
     found = (_numbered(lines, form) for form in (_NUMBER_FIRST, _NUMBER_LAST))
     return [names for names in found if names is not None]
 
@@ -94,6 +134,10 @@ def distinct_names(names: Iterable[str]) -> list[str]:
 def labels_text(names: Iterable[str]) -> str:
     """Return the content of a label file from which the same names are read again."""
     names = list(names)
-    if any(len(found.names) == len(names) for found in _numberings(names)):  # `0 cat`, `1 dog` are the names
+    try:
+        is_plain = parse_label_names(names, Path()).names == names and numbered_with_gaps(names) is None
+    except DataError:
+        is_plain = False
+    if not is_plain:  # `0 cat`, `1 dog` are the names
         names = [f"{number} {name}" for number, name in enumerate(names)]
     return "".join(f"{name}\n" for name in names)

@@ -1,7 +1,8 @@
 """What the labels in lists stand for: numbers from 0 or from 1, numbers of a label file, or names."""
 
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def _label_names(written: Mapping[str, str], lines: Sequence[str], file: Path) -
 def _readings(written: Mapping[str, str], known: LabelNames) -> dict[str, _Reading]:
     """Return the readings that fit all labels: one of :data:`LABELS_ARE` → label → number of its class."""
     count = len(known.names)
-    place_of_name = {name: place for place, name in enumerate(known.names)}
+    place_of_name = _places(written, known.names)
     numberings = {"numbers": {number: number for number in range(count)}}
     own = {number: place for place, number in enumerate(known.numbers or [])}
     if own and own != numberings["numbers"]:
@@ -151,6 +152,20 @@ def _readings(written: Mapping[str, str], known: LabelNames) -> dict[str, _Readi
         readings[name] = {label: place for label, place in found.items() if place is not None}
     readings["names"] = {label: place_of_name[label] for label in written if label in place_of_name}
     return {name: reading for name, reading in readings.items() if len(reading) == len(written)}
+
+
+def _places(written: Iterable[str], names: Sequence[str]) -> dict[str, int]:
+    """Return the place of each name, also as a label has it in another case or Unicode form if one fits."""
+    place_of = {name: place for place, name in enumerate(names)}
+    fitting: dict[str, list[int]] = {}
+    for name, place in place_of.items():
+        fitting.setdefault(_fold(name), []).append(place)
+    other = {label: fitting.get(_fold(label), []) for label in written if label not in place_of}
+    return place_of | {label: places[0] for label, places in other.items() if len(places) == 1}
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _check_numeric_names(by_number: _Reading, by_name: _Reading, names: Sequence[str], file: Path) -> None:

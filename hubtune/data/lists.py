@@ -22,6 +22,7 @@ _ORDER_CURE = (
     "the label list is in another order than the labels. Correct it, or add --labels-are numbers if it is "
     "right"
 )
+_LABELS_CURE = "correct the labels or the folders, or add --labels-are names if the labels are right"
 _MOST_HINTED_BYTES = 2**20  # of a file that may have the names of the classes
 _SAMPLE = 50
 _SEVERAL_LABELS = re.compile(r"-?\d+(?:[,;]-?\d+)+")
@@ -91,11 +92,13 @@ def read_lists(
     }
     repeated = _overlaps(examples)
     remarks = [*known.remarks, *found.remarks, *repeated.values()]
-    if label_file is None and labels is None:
+    is_unnamed = label_file is None and labels is None
+    if is_unnamed:
         remarks += _hint_at_names(known.names, base, files.values())
-    elif labels_are is None:
+    if labels_are is None:
         listed = ((row.where, row.path, known.number_of[row.label]) for part in rows.values() for row in part)
-        remarks += compare_folders(listed, known.names, _ORDER_CURE)
+        cure = _LABELS_CURE if is_unnamed else _ORDER_CURE
+        remarks += compare_folders(listed, known.names, cure)
     return Lists(known.names, examples, remarks, repeated, nothing_found)
 
 

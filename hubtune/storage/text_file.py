@@ -10,9 +10,13 @@ from hubtune.text import escaped
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins with that of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# What Windows writes in China, the West, Taiwan, Japan, Korea and Russia.
+_USUAL = ("gbk", "cp1252", "big5", "shift_jis", "euc_kr", "cp1251")
 # Codecs that read any bytes, or escapes in place of text.
 _NO_ENCODINGS = frozenset({"unicode_escape", "raw_unicode_escape", "idna", "punycode", "undefined", "utf_7"})
 
@@ -41,7 +45,7 @@ def read_encoded_text(
     encoding: str | None = None,
     is_right: Callable[[str], bool] | None = None,
 ) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark, in UTF-16 with one, or as requested.
+    """Read a text file in UTF-8, with or without a mark, in UTF-16 or UTF-32 with one, or as requested.
 
     Bytes that are not UTF-8 are read in another encoding only if ``is_right`` accepts that reading and no
     other one. Nothing in such a file says which encoding it has, and a wrong one gives other words.
@@ -94,9 +98,10 @@ def read_encoded_text(
 
 
 def question_of_encoding(readings: Mapping[str, str]) -> tuple[str, str]:
-    """Return a sentence with how bytes read in each encoding, if there is one, and the options to choose."""
+    """Return a sentence with how bytes read in each encoding, if there is one, and the first options."""
     shown = ", ".join(f"'{escaped(text[:40])}' in {name}" for name, text in readings.items())
-    options = " or ".join(f"--encoding {name}" for name in readings) or "--encoding NAME"
+    options = " or ".join(f"--encoding {name}" for name in [*readings][:2]) or "--encoding NAME"
+    options += ", …" * (len(readings) > 2)
     return (f" It reads {shown}." if shown else ""), options
 
 
@@ -108,8 +113,8 @@ def _decode(file: Path, content: bytes, encoding: str) -> str:
         raise DataError(f"{file}:{line}: this is not text in {encoding}: save the file as UTF-8") from error
 
 
-def likely_readings(content: bytes, encodings: Sequence[str] = ("gbk", "cp1252")) -> dict[str, str]:
-    """Return encoding → text; by default those that a Chinese or a western Windows writes."""
+def likely_readings(content: bytes, encodings: Sequence[str] = _USUAL) -> dict[str, str]:
+    """Return encoding → text, for each encoding that can be read."""
     readings = {}
     for name in encodings:
         try:

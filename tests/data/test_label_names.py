@@ -24,11 +24,33 @@ FILE = Path("label_list.txt")
         ("0 crane|1 crane", "crane|crane", [0, 1]),
         ("type 1|type 2", "type 1|type 2", None),
         ("a|b 1", "a|b 1", None),
+        ("1. b|0. a", "a|b", [0, 1]),
+        ("1) b|0) a", "a|b", [0, 1]),
+        ("1：b|0：a", "a|b", [0, 1]),
+        ("0 -> a|1 -> b", "a|b", [0, 1]),
+        ('"1": "b",|"0": "a"', "a|b", [0, 1]),
+        ("1: 'b'|2: 'c'", "b|c", [1, 2]),
+        ("1.5|2.5", "1.5|2.5", None),
+        ("1_a|10_b|2_c", "1_a|10_b|2_c", None),
+        ("0-a|1-b", "0-a|1-b", None),
+        ("a|class 0|b 1", "a|class 0|b 1", None),
     ],
 )
 def test_numbers_are_taken_from_every_line_or_from_none(text, names, numbers):
     found = parse_label_names(text.split("|"), FILE)
     assert (found.names, found.numbers) == (names.split("|"), numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("id name|0 a|1 b", "first line, 'id name', has no number"),
+        ("2_c|0_a|1_b", "another order than the lines"),
+    ],
+)
+def test_lines_that_may_be_more_than_names_are_refused(text, sentence):
+    with pytest.raises(DataError, match=sentence):
+        parse_label_names(text.split("|"), FILE)
 
 
 def test_numbers_on_both_sides_and_gaps_are_left_to_the_lists():

@@ -77,3 +77,9 @@ def test_what_was_guessed_is_said():
         "label_list.txt: each line has the number of its class (1 to 2)."
     ]
     assert _labels("0 1", ["a", "b"]).remarks == []
+
+
+def test_labels_are_found_in_another_case_or_unicode_form_if_one_class_fits():
+    assert _labels("cat Ka\u0308se", ["Cat", "K\u00e4se"]).number_of == {"cat": 0, "Ka\u0308se": 1}
+    with pytest.raises(DataError, match="unknown label 'CAT'"):
+        _labels("CAT", ["Cat", "cat"])

@@ -12,7 +12,7 @@ def _write(folder, content):
     return file
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_unicode_is_read_with_and_without_a_mark(encoding, tmp_path):
     assert read_encoded_text(_write(tmp_path, "米饭 0\nKäse 1\n".encode(encoding))) == "米饭 0\nKäse 1\n"
 
@@ -24,7 +24,8 @@ def test_another_encoding_is_read_only_on_request(word, encoding, tmp_path):
     file = _write(tmp_path, f"cat 0\n{word} 1\n".encode(encoding))
     with pytest.raises(DataError, match=r"list.txt is not plain text in UTF-8 \(line 2\)") as error:
         read_encoded_text(file)
-    assert "--encoding" in str(error.value)
+    assert f"'{word} 1' in {encoding}" in str(error.value)
+    assert "or name its encoding: --encoding " in str(error.value)
     assert read_encoded_text(file, encoding=encoding) == f"cat 0\n{word} 1\n"
 
 

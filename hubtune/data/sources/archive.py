@@ -148,7 +148,8 @@ class _Extraction:
 
     def _unknown_encoding(self, name: str) -> DataError:
         """Return the error for a folder, which may be a class, whose name is not in UTF-8."""
-        usual = ("gbk", "cp437" if zipfile.is_zipfile(self._archive) else "cp1252")
+        western = "cp437" if zipfile.is_zipfile(self._archive) else "cp1252"
+        usual = ("gbk", western, "big5", "shift_jis", "euc_kr", "cp866")
         known, options = question_of_encoding(likely_readings(encode(name), usual))
         return DataError(
             f"{self._archive} has names of folders that are not in UTF-8.{known} Name their encoding: "

@@ -237,7 +237,7 @@ def test_names_without_the_mark_of_utf8_are_read_as_it_or_in_the_encoding_that_a
     assert files_below(unpack(made("a.zip", "猫".encode(), b"1.jpg")).folder) == {"猫/1.jpg": b"x"}
     gbk = made("b.zip", "香蕉".encode("gbk"), b"1.jpg")
     with pytest.raises(
-        DataError, match=r"are not in UTF-8. It reads '香蕉/1.jpg' in gbk, '[^']*' in cp437. Name"
+        DataError, match=r"are not in UTF-8. It reads '香蕉/1.jpg' in gbk, '[^']*' in cp437, .* Name"
     ):
         unpack(gbk)
     assert files_below(unpack(gbk, encoding="gbk").folder) == {"香蕉/1.jpg": b"x"}
