@@ -38,7 +38,9 @@ def compare_folders(rows: Iterable[tuple[str, str, int]], names: Sequence[str], 
     if len(whole) > 1:
         where, label, folder = next(row for row in contradicting if classes_of[row[2]] in whole)
     example = f"{where}: the label is {names[label]!r}, but the picture lies in '{escaped(folder)}'"
-    if len(whole) > 1 and _is_shifted(names, {(min(classes_of[folder]), n) for _, n, folder in contradicting}):
+    if len(whole) > 1 and _is_shifted(
+        names, {(min(classes_of[folder]), n) for _, n, folder in contradicting}
+    ):
         return [
             f"The folders are called by other numbers than the labels, in the same order: the pictures in "
             f"'{escaped(folder)}' are the class {names[label]!r}."
@@ -69,7 +71,7 @@ def _form(name: str) -> str:
 
 
 def _named_classes(folder: str, names: Sequence[str]) -> Iterable[int]:
-    """Return the class that a folder is called as, but for a number before it, or whose name only it begins."""
+    """Return the class that a folder is called as, but for a number before it, or whose name it begins."""
     if folder in names:
         return [names.index(folder)]
     beginning = [number for number, name in enumerate(names) if re.match(re.escape(folder) + r"[\W_]", name)]

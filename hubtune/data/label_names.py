@@ -67,16 +67,22 @@ def parse_label_names(lines: Sequence[str], file: Path) -> LabelNames:
 def _check_plain(lines: Sequence[str], file: Path) -> None:
     """Refuse lines that are not just names: a line of column names, or numbers in another order."""
     words = {*re.findall(r"[^\W\d_]+", lines[0].lower())}
-    if words & _COLUMN_WORDS and any(_is_consecutive(found.numbers or []) for found in _numberings(lines[1:])):
+    if words & _COLUMN_WORDS and any(
+        _is_consecutive(found.numbers or []) for found in _numberings(lines[1:])
+    ):
         raise DataError(
             f"{file}: the first line, {lines[0]!r}, has no number, unlike all others: remove it if it names "
             "columns, or write only names, one per line"
         )
     joined = _numbered(lines, _NUMBER_IN_NAME)
-    if joined and _is_consecutive(joined.numbers or []) and [*lines] not in (sorted(lines), _by_number(lines)):
+    if (
+        joined
+        and _is_consecutive(joined.numbers or [])
+        and [*lines] not in (sorted(lines), _by_number(lines))
+    ):
         raise DataError(
-            f"{file}: the numbers in the names, such as {lines[0]!r}, are in another order than the lines: if "
-            "they are the classes' numbers, put a blank behind them, or else one before: `0 name`"
+            f"{file}: the numbers in the names, such as {lines[0]!r}, are in another order than the lines: "
+            "if they are the classes' numbers, put a blank behind them, or else one before: `0 name`"
         )
 
 

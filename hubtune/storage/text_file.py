@@ -45,7 +45,7 @@ def read_encoded_text(
     encoding: str | None = None,
     is_right: Callable[[str], bool] | None = None,
 ) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark, in UTF-16 or 32 with one, or as requested.
+    """Read a text file in UTF-8, with or without a byte order mark, in UTF-16 or -32 with one, or as named.
 
     Bytes that are not UTF-8 are read in another encoding only if ``is_right`` accepts that reading and no
     other one. Nothing in such a file says which encoding it has, and a wrong one gives other words.

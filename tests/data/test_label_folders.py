@@ -39,7 +39,10 @@ def test_single_contradictions_are_named_and_contradictions_in_one_folder():
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([("cat/1.jpg", 2), ("dog/2.jpg", 0)], "l:1: the label is 'dog', but the picture lies in 'cat'; so do"),
+        (
+            [("cat/1.jpg", 2), ("dog/2.jpg", 0)],
+            "l:1: the label is 'dog', but the picture lies in 'cat'; so do",
+        ),
         ([("1-cat/1.jpg", 2), ("2-dog/2.jpg", 0)], "the picture lies in '1-cat'; so do all others: cure"),
         ([("Red_Fox/1.jpg", 1), ("cat/1.jpg", 2), ("dog/2.jpg", 0)], "so do all others in 2 folders: cure"),
     ],

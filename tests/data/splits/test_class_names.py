@@ -36,8 +36,9 @@ def test_display_names_are_read_however_they_are_written(tmp_path, content, expe
         (b"anqi X\nyushuxin X\n", "{}: two classes would be called 'X': every class needs a name of its own"),
         (
             "安崎".encode("gbk"),
-            "{} is not plain text in UTF-8 (line 1). It reads '安崎' in gbk, '°²Æé' in cp1252. Save it as "
-            "UTF-8, or name its encoding: --encoding gbk or --encoding cp1252",
+            "{} is not plain text in UTF-8 (line 1). It reads '安崎' in gbk, '°²Æé' in cp1252, "
+            "'假ゅ' in big5, '갛펩' in euc_kr, '°ІЖй' in cp1251. Save it as UTF-8, or name its "
+            "encoding: --encoding gbk or --encoding cp1252, …",
         ),
     ],
 )
