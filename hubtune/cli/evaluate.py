@@ -1,7 +1,8 @@
 """``hubtune evaluate``."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -75,12 +76,12 @@ def command(
         if remap_by_name:
             reason = "in a list for a module, numbers are its classes"
             raise UsageError(f"--remap-by-name goes with a run: {reason}")
-        file = _list_for_module(module, run, on)
+        listed = _list_for_module(module, run, on)
         select_device(device)
         pretrained = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
         model = hubtune.pretrained_model(pretrained, engine=engine)
-        # Its labels are the numbers of the module's classes.
-        dataset, name = _as_test_list(file, settings, label_list=model.labels), "test"
+        # Numbers in a list are the module's own classes, whatever names lie beside it.
+        dataset, name = _open_list(listed, model.labels, settings, names_beside=False), "test"
         source = module
     else:
         if run is None:
@@ -115,46 +116,53 @@ def _was_chosen(model: "hubtune.Model") -> bool:
     return bool(model.card.step) or (trainer is not None and trainer.chosen_on_validation)
 
 
-def _list_for_module(module: str, run: Path | None, on: str | None) -> Path:
+def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
     if run is not None:
         raise UsageError(f"Measure either the run {run} or --module {module}")
-    if on is None or not Path(on).is_file():
+    if on is None or ("://" not in on and not Path(on).exists()):
         raise UsageError(
-            f"--on {on}: no such list file" if on else "Name the list to measure on: --on val_list.txt"
+            f"--on {on}: no such list file or folder"
+            if on
+            else "Name the list to measure on: --on val_list.txt"
         )
-    return Path(on)
+    return on
 
 
-def _as_test_list(file: Path, settings: "SourceSettings", **labels: Any) -> "hubtune.BaseCVDataset":
+def _open_list(
+    on: str, names: Sequence[str], settings: "SourceSettings", *, names_beside: bool = True
+) -> "hubtune.BaseCVDataset":
+    """Return a list file, or all images of another source, as a test list for a model's classes."""
+    from hubtune.data.dataset import label_file_beside
+    from hubtune.data.source_dataset import SourceDataset
+    from hubtune.data.sources.open import FILE_SUFFIXES
+
+    file = Path(on)
+    if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES:
+        return SourceDataset(on, names, settings=settings)
+    label_file = label_file_beside(file) if names_beside else None
     return hubtune.BaseCVDataset(
         file.parent,
         test_list_file=file.name,
         encoding=settings.encoding,
         labels_are=settings.labels_are,
-        **labels,
+        label_list_file=label_file,
+        label_list=None if label_file else names,
     )
 
 
 def _list(
     run: Path, on: str | None, model: "hubtune.Model", settings: "SourceSettings"
 ) -> tuple["hubtune.BaseCVDataset", str]:
-    from hubtune.data.dataset import LIST_NAMES, label_file_beside
-    from hubtune.data.source_dataset import SourceDataset
-    from hubtune.data.sources.open import FILE_SUFFIXES
+    from hubtune.data.dataset import LIST_NAMES
     from hubtune.runs.folder import RECIPE_FILE, is_run
     from hubtune.task import dataset_of
 
     if on is not None and on not in LIST_NAMES:
-        file = Path(on)
-        if "://" not in on and not file.exists():
+        if "://" not in on and not Path(on).exists():
             raise UsageError(
                 f"--on {on}: no such list file or folder; or name a list of the run: validate, test or train"
             )
-        if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES:
-            return SourceDataset(on, model.labels, settings=settings), "test"
-        if names := label_file_beside(file):
-            return _as_test_list(file, settings, label_list_file=names), "test"
-        return _as_test_list(file, settings, label_list=model.labels), "test"
+        return _open_list(on, model.labels, settings), "test"
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
     dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)

@@ -78,8 +78,8 @@ def read_lists(
         The pictures in the order of the lines. Files that do not exist keep their written path.
 
     Raises:
-        DataError: if a file cannot be read or understood, or the labels contradict each other or the folders;
-            the message names the line.
+        DataError: if a file cannot be read or understood, or the labels contradict each other or the folders,
+            or a picture has two; the message names the line.
     """
     rows = {name: _read_rows(file, base, encoding) for name, file in files.items()}
     known = _class_labels(rows, files, label_file, labels, encoding, labels_are)
@@ -90,8 +90,9 @@ def read_lists(
         name: [ImageEntry(base / (next(paths) or row.path), known.number_of[row.label]) for row in part]
         for name, part in rows.items()
     }
+    lines = _check_repeated(rows, examples, known.names)
     repeated = _overlaps(examples)
-    remarks = [*known.remarks, *found.remarks, *repeated.values()]
+    remarks = [*known.remarks, *found.remarks, *lines, *repeated.values()]
     is_unnamed = label_file is None and labels is None
     if is_unnamed:
         remarks += _hint_at_names(known.names, base, files.values())
@@ -260,6 +261,31 @@ def _check_form(rows: Mapping[str, list[_Row]], found: FoundFiles, base: Path) -
         f"None of the {plural(len(listed), 'file')} that the lists name is there, such as '{escaped(path)}' "
         f"({Path(where).name}); paths start from {base}.{found.hint}"
     )
+
+
+def _check_repeated(
+    rows: Mapping[str, list[_Row]], examples: Mapping[str, list[ImageEntry]], names: Sequence[str]
+) -> list[str]:
+    """Refuse a picture with two labels; return a sentence about lines that repeat others of their list."""
+    first: dict[str, tuple[str, int]] = {}
+    remarks = []
+    for name, part in rows.items():
+        seen: set[str] = set()
+        for row, entry in zip(part, examples[name], strict=True):
+            path = os.path.normpath(entry.path)
+            where, label = first.setdefault(path, (row.where, entry.label))
+            if label != entry.label:
+                raise DataError(
+                    f"{row.where}: '{escaped(row.path)}' has the label {names[entry.label]!r}, but "
+                    f"{names[label]!r} at {where}: keep the right line"
+                )
+            seen.add(path)
+        if times := len(part) - len(seen):
+            verb = "repeats" if times == 1 else "repeat"
+            remarks.append(
+                f"{plural(times, 'line')} of the {WORDS.get(name, name)} list {verb} earlier ones."
+            )
+    return remarks
 
 
 def _overlaps(examples: Mapping[str, list[ImageEntry]]) -> dict[str, str]:

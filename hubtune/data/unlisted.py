@@ -3,12 +3,11 @@
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.images.verify import IMAGE_SUFFIXES, is_image
+from hubtune.data.images.verify import image_names, is_image
 from hubtune.data.list_files import read_split_record
 from hubtune.data.listing import Listing
 from hubtune.data.sources.layout import subfolders
@@ -70,14 +69,14 @@ def _beside(files: Sequence[Path], base: Path) -> str | None:
         names_in.setdefault(file.parent, set()).add(file.name)
     count, others = 0, []
     for folder, names in names_in.items():
-        count += len(_image_names(folder) - names)
+        count += len(image_names(folder) - names)
     listed_in: dict[Path, set[str]] = {}
     for folder in names_in:
         listed_in.setdefault(folder.parent, set()).add(folder.name)
     for parent, listed in listed_in.items():
         if len(listed) > 1:  # a folder for each class
             beside = [name for name in subfolders(parent) if name not in listed]
-            others += [name for name in beside if _image_names(parent / name)]
+            others += [name for name in beside if image_names(parent / name)]
     if not count and not others:
         return None
     return f"{base} has {_describe(count, 'folder', others)} in no list."
@@ -89,12 +88,6 @@ def _describe(count: int, noun: str, names: Sequence[str]) -> str:
     nouns = noun if len(names) == 1 else {"class": "classes", "folder": "folders"}[noun]
     things = [plural(count, "picture")] * (count > 0) + [f"the {nouns} {shown},"] * bool(names)
     return f"{', and '.join(things)} that {'is' if count == 1 and not names else 'are'}"
-
-
-def _image_names(folder: Path) -> set[str]:
-    with suppress(OSError), os.scandir(folder) as entries:
-        return {entry.name for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES}
-    return set()
 
 
 def _list(folder: str, options: Mapping[str, Any]) -> Listing:

@@ -17,6 +17,10 @@ def test_a_module_is_measured_on_a_list_of_class_numbers(mixed, here, run_here, 
     assert (figures["count"], figures["unreadable"]) == (5, 1)
     shown = "20.0 % (1 of 5 right; 95 % interval 3.6–62.4 %; top-5 60.0 %; 1 unreadable)"
     assert shown in run_here(*evaluate).stdout
+    for row, label in zip(rows, labels, strict=True):
+        (here / "folders" / str(label)).mkdir(parents=True, exist_ok=True)
+        (here / "folders" / str(label) / row["path"][-5:]).write_bytes((here / row["path"]).read_bytes())
+    assert shown[:16] in run_here("evaluate", "--module", "digitnet", "--on", "folders").stdout
     (here / "seven.txt").write_text("pics/0.png 7\n")
     assert_refused(
         ("evaluate --module digitnet", 2, "Name the list to measure on"),

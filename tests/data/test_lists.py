@@ -35,6 +35,10 @@ TRAIN = "cat/1.jpg 0\ndog/1.jpg 1\n"
         ({"train": "cat/1.jpg 0,1,0\n"}, "several labels, '0,1,0'"),
         ({"train": "cat/1.jpg, 0\n"}, "a comma between path and label"),
         ({"train": "cat/1.jpg 1\ndog/1.jpg 0\n"}, "the label list is in another order than the labels"),
+        (
+            {"train": TRAIN, "validate": "./cat/1.jpg 1\n"},
+            "validate.txt:1: './cat/1.jpg' has the label 'dog'",
+        ),
         ({"train": "Käse/1.jpg 0\n".encode("cp1252")}, "--encoding gbk or --encoding cp1252"),
     ],
 )
@@ -55,6 +59,19 @@ def test_single_labels_beside_their_folder_are_only_said(base):
         f"1 label contradicts the picture's folder, such as {base}/train.txt:3: the label is 'dog', but the "
         "picture lies in 'cat'."
     ]
+
+
+def test_repeated_lines_are_said(base):
+    assert _read(base, {"train": TRAIN + TRAIN}).remarks == [
+        "2 lines of the training list repeat earlier ones."
+    ]
+
+
+def test_labels_that_are_names_are_compared_with_the_folders_without_a_label_list_too(base):
+    (base / "train.txt").write_text("cat/1.jpg dog\ndog/1.jpg cat\n")
+    with pytest.raises(DataError, match=r"so do all others: .*--labels-are names if the labels are right"):
+        read_lists({"train": base / "train.txt"}, base)
+    assert read_lists({"train": base / "train.txt"}, base, labels_are="names").labels == ["cat", "dog"]
 
 
 def test_labels_before_the_paths_are_read_if_only_that_names_files(base):

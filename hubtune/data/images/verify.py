@@ -1,6 +1,7 @@
 """Check image files without keeping their pixels: by name, by first and last bytes, or by reading it all."""
 
 import io
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -47,6 +48,14 @@ def is_image(path: str | Path) -> bool:
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         return True
     return not refusal_of(path).startswith(("not a picture", "not a regular file", "empty file"))
+
+
+def image_names(folder: Path) -> set[str]:
+    """Return the visible names with suffixes of images in a folder; none if it cannot be read."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        names = {entry.name for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES}
+        return {name for name in names if not name.startswith(".")}
+    return set()
 
 
 def refusal_of(path: str | Path) -> str:

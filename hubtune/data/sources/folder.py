@@ -15,7 +15,15 @@ from hubtune.data.listing import (
     known_as,
 )
 from hubtune.data.sources.folder_walk import FolderWalk, is_folder
-from hubtune.data.sources.layout import PLAIN, Layout, check_names, find_masks, read_part_name
+from hubtune.data.sources.layout import (
+    PLAIN,
+    SEPARATE_CURE,
+    Layout,
+    check_names,
+    find_masks,
+    find_versions,
+    read_part_name,
+)
 from hubtune.data.sources.table import TABLE_SUFFIXES
 from hubtune.errors import DataError, suggest
 from hubtune.text import escaped, first_few, plural
@@ -49,8 +57,8 @@ def walk_classes(
     _check_layout(listing)
     listing.remarks += layout.remarks
     if not as_classes:
-        check_names(listing.labels, root, "put their pictures into one folder")
-        _leave_out_masks(listing)
+        check_names(listing.labels, root, f"put their pictures into one folder, {SEPARATE_CURE}")
+        _check_masks(listing, "--as-classes uses them")
     parts = {} if as_classes else _parts_in_classes(listing)
     if parts:
         listing.files = [replace(file, part=parts[_inner_folder(file)]) for file in listing.files]
@@ -76,14 +84,20 @@ def _parts_in_classes(listing: Listing) -> dict[str, str]:
     return named if is_division else {}
 
 
-def _leave_out_masks(listing: Listing) -> None:
-    masks = set(find_masks([file.path for file in listing.files]))
+def _check_masks(listing: Listing, cure: str) -> None:
+    masks = set(find_masks([file.path for file in listing.files], listing.root))
     if masks:
         listing.files = [file for file in listing.files if file.path not in masks]
         listing.left_out += [Excluded(mask, "named as the mask of another picture") for mask in sorted(masks)]
         listing.remarks.append(
             f"{plural(len(masks), 'file')} named as the mask of another picture, such as "
-            f"'{escaped(min(masks).name)}', left out; --as-classes uses them."
+            f"'{escaped(min(masks).name)}', left out; {cure}."
+        )
+    if versions := find_versions([file.path for file in listing.files]):
+        count, name, other = versions
+        listing.remarks.append(
+            f"{count:,} pictures are named as others with something added, such as '{escaped(name)}' beside "
+            f"'{escaped(other)}': if they are masks or copies of them, move them away."
         )
 
 
@@ -129,6 +143,9 @@ def walk_divided(root: Path, layout: Layout, *, skip: Path | None = None) -> Lis
     if len(class_of) < 2:
         what = f"only one class folder, {listing.labels[0]!r}" if class_of else "no class folder"
         raise DataError(f"{layout.parts[PARTS[0]]} has {what}; a classifier needs two.{_table_hint(listing)}")
+    training = layout.parts[PARTS[0]]
+    check_names(listing.labels, training, f"put their pictures into one folder in {training.name}")
+    _check_masks(listing, "if they are not, rename them")
     listing.labels = in_order(listing.labels)
     listing.sort()
     used = {file.part for file in listing.files}

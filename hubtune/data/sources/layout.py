@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,14 +23,8 @@ _IMAGE_WORDS = frozenset("image images imgs img jpegimages pictures pics photos"
 # What stands beside a list's name in names of folders, and says nothing: training_set, images_val, test1.
 _NEUTRAL = frozenset("set sets data dataset folder dir split list new".split()) | _IMAGE_WORDS
 _TRAIN, _VALIDATE, _TEST = PARTS
-_CHINESE = {
-    "训练": _TRAIN,
-    "训练集": _TRAIN,
-    "验证": _VALIDATE,
-    "验证集": _VALIDATE,
-    "测试": _TEST,
-    "测试集": _TEST,
-}
+_CHINESE = {"训练": _TRAIN, "验证": _VALIDATE, "测试": _TEST}
+_CHINESE_END = re.compile("(集|集合|数据|数据集|样本|图片|图像)$")
 _UNLABELLED = frozenset("pred predict prediction predictions unlabeled unlabelled".split())
 _MASKS = frozenset(
     "mask masks annotation annotations annots label labels groundtruth gt segmentation segmentationclass "
@@ -56,7 +51,7 @@ def read_part_name(name: str) -> PartName | None:
     words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
     found, rest = [], []
     for word in (word.lower() for word in words):
-        part = PART_OF_WORD.get(word) or _CHINESE.get(word)
+        part = PART_OF_WORD.get(word) or _CHINESE.get(_CHINESE_END.sub("", word))
         for end in ("set", "data"):  # trainset, testdata
             part = part or PART_OF_WORD.get(word.removesuffix(end))
         if part:
@@ -81,6 +76,9 @@ class Layout:
     passed_over: Sequence[str] = ()
     remarks: Sequence[str] = ()
 
+
+SEPARATE_CURE = "or add --as-classes to keep them apart"
+"""What settles the question of classes whose names hardly differ."""
 
 PLAIN = Layout()
 """Each folder is a class."""
@@ -173,22 +171,33 @@ def _refuse_alike(root: Path, folders: Sequence[str]) -> None:
     """Refuse folders that hold folders of the same names: the lists of the same classes, or classes."""
     inner = {name: set(subfolders(root / name)) for name in folders}
     names = max(inner.values(), key=len, default=set())
-    alike = len(inner) > 1 and len(names) > 1 and all(own and own <= names for own in inner.values())
-    if not alike or any(read_part_name(name) or _is_image_folder(name) for name in names):
+    alike = [name for name, own in inner.items() if own and own <= names and not _has_images(root / name)]
+    common = set[str]().union(*(inner[one] & inner[other] for one, other in combinations(alike, 2)))
+    if len(folders) == len(alike) > 1:
+        common = names
+    if len(common) < 2 or any(read_part_name(name) or _is_image_folder(name) for name in names):
         return
-    if not any(_has_images(root / name) for name in folders):
-        both, below = first_few([*folders]), first_few(sorted(names, key=name_key))
-        train, *others = sorted(folders, key=lambda name: read_part_name(name) is None)
-        raise DataError(
-            f"{root}: {both} all hold folders such as {below}, so either may be the classes: --as-classes "
-            f"if {both} are, or --parts train={train},test={others[0]} if they are lists"
-        )
+    # The list with the most pictures is likely the training list.
+    train, *others = sorted(
+        alike, key=lambda name: (read_part_name(name) is None, -_count_files(root / name))
+    )
+    raise DataError(
+        f"{root}: {first_few(alike)} all hold folders such as {first_few(sorted(common, key=name_key))}, so "
+        f"either may be the classes: --as-classes if {first_few(alike)} are, or --parts "
+        f"train={train},test={others[0]} if they are lists; or give one of them: {root / train}"
+    )
+
+
+def _count_files(folder: Path) -> int:
+    return sum(len(_stems(folder / name)) for name in subfolders(folder))
 
 
 def _class_root(folder: Path) -> Path:
-    """Return the folder with the class folders of a list: its own, or ``train/train``."""
+    """Return the folder with the class folders of a list: its own, ``train/train`` or ``train/images``."""
     below, part = folder, read_part_name(folder.name)
-    while len(names := subfolders(below)) == 1 and part is not None and read_part_name(names[0]) == part:
+    while len(names := subfolders(below)) == 1 and (
+        names[0].lower() in _IMAGE_WORDS or (part is not None and read_part_name(names[0]) == part)
+    ):
         below = below / names[0]
     return below if subfolders(below) else folder
 
@@ -203,6 +212,14 @@ def _refuse_lone_part(root: Path, folders: Sequence[str]) -> None:
                 f"{root / name} may hold pictures without a class, or be a class: move it away, or add "
                 "--as-classes"
             )
+    for name in folders:
+        below = subfolders(root / name)
+        is_list = name in named and named[name] == (_TRAIN, "") and not _has_images(root / name)
+        if is_list and len(below) > 1 and len(folders) > 1:
+            raise DataError(
+                f"{root / name} holds folders such as {first_few(below)}: if they are the classes, --parts "
+                f"train={name}; if {name} is a class, --as-classes"
+            )
     if lone and len(folders) > 1:
         others = first_few([name for name in folders if name not in lone])
         beside = f", beside {others}," if others else ""
@@ -216,12 +233,28 @@ def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
     """Refuse a data set for segmentation or detection: a folder of pictures, and one of masks or boxes."""
     masks = [name for name in folders if name.lower() in _MASKS]
     image_folders = [name for name in folders if _is_image_folder(name)]
-    if masks and image_folders and len(masks) + len(image_folders) == len(folders):
+    if not masks or not image_folders:
+        return
+    images = {stem for name in image_folders for stem in _stems(root / name)}
+    alone = len(masks) + len(image_folders) == len(folders)
+    if alone or any(stems and stems <= images for stems in (_stems(root / name) for name in masks)):
+        both = [(name, classes) for name in image_folders if len(classes := subfolders(root / name)) > 1]
+        cure = (
+            f"if the classes are {first_few(both[0][1])}, give {root / both[0][0]}; otherwise put"
+            if both
+            else "put"
+        )
         raise DataError(
             f"{root} has pictures in {' and '.join(image_folders)} and masks or annotations in "
-            f"{' and '.join(masks)}. hubtune learns one class per picture: put the pictures of each class "
+            f"{' and '.join(masks)}. hubtune learns one class per picture: {cure} the pictures of each class "
             "into a folder of its own, or add --as-classes if these folders are the classes"
         )
+
+
+def _stems(folder: Path) -> set[str]:
+    with suppress(OSError), os.scandir(folder) as entries:
+        return {Path(entry.name).stem for entry in entries if not is_hidden(entry.name) and entry.is_file()}
+    return set()
 
 
 def _without_copies(root: Path, folders: Sequence[str]) -> Layout:
@@ -236,15 +269,15 @@ def _without_copies(root: Path, folders: Sequence[str]) -> Layout:
     return Layout()
 
 
-def find_masks(files: Iterable[Path]) -> list[Path]:
-    """Return the files named as masks of others.
+def find_masks(files: Iterable[Path], root: Path) -> list[Path]:
+    """Return the files in the class folders below ``root`` that are named as masks of others.
 
     Such are ``a_mask.png`` and ``mask_a.png`` beside ``a.png``, and those in a folder ``masks`` beside a
     folder ``images``.
     """
     files = list(files)
     stems = {(file.parent, file.stem) for file in files}
-    beside_images = {file.parent.parent for file in files if _is_image_folder(file.parent.name)}
+    beside_images = {file.parent.parent for file in files if _is_image_folder(file.parent.name)} - {root}
     masks = []
     for file in files:
         folder, found = file.parent, _MASK_NAME.fullmatch(file.stem)
@@ -252,6 +285,26 @@ def find_masks(files: Iterable[Path]) -> list[Path]:
         if named or (folder.name.lower() in _MASKS and folder.parent in beside_images):
             masks.append(file)
     return masks
+
+
+def find_versions(files: Sequence[Path]) -> tuple[int, str, str] | None:
+    """Return how many files are named as half of the others with the same word added, and two such names.
+
+    They may be masks by another word, or copies: ``1_label.png`` or ``1.png`` beside ``1.jpg``.
+    """
+    known = {(file.parent, file.stem): file.name for file in reversed(files)}
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for file in files:
+        words = re.findall(r"[ _-][^\W\d_]+(?=$|[ _-][^\W\d_]+$)", file.stem)
+        if (twin := known[file.parent, file.stem]) != file.name:
+            pairs.setdefault(file.suffix.lower(), []).append((file.name, twin))
+        for added in {"".join(words[-1:]), "".join(words)} - {""}:
+            if original := known.get((file.parent, file.stem.removesuffix(added))):
+                pairs.setdefault(added.lower(), []).append((file.name, original))
+    versions = max(pairs.values(), key=len, default=[])
+    if len(versions) < 3 or 3 * len(versions) < len(files):
+        return None
+    return len(versions), *versions[0]
 
 
 def _is_image_folder(name: str) -> bool:
@@ -267,8 +320,7 @@ def check_names(names: Sequence[str], source: Path, cure: str) -> None:
     if pair := similar_names(names):
         one, other = (escaped(name) for name in pair)
         raise DataError(
-            f"{source}: the classes '{one}' and '{other}' differ only in case, blanks or Unicode form: "
-            f"{cure}, or add --as-classes to keep them apart"
+            f"{source}: the classes '{one}' and '{other}' differ only in case, blanks or Unicode form: {cure}"
         )
 
 

@@ -10,11 +10,12 @@ from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 
+from hubtune.data.images.verify import image_names
 from hubtune.data.label_folders import compare_folders
 from hubtune.data.list_labels import check_label, is_number
 from hubtune.data.listed_paths import find_files
 from hubtune.data.listing import PART_OF_WORD, Listing, describe_classes
-from hubtune.data.sources.layout import check_names
+from hubtune.data.sources.layout import SEPARATE_CURE, check_names
 from hubtune.data.sources.rows import Rows
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.data.sources.table_columns import REQUIRED, find_columns, find_path_column, has_column_names
@@ -70,16 +71,32 @@ def read_table(
         rows.add(where, cells["path"], path, cells["label"], cells.get("group") or None, part)
     listing = rows.listing(file)
     if not settings.as_classes:
-        check_names(listing.labels, file, "write them alike")
+        check_names(listing.labels, file, f"write them alike, {SEPARATE_CURE}")
     if "label" not in settings.columns:
         number_of = {label: number for number, label in enumerate(listing.labels)}
         listed = ((where, cells["path"], number_of[cells["label"]]) for where, cells in cells_of.items())
         cure = f"correct the table, or add --column label={header['label']} if it is right"
         listing.remarks += compare_folders(listed, listing.labels, cure)
     listing.remarks += found.remarks
+    listing.remarks += _unlisted(listing, file)
     columns = " and ".join(f"{header[meaning]} as the {meaning}" for meaning in REQUIRED)
     listing.taken_for = f"a table with {columns}; {describe_classes(listing)}"
     return listing
+
+
+def _unlisted(listing: Listing, table: Path) -> list[str]:
+    """Return a sentence about images in the folders of listed ones that no line names."""
+    listed: dict[Path, set[str]] = {}
+    for entry in listing.files:
+        listed.setdefault(entry.path.parent, set()).add(entry.path.name)
+    others = [folder / name for folder, names in listed.items() for name in image_names(folder) - names]
+    if not others:
+        return []
+    verb = "is" if len(others) == 1 else "are"
+    return [
+        f"{plural(len(others), 'picture')} beside those of {table.name} {verb} in no line of it, such as "
+        f"'{escaped(min(others).name)}'."
+    ]
 
 
 def named_files(file: Path, settings: SourceSettings = AS_FOUND) -> list[str]:

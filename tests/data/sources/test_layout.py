@@ -14,6 +14,9 @@ CERTAIN = {
     "capitals": ("TrainImages/{cat,dog}/1.jpg ValImages/cat/2.jpg", "cat dog", "train validate"),
     "numbered": ("train/{cat,dog}/1.jpg test1/2.jpg", "cat dog", "train"),
     "chinese": ("训练集/{cat,dog}/1.jpg 测试集/dog/2.jpg", "cat dog", "train test"),
+    "chinese endings": ("训练数据/{cat,dog}/1.jpg 验证样本/dog/2.jpg", "cat dog", "train validate"),
+    "folders of images": ("train/images/{cat,dog}/1.jpg test/images/dog/2.jpg", "cat dog", "train test"),
+    "labels and photos": ("photos/1.jpg labels/2.jpg logos/3.jpg", "labels logos photos", ""),
     "twice": ("train/train/{cat,dog}/1.jpg test/test/dog/2.jpg", "cat dog", "train test"),
     "copy of all parts": ("train/{a,b}/1.jpg test/a/2.jpg x/train/{a,b}/1.jpg", "a b", "train test"),
     "copy of all classes": ("{rose,daisy}/1.jpg flowers/{rose,daisy}/1.jpg", "daisy rose", ""),
@@ -31,6 +34,19 @@ REFUSED = {
     "lists by other names": (
         "one/cat/1.jpg one/dog/1.jpg two/cat/1.jpg",
         "all hold folders such as cat, dog",
+    ),
+    "lists by other names beside more": (
+        "te/cat/1.jpg te/dog/1.jpg tr/cat/1.jpg tr/cat/2.jpg tr/dog/1.jpg rest/1.jpg",
+        "--parts train=tr,test=te if they are lists; or give one of them",
+    ),
+    "lone training folder": (
+        "train/a/1.jpg train/b/1.jpg other/x/1.jpg",
+        "--parts train=train; if train is a class",
+    ),
+    "masks beside more": ("images/1.jpg masks/1.png more/1.jpg", "masks or annotations in masks"),
+    "classes and boxes": (
+        "images/cat/1.jpg images/dog/1.jpg annotations/1.xml",
+        "if the classes are cat, dog, give",
     ),
     "a list by another name": (
         "train/a/1.jpg train/b/1.jpg val/a/1.jpg eval/a/1.jpg eval/b/1.jpg",
@@ -105,6 +121,18 @@ def test_files_named_as_masks_are_left_out_with_a_word(touch, tmp_path):
     assert len(open_source(root, settings=SourceSettings(as_classes=True)).files) == 6
 
 
+def test_a_divided_source_has_masks_and_names_that_hardly_differ_as_well(touch, tmp_path):
+    root = _tree(
+        touch, tmp_path / "set", "train/{a,b}/1.png test/a/2.png train/a/1_mask.png test/a/2_mask.png"
+    )
+    listing = open_source(root)
+    assert [file.name for file in listing.files] == ["test/a/2.png", "train/a/1.png", "train/b/1.png"]
+    assert "2 files named as the mask of another picture" in listing.remarks[0]
+    _tree(touch, root, "train/A/3.png")
+    with pytest.raises(DataError, match="put their pictures into one folder in train"):
+        open_source(root)
+
+
 def test_masks_before_the_name_and_in_folders_of_their_own_are_left_out(touch, tmp_path):
     root = _tree(
         touch, tmp_path / "set", "a/1.png a/mask_1.png b/7/images/1.png b/7/masks/{1,2}.png b/gt.png"
@@ -157,3 +185,13 @@ def test_a_table_that_repeats_the_class_folders_changes_nothing(touch, tmp_path)
     root = _tree(touch, tmp_path / "set", "{cat,dog}/1.jpg")
     (root / "all.csv").write_text("path,label\ncat/1.jpg,cat\ndog/1.jpg,dog\n")
     assert open_source(root).taken_for == "a folder per class; 2 classes: cat, dog"
+
+
+@pytest.mark.parametrize("other", ["1_label.png", "1_mask_L.png", "1.png"])
+def test_pictures_named_as_others_with_something_added_are_said(other, touch, tmp_path):
+    names = "".join(f" {{a,b}}/{other.replace('1', str(n))} {{a,b}}/{n}.jpg" for n in range(4))
+    [remark] = open_source(_tree(touch, tmp_path / "set", names)).remarks
+    assert (
+        f"8 pictures are named as others with something added, such as '{other.replace('1', '0')}'" in remark
+    )
+    assert not open_source(_tree(touch, tmp_path / "few", "{a,b}/1.jpg {a,b}/1_old.jpg")).remarks

@@ -40,7 +40,7 @@ def test_rows_become_files_with_label_group_and_part(folder, table):
         SourceFile(folder / "sub/e.jpg", "sub/e.jpg", "dog", "p1", "validate"),
     ]
     assert listing.root == folder
-    assert not listing.remarks
+    assert [remark[:18] for remark in listing.remarks] == ["4 pictures beside "]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_odd_names_lead_to_the_file_numbers_are_ordered_and_repeated_lines_count
 
     listing = read_table(table("path,label\na.jpg,x\nb.jpg,y\n./a.jpg,x\n"))
     assert len(listing.files) == 2
-    assert listing.remarks == ["1 line of labels.csv repeated, and counted once."]
+    assert listing.remarks[0] == "1 line of labels.csv repeated, and counted once."
     listing = read_table(table("path,label,split\na.jpg,x,train\nb.jpg,y,train\na.jpg,x,val\n"))
     assert [(f.name, f.part) for f in listing.files][:2] == [("a.jpg", "train"), ("a.jpg", "validate")]
 
@@ -125,3 +125,12 @@ def test_any_column_can_have_the_groups_and_one_that_is_spelt_exactly_so_wins(ta
     assert groups(file, "id") == ["3", "3"]
     with pytest.raises(DataError, match=r"has 2 columns 'Id': call them differently"):
         read_table(file, group_column="Id")
+
+
+def test_pictures_beside_those_of_a_table_are_named(touch, tmp_path):
+    touch(tmp_path, "a/1.jpg a/2.jpg a/3.jpg a/._1.jpg b/1.jpg")
+    table = tmp_path / "t.csv"
+    table.write_text("path,label\na/1.jpg,x\na/2.jpg,y\n")
+    assert read_table(table).remarks == [
+        "1 picture beside those of t.csv is in no line of it, such as '3.jpg'."
+    ]
