@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 from hubtune.data.images.decode import ImageError
 from hubtune.errors import HubtuneError, MachineError
 from hubtune.hardware.memory import free_memory
+from hubtune.log import logger
 from hubtune.text import format_bytes
 
 STALL_SECONDS = 120.0
@@ -56,13 +57,24 @@ def load_batches(
         workers: number of threads, at least one.
 
     Raises:
-        MachineError: if an image does not load within two minutes, or ``prepare`` fails.
+        MachineError: if an image does not load within two minutes, or ``prepare`` fails twice on it.
     """
+
+    def attempt(index: int) -> T:
+        try:
+            return prepare(index)
+        except (HubtuneError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001  # of a broken library, perhaps only this time
+            reason = f"{type(error).__name__}: {error}"
+            logger.warning("%s could not be loaded (%s): trying once more", paths[index], reason)
+            return prepare(index)
+
     tasks: SimpleQueue[tuple[Future[T], int] | None] = SimpleQueue()
     pending: deque[tuple[Sequence[int], list[Future[T]]]] = deque()
     # Not a ThreadPoolExecutor: at exit, Python joins its threads, and would wait for a stalled one for ever.
     for number in range(workers):
-        Thread(target=_work, args=(tasks, prepare), name=f"hubtune-decode-{number}", daemon=True).start()
+        Thread(target=_work, args=(tasks, attempt), name=f"hubtune-decode-{number}", daemon=True).start()
     try:
         for indices in batches:
             futures: list[Future[T]] = [Future() for _ in indices]
@@ -121,7 +133,7 @@ def _collect(indices: Sequence[int], futures: list[Future[T]], paths: Sequence[P
             ) from error
         except Exception as error:  # of a broken library: nothing that is this one image's fault
             raise MachineError(
-                f"{paths[index]} could not be loaded ({type(error).__name__}: {error}): try again, and if "
-                "that does not help, leave the picture out"
+                f"{paths[index]} could not be loaded ({type(error).__name__}: {error}), twice: try again, "
+                "and if that does not help, leave the picture out"
             ) from error
     return Batch(good, arrays, bad, time.perf_counter() - start)

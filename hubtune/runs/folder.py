@@ -189,6 +189,8 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
     """
     with _locked(folder):
         try:
+            if (folder / _OWNER).exists():  # the lock of a process that ended is free
+                logger.info("%s was left by %s, which has ended: taken over", folder, _owner(folder))
             started = datetime.now(UTC).isoformat(timespec="seconds")
             owner = {"pid": os.getpid(), "host": socket.gethostname(), "started": started}
             write_atomically(folder / _OWNER, json.dumps(owner) + "\n")

@@ -54,7 +54,7 @@ def test_batches_come_in_order_and_an_unreadable_image_is_named_and_not_replaced
             MemoryError(),
             r"a batch of \d+ pictures was loaded, at .*jpg.*: close other programs, or try a batch",
         ),
-        (RuntimeError("broken"), r"jpg could not be loaded \(RuntimeError: broken\)"),
+        (RuntimeError("broken"), r"jpg could not be loaded \(RuntimeError: broken\), twice"),
     ],
 )
 def test_other_errors_name_the_image(error, words):
@@ -63,6 +63,21 @@ def test_other_errors_name_the_image(error, words):
 
     with pytest.raises(MachineError, match=words):
         next(load_batches(PATHS, BATCHES, prepare, workers=2))
+
+
+def test_an_image_is_tried_once_more(caplog):
+    tried = []
+
+    def prepare(index):
+        tried.append(index)
+        if tried.count(4) == 1 and index == 4:
+            raise RuntimeError("only once")
+        return index
+
+    with caplog.at_level("WARNING", "hubtune"):
+        batches = list(load_batches(PATHS, BATCHES, prepare, workers=1))
+    assert [batch.indices for batch in batches] == BATCHES
+    assert caplog.messages == ["4.jpg could not be loaded (RuntimeError: only once): trying once more"]
 
 
 def test_an_image_that_stalls_is_named_and_stopping_early_does_not_wait_for_it(monkeypatch):

@@ -53,6 +53,15 @@ def test_a_folder_of_images_of_something_else_or_in_use_is_refused(run, tmp_path
             run(**options)
 
 
+def test_the_folder_of_a_process_that_has_ended_is_taken_over_with_a_notice(tmp_path, caplog):
+    (tmp_path / ".owner.json").write_text('{"pid": 7, "host": "h", "started": "yesterday"}')
+    with caplog.at_level("INFO", "hubtune"), open_run(tmp_path):
+        pass
+    notice = f"{tmp_path} was left by process 7 on h since yesterday, which has ended: taken over"
+    assert caplog.messages == [notice]
+    assert not (tmp_path / ".owner.json").exists()
+
+
 def test_skipped_images_are_read_as_they_were_written(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.read_skipped() == []
