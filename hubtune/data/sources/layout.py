@@ -297,8 +297,8 @@ def find_versions(files: Sequence[Path]) -> tuple[int, str, str] | None:
         if (name := known[file.parent, file.stem]) != file.name:
             pairs.setdefault(file.suffix.lower(), []).append((file.name, name))
         for added in {"".join(words[-1:]), "".join(words)} - {""}:
-            if name := known.get((file.parent, file.stem.removesuffix(added))):
-                pairs.setdefault(added.lower(), []).append((file.name, name))
+            if other := known.get((file.parent, file.stem.removesuffix(added))):
+                pairs.setdefault(added.lower(), []).append((file.name, other))
     versions = max(pairs.values(), key=len, default=[])
     if len(versions) < 3 or 3 * len(versions) < len(files):
         return None
