@@ -11,6 +11,8 @@ _PARTS_OF_NAMES = "\u200c\u200d\u3000"
 _ADDRESS = re.compile(
     r"""([a-z][a-z0-9+.-]{1,20}:/+)(\S*@)?([^\s?#]*)([?#]\S*?(?=['")\],.:;…]{0,5}(?:\s|$)))?""", re.IGNORECASE
 )
+# All but tab and line ends, which a CSV file quotes; and backslashes that would be read as one of these.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\\(?=x[0-9a-f]{2})")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
@@ -34,14 +36,19 @@ def without_keys(text: str) -> str:
     return _ADDRESS.sub(lambda m: f"{m[1]}{'…@' * bool(m[2])}{m[3]}{'?…' * bool(m[4])}", text)
 
 
-def escape_formula(text: str) -> str:
-    """Return text that a spreadsheet does not take for a formula; :func:`unescape_formula` undoes it."""
-    return f"'{text}" if _FORMULA.match(text) else text
+def escape_cell(text: str) -> str:
+    """Return text for a cell of a CSV file; :func:`unescape_cell` undoes it.
+
+    A spreadsheet does not take it for a formula, and a terminal finds nothing to obey in it.
+    """
+    cell = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    return f"'{cell}" if _FORMULA.match(cell) else cell
 
 
-def unescape_formula(cell: str) -> str:
+def unescape_cell(cell: str) -> str:
     """Return the text of a cell."""
-    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+    text = cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+    return re.sub(r"\\x([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), text)
 
 
 def shortened(text: str) -> str:

@@ -34,13 +34,15 @@ def test_values_and_amounts_are_described_and_what_a_terminal_would_obey_is_esca
     assert text.first_few(list("abcde")) == "a, b, c and 2 more"
 
 
-def test_keys_in_addresses_are_not_repeated_and_formulas_are_quoted():
+def test_keys_in_addresses_are_not_repeated_and_cells_are_escaped():
     for form in ADDRESSES:
         shown = text.without_keys(f"Fetching {form} failed: see '{form}'.")
         assert "KEY" not in shown and shown.count("host/p.zip") == 2 and shown.endswith("'."), shown
     assert text.without_keys("https://host/p.zip is C:/a#b?c@d") == "https://host/p.zip is C:/a#b?c@d"
-    for cell, quoted in {"=1": "'=1", "'=1": "''=1", "'a": "'a", "": "", "\t=1": "'\t=1", "@": "'@"}.items():
-        assert (text.escape_formula(cell), text.unescape_formula(quoted)) == (quoted, cell)
+    cells = {"=1": "'=1", "'=1": "''=1", "'a": "'a", "": "", "\t=1": "'\t=1", "@": "'@", "a\\b": "a\\b"}
+    cells |= {"\x1b[31m\x9b": "\\x1b[31m\\x9b", "\\x1b": "\\x5cx1b", "=\0": "'=\\x00", "a\nb": "a\nb"}
+    for cell, quoted in cells.items():
+        assert (text.escape_cell(cell), text.unescape_cell(quoted)) == (quoted, cell)
 
 
 def test_sizes_are_parsed_or_refused():

@@ -105,9 +105,9 @@ def _bombs_allowed() -> None:
 
 def _csv_unquoted() -> None:
     found = [
-        module.escape_formula
+        module.escape_cell
         for name, module in list(sys.modules.items())
-        if name.startswith("hubtune") and hasattr(module, "escape_formula")
+        if name.startswith("hubtune") and hasattr(module, "escape_cell")
     ]
     for function in set(found):
         replace_everywhere(function, lambda text: text)

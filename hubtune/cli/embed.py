@@ -24,7 +24,7 @@ from hubtune.cli.prediction_output import report_unreadable
 from hubtune.errors import UsageError, writing
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import replacing
-from hubtune.text import escape_formula
+from hubtune.text import escape_cell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,7 +120,7 @@ def _write_csv(file: BinaryIO, paths: Sequence[str], features: "np.ndarray", err
     for path, error, row in zip(paths, errors, features, strict=True):
         # Nine digits restore every float32 exactly.
         values = [""] * len(row) if error else [f"{value:.9g}" for value in row]
-        writer.writerow([escape_formula(path), escape_formula(error), *values])
+        writer.writerow([escape_cell(path), escape_cell(error), *values])
     text.flush()
     text.detach()  # otherwise it would close the file, which is not on the disk yet
 

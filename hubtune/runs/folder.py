@@ -21,7 +21,7 @@ from hubtune.storage.atomic import write_atomically, write_csv
 from hubtune.storage.checked_folder import find_checked
 from hubtune.storage.lock import exclusive_lock
 from hubtune.storage.regular_file import MOST_LIST_BYTES, read_json, read_regular
-from hubtune.text import unescape_formula
+from hubtune.text import unescape_cell
 
 RECIPE_FILE = "recipe.yaml"
 MANIFEST_FILE = "manifest.json"
@@ -144,7 +144,7 @@ class RunFolder:
         if not file.exists():
             return []
         with file.open(encoding="utf-8", errors="surrogateescape", newline="") as text:
-            rows = [tuple(map(unescape_formula, row)) for row in csv.reader(text)]
+            rows = [tuple(map(unescape_cell, row)) for row in csv.reader(text)]
         return [(row[0], row[1], row[2]) for row in rows if len(row) == 3][1:]
 
     def write_result(self, result: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hubtune.storage.regular_file import open_regular
-from hubtune.text import escape_formula
+from hubtune.text import escape_cell
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 """Numbers of the errors of a disk without room, and of a user's quota that is used up."""
@@ -53,7 +53,7 @@ def write_csv(file: Path, header: Sequence[str], rows: Iterable[Sequence[object]
     text = io.StringIO()
     writer = csv.writer(text)  # with its CR LF: with other line ends, a CR in a name would not be quoted
     for row in (header, *rows):
-        writer.writerow([escape_formula(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([escape_cell(cell) if isinstance(cell, str) else cell for cell in row])
     write_atomically(file, text.getvalue().encode("utf-8", errors="surrogateescape"))
 
 

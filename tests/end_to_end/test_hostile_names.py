@@ -16,6 +16,7 @@ from support.commands import json_of, options
 from support.waiting import HANG_SECONDS, hang_guard
 
 from hubtune.data.dataset import ListDataset
+from hubtune.text import escape_cell, unescape_cell
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows refuses such names")
 
@@ -101,7 +102,7 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     assert sum(right) / len(paths) == measured["accuracy"]
     assert "not utf-8 \\udcff" in run_here("predict", "test_list.txt", "--model", "run", *ENGINE).stdout
     rows = table(Path("answers.csv"))
-    assert [row[0] for row in rows[1:]] == [f"'{path}" for path in paths]
+    assert [row[0] for row in rows[1:]] == [escape_cell(path) for path in paths]
     cells = {cell for row in rows for cell in row}
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
 
@@ -110,7 +111,8 @@ def test_no_name_is_lost_or_swapped_on_the_way(pics, run_here, monkeypatch):
     run("predict", "=pics", "--model", "run", "--csv", "all.csv", "--json", *ENGINE)
     rows = table(Path("all.csv"))
     assert {len(row) for row in rows} == {4}
-    assert sorted(row[0] for row in rows[1:]) == [f"'{file}" for file in files]
+    assert sorted(unescape_cell(row[0]) for row in rows[1:]) == files
+    assert not any("\x1b" in row[0] for row in rows)
     embedded = run("embed", "=pics", "--module", "digitnet", "-o", "all-features.csv", "--json", *ENGINE)
     assert embedded["unreadable"] == 0
     featured = table(Path("all-features.csv"))

@@ -137,13 +137,13 @@ def walk_divided(root: Path, layout: Layout, *, skip: Path | None = None) -> Lis
             f"{first_few(list(layout.passed_over))}."
         )
     class_of: dict[str, str] = {}
+    training = layout.parts[PARTS[0]]
     for part, folder in layout.parts.items():
         if walk.may_enter(folder):
-            _walk_part(walk, folder, part, class_of)
+            _walk_part(walk, folder, part, class_of, training)
     if len(class_of) < 2:
         what = f"only one class folder, {listing.labels[0]!r}" if class_of else "no class folder"
-        raise DataError(f"{layout.parts[PARTS[0]]} has {what}; a classifier needs two.{_table_hint(listing)}")
-    training = layout.parts[PARTS[0]]
+        raise DataError(f"{training} has {what}; a classifier needs two.{_table_hint(listing)}")
     check_names(listing.labels, training, f"put their pictures into one folder in {training.name}")
     _check_masks(listing, "if they are not, rename them")
     listing.labels = in_order(listing.labels)
@@ -186,7 +186,7 @@ def _table_hint(listing: Listing) -> str:
     return f" If {tables[0].name} has the labels: hubtune split {tables[0]}" if tables else ""
 
 
-def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, str]) -> None:
+def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, str], training: Path) -> None:
     """List one part; the training part fills ``class_of``, the NFC form of a name → its class."""
     listing = walk.listing
     excluded, listed = len(listing.left_out), len(listing.files)
@@ -218,7 +218,7 @@ def _walk_part(walk: FolderWalk, folder: Path, part: str, class_of: dict[str, st
         hint = (
             f"{texts[0]} may say it"
             if texts
-            else f"if they are called after their classes: --test-dir {folder}"
+            else f"if they are called after their classes: hubtune split {training} --test-dir {folder}"
         )
         listing.remarks.append(
             f"{folder} has no class folders, so nobody knows what its {plural(loose, 'picture')} should be; "

@@ -299,8 +299,8 @@ def find_versions(files: Sequence[Path]) -> tuple[int, str, str] | None:
         if (twin := known[file.parent, file.stem]) != file.name:
             pairs.setdefault(file.suffix.lower(), []).append((file.name, twin))
         for added in {"".join(words[-1:]), "".join(words)} - {""}:
-            if original := known.get((file.parent, file.stem.removesuffix(added))):
-                pairs.setdefault(added.lower(), []).append((file.name, original))
+            if other := known.get((file.parent, file.stem.removesuffix(added))):
+                pairs.setdefault(added.lower(), []).append((file.name, other))
     versions = max(pairs.values(), key=len, default=[])
     if len(versions) < 3 or 3 * len(versions) < len(files):
         return None

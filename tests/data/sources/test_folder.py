@@ -119,3 +119,9 @@ def test_files_beside_the_parts_are_noted(divided, touch):
     assert listing.remarks == [f"{divided} is divided into train, val, test; passed over beside them: masks."]
     assert [*left_out(listing)] == ["loose.jpg", "train/loose.png"]
     assert [path.name for path in listing.non_images] == ["readme.txt"]
+
+
+def test_the_command_for_a_test_folder_without_classes_is_one_that_works(touch, tmp_path):
+    root = touch(tmp_path / "set", "train/cat/1.jpg train/dog/1.jpg test/cat.jpg")
+    [remark] = open_source(root).remarks
+    assert f"hubtune split {root / 'train'} --test-dir {root / 'test'}" in remark
