@@ -94,6 +94,7 @@ def command(
     for remark in dataset.remarks:
         if remark not in dataset.repeated.values():
             say(f"• {shown(remark)}")
+    dataset.check_files()  # otherwise each of perhaps a million missing files would get its warning
     metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
     listed = str(dataset.list_files[name])
     if not metrics.count:

@@ -22,9 +22,11 @@ def test_a_module_is_measured_on_a_list_of_class_numbers(mixed, here, run_here, 
         (here / "folders" / str(label) / row["path"][-5:]).write_bytes((here / row["path"]).read_bytes())
     assert shown[:16] in run_here("evaluate", "--module", "digitnet", "--on", "folders").stdout
     (here / "seven.txt").write_text("pics/0.png 7\n")
+    (here / "gone.txt").write_text("gone/0.png 6\ngone/1.png 6\n")
     assert_refused(
         ("evaluate --module digitnet", 2, "Name the list to measure on"),
         ("evaluate --module digitnet --on test", 2, "no such list file"),
         ("evaluate runs/x --on val_list.txt --module digitnet", 2, "either the run"),
         ("evaluate --module digitnet --on seven.txt", 3, "seven.txt"),
+        ("evaluate --module digitnet --on gone.txt", 3, "None of the 2 files"),
     )
