@@ -207,7 +207,8 @@ def test_paths_are_found_as_the_lists_write_them(trained, later, tmp_path):
 def test_class_names_in_another_order_are_matched_and_others_refused(trained, later, tmp_path):
     def relabelled(*names):
         (tmp_path / "labels.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
-        return ListDataset(trained[0], label_list_file=tmp_path / "labels.txt")
+        file = tmp_path / "labels.txt"
+        return ListDataset(trained[0], label_list_file=file, labels_are="numbers")  # whatever the folders say
 
     rows = []
     for dataset in (ListDataset(trained[0]), relabelled("安崎", "c", "b")):

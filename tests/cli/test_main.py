@@ -8,7 +8,9 @@ import sys
 import pytest
 
 _SEND = """
-import os, sys
+import os, signal, sys
+# A process in the background of a shell starts with SIGINT ignored, and hubtune leaves it so.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def hook(event, arguments):
     if event == "import" and arguments[0] == os.environ["AT"]:
         os.kill(os.getpid(), int(os.environ["NUMBER"]))
