@@ -19,6 +19,7 @@ import hubtune
 from hubtune.data.images.decode import ImageError
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import DataError
+from hubtune.text import escape_cell
 from hubtune.train import data_checks, step
 from hubtune.train.data_checks import CHANGED_FILE, STAT_RECORD, BadImages, ChangedFiles
 
@@ -127,7 +128,7 @@ def test_changes_are_reported_once_with_the_new_sha256(tmp_path, listed, told):
         ("list", "path", "sha256"),
         ("train", str(size), hashlib.sha256(b"other").hexdigest()),
         ("train", str(gone), ""),
-        ("train", str(hostile), hashlib.sha256().hexdigest()),
+        ("train", escape_cell(str(hostile)), hashlib.sha256().hexdigest()),
         ("validate", str(time), hashlib.sha256(time.read_bytes()).hexdigest()),
     }
 
