@@ -211,35 +211,41 @@ def open_run(folder: Path) -> Iterator[RunFolder]:
 
 
 def point_latest_at(folder: Path) -> None:
-    """Write ``runs/latest`` below the current folder.
+    """Write ``runs/latest`` below the current folder, or beside the run if that is in a ``runs`` above it.
 
     Raises:
         MachineError: if it cannot be written.
     """
-    inside, target = LATEST.parent.absolute(), folder.absolute()
+    inside, target = LATEST.parent.resolve(), folder.resolve()
+    # Who works inside a folder of images has the runs above it, and nothing is written into the folder.
+    if target.parent.name == inside.name and Path.cwd().is_relative_to(target.parent.parent):
+        inside = target.parent
     text = target.relative_to(inside).as_posix() if target.is_relative_to(inside) else str(target)
+    latest = inside / LATEST.name
     try:
-        LATEST.parent.mkdir(exist_ok=True)
-        write_atomically(LATEST, (text + "\n").encode("utf-8", errors="surrogateescape"))
+        inside.mkdir(exist_ok=True)
+        write_atomically(latest, (text + "\n").encode("utf-8", errors="surrogateescape"))
     except OSError as error:
-        raise MachineError(f"{LATEST} cannot be written ({error.strerror}): check the permissions") from error
+        raise MachineError(f"{latest} cannot be written ({error.strerror}): check the permissions") from error
 
 
 def newest_run() -> Path:
-    """Return the run that ``runs/latest`` below the current folder names.
+    """Return the run that ``runs/latest`` names, below the current folder or the next one above that has it.
 
     Raises:
         ModelError: if there is none.
     """
+    places = [Path(*[".."] * above, LATEST) for above in range(len(Path.cwd().parents) + 1)]
+    latest = next((place for place in places if place.is_file()), LATEST)
     try:
-        name = read_regular(LATEST).decode("utf-8", errors="surrogateescape").strip()
+        name = read_regular(latest).decode("utf-8", errors="surrogateescape").strip()
     except OSError as error:
         raise ModelError(
             "There is no run here yet: start one with hubtune finetune, or name one's folder"
         ) from error
-    folder = LATEST.parent / name
+    folder = latest.parent / name
     if not is_run(folder):
-        raise ModelError(f"{LATEST} names {folder}, which is not there any more: name a run's folder")
+        raise ModelError(f"{latest} names {folder}, which is not there any more: name a run's folder")
     return folder
 
 

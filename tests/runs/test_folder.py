@@ -1,6 +1,7 @@
 """Run folders: where they may lie, which one a run gets, and who may use it."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from support.callbacks import AtStep
@@ -9,7 +10,7 @@ from support.tiny_task import smallnet, train
 import hubtune
 from hubtune.errors import MachineError
 from hubtune.log import logger
-from hubtune.runs.folder import RunFolder, newest_run, open_run
+from hubtune.runs.folder import RunFolder, newest_run, open_run, point_latest_at
 
 
 def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_result(run, tmp_path):
@@ -21,6 +22,18 @@ def test_a_second_run_goes_beside_the_first_and_a_finished_one_returns_its_resul
     second = run()
     assert (second.path.name, newest_run()) == ("run-2", second.path)
     assert run(resume=True) == second
+
+
+def test_who_works_inside_the_images_has_runs_above_them(tmp_path, monkeypatch):
+    (tmp_path / "pics" / "cat").mkdir(parents=True)
+    run = tmp_path / "runs" / "x"
+    run.mkdir(parents=True)
+    (run / "recipe.yaml").touch()
+    monkeypatch.chdir(tmp_path / "pics" / "cat")
+    point_latest_at(Path("../../runs/x"))
+    assert newest_run() == Path("../../runs/x")
+    assert (tmp_path / "runs" / "latest").read_text() == "x\n"
+    assert [path.name for path in (tmp_path / "pics").rglob("*")] == ["cat"]
 
 
 def test_a_run_that_ended_before_it_began_leaves_its_folder_free(run, tmp_path):
