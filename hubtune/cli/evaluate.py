@@ -16,6 +16,7 @@ from hubtune.cli.options import (
     trust_option,
     weights_option,
 )
+from hubtune.cli.training_inputs import list_overrides
 from hubtune.errors import DataError, UsageError
 from hubtune.log import show_on_stderr
 
@@ -166,7 +167,7 @@ def _list(
         return _open_list(on, model.labels, settings), "test"
     if not is_run(run):
         raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
-    dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
+    dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE, list_overrides(settings)), complete=True)
     name = on or ("test" if dataset.list_files["test"] else "validate")
     if dataset.list_files[name] is None:
         what = f"{name} list" if on else "test and no validation list"

@@ -13,6 +13,7 @@ from hubtune.cli.options import json_option, overrides_option, source_options, t
 from hubtune.cli.training_inputs import (
     describe_lists,
     find_lists_for,
+    list_overrides,
     make_lists,
     read_or_default_recipe,
     say_recipe,
@@ -221,7 +222,8 @@ def _recipe(
 
     base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
-        return with_trust(hubtune.load_recipe(own, overrides), trust_code), ""
+        recipe = hubtune.load_recipe(own, [*overrides, *list_overrides(settings)])
+        return with_trust(recipe, trust_code), ""
     recipe = read_or_default_recipe(what, overrides, trust_code, settings)
     say_unused(recipe)
     if not is_source(what):

@@ -97,3 +97,29 @@ def test_a_checkpoint_is_for_a_run_that_is_resumed_and_chance_level_is_said(
     again = json_of(run_here("finetune", "runs/pics", "--resume", "--json"))
     assert again["chance_level"] in done.stdout and again["test"]["largest_class"] == 0.5
     assert_refused(("finetune runs/pics --resume --checkpoint 3", 2, "runs/pics has finished"))
+
+
+def test_labels_against_folders_are_a_question_that_the_option_settles_in_every_command(
+    here, draw_photos, run_here, assert_refused
+):
+    draw_photos(here / "data", {"cat": 6, "dog": 6})
+    lines = [f"{label}/00{n}.png {number}\n" for number, label in enumerate(("dog", "cat")) for n in range(6)]
+    for name, part in (("train", lines[:5] + lines[6:11]), ("validate", [lines[5], lines[11]])):
+        (here / "data" / f"{name}_list.txt").write_text("".join(part))
+    (here / "data" / "label_list.txt").write_text("cat\ndog\n")
+    said = "the label list is in another order than the labels"
+    option = ("--labels-are", "numbers")
+    assert_refused(
+        *(
+            (command, 3, said)
+            for command in (["finetune", "data", *SMALLNET], "split --from data", "scan data")
+        )
+    )
+    run = ("-o", "run=runs/x")
+    assert run_here("finetune", "data", *SMALLNET, *run, *option).returncode == 0
+    recipe = here / "runs" / "x" / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("labels_are: numbers", "labels_are: null"))  # an older run
+    (here / "runs" / "x" / "result.json").unlink()
+    assert_refused(("finetune runs/x --resume", 3, said), ("evaluate runs/x", 3, said))
+    for command in ("finetune runs/x --resume", "evaluate runs/x", "split --from data", "scan data"):
+        assert run_here(*command.split(), *option).returncode == 0, command
