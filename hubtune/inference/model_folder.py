@@ -15,6 +15,7 @@ from hubtune.hub.registry import MODEL_FILE, check_class_names
 from hubtune.hub.weights import load_into
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.models.second_order import second_order_widths
 from hubtune.storage.checked_folder import open_checked, write_checked
 from hubtune.storage.regular_file import read_json
 from hubtune.storage.safe_load import read_weights
@@ -29,6 +30,7 @@ class ModelCard(BaseModel):
     Attributes:
         architecture: hub name of the backbone, or ``module.py`` for the file in the folder that defines it.
         hidden_units: widths of the head's hidden layers.
+        features: what the head gets: the pooled features, or these and second-order features of the taps.
         labels: class names, in the order of the outputs.
         further_views: further preprocessings; the logits are averaged over all views.
         module_sha256: SHA-256 of the weights that were fine-tuned; ``None`` for random values.
@@ -41,6 +43,7 @@ class ModelCard(BaseModel):
     schema_version: Literal[1] = 1
     architecture: str
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
+    features: Literal["mean", "second_order"] = "mean"
     labels: Annotated[list[str], AfterValidator(check_class_names)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
     further_views: list[Preprocessing] = Field(default=[], max_length=16)
@@ -70,7 +73,9 @@ def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: 
     """
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
     # json writes class names that are not valid UTF-8 as escapes; pydantic's own writer refuses them.
-    text = json.dumps(card.model_dump(), indent=1) + "\n"
+    # Without what an earlier hubtune does not know, unless the model needs it.
+    known = card.model_dump(exclude={"features"} if card.features == "mean" else None)
+    text = json.dumps(known, indent=1) + "\n"
     files = {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()}
     write_checked(folder, files if code is None else {**files, CODE_FILE: code})
 
@@ -101,7 +106,8 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
         backbone = find(card.architecture).backbone
     tensors = read_weights(file)
     # Checked before the network is built: a description may claim any size.
-    widths = [backbone.width, *card.hidden_units, len(card.labels)]
+    taps = backbone.taps if card.features == "second_order" else ()
+    widths = [backbone.width + sum(second_order_widths(taps)), *card.hidden_units, len(card.labels)]
     for layer, shape in enumerate(pairwise(widths)):
         tensor = tensors.get(f"head.{2 * layer}.weight")
         if tensor is None or tensor.shape != shape:
@@ -109,6 +115,8 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
                 f"{folder} does not hold together: {CARD_FILE} describes another head than its weights"
             )
     classifier = Classifier(backbone, len(card.labels), hidden_units=card.hidden_units)
+    if taps:
+        classifier.take_second_order()
     classifier.take_channels(card.preprocessing.channels, card.preprocessing.grey_in_colours)
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()

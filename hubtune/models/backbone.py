@@ -71,6 +71,14 @@ class PublishedWeights:
 
 
 @dataclass(frozen=True)
+class Tap:
+    """A layer whose output has second-order features: its name in the network, and its number of channels."""
+
+    layer: str
+    channels: int
+
+
+@dataclass(frozen=True)
 class Backbone:
     """Everything that hubtune needs to know about an architecture.
 
@@ -94,6 +102,8 @@ class Backbone:
             other side works.
         translate: renames and transposes the tensors of a file by another publisher of the same weights to
             the network's own names and layouts; unknown tensors stay unchanged. ``None`` if not needed.
+        taps: layers of late stages for :mod:`~hubtune.models.second_order`; their outputs are maps
+            ``[N, channels, h, w]`` or tokens ``[N, tokens, channels]``.
     """
 
     name: str
@@ -111,6 +121,7 @@ class Backbone:
     std: tuple[float, float, float] = IMAGENET_STD
     size_multiple: int | None = 1
     translate: Callable[[Tensors], Tensors] | None = None
+    taps: tuple[Tap, ...] = ()
 
 
 def paddleclas(

@@ -9,6 +9,7 @@ from paddle import nn
 from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
 from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
+from hubtune.models.second_order import SecondOrder
 from hubtune.rng import rng_for
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
@@ -22,6 +23,8 @@ class Classifier(nn.Layer):
     Attributes:
         channels: number of image channels; 3 until :meth:`take_channels`.
         adapted: name of the weight that :meth:`take_channels` changed; ``None`` if it was not called.
+        blocks: width of each block of features: the pooled ones, then the second-order ones of each tap.
+        second_order: computes these; ``None`` until :meth:`take_second_order`.
     """
 
     def __init__(
@@ -55,14 +58,28 @@ class Classifier(nn.Layer):
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
         for name, parameter in self.head.named_parameters():
             parameter.set_value(_initial_values(parameter.shape, seed, name))
+        self._taps, self._classes = backbone.taps, num_classes
+        self.blocks: list[int] = [backbone.width]
+        self.second_order: SecondOrder | None = None
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the logits ``[N, num_classes]`` of images ``[N, channels, h, w]``."""
-        return self.head(self._dropout(features(self._stages, images)))
+        return self.head(self._dropout(self.features(images)))
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Return the pooled features ``[N, width]`` of images ``[N, channels, h, w]``."""
-        return features(self._stages, images)
+        """Return the features ``[N, sum(blocks)]`` of images ``[N, channels, h, w]``."""
+        values = features(self._stages, images)
+        return values if self.second_order is None else paddle.concat([values, self.second_order()], axis=1)
+
+    def take_second_order(self, *, take: bool = True) -> None:
+        """Add the second-order features of the backbone's taps, or remove them; the head gets new values.
+
+        The head must be a single linear layer.
+        """
+        width = self.blocks[0]
+        self.second_order = SecondOrder(self.backbone, self._taps) if take and self._taps else None
+        self.blocks = [width] if self.second_order is None else [width, *self.second_order.widths]
+        self.head = nn.Sequential(nn.Linear(sum(self.blocks), self._classes))
 
     @property
     def last_stage(self) -> str:

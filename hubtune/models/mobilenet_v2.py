@@ -10,7 +10,7 @@ from functools import partial
 import paddle
 from paddle import nn
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, paddleclas, stages_of
+from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Tap, paddleclas, stages_of
 from hubtune.models.layers import zoo_conv_bn
 
 _STEM = 32
@@ -90,6 +90,7 @@ def _backbone(
         stages=mobilenet_v2_stages,
         width=int(_WIDTH * max(scale, 1.0)),
         parameters=parameters,
+        taps=(Tap("conv6", int(96 * scale)), Tap("conv7", int(160 * scale))),
         weights=paddleclas(f"MobileNetV2{suffix}", top1, top5),
         variants=variants,
         aliases=(f"MobileNetV2{suffix}",),

@@ -11,7 +11,15 @@ from paddle import nn
 from paddle.nn import functional as F
 from paddle.vision import models
 
-from hubtune.models.backbone import Backbone, PublishedWeights, Stage, Step, from_stride_to_stride, stages_of
+from hubtune.models.backbone import (
+    Backbone,
+    PublishedWeights,
+    Stage,
+    Step,
+    Tap,
+    from_stride_to_stride,
+    stages_of,
+)
 from hubtune.models.layers import pooled
 
 
@@ -94,6 +102,7 @@ def _backbone(
     published: str | None = None,
     input_size: int = 224,
     resize: int = 256,
+    taps: tuple[Tap, ...] = (),
 ) -> Backbone:
     """Return the record of a function of ``paddle.vision.models``.
 
@@ -110,6 +119,7 @@ def _backbone(
         input_size=input_size,
         resize=resize,
         weights=PublishedWeights(url, md5=md5) if url else None,
+        taps=taps,
     )
 
 
@@ -132,7 +142,14 @@ BACKBONES = (
     _backbone(models.vgg16, _vgg_stages, 4096, 138_357_544),
     _backbone(models.vgg19, _vgg_stages, 4096, 143_667_240),
     _backbone(models.mobilenet_v1, _mobilenet_v1_stages, 1024, 4_231_976, published="mobilenetv1_1.0"),
-    _backbone(models.mobilenet_v2, _mobilenet_v2_stages, 1280, 3_504_872, published="mobilenetv2_1.0"),
+    _backbone(
+        models.mobilenet_v2,
+        _mobilenet_v2_stages,
+        1280,
+        3_504_872,
+        published="mobilenetv2_1.0",
+        taps=(Tap("features.13", 96), Tap("features.16", 160)),
+    ),
     _backbone(
         models.mobilenet_v3_small, _mobilenet_v3_stages, 1024, 2_542_856, published="mobilenet_v3_small_x1.0"
     ),

@@ -68,6 +68,7 @@ def save_model(
     card = ModelCard(
         architecture=module.backbone.name if module.code is None else CODE_FILE,
         hidden_units=context.config.hidden_units,
+        features="mean" if classifier.second_order is None else "second_order",
         labels=context.data.labels,
         preprocessing=views[0],
         further_views=list(views[1:]),

@@ -70,16 +70,19 @@ def _keep(context: RunContext, model: TrainedModel, metrics: Metrics | None) -> 
 
 def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Fit the head, choose the views, and install the head in the classifier."""
+    is_ridge = getattr(context.config.strategy, "head", "logistic") == "ridge"
+    if is_ridge:
+        classifier.take_second_order()
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.features, context.view),
         classifier.state_before_head(),
         module=context.module.backbone.name,
-        layer="features",
+        layer="features" if classifier.second_order is None else "features of second order",
         wanted=context.config.engine,
         cache=context.cache,
         code=context.module.code,
     )
-    solver = HeadSolver(context, backbone)
+    solver = HeadSolver(context, backbone, classifier.blocks)
     view, wider = views_to_try(context)
     others = len(context.paths("validate")) + len(context.paths("test"))
     if (seconds := solver.estimate(view, wider, others)) is not None:
@@ -88,10 +91,13 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     solution = solver.solve(view, wider)
     log_idle_engine(backbone)
     if solution.accuracy is not None:
+        name = "strength" if is_ridge else "C"
         logger.info(
-            "regularisation C=%g, cross-validated acc=%.5f on the training list",
-            *(solution.strength, solution.accuracy),
+            "regularisation %s=%g, cross-validated acc=%.5f on the training list",
+            *(name, solution.strength, solution.accuracy),
         )
+    if classifier.second_order is not None and not solution.second_order:
+        classifier.take_second_order(take=False)
     linear: nn.Linear = classifier.head[0]
     linear.weight.set_value(solution.weight)
     linear.bias.set_value(solution.bias)

@@ -46,9 +46,10 @@ class Solution:
         views: the ways to look at each image; the features are averaged over them.
         weight: float32 ``[width, num_classes]``.
         bias: float32 ``[num_classes]``.
-        strength: inverse strength of the L2 regularisation.
+        strength: inverse strength of the L2 regularisation; of a ridge head, its strength.
         accuracy: cross-validated on the training list; slightly optimistic, because views and strength were
             chosen with it. ``None`` if the classes are too small for it.
+        second_order: whether the head is for the second-order features, too.
     """
 
     views: list[Preprocessing]
@@ -56,10 +57,11 @@ class Solution:
     bias: np.ndarray
     strength: float
     accuracy: float | None
+    second_order: bool = False
 
     def logits(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Return the logits ``[num_classes]`` of an image from its features in each view; float64."""
-        return mean_rows(rows) @ self.weight.astype(np.float64) + self.bias
+        return mean_rows(rows)[: len(self.weight)] @ self.weight.astype(np.float64) + self.bias
 
 
 def head_settings(config: RunConfig) -> HeadSettings:
@@ -70,19 +72,21 @@ def head_settings(config: RunConfig) -> HeadSettings:
 class HeadSolver:
     """Chooses views and regularisation by cross-validation on the training list, and solves the head."""
 
-    def __init__(self, context: RunContext, backbone: FrozenBackbone) -> None:
+    def __init__(self, context: RunContext, backbone: FrozenBackbone, blocks: Sequence[int]) -> None:
         """Take the training list, and read the files whose SHA-256 is not known.
 
         Args:
             context: of the run.
-            backbone: computes pooled features.
+            backbone: computes the features.
+            blocks: width of each block of features; the first has the pooled ones.
 
         Raises:
             StopRequested: if a stop was requested.
         """
         self._context, self._backbone, self._cache = context, backbone, context.cache
         self._settings, self._seed = head_settings(context.config), context.config.seed
-        self._classes = len(context.data.labels)
+        self._classes, self._blocks = len(context.data.labels), blocks
+        self._is_ridge = getattr(self._settings, "head", "logistic") == "ridge"
         self._check = context.stop.check
         self._examples = hash_images(context.data.examples["train"], self._check)
         labels = np.array([example.label for example in self._examples])
@@ -120,6 +124,7 @@ class HeadSolver:
             "settings": {
                 **{name: getattr(self._settings, name) for name in ("folds", "views", "budget")},
                 "balanced": self._balance,
+                **({"head": "ridge"} if self._is_ridge else {}),
             },
             "views": [view and view.model_dump() for view in (own, wider)],
             "seed": self._seed,
@@ -133,8 +138,11 @@ class HeadSolver:
                 views = [Preprocessing.model_validate(view) for view in note["views"]]
                 logger.info("head and views are those of an earlier run, from the cache")
                 self._report_bad({int(index): reason for index, reason in note["bad"].items()})
-                return Solution(views, weights[:-1], weights[-1], note["strength"], note["accuracy"])
-            solution = self._search(own, wider)
+                second_order = len(weights) - 1 > self._blocks[0]
+                return Solution(
+                    views, weights[:-1], weights[-1], note["strength"], note["accuracy"], second_order
+                )
+            solution = self._search_ridge(own, wider) if self._is_ridge else self._search(own, wider)
             if self._has_changed:
                 return solution  # of other files than those in the key
             heads.put(key, np.vstack([solution.weight, solution.bias]))
@@ -177,6 +185,9 @@ class HeadSolver:
             return None
         pace, count = self._pace, len(self._examples)
         fitting = _START_SECONDS + self._head_seconds(min(count, _CHOOSE_STRENGTH_ON))
+        if self._is_ridge:
+            pixels = area(wider or own) / area(own) * (1 if self._settings.views == 1 else 2)
+            return pace.seconds_for(pixels) * (count + others) + fitting
         if self._settings.views != "auto":
             return pace.seconds_for(self._settings.views) * (count + others) + fitting
         few = min(count, _CHOOSE_VIEWS_ON)
@@ -223,6 +234,27 @@ class HeadSolver:
             check=self._check,
         )
         return Solution(views, head.weight, head.bias, strength, accuracy)
+
+    def _search_ridge(self, own: Preprocessing, wider: Preprocessing | None) -> Solution:
+        from hubtune.inference.ridge_head import choose_ridge
+
+        view = own if wider is None else wider
+        views = [view] if self._settings.views == 1 else [view, mirrored(view)]
+        logger.info("views: %s", ", ".join(view.description for view in views))
+        table = self._features(views, self._examples)
+        logger.info("solving the head on %d × %d features", *table.rows.shape)
+        head = choose_ridge(
+            table.rows,
+            table.labels,
+            self._blocks,
+            num_classes=self._classes,
+            keys=table.keys,
+            balance=self._balance,
+            check=self._check,
+        )
+        return Solution(
+            views, head.weight, head.bias, head.strength, head.accuracy, len(head.weight) > self._blocks[0]
+        )
 
     def _choose_views(
         self, own: Preprocessing, wider: Preprocessing | None
