@@ -1,9 +1,9 @@
 """A linear head by ridge regression, in closed form; its strength and temperature by leaving groups out.
 
 The residuals of rows that are left out follow from those of all rows (Golub, Heath and Wahba, "Generalized
-Cross-Validation", 1979; for groups of rows, An, Liu and Venkatesh, "Fast cross-validation algorithms for least
-squares support vector machine and kernel ridge regression", 2007). The scores of the left out rows become
-probabilities by a softmax, whose temperature is chosen with the strength by their mean cross entropy.
+Cross-Validation", 1979; for groups of rows, An, Liu and Venkatesh, "Fast cross-validation algorithms for
+least squares support vector machine and kernel ridge regression", 2007). The scores of the left out rows
+become probabilities by a softmax, whose temperature is chosen with the strength by their mean cross entropy.
 """
 
 from collections.abc import Callable, Sequence

@@ -233,8 +233,8 @@ class FrozenStrategy(HeadSettings):
 
     name: Literal["frozen"] = "frozen"
     head: Literal["logistic", "ridge"] = "logistic"
-    """`ridge`: ridge regression, whose strength is chosen by leaving out one group of copies at a time, also on
-    covariances of earlier stages where they help; two fixed views, or one by `views: 1`."""
+    """`ridge`: ridge regression, whose strength is chosen by leaving out one group of copies at a time, also
+    on covariances of earlier stages where they help; two fixed views, or one by `views: 1`."""
 
     train_keys: ClassVar = frozenset({"batch_size", "balance", "seed", "device", "engine"})
 
