@@ -20,10 +20,9 @@ from hubtune.data.sources.layout import (
     SEPARATE_CURE,
     Layout,
     check_names,
-    find_masks,
-    find_versions,
     read_part_name,
 )
+from hubtune.data.sources.masks import find_masks, find_versions
 from hubtune.data.sources.table import TABLE_SUFFIXES
 from hubtune.errors import DataError, suggest
 from hubtune.text import escaped, first_few, plural

@@ -6,7 +6,7 @@ fits, :class:`DataError` names the option that settles it.
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -15,23 +15,17 @@ from typing import NamedTuple
 
 from hubtune.data.images.verify import IMAGE_SUFFIXES
 from hubtune.data.listing import PART_OF_WORD, PARTS, WORDS, is_hidden, name_key, similar_names
+from hubtune.data.sources.masks import IMAGE_WORDS, is_image_folder, is_mask_folder
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
 from hubtune.errors import DataError, UsageError
 from hubtune.text import escaped, first_few
 
-_IMAGE_WORDS = frozenset("image images imgs img jpegimages pictures pics photos".split())
 # What stands beside a list's name in names of folders, and says nothing: training_set, images_val, test1.
-_NEUTRAL = frozenset("set sets data dataset folder dir split list new".split()) | _IMAGE_WORDS
+_NEUTRAL = frozenset("set sets data dataset folder dir split list new".split()) | IMAGE_WORDS
 _TRAIN, _VALIDATE, _TEST = PARTS
 _CHINESE = {"训练": _TRAIN, "验证": _VALIDATE, "测试": _TEST}
 _CHINESE_END = re.compile("(集|集合|数据|数据集|样本|图片|图像)$")
 _UNLABELLED = frozenset("pred predict prediction predictions unlabeled unlabelled".split())
-_MASKS = frozenset(
-    "mask masks annotation annotations annots label labels groundtruth gt segmentation segmentationclass "
-    "segmentationobject bboxes xml xmls json imagesets".split()
-)
-_MASK_WORD = "(?:mask|masks|seg|segmentation|gt|groundtruth|annotation)"
-_MASK_NAME = re.compile(rf"(.+?)[ _-]{_MASK_WORD}(?:[ _-]?\d+)?|{_MASK_WORD}[ _-](.+)", re.IGNORECASE)
 
 
 class PartName(NamedTuple):
@@ -175,7 +169,7 @@ def _refuse_alike(root: Path, folders: Sequence[str]) -> None:
     common = set[str]().union(*(inner[one] & inner[other] for one, other in combinations(alike, 2)))
     if len(folders) == len(alike) > 1:
         common = names
-    if len(common) < 2 or any(read_part_name(name) or _is_image_folder(name) for name in names):
+    if len(common) < 2 or any(read_part_name(name) or is_image_folder(name) for name in names):
         return
     # The list with the most pictures is likely the training list.
     train, *others = sorted(
@@ -196,7 +190,7 @@ def _class_root(folder: Path) -> Path:
     """Return the folder with the class folders of a list: its own, ``train/train`` or ``train/images``."""
     below, part = folder, read_part_name(folder.name)
     while len(names := subfolders(below)) == 1 and (
-        names[0].lower() in _IMAGE_WORDS or (part is not None and read_part_name(names[0]) == part)
+        names[0].lower() in IMAGE_WORDS or (part is not None and read_part_name(names[0]) == part)
     ):
         below = below / names[0]
     return below if subfolders(below) else folder
@@ -231,8 +225,8 @@ def _refuse_lone_part(root: Path, folders: Sequence[str]) -> None:
 
 def _refuse_masks(root: Path, folders: Sequence[str]) -> None:
     """Refuse a data set for segmentation or detection: a folder of pictures, and one of masks or boxes."""
-    masks = [name for name in folders if name.lower() in _MASKS]
-    image_folders = [name for name in folders if _is_image_folder(name)]
+    masks = [name for name in folders if is_mask_folder(name)]
+    image_folders = [name for name in folders if is_image_folder(name)]
     if not masks or not image_folders:
         return
     images = {stem for name in image_folders for stem in _stems(root / name)}
@@ -267,48 +261,6 @@ def _without_copies(root: Path, folders: Sequence[str]) -> Layout:
             remark = f"{root / name} holds the folders of the classes once more, and is passed over."
             return Layout(passed_over=[name], remarks=[remark])
     return Layout()
-
-
-def find_masks(files: Iterable[Path], root: Path) -> list[Path]:
-    """Return the files in the class folders below ``root`` that are named as masks of others.
-
-    Such are ``a_mask.png`` and ``mask_a.png`` beside ``a.png``, and those in a folder ``masks`` beside a
-    folder ``images``.
-    """
-    files = list(files)
-    stems = {(file.parent, file.stem) for file in files}
-    beside_images = {file.parent.parent for file in files if _is_image_folder(file.parent.name)} - {root}
-    masks = []
-    for file in files:
-        folder, found = file.parent, _MASK_NAME.fullmatch(file.stem)
-        named = found is not None and (folder, found[1] or found[2]) in stems
-        if named or (folder.name.lower() in _MASKS and folder.parent in beside_images):
-            masks.append(file)
-    return masks
-
-
-def find_versions(files: Sequence[Path]) -> tuple[int, str, str] | None:
-    """Return how many files are named as half of the others with the same word added, and two such names.
-
-    They may be masks by another word, or copies: ``1_label.png`` or ``1.png`` beside ``1.jpg``.
-    """
-    known = {(file.parent, file.stem): file.name for file in reversed(files)}
-    pairs: dict[str, list[tuple[str, str]]] = {}
-    for file in files:
-        words = re.findall(r"[ _-][^\W\d_]+(?=$|[ _-][^\W\d_]+$)", file.stem)
-        if (twin := known[file.parent, file.stem]) != file.name:
-            pairs.setdefault(file.suffix.lower(), []).append((file.name, twin))
-        for added in {"".join(words[-1:]), "".join(words)} - {""}:
-            if other := known.get((file.parent, file.stem.removesuffix(added))):
-                pairs.setdefault(added.lower(), []).append((file.name, other))
-    versions = max(pairs.values(), key=len, default=[])
-    if len(versions) < 3 or 3 * len(versions) < len(files):
-        return None
-    return len(versions), *versions[0]
-
-
-def _is_image_folder(name: str) -> bool:
-    return bool(_IMAGE_WORDS.intersection(re.findall(r"[a-z]+", name.lower())))
 
 
 def check_names(names: Sequence[str], source: Path, cure: str) -> None:
