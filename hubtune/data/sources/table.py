@@ -18,7 +18,13 @@ from hubtune.data.listing import PART_OF_WORD, Listing, describe_classes
 from hubtune.data.sources.layout import SEPARATE_CURE, check_names
 from hubtune.data.sources.rows import Rows
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
-from hubtune.data.sources.table_columns import REQUIRED, find_columns, find_path_column, has_column_names
+from hubtune.data.sources.table_columns import (
+    REQUIRED,
+    find_columns,
+    find_path_column,
+    has_column_names,
+    join_one_hot,
+)
 from hubtune.errors import DataError, suggest
 from hubtune.storage.text_file import read_encoded_text
 from hubtune.text import escaped, plural
@@ -157,6 +163,9 @@ def _read_cells(
     by_number = named and all(column.isdecimal() and column not in header for column in named.values())
     if not by_number:
         records = records[1:]
+    written = len(header)
+    if "label" not in named:
+        header, records = join_one_hot(file, header, records)
     if group_column is not None:
         named = {**named, "group": group_column}
     columns = find_columns(file, header, [record for _, record in records[:_MOST_SAMPLED]], named)
@@ -164,6 +173,8 @@ def _read_cells(
         name: f"column {number + 1}" if by_number else f"'{escaped(header[number])}'"
         for name, number in columns.items()
     }
+    if columns["label"] == written:
+        names["label"] = "the column with 1"
     rows = {}
     for place, record in records:
         where = f"{file}:{place}"

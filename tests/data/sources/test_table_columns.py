@@ -2,7 +2,7 @@
 
 import pytest
 
-from hubtune.data.sources.table_columns import ColumnError, find_columns, has_column_names
+from hubtune.data.sources.table_columns import ColumnError, find_columns, has_column_names, join_one_hot
 from hubtune.errors import DataError
 
 
@@ -71,6 +71,20 @@ def test_columns_that_a_person_names_are_taken_in_any_case_or_by_number(file):
 def test_a_column_without_names_of_lists_is_not_the_split(file):
     assert "split" not in _columns(file, "path,label,set 1.jpg,a,A7 2.jpg,b,B2")
     assert _columns(file, "path,label,set 1.jpg,a,Train 2.jpg,b,val")["split"] == "set"
+
+
+def test_columns_of_0_and_1_are_labels_if_each_row_has_one_1(file):
+    def joined(text):
+        header, *rows = [line.split(",") for line in text.split()]
+        return join_one_hot(file, header, list(enumerate(rows, 2)))
+
+    header, records = joined("filename,bus,car 1.jpg,0,1 2.jpg,1.0,0.0")
+    assert (header[-1], [row[-1] for _, row in records]) == ("label", ["car", "bus"])
+    for text in ("filename,label,bus,car 1.jpg,x,0,1", "filename,bus,car 1.jpg,0,2", "filename,bus 1.jpg,1"):
+        assert len(joined(text)[0]) == len(text.split()[0].split(","))
+    for row, count in (("1.jpg,1,1", 2), ("1.jpg,0,0", 0)):
+        with pytest.raises(DataError, match=rf":3: {count} of the 2 columns of 0 and 1 have a 1"):
+            joined(f"filename,bus,car 2.jpg,0,1 {row}")
 
 
 def test_tables_of_other_things_are_not_taken_for_tables_of_images():
