@@ -97,6 +97,7 @@ def read_layout(root: Path, settings: SourceSettings = AS_FOUND, *, skip: Path |
     _refuse_lone_part(root, folders)
     _refuse_masks(root, folders)
     _refuse_alike(root, folders)
+    _refuse_outer(root, folders)
     return _without_copies(root, folders)
 
 
@@ -184,6 +185,19 @@ def _refuse_alike(root: Path, folders: Sequence[str]) -> None:
 
 def _count_files(folder: Path) -> int:
     return sum(len(_stems(folder / name)) for name in subfolders(folder))
+
+
+def _refuse_outer(root: Path, folders: Sequence[str]) -> None:
+    """Refuse a folder whose classes are in ``images``, beside folders without pictures."""
+    inner = [name for name in folders if is_image_folder(name) and len(subfolders(root / name)) > 1]
+    if len(inner) == 1 < len(folders):
+        others = [name for name in folders if name != inner[0]]
+        if not any(_has_images(Path(place)) for name in others for place, _, _ in os.walk(root / name)):
+            place = root / inner[0]
+            raise DataError(
+                f"{place} has the folders {first_few(subfolders(place))}, and the other folders of {root} have "
+                f"no pictures: give {place} if these are the classes"
+            )
 
 
 def _class_root(folder: Path) -> Path:

@@ -52,6 +52,7 @@ REFUSED = {
         "train/a/1.jpg train/b/1.jpg val/a/1.jpg eval/a/1.jpg eval/b/1.jpg",
         "--parts train=train,validate=val,test=eval; otherwise move it away",
     ),
+    "classes in images": ("images/1.cat/1.jpg images/2.dog/1.jpg parts/1.txt", "give"),
     "lists of each class": ("train_cat/1.jpg train_dog/1.jpg test_cat/1.jpg", "train_cat and train_dog: put"),
     "lone parts": ("val/cat/1.jpg test/cat/1.jpg", "or be a class"),
     "two training folders": (
