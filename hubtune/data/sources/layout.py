@@ -195,8 +195,8 @@ def _refuse_outer(root: Path, folders: Sequence[str]) -> None:
         if not any(_has_images(Path(place)) for name in others for place, _, _ in os.walk(root / name)):
             place = root / inner[0]
             raise DataError(
-                f"{place} has the folders {first_few(subfolders(place))}, and the other folders of {root} have "
-                f"no pictures: give {place} if these are the classes"
+                f"{place} has the folders {first_few(subfolders(place))}, and the other folders of {root} "
+                f"have no pictures: give {place} if these are the classes"
             )
 
 
