@@ -1,6 +1,6 @@
 # make demo   fine-tunes a small network on embedded data: about a minute after the installation
 # make test   runs the tests
-# make faults proves what is promised about faults and attacks: about 20 minutes; make faults-short: about 3
+# make faults proves what is promised about faults and attacks: about 4 minutes; make faults-short: about 2
 PYTHON ?= python3
 BIN := .venv/bin
 
