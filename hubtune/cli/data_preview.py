@@ -11,7 +11,7 @@ import hubtune
 from hubtune.cli.console import print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import FILE, source_options, trust_option
-from hubtune.cli.training_inputs import find_lists_for
+from hubtune.cli.training_inputs import find_lists_for, list_overrides
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.choices import AUGMENT_PRESETS
@@ -138,7 +138,7 @@ def _open_source(
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
         raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    recipe = hubtune.load_recipe(file)
+    recipe = hubtune.load_recipe(file, list_overrides(settings))
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")
@@ -146,8 +146,8 @@ def _open_source(
         recipe.data.base,
         recipe.data.train,
         label_list_file=recipe.data.labels,
-        encoding=settings.encoding or recipe.data.encoding,
-        labels_are=settings.labels_are or recipe.data.labels_are,
+        encoding=recipe.data.encoding,
+        labels_are=recipe.data.labels_are,
     )
     entries = dataset.examples("train")
     view = _preprocessing(module or recipe.module.name, trust_code, recipe.data)

@@ -61,7 +61,6 @@ def read_lists(
     labels: Sequence[str] | None = None,
     encoding: str | None = None,
     labels_are: str | None = None,
-    closed: bool = False,
 ) -> Lists:
     """Read lists, ``path label`` per line, and the names of their classes.
 
@@ -72,7 +71,6 @@ def read_lists(
         labels: the names in place of a file. Without names, the labels are the names.
         encoding: of the files, where it is not UTF-8.
         labels_are: see :func:`~hubtune.data.list_labels.class_labels`.
-        closed: see :func:`~hubtune.data.listed_paths.find_files`.
 
     Returns:
         The pictures in the order of the lines. Files that do not exist keep their written path.
@@ -83,7 +81,7 @@ def read_lists(
     """
     rows = {name: _read_rows(file, base, encoding) for name, file in files.items()}
     known = _class_labels(rows, files, label_file, labels, encoding, labels_are)
-    found = find_files([row.path for part in rows.values() for row in part], base, closed=closed)
+    found = find_files([row.path for part in rows.values() for row in part], base)
     nothing_found = _check_form(rows, found, base)
     paths = iter(found.paths)
     examples = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
-from hubtune.data.images.verify import image_names, is_image
+from hubtune.data.images.verify import image_names, images_beside, is_image
 from hubtune.data.list_files import read_split_record
 from hubtune.data.listing import Listing
 from hubtune.data.sources.layout import subfolders
@@ -64,14 +64,10 @@ def _since_split(known_files: Sequence[Path], record: Mapping[str, Any], source:
 
 def _beside(files: Sequence[Path], base: Path) -> str | None:
     """Return a sentence about images in the folders of listed ones, and in folders beside these."""
-    names_in: dict[Path, set[str]] = {}
-    for file in files:
-        names_in.setdefault(file.parent, set()).add(file.name)
-    count, others = 0, []
-    for folder, names in names_in.items():
-        count += len(image_names(folder) - names)
+    new = images_beside(files)
+    count, others = sum(map(len, new.values())), []
     listed_in: dict[Path, set[str]] = {}
-    for folder in names_in:
+    for folder in new:
         listed_in.setdefault(folder.parent, set()).add(folder.name)
     for parent, listed in listed_in.items():
         if len(listed) > 1:  # a folder for each class

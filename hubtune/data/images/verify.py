@@ -58,6 +58,14 @@ def image_names(folder: Path) -> set[str]:
     return set()
 
 
+def images_beside(files: Iterable[Path]) -> dict[Path, set[str]]:
+    """Return the folders of files, each with the :func:`image_names` in it that are not among the files."""
+    listed: dict[Path, set[str]] = {}
+    for file in files:
+        listed.setdefault(file.parent, set()).add(file.name)
+    return {folder: image_names(folder) - names for folder, names in listed.items()}
+
+
 def refusal_of(path: str | Path) -> str:
     """Return why a file cannot be opened as an image; empty if it can."""
     try:

@@ -10,7 +10,7 @@ from os.path import isfile
 from pathlib import Path
 from types import MappingProxyType
 
-from hubtune.data.images.verify import image_names
+from hubtune.data.images.verify import images_beside
 from hubtune.data.label_folders import compare_folders
 from hubtune.data.list_labels import check_label, is_number
 from hubtune.data.listed_paths import find_files
@@ -92,10 +92,8 @@ def read_table(
 
 def _unlisted(listing: Listing, table: Path) -> list[str]:
     """Return a sentence about images in the folders of listed ones that no line names."""
-    listed: dict[Path, set[str]] = {}
-    for entry in listing.files:
-        listed.setdefault(entry.path.parent, set()).add(entry.path.name)
-    others = [folder / name for folder, names in listed.items() for name in image_names(folder) - names]
+    new = images_beside(entry.path for entry in listing.files)
+    others = [folder / name for folder, names in new.items() for name in names]
     if not others:
         return []
     verb = "is" if len(others) == 1 else "are"
