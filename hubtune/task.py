@@ -6,7 +6,6 @@ from pathlib import Path
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
-from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics
@@ -21,7 +20,7 @@ from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schema import Recipe, RunConfig
 from hubtune.runs.callbacks import Callback
-from hubtune.runs.description import check_description, write_description
+from hubtune.runs.description import check_description, settings_at_start, write_description
 from hubtune.runs.folder import (
     BEST_MODEL,
     RunFolder,
@@ -181,9 +180,7 @@ class ImageClassifierTask:
                 callback.opened(opened.path)
                 for remark in self.dataset.remarks:
                     callback.notice(remark)
-                config = self.config
-                if resume and config.bits == "auto" and "bits" not in opened.read_manifest():
-                    config = config.model_copy(update={"bits": FULL_BITS})  # as the older version began it
+                config = settings_at_start(opened, self.config) if resume else self.config
                 bad_images = BadImages(opened, data.examples, config)
                 context = RunContext(
                     config, self.module, data, opened, stop, callback, bad_images, checkpoint

@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 @click.option(
     "--views",
     metavar="N",
-    help="Under strategy frozen: auto, 1 (quickest) or 2; the same as -o strategy.views=N.",
+    help="Under strategy frozen: auto, 1, 2 or fast; the same as -o strategy.views=N.",
 )
+@click.option("--fast", is_flag=True, help="Under strategy frozen, the quickest: the same as --views fast.")
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -76,6 +77,7 @@ def command(
     overrides: tuple[str, ...],
     device: str | None,
     views: str | None,
+    fast: bool,
     engine: str | None,
     resume: bool,
     checkpoint: int | None,
@@ -103,6 +105,9 @@ def command(
         from hubtune.train.curve_logger import CurveWriter
 
         writers += [CurveWriter(name) for name in dict.fromkeys(logs)]
+    if fast and views not in (None, "fast"):
+        raise UsageError(f"--fast is --views fast, and not --views {views}: give one of them")
+    views = "fast" if fast else views
     options = {"train.device": device, "strategy.views": views, "train.engine": engine}
     overrides += tuple(f"{key}={value}" for key, value in options.items() if value is not None)
     if folds is not None:

@@ -3,7 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from safetensors.numpy import save
@@ -15,10 +15,13 @@ from hubtune.hub.registry import MODEL_FILE, check_class_names
 from hubtune.hub.weights import load_into
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.models.second_order import Tap
 from hubtune.storage.checked_folder import open_checked, write_checked
 from hubtune.storage.regular_file import read_json
 from hubtune.storage.safe_load import read_weights
 
+# The newest format of model.json. A model gets the oldest one that describes it: 2 if it has taps.
+_FORMAT = 2
 WEIGHTS_FILE = "model.safetensors"
 CARD_FILE = MODEL_FILE
 
@@ -29,6 +32,7 @@ class ModelCard(BaseModel):
     Attributes:
         architecture: hub name of the backbone, or ``module.py`` for the file in the folder that defines it.
         hidden_units: widths of the head's hidden layers.
+        taps: places of the backbone whose second-order features the head gets beside the pooled ones.
         labels: class names, in the order of the outputs.
         further_views: further preprocessings; the logits are averaged over all views.
         module_sha256: SHA-256 of the weights that were fine-tuned; ``None`` for random values.
@@ -38,9 +42,10 @@ class ModelCard(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: Literal[1] = 1
+    schema_version: int = Field(default=1, ge=1, le=_FORMAT)
     architecture: str
     hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
+    taps: list[Tap] = Field(default=[], max_length=8)
     labels: Annotated[list[str], AfterValidator(check_class_names)] = Field(min_length=1, max_length=100_000)
     preprocessing: Preprocessing
     further_views: list[Preprocessing] = Field(default=[], max_length=16)
@@ -69,8 +74,9 @@ def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: 
         MachineError: the folder cannot be written.
     """
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
+    known = card.model_dump(exclude=None if card.taps else {"taps"})  # of format 1
     # json writes class names that are not valid UTF-8 as escapes; pydantic's own writer refuses them.
-    text = json.dumps(card.model_dump(), indent=1) + "\n"
+    text = json.dumps(known, indent=1) + "\n"
     files = {WEIGHTS_FILE: save(tensors), CARD_FILE: text.encode()}
     write_checked(folder, files if code is None else {**files, CODE_FILE: code})
 
@@ -101,7 +107,8 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
         backbone = find(card.architecture).backbone
     tensors = read_weights(file)
     # Checked before the network is built: a description may claim any size.
-    widths = [backbone.width, *card.hidden_units, len(card.labels)]
+    width = backbone.width + sum(tap.width for tap in card.taps)
+    widths = [width, *card.hidden_units, len(card.labels)]
     for layer, shape in enumerate(pairwise(widths)):
         tensor = tensors.get(f"head.{2 * layer}.weight")
         if tensor is None or tensor.shape != shape:
@@ -109,6 +116,13 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
                 f"{folder} does not hold together: {CARD_FILE} describes another head than its weights"
             )
     classifier = Classifier(backbone, len(card.labels), hidden_units=card.hidden_units)
+    if card.taps:
+        try:
+            classifier.take_second_order(card.taps)
+        except ValueError as error:
+            raise ModelError(
+                f"{folder / CARD_FILE} names taps that {card.architecture} lacks: {error}"
+            ) from error
     classifier.take_channels(card.preprocessing.channels, card.preprocessing.grey_in_colours)
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
@@ -118,7 +132,14 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
 def _card_in(folder: Path) -> ModelCard:
     file = folder / CARD_FILE
     try:
-        return ModelCard.model_validate(read_json(file))
+        content = read_json(file)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > _FORMAT:
+            raise ModelError(
+                f"{file} has format {version}, and this hubtune reads formats up to {_FORMAT}: update it by "
+                "pip install --upgrade hubtune"
+            )
+        return ModelCard.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))

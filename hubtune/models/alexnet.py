@@ -30,6 +30,7 @@ BACKBONES = (
         name="alexnet_imagenet",
         build=models.AlexNet,
         stages=alexnet_stages,
+        taps=("stage2",),
         width=4096,
         parameters=61_100_840,
         # The sum that paddle.vision publishes for the same address.

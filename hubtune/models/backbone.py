@@ -30,17 +30,27 @@ class Stage:
         layers: the sublayers that it owns; no sublayer belongs to two stages.
         forward: maps the output of the previous stage (images for the first) to its own output.
         own: parameters that it owns and that the network holds outside any sublayer.
+        steps: functions that ``forward`` runs in turn; empty if it is not made of steps.
     """
 
     name: str
     layers: tuple[nn.Layer, ...]
     forward: Callable[[paddle.Tensor], paddle.Tensor]
     own: tuple[paddle.Tensor, ...] = ()
+    steps: "tuple[Step, ...]" = ()
 
     def parameters(self) -> Iterator[paddle.Tensor]:
         yield from self.own
         for layer in self.layers:
             yield from layer.parameters()
+
+    def run(self, inputs: paddle.Tensor) -> list[paddle.Tensor]:
+        """Return the output of each step; the last one is the stage's own."""
+        outputs: list[paddle.Tensor] = []
+        for step in self.steps or (self.forward,):
+            inputs = step(inputs)
+            outputs.append(inputs)
+        return outputs
 
 
 Tensors = Mapping[str, np.ndarray]
@@ -94,6 +104,9 @@ class Backbone:
             other side works.
         translate: renames and transposes the tensors of a file by another publisher of the same weights to
             the network's own names and layouts; unknown tensors stay unchanged. ``None`` if not needed.
+        taps: where :mod:`~hubtune.models.second_order` takes its features: the name of the stage before the
+            last one, such as ``stage3``, and of steps of the last one, such as ``stage4.2``. Outputs are maps
+            ``[N, channels, h, w]`` or tokens ``[N, tokens, channels]``. Empty for no such features.
     """
 
     name: str
@@ -111,6 +124,7 @@ class Backbone:
     std: tuple[float, float, float] = IMAGENET_STD
     size_multiple: int | None = 1
     translate: Callable[[Tensors], Tensors] | None = None
+    taps: tuple[str, ...] = ()
 
 
 def paddleclas(
@@ -148,7 +162,7 @@ def _in_turn(name: str, steps: tuple[Step, ...]) -> Stage:
             inputs = step(inputs)
         return inputs
 
-    return Stage(name, tuple(step for step in steps if isinstance(step, nn.Layer)), forward)
+    return Stage(name, tuple(step for step in steps if isinstance(step, nn.Layer)), forward, steps=steps)
 
 
 def from_stride_to_stride(layers: Iterable[nn.Layer], strides: Iterable[int]) -> list[list[nn.Layer]]:

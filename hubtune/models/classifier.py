@@ -6,9 +6,10 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from hubtune.models.backbone import Backbone, features, head_keys, stage_keys
+from hubtune.models.backbone import Backbone, head_keys, stage_keys
 from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
+from hubtune.models.second_order import SecondOrder, Tap
 from hubtune.rng import rng_for
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)
@@ -22,6 +23,7 @@ class Classifier(nn.Layer):
     Attributes:
         channels: number of image channels; 3 until :meth:`take_channels`.
         adapted: name of the weight that :meth:`take_channels` changed; ``None`` if it was not called.
+        second_order: computes second-order features; ``None`` until :meth:`take_second_order`.
     """
 
     def __init__(
@@ -55,14 +57,58 @@ class Classifier(nn.Layer):
         self.head = nn.Sequential(*layers, nn.Linear(width, num_classes))
         for name, parameter in self.head.named_parameters():
             parameter.set_value(_initial_values(parameter.shape, seed, name))
+        self._width, self._num_classes = backbone.width, num_classes
+        self.second_order: SecondOrder | None = None
 
     def forward(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the logits ``[N, num_classes]`` of images ``[N, channels, h, w]``."""
-        return self.head(self._dropout(features(self._stages, images)))
+        return self.from_last_stage(self.before_last_stage(images))
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
-        """Return the pooled features ``[N, width]`` of images ``[N, channels, h, w]``."""
-        return features(self._stages, images)
+        """Return the head's input ``[N, sum of blocks]`` for images ``[N, channels, h, w]``."""
+        return self._last_features(self.before_last_stage(images))
+
+    @property
+    def blocks(self) -> list[int]:
+        """Widths of the blocks of features: the pooled ones, then the second-order ones of each tap."""
+        second_order = [] if self.second_order is None else [tap.width for tap in self.second_order.taps]
+        return [self._width, *second_order]
+
+    def take_second_order(self, taps: Sequence[Tap]) -> None:
+        """Add the second-order features of these taps, or remove all if there are none.
+
+        The head becomes a single linear layer, with new values. Raises ValueError if the network has no such
+        tap.
+        """
+        stage, before = self._stages[-2], self._stages[-3].name if len(self._stages) > 2 else ""
+        last = [f"{stage.name}.{number}" for number in range(-len(stage.steps), len(stage.steps))]
+        if unknown := [tap.name for tap in taps if tap.name not in (before, *last)]:
+            raise ValueError(f"the network has no {', '.join(unknown)}")
+        self.second_order = SecondOrder(taps) if taps else None
+        self.head = nn.Sequential(nn.Linear(sum(self.blocks), self._num_classes))
+
+    def set_head(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Set the values of a linear head: ``[sum of blocks, num_classes]`` and ``[num_classes]``."""
+        linear: nn.Linear = self.head[0]
+        linear.weight.set_value(weight)
+        linear.bias.set_value(bias)
+
+    def find_taps(self, names: Sequence[str], side: int) -> list[Tap]:
+        """Return the backbone's taps with their numbers of channels, found by running an empty image.
+
+        ``side`` is that of a square image that the network takes, in pixels. Taps that are no maps there are
+        left out. The network is in evaluation mode afterwards.
+        """
+        self.eval()  # otherwise the image would change BatchNorm's statistics
+        with paddle.no_grad():
+            activations = self.before_last_stage(paddle.zeros([1, self.channels, side, side]))
+            outputs = self._stages[-2].run(activations)
+        named = [(name, self._tapped(name, activations, outputs)) for name in names]
+        return [
+            Tap(name, output.shape[2] if output.ndim == 3 else output.shape[1])
+            for name, output in named
+            if output.ndim > 2
+        ]
 
     @property
     def last_stage(self) -> str:
@@ -76,7 +122,21 @@ class Classifier(nn.Layer):
 
     def from_last_stage(self, activations: paddle.Tensor) -> paddle.Tensor:
         """Return the logits ``[N, num_classes]`` from the output of :meth:`before_last_stage`."""
-        return self.head(self._dropout(pooled(self._stages[-2].forward(activations))))
+        return self.head(self._dropout(self._last_features(activations)))
+
+    def _last_features(self, activations: paddle.Tensor) -> paddle.Tensor:
+        if self.second_order is None:
+            return pooled(self._stages[-2].forward(activations))
+        outputs = self._stages[-2].run(activations)
+        tapped = [self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps]
+        return paddle.concat([pooled(outputs[-1]), self.second_order(tapped)], axis=1)
+
+    def _tapped(
+        self, name: str, activations: paddle.Tensor, outputs: Sequence[paddle.Tensor]
+    ) -> paddle.Tensor:
+        """Return a tap's output, given the input of the last stage and the outputs of its steps."""
+        step = name.partition(".")[2]
+        return outputs[int(step)] if step else activations
 
     def state_before_head(self) -> dict[str, paddle.Tensor]:
         """Return name → tensor of everything that :meth:`features` depends on."""
@@ -85,7 +145,11 @@ class Classifier(nn.Layer):
     def state_before_last_stage(self) -> dict[str, paddle.Tensor]:
         """Return name → tensor of everything that :meth:`before_last_stage` depends on."""
         later = {f"backbone.{key}" for key in stage_keys(self.backbone, self._stages[-2])}
-        return {name: tensor for name, tensor in self.state_before_head().items() if name not in later}
+        return {
+            name: tensor
+            for name, tensor in self.state_before_head().items()
+            if name not in later and not name.startswith("second_order.")
+        }
 
     def state(self) -> dict[str, paddle.Tensor]:
         return {name: tensor for name, tensor in self.state_dict().items() if name not in self.unused_keys}

@@ -98,6 +98,7 @@ BACKBONES = (
         name="convnext_tiny_imagenet",
         build=partial(ConvNeXt, (96, 192, 384, 768), (3, 3, 9, 3), 0.1),
         stages=convnext_stages,
+        taps=("stage3", "stage4.1"),
         width=768,
         parameters=28_589_128,
         weights=paddleclas("ConvNeXt_tiny", 82.03, 95.90),

@@ -48,6 +48,7 @@ BACKBONES = (
         name="googlenet_imagenet",
         build=MainGoogLeNet,
         stages=googlenet_stages,
+        taps=("stage2", "stage3.0"),
         width=1024,
         parameters=11_535_736,
         # The sum that paddle.vision publishes for the same address.

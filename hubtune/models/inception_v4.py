@@ -170,6 +170,7 @@ BACKBONES = (
         name="inceptionv4_imagenet",
         build=inception_v4,
         stages=inception_v4_stages,
+        taps=("stage2", "stage3.-1"),
         width=_WIDTH,
         parameters=42_679_816,
         input_size=299,

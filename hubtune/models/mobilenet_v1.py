@@ -72,6 +72,7 @@ def _backbone(
         name=f"mobilenet_v1{suffix}_imagenet",
         build=partial(mobilenet_v1, scale),
         stages=mobilenet_v1_stages,
+        taps=("stage3", "stage4.-1"),
         width=int(_CHANNELS[-1] * scale),
         parameters=parameters,
         weights=paddleclas(f"MobileNetV1{suffix}", top1, top5, legendary=True),

@@ -88,6 +88,7 @@ def _backbone(
         name=f"mobilenet_v2{suffix}_imagenet",
         build=partial(mobilenet_v2, scale),
         stages=mobilenet_v2_stages,
+        taps=("stage3", "stage4.0"),
         width=int(_WIDTH * max(scale, 1.0)),
         parameters=parameters,
         weights=paddleclas(f"MobileNetV2{suffix}", top1, top5),

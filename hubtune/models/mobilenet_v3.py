@@ -166,6 +166,7 @@ def _backbone(
         name=name,
         build=partial(mobilenet_v3, blocks, float(scale.replace("_", "."))),
         stages=partial(_stages, blocks),
+        taps=("stage4", "stage5.2") if size == "large" else ("stage3", "stage4.2"),
         width=_HEAD_WIDTH,
         parameters=parameters,
         weights=paddleclas(class_name, top1, top5, legendary=True),

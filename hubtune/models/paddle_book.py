@@ -126,6 +126,7 @@ def _resnet(depth: int) -> Backbone:
         name=f"{_NAME}_{depth}",
         build=partial(resnet_cifar10, depth),
         stages=_resnet_stages,
+        taps=("stage2", "stage3.0"),
         width=_RESIDUAL_CHANNELS[-1],
         parameters=45_176 + 97_216 * ((depth - 2) // 6),
         aliases=(_NAME,) if depth == _BOOKS_DEPTH else (),

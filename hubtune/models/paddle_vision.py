@@ -85,6 +85,18 @@ def _shufflenet_stages(network: models.ShuffleNetV2) -> list[Stage]:
     return stages_of(stem, blocks[:4], blocks[4:12], last, head=[pooled, network._fc])
 
 
+_TAPS: dict[Callable[..., list[Stage]], tuple[str, ...]] = {
+    _resnet_stages: ("stage3", "stage4.-1"),
+    _vgg_stages: ("stage4",),
+    _mobilenet_v1_stages: ("stage4.4", "stage4.-1"),
+    _mobilenet_v2_stages: ("stage4", "stage5.2"),
+    _densenet_stages: ("stage3", "stage4.1"),
+    _inception_v3_stages: ("stage2", "stage3.-1"),
+    _squeezenet_stages: ("stage2", "stage3.-1"),
+    _shufflenet_stages: ("stage2", "stage3.-2"),
+}
+
+
 def _backbone(
     function: Callable[..., nn.Layer],
     stages: Callable[..., list[Stage]],
@@ -94,6 +106,7 @@ def _backbone(
     published: str | None = None,
     input_size: int = 224,
     resize: int = 256,
+    taps: tuple[str, ...] = (),
 ) -> Backbone:
     """Return the record of a function of ``paddle.vision.models``.
 
@@ -105,6 +118,7 @@ def _backbone(
         name=f"paddle.vision:{function.__name__}",
         build=function,
         stages=stages,
+        taps=taps or _TAPS[stages],
         width=width,
         parameters=parameters,
         input_size=input_size,
@@ -134,10 +148,20 @@ BACKBONES = (
     _backbone(models.mobilenet_v1, _mobilenet_v1_stages, 1024, 4_231_976, published="mobilenetv1_1.0"),
     _backbone(models.mobilenet_v2, _mobilenet_v2_stages, 1280, 3_504_872, published="mobilenetv2_1.0"),
     _backbone(
-        models.mobilenet_v3_small, _mobilenet_v3_stages, 1024, 2_542_856, published="mobilenet_v3_small_x1.0"
+        models.mobilenet_v3_small,
+        _mobilenet_v3_stages,
+        1024,
+        2_542_856,
+        published="mobilenet_v3_small_x1.0",
+        taps=("stage4", "stage5.0"),
     ),
     _backbone(
-        models.mobilenet_v3_large, _mobilenet_v3_stages, 1280, 5_483_032, published="mobilenet_v3_large_x1.0"
+        models.mobilenet_v3_large,
+        _mobilenet_v3_stages,
+        1280,
+        5_483_032,
+        published="mobilenet_v3_large_x1.0",
+        taps=("stage5", "stage6.0"),
     ),
     _backbone(models.densenet121, _densenet_stages, 1024, 7_978_856),
     _backbone(models.densenet161, _densenet_stages, 2208, 28_681_000),

@@ -158,6 +158,7 @@ def _backbone(size: str, parameters: int, top1: float, top5: float) -> Backbone:
         name=name,
         build=partial(pp_hgnet_v2, *_FORMS[size]),
         stages=pp_hgnet_v2_stages,
+        taps=("stage3", "stage4.0"),
         width=_HEAD_WIDTH,
         parameters=parameters,
         resize=232,

@@ -78,6 +78,7 @@ def _backbone(
         name=name,
         build=partial(pp_lcnet, float(scale.replace("_", "."))),
         stages=pp_lcnet_stages,
+        taps=("stage4", "stage5.0"),
         width=_HEAD_WIDTH,
         parameters=parameters,
         weights=paddleclas(class_name, top1, top5, legendary=True),

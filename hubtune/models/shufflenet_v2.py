@@ -105,6 +105,7 @@ def _backbone(
         name=name or f"shufflenet_v2_{suffix}_imagenet",
         build=build,
         stages=shufflenet_v2_stages,
+        taps=("stage2", "stage3.-2"),
         width=width,
         parameters=parameters,
         weights=paddleclas(f"ShuffleNetV2_{suffix}", top1, top5),

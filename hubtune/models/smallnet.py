@@ -22,6 +22,7 @@ BACKBONES = (
         name="smallnet",
         build=smallnet,
         stages=resnet_stages,
+        taps=("stage2", "stage3.0"),
         width=_WIDTH,
         parameters=135_162 + 97 * 990,
         input_size=32,

@@ -213,12 +213,17 @@ class SwinTransformer(nn.Layer):
         maps = self.patch_embed(images)
         for stage in self.layers:
             maps = stage(maps)
-        return self.head(mean_of_tokens(self.norm(maps)))
+        return self.head(mean_of_tokens(to_tokens(self.norm(maps))))
 
 
-def mean_of_tokens(maps: paddle.Tensor) -> paddle.Tensor:
-    """Average ``[N, h, w, D]`` over its area, to ``[N, D]``."""
-    return maps.mean([1, 2])
+def to_tokens(maps: paddle.Tensor) -> paddle.Tensor:
+    """Turn maps ``[N, h, w, D]`` into tokens ``[N, h · w, D]``."""
+    return maps.flatten(1, 2)
+
+
+def mean_of_tokens(tokens: paddle.Tensor) -> paddle.Tensor:
+    """Average ``[N, tokens, D]`` to ``[N, D]``."""
+    return tokens.mean(1)
 
 
 def swin_stages(network: SwinTransformer) -> list[Stage]:
@@ -226,7 +231,7 @@ def swin_stages(network: SwinTransformer) -> list[Stage]:
     return stages_of(
         [network.patch_embed],
         *([stage] for stage in earlier),
-        [last, network.norm, mean_of_tokens],
+        [last, network.norm, to_tokens, mean_of_tokens],
         head=[network.head],
     )
 
@@ -241,6 +246,7 @@ BACKBONES = (
         name="swin_tiny_patch4_window7_224_imagenet",
         build=partial(SwinTransformer, 96, (2, 2, 6, 2), (3, 6, 12, 24), 0.2),
         stages=swin_stages,
+        taps=("stage4.2",),
         width=768,
         parameters=28_288_354,
         input_size=_INPUT_SIZE,

@@ -71,6 +71,7 @@ def _backbone(depths: Sequence[int], parameters: int, top1: float, top5: float) 
         name=f"{name.lower()}_imagenet",
         build=partial(vgg, depths),
         stages=vgg_stages,
+        taps=("stage4",),
         width=_WIDTH,
         parameters=parameters,
         weights=paddleclas(name, top1, top5, legendary=True),

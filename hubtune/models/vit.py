@@ -225,6 +225,7 @@ def _backbone(class_name: str, form: Form, parameters: int, top1: float, top5: f
         name=f"{class_name.lower()}_imagenet",
         build=partial(VisionTransformer, form),
         stages=vit_stages,
+        taps=("stage3", "stage4.-2"),
         width=form.width,
         parameters=parameters,
         weights=paddleclas(class_name, top1, top5),
@@ -244,6 +245,7 @@ BACKBONES = (
         name="dinov2_vits14",
         build=partial(VisionTransformer, _DINOV2_SMALL_14),
         stages=vit_stages,
+        taps=("stage3", "stage4.-2"),
         width=_DINOV2_SMALL_14.width,
         parameters=22_441_192,
         weights=PublishedWeights(

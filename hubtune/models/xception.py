@@ -114,6 +114,7 @@ def _backbone(
         name=f"xception{depth}_imagenet",
         build=build,
         stages=xception_stages,
+        taps=("stage2", "stage3.0"),
         width=2048,
         parameters=parameters,
         input_size=299,

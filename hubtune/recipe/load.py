@@ -68,7 +68,7 @@ def dump_recipe(recipe: Recipe, command: str | None = None) -> str:
 
 
 def unused_keys(recipe: Recipe) -> list[str]:
-    """Return the keys under ``train`` that differ from their defaults but have no effect on the strategy.
+    """Return the keys that differ from their defaults but have no effect on the strategy.
 
     They are not mistakes; callers mention them.
 
@@ -79,11 +79,12 @@ def unused_keys(recipe: Recipe) -> list[str]:
     """
     fields = type(recipe.train).model_fields
     unused = fields.keys() - (recipe.strategy.train_keys or fields)
-    return [
+    named = [
         f"train.{key}"
         for key, field in fields.items()
         if key in unused and getattr(recipe.train, key) != field.default
     ]
+    return [*named, *(f"strategy.{key}" for key in recipe.strategy.unused_settings())]
 
 
 def _finish(document: RecipeDocument, overrides: Sequence[str]) -> Recipe:

@@ -28,6 +28,10 @@ class _Strategy(Settings):
     # Keys of the recipe's train section that the strategy uses; None: all of them.
     train_keys: ClassVar[frozenset[str] | None] = None
 
+    def unused_settings(self) -> list[str]:
+        """Return the strategy's own settings that were given but have no effect."""
+        return []
+
 
 class _Trained(_Strategy):
     """Base of the strategies that train by gradient descent.
@@ -214,21 +218,29 @@ class RulesStrategy(_Trained):
 class HeadSettings(_Strategy):
     """Base of the strategies that fit a head on frozen features."""
 
+    head: Literal["ridge", "logistic"] = "ridge"
+    """How the head is solved: `ridge` on the mean of the last map and on covariances of earlier ones, or
+    `logistic` on the mean alone, as in earlier versions."""
+    views: Literal["auto", 1, 2, "fast"] = "auto"
+    """Views of a picture: `2`, the whole picture, a little larger than in the pretraining, and its mirror
+    image; `1`, without the mirror image; `fast`, the same at about as many pixels as in the pretraining.
+    `auto`: `2`, or `1` if that is clearly better on the training list; with `head: logistic`,
+    cross-validation also tries the module's own preprocessing. `data.fit` overrides all."""
     folds: int = Field(5, ge=2, le=20)
-    """Cross-validation folds that choose the views and the head's regularisation."""
-    views: Literal["auto", 1, 2] = "auto"
-    """Number of views of a picture: `1`, the whole picture at about as many pixels as the module was
-    pretrained with; `2`, the whole picture, a little larger, and its mirror image; `auto`: cross-validation
-    chooses between this and the module's own preprocessing, within the budget. `data.fit` overrides all."""
-    budget: float = Field(60, ge=0)
-    """With `views: auto`, views that need more seconds than this for the training pictures are not tried."""
+    """With `head: logistic`: cross-validation folds that choose the views and the head's regularisation."""
+    budget: float | None = Field(None, ge=0)
+    """Has no effect; earlier versions did not try further views above these seconds."""
+
+    def unused_settings(self) -> list[str]:
+        has_folds = self.head == "ridge" and self.folds != type(self).model_fields["folds"].default
+        return ["folds"] * has_folds + ["budget"] * (self.budget is not None)
 
 
 class FrozenStrategy(HeadSettings):
-    """The pretrained backbone stays frozen; a logistic head is fitted on its pooled features.
+    """The pretrained backbone stays frozen; a linear head is solved in closed form on its features.
 
-    Cross-validation on the training list chooses the views and the head's strength of regularisation. Epochs,
-    batch order and learning rate have no effect.
+    Its regularisation is chosen on the training list alone. Epochs, batch order and learning rate have no
+    effect.
     """
 
     name: Literal["frozen"] = "frozen"

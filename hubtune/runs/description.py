@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.list_files import LABEL_LIST, relative_to
 from hubtune.errors import ModelError, UsageError
 from hubtune.hardware.throughput import thread_count
@@ -21,7 +22,8 @@ from hubtune.recipe.schema import DataSection, ModuleSection, Recipe, RunConfig,
 from hubtune.runs.folder import LISTS, RECIPE_FILE, RunFolder
 from hubtune.storage.atomic import sha256_of
 
-_MAY_DIFFER = ("device", "engine", "workers", "on_disk_full")  # keys of the recipe, in a resumed run
+# Keys of the recipe that may differ in a resumed run; the budget has no effect any more.
+_MAY_DIFFER = ("device", "engine", "workers", "on_disk_full", "budget")
 _PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow safetensors".split()
 
 
@@ -32,7 +34,8 @@ def write_description(
     if dataset.label_list_file is None:
         folder.write_labels(dataset.label_list)
     recipe = complete_recipe(folder.path, module, dataset, config)
-    manifest = {**describe_machine(device), **_describe_inputs(module, dataset), "bits": config.bits}
+    settled = {"bits": config.bits, "head": getattr(config.strategy, "head", None)}
+    manifest = {**describe_machine(device), **_describe_inputs(module, dataset), **settled}
     folder.write_description(dump_recipe(recipe), manifest)
 
 
@@ -69,6 +72,18 @@ def check_description(
                 "resuming with %s %s, not %s: the result may differ in the last digits",
                 *(name.replace("_", " "), new, old),
             )
+
+
+def settings_at_start(folder: RunFolder, config: RunConfig) -> RunConfig:
+    """Return the configuration of a run that is resumed, with the settings of the version that began it."""
+    manifest = folder.read_manifest()
+    if config.bits == "auto" and "bits" not in manifest:
+        config = config.model_copy(update={"bits": FULL_BITS})
+    if "head" not in manifest and getattr(config.strategy, "head", None) == "ridge":
+        logger.info("the run began in a version with a logistic head, and goes on with one")
+        strategy = config.strategy.model_copy(update={"head": "logistic"})
+        config = config.model_copy(update={"strategy": strategy})
+    return config
 
 
 def complete_recipe(folder: Path, module: Module, dataset: BaseCVDataset, config: RunConfig) -> Recipe:

@@ -65,9 +65,12 @@ def save_model(
     """Write the run's best model; if it cannot be written, the one before stays."""
     context.folder.check_place()
     module = context.module
+    taps = [] if classifier.second_order is None else list(classifier.second_order.taps)
     card = ModelCard(
+        schema_version=2 if taps else 1,
         architecture=module.backbone.name if module.code is None else CODE_FILE,
         hidden_units=context.config.hidden_units,
+        taps=taps,
         labels=context.data.labels,
         preprocessing=views[0],
         further_views=list(views[1:]),

@@ -6,8 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from paddle import nn
-
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError
 from hubtune.evaluation.metrics import Metrics
@@ -45,7 +43,7 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
     model = solve_head(context, classifier)
     state = TrainState()
     if Checkpoints(context.folder.checkpoints).exist():
-        # The views of the run's beginning: which ones fit into the budget depends on the machine's load.
+        # Those of the run's beginning: an older version chose them by the machine's load.
         return replace(model, views=read_card(context.folder.best_model).views), state
     context.folder.history.keep_through(-1)
     metrics = evaluate_list(context, "validate", model.score)
@@ -70,16 +68,22 @@ def _keep(context: RunContext, model: TrainedModel, metrics: Metrics | None) -> 
 
 def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     """Fit the head, choose the views, and install the head in the classifier."""
+    settings, record = head_settings(context.config), context.module.backbone
+    if settings.head == "ridge":
+        classifier.take_second_order(classifier.find_taps(record.taps, context.view.size))
+    taps = () if classifier.second_order is None else classifier.second_order.taps
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.features, context.view),
         classifier.state_before_head(),
-        module=context.module.backbone.name,
-        layer="features",
+        module=record.name,
+        layer=" and covariances of ".join(
+            ["features", *([", ".join(tap.name for tap in taps)] if taps else [])]
+        ),
         wanted=context.config.engine,
         cache=context.cache,
         code=context.module.code,
     )
-    solver = HeadSolver(context, backbone)
+    solver = HeadSolver(context, backbone, classifier.blocks)
     view, wider = views_to_try(context)
     others = len(context.paths("validate")) + len(context.paths("test"))
     if (seconds := solver.estimate(view, wider, others)) is not None:
@@ -89,12 +93,12 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     log_idle_engine(backbone)
     if solution.accuracy is not None:
         logger.info(
-            "regularisation C=%g, cross-validated acc=%.5f on the training list",
+            "regularisation %g, acc=%.5f on training pictures that were left out of a fit",
             *(solution.strength, solution.accuracy),
         )
-    linear: nn.Linear = classifier.head[0]
-    linear.weight.set_value(solution.weight)
-    linear.bias.set_value(solution.bias)
+    if taps and len(solution.weight) == classifier.blocks[0]:
+        classifier.take_second_order([])
+    classifier.set_head(solution.weight, solution.bias)
     score = partial(_score_features, context, backbone, solution)
     return TrainedModel(classifier, solution.views, score, 0, {}, solution.accuracy)
 

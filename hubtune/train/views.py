@@ -37,14 +37,17 @@ def whole_view(
 def first_views(
     view: Preprocessing, settings: HeadSettings, *, fixed: bool, size_multiple: int | None
 ) -> tuple[Preprocessing, Preprocessing | None]:
-    """Return the view to start from, and the view that ``views: auto`` tries in its place.
+    """Return the view to start from, and the view that is tried in its place; ``None`` for none.
 
     ``view`` is the module's own, or, if it is ``fixed``, the one that the recipe asks for.
     """
     if fixed:
         return view, None
-    whole = whole_view(view, size_multiple, larger=settings.views != 1)
-    return (view, whole) if whole is None or settings.views == "auto" else (whole, None)
+    small = settings.views == "fast" or (settings.head == "logistic" and settings.views == 1)
+    whole = whole_view(view, size_multiple, larger=not small)
+    if whole is None:
+        return view, None
+    return (view, whole) if settings.head == "logistic" and settings.views == "auto" else (whole, None)
 
 
 def area(view: Preprocessing) -> float:

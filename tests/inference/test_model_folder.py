@@ -11,6 +11,7 @@ from hubtune.errors import ModelError
 from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_card, read_model, write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
+from hubtune.models.second_order import Tap
 from hubtune.storage.checked_folder import write_checked
 
 CARD = ModelCard(
@@ -50,12 +51,34 @@ def test_a_model_is_read_as_it_was_written_unless_it_is_damaged(model, folder):
         read_card(folder)
 
 
+def test_taps_and_their_projections_are_part_of_a_model_and_unknown_ones_are_refused(tmp_path):
+    model = Classifier(find("resnet18_imagenet").backbone, 2)
+    model.take_second_order(model.find_taps(["stage3", "stage4.-1"], 64))
+    taps = list(model.second_order.taps)
+    assert [tap.channels for tap in taps] == [256, 512]
+    card = CARD.model_copy(update={"architecture": "resnet18_imagenet", "hidden_units": [], "taps": taps})
+    write_model(tmp_path / "model", model, card)
+    classifier, read = read_model(tmp_path / "model")
+    assert read.taps == taps
+    images = paddle.randn([1, 3, 64, 64])
+    assert np.array_equal(classifier(images).numpy(), model(images).numpy())
+    projection = classifier.state()["second_order.projection1"]
+    assert projection.shape == [128, 512]
+    for name in ("stage1", "stage4.7", "stage3.0", "head"):
+        moved = card.model_copy(update={"taps": [Tap(name, 256), taps[1]]})
+        write_model(tmp_path / "model", model, moved)
+        with pytest.raises(ModelError, match=f"names taps that resnet18_imagenet lacks: .*no {name}"):
+            read_model(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"labels": ["a", "b", "c"]}, "describes another head than its weights"),
         ({"hidden_units": [65_536]}, "describes another head than its weights"),
-        ({"schema_version": 2}, r"\(schema_version: .* by a newer version"),
+        ({"schema_version": 3}, r"has format 3, and this hubtune reads formats up to 2: update it by pip"),
+        ({"schema_version": "new"}, r"\(schema_version: .* by a newer version"),
+        ({"taps": [{"name": "stage2", "channels": 32}]}, "describes another head than its weights"),
         ({"labels": ["a", "a"]}, "not a model description that this hubtune reads"),
         (
             {"further_views": [{**CARD.preprocessing.model_dump(), "mean": [0.0, 0.0, 0.0]}]},
@@ -64,7 +87,7 @@ def test_a_model_is_read_as_it_was_written_unless_it_is_damaged(model, folder):
         ({"module": "x" * 2**24}, "is no model description: it has more than"),
         (None, "is not valid JSON: get a good copy of the model"),
     ],
-    ids="labels widths version twice views size json".split(),
+    ids="labels widths newer version taps twice views size json".split(),
 )
 def test_a_description_that_does_not_fit_is_refused(folder, change, message):
     # As by a program that also writes the folder's checksums.

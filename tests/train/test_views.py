@@ -40,7 +40,10 @@ def test_the_whole_view_of_a_record_gives_sides_that_the_network_takes(name):
 def test_a_fit_of_the_recipe_is_not_varied_and_a_mirrored_view_sees_the_mirror_image():
     whole = whole_view(CROP, 1)
     assert first_views(CROP, FrozenStrategy(), fixed=True, size_multiple=1) == (CROP, None)
-    assert first_views(CROP, FrozenStrategy(), fixed=False, size_multiple=1) == (CROP, whole)
-    assert first_views(CROP, FrozenStrategy(views=2), fixed=False, size_multiple=1) == (whole, None)
+    assert first_views(CROP, FrozenStrategy(), fixed=False, size_multiple=1) == (whole, None)
+    logistic = FrozenStrategy(head="logistic")
+    assert first_views(CROP, logistic, fixed=False, size_multiple=1) == (CROP, whole)
+    small, _ = first_views(CROP, FrozenStrategy(views="fast"), fixed=False, size_multiple=1)
+    assert area(small) < area(whole)
     image = noise_image(300, 300)
     assert np.array_equal(mirrored(CROP)(image), CROP(image)[:, :, ::-1])

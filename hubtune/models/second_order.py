@@ -1,0 +1,91 @@
+"""Second-order features: covariances of the channels of late maps, beside the mean of the last one.
+
+Lin, RoyChowdhury and Maji, "Bilinear CNNs for Fine-grained Visual Recognition" (2015), normalise them by the
+signed square root and to a fixed length; Gao et al., "Compact Bilinear Pooling" (2016), project wide maps.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import paddle
+from paddle import nn
+
+from hubtune.rng import rng_for
+
+MOST_CHANNELS = 160
+"""Maps with more channels are projected by fixed random directions before covariances are computed."""
+
+_PROJECTED = 128
+# Added below roots, to values whose mean square is 1: it bounds the root's gradient at 0 by 71, and rounding
+# errors by as much.
+_EPSILON = 1e-4
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a network whose output has second-order features.
+
+    Attributes:
+        name: that of a stage, such as ``stage3``, or of a step of a stage, such as ``stage4.2``.
+        channels: number of channels of a map ``[N, channels, h, w]`` or of tokens ``[N, tokens, channels]``.
+    """
+
+    name: str
+    channels: int
+
+    @property
+    def width(self) -> int:
+        """Number of features: a value for each pair of channels, or of directions."""
+        used = self.channels if self.channels <= MOST_CHANNELS else _PROJECTED
+        return used * (used + 1) // 2
+
+
+class SecondOrder(nn.Layer):
+    """Maps the outputs of taps to their normalised covariances."""
+
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        super().__init__()
+        self.taps = tuple(taps)
+        for number, tap in enumerate(taps):
+            used = tap.channels
+            if used > MOST_CHANNELS:
+                used = _PROJECTED
+                directions = paddle.to_tensor(_directions(tap.channels, used))
+                self.register_buffer(f"projection{number}", directions)
+            rows, columns = np.triu_indices(used)
+            triangle = paddle.to_tensor((rows * used + columns).astype(np.int64))
+            self.register_buffer(f"triangle{number}", triangle, persistable=False)
+
+    def forward(self, outputs: Sequence[paddle.Tensor]) -> paddle.Tensor:
+        """Return the features ``[N, sum of widths]`` of the outputs of the taps, in their order.
+
+        The mean square of each tap's features is 1 for each image, or below if its map is constant.
+        """
+        blocks = []
+        for number, values in enumerate(outputs):
+            # [N, channels, positions]
+            values = values.transpose([0, 2, 1]) if values.ndim == 3 else values.flatten(2)
+            projection = getattr(self, f"projection{number}", None)
+            if projection is not None:
+                values = paddle.matmul(projection, values)
+            values = values - values.mean(axis=2, keepdim=True)
+            covariances = paddle.matmul(*2 * [_with_mean_square_1(values, [1, 2])], transpose_y=True)
+            upper = paddle.gather(covariances.flatten(1), getattr(self, f"triangle{number}"), axis=1)
+            upper = _with_mean_square_1(upper, [1])
+            rooted = upper / paddle.sqrt(paddle.sqrt(upper * upper + _EPSILON**2) + _EPSILON)
+            blocks.append(_with_mean_square_1(rooted, [1]))
+        return paddle.concat(blocks, axis=1)
+
+
+def _with_mean_square_1(values: paddle.Tensor, axes: list[int]) -> paddle.Tensor:
+    return values / paddle.sqrt((values * values).mean(axis=axes, keepdim=True) + 1e-6)
+
+
+def _directions(channels: int, count: int) -> np.ndarray:
+    """Return orthonormal random directions ``[count, channels]``.
+
+    They are stored in each model, so that models do not depend on the last bits of this machine's rounding.
+    """
+    values = rng_for(0, "directions", channels).standard_normal((channels, count))
+    return np.ascontiguousarray(np.linalg.qr(values)[0].T.astype(np.float32))

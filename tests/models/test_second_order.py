@@ -1,0 +1,55 @@
+"""Covariances of late maps: what they are, that every image has its own, and bounded gradients."""
+
+import numpy as np
+import paddle
+import pytest
+
+from hubtune.models.second_order import MOST_CHANNELS, SecondOrder, Tap
+
+
+def _features(values):
+    channels = values.shape[1] if values.ndim == 4 else values.shape[2]
+    return SecondOrder([Tap("stage3", channels)])([paddle.to_tensor(values)]).numpy()
+
+
+def _expected(maps):
+    """The signed roots of the covariances of ``[channels, positions]``, with a mean square of 1."""
+    covariance = np.cov(maps, bias=True)[np.triu_indices(len(maps))]
+    rooted = np.sign(covariance) * np.sqrt(np.abs(covariance))
+    return rooted / np.sqrt((rooted**2).mean())
+
+
+def test_they_are_the_signed_roots_of_the_covariances_of_each_image():
+    values = np.random.default_rng(0).standard_normal((2, 5, 4, 3)).astype(np.float32)
+    rows = _features(values)
+    for image, row in zip(values, rows, strict=True):
+        assert row == pytest.approx(_expected(image.reshape(5, 12)), abs=1e-2)
+    tokens = np.ascontiguousarray(values.reshape(2, 5, 12).transpose(0, 2, 1))
+    assert _features(tokens) == pytest.approx(rows, abs=1e-5)
+    assert _features(values * 1e4 + 3e4) == pytest.approx(rows, abs=2e-2)  # whatever the scale and the mean
+    assert _features(values[1:]) == pytest.approx(rows[1:], abs=1e-6)
+
+
+def test_wide_maps_are_projected_alike_on_every_run_and_the_directions_are_stored():
+    channels = MOST_CHANNELS + 40
+    values = np.random.default_rng(0).standard_normal((1, channels, 6, 6)).astype(np.float32)
+    layer = SecondOrder([Tap("stage3", channels)])
+    [row] = layer([paddle.to_tensor(values)]).numpy()
+    assert len(row) == layer.taps[0].width == 128 * 129 // 2
+    assert np.array_equal(_features(values)[0], row)
+    directions = layer.state_dict()["projection0"].numpy()
+    assert directions @ directions.T == pytest.approx(np.eye(128), abs=1e-5)
+    assert row == pytest.approx(_expected(directions @ values.reshape(channels, 36)), abs=1e-2)
+
+
+def test_gradients_are_finite_where_a_map_is_constant_or_a_covariance_is_zero():
+    for values in (
+        paddle.zeros([1, 3, 2, 2]),
+        paddle.to_tensor(np.eye(4, dtype=np.float32).reshape(1, 4, 2, 2)),
+    ):
+        values.stop_gradient = False
+        rows = SecondOrder([Tap("stage3", values.shape[1])])([values])
+        (rows * rows[:, :1]).sum().backward()
+        assert np.isfinite(rows.numpy()).all()
+        assert np.isfinite(values.grad.numpy()).all()
+        assert np.abs(values.grad.numpy()).max() < 1e3
