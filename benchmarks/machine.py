@@ -41,7 +41,7 @@ from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.data.loader import load_batches
 from hubtune.errors import DataError, HubtuneError, MachineError
 from hubtune.hardware.device import select_device
-from hubtune.hardware.throughput import measure_step, set_threads, thread_count
+from hubtune.hardware.throughput import set_threads, thread_count, training_threads
 from hubtune.hub.module import Module
 from hubtune.inference.engine import Engine, start_engine
 from hubtune.inference.extract import run_images
@@ -360,10 +360,8 @@ class _Training:
             arrays, one_hot(self._labels, _CLASSES), [Path()] * count, size=count, waited=0.0
         )
         classifier = Classifier(module.backbone, _CLASSES)
-        shape = arrays[0].shape[1], arrays[0].shape[2]
-        pace = measure_step(classifier, module.name, shape, count, images=_NEVER)
         if paddle.device.get_device() == "cpu":
-            set_threads(pace.threads)
+            set_threads(training_threads())
         config = RunConfig(strategy=DefaultFinetuneStrategy())
         named = [NamedParameter(*entry) for entry in classifier.trained_parameters()]
         plan = plan_training(config, named, _RATE)

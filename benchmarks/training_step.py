@@ -41,9 +41,8 @@ from hubtune.models.classifier import Classifier
 classifier = Classifier(find(name).backbone, 6)
 threads = None
 if kind == "hubtune":
-    from hubtune.hardware.throughput import measure_step, set_threads
-    pace = measure_step(classifier, name, (224, 224), batch, images=100_000)
-    set_threads(threads := pace.threads)
+    from hubtune.hardware.throughput import set_threads, training_threads
+    set_threads(threads := training_threads())
 classifier.start_training(keep_statistics=False)
 optimizer = paddle.optimizer.Adam(1e-4, parameters=classifier.parameters())
 random = np.random.default_rng(0)

@@ -37,12 +37,11 @@ _NUMBERS = {MKL_TYPE: "[0-9]+", **dict.fromkeys(_THREAD_VARIABLES, "0*[1-9][0-9]
 # The AVX-512 path kills a process on a processor that lacks any of these.
 _AVX2 = {"avx2", "fma"}
 _AVX512 = _AVX2 | {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
-_WORTH_IT = 0.95  # share of the default's time below which another path is selected
 _SAME = 1e-3  # relative; code paths round the last digits differently
 
 _CPUINFO = Path("/proc/cpuinfo")
 _LIBRARIES = {"linux": ("libiomp5.so", "libmklml_intel.so"), "win32": ("libiomp5md.dll", "mklml.dll")}
-_PROBE_SECONDS = 10.0
+_PROBE_SECONDS = 60.0  # of a fraction of a second's work, on a machine with much other load
 
 
 @dataclass(frozen=True)
@@ -76,19 +75,20 @@ class Preparation:
     def lines(self) -> list[str]:
         """Return the settings as lines for the log."""
         mkl = f"{MKL_TYPE}={self.mkl_type}" if self.mkl_type else f"{MKL_TYPE} is not set"
-        threads = self.own_threads or "chosen by measuring a step before training"
+        threads = self.own_threads or "one, and in training as many as cores, at most 8"
         return [f"{mkl}: {self.reason}", f"threads: {threads}"]
 
 
 @functools.cache
 def prepare() -> Preparation:
-    """Select the fastest MKL path for this processor; call this before Paddle is imported.
+    """Select MKL's path for this processor; call this before Paddle is imported.
 
-    On a processor that is not Intel's, a matrix product is timed in separate processes under each setting
-    that the processor supports: a quarter of a second, once per machine and Paddle. The fastest is set in
-    this process's environment, where MKL reads it at its first product. The user's own settings stay. One
-    that is not a number, which Paddle and MKL ignore, counts as not set, with a warning. Further calls do
-    nothing.
+    On a processor that is not Intel's, a matrix product is tried in separate processes under each setting
+    that the processor supports: a quarter of a second, once per machine and Paddle. The one with the most
+    instructions that works is set in this process's environment, where MKL reads it at its first product. It
+    is not the fastest one, as paths round differently, and a busy machine would give another model. The
+    user's own settings stay. One that is not a number, which Paddle and MKL ignore, counts as not set, with a
+    warning. Further calls do nothing.
     """
     for name in _NUMBERS:
         value = os.environ.get(name)
@@ -207,10 +207,10 @@ def _mkl_type() -> tuple[str | None, str]:
         if speeds:
             save_measurement(key, speeds)
     shown = ", ".join(f"{name or 'default'}: {speed:.0f}" for name, speed in speeds.items())
-    best = max(speeds, key=speeds.__getitem__, default="")
-    if not best or best not in current.types or speeds.get("", math.inf) > _WORTH_IT * speeds[best]:
-        return None, f"no type is faster than the default (GFLOP/s, {shown or 'none could be measured'})"
-    return best, f"the fastest here (GFLOP/s, {shown})"
+    for name in reversed(current.types):
+        if name in speeds:
+            return name, f"the most instructions of this processor (GFLOP/s, {shown})"
+    return None, "no type gave the product of the default"
 
 
 def _mkl_libraries() -> list[Path] | None:

@@ -188,7 +188,10 @@ class _GradientTraining:
             checkpoints, self._classifier, step.optimizer, settings, finite, average=step.average
         )
         checkpointer.warn_of_little_space()
-        self._choose_threads(settings, state.step)
+        if state.step == 0 and (count := throughput.training_threads()) != throughput.thread_count():
+            throughput.set_threads(count)
+            context.folder.record_threads(count)
+        self._log_estimate(settings, state.step)
         done = length.images_before(state.step)
         context.callback.start("training", len(context.paths("train")) * config.epochs, done)
         fit(
@@ -246,8 +249,8 @@ class _GradientTraining:
         self._context.folder.write_range_test(document, draw_range_test(test))
         return document
 
-    def _choose_threads(self, settings: LoopSettings, step: int) -> None:
-        """Choose the number of threads for a run that begins, and log how long training will take."""
+    def _log_estimate(self, settings: LoopSettings, step: int) -> None:
+        """Log how long training will take."""
         context, size = self._context, self._length.batch_size
         remaining = (settings.total_steps - step) * size
         [pixels] = sample_inputs(self._views[:1], context.paths("train")) or [np.zeros((224, 224, 3))]
@@ -256,12 +259,8 @@ class _GradientTraining:
             context.module.name,
             pixels.shape[:2],
             size,
-            images=remaining,
             keep_statistics=self._keep_statistics,
         )
-        if step == 0 and pace.threads != throughput.thread_count():
-            throughput.set_threads(pace.threads)
-            context.folder.record_threads(pace.threads)
         if self._part.last_stage_only:
             pace = throughput.from_last_stage(pace)
         evaluations = sum(map(settings.evaluates_after, range(step + 1, settings.total_steps + 1)))

@@ -27,8 +27,6 @@ _LAST_STAGE = TRAINERS["last_stage"]
 # Measuring takes about as long as the frozen backbone takes for this many images. It is done if that is less
 # than this share of the run's time, or less than this many seconds.
 _MEASURED_IMAGES, _SHARE, _LEAST_SECONDS = 100, 0.2, 1.0
-# Share of the time for trying numbers of threads, in training that is longer than this; see `measure_step`.
-_TRYING, _LONG_ENOUGH = 0.05, 20.0
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ def estimate_costs(task: ImageClassifierTask, run: Run, seconds: float) -> list[
         step = from_last_stage(step) if last_stage else step
         evaluated *= config.epochs
         training = estimate_seconds(step, images=counts["train"], epochs=config.epochs, evaluated=evaluated)
-        trying = _TRYING * training if training > _LONG_ENOUGH else 0.0
-        return training + trying + _START_SECONDS
+        return training + _START_SECONDS
 
     everything = cost(own, evaluated=counts["validate"], last_stage=False)
     estimates = [CostEstimate("default_finetune", everything)]
@@ -131,7 +128,6 @@ def estimate_training(task: ImageClassifierTask) -> float:
         module.name,
         (view.size, view.size),
         config.images_per_step,
-        images=counts["train"] * config.epochs,
         keep_statistics=True,
     )
     evaluated = counts["validate"] * config.epochs

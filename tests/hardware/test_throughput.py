@@ -1,4 +1,4 @@
-"""A step is measured without a trace, the fastest number of threads found, and both are kept."""
+"""A step is measured without a trace and kept; the number of threads does not depend on any measurement."""
 
 from types import SimpleNamespace
 
@@ -7,7 +7,14 @@ import paddle
 import pytest
 
 from hubtune.hardware import cpu, throughput
-from hubtune.hardware.throughput import StepPace, estimate_seconds, measure_step, thread_count
+from hubtune.hardware.throughput import (
+    StepPace,
+    estimate_pace,
+    estimate_seconds,
+    measure_step,
+    thread_count,
+    training_threads,
+)
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 
@@ -25,14 +32,14 @@ def _own_machine(monkeypatch):
 
 @pytest.fixture
 def timed(monkeypatch):
-    """Seconds a picture by threads, and the numbers of threads that were measured."""
-    measured = SimpleNamespace(seconds={1: 1.0, 2: 0.6, 4: 0.5}, threads=[], now=1, share=1.0)
+    """Invents the seconds of each step; notes the threads and images that they were measured with."""
+    measured = SimpleNamespace(seconds=[9.0, 3.0, 2.0], steps=[], now=1)
     monkeypatch.setattr(paddle.base.core, "set_num_threads", lambda count: setattr(measured, "now", count))
 
-    def time_step(classifier, shape, count, number=None):
-        measured.threads.append(measured.now)
-        seconds = measured.seconds[measured.now]
-        return StepPace(seconds, seconds / 4, number or thread_count()), measured.share
+    def time_step(classifier, shape, count):
+        seconds = measured.seconds[len(measured.steps)]
+        measured.steps.append((measured.now, count))
+        return StepPace(seconds, seconds / 4)
 
     monkeypatch.setattr(throughput, "_time_step", time_step)
     return measured
@@ -43,43 +50,34 @@ def classifier():
     return Classifier(find("smallnet").backbone, 3)
 
 
-def _measure(classifier, name="smallnet", images=10_000):
-    return measure_step(classifier, name, (32, 32), 8, images=images)
+def _measure(classifier, name="smallnet"):
+    return measure_step(classifier, name, (32, 32), 8)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "fastest"),
-    [
-        ({1: 1.0, 2: 0.6, 4: 0.59}, 2),  # not worth two more
-        ({1: 1.0, 2: 1.05, 4: 0.5}, 4),
-        ({1: 1.0, 2: 3.0}, 1),  # and 4 are not even tried
-    ],
-)
-def test_the_fastest_number_of_threads_is_found(timed, classifier, seconds, fastest):
-    timed.seconds = seconds
-    assert _measure(classifier) == StepPace(seconds[fastest], seconds[fastest] / 4, fastest)
-    assert timed.now == 1  # nothing is set yet
+def test_the_faster_step_counts_and_is_measured_once_with_the_threads_of_training(timed, classifier):
+    for _ in range(2):
+        assert _measure(classifier) == StepPace(2.0, 0.5)
+    assert timed.steps == [(4, 2)] * 3
+    assert timed.now == 1
+    assert estimate_pace(classifier, "other", (32, 32), affordable=False) is None
 
 
-def test_an_undisturbed_measurement_is_kept(timed, classifier):
-    for share, measured in ((0.5, True), (1.0, True), (1.0, False)):  # at first, other programs disturb
-        timed.share = share
-        timed.threads.clear()
-        assert (_measure(classifier).threads, bool(timed.threads)) == (4, measured)
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (64, 8)])
+def test_the_number_of_threads_comes_from_the_cores_alone(monkeypatch, cores, threads):
+    monkeypatch.setattr(cpu, "cores", lambda: cores)
+    assert training_threads() == threads
+    assert thread_count() == 1
 
 
-def test_the_users_number_of_threads_stays(timed, classifier, monkeypatch):
+def test_the_users_number_of_threads_stays(monkeypatch):
     for name, value in (("OMP_NUM_THREADS", "3"), ("MKL_NUM_THREADS", "2")):
         monkeypatch.setenv(name, value)
         assert thread_count() == int(value)
-    timed.seconds, timed.now = {2: 1.0}, 2
     monkeypatch.setattr(cpu, "prepare", lambda: cpu.Preparation(None, "", "MKL_NUM_THREADS=2"))
-    assert _measure(classifier).threads == 2
+    assert training_threads() == 2
 
 
-def test_measuring_leaves_no_trace(classifier, monkeypatch):
-    for name in ("_SHORT_RUN_SECONDS", "_UNDISTURBED"):
-        monkeypatch.setattr(throughput, name, 0.0)
+def test_measuring_leaves_no_trace(classifier):
     next(iter(classifier.trained_parameters()))[2].stop_gradient = True
     classifier.register_buffer("counter", paddle.zeros([1]), persistable=False)
     # What a user's layer may do: draw random numbers, and count.
@@ -92,7 +90,7 @@ def test_measuring_leaves_no_trace(classifier, monkeypatch):
     paddle.seed(7)
     expected = paddle.rand([3]).numpy()
     paddle.seed(7)
-    measured = _measure(classifier, images=10**9)
+    measured = _measure(classifier)
     assert cpu._file().exists() and measured.seconds_per_image > measured.forward_seconds_per_image > 0
     assert (paddle.rand([3]).numpy() == expected).all()
     for name, tensor in classifier.state_dict().items():
@@ -107,4 +105,4 @@ def test_measuring_leaves_no_trace(classifier, monkeypatch):
 
 
 def test_the_seconds_of_a_run_count_what_is_trained_and_what_is_evaluated():
-    assert estimate_seconds(StepPace(0.5, 0.1, 1), images=100, epochs=3, evaluated=50) == pytest.approx(155)
+    assert estimate_seconds(StepPace(0.5, 0.1), images=100, epochs=3, evaluated=50) == pytest.approx(155)
