@@ -43,7 +43,8 @@ from hubtune.errors import DataError, HubtuneError, MachineError
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import set_threads, thread_count, training_threads
 from hubtune.hub.module import Module
-from hubtune.inference.engine import Engine, start_engine
+from hubtune.inference.engine import start_engine
+from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import run_images
 from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.program import Subnetwork

@@ -14,7 +14,7 @@ from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import set_threads
 from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
-from hubtune.inference.engine import check_engine
+from hubtune.inference.engine_interface import check_engine
 from hubtune.inference.image_inputs import ImageInput
 from hubtune.inference.model import Model, Prediction, load_model
 from hubtune.log import logger, show_on_stderr

@@ -46,7 +46,8 @@ PADDLEHUB_NAMES = {"Module", "RunConfig", "ImageClassifierTask"}
 PUBLISHED_IDENTIFIERS = {"bad_pictures", "observer"}
 # The other files of models/ are networks, which tests/models/test_catalog.py walks.
 TESTED_MODELS = {
-    f"models.{name}" for name in ("backbone", "catalog", "classifier", "input_channels", "paddle_book")
+    f"models.{name}"
+    for name in ("backbone", "catalog", "classifier", "input_channels", "paddle_book", "second_order", "taps")
 }
 # Folders of tests that are not of a module: of the whole way, of the networks, and of files outside hubtune/.
 OTHER_TESTS = {"end_to_end", "recorded", "models", "tools", "benchmarks"}

@@ -25,7 +25,7 @@ from hubtune.data.splits.files import write_split
 from hubtune.data.splits.quota import SplitRequest, SplitSize
 from hubtune.data.splits.split import make_split
 from hubtune.demo import write_digits
-from hubtune.hub.registry import MODULE_FILE
+from hubtune.hub.file_names import MODULE_FILE
 from hubtune.models.classifier import Classifier
 from hubtune.storage.atomic import sha256_of, write_atomically
 

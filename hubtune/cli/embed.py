@@ -78,8 +78,8 @@ def command(
 
     from hubtune.cli.progress import counting_bar
     from hubtune.hardware.device import select_device
-    from hubtune.inference.engine import LazyEngine
     from hubtune.inference.extract import run_images
+    from hubtune.inference.lazy_engine import LazyEngine
     from hubtune.inference.program import Subnetwork
 
     show_on_stderr()
@@ -89,7 +89,7 @@ def command(
     errors = [""] * len(paths)
     network = Subnetwork(source.network, source.features, source.preprocessing)
     views, files = [source.preprocessing], [Path(path) for path in paths]
-    outputs = run_images(LazyEngine(network, engine), views, files, batch_size=batch_size, workers=2)
+    outputs = run_images(LazyEngine(lambda: network, engine), views, files, batch_size=batch_size, workers=2)
     with counting_bar("embedding") as advance:
         for number, output in enumerate(outputs):
             if output.rows is not None:

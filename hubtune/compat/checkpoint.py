@@ -20,7 +20,8 @@ from hubtune.hub.identify import identify_backbone, num_classes_of
 from hubtune.hub.registry import backbone_preprocessing
 from hubtune.hub.weights import load_into
 from hubtune.inference.model import Model
-from hubtune.inference.model_folder import ModelCard, write_model
+from hubtune.inference.model_card import ModelCard
+from hubtune.inference.model_folder import write_model
 from hubtune.models.backbone import Backbone, Stage, Tensors, head_keys
 from hubtune.models.catalog import BY_NAME, find
 from hubtune.models.classifier import Classifier

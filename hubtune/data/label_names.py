@@ -141,3 +141,12 @@ def labels_text(names: Iterable[str]) -> str:
     if not is_plain:  # `0 cat`, `1 dog` are the names
         names = [f"{number} {name}" for number, name in enumerate(names)]
     return "".join(f"{name}\n" for name in names)
+
+
+def check_class_names(names: list[str]) -> list[str]:
+    """Return class names unchanged, for pydantic; ``ValueError`` if two are the same, or one is blank."""
+    if len(set(names)) < len(names):
+        raise ValueError("two classes have one name")
+    if not all(name.strip() for name in names):
+        raise ValueError("a class has no name")
+    return names

@@ -1,8 +1,9 @@
 """Selects the device that Paddle computes on."""
 
 import re
-
-import paddle
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.hardware.cpu import prepare
@@ -18,6 +19,10 @@ def select_device(wanted: str) -> str:
     if not re.fullmatch(r"auto|cpu|gpu(:\d{1,4})?", wanted):
         raise UsageError(f"There is no device {wanted!r}: it may be auto, cpu, gpu or gpu:<number>")
     prepare()
+    if wanted in ("auto", "cpu") and not _needs_paddle():
+        return "cpu"
+    import paddle  # here, as it takes a second, which commands that run a stored program save
+
     gpus = paddle.device.cuda.device_count() if paddle.device.is_compiled_with_cuda() else 0
     if wanted == "auto":
         wanted = "gpu" if gpus else "cpu"
@@ -33,3 +38,23 @@ def select_device(wanted: str) -> str:
         wanted = f"gpu:{number}"
     paddle.device.set_device(wanted)
     return wanted
+
+
+def on_gpu() -> bool:
+    """Whether Paddle computes on a GPU; a build for the CPU is not imported to tell."""
+    if not _needs_paddle():
+        return False
+    import paddle
+
+    return bool(paddle.device.get_device().startswith("gpu"))
+
+
+def _needs_paddle() -> bool:
+    """Whether only Paddle knows its device: it is imported already, or may be a build for GPUs."""
+    if "paddle" in sys.modules:
+        return True
+    try:
+        version("paddlepaddle-gpu")
+    except PackageNotFoundError:
+        return find_spec("paddle") is None  # its import says what is missing
+    return True

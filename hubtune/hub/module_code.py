@@ -14,12 +14,11 @@ import numpy as np
 import paddle
 
 from hubtune.errors import ModelError
+from hubtune.hub.file_names import CODE_FILE
 from hubtune.hub.paddlehub_module import paddlehub_backbone
 from hubtune.hub.user_code import explain_errors, run_code
 from hubtune.models.backbone import Backbone, PublishedWeights, features, head_keys, stage_keys
 from hubtune.storage.regular_file import read_regular
-
-CODE_FILE = "module.py"
 
 _RECORD = "BACKBONE"
 # Types of the record's fields, except callables, which fail by themselves when they are called.

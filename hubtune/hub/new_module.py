@@ -5,8 +5,7 @@ from importlib import resources
 from pathlib import Path
 
 from hubtune.errors import MachineError, UsageError
-from hubtune.hub.module_code import CODE_FILE
-from hubtune.hub.registry import MODULE_FILE
+from hubtune.hub.file_names import CODE_FILE, MODULE_FILE
 from hubtune.text import escaped
 
 _NAME = "mynet"

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from hubtune.data.images.preprocessing import WHOLE_STEP, Preprocessing
+from hubtune.data.label_names import check_class_names
 from hubtune.errors import HubtuneError, ModelError, UsageError, suggest
+from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, MODULE_FILE
 from hubtune.hub.identify import identify_backbone
-from hubtune.hub.module_code import CODE_FILE, is_paddlehub_code, load_backbone
+from hubtune.hub.module_code import is_paddlehub_code, load_backbone
 from hubtune.hub.paddlehub_module import paddlehub_labels, paddlehub_weights
 from hubtune.models.backbone import IMAGENET_CLASSES, Backbone
 from hubtune.models.catalog import BY_NAME, Pretrained, lookup, nearest_name, with_own_weights
@@ -23,10 +25,6 @@ from hubtune.storage.regular_file import read_regular
 from hubtune.storage.safe_load import read_weights
 from hubtune.storage.yaml_reader import read_yaml
 from hubtune.text import escaped
-
-MODULE_FILE = "module.yaml"
-MODEL_FILE = "model.json"
-"""The file that distinguishes a model's folder from a module's."""
 
 SHIPPED = ("digitnet",)
 """Module folders that come with hubtune, in ``hubtune/hub/modules``."""
@@ -45,15 +43,6 @@ class ModuleWeights(BaseModel):
 
     file: Annotated[str, AfterValidator(_check_bare_name)]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-def check_class_names(names: list[str]) -> list[str]:
-    """Return class names unchanged, for pydantic; ``ValueError`` if two are the same, or one is blank."""
-    if len(set(names)) < len(names):
-        raise ValueError("two classes have one name")
-    if not all(name.strip() for name in names):
-        raise ValueError("a class has no name")
-    return names
 
 
 class ModuleDescription(BaseModel):

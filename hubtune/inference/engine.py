@@ -4,80 +4,35 @@ On a CPU, OpenVINO runs a network several times faster than Paddle, and it reads
 engine other than Paddle in float32 is compared with it on real images before it is used.
 """
 
-import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import paddle
 
 from hubtune.errors import MachineError
+from hubtune.inference.engine_interface import (
+    CHECKED_SHAPES,
+    TOLERANCES,
+    Engine,
+    check_engine,
+    expected_engine,
+)
 from hubtune.inference.memory import BatchCheck
+from hubtune.inference.openvino_program import PendingRows, RequestRing, compile_program
 from hubtune.inference.program import Subnetwork, save_program
 from hubtune.log import logger
 from hubtune.models.classifier import by_shape
-
-TOLERANCES = {"openvino": 1e-4, "openvino-bf16": 0.02, "paddle-amp": 0.02}
-"""Largest difference from Paddle's values in float32, as a share of an image's largest value."""
 
 SAMPLE_SIZES = {"openvino-bf16": 8, "paddle-amp": 8}
 """Number of images that an engine is checked on, if not 1: in low precision, one image says little."""
 
 # A network that needs one program a shape: further programs would fill the memory.
 _MAX_PROGRAMS = 4
-# A program for all shapes may be wrong at some of them: the first image of this many shapes is checked.
-_CHECKED_SHAPES = 4
 # Of the memory that Paddle takes for an image, at least.
 _OPENVINO_SHARE = 0.5
-
-PendingRows = Callable[[], list[np.ndarray]]
-"""Waits for images that were begun; returns one array an image, in order."""
-
-
-class Engine(Protocol):
-    """Runs a network: ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; one thread at a time."""
-
-    @property
-    def name(self) -> str: ...
-
-    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
-        """Begin to run images, uint8 ``[h, w, channels]``, of any shapes.
-
-        If further images are begun before these are waited for, the processor never idles.
-        """
-        ...
-
-
-def expected_engine(wanted: str) -> str:
-    """Return the name of the engine that :func:`start_engine` tries first."""
-    if wanted != "auto":
-        return wanted
-    if paddle.device.get_device().startswith("gpu"):
-        return "paddle-amp"
-    return "paddle" if find_spec("openvino") is None else "openvino"
-
-
-def check_engine(wanted: str) -> None:
-    """Refuse an engine that this machine does not have, by a ``MachineError`` that names another one."""
-    if wanted.startswith("openvino") and find_spec("openvino") is None:
-        raise MachineError(
-            "The engine openvino is not installed: pip install openvino, or use --engine paddle"
-        )
-    capabilities = "OPTIMIZATION_CAPABILITIES"
-    if wanted == "openvino-bf16" and "BF16" not in _openvino_core().get_property("CPU", capabilities):
-        raise MachineError(
-            "This processor has no bfloat16 arithmetic: use --engine openvino, as exact as Paddle"
-        )
-    if wanted == "paddle-amp" and not paddle.device.get_device().startswith("gpu"):
-        raise MachineError(
-            "Mixed precision needs a GPU, on a CPU Paddle leaves it out: use --engine auto, or --device gpu"
-        )
 
 
 def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str = "auto") -> Engine:
@@ -125,28 +80,6 @@ def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str 
     return start_engine(part, sample, wanted="openvino") if name == "openvino-bf16" else plain
 
 
-class LazyEngine:
-    """An engine that starts with its first images, and is checked on them.
-
-    Compiling takes seconds, which are saved where no image turns out to be readable. The arguments are those
-    of :func:`start_engine`.
-    """
-
-    def __init__(self, part: Subnetwork, wanted: str = "auto") -> None:
-        self._part, self._wanted = part, wanted
-        self._engine: Engine | None = None
-
-    @property
-    def name(self) -> str:
-        return self._wanted if self._engine is None else self._engine.name
-
-    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
-        if self._engine is None:
-            self._engine = start_engine(self._part, arrays, wanted=self._wanted)
-            logger.info("engine: %s", self._engine.name)
-        return self._engine.begin(arrays)
-
-
 class _Paddle:
     """Paddle itself, a batch for each shape."""
 
@@ -170,30 +103,14 @@ class _Paddle:
         return wait
 
 
-@cache
-def _openvino_core() -> Any:
-    """OpenVINO's core: one for the process, which is never dropped.
-
-    Its CPU plug-in gives the thread that compiles an alternate stack for signals (``sigaltstack``), which is
-    freed with the last core. The next Ctrl-C, whose handler runs there, would then end the process with a
-    segmentation fault.
-    """
-    # OpenVINO reports each import to its maker, with an identity that it keeps in ~/intel. Without this
-    # package it uses a stub, and so does NNCF.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino  # here, as it is an extra
-
-    return openvino.Core()
-
-
 class _OpenVINO:
     """OpenVINO on the CPU, with one program for all shapes if the network allows it, else one a shape."""
 
     def __init__(self, part: Subnetwork, sample: Sequence[np.ndarray], *, precision: str) -> None:
         self.name = "openvino" if precision == "f32" else f"openvino-{precision}"
         self._part, self._paddle, self._precision = part, _Paddle(part), precision
-        self._programs: dict[tuple[int, ...], _RequestRing] = {}
-        self._any_shape: _RequestRing | None = None
+        self._programs: dict[tuple[int, ...], RequestRing] = {}
+        self._any_shape: RequestRing | None = None
         # Shape → whether OpenVINO's values agree with Paddle's.
         self._agrees: dict[tuple[int, ...], bool] = {}
         try:
@@ -205,6 +122,11 @@ class _OpenVINO:
         for array in sample:  # which the caller compares with Paddle
             self._program(array.shape)
             self._agrees[array.shape] = True
+
+    @property
+    def checked_shapes(self) -> dict[tuple[int, ...], bool] | None:
+        """Shape → whether the values agree with Paddle's; ``None`` without one program for all shapes."""
+        return None if self._any_shape is None else self._agrees
 
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         batches: list[tuple[list[int], PendingRows]] = []
@@ -228,7 +150,7 @@ class _OpenVINO:
             batches.append((mixed, pending))
         return lambda: _in_order([(indices, wait()) for indices, wait in batches], len(arrays))
 
-    def _begin_or_fall_back(self, program: "_RequestRing", arrays: list[np.ndarray]) -> PendingRows:
+    def _begin_or_fall_back(self, program: "RequestRing", arrays: list[np.ndarray]) -> PendingRows:
         pending = program.begin(arrays)
 
         def wait() -> list[np.ndarray]:
@@ -245,7 +167,7 @@ class _OpenVINO:
         if shape in self._agrees:
             return self._agrees[shape]
         # In bfloat16, one image's difference says little: the sample has decided.
-        if self._any_shape is not None and (self._precision != "f32" or len(self._agrees) >= _CHECKED_SHAPES):
+        if self._any_shape is not None and (self._precision != "f32" or len(self._agrees) >= CHECKED_SHAPES):
             return True
         if self._any_shape is None and len(self._programs) >= _MAX_PROGRAMS:
             return False
@@ -261,68 +183,16 @@ class _OpenVINO:
             logger.warning(message, side, difference)
         return self._agrees[shape]
 
-    def _program(self, shape: tuple[int, ...]) -> "_RequestRing":
+    def _program(self, shape: tuple[int, ...]) -> "RequestRing":
         if self._any_shape is None and shape not in self._programs:
             self._programs[shape] = self._compile(*shape[:2])
         return self._any_shape or self._programs[shape]
 
-    def _compile(self, height: int | None, width: int | None) -> "_RequestRing":
+    def _compile(self, height: int | None, width: int | None) -> "RequestRing":
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
             path = Path(folder) / "network"
-            core = _openvino_core()
             save_program(self._part, path, height, width, old=True)
-            model = core.read_model(path.with_suffix(".pdmodel"))
-            # Without the precision, OpenVINO takes bfloat16 by itself if the processor has it.
-            hints = {"INFERENCE_PRECISION_HINT": self._precision, "PERFORMANCE_HINT": "THROUGHPUT"}
-            return _RequestRing(core.compile_model(model, "CPU", hints))
-
-
-class _RequestRing:
-    """The infer requests of a program, used in turn: each runs one image, and several run at once.
-
-    That is faster than batches, and no image depends on others.
-    """
-
-    # Not OpenVINO's AsyncInferQueue with callbacks: after the last callback its thread still wants Python's
-    # lock. A program that is dropped just then waits for that thread while it holds the lock: a deadlock.
-
-    def __init__(self, program: Any) -> None:
-        self.count = program.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._free = [program.create_infer_request() for _ in range(self.count)]
-        # The request comes last, as the last is dropped first, and waits for its end then.
-        self._running: deque[tuple[np.ndarray, Future[np.ndarray], Any]] = deque()
-
-    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
-        """Begin images; returns as soon as the last of them runs. Can be called again then."""
-        rows: list[Future[np.ndarray]] = [Future() for _ in arrays]
-        for array, row in zip(arrays, rows, strict=True):
-            if not self._free:
-                self._finish_first()
-            request = self._free.pop()
-            try:
-                # Not copied: the queue keeps the array alive until its row is there.
-                request.start_async({0: array[None]}, share_inputs=True)
-                self._running.append((array, row, request))
-            except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-                row.set_exception(error)
-                self._free.append(request)
-
-        def wait() -> list[np.ndarray]:
-            while not all(row.done() for row in rows):
-                self._finish_first()
-            return [row.result() for row in rows]
-
-        return wait
-
-    def _finish_first(self) -> None:
-        _, row, request = self._running.popleft()
-        try:
-            request.wait()
-            # Copied: the next image of this request overwrites its output.
-            row.set_result(request.get_output_tensor(0).data[0].copy())
-        except Exception as error:  # noqa: BLE001  # raised again where the row is asked for
-            row.set_exception(error)
-        self._free.append(request)
+            return compile_program(path.with_suffix(".pdmodel"), self._precision)
 
 
 _STARTS: dict[str, Callable[[Subnetwork, Sequence[np.ndarray]], Engine]] = {

@@ -13,9 +13,9 @@ from hubtune.data.images.decode import Content, ImageError, read_content
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.data.loader import Batch, load_batches
 from hubtune.hardware.memory import out_of_memory
-from hubtune.inference.engine import Engine, PendingRows
+from hubtune.inference.engine_interface import Engine
 from hubtune.inference.feature_cache import Space
-from hubtune.inference.memory import free_bytes
+from hubtune.inference.openvino_program import PendingRows
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ def _memory_for(arrays: Sequence[np.ndarray]) -> Iterator[None]:
     try:
         yield
     except MemoryError as error:
+        from hubtune.inference.memory import free_bytes  # which imports Paddle
+
         raise out_of_memory(len(arrays), arrays[0].shape[:2], free=free_bytes()) from error
 
 

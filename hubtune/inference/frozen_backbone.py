@@ -16,9 +16,11 @@ from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hardware import cpu
-from hubtune.inference.engine import SAMPLE_SIZES, Engine, PendingRows, expected_engine, start_engine
+from hubtune.inference.engine import SAMPLE_SIZES, start_engine
+from hubtune.inference.engine_interface import Engine, expected_engine
 from hubtune.inference.extract import BackboneOutput, run_images, sample_inputs
 from hubtune.inference.feature_cache import FeatureCache, Space
+from hubtune.inference.openvino_program import PendingRows
 from hubtune.inference.program import Subnetwork
 
 # Raised when the same image, view and weights come to mean other values.

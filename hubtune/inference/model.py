@@ -1,29 +1,36 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from paddle import nn
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS, used_bits
 from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.metrics import Metrics, measure
-from hubtune.hub.module import Module
-from hubtune.inference.engine import LazyEngine
+from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
+from hubtune.inference.engine_interface import expected_engine
 from hubtune.inference.image_inputs import ImageInput, read_inputs
-from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_model
+from hubtune.inference.lazy_engine import LazyEngine
+from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.inference.predict import ImageScores, predict_scores
-from hubtune.inference.program import Subnetwork
+from hubtune.inference.stored_program import program_key, programs_folder
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
-from hubtune.storage.checked_folder import find_checked
+from hubtune.storage.checked_folder import MANIFEST, find_checked, open_checked
 from hubtune.text import escaped
+
+if TYPE_CHECKING:
+    from paddle import nn
+
+    from hubtune.hub.module import Module
+    from hubtune.inference.program import Subnetwork
 
 
 @dataclass(frozen=True)
@@ -53,11 +60,10 @@ class Model:
     """A classifier with its classes and its preprocessing.
 
     Attributes:
-        classifier: the network, from images ``[N, channels, h, w]`` to logits ``[N, classes]``.
         card: its description, as in ``model.json``.
     """
 
-    def __init__(self, classifier: nn.Layer, card: ModelCard, *, engine: str = "auto") -> None:
+    def __init__(self, classifier: "nn.Layer", card: ModelCard, *, engine: str = "auto") -> None:
         """Join a network and its description; :func:`load_model` reads both from a folder.
 
         Args:
@@ -65,9 +71,27 @@ class Model:
             card: its description.
             engine: the engine's name or ``auto``: see :func:`hubtune.inference.engine.start_engine`.
         """
-        self.classifier = classifier
         self.card = card
-        self._engine = LazyEngine(Subnetwork(classifier, classifier, card.preprocessing), engine)
+        self._read = lambda: classifier
+        self._engine = LazyEngine(self._subnetwork, engine)
+
+    @classmethod
+    def _of_folder(cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str, engine: str) -> "Model":
+        """Return a model whose network is only read if its stored program is missing, or does not suffice."""
+        model = cls.__new__(cls)
+        model.card, model._read = card, read
+        model._engine = LazyEngine(model._subnetwork, engine, key=key)
+        return model
+
+    @cached_property
+    def classifier(self) -> "nn.Layer":
+        """The network, from images ``[N, channels, h, w]`` to logits ``[N, classes]``."""
+        return self._read()
+
+    def _subnetwork(self) -> "Subnetwork":
+        from hubtune.inference.program import Subnetwork  # here, as it imports Paddle
+
+        return Subnetwork(self.classifier, self.classifier, self.card.preprocessing)
 
     @property
     def labels(self) -> list[str]:
@@ -180,7 +204,7 @@ def _readable_values(result: ImageScores) -> np.ndarray | None:
     return result.values
 
 
-def pretrained_model(module: Module, *, engine: str = "auto") -> Model:
+def pretrained_model(module: "Module", *, engine: str = "auto") -> Model:
     """Return a pretrained module as a model, with its own head, classes and preprocessing.
 
     Args:
@@ -229,8 +253,23 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
         >>> [row.label for row in model.predict(["test/anqi.jpg"])]
         ['安崎']
     """
-    classifier, card = read_model(model_folder_of(Path(folder)), trust_code=trust_code)
-    return Model(classifier, card, engine=engine)
+    place = model_folder_of(Path(folder))
+    complete = open_checked(place, MODEL_FILE, WEIGHTS_FILE)
+    card = card_in(complete)
+    has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
+    if engine in ("auto", "openvino") and expected_engine(engine) == "openvino" and not has_code:
+        key = program_key((complete / MANIFEST).read_bytes())
+        if (programs_folder() / key).is_dir():
+            return Model._of_folder(lambda: _read_classifier(place, trust_code), card, key, engine)
+        classifier = _read_classifier(place, trust_code)
+        return Model._of_folder(lambda: classifier, card, key, engine)
+    return Model(_read_classifier(place, trust_code), card, engine=engine)
+
+
+def _read_classifier(folder: Path, trust_code: bool) -> "nn.Layer":
+    from hubtune.inference.model_folder import read_model  # here, as it imports Paddle
+
+    return read_model(folder, trust_code=trust_code)[0]
 
 
 def model_folder_of(folder: Path) -> Path:
@@ -248,7 +287,7 @@ def model_folder_of(folder: Path) -> Path:
         return folder / BEST_MODEL
     if not find_checked(folder).is_dir():
         raise ModelError(f"There is no run or model {folder}: name the folder of one, such as runs/NAME")
-    if not (find_checked(folder) / CARD_FILE).exists():
+    if not (find_checked(folder) / MODEL_FILE).exists():
         raise ModelError(f"{folder} is neither a run nor a model: name the folder of one, such as runs/NAME")
     return folder
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hubtune.data.images.decode import Content, ImageError
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.engine import Engine
+from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import run_images
 
 

@@ -9,7 +9,8 @@ from paddle import nn
 from hubtune.models.backbone import Backbone, head_keys, stage_keys
 from hubtune.models.input_channels import adapt_first_layer
 from hubtune.models.layers import pooled
-from hubtune.models.second_order import SecondOrder, Tap
+from hubtune.models.second_order import SecondOrder
+from hubtune.models.taps import Tap
 from hubtune.rng import rng_for
 
 _BATCH_NORMS = (nn.BatchNorm, nn.BatchNorm1D, nn.BatchNorm2D, nn.BatchNorm3D, nn.SyncBatchNorm)

@@ -5,40 +5,17 @@ signed square root and to a fixed length; Gao et al., "Compact Bilinear Pooling"
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import paddle
 from paddle import nn
 
+from hubtune.models.taps import Tap
 from hubtune.rng import rng_for
 
-MOST_CHANNELS = 160
-"""Maps with more channels are projected by fixed random directions before covariances are computed."""
-
-_PROJECTED = 128
 # Added below roots, to values whose mean square is 1: it bounds the root's gradient at 0 by 71, and rounding
 # errors by as much.
 _EPSILON = 1e-4
-
-
-@dataclass(frozen=True)
-class Tap:
-    """A place in a network whose output has second-order features.
-
-    Attributes:
-        name: that of a stage, such as ``stage3``, or of a step of a stage, such as ``stage4.2``.
-        channels: number of channels of a map ``[N, channels, h, w]`` or of tokens ``[N, tokens, channels]``.
-    """
-
-    name: str
-    channels: int
-
-    @property
-    def width(self) -> int:
-        """Number of features: a value for each pair of channels, or of directions."""
-        used = self.channels if self.channels <= MOST_CHANNELS else _PROJECTED
-        return used * (used + 1) // 2
 
 
 class SecondOrder(nn.Layer):
@@ -48,9 +25,8 @@ class SecondOrder(nn.Layer):
         super().__init__()
         self.taps = tuple(taps)
         for number, tap in enumerate(taps):
-            used = tap.channels
-            if used > MOST_CHANNELS:
-                used = _PROJECTED
+            used = tap.directions
+            if used < tap.channels:
                 directions = paddle.to_tensor(_directions(tap.channels, used))
                 self.register_buffer(f"projection{number}", directions)
             rows, columns = np.triu_indices(used)

@@ -10,8 +10,9 @@ from typing import Any
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.evaluation.metrics import Metrics, measure
-from hubtune.hub.module_code import CODE_FILE
-from hubtune.inference.model_folder import ModelCard, read_card, write_model
+from hubtune.hub.file_names import CODE_FILE
+from hubtune.inference.model_card import ModelCard, read_card
+from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
 from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier

@@ -10,7 +10,7 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.inference.frozen_backbone import FrozenBackbone
-from hubtune.inference.model_folder import read_card
+from hubtune.inference.model_card import read_card
 from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.program import Subnetwork
 from hubtune.log import logger

@@ -15,7 +15,7 @@ from hubtune.data.list_files import TRAIN_LIST
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import NumericError, StoppedError, UsageError
 from hubtune.hardware.device import select_device
-from hubtune.inference.engine import check_engine
+from hubtune.inference.engine_interface import check_engine
 from hubtune.log import logger
 from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe

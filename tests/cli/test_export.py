@@ -3,7 +3,8 @@
 import pytest
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.model_folder import ModelCard, write_model
+from hubtune.inference.model_card import ModelCard
+from hubtune.inference.model_folder import write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
 

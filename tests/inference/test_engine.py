@@ -14,7 +14,10 @@ import hubtune
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
 from hubtune.errors import MachineError
 from hubtune.inference import engine as engines
-from hubtune.inference.engine import TOLERANCES, start_engine
+from hubtune.inference import engine_interface, openvino_program
+from hubtune.inference.engine import start_engine
+from hubtune.inference.engine_interface import TOLERANCES
+from hubtune.inference.openvino_program import RequestRing
 from hubtune.inference.program import Subnetwork
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
@@ -79,7 +82,7 @@ def test_a_shape_at_which_openvino_errs_or_fails_is_left_to_paddle(network, told
         outputs = network(images).mean([2, 3])
         return outputs if fails or images.shape[3] == -1 or images.shape[3] > 20 else 2 * outputs
 
-    begin = engines._RequestRing.begin
+    begin = RequestRing.begin
 
     def fail(ring, arrays):
         if any(array.shape == small.shape for array in arrays):
@@ -90,7 +93,7 @@ def test_a_shape_at_which_openvino_errs_or_fails_is_left_to_paddle(network, told
     engine = _start(network, [large], wanted="openvino", forward=forward)
     expected = _start(network, [], wanted="paddle", forward=forward).begin([small, large, small])()
     if fails:
-        monkeypatch.setattr(engines._RequestRing, "begin", fail)
+        monkeypatch.setattr(RequestRing, "begin", fail)
     assert _distance(engine.begin([small, large, small])(), expected) <= TOLERANCES["openvino"]
     assert engine.name == "openvino"
     assert f"Paddle runs pictures of 16×16, as {reason}" in told.text
@@ -173,13 +176,13 @@ def test_what_cannot_be_traced_is_run_by_paddle_unless_openvino_was_asked_for(ne
 def test_without_openvino_or_bfloat16_what_was_asked_for_is_refused(network, monkeypatch):
     pictures = _images((16, 16))
     with monkeypatch.context() as patched:
-        patched.setattr(engines, "find_spec", lambda name: None)
+        patched.setattr(engine_interface, "find_spec", lambda name: None)
         assert _start(network, pictures).name == "paddle"
         for wanted in ("openvino", "openvino-bf16"):
             with pytest.raises(MachineError, match=r"is not installed: pip install .*--engine paddle"):
                 _start(network, pictures, wanted=wanted)
     old = SimpleNamespace(get_property=lambda device, name: ["FP32", "INT8"])
-    monkeypatch.setattr(engines, "_openvino_core", lambda: old)
+    monkeypatch.setattr(engine_interface, "openvino_core", lambda: old)
     with pytest.raises(MachineError, match="has no bfloat16 arithmetic: use --engine openvino"):
         _start(network, pictures, wanted="openvino-bf16")
 
@@ -202,7 +205,7 @@ def test_an_engine_with_other_values_is_not_used(network, monkeypatch, told, wan
     ) in told.messages
 
 
-HAS_BF16 = "BF16" in engines._openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+HAS_BF16 = "BF16" in openvino_program.openvino_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 @pytest.mark.slow

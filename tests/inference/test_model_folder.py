@@ -8,10 +8,12 @@ import pytest
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
-from hubtune.inference.model_folder import CARD_FILE, ModelCard, read_card, read_model, write_model
+from hubtune.hub.file_names import MODEL_FILE
+from hubtune.inference.model_card import ModelCard, read_card
+from hubtune.inference.model_folder import read_model, write_model
 from hubtune.models.catalog import find
 from hubtune.models.classifier import Classifier
-from hubtune.models.second_order import Tap
+from hubtune.models.taps import Tap
 from hubtune.storage.checked_folder import write_checked
 
 CARD = ModelCard(
@@ -92,8 +94,8 @@ def test_taps_and_their_projections_are_part_of_a_model_and_unknown_ones_are_ref
 def test_a_description_that_does_not_fit_is_refused(folder, change, message):
     # As by a program that also writes the folder's checksums.
     weights = (folder / "model.safetensors").read_bytes()
-    document = json.loads((folder / CARD_FILE).read_bytes())
+    document = json.loads((folder / MODEL_FILE).read_bytes())
     content = "{" if change is None else json.dumps({**document, **change})
-    write_checked(folder, {"model.safetensors": weights, CARD_FILE: content.encode()})
+    write_checked(folder, {"model.safetensors": weights, MODEL_FILE: content.encode()})
     with pytest.raises(ModelError, match=message):
         read_model(folder)

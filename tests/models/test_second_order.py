@@ -4,7 +4,8 @@ import numpy as np
 import paddle
 import pytest
 
-from hubtune.models.second_order import MOST_CHANNELS, SecondOrder, Tap
+from hubtune.models.second_order import SecondOrder
+from hubtune.models.taps import MOST_CHANNELS, Tap
 
 
 def _features(values):

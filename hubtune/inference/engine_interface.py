@@ -1,0 +1,57 @@
+"""The interface of engines, their names, and which of them this machine has; without Paddle."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Protocol
+
+import numpy as np
+
+from hubtune.errors import MachineError
+from hubtune.hardware.device import on_gpu
+from hubtune.inference.openvino_program import PendingRows, openvino_core
+
+TOLERANCES = {"openvino": 1e-4, "openvino-bf16": 0.02, "paddle-amp": 0.02}
+"""Largest difference from Paddle's values in float32, as a share of an image's largest value."""
+
+CHECKED_SHAPES = 4
+"""A program for all shapes may be wrong at some of them: the first image of this many shapes is checked."""
+
+
+class Engine(Protocol):
+    """Runs a network: ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; one thread at a time."""
+
+    @property
+    def name(self) -> str: ...
+
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to run images, uint8 ``[h, w, channels]``, of any shapes.
+
+        If further images are begun before these are waited for, the processor never idles.
+        """
+        ...
+
+
+def expected_engine(wanted: str) -> str:
+    """Return the name of the engine that :func:`start_engine` tries first."""
+    if wanted != "auto":
+        return wanted
+    if on_gpu():
+        return "paddle-amp"
+    return "paddle" if find_spec("openvino") is None else "openvino"
+
+
+def check_engine(wanted: str) -> None:
+    """Refuse an engine that this machine does not have, by a ``MachineError`` that names another one."""
+    if wanted.startswith("openvino") and find_spec("openvino") is None:
+        raise MachineError(
+            "The engine openvino is not installed: pip install openvino, or use --engine paddle"
+        )
+    capabilities = "OPTIMIZATION_CAPABILITIES"
+    if wanted == "openvino-bf16" and "BF16" not in openvino_core().get_property("CPU", capabilities):
+        raise MachineError(
+            "This processor has no bfloat16 arithmetic: use --engine openvino, as exact as Paddle"
+        )
+    if wanted == "paddle-amp" and not on_gpu():
+        raise MachineError(
+            "Mixed precision needs a GPU, on a CPU Paddle leaves it out: use --engine auto, or --device gpu"
+        )

@@ -1,0 +1,92 @@
+"""The description of a model, ``model.json``, which is read without Paddle."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.data.label_names import check_class_names
+from hubtune.errors import ModelError
+from hubtune.hub.file_names import MODEL_FILE, WEIGHTS_FILE
+from hubtune.models.taps import Tap
+from hubtune.storage.checked_folder import open_checked
+from hubtune.storage.regular_file import read_json
+
+# The newest format of model.json. A model gets the oldest one that describes it: 2 if it has taps.
+_FORMAT = 2
+
+
+class ModelCard(BaseModel):
+    """Description of a model, the content of ``model.json``.
+
+    Attributes:
+        architecture: hub name of the backbone, or ``module.py`` for the file in the folder that defines it.
+        hidden_units: widths of the head's hidden layers.
+        taps: places of the backbone whose second-order features the head gets beside the pooled ones.
+        labels: class names, in the order of the outputs.
+        further_views: further preprocessings; the logits are averaged over all views.
+        module_sha256: SHA-256 of the weights that were fine-tuned; ``None`` for random values.
+        step: number of training steps; 0 for a head that was solved.
+        metrics: list name → metrics on it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = Field(default=1, ge=1, le=_FORMAT)
+    architecture: str
+    hidden_units: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(default=[], max_length=16)
+    taps: list[Tap] = Field(default=[], max_length=8)
+    labels: Annotated[list[str], AfterValidator(check_class_names)] = Field(min_length=1, max_length=100_000)
+    preprocessing: Preprocessing
+    further_views: list[Preprocessing] = Field(default=[], max_length=16)
+    module: str
+    module_sha256: str | None
+    strategy: str
+    step: int
+    metrics: dict[str, dict[str, Any]]
+
+    @model_validator(mode="after")
+    def _views_are_normalised_alike(self) -> "ModelCard":
+        # The engine normalises: its program has one mean and one std.
+        if len({(view.mean, view.std, view.channels, view.bits) for view in self.views}) > 1:
+            raise ValueError("further_views have another mean, std, channels or bits than preprocessing")
+        return self
+
+    @property
+    def views(self) -> list[Preprocessing]:
+        return [self.preprocessing, *self.further_views]
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read ``model.json``, after checking that the folder is complete and not damaged.
+
+    Raises:
+        ModelError: the folder is not a model, is damaged, or was written by a newer hubtune.
+    """
+    return card_in(open_checked(folder, WEIGHTS_FILE, MODEL_FILE))
+
+
+def card_in(folder: Path) -> ModelCard:
+    """Read ``model.json`` of a folder that was checked; errors are those of :func:`read_card`."""
+    file = folder / MODEL_FILE
+    try:
+        content = read_json(file)
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > _FORMAT:
+            raise ModelError(
+                f"{file} has format {version}, and this hubtune reads formats up to {_FORMAT}: update it by "
+                "pip install --upgrade hubtune"
+            )
+        return ModelCard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ModelError(
+            f"{file} is not a model description that this hubtune reads ({place}: {first['msg']}): "
+            "was it written by a newer version?"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"{file} is no model description: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelError(f"{file} is not valid JSON: get a good copy of the model") from error

@@ -1,0 +1,124 @@
+"""Programs of networks that an engine was checked with, stored so that prediction starts without Paddle.
+
+Importing Paddle, building the network, tracing it and the comparison of OpenVINO with Paddle take longer than
+predicting an image. Their result is a folder in ``$HUBTUNE_HOME/programs``: Paddle's program, and the shapes
+of images at which OpenVINO's values were compared with Paddle's.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from hubtune.errors import HubtuneError
+from hubtune.hardware import cpu
+from hubtune.hardware.memory import free_memory
+from hubtune.inference.engine_interface import CHECKED_SHAPES
+from hubtune.inference.feature_cache import limit_from_environment
+from hubtune.inference.openvino_program import PendingRows, RequestRing, compile_program
+from hubtune.log import logger
+from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.checked_folder import MANIFEST, open_checked, write_checked
+
+# Raised when the same network comes to have another program.
+_VERSION = 1
+_PROGRAM, _WEIGHTS, _SHAPES = "network.pdmodel", "network.pdiparams", "shapes.json"
+_MOST_PROGRAMS = 20
+# Bytes for each value of an input that no network of the catalog takes to run.
+_PLENTY = 1024
+
+CheckedShapes = Mapping[tuple[int, ...], bool]
+"""Shape of an image → whether OpenVINO's values agreed with Paddle's."""
+
+
+def programs_folder() -> Path:
+    return cache_root() / "programs"
+
+
+def program_key(model: bytes) -> str:
+    """Return the key of a model's program on this machine; ``model`` identifies the model."""
+    versions = {}
+    for package in ("paddlepaddle", "paddlepaddle-gpu", "openvino"):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    facts = [_VERSION, hashlib.sha256(model).hexdigest(), versions, cpu.processor().identity]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
+
+
+class StoredProgram:
+    """The engine of a stored program, OpenVINO in float32.
+
+    Attributes:
+        shapes: at which it was checked.
+    """
+
+    name = "openvino"
+
+    def __init__(self, ring: RequestRing, shapes: CheckedShapes) -> None:
+        self._ring, self.shapes = ring, shapes
+
+    def takes(self, arrays: Sequence[np.ndarray]) -> bool:
+        """Whether the images may be run without Paddle: their shapes were checked, and memory is plenty."""
+        largest = max((array.size for array in arrays), default=0)
+        free = free_memory(swap=True)
+        if free is not None and min(len(arrays), self._ring.count) * largest * _PLENTY >= free:
+            return False
+        enough = len(self.shapes) >= CHECKED_SHAPES
+        return all(self.shapes.get(array.shape, enough) for array in arrays)
+
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to run images: :meth:`~hubtune.inference.engine_interface.Engine.begin`."""
+        return self._ring.begin(arrays)
+
+
+def find_program(key: str) -> StoredProgram | None:
+    """Return the stored program of a key; ``None`` if there is none, or it is damaged."""
+    folder = programs_folder() / key
+    if not folder.is_dir():
+        return None
+    try:
+        complete = open_checked(folder, _PROGRAM, _WEIGHTS, _SHAPES)
+        shapes = {tuple(shape): agrees for *shape, agrees in json.loads((complete / _SHAPES).read_bytes())}
+        ring = compile_program(complete / _PROGRAM, "f32")
+        (complete / MANIFEST).touch()  # the time of its last use
+    except Exception as error:  # noqa: BLE001  # foreign code; the program is made again
+        logger.debug("the stored program %s cannot be used (%s)", folder, error)
+        return None
+    return StoredProgram(ring, shapes)
+
+
+def store_program(key: str, program: Path, shapes: CheckedShapes) -> None:
+    """Store a program, whose file is ``.pdmodel`` with ``.pdiparams`` beside it.
+
+    A cache that is off, full or cannot be written is no error. The programs used last stay, at most 20.
+    """
+    try:
+        if not limit_from_environment():
+            return
+        listed = [[*shape, agrees] for shape, agrees in sorted(shapes.items())]
+        files = {
+            _PROGRAM: program.read_bytes(),
+            _WEIGHTS: program.with_suffix(".pdiparams").read_bytes(),
+            _SHAPES: json.dumps(listed).encode(),
+        }
+        write_checked(programs_folder() / key, files)
+        _remove_oldest()
+    except (OSError, HubtuneError) as error:
+        logger.log(logging.DEBUG, "the program cannot be stored (%s)", error)
+
+
+def _remove_oldest() -> None:
+    def last_use(folder: Path) -> float:
+        with suppress(OSError):
+            return (folder / MANIFEST).stat().st_mtime
+        return 0.0
+
+    folders = sorted(filter(Path.is_dir, programs_folder().iterdir()), key=last_use, reverse=True)
+    for folder in folders[_MOST_PROGRAMS:]:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,32 @@
+"""Taps: the places in a network whose outputs have second-order features."""
+
+from dataclasses import dataclass
+
+MOST_CHANNELS = 160
+"""Maps with more channels are projected by fixed random directions before covariances are computed."""
+
+PROJECTED = 128
+"""The number of these directions."""
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A place in a network.
+
+    Attributes:
+        name: that of a stage, such as ``stage3``, or of a step of a stage, such as ``stage4.2``.
+        channels: number of channels of a map ``[N, channels, h, w]`` or of tokens ``[N, tokens, channels]``.
+    """
+
+    name: str
+    channels: int
+
+    @property
+    def directions(self) -> int:
+        """Number of channels, or of directions that they are projected to."""
+        return self.channels if self.channels <= MOST_CHANNELS else PROJECTED
+
+    @property
+    def width(self) -> int:
+        """Number of second-order features: one for each pair of directions."""
+        return self.directions * (self.directions + 1) // 2

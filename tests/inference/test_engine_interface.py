@@ -1,0 +1,29 @@
+"""The engine that is tried first depends on what is installed, and is known without Paddle's import."""
+
+import subprocess
+import sys
+
+import pytest
+
+from hubtune.inference import engine_interface
+from hubtune.inference.engine_interface import expected_engine
+
+
+@pytest.mark.parametrize(
+    ("gpu", "installed", "expected"),
+    [(False, True, "openvino"), (False, False, "paddle"), (True, True, "paddle-amp")],
+)
+def test_the_engine_that_auto_tries_first(monkeypatch, gpu, installed, expected):
+    monkeypatch.setattr(engine_interface, "on_gpu", lambda: gpu)
+    monkeypatch.setattr(engine_interface, "find_spec", lambda name: installed or None)
+    assert expected_engine("auto") == expected
+    assert expected_engine("openvino-bf16") == "openvino-bf16"
+
+
+def test_it_is_known_without_importing_a_build_of_paddle_for_the_cpu():
+    program = (
+        "import sys; from hubtune.inference.engine_interface import expected_engine\n"
+        "expected_engine('auto'); print('paddle' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "False\n"
