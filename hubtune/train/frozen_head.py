@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.errors import DataError
+from hubtune.errors import DataError, StoppedError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model_card import read_card
@@ -31,8 +31,10 @@ def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
     context.folder.history.keep_through(-1)  # entries of an attempt that was killed
     with context.stops_with("Stopped before the head was solved; a resumed run solves it again"):
         model = solve_head(context, classifier)
+    keep_best_model(context, model.classifier, model.views, None, 0)  # what a stop leaves
+    with context.stops_with("Stopped during validation; the model is saved"):
         metrics = evaluate_list(context, "validate", model.score)
-    return _keep(context, model, metrics)
+    return model if metrics is None else _keep(context, model, metrics)
 
 
 def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[TrainedModel, TrainState]:
@@ -59,15 +61,21 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
     return model, state
 
 
-def _keep(context: RunContext, model: TrainedModel, metrics: Metrics | None) -> TrainedModel:
-    if metrics is not None:
-        record_evaluation(context, "validate", metrics, step=0, best=True)
+def _keep(context: RunContext, model: TrainedModel, metrics: Metrics) -> TrainedModel:
+    record_evaluation(context, "validate", metrics, step=0, best=True)
     keep_best_model(context, model.classifier, model.views, metrics, 0)
-    return replace(model, metrics={} if metrics is None else {"validate": metrics.as_dict()})
+    return replace(model, metrics={"validate": metrics.as_dict()})
 
 
 def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
-    """Fit the head, choose the views, and install the head in the classifier."""
+    """Fit the head, choose the views, and install the head in the classifier.
+
+    If a stop is requested while features are computed, the head of those so far is the run's best model.
+
+    Raises:
+        StopRequested: if a stop was requested before that could be done.
+        StoppedError: if it was done.
+    """
     settings, record = head_settings(context.config), context.module.backbone
     if settings.head == "ridge":
         classifier.take_second_order(classifier.find_taps(record.taps, context.view.size))
@@ -99,6 +107,14 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     if taps and len(solution.weight) == classifier.blocks[0]:
         classifier.take_second_order([])
     classifier.set_head(solution.weight, solution.bias)
+    if solver.is_partial:
+        keep_best_model(context, classifier, solution.views, None, 0)
+        raise StoppedError(
+            "Stopped after {:,} of {:,} training pictures; the head of these is saved as the best model, and "
+            "a resumed run uses all".format(*solver.progress),
+            context.stop.exit_code,
+            context.folder.path,
+        )
     score = partial(_score_features, context, backbone, solution)
     return TrainedModel(classifier, solution.views, score, 0, {}, solution.accuracy)
 

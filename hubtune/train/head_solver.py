@@ -76,7 +76,6 @@ class HeadSolver:
         self._context, self._backbone, self._blocks = context, backbone, blocks
         self._settings, self._seed = head_settings(context.config), context.config.seed
         self._classes = len(context.data.labels)
-        self._check = context.stop.check
         merge_copies = self._settings.head == "ridge"  # the other solver has no weights
         self._features = TrainingFeatures(context, backbone, blocks, merge_copies=merge_copies)
 
@@ -115,8 +114,8 @@ class HeadSolver:
                 return Solution(views, weights[:-1], weights[-1], note["strength"], note["accuracy"])
             search = self._search_ridge if self._settings.head == "ridge" else self._search_logistic
             solution = search(own, wider)
-            if features.has_changed:
-                return solution  # of other files than those in the key
+            if features.has_changed or features.is_partial:
+                return solution  # of other images than those in the key
             heads.put(key, np.vstack([solution.weight, solution.bias]))
         cache.put_note(
             facts,
@@ -199,6 +198,21 @@ class HeadSolver:
             chunks = features.chunks(views, rest, table.rows.shape[1]) if len(rest) else None
             head = fit_ridge(table, self._classes, chunks, self._check)
         return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Number of different training images that were used, and of all; fewer after a stop."""
+        return len(self._features.used), len(self._features.entries)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether the head was solved on what was there when a stop was requested."""
+        return self._features.is_partial
+
+    def _check(self) -> None:
+        """Raise ``StopRequested`` if a stop was requested, except while a head of what is there is solved."""
+        if not self._features.is_partial:
+            self._context.stop.check()
 
     def _fit_ridge(self, table: Table) -> RidgeHead:
         return fit_ridge(table, self._classes, check=self._check)

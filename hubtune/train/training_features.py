@@ -17,6 +17,7 @@ from hubtune.inference.extract import BackboneOutput
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.ridge_head import FurtherRows, Table
 from hubtune.rng import rng_for
+from hubtune.runs.signals import StopRequested
 from hubtune.train.batches import resolve_balance
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import hash_images
@@ -52,6 +53,8 @@ class TrainingFeatures:
         digest: of everything that the rows depend on, besides backbone and views.
         bad: index of a row → why its image cannot be read, for all that were tried so far.
         has_changed: whether a file was not the one that had been hashed.
+        used: indices of the rows that were computed or read so far.
+        is_partial: whether a stop was requested before all rows that were asked for.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class TrainingFeatures:
             StopRequested: if a stop was requested.
         """
         self._context, self._backbone, self._blocks = context, backbone, blocks
+        self._merge_copies = merge_copies
         listed = hash_images(context.data.examples["train"], context.stop.check)
         listed_keys = split_keys(listed, context.data.groups)
         key_of = {entry.path: key for entry, key in zip(listed, listed_keys, strict=True)}
@@ -94,6 +98,8 @@ class TrainingFeatures:
         self.digest = hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
         self.bad: dict[int, str] = {}
         self.has_changed = False
+        self.used: set[int] = set()
+        self.is_partial = False
 
     def sample(self, count: int, among: np.ndarray | None = None) -> np.ndarray:
         """Return the indices of about ``count`` rows at most: the same share of each class, in whole groups.
@@ -127,8 +133,11 @@ class TrainingFeatures:
     def tables(self, views: Sequence[Preprocessing], indices: np.ndarray, few: np.ndarray) -> FeatureTables:
         """Return the rows of images; ``few`` are some of the ``indices``.
 
+        If a stop is requested, the rows so far are returned, unless they are of a single class.
+
         Raises:
             DataError: if no image can be read, or all are of one class.
+            StopRequested: if a stop was requested.
         """
         wanted = set(few.tolist()) if len(views) > 1 else set()
         means, firsts = _Rows(len(indices)), _Rows(len(wanted))
@@ -136,6 +145,8 @@ class TrainingFeatures:
             means.append(index, _mean(rows))
             if index in wanted:
                 firsts.append(index, rows[0])
+        if self.is_partial and len(np.unique(self.labels[means.indices])) < 2:
+            raise StopRequested
         if not means.indices:
             raise DataError("None of the training pictures can be read: see skipped.csv in the run folder")
         table = self._table(means)
@@ -163,10 +174,21 @@ class TrainingFeatures:
     def _rows(
         self, views: Sequence[Preprocessing], indices: np.ndarray
     ) -> Iterator[tuple[int, Sequence[np.ndarray]]]:
-        """Yield the index of each readable image, and its row in each view."""
+        """Yield the index of each readable image, and its row in each view; ends early at a stop."""
         paths = [self.entries[index].path for index in indices]
         outputs = self._backbone.extract(views, paths, **self._context.loading)
-        for index, output in zip(indices.tolist(), self._watch(outputs, len(paths)), strict=True):
+        watched, numbers = self._watch(outputs, len(paths)), iter(indices.tolist())
+        while True:
+            try:
+                output = next(watched, None)
+            except StopRequested:
+                if not self._merge_copies:
+                    raise
+                self.is_partial = True
+                return
+            if output is None:
+                return
+            index = next(numbers)
             entry = self.entries[index]
             if output.rows is None:
                 if output.error is not None:
@@ -181,6 +203,7 @@ class TrainingFeatures:
             # Rows are computed from the file as it is now, which may differ from what the scan read.
             if output.digest is not None and entry.sha256 != output.digest.hex():
                 self.has_changed = True
+            self.used.add(index)
             yield index, output.rows
 
     def _watch(self, outputs: Iterator[BackboneOutput], count: int) -> Iterator[BackboneOutput]:

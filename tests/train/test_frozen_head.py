@@ -15,8 +15,13 @@ from support.tiny_task import weight_arrays, weight_bytes
 import hubtune
 from hubtune.errors import StoppedError
 from hubtune.inference import engine as engines
+from hubtune.train import head_solver
 
 MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
+
+
+def _mark(pixels, name):
+    pixels[:, : pixels.shape[1] // 2] = (230, 30, 30) if name == "a" else (30, 30, 230)
 
 
 @pytest.mark.parametrize(
@@ -91,6 +96,37 @@ def test_labels_without_meaning_are_reported_as_chance(run, tmp_path, seeds, eac
     assert total == len(seeds) * each
     # By chance, 1 in 10,000 fails.
     assert abs(right - total / 2) <= 3.9 * math.sqrt(total / 4)
+
+
+@pytest.mark.parametrize("images", [1_000, 60])
+def test_ctrl_c_leaves_the_model_of_the_images_so_far_and_a_resumed_run_uses_all(
+    run, tmp_path, monkeypatch, images
+):
+    monkeypatch.setattr(head_solver, "_MOST_EXACT", images)
+    monkeypatch.setattr(head_solver, "_SPANNING", 30)
+    lists = write_lists(draw_marked_tree(tmp_path / "two" / "pics", {"a": 50, "b": 50}, _mark))
+    with pytest.raises(
+        StoppedError, match=r"^Stopped after \d\d of 84 training pictures; the head of"
+    ) as stop:
+        run(callback=AtAdvance(50, press_ctrl_c), lists=lists, batch_size=4)
+    assert stop.value.exit_code == 130
+    del stop
+    few = hubtune.load_model(tmp_path / "run")
+    paths = [example.path for example in hubtune.ListDataset(lists).examples("test")]
+    assert [row.label for row in few.predict(paths)] == [path.parent.name for path in paths]
+    partial = weight_arrays(tmp_path / "run" / "best_model")
+    resumed = run(resume=True, lists=lists, batch_size=4)
+    whole = run("whole", lists=lists, batch_size=4)
+    assert weight_bytes(resumed) == weight_bytes(whole)
+    assert any(
+        not np.array_equal(values, partial[name]) for name, values in weight_arrays(whole.best_model).items()
+    )
+
+
+def test_ctrl_c_before_there_is_a_second_class_leaves_no_model(run, tmp_path):
+    with pytest.raises(StoppedError, match="Stopped before the head was solved"):
+        run(callback=AtAdvance(1, press_ctrl_c))
+    assert not (tmp_path / "run" / "best_model").exists()
 
 
 def test_a_stopped_run_continues_without_computing_anything_twice(run, tmp_path, monkeypatch, count_images):

@@ -13,9 +13,7 @@ from itertools import chain
 import numpy as np
 import PIL
 
-from hubtune.data.dedup.candidates import CandidatePairs, find_candidates
 from hubtune.data.dedup.groups import DuplicateGroup, connected_components
-from hubtune.data.dedup.registration import register_pairs
 from hubtune.data.listing import ImageEntry
 from hubtune.data.scan import fingerprint
 from hubtune.data.scan.inspect import ImageInfo
@@ -115,6 +113,10 @@ def _cached_pairs(infos: Mapping[str, ImageInfo]) -> list[tuple[str, str]]:
 
 def _search(infos: Sequence[ImageInfo]) -> list[tuple[int, int]]:
     """Pairs of copies, by position: candidates whose registration satisfies the thresholds."""
+    # Imported here because SciPy takes 0.1 s to import, and most commands find their lists made.
+    from hubtune.data.dedup.candidates import CandidatePairs, find_candidates
+    from hubtune.data.dedup.registration import register_pairs
+
     fingerprints = [info.fingerprint for info in infos]
     sides = np.array([min(info.width, info.height) for info in infos], int)
     if not (sides >= _MIN_SIDE).any():
