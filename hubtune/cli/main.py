@@ -10,7 +10,7 @@ _received: list[int] = []
 """Signals that came, in order; also holds an entry once there is nothing left to clean up."""
 
 
-def run() -> NoReturn:
+def run_and_exit() -> NoReturn:
     """Run the command line, and end the process without freeing what is in memory.
 
     Python's own end frees every object, which takes Paddle and OpenVINO half a second.
