@@ -30,6 +30,8 @@ _USUAL_STRENGTH, _USUAL_TEMPERATURE = 0.1, 4.0
 _FEW_ROWS, _FEW_WEIGHT = 100, 0.25
 # Columns that are in memory as float64 at once.
 _CHUNK = 1024
+# Matrices of more rows than this are worth a solver that takes less memory.
+_LARGE = 1_500
 # Directions with a smaller share of the variance are noise, of the size of rounding errors.
 _LEAST_VARIANCE = 1e-10
 
@@ -102,7 +104,7 @@ def fit_ridge(
     Args:
         table: its rows also choose strength and temperature, each scored without its group.
         num_classes: number of classes; those without a row score far below all others.
-        further: rows of other keys than the table's.
+        further: rows of other keys than the table's; with them, the table's rows are overwritten.
         check: called between steps; may raise to stop.
 
     Raises:
@@ -117,10 +119,10 @@ def fit_ridge(
             spectrum = _spectrum_in_span(table, scaling, num_classes, further, check)
         choice = _choose(table, spectrum, check)
         coefficients = spectrum.projected / (spectrum.values + choice.strength)[:, None]
-        weight = scaling.combine(table.rows, spectrum.dual @ coefficients)
+        weight, offset = spectrum.solution(coefficients)
     full_weight, full_bias = np.zeros((len(weight), num_classes)), np.zeros(num_classes)
     full_weight[:, spectrum.present] = choice.temperature * weight * scaling.scale[:, None]
-    full_bias[spectrum.present] = choice.temperature * (spectrum.target_mean - spectrum.mean @ coefficients)
+    full_bias[spectrum.present] = choice.temperature * (spectrum.target_mean - offset)
     full_bias -= scaling.shift @ full_weight
     absent = np.setdiff1d(np.arange(num_classes), spectrum.present)
     full_bias[absent] = full_bias[spectrum.present].min() - 50.0
@@ -185,10 +187,10 @@ class _Scaling:
             result += scaled @ scaled.T
         return result
 
-    def combine(self, rows: np.ndarray, factors: np.ndarray) -> np.ndarray:
-        """Return combinations of the scaled rows, ``[width, n]`` for factors ``[N, n]``."""
-        parts = _parts(0, rows.shape[1])
-        return np.concatenate([self.scaled(rows, columns).T @ factors for columns in parts])
+    def scale_in_place(self, rows: np.ndarray) -> np.ndarray:
+        for columns in _parts(0, rows.shape[1]):
+            rows[:, columns] = self.scaled(rows, columns)
+        return rows
 
 
 def _parts(start: int, end: int) -> list[slice]:
@@ -205,10 +207,10 @@ class _Spectrum:
         total: weight of all rows that were added.
         values: squared length of all of them along each axis, ``[axes]``.
         projected: products of all of them with the centred targets, ``[axes, classes]``.
-        mean: of all of them, ``[axes]``.
-        target_mean: of their targets, ``[classes]``.
+        target_mean: mean of their targets, ``[classes]``.
         present: numbers of the classes that have rows.
-        dual: the axes as combinations of the table's scaled rows, ``[N, axes]``.
+        solution: maps coefficients ``[axes, classes]`` to the weights of scaled features, ``[width, classes]``,
+            and to the scores of the rows' mean, ``[classes]``.
     """
 
     rows: np.ndarray
@@ -216,10 +218,9 @@ class _Spectrum:
     total: float
     values: np.ndarray
     projected: np.ndarray
-    mean: np.ndarray
     target_mean: np.ndarray
     present: np.ndarray
-    dual: np.ndarray
+    solution: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def _exact_spectrum(
@@ -234,22 +235,20 @@ def _exact_spectrum(
     mean_products = gram @ shares
     gram -= mean_products[:, None] + mean_products - shares @ mean_products
     gram *= root[:, None] * root
-    values, vectors = _principal_axes(gram)
+    values, rows = _principal_axes(gram)
+    del gram
+    rows *= np.sqrt(values)
     check()
-    dual = root[:, None] * vectors / np.sqrt(values)
-    dual -= shares[:, None] * dual.sum(axis=0)
-    rows = vectors * np.sqrt(values)
-    return _Spectrum(
-        rows,
-        root,
-        total,
-        values,
-        rows.T @ (root[:, None] * (targets - target_mean)),
-        mean_products @ dual,
-        target_mean,
-        present,
-        dual,
-    )
+
+    def solution(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        factors = root[:, None] * (rows @ (coefficients / values[:, None]))
+        factors -= shares[:, None] * factors.sum(axis=0)
+        parts = _parts(0, table.rows.shape[1])
+        weight = np.concatenate([scaling.scaled(table.rows, part).T @ factors for part in parts])
+        return weight, mean_products @ factors
+
+    projected = rows.T @ (root[:, None] * (targets - target_mean))
+    return _Spectrum(rows, root, total, values, projected, target_mean, present, solution)
 
 
 def _spectrum_in_span(
@@ -259,33 +258,43 @@ def _spectrum_in_span(
     further: FurtherRows,
     check: Callable[[], None],
 ) -> _Spectrum:
-    values, vectors = _principal_axes(scaling.gram(table.rows))
+    lengths, coordinates = _principal_axes(scaling.gram(table.rows))
     check()
-    everything = slice(None)
+    coordinates *= np.sqrt(lengths)
     # In float32, which takes half the time: scores differ by less than 1e-5.
-    spanning = scaling.scaled(table.rows, everything).astype(np.float32).T
-    dual, coordinates = vectors / np.sqrt(values), vectors * np.sqrt(values)
-    sums = _Sums(len(values), num_classes)
+    spanning = scaling.scale_in_place(table.rows)
+    sums = _Sums(len(lengths), num_classes)
     sums.add(coordinates, table.labels, table.weights)
+    everything = slice(None)
     for rows, labels, weights in further:
-        products = scaling.scaled(rows, everything).astype(np.float32) @ spanning
-        sums.add(products @ dual, labels, weights)
+        products = scaling.scaled(rows, everything).astype(np.float32) @ spanning.T
+        sums.add(products @ coordinates / lengths, labels, weights)
         check()
     mean, target_mean = sums.rows / sums.weight, sums.targets / sums.weight
     present = _check_classes(np.flatnonzero(sums.targets > 0))
-    values, axes = _principal_axes(sums.products - sums.weight * np.outer(mean, mean))
     projected = sums.target_products - sums.weight * np.outer(mean, target_mean)
+    sums.products -= sums.weight * np.outer(mean, mean)
+    values, axes = _principal_axes(sums.products)
     root = np.sqrt(table.weights)
+
+    def solution(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        inside = axes @ coefficients
+        factors = coordinates @ (inside / lengths[:, None])
+        parts = _parts(0, spanning.shape[1])
+        weight = np.concatenate([spanning[:, part].astype(np.float64).T @ factors for part in parts])
+        return weight, mean @ inside
+
+    rows = coordinates @ axes - mean @ axes
+    rows *= root[:, None]
     return _Spectrum(
-        root[:, None] * ((coordinates - mean) @ axes),
+        rows,
         root,
         sums.weight,
         values,
         axes.T @ projected[:, present],
-        mean @ axes,
         target_mean[present],
         present,
-        dual @ axes,
+        solution,
     )
 
 
@@ -400,9 +409,15 @@ def _check_classes(present: np.ndarray) -> np.ndarray:
 
 
 def _principal_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(matrix)
-    used = values > _LEAST_VARIANCE * max(float(values[-1]), 1e-300)
-    return values[used], vectors[:, used]
+    """Return the eigenvalues and vectors of a symmetric matrix, without those that are noise."""
+    if len(matrix) < _LARGE:
+        values, vectors = np.linalg.eigh(matrix)
+    else:
+        from scipy.linalg import eigh  # which takes half the memory, but 0.1 s to import
+
+        values, vectors = eigh(matrix, overwrite_a=True, check_finite=False, driver="evr")
+    first = int(np.searchsorted(values, _LEAST_VARIANCE * max(float(values[-1]), 1e-300), side="right"))
+    return values[first:], vectors[:, first:]
 
 
 def cross_entropy(logits: np.ndarray, columns: np.ndarray) -> np.ndarray:

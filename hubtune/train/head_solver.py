@@ -28,7 +28,7 @@ _VERSION = 2
 # Of more images, about this many choose blocks and views of a ridge head.
 _CHOOSE_ON = 1_000
 # Up to this many rows, a ridge head is exact; of more, about this many span the solution for all.
-_MOST_EXACT, _SPANNING = 4_000, 3_000
+_MOST_EXACT, _SPANNING = 4_000, 2_500
 # Of more images, about this many choose the views of a logistic head, and this many its regularisation.
 _CHOOSE_VIEWS_ON, _CHOOSE_STRENGTH_ON = 2_000, 5_000
 # Seconds of a ridge head for each pair of rows and value of a row; and of a logistic one's cross-validation,
@@ -193,7 +193,9 @@ class HeadSolver:
                 table = table if len(few.blocks) > 1 else table.first_block()
         _log_choice(views, few.blocks)
         rest = np.setdiff1d(everything, rows)
-        if len(few.rows) < len(table.rows) or len(rest):
+        is_final = len(few.rows) == len(table.rows) and not len(rest)
+        del tables, few, single  # which may be hundreds of megabytes
+        if not is_final:
             logger.info("solving the head on %d × %d features", len(everything), table.rows.shape[1])
             chunks = features.chunks(views, rest, table.rows.shape[1]) if len(rest) else None
             head = fit_ridge(table, self._classes, chunks, self._check)

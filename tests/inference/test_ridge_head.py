@@ -69,8 +69,8 @@ def test_further_rows_in_the_span_of_the_first_give_the_exact_solution():
     table = _table(90, 8, noise=2.0, weights=np.arange(1.0, 91.0))
     few, rest = table.take(np.arange(30)), table.take(np.arange(30, 90))
     chunks = [(rest.rows[i : i + 20], rest.labels[i : i + 20], rest.weights[i : i + 20]) for i in (0, 20, 40)]
-    head = fit_ridge(few, 3, chunks)  # 30 rows span all 8 dimensions
     scaled, weights = _scaled(table, by=few), table.weights
+    head = fit_ridge(few, 3, chunks)  # 30 rows span all 8 dimensions
     expected = _fit(scaled, table.labels, head.strength, weights).predict(scaled)
     assert (table.rows @ head.weight + head.bias) / head.temperature == pytest.approx(expected, abs=1e-4)
     for row in range(0, 30, 7):  # as if the row had been left out of all 90
