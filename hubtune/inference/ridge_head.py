@@ -209,8 +209,8 @@ class _Spectrum:
         projected: products of all of them with the centred targets, ``[axes, classes]``.
         target_mean: mean of their targets, ``[classes]``.
         present: numbers of the classes that have rows.
-        solution: maps coefficients ``[axes, classes]`` to the weights of scaled features, ``[width, classes]``,
-            and to the scores of the rows' mean, ``[classes]``.
+        solution: maps coefficients ``[axes, classes]`` to weights of scaled features ``[width, classes]`` and
+            the scores of the rows' mean ``[classes]``.
     """
 
     rows: np.ndarray
