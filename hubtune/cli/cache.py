@@ -40,11 +40,13 @@ def list_cache(as_json: bool) -> None:
     """List the stored features, the last used first, and the size of everything else."""
     from hubtune.data.scan.scan_cache import cache_file
     from hubtune.hub.weights_cache import cached_files, weights_folder
+    from hubtune.inference.stored_program import programs_folder
 
     cache = _usable_cache()
     spaces, size = cache.spaces(), cache.size()
     weights_size = sum(map(size_on_disk, itertools.chain.from_iterable(cached_files().values())))
     data_size, scan_size = size_on_disk(data_folder()), size_on_disk(cache_file())
+    programs_size = size_on_disk(programs_folder())
     if as_json:
         features = {
             "folder": str(cache.folder),
@@ -64,7 +66,8 @@ def list_cache(as_json: bool) -> None:
         looks = {"file": str(cache_file()), "bytes": scan_size}
         data = {"folder": str(data_folder()), "bytes": data_size}
         weights = {"folder": str(weights_folder()), "bytes": weights_size}
-        print_json({**features, "looks": looks, "data": data, "weights": weights})
+        programs = {"folder": str(programs_folder()), "bytes": programs_size}
+        print_json({**features, "looks": looks, "data": data, "programs": programs, "weights": weights})
         return
     if spaces:
         table = [["module", "layer", "view", "engine", "pictures", "size", "last used"]]
@@ -77,6 +80,12 @@ def list_cache(as_json: bool) -> None:
     say(f"features  {format_bytes(size)} of at most {format_bytes(cache.limit)}  {shown(cache.folder)}")
     for name, path, size, hint in (
         ("scans", cache_file(), scan_size, "scan results; `hubtune cache prune --all` removes them"),
+        (
+            "programs",
+            programs_folder(),
+            programs_size,
+            "of models, for a quick start; `hubtune cache prune --all` removes them",
+        ),
         ("data", data_folder(), data_size, "unpacked and fetched pictures; `hubtune cache prune --data`"),
         ("weights", weights_folder(), weights_size, "downloaded weights; see `hubtune hub prune --help`"),
     ):
@@ -89,7 +98,7 @@ def list_cache(as_json: bool) -> None:
     "--older-than", metavar="TIME", help="Remove features that were last used longer ago: 12h, 30d, 8w."
 )
 @click.option("--keep", metavar="SIZE", help="Leave at most this size of features: 2GB, 500MB.")
-@click.option("--all", "everything", is_flag=True, help="Remove all features and all scan results.")
+@click.option("--all", "everything", is_flag=True, help="Remove all features, scan results and programs.")
 @click.option(
     "--data",
     is_flag=True,
@@ -107,6 +116,7 @@ def prune_cache(
     Weights stay: `hubtune hub prune` removes those.
     """
     from hubtune.data.scan.scan_cache import cache_file, delete_scan_cache
+    from hubtune.inference.stored_program import delete_programs, programs_folder
 
     if everything and (older_than or keep):
         raise UsageError("Give --all, or --older-than and --keep, not both")
@@ -116,10 +126,11 @@ def prune_cache(
     except ValueError as error:
         raise UsageError(f"--keep {error}") from error
     count, features = _usable_cache().prune(unused_since=since, keep=most, dry_run=dry_run)
-    freed = {"features": features, "looks": 0, "data": 0}
+    freed = {"features": features, "looks": 0, "data": 0, "programs": 0}
     try:
         if everything:
             freed["looks"] = size_on_disk(cache_file()) if dry_run else delete_scan_cache()
+            freed["programs"] = size_on_disk(programs_folder()) if dry_run else delete_programs()
         if data:
             freed["data"] = size_on_disk(data_folder()) if dry_run else remove_data()
     except OSError as error:

@@ -23,7 +23,7 @@ from hubtune.inference.engine_interface import CHECKED_SHAPES
 from hubtune.inference.feature_cache import limit_from_environment
 from hubtune.inference.openvino_program import PendingRows, RequestRing, compile_program
 from hubtune.log import logger
-from hubtune.storage.cache_folder import cache_root
+from hubtune.storage.cache_folder import cache_root, size_on_disk
 from hubtune.storage.checked_folder import MANIFEST, open_checked, write_checked
 
 # Raised when the same network comes to have another program.
@@ -111,6 +111,14 @@ def store_program(key: str, program: Path, shapes: CheckedShapes) -> None:
         _remove_oldest()
     except (OSError, HubtuneError) as error:
         logger.log(logging.DEBUG, "the program cannot be stored (%s)", error)
+
+
+def delete_programs() -> int:
+    """Remove all stored programs, and return their bytes; raises OSError if one cannot be removed."""
+    size = size_on_disk(programs_folder())
+    if programs_folder().is_dir():
+        shutil.rmtree(programs_folder())
+    return size
 
 
 def _remove_oldest() -> None:

@@ -2,20 +2,25 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.data.splits.kfold import make_folds
+from hubtune.errors import MachineError
+from hubtune.inference.feature_table import Table
 from hubtune.inference.frozen_backbone import FrozenBackbone, Timing
 from hubtune.inference.predict import mean_rows
-from hubtune.inference.ridge_head import RidgeHead, Table, clearly_lower, fit_ridge
+from hubtune.inference.ridge_head import FurtherTable, RidgeHead, clearly_lower, fit_ridge
 from hubtune.log import logger
 from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import HeadSettings
+from hubtune.text import format_bytes
 from hubtune.train.context import RunContext
 from hubtune.train.training_features import TrainingFeatures
 from hubtune.train.views import area, mirrored
@@ -27,8 +32,8 @@ if TYPE_CHECKING:
 _VERSION = 2
 # Of more images, about this many choose blocks and views of a ridge head.
 _CHOOSE_ON = 1_000
-# Up to this many rows, a ridge head is exact; of more, about this many span the solution for all.
-_MOST_EXACT, _SPANNING = 4_000, 2_500
+# Up to this many rows, a ridge head is solved at once; of more, about this many are its start.
+_MOST_EXACT, _SPANNING = 2_000, 2_000
 # Of more images, about this many choose the views of a logistic head, and this many its regularisation.
 _CHOOSE_VIEWS_ON, _CHOOSE_STRENGTH_ON = 2_000, 5_000
 # Seconds of a ridge head for each pair of rows and value of a row; and of a logistic one's cross-validation,
@@ -197,8 +202,7 @@ class HeadSolver:
         del tables, few, single  # which may be hundreds of megabytes
         if not is_final:
             logger.info("solving the head on %d × %d features", len(everything), table.rows.shape[1])
-            chunks = features.chunks(views, rest, table.rows.shape[1]) if len(rest) else None
-            head = fit_ridge(table, self._classes, chunks, self._check)
+            head = self._fit_ridge(table, views, rest)
         return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
 
     @property
@@ -216,8 +220,28 @@ class HeadSolver:
         if not self._features.is_partial:
             self._context.stop.check()
 
-    def _fit_ridge(self, table: Table) -> RidgeHead:
-        return fit_ridge(table, self._classes, check=self._check)
+    def _fit_ridge(
+        self, table: Table, views: Sequence[Preprocessing] = (), rest: Sequence[int] | np.ndarray = ()
+    ) -> RidgeHead:
+        """Fit a head to a table, and to the images whose indices are ``rest``."""
+        if not len(rest):
+            return fit_ridge(table, self._classes, check=self._check)
+        width, folder = table.rows.shape[1], self._context.folder.path
+        self._check_space(folder, width * len(rest) * np.dtype(np.float16).itemsize)
+        rows = self._features.chunks(views, np.asarray(rest), width)
+        try:
+            return fit_ridge(table, self._classes, FurtherTable(rows, folder), self._check)
+        except OSError as error:
+            raise MachineError(f"The features cannot be written to {folder}: {error.strerror}") from error
+
+    def _check_space(self, folder: Path, needed: int) -> None:
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise MachineError(
+                f"A head of {len(self._features.entries):,} pictures needs {format_bytes(needed)} in {folder} "
+                f"while it is solved, and {format_bytes(free)} are free: free some space, or use "
+                "-o strategy.head=logistic"
+            )
 
     def _search_logistic(self, own: Preprocessing, wider: Preprocessing | None) -> Solution:
         # Imported here because SciPy takes 0.3 s to import, and other heads do not need it.

@@ -14,8 +14,8 @@ from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 from hubtune.errors import DataError, ModelError
 from hubtune.inference.extract import BackboneOutput
+from hubtune.inference.feature_table import Rows, Table
 from hubtune.inference.frozen_backbone import FrozenBackbone
-from hubtune.inference.ridge_head import FurtherRows, Table
 from hubtune.rng import rng_for
 from hubtune.runs.signals import StopRequested
 from hubtune.train.batches import resolve_balance
@@ -155,7 +155,7 @@ class TrainingFeatures:
         some = table if len(few) == len(indices) else table.take(np.flatnonzero(np.isin(means.indices, few)))
         return FeatureTables(table, some, self._table(firsts) if wanted else some)
 
-    def chunks(self, views: Sequence[Preprocessing], indices: np.ndarray, width: int) -> FurtherRows:
+    def chunks(self, views: Sequence[Preprocessing], indices: np.ndarray, width: int) -> Iterator[Rows]:
         """Yield the first ``width`` features of images, averaged over the views."""
         outputs = self._rows(views, indices)
         while chunk := [(index, _mean(rows)[:width]) for index, rows in islice(outputs, _CHUNK)]:

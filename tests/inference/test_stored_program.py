@@ -12,7 +12,13 @@ from support.tiny_task import smallnet, train_frozen
 
 import hubtune
 from hubtune.inference import stored_program
-from hubtune.inference.stored_program import find_program, program_key, programs_folder, store_program
+from hubtune.inference.stored_program import (
+    delete_programs,
+    find_program,
+    program_key,
+    programs_folder,
+    store_program,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +105,9 @@ def test_a_cache_that_is_off_or_cannot_be_written_is_no_error_and_old_programs_g
     assert sorted(folder.name for folder in programs_folder().iterdir()) == ["key2", "key3"]
     assert find_program("key2") is None  # no program that OpenVINO can read
     assert find_program("none") is None
+    assert delete_programs() > 0
+    assert not programs_folder().exists()
+    assert delete_programs() == 0
 
 
 def test_large_images_where_memory_is_short_are_left_to_the_engine_that_checks_it(monkeypatch):
