@@ -238,8 +238,8 @@ class HeadSolver:
         free = shutil.disk_usage(folder).free
         if needed > free:
             raise MachineError(
-                f"A head of {len(self._features.entries):,} pictures needs {format_bytes(needed)} in {folder} "
-                f"while it is solved, and {format_bytes(free)} are free: free some space, or use "
+                f"{folder} needs {format_bytes(needed)} while the head of {len(self._features.entries):,} "
+                f"pictures is solved, and has {format_bytes(free)}: free some space, or use "
                 "-o strategy.head=logistic"
             )
 
