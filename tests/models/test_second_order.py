@@ -14,9 +14,10 @@ def _features(values):
 
 
 def _expected(maps):
-    """The signed roots of the covariances of ``[channels, positions]``, with a mean square of 1."""
+    """The signed roots of the covariances of ``[channels, positions]``, softened near 0."""
     covariance = np.cov(maps, bias=True)[np.triu_indices(len(maps))]
-    rooted = np.sign(covariance) * np.sqrt(np.abs(covariance))
+    scaled = covariance / np.sqrt((covariance**2).mean())
+    rooted = scaled / np.sqrt(np.sqrt(scaled**2 + 0.01) + 0.1)
     return rooted / np.sqrt((rooted**2).mean())
 
 
@@ -24,10 +25,10 @@ def test_they_are_the_signed_roots_of_the_covariances_of_each_image():
     values = np.random.default_rng(0).standard_normal((2, 5, 4, 3)).astype(np.float32)
     rows = _features(values)
     for image, row in zip(values, rows, strict=True):
-        assert row == pytest.approx(_expected(image.reshape(5, 12)), abs=1e-2)
+        assert row == pytest.approx(_expected(image.reshape(5, 12)), abs=1e-4)
     tokens = np.ascontiguousarray(values.reshape(2, 5, 12).transpose(0, 2, 1))
     assert _features(tokens) == pytest.approx(rows, abs=1e-5)
-    assert _features(values * 1e4 + 3e4) == pytest.approx(rows, abs=2e-2)  # whatever the scale and the mean
+    assert _features(values * 1e4 + 3e4) == pytest.approx(rows, abs=1e-4)  # whatever the scale and the mean
     assert _features(values[1:]) == pytest.approx(rows[1:], abs=1e-6)
 
 
@@ -40,7 +41,13 @@ def test_wide_maps_are_projected_alike_on_every_run_and_the_directions_are_store
     assert np.array_equal(_features(values)[0], row)
     directions = layer.state_dict()["projection0"].numpy()
     assert directions @ directions.T == pytest.approx(np.eye(128), abs=1e-5)
-    assert row == pytest.approx(_expected(directions @ values.reshape(channels, 36)), abs=1e-2)
+    assert row == pytest.approx(_expected(directions @ values.reshape(channels, 36)), abs=1e-4)
+
+
+def test_rounding_errors_stay_small():
+    values = np.random.default_rng(0).standard_normal((2, 60, 9, 9)).astype(np.float32)
+    noise = 1 + 1e-6 * np.random.default_rng(1).standard_normal(values.shape)
+    assert np.abs(_features((values * noise).astype(np.float32)) - _features(values)).max() < 2e-5
 
 
 def test_gradients_are_finite_where_a_map_is_constant_or_a_covariance_is_zero():
@@ -53,4 +60,4 @@ def test_gradients_are_finite_where_a_map_is_constant_or_a_covariance_is_zero():
         (rows * rows[:, :1]).sum().backward()
         assert np.isfinite(rows.numpy()).all()
         assert np.isfinite(values.grad.numpy()).all()
-        assert np.abs(values.grad.numpy()).max() < 1e3
+        assert np.abs(values.grad.numpy()).max() < 1e2
