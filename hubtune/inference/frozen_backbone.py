@@ -16,6 +16,7 @@ from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.hardware import cpu
+from hubtune.hardware.device import on_gpu
 from hubtune.inference.engine import SAMPLE_SIZES, start_engine
 from hubtune.inference.engine_interface import Engine, expected_engine
 from hubtune.inference.extract import BackboneOutput, run_images, sample_inputs
@@ -170,7 +171,12 @@ class FrozenBackbone:
                 self._start(arrays)
             assert self._started is not None
             self._computed += len(arrays)
-            pending = self._started.begin(arrays)
+            if self._started.name == "paddle" and not on_gpu():
+                # One at a time: Paddle's last digits depend on the batch, and that on what is in the cache.
+                alone = [self._started.begin([array]) for array in arrays]
+                pending: PendingRows = lambda: [row for wait_for in alone for row in wait_for()]  # noqa: E731
+            else:
+                pending = self._started.begin(arrays)
             self._engine_seconds += time.monotonic() - start
 
         def wait() -> list[np.ndarray]:

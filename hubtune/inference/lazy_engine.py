@@ -1,8 +1,6 @@
 """An engine that starts with its first images."""
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +32,7 @@ class LazyEngine:
         self._build, self._wanted, self._key = build, wanted, key
         self._part: Subnetwork | None = None
         self._engine: Engine | None = None
-        self._stored: set[tuple[int, ...]] = set()
+        self._shapes: dict[tuple[int, ...], bool] = {}  # of the stored program
 
     @property
     def name(self) -> str:
@@ -43,6 +41,8 @@ class LazyEngine:
     def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
         if self._engine is None and self._key is not None:
             self._engine = find_program(self._key)
+            if isinstance(self._engine, StoredProgram):
+                self._shapes = {**self._engine.shapes}
         if self._engine is None or (
             isinstance(self._engine, StoredProgram) and not self._engine.takes(arrays)
         ):
@@ -74,13 +74,10 @@ class LazyEngine:
 
     def _store(self) -> None:
         """Store the program whenever further shapes have been checked."""
-        shapes = getattr(self._engine, "checked_shapes", None)
-        if self._key is None or self._part is None or not shapes or set(shapes) == self._stored:
+        part, shapes = self._part, getattr(self._engine, "checked_shapes", None) or {}
+        if self._key is None or part is None or shapes.keys() <= self._shapes.keys():
             return
         from hubtune.inference.program import save_program
 
-        self._stored = set(shapes)
-        with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
-            path = Path(folder) / "network"
-            save_program(self._part, path, None, None, old=True)
-            store_program(self._key, path.with_suffix(".pdmodel"), shapes)
+        self._shapes |= shapes
+        store_program(self._key, lambda path: save_program(part, path, None, None, old=True), self._shapes)

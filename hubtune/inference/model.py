@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.inference.predict import ImageScores, predict_scores
-from hubtune.inference.stored_program import program_key, programs_folder
+from hubtune.inference.stored_program import has_program, program_key
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import MANIFEST, find_checked, open_checked
@@ -258,18 +258,27 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     card = card_in(complete)
     has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
     if engine in ("auto", "openvino") and expected_engine(engine) == "openvino" and not has_code:
-        key = program_key((complete / MANIFEST).read_bytes())
-        if (programs_folder() / key).is_dir():
-            return Model._of_folder(lambda: _read_classifier(place, trust_code), card, key, engine)
-        classifier = _read_classifier(place, trust_code)
-        return Model._of_folder(lambda: classifier, card, key, engine)
-    return Model(_read_classifier(place, trust_code), card, engine=engine)
-
-
-def _read_classifier(folder: Path, trust_code: bool) -> "nn.Layer":
+        manifest = (complete / MANIFEST).read_bytes()
+        key = program_key(manifest)
+        read = partial(_read_same, place, manifest)
+        if not has_program(key):
+            classifier = read()
+            return Model._of_folder(lambda: classifier, card, key, engine)
+        return Model._of_folder(read, card, key, engine)
     from hubtune.inference.model_folder import read_model  # here, as it imports Paddle
 
-    return read_model(folder, trust_code=trust_code)[0]
+    classifier, card = read_model(place, trust_code=trust_code)
+    return Model(classifier, card, engine=engine)
+
+
+def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
+    """Read the network of a model without code, if the folder's manifest is still this one."""
+    from hubtune.inference.model_folder import read_model
+
+    classifier = read_model(folder)[0]
+    if (find_checked(folder) / MANIFEST).read_bytes() != manifest:
+        raise ModelError(f"{folder} holds another model than when it was loaded: load it again")
+    return classifier
 
 
 def model_folder_of(folder: Path) -> Path:

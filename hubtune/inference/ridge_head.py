@@ -69,7 +69,7 @@ def fit_ridge(
 
     Raises:
         DataError: if all rows are of one class.
-        OSError: if the temporary file cannot be written.
+        MachineError: if the temporary file cannot be written.
     """
     # One thread: the last digits of sums by several threads depend on their number.
     with threadpool_limits(1):

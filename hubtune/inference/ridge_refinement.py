@@ -5,19 +5,22 @@ Optimal Large Scale Kernel Method", 2017). The rows are read from a temporary fi
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
 
+from hubtune.errors import MachineError
 from hubtune.inference.feature_table import Rows
 from hubtune.inference.ridge_spectrum import Spectrum
+from hubtune.log import logger
 
 # Rows that are in memory at once.
 _CHUNK = 512
 # Relative size of the residual at which the solution is good enough: scores differ by less than 1e-3.
 _TOLERANCE = 1e-4
-_MOST_ITERATIONS = 60
+_MOST_ITERATIONS = 1_000
 
 
 class StoredRows:
@@ -30,10 +33,11 @@ class StoredRows:
         """Take the rows in memory, and the folder of the file.
 
         Raises:
-            OSError: the file cannot be written.
+            MachineError: the file cannot be written.
         """
-        self._first, self._width = first, first[0].shape[1]
-        self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # closed by __exit__
+        self._first, self._width, self._folder = first, first[0].shape[1], folder
+        with self._writing():
+            self._file = TemporaryFile(dir=folder)  # noqa: SIM115  # closed by __exit__
         self._labels: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
 
@@ -44,12 +48,23 @@ class StoredRows:
         self._file.close()
 
     def storing(self, further: Iterable[Rows]) -> Iterator[Rows]:
-        """Pass rows on, and store them; raises OSError if the file cannot be written."""
+        """Pass rows on, and store them; raises MachineError if the file cannot be written."""
         for rows, labels, weights in further:
-            self._file.write(rows.astype(np.float16).data)
+            with self._writing():
+                self._file.write(rows.astype(np.float16).data)
             self._labels.append(labels)
             self._weights.append(weights)
             yield rows, labels, weights
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MachineError(
+                f"Features cannot be written to {self._folder} ({error.strerror}): free some space, or use "
+                "-o strategy.head=logistic"
+            ) from error
 
     def __iter__(self) -> Iterator[Rows]:
         """Yield all rows, some at a time."""
@@ -97,7 +112,7 @@ def refine(
     enough = _TOLERANCE * np.linalg.norm(products, axis=0)
     for _ in range(_MOST_ITERATIONS):
         if (np.linalg.norm(residuals, axis=0) <= enough).all():
-            break
+            return weights, mean @ weights
         curved = multiply(directions)
         # A column that is solved has no direction left.
         steps = products_of / np.maximum((directions * curved).sum(axis=0), 1e-300)
@@ -107,6 +122,7 @@ def refine(
         following = (residuals * preconditioned).sum(axis=0)
         directions = preconditioned + following / np.maximum(products_of, 1e-300) * directions
         products_of = following
+    logger.warning("the head is not solved exactly after %d iterations", _MOST_ITERATIONS)
     return weights, mean @ weights
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hubtune.errors import DataError
 from hubtune.inference.feature_table import Rows, Scaling, Table, column_parts
@@ -104,7 +105,6 @@ def spectrum_in_span(
     for rows, labels, weights in further:
         # In float32, which takes half the time: scores differ by less than 1e-5.
         sums.add((rows @ spanning.T) @ coordinates / lengths, labels, weights)
-        check()
     mean, target_mean = sums.rows / sums.weight, sums.targets / sums.weight
     present = _check_classes(np.flatnonzero(sums.targets > 0))
     projected = sums.target_products - sums.weight * np.outer(mean, target_mean)
@@ -157,6 +157,7 @@ def _principal_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     else:
         from scipy.linalg import eigh  # which takes half the memory, but 0.1 s to import
 
-        values, vectors = eigh(matrix, overwrite_a=True, check_finite=False, driver="evr")
+        with threadpool_limits(1):  # SciPy's library may have been loaded just now
+            values, vectors = eigh(matrix, overwrite_a=True, check_finite=False, driver="evr")
     first = int(np.searchsorted(values, _LEAST_VARIANCE * max(float(values[-1]), 1e-300), side="right"))
     return values[first:], vectors[:, first:]

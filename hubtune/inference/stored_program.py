@@ -7,16 +7,16 @@ of images at which OpenVINO's values were compared with Paddle's.
 
 import hashlib
 import json
-import logging
 import shutil
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-from hubtune.errors import HubtuneError
+from hubtune.errors import MachineError
 from hubtune.hardware import cpu
 from hubtune.hardware.memory import free_memory
 from hubtune.inference.engine_interface import CHECKED_SHAPES
@@ -77,24 +77,33 @@ class StoredProgram:
         return self._ring.begin(arrays)
 
 
+def has_program(key: str) -> bool:
+    """Whether a program of a key is stored, which may be damaged."""
+    try:
+        return (programs_folder() / key).is_dir()
+    except (OSError, MachineError):  # of a cache that cannot be read
+        return False
+
+
 def find_program(key: str) -> StoredProgram | None:
     """Return the stored program of a key; ``None`` if there is none, or it is damaged."""
-    folder = programs_folder() / key
-    if not folder.is_dir():
+    if not has_program(key):
         return None
+    folder = programs_folder() / key
     try:
         complete = open_checked(folder, _PROGRAM, _WEIGHTS, _SHAPES)
         shapes = {tuple(shape): agrees for *shape, agrees in json.loads((complete / _SHAPES).read_bytes())}
         ring = compile_program(complete / _PROGRAM, "f32")
-        (complete / MANIFEST).touch()  # the time of its last use
+        with suppress(OSError):  # in a cache that can only be read
+            (complete / MANIFEST).touch()  # the time of its last use
     except Exception as error:  # noqa: BLE001  # foreign code; the program is made again
         logger.debug("the stored program %s cannot be used (%s)", folder, error)
         return None
     return StoredProgram(ring, shapes)
 
 
-def store_program(key: str, program: Path, shapes: CheckedShapes) -> None:
-    """Store a program, whose file is ``.pdmodel`` with ``.pdiparams`` beside it.
+def store_program(key: str, save: Callable[[Path], None], shapes: CheckedShapes) -> None:
+    """Store a program; ``save`` writes its ``.pdmodel`` and ``.pdiparams``, given the path without a suffix.
 
     A cache that is off, full or cannot be written is no error. The programs used last stay, at most 20.
     """
@@ -102,15 +111,14 @@ def store_program(key: str, program: Path, shapes: CheckedShapes) -> None:
         if not limit_from_environment():
             return
         listed = [[*shape, agrees] for shape, agrees in sorted(shapes.items())]
-        files = {
-            _PROGRAM: program.read_bytes(),
-            _WEIGHTS: program.with_suffix(".pdiparams").read_bytes(),
-            _SHAPES: json.dumps(listed).encode(),
-        }
-        write_checked(programs_folder() / key, files)
+        with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
+            save(Path(folder) / "network")
+            names = (_PROGRAM, _WEIGHTS)
+            files = {name: (Path(folder) / name).read_bytes() for name in names}
+        write_checked(programs_folder() / key, {**files, _SHAPES: json.dumps(listed).encode()})
         _remove_oldest()
-    except (OSError, HubtuneError) as error:
-        logger.log(logging.DEBUG, "the program cannot be stored (%s)", error)
+    except Exception as error:  # noqa: BLE001  # of foreign code, too: prediction goes on without
+        logger.debug("the program cannot be stored (%s)", error)
 
 
 def delete_programs() -> int:

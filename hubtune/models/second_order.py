@@ -10,6 +10,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
+from hubtune.errors import ModelError
 from hubtune.models.taps import Tap
 from hubtune.rng import rng_for
 
@@ -42,6 +43,10 @@ class SecondOrder(nn.Layer):
         for number, values in enumerate(outputs):
             # [N, channels, positions]
             values = values.transpose([0, 2, 1]) if values.ndim == 3 else values.flatten(2)
+            if values.shape[1] != (tap := self.taps[number]).channels:
+                raise ModelError(
+                    f"The network's {tap.name} has {values.shape[1]} channels, not {tap.channels}"
+                )
             projection = getattr(self, f"projection{number}", None)
             if projection is not None:
                 values = paddle.matmul(projection, values)

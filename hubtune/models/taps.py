@@ -5,6 +5,9 @@ from dataclasses import dataclass
 MOST_CHANNELS = 160
 """Maps with more channels are projected by fixed random directions before covariances are computed."""
 
+MOST_TAPPED = 65_536
+"""The most channels that a tap may have."""
+
 PROJECTED = 128
 """The number of these directions."""
 
@@ -20,6 +23,10 @@ class Tap:
 
     name: str
     channels: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.channels <= MOST_TAPPED:
+            raise ValueError(f"a tap has {self.channels} channels, and may have 1 to {MOST_TAPPED:,}")
 
     @property
     def directions(self) -> int:

@@ -15,6 +15,8 @@ from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.program import Subnetwork
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
+from hubtune.runs.signals import StopRequested
+from hubtune.storage.checked_folder import find_checked
 from hubtune.text import format_duration
 from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.context import RunContext
@@ -108,6 +110,8 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
         classifier.take_second_order([])
     classifier.set_head(solution.weight, solution.bias)
     if solver.is_partial:
+        if find_checked(context.folder.best_model).exists():
+            raise StopRequested  # a model of an earlier attempt, which may be of all pictures, or trained
         keep_best_model(context, classifier, solution.views, None, 0)
         raise StoppedError(
             "Stopped after {:,} of {:,} training pictures; the head of these is saved as the best model, and "

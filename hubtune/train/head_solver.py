@@ -22,7 +22,7 @@ from hubtune.recipe.schema import RunConfig
 from hubtune.recipe.strategies import HeadSettings
 from hubtune.text import format_bytes
 from hubtune.train.context import RunContext
-from hubtune.train.training_features import TrainingFeatures
+from hubtune.train.training_features import FeatureTables, TrainingFeatures
 from hubtune.train.views import area, mirrored
 
 if TYPE_CHECKING:
@@ -185,13 +185,14 @@ class HeadSolver:
         """
         features, everything = self._features, np.arange(len(self._features.entries))
         views = [own, mirrored(own)] if self._settings.views in ("auto", 2) else [own]
-        rows = everything if len(everything) <= _MOST_EXACT else features.sample(_SPANNING)
-        tables = features.tables(views, rows, features.sample(_CHOOSE_ON, rows))
-        table, few, single = tables.all, tables.few, tables.few_single
+        tables = self._sample(views)
+        rows, table, few, single = tables.indices, tables.all, tables.few, tables.few_single
         head = self._fit_ridge(few)
         if len(few.blocks) > 1 and _is_better(first := self._fit_ridge(few.first_block()), head):
             head, table, few, single = first, table.first_block(), few.first_block(), single.first_block()
-        if self._settings.views == "auto" and _is_better(alone := self._fit_ridge(single), head):
+        # After a stop there is no time for another pass.
+        may_choose = self._settings.views == "auto" and not features.is_partial
+        if may_choose and _is_better(alone := self._fit_ridge(single), head):
             head, views = alone, views[:1]
             if len(few.rows) < len(table.rows):
                 table = features.tables(views, rows, rows).all
@@ -204,6 +205,21 @@ class HeadSolver:
             logger.info("solving the head on %d × %d features", len(everything), table.rows.shape[1])
             head = self._fit_ridge(table, views, rest)
         return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
+
+    def _sample(self, views: Sequence[Preprocessing]) -> FeatureTables:
+        """Return all rows or a sample of many, and a smaller one; of two classes at least."""
+        features, count = self._features, len(self._features.entries)
+        most = count if count <= _MOST_EXACT else _SPANNING
+        while True:
+            rows = features.sample(most)
+            tables = features.tables(views, rows, features.sample(_CHOOSE_ON, rows))
+            if _has_classes(tables.few) or features.is_partial:
+                return tables
+            # Pictures of the small sample cannot be read.
+            tables = features.tables(views, rows, rows)
+            if _has_classes(tables.all):
+                return tables
+            most = min(2 * most, count)
 
     @property
     def progress(self) -> tuple[int, int]:
@@ -229,10 +245,7 @@ class HeadSolver:
         width, folder = table.rows.shape[1], self._context.folder.path
         self._check_space(folder, width * len(rest) * np.dtype(np.float16).itemsize)
         rows = self._features.chunks(views, np.asarray(rest), width)
-        try:
-            return fit_ridge(table, self._classes, FurtherTable(rows, folder), self._check)
-        except OSError as error:
-            raise MachineError(f"The features cannot be written to {folder}: {error.strerror}") from error
+        return fit_ridge(table, self._classes, FurtherTable(rows, folder), self._check)
 
     def _check_space(self, folder: Path, needed: int) -> None:
         free = shutil.disk_usage(folder).free
@@ -296,6 +309,10 @@ class HeadSolver:
             return None
         balance = self._features.is_balanced
         return cross_validate_head(table.rows, table.labels, folds, balance=balance, check=self._check)
+
+
+def _has_classes(table: Table) -> bool:
+    return len(np.unique(table.labels)) > 1
 
 
 def _is_better(head: RidgeHead, other: RidgeHead) -> bool:

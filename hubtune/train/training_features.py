@@ -31,11 +31,13 @@ class FeatureTables:
     """Rows averaged over the views.
 
     Attributes:
-        all: all readable rows.
+        indices: of the rows that were asked for.
+        all: all readable ones of these.
         few: some of them.
         few_single: the same as ``few`` in the first view alone.
     """
 
+    indices: np.ndarray
     all: Table
     few: Table
     few_single: Table
@@ -76,16 +78,11 @@ class TrainingFeatures:
         listed = hash_images(context.data.examples["train"], context.stop.check)
         listed_keys = split_keys(listed, context.data.groups)
         key_of = {entry.path: key for entry, key in zip(listed, listed_keys, strict=True)}
-        copies: dict[object, list[ImageEntry]] = defaultdict(list)
-        for entry in listed:
-            copies[(entry.sha256, entry.label) if merge_copies and entry.sha256 else entry.path].append(entry)
-        self._copies = {equal[0].path: equal for equal in copies.values()}
-        self.entries = [equal[0] for equal in copies.values()]
-        if merge_copies:
-            self.entries = _in_turn(self.entries)
+        self._equal = _merge_copies(listed) if merge_copies else [[entry] for entry in listed]
+        self.entries = [equal[0] for equal in self._equal]
         self.labels = np.array([entry.label for entry in self.entries])
         self.keys = [key_of[entry.path] for entry in self.entries]
-        self.weights = np.array([float(len(self._copies[entry.path])) for entry in self.entries])
+        self.weights = np.array([float(len(equal)) for equal in self._equal])
         labels = np.array([entry.label for entry in listed])
         self.is_balanced = resolve_balance(context.config.balance, labels) != "none"
         if self.is_balanced:
@@ -124,10 +121,9 @@ class TrainingFeatures:
                 room -= own
         missing = set(np.flatnonzero(sizes).tolist()) - set(self.labels[taken].tolist())
         for group in groups.values():
-            label = int(self.labels[group[0]])
-            if label in missing:
+            for label in missing & set(self.labels[group].tolist()):
                 missing.remove(label)
-                taken += group[: room[label]]
+                taken += [row for row in group if self.labels[row] == label][: room[label]]
         return np.sort(taken)
 
     def tables(self, views: Sequence[Preprocessing], indices: np.ndarray, few: np.ndarray) -> FeatureTables:
@@ -136,7 +132,7 @@ class TrainingFeatures:
         If a stop is requested, the rows so far are returned, unless they are of a single class.
 
         Raises:
-            DataError: if no image can be read, or all are of one class.
+            DataError: if no image of all can be read, or all are of one class.
             StopRequested: if a stop was requested.
         """
         wanted = set(few.tolist()) if len(views) > 1 else set()
@@ -147,13 +143,13 @@ class TrainingFeatures:
                 firsts.append(index, rows[0])
         if self.is_partial and len(np.unique(self.labels[means.indices])) < 2:
             raise StopRequested
-        if not means.indices:
+        if not means.indices and len(indices) == len(self.entries):
             raise DataError("None of the training pictures can be read: see skipped.csv in the run folder")
         table = self._table(means)
-        if len(np.unique(table.labels)) < 2:
+        if len(indices) == len(self.entries) and len(np.unique(table.labels)) < 2:
             raise DataError("All readable training pictures are of one class: a classifier needs two")
         some = table if len(few) == len(indices) else table.take(np.flatnonzero(np.isin(means.indices, few)))
-        return FeatureTables(table, some, self._table(firsts) if wanted else some)
+        return FeatureTables(indices, table, some, self._table(firsts) if wanted else some)
 
     def chunks(self, views: Sequence[Preprocessing], indices: np.ndarray, width: int) -> Iterator[Rows]:
         """Yield the first ``width`` features of images, averaged over the views."""
@@ -164,12 +160,12 @@ class TrainingFeatures:
 
     def report_bad(self, bad: Mapping[int, str]) -> None:
         """Report images that were unreadable when a cached head was fitted to the others."""
-        errors = [(self.entries[index], reason) for index, reason in bad.items()]
         outputs = (
-            BackboneOutput(entry.path, None, ImageError(entry.path, reason)) for entry, reason in errors
+            BackboneOutput(path, None, ImageError(path, reason))
+            for path, reason in ((self.entries[index].path, reason) for index, reason in bad.items())
         )
-        for output, (entry, _) in zip(self._watch(outputs, len(errors)), errors, strict=True):
-            self._report_copies(entry, output)
+        for index, output in zip(bad, self._watch(outputs, len(bad)), strict=True):
+            self._report_copies(index, output)
 
     def _rows(
         self, views: Sequence[Preprocessing], indices: np.ndarray
@@ -193,7 +189,7 @@ class TrainingFeatures:
             if output.rows is None:
                 if output.error is not None:
                     self.bad[index] = output.error.reason
-                    self._report_copies(entry, output)
+                    self._report_copies(index, output)
                 continue
             if not all(np.isfinite(row).all() for row in output.rows):
                 raise ModelError(
@@ -209,9 +205,9 @@ class TrainingFeatures:
     def _watch(self, outputs: Iterator[BackboneOutput], count: int) -> Iterator[BackboneOutput]:
         return self._context.watch("train", outputs, progress="features", count=count)
 
-    def _report_copies(self, entry: ImageEntry, output: BackboneOutput) -> None:
-        for copy in self._copies[entry.path][1:]:
-            assert output.error is not None
+    def _report_copies(self, index: int, output: BackboneOutput) -> None:
+        assert output.error is not None
+        for copy in self._equal[index][1:]:
             self._context.bad_images.add("train", ImageError(copy.path, output.error.reason))
 
     def _table(self, rows: "_Rows") -> Table:
@@ -242,10 +238,13 @@ def _mean(rows: Sequence[np.ndarray]) -> np.ndarray:
     return np.asarray(np.mean(rows, axis=0, dtype=np.float32))
 
 
-def _in_turn(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
-    """Order entries so that the classes take turns."""
-    by_label = defaultdict(list)
+def _merge_copies(entries: Sequence[ImageEntry]) -> list[list[ImageEntry]]:
+    """Join byte-equal images of one class, and order them so that the classes take turns."""
+    equal: dict[tuple[int, object], list[ImageEntry]] = defaultdict(list)
     for entry in entries:
-        by_label[entry.label].append(entry)
+        equal[entry.label, entry.sha256 or entry.path].append(entry)
+    by_label = defaultdict(list)
+    for (label, _), copies in equal.items():
+        by_label[label].append(copies)
     turns = zip_longest(*(by_label[label] for label in sorted(by_label)))
-    return [entry for entry in chain.from_iterable(turns) if entry is not None]
+    return [copies for copies in chain.from_iterable(turns) if copies is not None]

@@ -51,6 +51,13 @@ def test_with_a_key_the_network_is_built_once_and_never_again(build):
     assert build.count() == 4
 
 
+def test_shapes_that_were_checked_by_different_processes_are_all_stored(build):
+    wide = np.ascontiguousarray(IMAGE[:8])
+    for images in ([IMAGE], [wide], [IMAGE], [wide], [IMAGE, wide]):
+        LazyEngine(build, key="one").begin(images)()
+    assert build.count() == 2  # once for each shape
+
+
 def test_a_stored_program_that_fails_is_replaced_by_a_new_engine(build, monkeypatch):
     class Broken:
         count = 1

@@ -2,23 +2,30 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from safetensors.numpy import save
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, train_frozen
+from support.tiny_task import weight_arrays as load
 
 import hubtune
 from hubtune.inference import stored_program
 from hubtune.inference.stored_program import (
     delete_programs,
     find_program,
+    has_program,
     program_key,
     programs_folder,
     store_program,
 )
+from hubtune.storage.checked_folder import write_checked
 
 
 @pytest.fixture(scope="module")
@@ -86,21 +93,36 @@ def test_the_model_the_versions_and_the_processor_are_part_of_the_key(monkeypatc
     assert len(keys) == 4
 
 
-def test_a_cache_that_is_off_or_cannot_be_written_is_no_error_and_old_programs_go(tmp_path, monkeypatch, run):
-    program = tmp_path / "network.pdmodel"
+def _save(path):
     for suffix in (".pdmodel", ".pdiparams"):
-        program.with_suffix(suffix).write_bytes(b"x")
-    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
-    store_program("key", program, {(1, 2, 3): True})
-    assert not programs_folder().exists()
-    monkeypatch.delenv("HUBTUNE_CACHE_SIZE")
+        path.with_suffix(suffix).write_bytes(b"x")
+
+
+def test_a_cache_that_is_off_or_cannot_be_used_is_no_error_and_old_programs_go(tmp_path, monkeypatch):
+    saved = []
+    with monkeypatch.context() as patch:
+        patch.setenv("HUBTUNE_CACHE_SIZE", "0")
+        store_program("key", saved.append, {(1, 2, 3): True})
+        assert not saved and not programs_folder().exists()
     (tmp_path / "file").touch()
     with monkeypatch.context() as patch:
         patch.setenv("HUBTUNE_HOME", str(tmp_path / "file"))
-        store_program("key", program, {(1, 2, 3): True})
+        store_program("key", _save, {(1, 2, 3): True})
+        assert not has_program("key")
+
+    def refuse(*_):
+        raise PermissionError("no")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "is_dir", refuse)
+        assert not has_program("key")
+        assert find_program("key") is None
+
+    store_program("key", refuse, {(1, 2, 3): True})  # Paddle cannot save the network
+    assert not has_program("key")
     monkeypatch.setattr(stored_program, "_MOST_PROGRAMS", 2)
     for number in range(4):
-        store_program(f"key{number}", program, {(1, 2, 3): True})
+        store_program(f"key{number}", _save, {(1, 2, 3): True})
         os.utime(programs_folder() / f"key{number}" / "manifest.json", (number, number))
     assert sorted(folder.name for folder in programs_folder().iterdir()) == ["key2", "key3"]
     assert find_program("key2") is None  # no program that OpenVINO can read
@@ -108,6 +130,28 @@ def test_a_cache_that_is_off_or_cannot_be_written_is_no_error_and_old_programs_g
     assert delete_programs() > 0
     assert not programs_folder().exists()
     assert delete_programs() == 0
+
+
+def test_a_model_that_was_replaced_since_it_was_loaded_is_not_mixed_with_the_new_one(
+    run, pictures, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(stored_program, "CHECKED_SHAPES", 10**6)  # any new shape needs the network
+    folder = tmp_path / "model"
+    shutil.copytree(run.best_model, folder)
+    old = [row.scores for row in hubtune.load_model(folder).predict(pictures[:1])]
+    model = hubtune.load_model(folder)  # from its stored program
+    card, weights = (folder / "model.json").read_bytes(), load(run.best_model)
+    other = {name: values[::-1] if name == "head.0.bias" else values for name, values in weights.items()}
+    other["head.0.weight"] = np.ascontiguousarray(weights["head.0.weight"][:, ::-1])
+    write_checked(folder, {"model.json": card, "model.safetensors": save(other)})
+    wide = tmp_path / "wide.png"
+    Image.fromarray(np.full((20, 90, 3), 90, np.uint8)).save(wide)
+    with pytest.raises(
+        hubtune.ModelError, match="holds another model than when it was loaded: load it again"
+    ):
+        list(model.predict([str(wide)]))
+    assert [row.scores for row in hubtune.load_model(run.best_model).predict(pictures[:1])] == old
+    assert [row.scores for row in hubtune.load_model(folder).predict(pictures[:1])] != old
 
 
 def test_large_images_where_memory_is_short_are_left_to_the_engine_that_checks_it(monkeypatch):

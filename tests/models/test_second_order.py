@@ -4,6 +4,7 @@ import numpy as np
 import paddle
 import pytest
 
+from hubtune.errors import ModelError
 from hubtune.models.second_order import SecondOrder
 from hubtune.models.taps import MOST_CHANNELS, Tap
 
@@ -42,6 +43,11 @@ def test_wide_maps_are_projected_alike_on_every_run_and_the_directions_are_store
     directions = layer.state_dict()["projection0"].numpy()
     assert directions @ directions.T == pytest.approx(np.eye(128), abs=1e-5)
     assert row == pytest.approx(_expected(directions @ values.reshape(channels, 36)), abs=1e-4)
+
+
+def test_a_map_of_another_number_of_channels_is_refused():
+    with pytest.raises(ModelError, match="The network's stage3 has 5 channels, not 4"):
+        SecondOrder([Tap("stage3", 4)])([paddle.zeros([1, 5, 2, 2])])
 
 
 def test_rounding_errors_stay_small():

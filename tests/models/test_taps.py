@@ -17,6 +17,12 @@ def test_a_tap_has_a_feature_for_each_pair_of_its_channels_or_of_its_directions(
     assert wide.width == 128 * 129 // 2
 
 
+@pytest.mark.parametrize("channels", [0, -3, 10**9])
+def test_impossible_numbers_of_channels_are_refused(channels):
+    with pytest.raises(ValueError, match=r"a tap has .* channels, and may have 1 to 65,536"):
+        Tap("stage3", channels)
+
+
 def _families():
     """The smallest record of each way to divide a network."""
     smallest = {}

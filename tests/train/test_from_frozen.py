@@ -51,3 +51,19 @@ def test_the_part_is_trained_the_views_stay_and_a_resumed_run_ends_with_the_same
     resumed = run("stopped", resume=True, **options)
     assert (resumed.best_step, weight_bytes(resumed)) == (whole.best_step, weight_bytes(whole))
     assert (resumed.path / "metrics.jsonl").read_text() == (whole.path / "metrics.jsonl").read_text()
+
+
+@pytest.mark.parametrize("strategy", PARTS)
+def test_ctrl_c_while_a_resumed_run_solves_the_head_again_keeps_the_trained_model(
+    run, monkeypatch, tmp_path, ever_better, strategy
+):
+    ever_better()
+    with pytest.raises(StoppedError):
+        run(callback=AtAdvance(7, press_ctrl_c, training=True), strategy=strategy)
+    best = tmp_path / "run" / "best_model"
+    before = weight_arrays(best)
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))  # the head and the features are lost
+    with pytest.raises(StoppedError, match="Stopped before training began"):
+        run(callback=AtAdvance(12, press_ctrl_c), strategy=strategy, resume=True)
+    after = weight_arrays(best)
+    assert all(np.array_equal(values, after[name]) for name, values in before.items())

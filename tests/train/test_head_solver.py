@@ -116,3 +116,25 @@ def test_training_images_of_one_class_or_none_are_refused(run, data):
         example.path.write_bytes(example.path.read_bytes()[:-60])
     with pytest.raises(hubtune.DataError, match="None of the training pictures can be read"):
         run("none", max_bad=1.0)
+
+
+def test_pictures_of_a_sample_that_cannot_be_read_are_replaced_by_others(run, data, monkeypatch):
+    monkeypatch.setattr(head_solver, "_CHOOSE_ON", 4)
+    monkeypatch.setattr(head_solver, "_MOST_EXACT", 8)
+    monkeypatch.setattr(head_solver, "_SPANNING", 6)
+    examples = hubtune.ListDataset(data).examples("train")
+    first = run("first", max_bad="90%")
+    assert 0 < first.test.accuracy <= 1
+    bad = [example.path for example in examples if example.label][:-2]  # two of the other classes remain
+    for path in bad:
+        path.write_bytes(path.read_bytes()[:-60])
+    trained = run("second", max_bad="90%")
+    assert trained.skipped["train"] == len(bad)
+
+
+def test_the_paddle_engine_gives_the_same_model_with_any_batch_and_cache(run, data, monkeypatch, tmp_path):
+    models = [run("cold", engine="paddle"), run("small", engine="paddle", batch_size=3)]
+    monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path / "other"))
+    monkeypatch.setenv("HUBTUNE_CACHE_SIZE", "0")
+    models.append(run("none", engine="paddle", batch_size=5))
+    assert len({weight_bytes(model) for model in models}) == 1

@@ -1,6 +1,7 @@
 """Rows of the training images: copies are one row, samples keep groups whole, bad copies are all named."""
 
 import csv
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,13 +17,15 @@ MODULE, FAINT, DEFAULTS = "digitnet", {}, {"strategy": "frozen"}
 
 @pytest.fixture
 def make_features(tmp_path, monkeypatch):
-    """Makes the features of images from (label, content) pairs; groups are lists of their numbers."""
+    """Makes the features of entries or (label, content) pairs; groups are lists of their numbers."""
     monkeypatch.setattr(training_features, "hash_images", lambda images, check: images)
 
     def make(images, groups=(), balance="none", merge_copies=True):
         entries = [
-            ImageEntry(tmp_path / f"{number}.png", label, sha256=content)
-            for number, (label, content) in enumerate(images)
+            image
+            if isinstance(image, ImageEntry)
+            else ImageEntry(tmp_path / f"{number}.png", image[0], sha256=image[1])
+            for number, image in enumerate(images)
         ]
         group_of = {entries[member].path: n for n, group in enumerate(groups) for member in group}
         context = SimpleNamespace(
@@ -55,6 +58,15 @@ def test_copies_of_one_class_are_one_row_with_their_number_and_classes_take_turn
     assert len({each.digest for each in (features, separate, balanced)}) == 3
 
 
+def test_a_picture_that_is_listed_twice_counts_twice_and_may_be_of_two_classes(make_features, tmp_path):
+    features = make_features([(0, "a"), (0, "b"), (1, "c")])
+    twice = [features.entries[0], *features.entries, replace(features.entries[0], label=1)]
+    for merge_copies, weights in ((True, [2, 1, 1, 1]), (False, [1, 1, 1, 1, 1])):
+        features = make_features(twice, merge_copies=merge_copies)
+        assert features.weights.tolist() == weights
+        assert features.labels.tolist() == ([0, 1, 0, 1] if merge_copies else [0, 0, 1, 0, 1])
+
+
 def test_a_sample_has_all_classes_in_their_shares_and_groups_whole(make_features):
     images = [(0, f"a{number}") for number in range(60)] + [(1, f"b{number}") for number in range(30)]
     images += [(2, f"c{number}") for number in range(9)] + [(3, "d0")]
@@ -74,6 +86,13 @@ def test_a_sample_has_all_classes_in_their_shares_and_groups_whole(make_features
     assert features.sample(20).tolist() == sample.tolist()
     assert set(features.sample(5, sample)) <= taken
     assert features.sample(1000).tolist() == [*range(len(images))]
+
+
+def test_a_class_that_is_only_in_a_large_group_of_another_one_is_sampled(make_features):
+    images = [(0, f"a{number}") for number in range(200)] + [(1, f"b{number}") for number in range(4)]
+    features = make_features(images, [[*range(150, 204)]])
+    for count in (20, 60):
+        assert set(features.labels[features.sample(count)]) == {0, 1}
 
 
 def test_all_copies_of_an_unreadable_image_are_named_also_from_the_cache(run, data):
