@@ -36,7 +36,7 @@ def run(tmp_path_factory):
         patch.setenv("HUBTUNE_HOME", str(folder / "home"))
         patch.chdir(folder)
         data = draw_split(folder / "data", dict.fromkeys("abc", 6), validate=2)
-        return train_frozen(smallnet(), data, folder / "run", fit="whole")
+        return train_frozen(smallnet(), data, folder / "run", fit="whole", size=64)
 
 
 @pytest.fixture
