@@ -17,6 +17,8 @@ from hubtune.rng import rng_for
 # Added below roots, to values whose mean square is 1: it bounds the root's gradient at 0, and what becomes of
 # rounding errors there, by 2.2. Accuracies are those with much smaller values.
 _EPSILON = 0.1
+# Keeps a map of zeros from being divided by zero.
+_LEAST = 1e-30
 
 
 class SecondOrder(nn.Layer):
@@ -50,8 +52,12 @@ class SecondOrder(nn.Layer):
             projection = getattr(self, f"projection{number}", None)
             if projection is not None:
                 values = paddle.matmul(projection, values)
+            # Variation of the size of rounding errors is noise, and must not be scaled up.
+            noise = 1e-6 * (values * values).mean(axis=[1, 2], keepdim=True)
             values = values - values.mean(axis=2, keepdim=True)
-            covariances = paddle.matmul(*2 * [_with_mean_square_1(values, [1, 2])], transpose_y=True)
+            variance = (values * values).mean(axis=[1, 2], keepdim=True)
+            values = values / paddle.sqrt(variance + noise + _LEAST)
+            covariances = paddle.matmul(values, values, transpose_y=True)
             upper = paddle.gather(covariances.flatten(1), getattr(self, f"triangle{number}"), axis=1)
             upper = _with_mean_square_1(upper, [1])
             rooted = upper / paddle.sqrt(paddle.sqrt(upper * upper + _EPSILON**2) + _EPSILON)
@@ -60,7 +66,8 @@ class SecondOrder(nn.Layer):
 
 
 def _with_mean_square_1(values: paddle.Tensor, axes: list[int]) -> paddle.Tensor:
-    return values / paddle.sqrt((values * values).mean(axis=axes, keepdim=True) + 1e-6)
+    # The term keeps what is left of a constant map small.
+    return values / paddle.sqrt((values * values).mean(axis=axes, keepdim=True) + _EPSILON**2)
 
 
 def _directions(channels: int, count: int) -> np.ndarray:

