@@ -79,8 +79,8 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
         StoppedError: if it was done.
     """
     settings, record = head_settings(context.config), context.module.backbone
-    if settings.head == "ridge":
-        classifier.take_second_order(classifier.find_taps(record.taps, context.view.size))
+    if settings.head == "ridge" and record.taps:
+        classifier.take_second_order(classifier.find_taps(record.taps, record.input_size))
     taps = () if classifier.second_order is None else classifier.second_order.taps
     backbone = FrozenBackbone(
         Subnetwork(classifier, classifier.features, context.view),
