@@ -79,7 +79,7 @@ def other_commands(bench: Bench) -> Outcome:
     words = ("evaluate", "runs/m", "--engine", "paddle")
     outcome.expect_end("evaluation", _limited(work, 100, *words), 5, *_FACTS)
     words = ("finetune", "m.yaml", "-o", "run=runs/f", "-o", "strategy=frozen", "-o", "data.size=1024")
-    outcome.expect_end("features", _limited(work, 100, *words), 5, *_FACTS)
+    outcome.expect_end("features", _limited(work, 600, *words), 5, *_FACTS)
     Image.new("RGB", (6000, 6000)).save(work / "pics" / "a" / "large.png")
     words = ("split", "pics", "--val", 2, "--out", "l")
     outcome.expect_end("split", _limited(work, 120, *words), 5, "memory", "close other programs")
