@@ -21,8 +21,9 @@ def run_and_exit() -> NoReturn:
         code = exit_.code if isinstance(exit_.code, int) else 1
         for stream in (sys.stdout, sys.stderr):
             try:
-                stream.flush()
-            except (AttributeError, OSError, ValueError):  # closed, or its reader is gone: said already
+                if stream is not None:  # as where it was closed before the start
+                    stream.flush()
+            except (OSError, ValueError):  # its reader is gone
                 code = code or 141
         os._exit(code)
 

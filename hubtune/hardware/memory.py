@@ -16,6 +16,9 @@ _GROUP_FILES = (
     ("memory.limit_in_bytes", "memory.usage_in_bytes", ("total_inactive_file", "total_active_file")),
 )
 
+PLENTY = 1024
+"""Bytes for each value of an input that no network of the catalog takes to run."""
+
 
 def free_memory(*, swap: bool = False) -> int | None:
     """Return the bytes that this process can still take; ``None`` except on Linux.

@@ -1,6 +1,8 @@
 """The interface of engines, their names, and which of them this machine has; without Paddle."""
 
 from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Protocol
 
@@ -55,3 +57,12 @@ def check_engine(wanted: str) -> None:
         raise MachineError(
             "Mixed precision needs a GPU, on a CPU Paddle leaves it out: use --engine auto, or --device gpu"
         )
+
+
+def engine_versions() -> dict[str, str]:
+    """Return the versions of the installed packages that the values of engines depend on."""
+    versions = {}
+    for package in ("paddlepaddle", "paddlepaddle-gpu", "openvino"):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    return versions

@@ -4,8 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +17,7 @@ from hubtune.errors import ModelError
 from hubtune.hardware import cpu
 from hubtune.hardware.device import on_gpu
 from hubtune.inference.engine import SAMPLE_SIZES, start_engine
-from hubtune.inference.engine_interface import Engine, expected_engine
+from hubtune.inference.engine_interface import Engine, engine_versions, expected_engine
 from hubtune.inference.extract import BackboneOutput, run_images, sample_inputs
 from hubtune.inference.feature_cache import FeatureCache, Space
 from hubtune.inference.openvino_program import PendingRows
@@ -80,7 +79,7 @@ class FrozenBackbone:
         }
         self._wanted = wanted
         # The engine's check takes seconds: its result is stored for these packages and weights.
-        choice = {"wanted": wanted, "tried": expected_engine(wanted), "programs": _package_versions()}
+        choice = {"wanted": wanted, "tried": expected_engine(wanted), "programs": engine_versions()}
         self._choice = {**self._facts, **choice}
         self.engine: str | None = (cache.note(self._choice) or {}).get("engine")
         self.timing: Timing | None = None
@@ -263,11 +262,3 @@ def _hash_tensors(tensors: Mapping[str, paddle.Tensor]) -> str:
         digest.update(f"{name} {values.dtype} {values.shape}\n".encode())
         digest.update(values.data)
     return digest.hexdigest()
-
-
-def _package_versions() -> dict[str, str]:
-    versions = {}
-    for package in ("paddlepaddle", "paddlepaddle-gpu", "openvino"):
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    return versions

@@ -12,7 +12,7 @@ import numpy as np
 import paddle
 from paddle import nn
 
-from hubtune.hardware.memory import free_memory, out_of_memory
+from hubtune.hardware.memory import PLENTY, free_memory, out_of_memory
 
 # Larger images are run in part, and the result is scaled by the area: the estimate must not take the memory.
 _WHOLE, _PART = 768, 224
@@ -20,8 +20,6 @@ _WHOLE, _PART = 768, 224
 # input and output of the largest layer.
 _TRAINING = (0.4, 2.5)
 _RUNNING = (1.0, 2.5)
-# Bytes for each value of an input that no network of the catalog takes to run.
-_PLENTY = 1024
 
 
 @dataclass(frozen=True)
@@ -94,7 +92,7 @@ class BatchCheck:
         if size <= self._largest:
             return
         self._largest, free = size, free_bytes()
-        if free is None or size * _PLENTY < free:
+        if free is None or size * PLENTY < free:
             return
         if self._of_value is None:
             memory = running_memory(self._network, self._network, image)

@@ -76,8 +76,10 @@ class Model:
         self._engine = LazyEngine(self._subnetwork, engine)
 
     @classmethod
-    def _of_folder(cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str, engine: str) -> "Model":
-        """Return a model whose network is only read if its stored program is missing, or does not suffice."""
+    def _of_folder(
+        cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str | None, engine: str
+    ) -> "Model":
+        """Return a model whose network is only read if a stored program does not suffice."""
         model = cls.__new__(cls)
         model.card, model._read = card, read
         model._engine = LazyEngine(model._subnetwork, engine, key=key)
@@ -257,18 +259,16 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     complete = open_checked(place, MODEL_FILE, WEIGHTS_FILE)
     card = card_in(complete)
     has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
+    key = None
     if engine in ("auto", "openvino") and expected_engine(engine) == "openvino" and not has_code:
         manifest = (complete / MANIFEST).read_bytes()
         key = program_key(manifest)
-        read = partial(_read_same, place, manifest)
-        if not has_program(key):
-            classifier = read()
-            return Model._of_folder(lambda: classifier, card, key, engine)
-        return Model._of_folder(read, card, key, engine)
-    from hubtune.inference.model_folder import read_model  # here, as it imports Paddle
+        if has_program(key):
+            return Model._of_folder(partial(_read_same, place, manifest), card, key, engine)
+    from hubtune.inference.model_folder import read_network  # here, as it imports Paddle
 
-    classifier, card = read_model(place, trust_code=trust_code)
-    return Model(classifier, card, engine=engine)
+    classifier = read_network(complete, card, trust_code=trust_code)
+    return Model._of_folder(lambda: classifier, card, key, engine)
 
 
 def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":

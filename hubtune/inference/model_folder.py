@@ -40,10 +40,16 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
     """
     # Opened once, as opening computes the SHA-256 of all files.
     complete = open_checked(folder, WEIGHTS_FILE, MODEL_FILE)
-    card, file = card_in(complete), complete / WEIGHTS_FILE
+    card = card_in(complete)
+    return read_network(complete, card, trust_code=trust_code), card
+
+
+def read_network(folder: Path, card: ModelCard, *, trust_code: bool = False) -> Classifier:
+    """Read the network of a model folder that was checked; arguments and errors as in :func:`read_model`."""
+    file = folder / WEIGHTS_FILE
     if card.architecture == CODE_FILE:
-        open_checked(complete, CODE_FILE)  # only the code that was written may run
-        backbone, _ = load_backbone(complete, trust_code=trust_code)
+        open_checked(folder, CODE_FILE)  # only the code that was written may run
+        backbone, _ = load_backbone(folder, trust_code=trust_code)
     else:
         backbone = find(card.architecture).backbone
     tensors = read_weights(file)
@@ -67,4 +73,4 @@ def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, M
     classifier.take_channels(card.preprocessing.channels, card.preprocessing.grey_in_colours)
     load_into(classifier, tensors, head=classifier.unused_keys, source=str(file))
     classifier.eval()
-    return classifier, card
+    return classifier

@@ -11,15 +11,14 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from hubtune.errors import MachineError
 from hubtune.hardware import cpu
-from hubtune.hardware.memory import free_memory
-from hubtune.inference.engine_interface import CHECKED_SHAPES
+from hubtune.hardware.memory import PLENTY, free_memory
+from hubtune.inference.engine_interface import CHECKED_SHAPES, engine_versions
 from hubtune.inference.feature_cache import limit_from_environment
 from hubtune.inference.openvino_program import PendingRows, RequestRing, compile_program
 from hubtune.log import logger
@@ -30,8 +29,6 @@ from hubtune.storage.checked_folder import MANIFEST, open_checked, write_checked
 _VERSION = 1
 _PROGRAM, _WEIGHTS, _SHAPES = "network.pdmodel", "network.pdiparams", "shapes.json"
 _MOST_PROGRAMS = 20
-# Bytes for each value of an input that no network of the catalog takes to run.
-_PLENTY = 1024
 
 CheckedShapes = Mapping[tuple[int, ...], bool]
 """Shape of an image → whether OpenVINO's values agreed with Paddle's."""
@@ -43,11 +40,7 @@ def programs_folder() -> Path:
 
 def program_key(model: bytes) -> str:
     """Return the key of a model's program on this machine; ``model`` identifies the model."""
-    versions = {}
-    for package in ("paddlepaddle", "paddlepaddle-gpu", "openvino"):
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    facts = [_VERSION, hashlib.sha256(model).hexdigest(), versions, cpu.processor().identity]
+    facts = [_VERSION, hashlib.sha256(model).hexdigest(), engine_versions(), cpu.processor().identity]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
 
@@ -67,7 +60,7 @@ class StoredProgram:
         """Whether the images may be run without Paddle: their shapes were checked, and memory is plenty."""
         largest = max((array.size for array in arrays), default=0)
         free = free_memory(swap=True)
-        if free is not None and min(len(arrays), self._ring.count) * largest * _PLENTY >= free:
+        if free is not None and min(len(arrays), self._ring.count) * largest * PLENTY >= free:
             return False
         enough = len(self.shapes) >= CHECKED_SHAPES
         return all(self.shapes.get(array.shape, enough) for array in arrays)

@@ -86,9 +86,7 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
         Subnetwork(classifier, classifier.features, context.view),
         classifier.state_before_head(),
         module=record.name,
-        layer=" and covariances of ".join(
-            ["features", *([", ".join(tap.name for tap in taps)] if taps else [])]
-        ),
+        layer=f"features and covariances of {', '.join(tap.name for tap in taps)}" if taps else "features",
         wanted=context.config.engine,
         cache=context.cache,
         code=context.module.code,

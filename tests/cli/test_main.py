@@ -42,3 +42,11 @@ def test_an_output_that_is_full_or_closed_has_an_exit_code(arguments, tmp_path):
                 assert done.returncode == code
                 assert b"Traceback" not in (done.stderr or b"")
         os.close(writer)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+def test_a_standard_output_closed_before_the_start_is_no_failure():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = ["sh", "-c", '"$0" -m hubtune hub list >&-', sys.executable]
+    done = subprocess.run(command, env=environment, check=False, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -16,7 +16,7 @@ from support.tiny_task import smallnet, train_frozen
 from support.tiny_task import weight_arrays as load
 
 import hubtune
-from hubtune.inference import stored_program
+from hubtune.inference import engine_interface, stored_program
 from hubtune.inference.stored_program import (
     delete_programs,
     find_program,
@@ -84,7 +84,7 @@ def test_an_image_of_a_shape_that_was_not_checked_needs_paddle_once(run, picture
 
 def test_the_model_the_versions_and_the_processor_are_part_of_the_key(monkeypatch):
     keys = {program_key(b"one"), program_key(b"another")}
-    monkeypatch.setattr(stored_program, "version", lambda package: "9.9")
+    monkeypatch.setattr(engine_interface, "version", lambda package: "9.9")
     keys.add(program_key(b"one"))
     monkeypatch.setattr(
         stored_program.cpu, "processor", lambda: stored_program.cpu.Processor("x", "another", ())
