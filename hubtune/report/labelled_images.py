@@ -9,7 +9,7 @@ from PIL import Image
 from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.errors import writing
-from hubtune.inference.model import Prediction
+from hubtune.inference.prediction import Prediction
 from hubtune.report.contact_sheet import MAX_CELLS, SheetCell, draw_contact_sheet, label_image
 
 CONTACT_SHEET = "contact_sheet.png"
