@@ -128,11 +128,12 @@ def _explain_image(
         shares = [
             _grad_cam_shares(model, view, array, number) for view, array in zip(views, arrays, strict=True)
         ]
-    flipped = [
-        [part[:, ::-1] if view.mirror else part for part in parts]
-        for view, parts in zip(views, shares, strict=True)
-    ]
-    return tuple(CellMap(*parts, area) for parts, area in zip(flipped, areas, strict=True)), is_exact
+    maps = []
+    for view, (total, mean), area in zip(views, shares, areas, strict=True):
+        maps.append(
+            CellMap(total[:, ::-1], mean[:, ::-1], area) if view.mirror else CellMap(total, mean, area)
+        )
+    return tuple(maps), is_exact
 
 
 def _exact_shares(

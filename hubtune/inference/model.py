@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -317,12 +317,18 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
         manifest = (complete / MANIFEST).read_bytes()
         key = program_key(manifest)
     if key is not None and has_program(key):
-        read = partial(_read_same, place, manifest)
+
+        def read() -> "nn.Layer":
+            return _read_same(place, manifest)
+
     else:
         from hubtune.inference.model_folder import read_network  # here, as it imports Paddle
 
         classifier = read_network(complete, card, trust_code=trust_code)
-        read = lambda: classifier  # noqa: E731
+
+        def read() -> "nn.Layer":
+            return classifier
+
     return Model._of_folder(read, card, key, engine, complete)
 
 

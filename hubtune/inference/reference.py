@@ -88,8 +88,8 @@ class Reference:
 
     def encode(self) -> bytes:
         """Return the content of the file."""
-        tensors = {"features": self.features.astype(np.float16), "labels": self.labels.astype(np.int32)}
-        return save(tensors, {"names": json.dumps(self.names)})
+        features, labels = self.features.astype(np.float16), self.labels.astype(np.int32)
+        return save({"features": features, "labels": labels}, {"names": json.dumps(self.names)})
 
 
 def read_reference(file: Path, num_classes: int) -> Reference:

