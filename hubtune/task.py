@@ -8,7 +8,7 @@ import paddle
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
-from hubtune.evaluation.metrics import Metrics
+from hubtune.evaluation.evaluation import Evaluation
 from hubtune.hardware.cpu import cores, prepare
 from hubtune.hardware.device import select_device
 from hubtune.hardware.throughput import set_threads
@@ -210,7 +210,7 @@ class ImageClassifierTask:
             folder = latest
         return free_folder(folder), False
 
-    def evaluate(self, on: str = "test") -> Metrics:
+    def evaluate(self, on: str = "test") -> Evaluation:
         """Measure the best model on a list of the data set.
 
         Args:

@@ -1,12 +1,16 @@
 """Accuracy and loss, counted per image, with confidence intervals."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from hubtune.evaluation.answers import Answers, ScoredImage, collect
+
+Z = 1.959963984540054
+"""97.5 % quantile of the normal distribution, of which 95 % intervals are made."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Metrics:
     unreadable: int = 0
     top5: float | None = None
     largest_class: float | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the metrics are equal, whatever else a subclass has."""
+        return isinstance(other, Metrics) and self.as_dict() == other.as_dict()
+
+    def __hash__(self) -> int:
+        """Return a hash of the metrics."""
+        return hash((self.accuracy, self.loss, self.count))
 
     def __getitem__(self, name: str) -> Any:
         """Return a metric by its name in JSON."""
@@ -60,35 +72,34 @@ class Metrics:
         )
 
 
-def measure(scores: Iterable[np.ndarray | None], labels: Sequence[int]) -> Metrics:
+def measure(results: Iterable[ScoredImage], truth: Sequence[int], classes: int) -> Metrics:
     """Compute the metrics of scores.
 
     Args:
-        scores: class probabilities ``[classes]`` of each image, in the order of ``labels``; ``None`` for an
-            image that cannot be read.
-        labels: the true class of each image.
+        results: the scores of each image, in the order of ``truth``.
+        truth: the true class of each image.
+        classes: number of classes.
     """
-    correct = among_five = count = unreadable = classes = 0
-    of_class: Counter[int] = Counter()
-    loss = 0.0
-    for values, label in zip(scores, labels, strict=True):
-        if values is None:
-            unreadable += 1
-            continue
-        count += 1
-        of_class[label] += 1
-        correct += int(values.argmax()) == label
-        # As in argmax, the first of equal scores counts as the higher one.
-        among_five += label in np.argsort(-values, kind="stable")[:5]
-        classes = len(values)
-        # A probability that underflows to 0 would make the loss infinite although the network is sound.
-        probability = float(values[label])
-        loss -= math.log(max(probability, 1e-300)) if math.isfinite(probability) else math.nan
-    if not count:
+    return measure_answers(collect(results, truth), classes)
+
+
+def measure_answers(answers: Answers, classes: int) -> Metrics:
+    """Compute the metrics of answers, given the number of classes."""
+    readable, unreadable = answers.readable, answers.unreadable
+    if not (count := int(readable.sum())):
         return Metrics(math.nan, math.nan, 0, (0.0, 1.0), unreadable)
-    top5 = among_five / count if classes > 5 else None
-    interval, largest = wilson_interval(correct, count), max(of_class.values()) / count
-    return Metrics(correct / count, loss / count, count, interval, unreadable, top5, largest)
+    correct = int(answers.correct.sum())
+    # A probability that underflows to 0 would make the loss infinite although the network is sound.
+    loss = float(-np.log(np.maximum(answers.probability[readable], 1e-300)).mean())
+    top5 = top_share(answers, 5) if classes > 5 else None
+    largest = int(np.bincount(answers.truth[readable]).max()) / count
+    return Metrics(correct / count, loss, count, wilson_interval(correct, count), unreadable, top5, largest)
+
+
+def top_share(answers: Answers, k: int) -> float:
+    """Return the share of the readable images whose class is among the ``k`` highest scores."""
+    rank = answers.rank[answers.readable]
+    return int((rank < k).sum()) / len(rank) if len(rank) else math.nan
 
 
 def wilson_interval(correct: float, count: float) -> tuple[float, float]:
@@ -103,9 +114,8 @@ def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     """
     if not count:
         return 0.0, 1.0
-    z = 1.959963984540054  # 97.5 % quantile of the normal distribution
     share = correct / count
-    centre = share + z * z / (2 * count)
-    spread = z * math.sqrt(share * (1 - share) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
+    centre = share + Z * Z / (2 * count)
+    spread = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
+    scale = 1 + Z * Z / count
     return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)

@@ -7,13 +7,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS, used_bits
 from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.errors import ModelError, UsageError
-from hubtune.evaluation.metrics import Metrics, measure
+from hubtune.evaluation.answers import collect
+from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
 from hubtune.inference.engine_interface import expected_engine
 from hubtune.inference.image_inputs import ImageInput, read_inputs
@@ -165,7 +164,8 @@ class Model:
         batch_size: int = 32,
         workers: int = 2,
         remap_by_name: bool = False,
-    ) -> Metrics:
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:
         """Evaluate the model on a list.
 
         Args:
@@ -174,6 +174,7 @@ class Model:
             batch_size: images that the network gets at once; the metrics do not depend on it.
             workers: threads that decode.
             remap_by_name: accept classes in another order, and match them by name.
+            progress: receives the number of images done and that of all images.
 
         Raises:
             DataError: the list cannot be read.
@@ -182,7 +183,10 @@ class Model:
         number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
         examples = dataset.examples(name)
         results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
-        return measure(map(_readable_values, results), [number_of[example.label] for example in examples])
+        answers = collect(
+            _reported(results, len(examples), progress), [number_of[example.label] for example in examples]
+        )
+        return evaluate_answers(answers, self.labels)
 
 
 def _name_clipped(
@@ -200,10 +204,16 @@ def _name_clipped(
         yield result
 
 
-def _readable_values(result: ImageScores) -> np.ndarray | None:
-    if result.error is not None:
-        logger.warning("left out: %s", result.error)
-    return result.values
+def _reported(
+    results: Iterable[ImageScores], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[ImageScores]:
+    """Yield the results, and report unreadable images and the progress."""
+    for number, result in enumerate(results, start=1):
+        if result.error is not None:
+            logger.warning("left out: %s", result.error)
+        if progress is not None:
+            progress(number, total)
+        yield result
 
 
 def pretrained_model(module: "Module", *, engine: str = "auto") -> Model:

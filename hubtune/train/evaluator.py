@@ -53,7 +53,7 @@ def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | No
     if not examples:
         return None
     results = context.watch(name, score(context.paths(name)))
-    metrics = measure((result.values for result in results), [example.label for example in examples])
+    metrics = measure(results, [example.label for example in examples], len(context.data.labels))
     if not metrics.count:
         logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
         return None

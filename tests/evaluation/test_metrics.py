@@ -5,28 +5,35 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import binomtest
+from support.answers import results_of
 
-from hubtune.evaluation.metrics import measure, wilson_interval
+from hubtune.evaluation.metrics import Metrics, measure, wilson_interval
+
+
+def _measure(scores, truth):
+    classes = next((len(values) for values in scores if values is not None), 2)
+    return measure(results_of(scores), truth, classes)
 
 
 def test_accuracy_counts_pictures_and_leaves_unreadable_ones_out():
     scores = [np.array([0.9, 0.1]), None, np.array([0.4, 0.6]), np.array([0.8, 0.2])]
-    metrics = measure(scores, [0, 0, 1, 1])
+    metrics = _measure(scores, [0, 0, 1, 1])
     assert metrics.accuracy == 2 / 3
     assert (metrics.count, metrics.unreadable) == (3, 1)
     assert metrics.loss == pytest.approx(-(math.log(0.9) + math.log(0.6) + math.log(0.2)) / 3)
     assert metrics["interval"] == list(metrics.interval)
+    assert metrics == Metrics(*vars(metrics).values()) != _measure(scores, [0, 0, 1, 0])
 
 
 def test_what_has_no_figure_is_nan_or_none_and_a_score_of_zero_gives_a_finite_loss():
-    metrics = measure([None], [0])
+    metrics = _measure([None], [0])
     assert math.isnan(metrics.accuracy)
     assert metrics.interval == (0.0, 1.0)
-    assert math.isfinite(measure([np.array([1.0, 0.0])], [1]).loss)
-    assert math.isnan(measure([np.array([np.nan, np.nan])], [1]).loss)
-    assert measure([np.full(5, 0.2)], [4]).top5 is None
+    assert math.isfinite(_measure([np.array([1.0, 0.0])], [1]).loss)
+    assert math.isnan(_measure([np.array([np.nan, np.nan])], [1]).loss)
+    assert _measure([np.full(5, 0.2)], [4]).top5 is None
     # Of equal scores the first class's counts as the higher one, as it does for the accuracy.
-    assert measure([np.full(6, 1 / 6)] * 2, [4, 5]).top5 == 0.5
+    assert _measure([np.full(6, 1 / 6)] * 2, [4, 5]).top5 == 0.5
 
 
 def test_the_interval_is_wilsons():
@@ -38,7 +45,7 @@ def test_the_interval_is_wilsons():
 def test_an_accuracy_that_guessing_may_reach_is_named():
     def measured(right, wrong, labels):
         scores = [np.eye(3)[label] for label in labels]
-        return measure(
+        return _measure(
             [*scores[:right], *(np.roll(row, 1) for row in scores[right:])][: right + wrong], labels
         )
 
@@ -48,4 +55,4 @@ def test_an_accuracy_that_guessing_may_reach_is_named():
         sentence = metrics.chance_level
         assert (share in sentence and "of these 60 pictures" in sentence) if share else sentence is None
         assert metrics["largest_class"] == pytest.approx(50 / 60 if share == "83.3 %" else 1 / 3)
-    assert measure([None], [0]).chance_level is None
+    assert _measure([None], [0]).chance_level is None

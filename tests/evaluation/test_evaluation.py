@@ -1,0 +1,1 @@
+"""All figures of an evaluation, compared with scikit-learn's."""
