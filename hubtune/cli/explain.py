@@ -56,14 +56,14 @@ def command(
         model = newest_run()
         say(f"Model: {shown(model)} (the newest run)")
     from hubtune.hardware.device import select_device
-    from hubtune.inference.explanation import explain
+    from hubtune.inference.explanation import explain_images
     from hubtune.report.heat_map import save_explanation
 
     show_on_stderr()
     select_device(device)
     loaded = hubtune.load_model(model, trust_code=trust_code)
     rows: list[dict[str, Any]] = []
-    for number, row in enumerate(explain(loaded, paths, label=label), start=1):
+    for number, row in enumerate(explain_images(loaded, paths, label=label), start=1):
         files = [] if row.error else save_explanation(folder, number, row, npy=npy)
         figures = {"path": row.path, "label": row.label, "score": row.score, "exact": row.is_exact}
         rows.append({**figures, "files": [str(file) for file in files], "error": row.error})

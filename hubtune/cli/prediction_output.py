@@ -18,7 +18,7 @@ from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune import Model, Prediction
-    from hubtune.inference.explanation import Explanation
+    from hubtune.inference.explanation import ImageExplanation
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class PredictionOutput:
     def _save(self, folder: Path, model: "Model", rows: "Sequence[Prediction]") -> None:
         from hubtune.report.labelled_images import CONTACT_SHEET, save_labelled_images
 
-        explanations: Iterable[Explanation] = ()
+        explanations: Iterable[ImageExplanation] = ()
         if self.explain:
-            from hubtune.inference.explanation import explain
+            from hubtune.inference.explanation import explain_images
 
-            explanations = explain(model, [row.path for row in rows])
+            explanations = explain_images(model, [row.path for row in rows])
         bits = model.card.preprocessing.bits
         complete = save_labelled_images(folder, rows, model.labels, explanations, bits=bits)
         say(f"Labelled pictures and {CONTACT_SHEET} written to {shown(folder)}")

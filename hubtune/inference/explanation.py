@@ -34,7 +34,7 @@ class CellMap:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ImageExplanation:
     """Where a model looked for a class in an image. It says where, and never why.
 
     Attributes:
@@ -71,9 +71,9 @@ class Explanation:
         return total / max(float(total.max()), 1e-12)
 
 
-def explain(
+def explain_images(
     model: Model, images: Iterable[ImageInput], *, label: str | None = None, workers: int = 2
-) -> Iterator[Explanation]:
+) -> Iterator[ImageExplanation]:
     """Show where a model looked.
 
     For a linear head on maps, contributions are exact; see :mod:`hubtune.inference.attribution`. For other
@@ -90,7 +90,7 @@ def explain(
         ModelError: the model was not fine-tuned, or its network has no maps.
 
     Example:
-        >>> [row] = explain(load_model("runs/idol5"), ["a.jpg"])
+        >>> [row] = explain_images(load_model("runs/idol5"), ["a.jpg"])
         >>> row.heat(640, 480).shape
         (480, 640)
     """
@@ -106,12 +106,12 @@ def explain(
         for image, result in zip(some, results, strict=True):
             if result.values is None:
                 reason = result.error.reason if result.error else None
-                yield Explanation(image.name, None, None, True, (), reason)
+                yield ImageExplanation(image.name, None, None, True, (), reason)
                 continue
             number = int(result.values.argmax()) if label is None else model.labels.index(label)
             maps, is_exact = _explain_image(model, image.name, image.content, number)
             name, score = model.labels[number], float(result.values[number])
-            yield Explanation(image.name, name, score, is_exact, maps)
+            yield ImageExplanation(image.name, name, score, is_exact, maps)
 
 
 def _explain_image(

@@ -40,14 +40,12 @@ def grad_cam(classifier: Classifier, image: np.ndarray, label: int) -> np.ndarra
     for values, gradient in [*zip(tensors, gradients, strict=True)][::-1]:
         if gradient is None:
             continue
-        maps = [
-            _as_map(tensor[0].numpy().astype(np.float64), image.shape[1:]) for tensor in (values, gradient)
-        ]
-        if maps[0] is None or maps[1] is None:
+        values_map, gradient_map = (_as_map(each, image.shape[1:]) for each in (values, gradient))
+        if values_map is None or gradient_map is None:
             continue
-        strength = np.abs(maps[1]).sum(axis=0)
-        if maps[0][0].size > 1 and (strength > _NO_EFFECT * strength.max(initial=0)).sum() > 1:
-            return np.maximum(np.tensordot(maps[1].mean(axis=(1, 2)), maps[0], axes=1), 0)
+        strength = np.abs(gradient_map).sum(axis=0)
+        if (strength > _NO_EFFECT * strength.max(initial=0)).sum() > 1:
+            return np.maximum(np.tensordot(gradient_map.mean(axis=(1, 2)), values_map, axes=1), 0)
     return None
 
 

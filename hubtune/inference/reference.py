@@ -21,7 +21,7 @@ from hubtune.errors import ModelError
 REFERENCE_FILE = "reference.safetensors"
 """Features of training images, in a model folder."""
 
-KEPT_SHARE = 0.95
+KNOWN_SHARE = 0.95
 """Share of known images whose similarity reaches the threshold."""
 
 # Similarities that are computed at once.
@@ -117,7 +117,7 @@ def similarity_threshold(similarities: np.ndarray) -> float | None:
     ``similarities`` are those of known images ``[N]``.
     """
     known = np.sort(similarities[np.isfinite(similarities)])
-    return float(known[int((1 - KEPT_SHARE) * len(known))]) if len(known) else None
+    return float(known[int((1 - KNOWN_SHARE) * len(known))]) if len(known) else None
 
 
 def unit_mean(rows: Sequence[np.ndarray]) -> np.ndarray:

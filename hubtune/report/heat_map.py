@@ -7,7 +7,7 @@ from PIL import Image
 
 from hubtune.data.images.decode import decode
 from hubtune.errors import writing
-from hubtune.inference.explanation import Explanation
+from hubtune.inference.explanation import ImageExplanation
 from hubtune.text import safe_file_name
 
 
@@ -16,7 +16,7 @@ def draw_heat(image: Image.Image, heat: np.ndarray) -> Image.Image:
 
     Args:
         image: in mode ``RGB``.
-        heat: of :meth:`Explanation.heat`, for the image's size.
+        heat: of :meth:`ImageExplanation.heat`, for the image's size.
     """
     pixels = np.asarray(image, np.float32)
     strength = (0.65 * heat)[..., None]
@@ -28,7 +28,7 @@ def draw_heat(image: Image.Image, heat: np.ndarray) -> Image.Image:
     return Image.fromarray(tinted.astype(np.uint8))
 
 
-def save_explanation(folder: Path, number: int, row: Explanation, *, npy: bool) -> list[Path]:
+def save_explanation(folder: Path, number: int, row: ImageExplanation, *, npy: bool) -> list[Path]:
     """Write the tinted image as ``00001-<name>.jpg``, and with ``npy`` its map; return the files.
 
     Raises:

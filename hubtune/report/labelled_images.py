@@ -9,7 +9,7 @@ from PIL import Image
 from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.errors import writing
-from hubtune.inference.explanation import Explanation
+from hubtune.inference.explanation import ImageExplanation
 from hubtune.inference.prediction import Prediction
 from hubtune.report.contact_sheet import MAX_CELLS, SheetCell, draw_contact_sheet, label_image
 from hubtune.report.heat_map import draw_heat
@@ -23,7 +23,7 @@ def save_labelled_images(
     folder: Path,
     rows: Sequence[Prediction],
     labels: Sequence[str],
-    explanations: Iterable[Explanation] = (),
+    explanations: Iterable[ImageExplanation] = (),
     *,
     bits: int = FULL_BITS,
 ) -> bool:

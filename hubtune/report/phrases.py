@@ -67,10 +67,15 @@ class Phrases:
         labels = list(labels)
         joined = self.gettext(", ").join(self.quoted(label) for label in labels[:most])
         more = len(labels) - most
-        return joined if more <= 0 else self.gettext("%(names)s and %(more)s more") % {
-            "names": joined,
-            "more": f"{more:,}",
-        }
+        return (
+            joined
+            if more <= 0
+            else self.gettext("%(names)s and %(more)s more")
+            % {
+                "names": joined,
+                "more": f"{more:,}",
+            }
+        )
 
     def quoted(self, label: str) -> str:
         """Return a class name in quotation marks, escaped and shortened."""

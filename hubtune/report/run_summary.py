@@ -67,9 +67,7 @@ def _headline(report: RunReport, phrases: Phrases) -> str:
         return phrases.ngettext("%s: it is right.", "%s: all of them are right.", count) % images
     if not right:
         return phrases.ngettext("%s: it is wrong.", "%s: all of them are wrong.", count) % images
-    text = phrases.ngettext(
-        "%(right)s of %(images)s is right.", "%(right)s of %(images)s are right.", right
-    )
+    text = phrases.ngettext("%(right)s of %(images)s is right.", "%(right)s of %(images)s are right.", right)
     return text % {"right": f"{right:,}", "images": images}
 
 
@@ -90,10 +88,13 @@ def _certainty(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> I
         yield phrases.gettext("All these pictures are of the class %s; others were not measured.") % label
     elif evaluation.largest_class is not None and evaluation.interval[0] <= evaluation.largest_class:
         share = phrases.percent(evaluation.largest_class)
-        yield phrases.gettext(
-            "This is not shown to be better than guessing: always naming the most frequent class would be "
-            "right for %s of these pictures."
-        ) % share
+        yield (
+            phrases.gettext(
+                "This is not shown to be better than guessing: always naming the most frequent class would be "
+                "right for %s of these pictures."
+            )
+            % share
+        )
 
 
 def _confusions(evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
@@ -149,9 +150,10 @@ def describe_pairs(evaluation: Evaluation, phrases: Phrases) -> list[tuple[str, 
 def _cautions(report: RunReport, evaluation: Evaluation | None, phrases: Phrases) -> Iterator[str]:
     issues = report.findings.label_issues
     if issues:
-        yield phrases.ngettext(
-            "%s label is probably wrong.", "%s labels are probably wrong.", len(issues)
-        ) % f"{len(issues):,}"
+        yield (
+            phrases.ngettext("%s label is probably wrong.", "%s labels are probably wrong.", len(issues))
+            % f"{len(issues):,}"
+        )
     untrained = [label for label, lists in report.counts.items() if not lists.get("train")]
     if untrained:
         yield phrases.gettext("Classes without a training picture cannot be recognised: %s.") % phrases.names(
@@ -161,11 +163,14 @@ def _cautions(report: RunReport, evaluation: Evaluation | None, phrases: Phrases
         yield from _cautions_of_figures(report, evaluation, phrases)
     if report.skipped:
         count = len(report.skipped)
-        yield phrases.ngettext(
-            "%s picture could not be read and was left out.",
-            "%s pictures could not be read and were left out.",
-            count,
-        ) % f"{count:,}"
+        yield (
+            phrases.ngettext(
+                "%s picture could not be read and was left out.",
+                "%s pictures could not be read and were left out.",
+                count,
+            )
+            % f"{count:,}"
+        )
 
 
 def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
@@ -185,7 +190,9 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         }
     missing = [entry.label for entry in evaluation.per_class if not entry.count]
     if missing:
-        yield phrases.gettext("Not measured, as the list has no picture of them: %s.") % phrases.names(missing)
+        yield phrases.gettext("Not measured, as the list has no picture of them: %s.") % phrases.names(
+            missing
+        )
     if not low <= evaluation.mean_confidence <= high:
         too_sure = phrases.gettext("The model is surer than it should be: on average %(mean)s.")
         not_sure = phrases.gettext("The model is less sure than it could be: on average %(mean)s.")
@@ -193,9 +200,14 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         yield text % {"mean": phrases.percent(evaluation.mean_confidence)}
     threshold, similarity = report.findings.similarity_threshold, evaluation.answers.similarity
     if threshold is not None and similarity is not None and (odd := int((similarity < threshold).sum())):
-        yield phrases.ngettext(
-            "%s picture is unlike the training pictures.", "%s pictures are unlike the training pictures.", odd
-        ) % f"{odd:,}"
+        yield (
+            phrases.ngettext(
+                "%s picture is unlike the training pictures.",
+                "%s pictures are unlike the training pictures.",
+                odd,
+            )
+            % f"{odd:,}"
+        )
 
 
 def _steps(

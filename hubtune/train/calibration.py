@@ -10,7 +10,7 @@ import numpy as np
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 
-fit_temperature = None  # STUB
+from hubtune.evaluation.calibration import fit_temperature
 from hubtune.evaluation.metrics import measure
 from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.reference import Reference, similarity_threshold
@@ -35,7 +35,7 @@ def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
     results = [*context.watch("validate", model.score(context.paths("validate")))]
     if model.step and model.calibration.temperature is None:
         model = _with_temperature(context, model, results)
-    if getattr(context.config, "reference", True):
+    if context.config.reference:
         model = _with_reference(context, model, results)
     return model
 
@@ -115,7 +115,7 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
 
 
 def choose_images(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
-    """Choose images by their content, the same number of each class as far as there are so many.
+    """Choose images by their content, the same number of each class where it has enough.
 
     Of byte-equal images, the first counts. An image without a SHA-256, which cannot be read, is left out.
     """
