@@ -1,9 +1,12 @@
-"""Bins of equal mass, and a calibration error beside that of a perfect classifier."""
+"""Calibration errors beside those of a perfect classifier, and temperatures that correct confidences."""
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 
-from hubtune.evaluation.calibration import Calibration
+from hubtune.errors import NumericError
+from hubtune.evaluation.calibration import Calibration, fit_temperature
 
 
 def _draw(count, seed, *, low=0.5, overconfident=0.0):
@@ -72,3 +75,67 @@ def test_confidences_that_are_not_finite_are_left_out():
     assert found.ece == 0 and found.ece_expected > 0
     certain = Calibration(np.ones(30), np.ones(30, bool))
     assert (certain.ece, certain.ece_expected, certain.ece_high) == (0, 0, 0)
+
+
+def _draw_logits(count, classes, seed, *, factor=1.0, skill=3.0):
+    """Return logits that are ``factor`` times those which the true classes are drawn from."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(count, classes)) * skill
+    return logits * factor, (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+
+
+def _loss(logits, truth, temperature):
+    return log_loss(truth, softmax(logits / temperature, axis=1), labels=range(logits.shape[1]))
+
+
+def test_too_much_confidence_is_corrected_by_its_factor():
+    logits, truth = _draw_logits(2000, 6, 1, factor=3)
+    found = fit_temperature(logits, truth, range(2000))
+    assert found.applies and found.interval[0] < 3 < found.interval[1]
+    assert found.temperature == pytest.approx(3, rel=0.1)
+    assert found.loss_before == pytest.approx(_loss(logits, truth, 1))
+    assert found.loss_after == pytest.approx(_loss(logits, truth, found.temperature))
+    assert fit_temperature(logits, truth, range(2000)) == found
+
+
+def test_calibrated_logits_are_left_alone_and_other_images_do_not_suffer():
+    for count, classes, skill in ((30, 6, 3), (60, 2, 2), (120, 6, 6)):
+        applied, worse = 0, []
+        for seed in range(100):
+            found = fit_temperature(*_draw_logits(count, classes, seed, skill=skill), range(count))
+            applied += found.applies
+            if found.applies:
+                other = _draw_logits(1000, classes, 1000 + seed, skill=skill)
+                worse.append(_loss(*other, found.temperature) - _loss(*other, 1))
+        assert applied <= 7
+        assert sum(worse) / 100 < 0.005
+
+
+def test_copies_of_a_photo_are_drawn_together():
+    logits, truth = _draw_logits(60, 4, 5)
+    single = fit_temperature(logits, truth, range(60))
+    copied, groups = np.repeat(logits, 5, axis=0), np.repeat(range(60), 5).tolist()
+    found = fit_temperature(copied, np.repeat(truth, 5), groups)
+    assert found.interval == pytest.approx(single.interval, rel=0.1)
+    apart = fit_temperature(copied, np.repeat(truth, 5), range(300))
+    assert apart.interval[1] - apart.interval[0] < 0.6 * (single.interval[1] - single.interval[0])
+
+
+def test_ends_give_finite_temperatures():
+    logits, _ = _draw_logits(50, 3, 2)
+    best, worst = logits.argmax(axis=1), logits.argmin(axis=1)
+    right, wrong = (fit_temperature(logits, truth, range(50)) for truth in (best, worst))
+    assert 0.1 < right.temperature < 1
+    assert wrong.applies and wrong.temperature > 20
+    one_class = fit_temperature(logits[best == 0], np.zeros((best == 0).sum(), int), range((best == 0).sum()))
+    assert np.isfinite(one_class.temperature)
+    for count, classes in ((0, 3), (1, 1)):
+        none = fit_temperature(np.zeros((count, classes)), np.zeros(count, int), range(count))
+        assert (none.temperature, none.applies) == (1, False)
+    single = fit_temperature(np.array([[2.0, 0.0]]), np.array([0]), ["a"])
+    assert not single.applies
+
+
+def test_scores_that_are_not_finite_are_refused():
+    with pytest.raises(NumericError, match="1 of 2 images are not finite"):
+        fit_temperature(np.array([[0, np.inf], [0, 1]]), np.array([0, 1]), range(2))
