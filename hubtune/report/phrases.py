@@ -40,6 +40,11 @@ class Phrases:
             "high": f"{100 * high:.{digits}f}",
         }
 
+    def ends(self, interval: tuple[float, float]) -> str:
+        """Format the ends of an interval for a table: ``81–93 %``."""
+        low, high = interval
+        return self.gettext("%s %%") % f"{100 * low:.0f}–{100 * high:.0f}"
+
     def images_of(self, list_name: str, count: int) -> str:
         """Name a number of images of a list: ``120 test pictures``."""
         number = f"{count:,}"
