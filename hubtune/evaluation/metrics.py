@@ -118,4 +118,6 @@ def wilson_interval(correct: float, count: float) -> tuple[float, float]:
     centre = share + Z * Z / (2 * count)
     spread = Z * math.sqrt(share * (1 - share) / count + Z * Z / (4 * count * count))
     scale = 1 + Z * Z / count
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    # At shares of 0 and 1, rounding would put the share itself outside.
+    low, high = min(share, (centre - spread) / scale), max(share, (centre + spread) / scale)
+    return max(0.0, low), min(1.0, high)

@@ -5,7 +5,7 @@ import json
 from types import SimpleNamespace
 
 from hubtune.cli.prediction_output import PredictionOutput
-from hubtune.inference.model import Prediction
+from hubtune.inference.prediction import Prediction
 
 ROWS = [
     Prediction("a.png", "cat", 0.75, {"cat": 0.75, "=dog": 0.25}),

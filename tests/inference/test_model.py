@@ -14,7 +14,8 @@ from support.tiny_task import smallnet, train_frozen
 import hubtune
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.inference.engine_interface import TOLERANCES
-from hubtune.inference.model import match_labels, pretrained_model
+from hubtune.inference.label_matching import match_labels
+from hubtune.inference.model import pretrained_model
 
 SCORES = 1e-4  # how far probabilities of OpenVINO may be from those of Paddle
 
