@@ -23,7 +23,7 @@ class Figure:
     """A picture on a page.
 
     Attributes:
-        name: folder and name of the file, escaped.
+        name: name of the file, escaped.
         address: of the file.
         source: the thumbnail; ``None`` if the file cannot be read, or the page has enough bytes.
         heat_map: where the model looked; ``None`` if that was not computed.
@@ -74,7 +74,7 @@ class Gallery:
         """Return a picture, with the heat map if it is asked for and was computed."""
         file = Path(path)
         return Figure(
-            escaped("/".join(file.parts[-2:])),
+            escaped(file.name),
             file.absolute().as_uri(),
             self._sources.get(str(path)),
             self._heat_maps.get(str(path)) if heat_map else None,

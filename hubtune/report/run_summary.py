@@ -205,8 +205,10 @@ def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextSte
     confused = report.measured.most_confused if report.measured is not None else []
     if confused and confused[0].count > 1:
         yield NextStep(
-            phrases.gettext("Add training pictures of %s first: they are confused most often.")
-            % phrases.names([confused[0].label, confused[0].predicted])
+            phrases.gettext(
+                "Add training pictures of %(label)s and %(other)s first: they are confused most often."
+            )
+            % {"label": phrases.quoted(confused[0].label), "other": phrases.quoted(confused[0].predicted)}
         )
     if (curve := report.findings.learning_curve) and curve.sentence:
         yield NextStep(curve.sentence)
