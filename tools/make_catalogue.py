@@ -59,7 +59,8 @@ def untranslated(catalogue: Catalog) -> list[str]:
     return [
         str(message.id)
         for message in catalogue
-        if message.id and (message.fuzzy or not all(message.string if message.pluralizable else [message.string]))
+        if message.id
+        and (message.fuzzy or not all(message.string if message.pluralizable else [message.string]))
     ]
 
 

@@ -40,6 +40,7 @@ def _expand_strategy(value: Any) -> Any:
 Place = Annotated[str, BeforeValidator(_as_text)]
 """A path as text with ``~`` expanded; Python callers may pass a ``pathlib.Path``."""
 
+
 class ImageSettings(Settings):
     """How pictures enter the network."""
 

@@ -63,9 +63,7 @@ def draw_reliability(points: Sequence[ChartPoint], text: ChartText) -> Markup:
     return _chart(body, axes, text, ticks, ticks, percent=(True, True))
 
 
-def draw_curve(
-    points: Sequence[ChartPoint], text: ChartText, *, percent: bool, log: bool = False
-) -> Markup:
+def draw_curve(points: Sequence[ChartPoint], text: ChartText, *, percent: bool, log: bool = False) -> Markup:
     """Draw a curve with its intervals; values are shares if ``percent``; ``log`` scales the x axis."""
     x, y = [point.x for point in points], [point.y for point in points]
     y += [end for point in points for end in (point.low, point.high) if end is not None]
@@ -97,7 +95,9 @@ def draw_confusion_map(confusion: np.ndarray, text: ChartText) -> Markup:
     paths = []
     for level, (low, high) in enumerate(((1, 1), (2, 4), (5, None)), start=1):
         rows, columns = np.nonzero((wrong >= low) & ((wrong <= high) if high else True))
-        d = "".join(f"M{c * side:.1f} {r * side:.1f}h{dot}v{dot}h-{dot}z" for r, c in zip(rows, columns, strict=True))
+        d = "".join(
+            f"M{c * side:.1f} {r * side:.1f}h{dot}v{dot}h-{dot}z" for r, c in zip(rows, columns, strict=True)
+        )
         paths.append(Markup('<path class="level{}" d="{}"/>').format(level, d))
     frame = Markup(
         '<rect class="axis" width="{0}" height="{0}"/><path class="reference" d="M0 0L{0} {0}"/>'
@@ -128,9 +128,7 @@ def _chart(
             )
         )
     middle = (_WIDTH + _LEFT - _RIGHT) / 2
-    parts.append(
-        Markup('<text x="{}" y="{}" class="middle">{}</text>').format(middle, _HEIGHT - 6, text.x)
-    )
+    parts.append(Markup('<text x="{}" y="{}" class="middle">{}</text>').format(middle, _HEIGHT - 6, text.x))
     down = (_HEIGHT + _TOP - _BOTTOM) / 2
     parts.append(
         Markup('<text transform="translate(11 {}) rotate(-90)" class="middle">{}</text>').format(down, text.y)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from hubtune.messages import translator
 from hubtune.text import escaped, shortened
 
+_NARROW_NAME = 32  # characters
 _NARROW = 0.02  # an interval that whole percents would not show
 
 
@@ -72,10 +73,19 @@ class Phrases:
         labels = list(labels)
         joined = self.gettext(", ").join(self.quoted(label) for label in labels[:most])
         more = len(labels) - most
-        return joined if more <= 0 else self.gettext("%(names)s and %(more)s more") % {
-            "names": joined,
-            "more": f"{more:,}",
-        }
+        return (
+            joined
+            if more <= 0
+            else self.gettext("%(names)s and %(more)s more")
+            % {
+                "names": joined,
+                "more": f"{more:,}",
+            }
+        )
+
+    def short(self, label: str) -> str:
+        """Return a class name for a narrow place, escaped."""
+        return escaped(label if len(label) <= _NARROW_NAME else f"{label[: _NARROW_NAME - 1]}…")
 
     def quoted(self, label: str) -> str:
         """Return a class name in quotation marks, escaped and shortened."""

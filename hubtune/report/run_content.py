@@ -100,10 +100,16 @@ def gather_report(
         counts=_count(lists),
         skipped=run.read_skipped(),
         groups=len(groups) if isinstance(groups, list) else None,
-        random_leaks={name: value for name, value in _mapping(leaks).items() if isinstance(value, int | float)},
+        random_leaks={
+            name: value for name, value in _mapping(leaks).items() if isinstance(value, int | float)
+        },
         remarks=lists.remarks,
         history=[entry for entry in run.history.read() if entry.get("list") == "validate"],
-        used={"module": recipe.module.name, "strategy": recipe.strategy.name, **_describe_use(manifest, result)},
+        used={
+            "module": recipe.module.name,
+            "strategy": recipe.strategy.name,
+            **_describe_use(manifest, result),
+        },
     )
 
 

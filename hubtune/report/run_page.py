@@ -178,7 +178,9 @@ class _RunPage:
         if self.evaluation is None or len(self.evaluation.labels) > MOST_CLASSES:
             return []
         numbers = range(len(self.evaluation.labels))
-        return [(self.evaluation.labels[row], [self._cell(row, other) for other in numbers]) for row in numbers]
+        return [
+            (self.evaluation.labels[row], [self._cell(row, other) for other in numbers]) for row in numbers
+        ]
 
     @property
     def cells(self) -> list[ShownCell]:

@@ -87,10 +87,13 @@ def _certainty(report: RunReport, metrics: Metrics, phrases: Phrases) -> Iterato
         yield phrases.gettext("All these pictures are of the class %s; others were not measured.") % label
     elif metrics.largest_class is not None and metrics.interval[0] <= metrics.largest_class:
         share = phrases.percent(metrics.largest_class)
-        yield phrases.gettext(
-            "This is not shown to be better than guessing: always naming the most frequent class would be "
-            "right for %s of these pictures."
-        ) % share
+        yield (
+            phrases.gettext(
+                "This is not shown to be better than guessing: always naming the most frequent class would be "
+                "right for %s of these pictures."
+            )
+            % share
+        )
 
 
 def _confusions(evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
@@ -140,9 +143,10 @@ def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
             "The pictures of the list cannot be read any more: this figure is from the end of the run."
         )
     if issues := report.findings.label_issues:
-        yield phrases.ngettext(
-            "%s label is probably wrong.", "%s labels are probably wrong.", len(issues)
-        ) % f"{len(issues):,}"
+        yield (
+            phrases.ngettext("%s label is probably wrong.", "%s labels are probably wrong.", len(issues))
+            % f"{len(issues):,}"
+        )
     untrained = [label for label, lists in report.counts.items() if not lists.get("train")]
     if untrained:
         yield phrases.gettext("Classes without a training picture cannot be recognised: %s.") % phrases.names(
@@ -152,11 +156,14 @@ def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
         yield from _cautions_of_figures(report, report.measured, phrases)
     unreadable = report.evaluation.answers.unreadable if report.evaluation is not None else 0
     if count := max(len(report.skipped), unreadable):
-        yield phrases.ngettext(
-            "%s picture could not be read and was left out.",
-            "%s pictures could not be read and were left out.",
-            count,
-        ) % f"{count:,}"
+        yield (
+            phrases.ngettext(
+                "%s picture could not be read and was left out.",
+                "%s pictures could not be read and were left out.",
+                count,
+            )
+            % f"{count:,}"
+        )
 
 
 def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
@@ -176,7 +183,9 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         }
     missing = [entry.label for entry in evaluation.per_class if not entry.count]
     if missing:
-        yield phrases.gettext("Not measured, as the list has no picture of them: %s.") % phrases.names(missing)
+        yield phrases.gettext("Not measured, as the list has no picture of them: %s.") % phrases.names(
+            missing
+        )
     if not low <= evaluation.mean_confidence <= high:
         too_sure = phrases.gettext(
             "The model is surer than it should be: its mean confidence is %(mean)s, and %(right)s are right."
@@ -189,9 +198,14 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         yield text % {"mean": mean, "right": right}
     threshold, similarity = report.findings.similarity_threshold, evaluation.answers.similarity
     if threshold is not None and similarity is not None and (odd := int((similarity < threshold).sum())):
-        yield phrases.ngettext(
-            "%s picture is unlike the training pictures.", "%s pictures are unlike the training pictures.", odd
-        ) % f"{odd:,}"
+        yield (
+            phrases.ngettext(
+                "%s picture is unlike the training pictures.",
+                "%s pictures are unlike the training pictures.",
+                odd,
+            )
+            % f"{odd:,}"
+        )
 
 
 def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextStep]:

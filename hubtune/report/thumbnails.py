@@ -43,7 +43,11 @@ def make_thumbnails(paths: Sequence[Path]) -> list[bytes | None]:
     with ThreadPoolExecutor(_WORKERS) as pool:  # Pillow holds no lock of Python while it decodes
         made: Iterator[bytes | None] = iter(list(pool.map(_make_thumbnail, missing)))
     results = [bytes(found[key]) if key in found else next(made) for key in keys]
-    new = {key: content for key, content in zip(keys, results, strict=True) if key and content and key not in found}
+    new = {
+        key: content
+        for key, content in zip(keys, results, strict=True)
+        if key and content and key not in found
+    }
     if cache:
         cache.write_rows(_FACTS, {key: (b"", b"", content) for key, content in new.items()})
         cache.touch()

@@ -22,7 +22,11 @@ def test_settings_cannot_be_changed_or_extended():
 
 
 def test_a_switch_may_be_written_as_a_word():
-    assert (Example(page="off").page, Example(page="on").page, Example(page=False).page) == (False, True, False)
+    assert (Example(page="off").page, Example(page="on").page, Example(page=False).page) == (
+        False,
+        True,
+        False,
+    )
     for wrong in ("of", 1, None):
         with pytest.raises(ValidationError):
             Example(page=wrong)
