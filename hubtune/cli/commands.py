@@ -35,6 +35,7 @@ _MORE = {
     "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
+    "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }

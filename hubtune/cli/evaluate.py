@@ -90,7 +90,7 @@ def command(
             say(f"Newest run: {shown(run)}")
         select_device(device)
         model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
-        dataset, name = _list(run, on, model, settings)
+        dataset, name = find_list(run, on, model, settings)
         source = str(run)
     for remark in dataset.remarks:
         if remark not in dataset.repeated.values():
@@ -106,11 +106,11 @@ def command(
     echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
     if name in dataset.repeated:
         say(dataset.repeated[name])
-    if name == "validate" and on in (None, "validate") and _was_chosen(model):
+    if name == "validate" and on in (None, "validate") and was_chosen(model):
         say("Slightly optimistic: the best model was chosen on this list.")
 
 
-def _was_chosen(model: "hubtune.Model") -> bool:
+def was_chosen(model: "hubtune.Model") -> bool:
     """Whether the model was chosen on the validation list; other programs' models were not."""
     from hubtune.train.strategies import TRAINERS
 
@@ -152,9 +152,10 @@ def _open_list(
     )
 
 
-def _list(
+def find_list(
     run: Path, on: str | None, model: "hubtune.Model", settings: "SourceSettings"
 ) -> tuple["hubtune.BaseCVDataset", str]:
+    """Return the data set of what ``--on`` names, by default of the run, and the name of the list in it."""
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.runs.folder import RECIPE_FILE, is_run
     from hubtune.task import dataset_of
