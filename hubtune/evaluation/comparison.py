@@ -116,11 +116,14 @@ def compare(first: Answers, second: Answers) -> Comparison:
         raise DataError("The answers are for other pictures or classes: compare models on the same list")
     readable = first.readable & second.readable
     right, other = first.correct[readable], second.correct[readable]
-    counts = [int((right & other).sum()), int((right & ~other).sum()), int((~right & other).sum())]
-    counts.append(int(readable.sum()) - sum(counts))
-    p_value = mcnemar(counts[1], counts[2])
-    interval = _difference_interval(*counts)
-    return Comparison(*counts, int((~readable).sum()), interval, p_value, p_value)
+    both, only_first, only_second, neither = (
+        int((one & two).sum())
+        for one, two in ((right, other), (right, ~other), (~right, other), (~right, ~other))
+    )
+    interval = _difference_interval(both, only_first, only_second, neither)
+    p_value = mcnemar(only_first, only_second)
+    unreadable = int((~readable).sum())
+    return Comparison(both, only_first, only_second, neither, unreadable, interval, p_value, p_value)
 
 
 def compare_pairs(answers: Sequence[Answers]) -> list[tuple[int, int, Comparison]]:
