@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from hubtune.export.paddlehub import export_paddlehub as export_paddlehub
     from hubtune.hub.module import Module as Module
     from hubtune.inference.model import Model as Model
-    from hubtune.inference.model import Prediction as Prediction
     from hubtune.inference.model import load_model as load_model
     from hubtune.inference.model import pretrained_model as pretrained_model
+    from hubtune.inference.prediction import Prediction as Prediction
     from hubtune.recipe.load import load_recipe as load_recipe
     from hubtune.recipe.schema import Recipe as Recipe
     from hubtune.recipe.schema import RunConfig as RunConfig
@@ -65,7 +65,8 @@ _HOMES = {
     "hubtune.export.paddlehub": ("export_paddlehub",),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
-    "hubtune.inference.model": ("Model", "Prediction", "load_model", "pretrained_model"),
+    "hubtune.inference.model": ("Model", "load_model", "pretrained_model"),
+    "hubtune.inference.prediction": ("Prediction",),
     "hubtune.recipe.load": ("load_recipe",),
     "hubtune.recipe.schema": ("Recipe", "RunConfig"),
     "hubtune.recipe.strategies": (

@@ -31,7 +31,7 @@ from hubtune.compat.paddlehub_reader import (
     Variable,
     with_preprocessing,
 )
-from hubtune.inference.model import match_labels
+from hubtune.inference.label_matching import match_labels
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.optimization import AutoSchedule
 from hubtune.recipe.rule import Rule

@@ -16,7 +16,8 @@ from hubtune.hub.module import Module
 from hubtune.hub.registry import resolve_module
 from hubtune.inference.engine_interface import check_engine
 from hubtune.inference.image_inputs import ImageInput
-from hubtune.inference.model import Model, Prediction, load_model
+from hubtune.inference.model import Model, load_model
+from hubtune.inference.prediction import Prediction
 from hubtune.log import logger, show_on_stderr
 from hubtune.recipe.schema import Recipe, RunConfig
 from hubtune.runs.callbacks import Callback

@@ -14,6 +14,9 @@ _ADDRESS = re.compile(
 # All but tab and line ends, which a CSV file quotes; and backslashes that would be read as one of these.
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\\(?=x[0-9a-f]{2})")
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NOT_IN_FILE_NAMES = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+# Names that Windows keeps for devices.
+_DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)\s*(?:([kmgt])(i)?b?|b)?", re.IGNORECASE)
 
 
@@ -49,6 +52,13 @@ def unescape_cell(cell: str) -> str:
     """Return the text of a cell."""
     text = cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
     return re.sub(r"\\x([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), text)
+
+
+def safe_file_name(text: str) -> str:
+    """Return a name for a file or folder, of text, that every system accepts; ``_`` if nothing is left."""
+    encoded = _NOT_IN_FILE_NAMES.sub("_", text).encode("utf-8", errors="replace")[:120]
+    name = encoded.decode("utf-8", errors="ignore").strip(" .") or "_"
+    return f"{name}_" if _DEVICE.fullmatch(name) else name
 
 
 def shortened(text: str) -> str:

@@ -32,6 +32,7 @@ _MORE = {
     "classify": "Name what is on images with a pretrained module, without training.",
     "data": "Preview what the network sees; convert CIFAR's files to images.",
     "embed": "Turn images into features, for search and for other programs.",
+    "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",

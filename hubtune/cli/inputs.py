@@ -113,6 +113,13 @@ def check_parent(path: Path) -> None:
         raise UsageError(f"There is no folder {path.parent} to write into: make it first")
 
 
+def check_output_folder(folder: Path, option: str) -> None:
+    """Refuse a folder for results whose place is a file, or whose parent does not exist."""
+    check_parent(folder)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{option} {folder} is a file: name a folder")
+
+
 def check_output_file(file: Path | None, option: str) -> None:
     """Refuse a file that cannot be written because of its place, before any work is done.
 

@@ -1,5 +1,6 @@
 """``hubtune predict``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ import click
 import hubtune
 from hubtune.cli.console import say, shown
 from hubtune.cli.inputs import expand_images
-from hubtune.cli.options import PATH, table_options, trust_option
+from hubtune.cli.options import DIR, PATH, table_options, trust_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
 
@@ -20,12 +21,24 @@ if TYPE_CHECKING:
 @click.argument("images", nargs=-1, required=True, metavar="PICTURES...")
 @table_options
 @click.option("--model", type=PATH, metavar="RUN", help="A run or model folder; default: the newest run.")
+@click.option("--reject", is_flag=True, help="No label for pictures unlike all training pictures.")
+@click.option(
+    "--sort-into",
+    type=DIR,
+    help="Copy the pictures into a folder for each predicted class.",
+)
+@click.option("--link", is_flag=True, help="With --sort-into: hard links in place of copies.")
+@click.option("--explain", is_flag=True, help="With --save: tint where the model looked.")
 @prediction_options(top=1)
 @trust_option
 def command(
     images: tuple[str, ...],
     settings: "SourceSettings",
     model: Path | None,
+    reject: bool,
+    sort_into: Path | None,
+    link: bool,
+    explain: bool,
     output: PredictionOutput,
     batch_size: int,
     device: str,
@@ -43,7 +56,9 @@ def command(
     hubtune predict holiday/ --top 5 --csv answers.csv
     hubtune predict test.csv --column path=image_id
     hubtune predict a.jpg --model runs/idol5 --save labelled/
+    hubtune predict holiday/ --reject --sort-into sorted/
     """
+    output = replace(output, reject=reject, sort_into=sort_into, link=link, explain=explain)
     paths = [*expand_images(images, settings)]
     output.check_targets(paths)
     if model is None:

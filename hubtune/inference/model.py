@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS, used_bits
@@ -14,16 +14,20 @@ from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.answers import collect
 from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
+from hubtune.inference.attribution import HeadWeights
 from hubtune.inference.engine_interface import expected_engine
 from hubtune.inference.image_inputs import ImageInput, read_inputs
+from hubtune.inference.label_matching import match_labels
 from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.inference.predict import ImageScores, predict_scores
+from hubtune.inference.prediction import Prediction
+from hubtune.inference.reference import REFERENCE_FILE, Reference, read_reference
 from hubtune.inference.stored_program import has_program, program_key
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
 from hubtune.storage.checked_folder import MANIFEST, find_checked, open_checked
-from hubtune.text import escaped
+from hubtune.storage.safe_load import read_weights
 
 if TYPE_CHECKING:
     from paddle import nn
@@ -32,35 +36,18 @@ if TYPE_CHECKING:
     from hubtune.inference.program import Subnetwork
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """Prediction for one image. Its fields can also be read like a dict's: ``row["label"]``.
-
-    Attributes:
-        path: the image, as it was passed in; for one in memory its place, such as ``images[0]``.
-        label: name of the class with the highest score; ``None`` if the image cannot be read.
-        score: that score, 0 to 1; ``None`` if the image cannot be read.
-        scores: class name → score, the highest first.
-        error: why the image cannot be read; ``None`` if it can.
-    """
-
-    path: str
-    label: str | None
-    score: float | None
-    scores: dict[str, float]
-    error: str | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        """Return a field by its name."""
-        return vars(self)[name]
-
-
 class Model:
     """A classifier with its classes and its preprocessing.
 
     Attributes:
         card: its description, as in ``model.json``.
+        reference: features of training images; ``None`` if the model has none.
+        maps_engine: computes the maps that features are computed from, see
+            :meth:`hubtune.models.classifier.Classifier.packed_maps`.
     """
+
+    reference: Reference | None = None
+    _folder: Path | None = None
 
     def __init__(self, classifier: "nn.Layer", card: ModelCard, *, engine: str = "auto") -> None:
         """Join a network and its description; :func:`load_model` reads both from a folder.
@@ -71,18 +58,24 @@ class Model:
             engine: the engine's name or ``auto``: see :func:`hubtune.inference.engine.start_engine`.
         """
         self.card = card
-        self._read = lambda: classifier
-        self._engine = LazyEngine(self._subnetwork, engine)
+        self._set_network(lambda: classifier, engine)
 
     @classmethod
     def _of_folder(
-        cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str | None, engine: str
+        cls, read: "Callable[[], nn.Layer]", card: ModelCard, key: str | None, engine: str, folder: Path
     ) -> "Model":
         """Return a model whose network is only read if a stored program does not suffice."""
         model = cls.__new__(cls)
-        model.card, model._read = card, read
-        model._engine = LazyEngine(model._subnetwork, engine, key=key)
+        model.card, model._folder = card, folder
+        if card.similarity_threshold is not None:
+            model.reference = read_reference(folder / REFERENCE_FILE, len(card.labels))
+        model._set_network(read, engine, key)
         return model
+
+    def _set_network(self, read: "Callable[[], nn.Layer]", engine: str, key: str | None = None) -> None:
+        self._read = read
+        self._engine = LazyEngine(self._subnetwork, engine, key=key)
+        self.maps_engine = LazyEngine(self._maps_network, engine, key=key and f"{key}-maps")
 
     @cached_property
     def classifier(self) -> "nn.Layer":
@@ -90,9 +83,29 @@ class Model:
         return self._read()
 
     def _subnetwork(self) -> "Subnetwork":
-        from hubtune.inference.program import Subnetwork  # here, as it imports Paddle
+        # Here, as they import Paddle.
+        from hubtune.inference.program import Subnetwork
+        from hubtune.models.classifier import Classifier
 
-        return Subnetwork(self.classifier, self.classifier, self.card.preprocessing)
+        network = self.classifier
+        forward = network.logits_and_features if isinstance(network, Classifier) else network
+        return Subnetwork(network, forward, self.card.preprocessing)
+
+    def _maps_network(self) -> "Subnetwork":
+        from hubtune.inference.program import Subnetwork
+
+        return Subnetwork(self.classifier, self.classifier.packed_maps, self.card.preprocessing)
+
+    @cached_property
+    def head(self) -> HeadWeights | None:
+        """The weights of a linear head; ``None`` for another one, and for a pretrained module."""
+        if self.card.hidden_units or self.card.strategy == "pretrained":
+            return None
+        if self._folder is None:
+            tensors = {name: values.numpy() for name, values in self.classifier.state_dict().items()}
+        else:
+            tensors = read_weights(self._folder / WEIGHTS_FILE)
+        return HeadWeights(tensors["head.0.weight"], tensors["head.0.bias"], self.card.taps)
 
     @property
     def labels(self) -> list[str]:
@@ -112,13 +125,19 @@ class Model:
         A 16-bit image with values above the model's bits, which are clipped, is named in the log.
         """
         results = predict_scores(
-            self._engine, self.card.views, paths, batch_size=batch_size, workers=workers, contents=contents
+            self._engine,
+            self.card.views,
+            paths,
+            classes=len(self.labels),
+            batch_size=batch_size,
+            workers=workers,
+            contents=contents,
         )
         bits = self.card.preprocessing.bits
         return results if bits == FULL_BITS else _name_clipped(results, contents, bits)
 
     def predict(
-        self, images: Iterable[ImageInput], *, batch_size: int = 32, workers: int = 2
+        self, images: Iterable[ImageInput], *, reject: bool = False, batch_size: int = 32, workers: int = 2
     ) -> Iterator[Prediction]:
         """Predict the classes of images.
 
@@ -126,6 +145,7 @@ class Model:
             images: paths; bytes of image files; Pillow images; or arrays: uint8 ``[height, width, 3]`` in the
                 order R, G, B (OpenCV has B, G, R), ``[height, width, 4]`` with opacity, ``[height, width]``,
                 or uint16 ``[height, width]``. An array has the scores of a lossless file with its pixels.
+            reject: whether images that are not of the kind that the model was trained on get no label.
             batch_size: images that the network gets at once; the scores do not depend on it.
             workers: threads that decode.
 
@@ -135,8 +155,14 @@ class Model:
         Raises:
             UsageError: ``images`` is a single image, or has something else in it; or ``batch_size`` is less
                 than 1.
+            ModelError: ``reject`` with a model that has no features of training images.
             MachineError: an image does not load within two minutes.
         """
+        if reject and self.reference is None:
+            raise ModelError(
+                "The model has no features of training images to reject others by: it was made by an older "
+                "version, by another program, or with reference: off. Fine-tune it again"
+            )
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
         inputs = read_inputs(images)
@@ -146,15 +172,32 @@ class Model:
             workers=workers,
             contents=[image.content for image in inputs],
         )
-        return (self._prediction(image.name, result) for image, result in zip(inputs, results, strict=True))
+        return (
+            self._prediction(image.name, result, reject)
+            for image, result in zip(inputs, results, strict=True)
+        )
 
-    def _prediction(self, path: str, result: ImageScores) -> Prediction:
+    def _prediction(self, path: str, result: ImageScores, reject: bool) -> Prediction:
         if result.values is None:
             return Prediction(path, None, None, {}, result.error.reason if result.error else None)
         order = (-result.values).argsort(kind="stable")
         scores = {self.labels[number]: float(result.values[number]) for number in order}
         best = self.labels[int(order[0])]
-        return Prediction(path, best, scores[best], scores)
+        prediction = Prediction(path, best, scores[best], scores)
+        if self.reference is None or result.features is None:
+            return prediction
+        neighbour = self.reference.nearest(result.features)
+        known = neighbour.similarity >= (self.card.similarity_threshold or -1.0)
+        prediction = replace(
+            prediction,
+            known=known,
+            similarity=neighbour.similarity,
+            nearest=self.labels[neighbour.label],
+            nearest_image=neighbour.name,
+        )
+        return (
+            replace(prediction, label=None, score=None, rejected=True) if reject and not known else prediction
+        )
 
     def evaluate(
         self,
@@ -273,12 +316,20 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     if engine in ("auto", "openvino") and expected_engine(engine) == "openvino" and not has_code:
         manifest = (complete / MANIFEST).read_bytes()
         key = program_key(manifest)
-        if has_program(key):
-            return Model._of_folder(partial(_read_same, place, manifest), card, key, engine)
-    from hubtune.inference.model_folder import read_network  # here, as it imports Paddle
+    if key is not None and has_program(key):
 
-    classifier = read_network(complete, card, trust_code=trust_code)
-    return Model._of_folder(lambda: classifier, card, key, engine)
+        def read() -> "nn.Layer":
+            return _read_same(place, manifest)
+
+    else:
+        from hubtune.inference.model_folder import read_network  # here, as it imports Paddle
+
+        classifier = read_network(complete, card, trust_code=trust_code)
+
+        def read() -> "nn.Layer":
+            return classifier
+
+    return Model._of_folder(read, card, key, engine, complete)
 
 
 def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
@@ -309,32 +360,3 @@ def model_folder_of(folder: Path) -> Path:
     if not (find_checked(folder) / MODEL_FILE).exists():
         raise ModelError(f"{folder} is neither a run nor a model: name the folder of one, such as runs/NAME")
     return folder
-
-
-def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
-    """Return the number in the model of each class of the data, given the class names of both.
-
-    With ``remap_by_name``, the data's may be in another order.
-
-    Raises:
-        ModelError: the classes differ, or are in another order without ``remap_by_name``.
-    """
-    if list(model) == list(data):
-        return list(range(len(model)))
-    added = [name for name in data if name not in set(model)]
-    removed = [name for name in model if name not in set(data)]
-    if added or removed:
-        parts = [("only in the data", added), ("only in the model", removed)]
-        differences = "; ".join(f"{what}: {', '.join(names[:10])}" for what, names in parts if names)
-        raise ModelError(
-            f"The model's {len(model)} classes are not the data's {len(data)} ({differences}): "
-            "use data with the model's classes, or fine-tune a new model"
-        )
-    if not remap_by_name:
-        moved = next(name for name, other in zip(data, model, strict=True) if name != other)
-        raise ModelError(
-            f"The data's classes are the model's in another order (first: '{escaped(moved)}'): "
-            "add --remap-by-name to match them by name"
-        )
-    numbers = {name: number for number, name in enumerate(model)}
-    return [numbers[name] for name in data]

@@ -13,8 +13,10 @@ from hubtune.models.taps import Tap
 from hubtune.storage.checked_folder import open_checked
 from hubtune.storage.regular_file import read_json
 
-# The newest format of model.json. A model gets the oldest one that describes it: 2 if it has taps.
-_FORMAT = 2
+# The newest format of model.json. A model gets the oldest one that describes it: 2 if it has taps, 3 if it
+# has one of the fields in _SINCE_3.
+_FORMAT = 3
+_SINCE_3 = ("temperature", "similarity_threshold")
 
 
 class ModelCard(BaseModel):
@@ -29,6 +31,10 @@ class ModelCard(BaseModel):
         module_sha256: SHA-256 of the weights that were fine-tuned; ``None`` for random values.
         step: number of training steps; 0 for a head that was solved.
         metrics: list name → metrics on it.
+        temperature: fitted on the validation list after training, and folded into the head; ``None`` if it
+            was not.
+        similarity_threshold: images that are less similar to all training images are of another kind, see
+            :mod:`hubtune.inference.reference`; ``None`` without features of training images.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +51,8 @@ class ModelCard(BaseModel):
     strategy: str
     step: int
     metrics: dict[str, dict[str, Any]]
+    temperature: float | None = Field(default=None, gt=0)
+    similarity_threshold: float | None = Field(default=None, ge=-1, le=1)
 
     @model_validator(mode="after")
     def _views_are_normalised_alike(self) -> "ModelCard":
@@ -52,6 +60,13 @@ class ModelCard(BaseModel):
         if len({(view.mean, view.std, view.channels, view.bits) for view in self.views}) > 1:
             raise ValueError("further_views have another mean, std, channels or bits than preprocessing")
         return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the content of ``model.json``, in the oldest format that describes the model."""
+        absent = {name for name in _SINCE_3 if getattr(self, name) is None}
+        absent |= set() if self.taps else {"taps"}
+        version = 3 if len(absent & {*_SINCE_3}) < len(_SINCE_3) else 2 if self.taps else 1
+        return {**self.model_dump(exclude=absent), "schema_version": version}
 
     @property
     def views(self) -> list[Preprocessing]:

@@ -1,6 +1,7 @@
 """Model folders: a fine-tuned classifier with everything that prediction needs, and without code."""
 
 import json
+from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,18 +18,18 @@ from hubtune.storage.checked_folder import open_checked, write_checked
 from hubtune.storage.safe_load import read_weights
 
 
-def write_model(folder: Path, classifier: Classifier, card: ModelCard, *, code: bytes | None = None) -> None:
-    """Write a model folder, or replace it; ``code`` is the ``module.py`` of a user's own architecture.
+def write_model(
+    folder: Path, classifier: Classifier, card: ModelCard, further: Mapping[str, bytes] | None = None
+) -> None:
+    """Write a model folder, or replace it; ``further`` files are its ``module.py`` and others by name.
 
     Raises:
         MachineError: the folder cannot be written.
     """
     tensors = {name: tensor.numpy() for name, tensor in classifier.state().items()}
-    known = card.model_dump(exclude=None if card.taps else {"taps"})  # of format 1
     # json writes class names that are not valid UTF-8 as escapes; pydantic's own writer refuses them.
-    text = json.dumps(known, indent=1) + "\n"
-    files = {WEIGHTS_FILE: save(tensors), MODEL_FILE: text.encode()}
-    write_checked(folder, files if code is None else {**files, CODE_FILE: code})
+    text = json.dumps(card.as_dict(), indent=1) + "\n"
+    write_checked(folder, {WEIGHTS_FILE: save(tensors), MODEL_FILE: text.encode(), **(further or {})})
 
 
 def read_model(folder: Path, *, trust_code: bool = False) -> tuple[Classifier, ModelCard]:

@@ -10,15 +10,22 @@ from hubtune.data.images.decode import Content, ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import run_images
+from hubtune.inference.reference import unit_mean
 
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Class probabilities of one image, float64 ``[classes]``, or the reason why it cannot be read."""
+    """The scores of one image, or the reason why it cannot be read.
+
+    Attributes:
+        values: class probabilities, float64 ``[classes]``.
+        features: pooled features of unit length, float32 ``[width]``; ``None`` if they were not computed.
+    """
 
     path: Path
     values: np.ndarray | None
     error: ImageError | None = None
+    features: np.ndarray | None = None
 
 
 def predict_scores(
@@ -26,19 +33,25 @@ def predict_scores(
     views: Sequence[Preprocessing],
     paths: Sequence[Path],
     *,
+    classes: int,
     batch_size: int,
     workers: int,
     contents: Sequence[Content | None] = (),
 ) -> Iterator[ImageScores]:
     """Yield the scores of each image, in order; they do not depend on the other images of its batch.
 
-    The engine maps an image to logits ``[classes]``, which are averaged over the views. Other arguments and
-    errors are those of :func:`~hubtune.inference.extract.run_images`.
+    The engine maps an image to its logits ``[classes]``, which are averaged over the views, and may append
+    features of unit length. Other arguments and errors are those of
+    :func:`~hubtune.inference.extract.run_images`.
     """
     outputs = run_images(engine, views, paths, batch_size=batch_size, workers=workers, contents=contents)
     for output in outputs:
-        values = None if output.rows is None else softmax(mean_rows(output.rows))
-        yield ImageScores(output.path, values, output.error)
+        if output.rows is None:
+            yield ImageScores(output.path, None, output.error)
+            continue
+        scores = softmax(mean_rows([row[:classes] for row in output.rows]))
+        features = [row[classes:] for row in output.rows]
+        yield ImageScores(output.path, scores, None, unit_mean(features) if features[0].size else None)
 
 
 def mean_rows(rows: Sequence[np.ndarray]) -> np.ndarray:

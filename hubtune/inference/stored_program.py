@@ -26,7 +26,7 @@ from hubtune.storage.cache_folder import cache_root, size_on_disk
 from hubtune.storage.checked_folder import MANIFEST, open_checked, write_checked
 
 # Raised when the same network comes to have another program.
-_VERSION = 1
+_VERSION = 2
 _PROGRAM, _WEIGHTS, _SHAPES = "network.pdmodel", "network.pdiparams", "shapes.json"
 _MOST_PROGRAMS = 20
 

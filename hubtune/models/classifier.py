@@ -69,6 +69,23 @@ class Classifier(nn.Layer):
         """Return the head's input ``[N, sum of blocks]`` for images ``[N, channels, h, w]``."""
         return self._last_features(self.before_last_stage(images))
 
+    def logits_and_features(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Return the logits and, behind them, the pooled features, of unit length.
+
+        Maps images ``[N, channels, h, w]`` to ``[N, num_classes + width]``.
+        """
+        features = self.features(images)
+        pooled_ones = features[:, : self._width]
+        # Not the sum, which the older format of programs lacks.
+        mean_square = (pooled_ones * pooled_ones).mean(axis=1, keepdim=True)
+        unit = pooled_ones / paddle.sqrt(mean_square * self._width + 1e-24)
+        return paddle.concat([self.head(features), unit], axis=1)
+
+    @property
+    def width(self) -> int:
+        """Number of pooled features."""
+        return self._width
+
     @property
     def blocks(self) -> list[int]:
         """Widths of the blocks of features: the pooled ones, then the second-order ones of each tap."""
@@ -93,6 +110,11 @@ class Classifier(nn.Layer):
         linear: nn.Linear = self.head[0]
         linear.weight.set_value(weight)
         linear.bias.set_value(bias)
+
+    def divide_logits(self, temperature: float) -> None:
+        """Divide the weights and biases of the last layer, and so the logits, by a temperature."""
+        for parameter in self.head[-1].parameters():
+            parameter.set_value(parameter.numpy() / np.float32(temperature))
 
     def find_taps(self, names: Sequence[str], side: int) -> list[Tap]:
         """Return the backbone's taps with their numbers of channels, found by running an empty image.
@@ -125,10 +147,41 @@ class Classifier(nn.Layer):
         """Return the logits ``[N, num_classes]`` from the output of :meth:`before_last_stage`."""
         return self.head(self._dropout(self._last_features(activations)))
 
+    def run_last_stage(self, activations: paddle.Tensor) -> tuple[list[paddle.Tensor], paddle.Tensor]:
+        """Return the outputs of the last stage's steps, ``[N, …]`` each, and the logits from them."""
+        outputs = self._stages[-2].run(activations)
+        return outputs, self.head(self._dropout(self._features_of(activations, outputs)))
+
+    def packed_maps(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Return the maps that the features are computed from, in one row an image.
+
+        They are the last map, whose mean are the pooled features, and those of the taps, projected. In a row,
+        each is its height, its width and its values ``[channels, height, width]``. The row is a single zero
+        if they are not maps, or the head is not linear.
+        """
+        activations = self.before_last_stage(images)
+        outputs = self._stages[-2].run(activations)
+        maps = [outputs[-1]]
+        if self.second_order is not None:
+            tapped = [self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps]
+            maps += self.second_order.projected(tapped)
+        if len(self.head) > 1 or any(values.ndim != 4 for values in maps):
+            return paddle.zeros_like(activations.flatten(1)[:, :1])
+        packed = []
+        for values in maps:
+            flat = values.flatten(1)
+            sides = paddle.shape(values)[2:].astype("float32")
+            packed += [paddle.zeros_like(flat[:, :2]) + sides, flat]
+        return paddle.concat(packed, axis=1)
+
     def _last_features(self, activations: paddle.Tensor) -> paddle.Tensor:
         if self.second_order is None:
             return pooled(self._stages[-2].forward(activations))
-        outputs = self._stages[-2].run(activations)
+        return self._features_of(activations, self._stages[-2].run(activations))
+
+    def _features_of(self, activations: paddle.Tensor, outputs: Sequence[paddle.Tensor]) -> paddle.Tensor:
+        if self.second_order is None:
+            return pooled(outputs[-1])
         tapped = [self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps]
         return paddle.concat([pooled(outputs[-1]), self.second_order(tapped)], axis=1)
 

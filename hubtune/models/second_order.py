@@ -11,14 +11,8 @@ import paddle
 from paddle import nn
 
 from hubtune.errors import ModelError
-from hubtune.models.taps import Tap
+from hubtune.models.taps import EPSILON, LEAST, NOISE, Tap
 from hubtune.rng import rng_for
-
-# Added below roots, to values whose mean square is 1: it bounds the root's gradient at 0, and what becomes of
-# rounding errors there, by 2.2. Accuracies are those with much smaller values.
-_EPSILON = 0.1
-# Keeps a map of zeros from being divided by zero.
-_LEAST = 1e-30
 
 
 class SecondOrder(nn.Layer):
@@ -35,6 +29,17 @@ class SecondOrder(nn.Layer):
             rows, columns = np.triu_indices(used)
             triangle = paddle.to_tensor((rows * used + columns).astype(np.int64))
             self.register_buffer(f"triangle{number}", triangle, persistable=False)
+
+    def projected(self, outputs: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+        """Return the maps ``[N, directions, h, w]`` of taps that are maps; others stay as they are."""
+        maps = []
+        for number, values in enumerate(outputs):
+            projection = getattr(self, f"projection{number}", None)
+            if projection is not None and values.ndim == 4:
+                kernel = projection.unsqueeze([2, 3])
+                values = nn.functional.conv2d(values, kernel)
+            maps.append(values)
+        return maps
 
     def forward(self, outputs: Sequence[paddle.Tensor]) -> paddle.Tensor:
         """Return the features ``[N, sum of widths]`` of the outputs of the taps, in their order.
@@ -53,21 +58,21 @@ class SecondOrder(nn.Layer):
             if projection is not None:
                 values = paddle.matmul(projection, values)
             # Variation of the size of rounding errors is noise, and must not be scaled up.
-            noise = 1e-6 * (values * values).mean(axis=[1, 2], keepdim=True)
+            noise = NOISE * (values * values).mean(axis=[1, 2], keepdim=True)
             values = values - values.mean(axis=2, keepdim=True)
             variance = (values * values).mean(axis=[1, 2], keepdim=True)
-            values = values / paddle.sqrt(variance + noise + _LEAST)
+            values = values / paddle.sqrt(variance + noise + LEAST)
             covariances = paddle.matmul(values, values, transpose_y=True)
             upper = paddle.gather(covariances.flatten(1), getattr(self, f"triangle{number}"), axis=1)
             upper = _with_mean_square_1(upper, [1])
-            rooted = upper / paddle.sqrt(paddle.sqrt(upper * upper + _EPSILON**2) + _EPSILON)
+            rooted = upper / paddle.sqrt(paddle.sqrt(upper * upper + EPSILON**2) + EPSILON)
             blocks.append(_with_mean_square_1(rooted, [1]))
         return paddle.concat(blocks, axis=1)
 
 
 def _with_mean_square_1(values: paddle.Tensor, axes: list[int]) -> paddle.Tensor:
     # The term keeps what is left of a constant map small.
-    return values / paddle.sqrt((values * values).mean(axis=axes, keepdim=True) + _EPSILON**2)
+    return values / paddle.sqrt((values * values).mean(axis=axes, keepdim=True) + EPSILON**2)
 
 
 def _directions(channels: int, count: int) -> np.ndarray:

@@ -11,6 +11,16 @@ MOST_TAPPED = 65_536
 PROJECTED = 128
 """The number of these directions."""
 
+EPSILON = 0.1
+"""Added below roots of second-order features, to values whose mean square is 1: it bounds the root's gradient
+at 0, and what becomes of rounding errors there, by 2.2. Accuracies are those with much smaller values."""
+
+LEAST = 1e-30
+"""Keeps a map of zeros from being divided by zero."""
+
+NOISE = 1e-6
+"""Variation of a map of this share of its mean square is of the size of rounding errors."""
+
 
 @dataclass(frozen=True)
 class Tap:

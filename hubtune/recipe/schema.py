@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from hubtune.errors import UsageError, suggest
 from hubtune.recipe import optimization
 from hubtune.recipe.augment import Augment, AugmentSettings, expand_preset
-from hubtune.recipe.base import Settings
+from hubtune.recipe.base import Settings, Switch
 from hubtune.recipe.choices import Engine
 from hubtune.recipe.strategies import DefaultFinetuneStrategy, GradientStrategy, SolvedStrategy, Strategy
 
@@ -197,6 +197,10 @@ class RunConfig(TrainSection, ImageSettings):
     """What is trained, and how."""
     checkpoint_dir: Place | None = None
     """The run folder; default `runs/<name of the data's base folder>`."""
+    report: Switch = True
+    """Whether a finished run gets its page, `report.html`."""
+    reference: Switch = True
+    """Whether the model gets features of training pictures, which tell pictures of another kind."""
 
     @model_validator(mode="before")
     @classmethod
@@ -277,6 +281,11 @@ class Recipe(Settings):
     """How it is trained."""
     run: Place | None = None
     """The run folder; default `runs/<name of the recipe>`."""
+    report: Switch = True
+    """Whether a finished run gets its page, `report.html`; `on` or `off`."""
+    reference: Switch = True
+    """Whether the model gets features of training pictures, which tell pictures of another kind; `on` or
+    `off`."""
 
     @field_validator("module", "strategy", mode="before")
     @classmethod
@@ -304,6 +313,7 @@ class Recipe(Settings):
         images = self.data.model_dump(include=set(ImageSettings.model_fields))
         return RunConfig.model_validate(
             {**images, **self.train.model_dump(), "strategy": self.strategy, "checkpoint_dir": self.run}
+            | self.model_dump(include={"report", "reference"})
         )
 
 

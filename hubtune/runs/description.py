@@ -24,6 +24,7 @@ from hubtune.storage.atomic import sha256_of
 
 # Keys of the recipe that may differ in a resumed run; the budget has no effect any more.
 _MAY_DIFFER = ("device", "engine", "workers", "on_disk_full", "budget")
+_MAY_DIFFER_AT_TOP = ("run", "report", "reference")
 _PACKAGES = "hubtune paddlepaddle paddlepaddle-gpu openvino numpy scipy pillow safetensors".split()
 
 
@@ -107,6 +108,8 @@ def complete_recipe(folder: Path, module: Module, dataset: BaseCVDataset, config
         strategy=config.strategy,
         train=TrainSection(**{name: settings[name] for name in TrainSection.model_fields}),
         run=str(folder),
+        report=config.report,
+        reference=config.reference,
     )
 
 
@@ -148,7 +151,7 @@ def _check_recipe(before: Recipe, now: Recipe) -> None:
     """Refuse to resume a run with another recipe, except for keys that do not change its result."""
     changed = []
     for section in Recipe.model_fields:
-        if section == "run":
+        if section in _MAY_DIFFER_AT_TOP:
             continue
         old, new = (getattr(recipe, section).model_dump(by_alias=True) for recipe in (before, now))
         changed += [

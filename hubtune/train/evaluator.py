@@ -14,6 +14,7 @@ from hubtune.hub.file_names import CODE_FILE
 from hubtune.inference.model_card import ModelCard, read_card
 from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
+from hubtune.inference.reference import REFERENCE_FILE, Reference
 from hubtune.log import EVAL, logger
 from hubtune.models.classifier import Classifier
 from hubtune.runs.folder import RECIPE_FILE
@@ -30,6 +31,21 @@ Figures = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
+class FittedCalibration:
+    """How a model says how sure it is.
+
+    Attributes:
+        temperature: that was folded into the head after training; ``None`` if there was none.
+        reference: features of training images; ``None`` if the model has none.
+        similarity_threshold: images that are less similar to all of these are of another kind.
+    """
+
+    temperature: float | None = None
+    reference: Reference | None = None
+    similarity_threshold: float | None = None
+
+
+@dataclass(frozen=True)
 class TrainedModel:
     """The classifier that a trainer returns.
 
@@ -37,6 +53,7 @@ class TrainedModel:
         views: the ways in which it looks at each image.
         step: training steps it was reached after; 0 for a head that was solved in closed form.
         cross_validated: accuracy on the training list by cross-validation; ``None`` if there was none.
+        calibration: how the model says how sure it is.
     """
 
     classifier: Classifier
@@ -45,6 +62,7 @@ class TrainedModel:
     step: int
     metrics: Figures
     cross_validated: float | None = None
+    calibration: FittedCalibration = FittedCalibration()
 
 
 def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | None:
@@ -61,17 +79,20 @@ def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | No
 
 
 def save_model(
-    context: RunContext, classifier: Classifier, views: Sequence[Preprocessing], step: int, metrics: Figures
+    context: RunContext,
+    classifier: Classifier,
+    views: Sequence[Preprocessing],
+    step: int,
+    metrics: Figures,
+    calibration: FittedCalibration = FittedCalibration(),
 ) -> None:
     """Write the run's best model; if it cannot be written, the one before stays."""
     context.folder.check_place()
     module = context.module
-    taps = [] if classifier.second_order is None else list(classifier.second_order.taps)
     card = ModelCard(
-        schema_version=2 if taps else 1,
         architecture=module.backbone.name if module.code is None else CODE_FILE,
         hidden_units=context.config.hidden_units,
-        taps=taps,
+        taps=[] if classifier.second_order is None else list(classifier.second_order.taps),
         labels=context.data.labels,
         preprocessing=views[0],
         further_views=list(views[1:]),
@@ -80,8 +101,13 @@ def save_model(
         strategy=context.config.strategy.name,
         step=step,
         metrics=metrics,
+        temperature=calibration.temperature,
+        similarity_threshold=calibration.similarity_threshold,
     )
-    write_model(context.folder.best_model, classifier, card, code=module.code)
+    further = {} if module.code is None else {CODE_FILE: module.code}
+    if calibration.reference is not None:
+        further[REFERENCE_FILE] = calibration.reference.encode()
+    write_model(context.folder.best_model, classifier, card, further)
 
 
 def keep_best_model(

@@ -13,6 +13,7 @@ from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model_card import read_card
 from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.program import Subnetwork
+from hubtune.inference.reference import unit_mean
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.runs.signals import StopRequested
@@ -117,7 +118,7 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
             context.stop.exit_code,
             context.folder.path,
         )
-    score = partial(_score_features, context, backbone, solution)
+    score = partial(_score_features, context, backbone, solution, classifier.width)
     return TrainedModel(classifier, solution.views, score, 0, {}, solution.accuracy)
 
 
@@ -133,8 +134,11 @@ def log_idle_engine(backbone: FrozenBackbone) -> None:
 
 
 def _score_features(
-    context: RunContext, backbone: FrozenBackbone, solution: Solution, paths: Sequence[Path]
+    context: RunContext, backbone: FrozenBackbone, solution: Solution, width: int, paths: Sequence[Path]
 ) -> Iterator[ImageScores]:
     for output in backbone.extract(solution.views, paths, **context.loading):
-        scores = None if output.rows is None else softmax(solution.logits(output.rows))
-        yield ImageScores(output.path, scores, output.error)
+        if output.rows is None:
+            yield ImageScores(output.path, None, output.error)
+            continue
+        features = unit_mean([row[:width] for row in output.rows])
+        yield ImageScores(output.path, softmax(solution.logits(output.rows)), None, features)

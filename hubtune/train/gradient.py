@@ -32,7 +32,7 @@ from hubtune.train.batch_size import largest_batch
 from hubtune.train.batches import PrepareInput, TrainBatches
 from hubtune.train.checkpoint import Checkpointer, Checkpoints, TrainState
 from hubtune.train.context import RunContext
-from hubtune.train.evaluator import Evaluator, Scorer, TrainedModel
+from hubtune.train.evaluator import Evaluator, FittedCalibration, Scorer, TrainedModel
 from hubtune.train.finite import FiniteCheck
 from hubtune.train.loop import fit
 from hubtune.train.loss import Loss, class_weights
@@ -87,7 +87,14 @@ def whole_network(context: RunContext, classifier: Classifier, views: Sequence[P
         # Paddle itself: the network changes too often to compile it for other engines.
         engine = start_engine(Subnetwork(classifier, classifier, view), [], wanted="paddle")
         config = context.config
-        return predict_scores(engine, views, paths, batch_size=config.images_per_step, workers=config.workers)
+        return predict_scores(
+            engine,
+            views,
+            paths,
+            classes=len(context.data.labels),
+            batch_size=config.images_per_step,
+            workers=config.workers,
+        )
 
     return TrainedPart(classifier, prepare, settings, score)
 
@@ -108,12 +115,19 @@ def train_part(
     training = _GradientTraining(context, classifier, part, views)
     with context.stops_with("Stopped outside the steps of training; what was done is saved"):
         training.fit(state)
+    return load_best(context, views)
+
+
+def load_best(context: RunContext, views: Sequence[Preprocessing]) -> TrainedModel:
+    """Load the run's best model, whose weights and figures are in its folder."""
     logger.info("Load the best model from %s", context.folder.best_model)
     trust_code, engine = context.module.code is not None, context.config.engine
     best = load_model(context.folder.best_model, trust_code=trust_code, engine=engine)
     loading = context.loading
     score = partial(best.score, batch_size=loading["batch_size"], workers=loading["workers"])
-    return TrainedModel(best.classifier, list(views), score, best.card.step, {**best.card.metrics})
+    card, calibration = best.card, FittedCalibration(best.card.temperature)
+    metrics = {**card.metrics}
+    return TrainedModel(best.classifier, list(views), score, card.step, metrics, calibration=calibration)
 
 
 class _GradientTraining:

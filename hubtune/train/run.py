@@ -12,6 +12,7 @@ from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
 from hubtune.text import plural
+from hubtune.train.calibration import calibrate
 from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import ChangedFiles
@@ -32,6 +33,8 @@ def run(context: RunContext) -> dict[str, Any]:
         depths = context.bad_images.check_headers(context.stop.check)
     context = replace(context, config=settle_bits(context.config, depths))
     model = TRAINERS[context.config.strategy.name].train(context, classifier)
+    with context.stops_with("Stopped at the end of training; the best model is saved"):
+        model = calibrate(context, model)
     metrics = _test(context, model)
     # A stop is ignored from here on: little is left to do, and the result would be lost.
     changed.check(lambda: None)
@@ -75,12 +78,12 @@ def settle_bits(config: RunConfig, depths: Sequence[int]) -> RunConfig:
 def _test(context: RunContext, model: TrainedModel) -> Figures:
     with context.stops_with("Stopped during the test at the end; the best model is saved"):
         test = evaluate_list(context, "test", model.score)
-    if test is None:
-        return model.metrics
-    record_evaluation(context, "test", test, step=model.step, best=False)
-    # Nothing was chosen on this list; the figures are stored beside those of validation, which say otherwise.
-    metrics = {**model.metrics, "test": test.as_dict()}
-    save_model(context, model.classifier, model.views, model.step, metrics)
+    metrics = model.metrics
+    if test is not None:
+        record_evaluation(context, "test", test, step=model.step, best=False)
+        # Nothing was chosen on this list; the figures are beside those of validation, which say otherwise.
+        metrics = {**metrics, "test": test.as_dict()}
+    save_model(context, model.classifier, model.views, model.step, metrics, model.calibration)
     return metrics
 
 

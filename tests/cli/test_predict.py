@@ -28,7 +28,10 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader((here / "answers.csv").open(encoding="utf-8")))
     assert len(rows) == figures["count"] == 8
-    assert list(rows[0]) == ["path", "label", "score", "label2", "score2", "error"]
+    assert list(rows[0]) == [
+        *("path", "label", "score", "label2", "score2", "error"),
+        *("known", "similarity", "nearest", "nearest_image"),
+    ]
     (here / "empty.txt").write_text("\n")
     assert_refused(
         ("predict no.jpg --csv answers.csv", 3, "1 of 1 pictures could not be read"),

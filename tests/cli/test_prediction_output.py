@@ -5,13 +5,15 @@ import json
 from types import SimpleNamespace
 
 from hubtune.cli.prediction_output import PredictionOutput
-from hubtune.inference.model import Prediction
+from hubtune.inference.prediction import Prediction
 
 ROWS = [
     Prediction("a.png", "cat", 0.75, {"cat": 0.75, "=dog": 0.25}),
     Prediction("b.png", None, None, {}, "empty file (0 bytes)"),
 ]
-MODEL = SimpleNamespace(labels=("cat", "=dog"), predict=lambda paths, batch_size: iter(ROWS))
+MODEL = SimpleNamespace(
+    labels=("cat", "=dog"), reference=None, predict=lambda paths, reject, batch_size: iter(ROWS)
+)
 
 
 def test_lines_csv_and_json_name_classes_or_the_reason(tmp_path, capsys):

@@ -14,7 +14,7 @@ from support.tiny_task import smallnet, train_frozen
 import hubtune
 from hubtune.errors import MachineError, ModelError, UsageError
 from hubtune.inference.engine_interface import TOLERANCES
-from hubtune.inference.model import match_labels, pretrained_model
+from hubtune.inference.model import pretrained_model
 
 SCORES = 1e-4  # how far probabilities of OpenVINO may be from those of Paddle
 
@@ -133,15 +133,6 @@ def test_a_batch_of_nothing_and_a_module_without_class_names_are_refused(run):
             hubtune.load_model(run.path).predict(["a.jpg"], batch_size=size)
     with pytest.raises(ModelError, match="smallnet has no pretrained classes to name"):
         pretrained_model(smallnet())
-
-
-def test_classes_are_matched_by_name_only_if_that_is_asked_for():
-    assert match_labels(["a", "b"], ["a", "b"], remap_by_name=False) == [0, 1]
-    assert match_labels(["a", "b"], ["b", "a"], remap_by_name=True) == [1, 0]
-    with pytest.raises(ModelError, match=r"another order \(first: 'b'\): add --remap-by-name"):
-        match_labels(["a", "b"], ["b", "a"], remap_by_name=False)
-    with pytest.raises(ModelError, match=r"\(only in the data: c; only in the model: b\): use data with"):
-        match_labels(["a", "b"], ["a", "c"], remap_by_name=True)
 
 
 @pytest.mark.parametrize("engine", ["paddle", "openvino"])

@@ -8,7 +8,7 @@ import pytest
 
 from hubtune.errors import ModelError
 from hubtune.hub.file_names import MODEL_FILE, WEIGHTS_FILE
-from hubtune.inference.model_card import read_card
+from hubtune.inference.model_card import ModelCard, read_card
 from hubtune.models.taps import Tap
 from hubtune.storage.checked_folder import write_checked
 
@@ -31,14 +31,38 @@ def _write(folder, **changes):
     return folder
 
 
-def test_formats_up_to_2_are_read_and_newer_ones_refused_in_a_sentence(tmp_path):
+def test_formats_up_to_3_are_read_and_newer_ones_refused_in_a_sentence(tmp_path):
     assert read_card(_write(tmp_path / "old")).taps == []
     taps = [{"name": "stage2", "channels": 32}]
     assert read_card(_write(tmp_path / "new", schema_version=2, taps=taps)).taps == [Tap("stage2", 32)]
-    for version in (3, 10**30):
-        message = rf"model.json has format {version}, and this hubtune reads formats up to 2: update"
+    newest = read_card(
+        _write(tmp_path / "newest", schema_version=3, temperature=1.5, similarity_threshold=0.6)
+    )
+    assert (newest.temperature, newest.similarity_threshold) == (1.5, 0.6)
+    for version in (4, 10**30):
+        message = rf"model.json has format {version}, and this hubtune reads formats up to 3: update"
         with pytest.raises(ModelError, match=message):
             read_card(_write(tmp_path / "newer", schema_version=version, unknown="key"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ({}, 1),
+        ({"taps": [Tap("stage2", 32)]}, 2),
+        ({"temperature": 1.5}, 3),
+        ({"similarity_threshold": 0.5}, 3),
+    ],
+    ids="oldest taps temperature similarity".split(),
+)
+def test_a_model_is_written_in_the_oldest_format_that_describes_it(changes, version):
+    card = ModelCard(**{**DOCUMENT, **changes})
+    document = card.as_dict()
+    assert document["schema_version"] == version
+    assert {*document} - {*DOCUMENT} <= {"hidden_units", "further_views", *changes}
+    assert ModelCard.model_validate(json.loads(json.dumps(document))) == card.model_copy(
+        update={"schema_version": version}
+    )
 
 
 def test_it_is_read_without_paddle(tmp_path):

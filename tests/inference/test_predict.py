@@ -9,22 +9,27 @@ from hubtune.inference.predict import mean_rows, predict_scores, softmax
 
 
 class ViewEngine:
-    """Gives each of an image's two views other logits."""
+    """Gives each of an image's two views other logits, and features of unit length behind them."""
 
     def begin(self, arrays):
-        return lambda: [np.array([number % 2, 2.0, 3.0], np.float32) for number in range(len(arrays))]
+        features = [[1.0, 0.0], [0.0, 1.0]]
+        rows = [[number % 2, 2.0, 3.0, *features[number % 2]] for number in range(len(arrays))]
+        return lambda: [np.array(row, np.float32) for row in rows]
 
 
-def test_logits_are_averaged_over_the_views(tmp_path):
+def test_logits_and_features_are_averaged_over_the_views(tmp_path):
     image, text = tmp_path / "a.png", tmp_path / "b.png"
     Image.new("RGB", (8, 8)).save(image)
     text.write_text("no picture")
     view = Preprocessing(size=8, resize=8)
-    results = list(predict_scores(ViewEngine(), [view, view], [image, text], batch_size=4, workers=1))
+    results = list(
+        predict_scores(ViewEngine(), [view, view], [image, text], classes=3, batch_size=4, workers=1)
+    )
     assert [result.path for result in results] == [image, text]
     powers = np.exp([0.5, 2.0, 3.0])
     np.testing.assert_allclose(results[0].values, powers / powers.sum(), rtol=1e-12)
-    assert results[1].values is None
+    np.testing.assert_allclose(results[0].features, [0.5**0.5, 0.5**0.5], rtol=1e-6)
+    assert results[1].values is results[1].features is None
     assert results[1].error.reason == "not a picture that can be read here"
 
 

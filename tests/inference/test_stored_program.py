@@ -17,6 +17,7 @@ from support.tiny_task import weight_arrays as load
 
 import hubtune
 from hubtune.inference import engine_interface, stored_program
+from hubtune.inference.reference import REFERENCE_FILE
 from hubtune.inference.stored_program import (
     delete_programs,
     find_program,
@@ -143,7 +144,9 @@ def test_a_model_that_was_replaced_since_it_was_loaded_is_not_mixed_with_the_new
     card, weights = (folder / "model.json").read_bytes(), load(run.best_model)
     other = {name: values[::-1] if name == "head.0.bias" else values for name, values in weights.items()}
     other["head.0.weight"] = np.ascontiguousarray(weights["head.0.weight"][:, ::-1])
-    write_checked(folder, {"model.json": card, "model.safetensors": save(other)})
+    reference = (folder / REFERENCE_FILE).read_bytes()
+    files = {"model.json": card, "model.safetensors": save(other), REFERENCE_FILE: reference}
+    write_checked(folder, files)
     wide = tmp_path / "wide.png"
     Image.fromarray(np.full((20, 90, 3), 90, np.uint8)).save(wide)
     with pytest.raises(

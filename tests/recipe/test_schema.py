@@ -15,6 +15,12 @@ def test_paddlehubs_names_mean_the_same_and_a_recipe_gives_the_same_config():
     recipe = make_recipe({"data": {"base": "x", "size": 64}, "module": "m", "train": {"seed": 3}, "run": "r"})
     config = recipe.config()
     assert (config.size, config.seed, config.checkpoint_dir, config.epochs) == (64, 3, "r", 3)
+    assert (config.report, config.reference) == (True, True)
+
+
+def test_report_and_reference_are_switched_off_at_the_top_of_a_recipe():
+    config = make_recipe({"data": {"base": "x"}, "module": "m", "report": "off"}, ["reference=off"]).config()
+    assert (config.report, config.reference) == (False, False)
 
 
 def test_every_mistake_is_in_one_message():

@@ -41,7 +41,7 @@ def test_every_mistake_is_a_sentence_in_order_of_place(problems, recipe, sentenc
 
 def test_mistakes_of_overrides_come_after_those_of_the_file(problems):
     assert problems(SHORT + "zzz: 1\n", "train.epoch=3", "foo") == (
-        "r.yaml:3:1: unknown key 'zzz'. Allowed: data, module, strategy, train, run\n"
+        "r.yaml:3:1: unknown key 'zzz'. Allowed: data, module, strategy, train, run, report, reference\n"
         "-o train.epoch=3: unknown key 'train.epoch'. Did you mean 'train.epochs'?\n"
         "-o foo: an override is KEY=VALUE, as in -o train.epochs=5\n"
     )
@@ -50,7 +50,7 @@ def test_mistakes_of_overrides_come_after_those_of_the_file(problems):
 def test_messages_are_short_printable_and_at_most_a_hundred(problems):
     text = SHORT + '"\\e[2J\\n": 1\ntrain: {augment: "' + "y" * 500 + '\\u202e"}\n'
     assert problems(text) == (
-        "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run\n"
+        "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run, report, reference\n"
         "r.yaml:4:18: train.augment: must be none, flip, crop, standard, strong, or keys under it; "
         f"found the text '{'y' * 60}…'\n"
     )
@@ -71,5 +71,5 @@ def test_python_objects_are_checked_like_files():
         "demo: train.seed must be a whole number of at least 0 and below 9223372036854775808, "
         "not a number of very many digits",
         "demo: the text 'a\\udcff' cannot be written as UTF-8",
-        "demo: unknown key '1'. Allowed: data, module, strategy, train, run",
+        "demo: unknown key '1'. Allowed: data, module, strategy, train, run, report, reference",
     ]

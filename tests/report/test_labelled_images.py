@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from hubtune.errors import MachineError
-from hubtune.inference.model import Prediction
+from hubtune.inference.prediction import Prediction
 from hubtune.report.labelled_images import save_labelled_images
 
 

@@ -15,7 +15,7 @@ def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(
     manifest["machine"]["paddle_threads"] = 77
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "result.json").unlink()
-    run(resume=True)
+    run(resume=True, report=False, reference=False)  # which change no result
     assert any("not 77: the result may differ in the last digits" in message for message in told.messages)
     lines = (run.data / "train_list.txt").read_text().splitlines(keepends=True)
     (run.data / "train_list.txt").write_text("".join(lines[1:]))

@@ -155,7 +155,7 @@ class Preprocessing(BaseModel):
         """
         if not self.antialias:
             return 1
-        target_width, target_height = self._target_sides(width, height)
+        target_width, target_height = self.target_sides(width, height)
         spare = min(width // (_REDUCING_GAP * target_width), height // (_REDUCING_GAP * target_height))
         return next(factor for factor in (8, 4, 2, 1) if factor <= max(1, spare))
 
@@ -163,7 +163,7 @@ class Preprocessing(BaseModel):
         """Resize, crop or pad an image, or a box of its pixels: the network's input before normalisation."""
         left, top, right, bottom = box or (0, 0, *image.size)
         width, height = right - left, bottom - top
-        wide, high = self._target_sides(width, height)
+        wide, high = self.target_sides(width, height)
         if self.fit in ("crop", "stretch_crop"):
             # Only the part inside the crop is computed, so that an image of 1 × 20,000 pixels does not grow
             # to gigabytes. Resizing first and cropping then gives 4–19 % of the values another level, by one.
@@ -207,7 +207,7 @@ class Preprocessing(BaseModel):
             return (*self.mean, 1.0), (*self.std, _ALPHA_STD_SHARE * std)
         return self.mean, self.std
 
-    def _target_sides(self, width: float, height: float) -> tuple[int, int]:
+    def target_sides(self, width: float, height: float) -> tuple[int, int]:
         """Width and height to which the whole image is resized, before cropping or padding."""
         if self.fit == "stretch":
             return self.size, self.size

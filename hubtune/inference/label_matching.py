@@ -1,0 +1,35 @@
+"""The classes of data in the order of a model's classes."""
+
+from collections.abc import Sequence
+
+from hubtune.errors import ModelError
+from hubtune.text import escaped
+
+
+def match_labels(model: Sequence[str], data: Sequence[str], *, remap_by_name: bool) -> list[int]:
+    """Return the number in the model of each class of the data, given the class names of both.
+
+    With ``remap_by_name``, the data's may be in another order.
+
+    Raises:
+        ModelError: the classes differ, or are in another order without ``remap_by_name``.
+    """
+    if list(model) == list(data):
+        return list(range(len(model)))
+    added = [name for name in data if name not in set(model)]
+    removed = [name for name in model if name not in set(data)]
+    if added or removed:
+        parts = [("only in the data", added), ("only in the model", removed)]
+        differences = "; ".join(f"{what}: {', '.join(names[:10])}" for what, names in parts if names)
+        raise ModelError(
+            f"The model's {len(model)} classes are not the data's {len(data)} ({differences}): "
+            "use data with the model's classes, or fine-tune a new model"
+        )
+    if not remap_by_name:
+        moved = next(name for name, other in zip(data, model, strict=True) if name != other)
+        raise ModelError(
+            f"The data's classes are the model's in another order (first: '{escaped(moved)}'): "
+            "add --remap-by-name to match them by name"
+        )
+    numbers = {name: number for number, name in enumerate(model)}
+    return [numbers[name] for name in data]

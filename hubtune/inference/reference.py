@@ -1,0 +1,134 @@
+"""Whether an image is of the kind that a model was trained on: its similarity to training images.
+
+The similarity is the largest cosine between the features of the image and those of a training image (Sun et
+al., "Out-of-Distribution Detection with Deep Nearest Neighbors", 2022, with one neighbour). The highest
+score cannot tell: it is high for images of no class at all.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from hubtune.errors import ModelError
+
+REFERENCE_FILE = "reference.safetensors"
+"""Features of training images, in a model folder."""
+
+KNOWN_SHARE = 0.95
+"""Share of known images whose similarity reaches the threshold."""
+
+# Similarities that are computed at once.
+_CHUNK = 512
+
+
+class Neighbour(NamedTuple):
+    """The training image that is most similar to an image: their cosine, its label, and its base name."""
+
+    similarity: float
+    label: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Features of training images.
+
+    Attributes:
+        features: of unit length, float16 ``[M, width]``.
+        labels: class number of each ``[M]``.
+        names: base name of each file.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    names: list[str]
+
+    @cached_property
+    def _rows(self) -> np.ndarray:
+        return self.features.astype(np.float32)
+
+    def nearest(self, features: np.ndarray) -> Neighbour:
+        """Return the training image that is most similar to an image with these features ``[width]``."""
+        cosines = self._rows @ features.astype(np.float32)
+        best = int(cosines.argmax())
+        return Neighbour(_cosine(cosines[best]), int(self.labels[best]), self.names[best])
+
+    def similarities(self, features: np.ndarray, *, without: int | None = None) -> np.ndarray:
+        """Return the largest cosine of each row ``[N, width]``, float64 ``[N]``.
+
+        Args:
+            features: of images, of unit length.
+            without: class number whose training images do not count; ``None``: all count.
+        """
+        rows = self._rows if without is None else self._rows[self.labels != without]
+        parts = [features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK)]
+        return np.array([_cosine(value) for part in parts for value in (part @ rows.T).max(axis=1)])
+
+    def left_out_similarities(self, keys: Sequence[object]) -> np.ndarray:
+        """Return the similarity of each training image to those of other groups, float64 ``[M]``.
+
+        ``keys`` name the group of each. NaN where all are of one group.
+        """
+        numbers = np.unique([str(key) for key in keys], return_inverse=True)[1]
+        values = np.full(len(numbers), np.nan)
+        for start in range(0, len(numbers), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cosines = self._rows[part] @ self._rows.T
+            cosines[numbers[part, None] == numbers] = -np.inf
+            best = cosines.max(axis=1)
+            values[part] = np.where(np.isfinite(best), np.minimum(best, 1.0), np.nan)
+        return values
+
+    def encode(self) -> bytes:
+        """Return the content of the file."""
+        features, labels = self.features.astype(np.float16), self.labels.astype(np.int32)
+        return save({"features": features, "labels": labels}, {"names": json.dumps(self.names)})
+
+
+def read_reference(file: Path, num_classes: int) -> Reference:
+    """Read the file of :meth:`Reference.encode` of a model with this number of classes.
+
+    Raises:
+        ModelError: if it is not such a file.
+    """
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            names = json.loads((opened.metadata() or {})["names"])
+            features, labels = opened.get_tensor("features"), opened.get_tensor("labels")
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file} is not a file of training images' features: get a good copy") from error
+    fits = features.ndim == 2 and labels.shape == (len(features),) and len(features) == len(names) > 0
+    fits = fits and np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all()
+    if not fits or not all(isinstance(name, str) for name in names):
+        raise ModelError(f"{file} does not go with the model: get a good copy of it")
+    return Reference(features, labels.astype(np.int64), names)
+
+
+def similarity_threshold(similarities: np.ndarray) -> float | None:
+    """Return the largest threshold that 95 % of known images reach; ``None`` if there are no finite values.
+
+    ``similarities`` are those of known images ``[N]``.
+    """
+    known = np.sort(similarities[np.isfinite(similarities)])
+    return float(known[int((1 - KNOWN_SHARE) * len(known))]) if len(known) else None
+
+
+def unit_mean(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of an image's features in its views, each of unit length; again of unit length."""
+    mean = np.mean([_unit(row.astype(np.float64)) for row in rows], axis=0)
+    return _unit(mean).astype(np.float32)
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return values / max(float(np.sqrt(values @ values)), 1e-12)
+
+
+def _cosine(value: float) -> float:
+    return min(float(value), 1.0)  # rounding may exceed it

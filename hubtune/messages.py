@@ -1,0 +1,35 @@
+"""The catalogue of messages: the language of a person, and translations into it by gettext.
+
+The message in the code is the English one. The catalogue of a language is
+``locale/<language>/LC_MESSAGES/hubtune.po``, and the ``.mo`` beside it is what a program reads.
+"""
+
+import gettext
+import os
+from pathlib import Path
+
+LOCALE = Path(__file__).parent / "locale"
+DOMAIN = "hubtune"
+
+ENGLISH = "en"
+LANGUAGES = (ENGLISH, "zh")
+"""The languages of messages. English needs no catalogue."""
+
+# POSIX, XBD 8.2: the first one that is set and not empty decides. HUBTUNE_LANG goes before them.
+_VARIABLES = ("HUBTUNE_LANG", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def language() -> str:
+    """Return the language of messages, one of :data:`LANGUAGES`.
+
+    It is that of ``HUBTUNE_LANG``, such as ``zh`` or ``zh_CN.UTF-8``, or else of the first of ``LC_ALL``,
+    ``LC_MESSAGES`` and ``LANG`` that is set; English for all other languages.
+    """
+    value = next(filter(None, map(os.environ.get, _VARIABLES)), "")
+    code = value.replace("-", "_").partition("_")[0].partition(".")[0].lower()
+    return code if code in LANGUAGES else ENGLISH
+
+
+def translator(code: str) -> gettext.NullTranslations:
+    """Return the translations into a language; a message without one stays English."""
+    return gettext.translation(DOMAIN, LOCALE, [code], fallback=True)

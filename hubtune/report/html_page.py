@@ -1,0 +1,43 @@
+"""Pages: one HTML file that needs nothing else, makes no request, and runs no code."""
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+from hubtune.messages import translator
+from hubtune.text import escaped
+
+
+def render_page(name: str, language: str, **content: Any) -> str:
+    """Render the page ``templates/<name>.html`` with the style ``templates/<name>.css``.
+
+    The page has a policy that allows that style and pictures inside the page, and nothing else. All text is
+    escaped for HTML; the filter ``shown`` also escapes what could change how a name is read.
+    """
+    style = _read(f"{name}.css")
+    environment = Environment(
+        loader=FunctionLoader(_read),
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(translator(language), newstyle=True)  # type: ignore[attr-defined]
+    environment.filters["shown"] = escaped
+    # The policy allows only the style with this hash (CSP 3, 2.3.1), and none from a file's name.
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = environment.get_template(f"{name}.html")
+    return template.render(style=style, style_sum=digest, language=language, **content)
+
+
+def data_address(content: bytes, kind: str) -> str:
+    """Return an address that holds a picture itself; ``kind`` is its format, such as ``webp``."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _read(name: str) -> str:
+    return (files("hubtune.report") / "templates" / name).read_text(encoding="utf-8")

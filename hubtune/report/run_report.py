@@ -1,0 +1,114 @@
+"""What the report of a run shows, as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hubtune.evaluation.answers import Answers
+from hubtune.evaluation.evaluation import Evaluation
+
+MOST_MISTAKES = 24
+"""Most mistakes that a report shows with where the model looked."""
+
+
+@dataclass(frozen=True)
+class SuspectLabel:
+    """A label that is probably wrong.
+
+    Attributes:
+        path: the image.
+        label: its class by the list.
+        own: probability of that class, by a model that was trained without the image.
+        other: the class that this model names.
+        other_probability: its probability.
+    """
+
+    path: Path
+    label: str
+    own: float
+    other: str
+    other_probability: float
+
+
+@dataclass(frozen=True)
+class LearningCurvePoint:
+    """Accuracy by training on a part of the list: mean over draws, and its 95 % confidence interval.
+
+    ``images`` is the number of training images a class.
+    """
+
+    images: float
+    accuracy: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """Accuracies for several sizes of the training list, and what follows from them as a sentence."""
+
+    points: Sequence[LearningCurvePoint]
+    sentence: str = ""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found out about a run beside its figures; everything may be missing.
+
+    Attributes:
+        heat_maps: path of an image, as in the answers → WebP file that shows where the model looked.
+        label_issues: labels of the training list that are probably wrong, by models that had not seen the
+            image; ``None``: not checked.
+        similarity_threshold: similarity to training images below which an image is of another kind;
+            ``None``: unknown.
+        learning_curve: ``None``: not measured.
+    """
+
+    heat_maps: Mapping[str, bytes] = field(default_factory=dict)
+    label_issues: Sequence[SuspectLabel] | None = None
+    similarity_threshold: float | None = None
+    learning_curve: LearningCurve | None = None
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """All that a report shows; what is empty or ``None`` is left out, or the report says that it is missing.
+
+    Attributes:
+        name: name of the run.
+        folder: the run folder, as commands name it.
+        evaluation: the evaluation on a list; ``None`` if the run has no list to measure on.
+        list_name: ``test``, ``validate``, ``train``, or the name of another list.
+        untouched: whether nothing was trained or chosen on that list.
+        findings: what was found out beside the figures.
+        counts: class → number of images in each list, by the list's name.
+        skipped: list, path and reason of each image that could not be read in training.
+        groups: number of groups of copies or related images that stay in one list; ``None``: unknown.
+        random_leaks: list → images with a copy in training that a random split would have had.
+        remarks: what a person should know about the lists, one sentence each.
+        history: the run's evaluations on the validation list, as in ``metrics.jsonl``.
+        used: the run's settings, software and checksums, by the names in ``manifest.json``.
+    """
+
+    name: str
+    folder: str
+    evaluation: Evaluation | None
+    list_name: str = "test"
+    untouched: bool = True
+    findings: Findings = field(default_factory=Findings)
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    skipped: Sequence[tuple[str, str, str]] = ()
+    groups: int | None = None
+    random_leaks: Mapping[str, float] = field(default_factory=dict)
+    remarks: Sequence[str] = ()
+    history: Sequence[Mapping[str, Any]] = ()
+    used: Mapping[str, Any] = field(default_factory=dict)
+
+
+def worst_mistakes(answers: Answers, most: int = MOST_MISTAKES) -> list[int]:
+    """Return the places of the wrong answers with the highest confidence, the highest first."""
+    wrong = np.flatnonzero(answers.readable & ~answers.correct)
+    return [int(place) for place in wrong[np.argsort(-answers.confidence[wrong], kind="stable")][:most]]
