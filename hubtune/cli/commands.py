@@ -30,16 +30,18 @@ _COMMANDS = {
 _MORE = {
     "cache": "Cached features and downloaded data: list, verify, remove.",
     "classify": "Name what is on images with a pretrained module, without training.",
+    "compare": "Compare runs on one list: is there a difference?",
     "data": "Preview what the network sees; convert CIFAR's files to images.",
     "embed": "Turn images into features, for search and for other programs.",
     "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
+    "runs": "List the runs in a folder with their figures.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
-_WITHOUT_PADDLE = ("cache", "data", "scan", "split")
+_WITHOUT_PADDLE = ("cache", "data", "runs", "scan", "split")
 _WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
 
 

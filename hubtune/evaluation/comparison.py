@@ -74,14 +74,13 @@ class Comparison:
         spread = math.sqrt(max(0.0, disagreeing - difference**2))
         return math.ceil(((Z * math.sqrt(disagreeing) + _Z_POWER * spread) / difference) ** 2)
 
-    @property
-    def sentence(self) -> str:
-        """The result as a sentence."""
+    def describe(self, first: str = "the first", second: str = "the second") -> str:
+        """Return the result as a sentence, with the names of the classifiers."""
         if not self.count:
             return "no picture that both can read"
         if self.differs:
-            better = "first" if self.difference > 0 else "second"
-            return f"the {better} is better on these {self.count:,} pictures ({format_p(self.p_adjusted)})"
+            better = first if self.difference > 0 else second
+            return f"{better} is better on these {self.count:,} pictures ({format_p(self.p_adjusted)})"
         text = f"no difference that these {self.count:,} pictures could show"
         if self.needed is None:
             return f"{text}: both have {self.both + self.only_first:,} right"
@@ -100,7 +99,6 @@ class Comparison:
             "p_adjusted": self.p_adjusted,
             "differs": self.differs,
             "needed": self.needed,
-            "sentence": self.sentence,
         }
 
 
