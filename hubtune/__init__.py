@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hubtune.errors import RecipeError as RecipeError
     from hubtune.errors import StoppedError as StoppedError
     from hubtune.errors import UsageError as UsageError
+    from hubtune.evaluation.evaluation import Evaluation as Evaluation
     from hubtune.evaluation.metrics import Metrics as Metrics
     from hubtune.export.paddlehub import export_paddlehub as export_paddlehub
     from hubtune.hub.module import Module as Module
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from hubtune.inference.model import load_model as load_model
     from hubtune.inference.model import pretrained_model as pretrained_model
     from hubtune.inference.prediction import Prediction as Prediction
+    from hubtune.inference.run_comparison import compare_runs as compare_runs
     from hubtune.recipe.load import load_recipe as load_recipe
     from hubtune.recipe.schema import Recipe as Recipe
     from hubtune.recipe.schema import RunConfig as RunConfig
@@ -61,12 +63,14 @@ _HOMES = {
         *("CheckFailedError", "DataError", "HubtuneError", "LockedError", "MachineError", "ModelError"),
         *("NumericError", "RecipeError", "StoppedError", "UsageError"),
     ),
+    "hubtune.evaluation.evaluation": ("Evaluation",),
     "hubtune.evaluation.metrics": ("Metrics",),
     "hubtune.export.paddlehub": ("export_paddlehub",),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
     "hubtune.inference.model": ("Model", "load_model", "pretrained_model"),
     "hubtune.inference.prediction": ("Prediction",),
+    "hubtune.inference.run_comparison": ("compare_runs",),
     "hubtune.recipe.load": ("load_recipe",),
     "hubtune.recipe.schema": ("Recipe", "RunConfig"),
     "hubtune.recipe.strategies": (
@@ -84,7 +88,7 @@ _WITHOUT_PADDLE = (
     "hubtune.data.images.preprocessing",
     "hubtune.data.prepare",
     "hubtune.errors",
-    "hubtune.evaluation.metrics",
+    "hubtune.evaluation",
     "hubtune.recipe",
     "hubtune.runs.callbacks",
 )

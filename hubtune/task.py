@@ -5,7 +5,7 @@ from pathlib import Path
 
 import paddle
 
-from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset
+from hubtune.data.dataset import LIST_NAMES, BaseCVDataset
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.evaluation import Evaluation
@@ -32,6 +32,7 @@ from hubtune.runs.folder import (
     open_run,
     point_latest_at,
 )
+from hubtune.runs.lists import dataset_of
 from hubtune.runs.result import Run
 from hubtune.runs.signals import stop_on_signals
 from hubtune.storage.cache_folder import cache_root
@@ -107,7 +108,7 @@ class ImageClassifierTask:
 
     @classmethod
     def from_recipe(cls, recipe: Recipe, *, complete: bool = False) -> "ImageClassifierTask":
-        """Make the task that a recipe describes; ``complete`` as in :func:`dataset_of`.
+        """Make the task that a recipe describes; ``complete`` as in :func:`~hubtune.runs.lists.dataset_of`.
 
         Raises:
             HubtuneError: if the module cannot be loaded, or the data cannot be used.
@@ -254,20 +255,6 @@ class ImageClassifierTask:
             trust = self.module.code is not None
             self._model = load_model(folder, trust_code=trust, engine=self.config.engine)
         return self._model
-
-
-def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
-    """Return the data set of a recipe; in a ``complete`` one, a run's own, a list not named is not used."""
-    data, kind = recipe.data, BaseCVDataset if complete else ListDataset
-    return kind(
-        data.base,
-        data.train,
-        data.validate_,
-        data.test,
-        label_list_file=data.labels,
-        encoding=data.encoding,
-        labels_are=data.labels_are,
-    )
 
 
 def _check_base(base: Path) -> None:

@@ -30,6 +30,7 @@ _COMMANDS = {
 _MORE = {
     "cache": "Cached features and downloaded data: list, verify, remove.",
     "classify": "Name what is on images with a pretrained module, without training.",
+    "compare": "Compare runs on one list: is there a difference?",
     "data": "Preview what the network sees; convert CIFAR's files to images.",
     "embed": "Turn images into features, for search and for other programs.",
     "explain": "Show where a model looked in images.",
@@ -37,10 +38,11 @@ _MORE = {
     "import": "Turn another program's checkpoint into a model.",
     "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
+    "runs": "List the runs in a folder with their figures.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
-_WITHOUT_PADDLE = ("cache", "data", "scan", "split")
+_WITHOUT_PADDLE = ("cache", "data", "runs", "scan", "split")
 _WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
 
 

@@ -11,7 +11,7 @@ import hubtune
 from hubtune.cli.console import print_json, say, say_missing_font, shown
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import FILE, source_options, trust_option
-from hubtune.cli.training_inputs import find_lists_for, list_overrides
+from hubtune.cli.training_inputs import find_lists_for
 from hubtune.data.sources.naming import is_source
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.choices import AUGMENT_PRESETS
@@ -138,7 +138,7 @@ def _open_source(
         file /= RECIPE_FILE
     elif not file.exists() and not file.suffix:
         raise UsageError(f"There is no {data}: give a recipe (recipes/NAME.yaml) or a folder of pictures")
-    recipe = hubtune.load_recipe(file, list_overrides(settings))
+    recipe = hubtune.load_recipe(file, settings.as_overrides())
     train_keys = recipe.strategy.train_keys
     if train_keys is not None and "augment" not in train_keys:
         say(f"Strategy {recipe.strategy.name} ignores train.augment: it trains on unchanged pictures")

@@ -1,14 +1,16 @@
 """``hubtune evaluate``."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 import hubtune
-from hubtune.cli.console import echo, figures, print_json, say, shown
+from hubtune.cli.console import percent, print_json, say, shown
+from hubtune.cli.evaluation_output import print_evaluation, write_classes
+from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import (
+    FILE,
     PATH,
     engine_options,
     parse_weights,
@@ -16,9 +18,9 @@ from hubtune.cli.options import (
     trust_option,
     weights_option,
 )
-from hubtune.cli.training_inputs import list_overrides
-from hubtune.errors import DataError, UsageError
+from hubtune.errors import CheckFailedError, DataError, UsageError, writing
 from hubtune.log import show_on_stderr
+from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
@@ -42,6 +44,16 @@ if TYPE_CHECKING:
 @trust_option
 @source_options
 @click.option("--remap-by-name", is_flag=True, help="Accept a list whose classes are in another order.")
+@click.option("--csv", "csv_file", type=FILE, help="Write one row per class.")
+@click.option(
+    "--predictions", "predictions", type=FILE, help="Write one row per picture: the answer and the class."
+)
+@click.option(
+    "--min-accuracy",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
+    help="Exit with code 8 if the accuracy is below, 0 to 1.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     run: Path | None,
@@ -54,23 +66,33 @@ def command(
     trust_code: bool,
     settings: "SourceSettings",
     remap_by_name: bool,
+    csv_file: Path | None,
+    predictions: Path | None,
+    min_accuracy: float | None,
     as_json: bool,
 ) -> None:
-    """Measure a model on a list: accuracy with its 95 % interval, loss, and top-5 with more than 5 classes.
+    """Measure a model on a list: accuracy with its 95 % interval, figures per class, what is confused.
 
-    RUN is a run folder or a model folder; default: the newest run.
+    RUN is a run folder or a model folder; default: the newest run. Confidence is compared with accuracy, and
+    its error with what chance gives.
 
     \b
     hubtune evaluate
     hubtune evaluate runs/idol5 --on validate
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
     hubtune evaluate runs/idol5 --on new_pics/
+    hubtune evaluate --predictions answers.csv --min-accuracy 0.8
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
+    from hubtune.cli.progress import counting_bar
+    from hubtune.evaluation.answer_file import write_answers
     from hubtune.hardware.device import select_device
     from hubtune.runs.folder import newest_run
+    from hubtune.runs.lists import find_list, open_list
 
     show_on_stderr()
+    check_output_file(csv_file, "--csv")
+    check_output_file(predictions, "--predictions")
     if module is None and weights != "official":
         raise UsageError(f"--weights {weights} goes with --module; a run has its own")
     if module is not None:
@@ -82,7 +104,7 @@ def command(
         pretrained = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)
         model = hubtune.pretrained_model(pretrained, engine=engine)
         # Numbers in a list are the module's own classes, whatever names lie beside it.
-        dataset, name = _open_list(listed, model.labels, settings, names_beside=False), "test"
+        dataset, name = open_list(listed, model.labels, settings, names_beside=False), "test"
         source = module
     else:
         if run is None:
@@ -90,24 +112,40 @@ def command(
             say(f"Newest run: {shown(run)}")
         select_device(device)
         model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
-        dataset, name = find_list(run, on, model, settings)
+        dataset, name = find_list(run, on, model.labels, settings)
         source = str(run)
     for remark in dataset.remarks:
         if remark not in dataset.repeated.values():
             say(f"• {shown(remark)}")
     dataset.check_files()  # otherwise each of perhaps a million missing files would get its warning
-    metrics = model.evaluate(dataset, name, batch_size=batch_size, remap_by_name=remap_by_name)
+    with counting_bar("measuring") as advance:
+        evaluation = model.evaluate(
+            dataset, name, batch_size=batch_size, remap_by_name=remap_by_name, progress=advance
+        )
     listed = str(dataset.list_files[name])
-    if not metrics.count:
+    if predictions is not None:
+        with writing(predictions):
+            write_answers(predictions, evaluation.answers, model.labels)
+        say(f"{plural(len(evaluation.answers.paths), 'row')} written to {shown(predictions)}")
+    if csv_file is not None:
+        write_classes(csv_file, evaluation)
+        say(f"{plural(len(model.labels), 'row')} written to {shown(csv_file)}")
+    if not evaluation.count:
         raise DataError(f"{listed} has no readable picture")
     if as_json:
-        print_json({"model": source, "list": listed, **metrics.as_dict(), "remarks": dataset.remarks})
-        return
-    echo(f"{shown(listed)}: {figures(metrics)}, loss {metrics.loss:.4f}")
-    if name in dataset.repeated:
-        say(dataset.repeated[name])
-    if name == "validate" and on in (None, "validate") and was_chosen(model):
-        say("Slightly optimistic: the best model was chosen on this list.")
+        print_json({"model": source, "list": listed, **evaluation.details(), "remarks": dataset.remarks})
+    else:
+        print_evaluation(listed, evaluation)
+        if name in dataset.repeated:
+            say(dataset.repeated[name])
+        if name == "validate" and on in (None, "validate") and was_chosen(model):
+            say("Slightly optimistic: the best model was chosen on this list.")
+    if min_accuracy is not None and evaluation.accuracy < min_accuracy:
+        say(
+            f"The accuracy on {shown(listed)} is {percent(evaluation.accuracy)}, below the "
+            f"{percent(min_accuracy)} of --min-accuracy: look at what is confused, or train on more pictures"
+        )
+        click.get_current_context().exit(CheckFailedError.exit_code)
 
 
 def was_chosen(model: "hubtune.Model") -> bool:
@@ -128,49 +166,3 @@ def _list_for_module(module: str, run: Path | None, on: str | None) -> str:
             else "Name the list to measure on: --on val_list.txt"
         )
     return on
-
-
-def _open_list(
-    on: str, names: Sequence[str], settings: "SourceSettings", *, names_beside: bool = True
-) -> "hubtune.BaseCVDataset":
-    """Return a list file, or all images of another source, as a test list for a model's classes."""
-    from hubtune.data.dataset import label_file_beside
-    from hubtune.data.source_dataset import SourceDataset
-    from hubtune.data.sources.open import FILE_SUFFIXES
-
-    file = Path(on)
-    if not file.is_file() or file.suffix.lower() in FILE_SUFFIXES:
-        return SourceDataset(on, names, settings=settings)
-    label_file = label_file_beside(file) if names_beside else None
-    return hubtune.BaseCVDataset(
-        file.parent,
-        test_list_file=file.name,
-        encoding=settings.encoding,
-        labels_are=settings.labels_are,
-        label_list_file=label_file,
-        label_list=None if label_file else names,
-    )
-
-
-def find_list(
-    run: Path, on: str | None, model: "hubtune.Model", settings: "SourceSettings"
-) -> tuple["hubtune.BaseCVDataset", str]:
-    """Return the data set of what ``--on`` names, by default of the run, and the name of the list in it."""
-    from hubtune.data.dataset import LIST_NAMES
-    from hubtune.runs.folder import RECIPE_FILE, is_run
-    from hubtune.task import dataset_of
-
-    if on is not None and on not in LIST_NAMES:
-        if "://" not in on and not Path(on).exists():
-            raise UsageError(
-                f"--on {on}: no such list file or folder; or name a list of the run: validate, test or train"
-            )
-        return _open_list(on, model.labels, settings), "test"
-    if not is_run(run):
-        raise UsageError(f"{run} is a model without lists: name a list file, --on test_list.txt")
-    dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE, list_overrides(settings)), complete=True)
-    name = on or ("test" if dataset.list_files["test"] else "validate")
-    if dataset.list_files[name] is None:
-        what = f"{name} list" if on else "test and no validation list"
-        raise DataError(f"{run} has no {what}: name another, --on train, or a list file")
-    return dataset, name

@@ -13,7 +13,6 @@ from hubtune.cli.options import json_option, overrides_option, source_options, t
 from hubtune.cli.training_inputs import (
     describe_lists,
     find_lists_for,
-    list_overrides,
     make_lists,
     read_or_default_recipe,
     say_recipe,
@@ -161,7 +160,7 @@ def _cross_validate(
     from hubtune.errors import StoppedError
     from hubtune.runs.callbacks import CallbackList
     from hubtune.runs.folder import is_run
-    from hubtune.task import dataset_of
+    from hubtune.runs.lists import dataset_of
 
     if is_run(Path(what)):
         raise UsageError(f"{what} is a run: --folds takes a recipe or pictures")
@@ -227,7 +226,7 @@ def _recipe(
 
     base = find_lists_for(what, settings) if is_source(what) else None
     if own is not None:
-        recipe = hubtune.load_recipe(own, [*overrides, *list_overrides(settings)])
+        recipe = hubtune.load_recipe(own, [*overrides, *settings.as_overrides()])
         return with_trust(recipe, trust_code), ""
     recipe = read_or_default_recipe(what, overrides, trust_code, settings)
     say_unused(recipe)

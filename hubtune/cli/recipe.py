@@ -63,7 +63,7 @@ def explain_command(
             f"Strategy {loaded.strategy.name} solves its head at once: it has no learning rates. "
             "Explain another one by -o strategy=default_finetune, for example"
         )
-    from hubtune.task import dataset_of
+    from hubtune.runs.lists import dataset_of
     from hubtune.train.explain import draw_rates, explain
 
     count, classes = image_count, 2

@@ -7,7 +7,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, print_json, say, shown
-from hubtune.cli.evaluate import find_list, was_chosen
+from hubtune.cli.evaluate import was_chosen
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import FILE, PATH, engine_options, json_option, trust_option
 from hubtune.errors import DataError, UsageError
@@ -93,14 +93,14 @@ def _measure(
     from hubtune.data.sources.settings import AS_FOUND
     from hubtune.report.run_content import MeasuredList, RunLists
     from hubtune.runs.folder import RECIPE_FILE
-    from hubtune.task import dataset_of
+    from hubtune.runs.lists import dataset_of, find_list
 
     own = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     examples = {name: own.examples(name) for name in LIST_NAMES}
     lists = RunLists(own.label_list, examples, own.remarks)
     if on is None and not (examples["test"] or examples["validate"]):
         return lists, MeasuredList(None)
-    dataset, name = find_list(run, on, model, AS_FOUND)
+    dataset, name = find_list(run, on, model.labels, AS_FOUND)
     title = name if on is None or on in LIST_NAMES else on
     untouched = title not in LIST_NAMES or name == "test" or (name == "validate" and not was_chosen(model))
     try:

@@ -31,16 +31,10 @@ def read_or_default_recipe(
     from hubtune.train.defaults import default_recipe, read_recipe
 
     if settings is not None:
-        overrides = [*overrides, *list_overrides(settings)]
+        overrides = [*overrides, *settings.as_overrides()]
     if is_source(what):
         return default_recipe(what, [*overrides, f"module.trust_code={str(trust_code).lower()}"])
     return with_trust(read_recipe(what, overrides), trust_code)
-
-
-def list_overrides(settings: "SourceSettings") -> list[str]:
-    """Return what a person said about lists as overrides of a recipe."""
-    keys = {"data.encoding": settings.encoding, "data.labels_are": settings.labels_are}
-    return [f"{key}={value}" for key, value in keys.items() if value is not None]
 
 
 def say_unused(recipe: "hubtune.Recipe") -> None:

@@ -1,7 +1,7 @@
 """A classifier's answers for the images of a list, which all figures are computed from."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +53,11 @@ class Answers:
     def unreadable(self) -> int:
         """Number of images that cannot be read."""
         return int((~self.readable).sum())
+
+    def renumbered(self, numbers: Sequence[int]) -> "Answers":
+        """Return the answers with another number for each class, given by its present one."""
+        new = np.array([*numbers, -1])  # the last for -1
+        return replace(self, truth=new[self.truth], predicted=new[self.predicted], second=new[self.second])
 
 
 class ScoredImage(Protocol):

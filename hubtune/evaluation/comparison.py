@@ -74,14 +74,13 @@ class Comparison:
         spread = math.sqrt(max(0.0, disagreeing - difference**2))
         return math.ceil(((Z * math.sqrt(disagreeing) + _Z_POWER * spread) / difference) ** 2)
 
-    @property
-    def sentence(self) -> str:
-        """The result as a sentence."""
+    def describe(self, first: str = "the first", second: str = "the second") -> str:
+        """Return the result as a sentence, with the names of the classifiers."""
         if not self.count:
             return "no picture that both can read"
         if self.differs:
-            better = "first" if self.difference > 0 else "second"
-            return f"the {better} is better on these {self.count:,} pictures ({format_p(self.p_adjusted)})"
+            better = first if self.difference > 0 else second
+            return f"{better} is better on these {self.count:,} pictures ({format_p(self.p_adjusted)})"
         text = f"no difference that these {self.count:,} pictures could show"
         if self.needed is None:
             return f"{text}: both have {self.both + self.only_first:,} right"
@@ -100,7 +99,6 @@ class Comparison:
             "p_adjusted": self.p_adjusted,
             "differs": self.differs,
             "needed": self.needed,
-            "sentence": self.sentence,
         }
 
 
@@ -116,11 +114,14 @@ def compare(first: Answers, second: Answers) -> Comparison:
         raise DataError("The answers are for other pictures or classes: compare models on the same list")
     readable = first.readable & second.readable
     right, other = first.correct[readable], second.correct[readable]
-    counts = [int((right & other).sum()), int((right & ~other).sum()), int((~right & other).sum())]
-    counts.append(int(readable.sum()) - sum(counts))
-    p_value = mcnemar(counts[1], counts[2])
-    interval = _difference_interval(*counts)
-    return Comparison(*counts, int((~readable).sum()), interval, p_value, p_value)
+    both, only_first, only_second, neither = (
+        int((one & two).sum())
+        for one, two in ((right, other), (right, ~other), (~right, other), (~right, ~other))
+    )
+    interval = _difference_interval(both, only_first, only_second, neither)
+    p_value = mcnemar(only_first, only_second)
+    unreadable = int((~readable).sum())
+    return Comparison(both, only_first, only_second, neither, unreadable, interval, p_value, p_value)
 
 
 def compare_pairs(answers: Sequence[Answers]) -> list[tuple[int, int, Comparison]]:

@@ -205,7 +205,7 @@ class Evaluation(Metrics):
         calibration = self.calibration
         figures = {
             **self.as_dict(),
-            "top_k": {str(k): _or_none(share) for k, share in self.top_k.items()},
+            "top_k": {str(k): none_if_nan(share) for k, share in self.top_k.items()},
             "balanced_accuracy": self.balanced_accuracy,
             "macro_f1": self.macro_f1,
             "mean_confidence": self.mean_confidence,
@@ -219,7 +219,7 @@ class Evaluation(Metrics):
             "most_confused": [vars(pair) for pair in self.most_confused],
             "attractor": None if self.attractor is None else vars(self.attractor),
         }
-        return {name: _or_none(figure) for name, figure in figures.items()}
+        return {name: none_if_nan(figure) for name, figure in figures.items()}
 
 
 def evaluate_answers(answers: Answers, labels: Sequence[str]) -> Evaluation:
@@ -232,5 +232,6 @@ def _mean(values: Sequence[float] | np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else math.nan
 
 
-def _or_none(figure: Any) -> Any:
+def none_if_nan(figure: Any) -> Any:
+    """Return ``None`` for NaN, which JSON does not have."""
     return None if isinstance(figure, float) and math.isnan(figure) else figure

@@ -90,7 +90,7 @@ def measure_answers(answers: Answers, classes: int) -> Metrics:
         return Metrics(math.nan, math.nan, 0, (0.0, 1.0), unreadable)
     correct = int(answers.correct.sum())
     # A probability that underflows to 0 would make the loss infinite although the network is sound.
-    loss = float(-np.log(np.maximum(answers.probability[readable], 1e-300)).mean())
+    loss = float(-np.log(np.maximum(answers.probability[readable], 1e-300)).mean()) + 0.0  # which makes -0 0
     top5 = top_share(answers, 5) if classes > 5 else None
     largest = int(np.bincount(answers.truth[readable]).max()) / count
     return Metrics(correct / count, loss, count, wilson_interval(correct, count), unreadable, top5, largest)

@@ -6,7 +6,8 @@ import logging
 import os
 import shutil
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from hubtune.data.label_names import labels_text
 from hubtune.data.list_files import LABEL_LIST, encode
-from hubtune.errors import LockedError, MachineError, ModelError, UsageError
+from hubtune.errors import HubtuneError, LockedError, MachineError, ModelError, UsageError
 from hubtune.log import FORMATTER, logger
 from hubtune.runs.history import History
 from hubtune.storage.atomic import write_atomically, write_csv
@@ -127,8 +128,25 @@ class RunFolder:
 
     def record_threads(self, count: int) -> None:
         """Record in ``manifest.json`` the number of threads that Paddle uses from now on."""
-        manifest = self.read_manifest()
-        manifest["machine"] = {**manifest["machine"], "paddle_threads": count}
+        self._record(machine={**self.read_manifest()["machine"], "paddle_threads": count})
+
+    @contextmanager
+    def measure_time(self) -> Iterator[Callable[[], float]]:
+        """Yield a function that returns the seconds of work on the run, with those of earlier processes.
+
+        If the block raises, they are recorded in ``manifest.json``; the time of a process that is killed is
+        lost.
+        """
+        before, start = self.read_manifest().get("seconds", 0.0), time.monotonic()
+        try:
+            yield lambda: before + time.monotonic() - start
+        except BaseException:
+            with suppress(OSError, HubtuneError):  # neither may hide the error itself
+                self._record(seconds=before + time.monotonic() - start)
+            raise
+
+    def _record(self, **entries: Any) -> None:
+        manifest = {**self.read_manifest(), **entries}
         write_atomically(self.path / MANIFEST_FILE, json.dumps(manifest, indent=1) + "\n")
 
     def read_manifest(self) -> dict[str, Any]:

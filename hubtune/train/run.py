@@ -1,6 +1,6 @@
 """One process's work on a run: from a prepared context to a finished run folder."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +24,11 @@ from hubtune.train.strategies import TRAINERS
 
 def run(context: RunContext) -> dict[str, Any]:
     """Do what is left of a run, and return the content of ``result.json``; a stopped run can be resumed."""
+    with context.folder.measure_time() as seconds:
+        return _run(context, seconds)
+
+
+def _run(context: RunContext, seconds: Callable[[], float]) -> dict[str, Any]:
     classifier = context.build_classifier()
     _log_start(context, classifier)
     changed = ChangedFiles(context.folder.path, context.data.examples, context.config.workers + 2)
@@ -47,6 +52,8 @@ def run(context: RunContext) -> dict[str, Any]:
         "cross_validated": model.cross_validated,
         "skipped": context.bad_images.counts(),
         "changed": changed.count,
+        "images": {name: len(examples) for name, examples in context.data.examples.items()},
+        "seconds": round(seconds(), 1),
     }
     # One checkpoint stays: if result.json is damaged later, resuming makes it again.
     Checkpoints(context.folder.checkpoints).prune(1)

@@ -17,11 +17,12 @@ from hubtune.log import logger
 from hubtune.recipe.schema import Recipe
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import LISTS, check_place, check_unlocked, free_folder, is_run
+from hubtune.runs.lists import dataset_of
 from hubtune.runs.result import Run
 from hubtune.storage.atomic import write_atomically
 from hubtune.storage.cache_folder import cache_root
 from hubtune.storage.regular_file import read_json
-from hubtune.task import ImageClassifierTask, dataset_of
+from hubtune.task import ImageClassifierTask
 from hubtune.train.strategies import TRAINERS
 
 RECORD = "folds.json"

@@ -23,10 +23,11 @@ from hubtune.recipe.strategies import DefaultFinetuneStrategy
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.description import describe_machine
 from hubtune.runs.folder import RunFolder, check_place, free_folder, open_run
+from hubtune.runs.lists import dataset_of
 from hubtune.runs.signals import Stop, StopRequested, stop_on_signals
 from hubtune.storage.atomic import sha256_of
 from hubtune.storage.cache_folder import cache_root
-from hubtune.task import ImageClassifierTask, dataset_of
+from hubtune.task import ImageClassifierTask
 from hubtune.text import format_duration
 from hubtune.train.context import RunContext, RunData
 from hubtune.train.data_checks import BadImages

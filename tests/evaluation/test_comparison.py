@@ -76,20 +76,20 @@ def test_other_lists_are_refused():
 
 def test_the_sentence_says_what_the_images_show():
     found = compare(*_pair(60, 30, 5, 25))
-    assert found.differs and found.sentence == "the first is better on these 120 pictures (p < 0.001)"
+    assert found.differs and found.describe() == "the first is better on these 120 pictures (p < 0.001)"
     found = compare(*_pair(60, 5, 30, 25))
-    assert "the second is better" in found.sentence
+    assert "run b is better" in found.describe("run a", "run b")
     found = compare(*_pair(100, 6, 4, 10))
     assert not found.differs
-    assert found.sentence == (
+    assert found.describe() == (
         "no difference that these 120 pictures could show: "
         "to show one of 1.7 points takes about 2,400 pictures"
     )
     same = compare(*_pair(100, 0, 0, 20))
-    assert same.needed is None and same.sentence.endswith("pictures could show: both have 100 right")
+    assert same.needed is None and same.describe().endswith("pictures could show: both have 100 right")
     assert same.interval[0] < 0 < same.interval[1]
     nothing = compare(_answers([1], unreadable=[0]), _answers([1]))
-    assert nothing.sentence == "no picture that both can read"
+    assert nothing.describe() == "no picture that both can read"
     assert (nothing.interval, nothing.as_dict()["difference"]) == ((-1, 1), None)
     assert math.isnan(nothing.difference) and nothing.needed is None
     assert [format_p(value) for value in (0.0004, 0.0321)] == ["p < 0.001", "p = 0.032"]

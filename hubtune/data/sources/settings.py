@@ -49,6 +49,11 @@ class SourceSettings:
         if self.encoding is not None:
             check_encoding(self.encoding)
 
+    def as_overrides(self) -> list[str]:
+        """Return what is said about lists as overrides of a recipe."""
+        keys = {"data.encoding": self.encoding, "data.labels_are": self.labels_are}
+        return [f"{key}={value}" for key, value in keys.items() if value is not None]
+
 
 AS_FOUND = SourceSettings()
 """Nothing is said: the source itself must tell."""
