@@ -28,6 +28,7 @@ _COMMANDS = {
     "demo": "See it work on embedded data, offline, in a minute.",
 }
 _MORE = {
+    "audit": "Rank the labels that are probably wrong.",
     "cache": "Cached features and downloaded data: list, verify, remove.",
     "classify": "Name what is on images with a pretrained module, without training.",
     "compare": "Compare runs on one list: is there a difference?",
@@ -39,11 +40,12 @@ _MORE = {
     "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "runs": "List the runs in a folder with their figures.",
+    "suggest": "Choose which unlabelled images to label next.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }
 _MOVED = {"bench": "python benchmarks/machine.py in hubtune's repository"}
 _WITHOUT_PADDLE = ("cache", "data", "runs", "scan", "split")
-_WITH_FEATURES = ("cache", "demo", "finetune", "scan", "split", "tune")
+_WITH_FEATURES = ("audit", "cache", "demo", "finetune", "scan", "split", "tune")
 
 
 @click.command(

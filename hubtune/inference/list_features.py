@@ -39,21 +39,23 @@ def features_backbone(
     )
 
 
-def backbone_of_model(model: Model, folder: Path) -> tuple[FrozenBackbone, list[int]]:
+def backbone_of_model(model: Model) -> tuple[FrozenBackbone, list[int]]:
     """Return the backbone of a fine-tuned model, and the widths of its blocks of features.
 
-    Features that were computed in training are taken from the cache. ``folder`` is the model's.
+    Features that were computed in training are taken from the cache.
     """
     classifier, card = model.classifier, model.card
     assert isinstance(classifier, Classifier)
-    has_code = card.architecture == CODE_FILE
+    code = None
+    if card.architecture == CODE_FILE and model.folder is not None:
+        code = (model.folder / CODE_FILE).read_bytes()
     backbone = features_backbone(
         classifier,
         card.preprocessing,
-        module=card.module if has_code else card.architecture,
+        module=card.architecture if code is None else card.module,
         wanted="auto",
         cache=FeatureCache(),
-        code=(folder / CODE_FILE).read_bytes() if has_code else None,
+        code=code,
     )
     return backbone, classifier.blocks
 

@@ -22,7 +22,7 @@ from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
 from hubtune.inference.predict import ImageScores, predict_scores
 from hubtune.inference.prediction import Prediction
-from hubtune.inference.reference import REFERENCE_FILE, Reference, read_reference
+from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers, read_reference
 from hubtune.inference.stored_program import has_program, program_key
 from hubtune.log import logger
 from hubtune.runs.folder import BEST_MODEL, is_run
@@ -42,12 +42,13 @@ class Model:
     Attributes:
         card: its description, as in ``model.json``.
         reference: features of training images; ``None`` if the model has none.
+        folder: that the model was read from; ``None`` if it was not.
         maps_engine: computes the maps that features are computed from, see
             :meth:`hubtune.models.classifier.Classifier.packed_maps`.
     """
 
     reference: Reference | None = None
-    _folder: Path | None = None
+    folder: Path | None = None
 
     def __init__(self, classifier: "nn.Layer", card: ModelCard, *, engine: str = "auto") -> None:
         """Join a network and its description; :func:`load_model` reads both from a folder.
@@ -66,7 +67,7 @@ class Model:
     ) -> "Model":
         """Return a model whose network is only read if a stored program does not suffice."""
         model = cls.__new__(cls)
-        model.card, model._folder = card, folder
+        model.card, model.folder = card, folder
         if card.similarity_threshold is not None:
             model.reference = read_reference(folder / REFERENCE_FILE, len(card.labels))
         model._set_network(read, engine, key)
@@ -101,10 +102,10 @@ class Model:
         """The weights of a linear head; ``None`` for another one, and for a pretrained module."""
         if self.card.hidden_units or self.card.strategy == "pretrained":
             return None
-        if self._folder is None:
+        if self.folder is None:
             tensors = {name: values.numpy() for name, values in self.classifier.state_dict().items()}
         else:
-            tensors = read_weights(self._folder / WEIGHTS_FILE)
+            tensors = read_weights(self.folder / WEIGHTS_FILE)
         return HeadWeights(tensors["head.0.weight"], tensors["head.0.bias"], self.card.taps)
 
     @property
@@ -226,9 +227,8 @@ class Model:
         number_of = match_labels(self.labels, dataset.label_list, remap_by_name=remap_by_name)
         examples = dataset.examples(name)
         results = self.score([example.path for example in examples], batch_size=batch_size, workers=workers)
-        answers = collect(
-            _reported(results, len(examples), progress), [number_of[example.label] for example in examples]
-        )
+        truth = [number_of[example.label] for example in examples]
+        answers = collect_answers(_reported(results, len(examples), progress), truth, self.reference)
         return evaluate_answers(answers, self.labels)
 
 

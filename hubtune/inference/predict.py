@@ -10,7 +10,6 @@ from hubtune.data.images.decode import Content, ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import run_images
-from hubtune.inference.reference import unit_mean
 
 
 @dataclass(frozen=True)
@@ -65,3 +64,13 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     """
     powers = np.exp(logits.astype(np.float64) - logits.max())
     return powers / powers.sum()
+
+
+def unit_mean(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the mean of an image's features in its views, each of unit length; again of unit length."""
+    mean = np.mean([_unit(row.astype(np.float64)) for row in rows], axis=0)
+    return _unit(mean).astype(np.float32)
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    return values / max(float(np.sqrt(values @ values)), 1e-12)

@@ -6,8 +6,8 @@ score cannot tell: it is high for images of no class at all.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from hubtune.errors import ModelError
+from hubtune.evaluation.answers import Answers, collect
+from hubtune.inference.predict import ImageScores
 
 REFERENCE_FILE = "reference.safetensors"
 """Features of training images, in a model folder."""
@@ -92,6 +94,30 @@ class Reference:
         return save({"features": features, "labels": labels}, {"names": json.dumps(self.names)})
 
 
+def collect_answers(
+    results: Iterable[ImageScores], truth: Sequence[int], reference: Reference | None
+) -> Answers:
+    """Reduce the scores of images to answers, with the training image that is most similar to each.
+
+    Args:
+        results: the scores of each image, in the order of ``truth``.
+        truth: the true class of each image.
+        reference: the training images; ``None``: similarities are unknown.
+    """
+    if reference is None:
+        return collect(results, truth)
+    neighbours: list[Neighbour | None] = []
+
+    def watched() -> Iterator[ImageScores]:
+        for result in results:
+            neighbours.append(None if result.features is None else reference.nearest(result.features))
+            yield result
+
+    answers = collect(watched(), truth)
+    similarity = np.array([np.nan if each is None else each.similarity for each in neighbours])
+    return replace(answers, similarity=similarity, nearest=[each and each.name for each in neighbours])
+
+
 def read_reference(file: Path, num_classes: int) -> Reference:
     """Read the file of :meth:`Reference.encode` of a model with this number of classes.
 
@@ -118,16 +144,6 @@ def similarity_threshold(similarities: np.ndarray) -> float | None:
     """
     known = np.sort(similarities[np.isfinite(similarities)])
     return float(known[int((1 - KNOWN_SHARE) * len(known))]) if len(known) else None
-
-
-def unit_mean(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the mean of an image's features in its views, each of unit length; again of unit length."""
-    mean = np.mean([_unit(row.astype(np.float64)) for row in rows], axis=0)
-    return _unit(mean).astype(np.float32)
-
-
-def _unit(values: np.ndarray) -> np.ndarray:
-    return values / max(float(np.sqrt(values @ values)), 1e-12)
 
 
 def _cosine(value: float) -> float:

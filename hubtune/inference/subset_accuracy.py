@@ -11,7 +11,7 @@ from hubtune.inference.ridge_choice import choose
 from hubtune.inference.ridge_spectrum import Spectrum, principal_axes
 from hubtune.rng import rng_for
 
-_DRAWS = 5
+_DRAWS = 10
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,13 @@ class SubsetAccuracy:
     Attributes:
         images: mean number of images a class.
         accuracies: of each draw.
+        tested: mean number of other images.
         per_class: mean accuracy of each class, float64 ``[classes]``; NaN for a class without other images.
     """
 
     images: float
     accuracies: list[float]
+    tested: float
     per_class: np.ndarray
 
 
@@ -161,4 +163,5 @@ def _summarise(draws: list[Draw]) -> SubsetAccuracy:
     with np.errstate(invalid="ignore"):
         per_class = np.bincount(labels, weights=right, minlength=classes) / counts
     images = float(np.mean([draw[0] for draw in draws]))
-    return SubsetAccuracy(images, [float(draw[2].mean()) for draw in draws], per_class)
+    accuracies = [float(draw[2].mean()) for draw in draws]
+    return SubsetAccuracy(images, accuracies, len(labels) / len(draws), per_class)

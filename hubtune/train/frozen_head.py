@@ -12,8 +12,7 @@ from hubtune.evaluation.metrics import Metrics
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.list_features import features_backbone
 from hubtune.inference.model_card import read_card
-from hubtune.inference.predict import ImageScores, softmax
-from hubtune.inference.reference import unit_mean
+from hubtune.inference.predict import ImageScores, softmax, unit_mean
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.runs.signals import StopRequested

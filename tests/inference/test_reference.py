@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save
 
 from hubtune.errors import ModelError
-from hubtune.inference.reference import Reference, read_reference, similarity_threshold, unit_mean
+from hubtune.inference.predict import unit_mean
+from hubtune.inference.reference import Reference, read_reference, similarity_threshold
 
 
 def _reference(rows, labels=(0, 0, 1)):

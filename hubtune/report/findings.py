@@ -1,0 +1,124 @@
+"""What a report says beside the figures: where the model looked, suspect labels, whether images would help."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hubtune.data.images.decode import ImageError, decode
+from hubtune.data.listing import ImageEntry
+from hubtune.errors import DataError, ModelError
+from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.learning_curve import fit_learning_curve
+from hubtune.evaluation.metrics import wilson_interval
+from hubtune.inference.explanation import explain_images
+from hubtune.inference.feature_table import Table
+from hubtune.inference.label_ranking import rank_labels
+from hubtune.inference.list_features import backbone_of_model, compute_table
+from hubtune.inference.model import Model
+from hubtune.inference.subset_accuracy import accuracy_by_size
+from hubtune.report.heat_map import draw_heat
+from hubtune.report.run_report import (
+    Findings,
+    LearningCurve,
+    LearningCurvePoint,
+    SuspectLabel,
+    worst_mistakes,
+)
+from hubtune.rng import rng_for
+
+# A label is suspect if its class has less than the first probability, and another has the second or more.
+_OWN, _OTHER = 0.1, 0.6
+_MOST_SUSPECT = 24
+# Sides of heat maps, pixels.
+_SIDE = 224
+# Features of more training images are not read again for a report.
+_MOST_ROWS = 1_000
+
+
+def find(
+    model: Model,
+    entries: Sequence[ImageEntry],
+    groups: Mapping[Path, int],
+    evaluation: Evaluation | None,
+) -> Findings:
+    """Look into a fine-tuned model for its report.
+
+    Suspect labels and the learning curve are those of a head on frozen features, which are cached: models
+    that were trained by gradients have none. Of many training images, a sample is used.
+
+    Args:
+        model: of a run.
+        entries: the training images, with their checksums.
+        groups: path → number of the image's group.
+        evaluation: of the model, whose worst mistakes are explained.
+    """
+    findings = Findings(similarity_threshold=model.card.similarity_threshold)
+    if evaluation is not None:
+        findings = replace(findings, heat_maps=_heat_maps(model, evaluation))
+    if model.card.step or not entries:
+        return findings
+    if len(entries) > _MOST_ROWS:
+        chosen = rng_for(0, "report").permutation(len(entries))[:_MOST_ROWS]
+        entries = [entries[index] for index in np.sort(chosen)]
+    backbone, blocks = backbone_of_model(model)
+    table, indices = compute_table(backbone, blocks, model.card.views, entries, groups)
+    try:
+        suspects = _suspect_labels(model, table, [entries[index] for index in indices])
+    except DataError:  # all are of one class
+        return findings
+    return replace(findings, label_issues=suspects, learning_curve=measure_learning_curve(table))
+
+
+def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
+    paths = [evaluation.answers.paths[place] for place in worst_mistakes(evaluation.answers)]
+    maps = {}
+    try:
+        for row in explain_images(model, paths):
+            if row.maps:
+                image = decode(row.path)
+                image.thumbnail((_SIDE, _SIDE))
+                content = io.BytesIO()
+                draw_heat(image, row.heat(*image.size)).save(content, "WEBP", quality=75)
+                maps[row.path] = content.getvalue()
+    except (ModelError, ImageError):  # a network without maps; an image that is gone by now
+        return maps
+    return maps
+
+
+def _suspect_labels(model: Model, table: Table, entries: Sequence[ImageEntry]) -> list[SuspectLabel]:
+    issues = [
+        issue
+        for issue in rank_labels(table, len(model.labels))
+        if issue.own < _OWN and issue.probability >= _OTHER
+    ]
+    return [
+        SuspectLabel(
+            entries[issue.index].path,
+            model.labels[entries[issue.index].label],
+            issue.own,
+            model.labels[issue.other],
+            issue.probability,
+        )
+        for issue in issues[:_MOST_SUSPECT]
+    ]
+
+
+def measure_learning_curve(table: Table) -> LearningCurve | None:
+    """Measure the accuracy by the number of training images, and say what more of them would bring.
+
+    ``None`` if the classes are too small for two sizes.
+    """
+    sizes = accuracy_by_size(table)
+    draws = [(size.images, accuracy) for size in sizes for accuracy in size.accuracies]
+    fit = fit_learning_curve([images for images, _ in draws], [1 - accuracy for _, accuracy in draws])
+    if fit is None:
+        return None
+    points = []
+    for size in sizes:
+        accuracy = float(np.mean(size.accuracies))
+        low, high = wilson_interval(accuracy * size.tested, size.tested)
+        points.append(LearningCurvePoint(size.images, accuracy, low, high))
+    return LearningCurve(points, fit.predict, sizes[-1].per_class)
