@@ -8,6 +8,7 @@ compares catalogues and messages.
 """
 
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
@@ -18,6 +19,8 @@ from babel.messages.pofile import read_po, write_po
 from hubtune.messages import DOMAIN, ENGLISH, LANGUAGES, LOCALE
 
 _PACKAGE = Path(__file__).parents[1] / "hubtune"
+# So that the files change with the messages only.
+_DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _METHODS = [("**.py", "python"), ("report/templates/**.html", "jinja2")]
 _OPTIONS = {"report/templates/**.html": {"newstyle_gettext": "true", "trimmed": "true"}}
 
@@ -56,7 +59,8 @@ def untranslated(catalogue: Catalog) -> list[str]:
     return [
         str(message.id)
         for message in catalogue
-        if message.id and (message.fuzzy or not all([message.string] if not message.pluralizable else message.string))
+        if message.id
+        and (message.fuzzy or not all(message.string if message.pluralizable else [message.string]))
     ]
 
 
@@ -65,10 +69,14 @@ def update(code: str) -> list[str]:
     catalogue, file = read_catalogue(code), catalogue_files()[code]
     catalogue.update(find_messages(), no_fuzzy_matching=True)
     catalogue.obsolete.clear()
+    catalogue.fuzzy, catalogue.header_comment = False, "# Translations of hubtune's messages."
+    catalogue.creation_date = catalogue.revision_date = _DATE
+    catalogue.last_translator = catalogue.language_team = catalogue.msgid_bugs_address = "hubtune"
+    catalogue.version = "1"
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("wb") as stream:
         # Without line numbers, which change with every edit.
-        write_po(stream, catalogue, width=100, omit_header=False, include_lineno=False, sort_output=True)
+        write_po(stream, catalogue, width=100, include_lineno=False, sort_output=True)
     file.with_suffix(".mo").write_bytes(compiled(catalogue))
     return untranslated(catalogue)
 

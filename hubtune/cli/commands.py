@@ -36,6 +36,7 @@ _MORE = {
     "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
+    "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "runs": "List the runs in a folder with their figures.",
     "tune": "Search for better settings, by cross-validation on the training list.",

@@ -42,6 +42,17 @@ def matches_pattern(pattern: str, *names: str) -> bool:
     return any(fnmatchcase(name.lower(), pattern) for name in names)
 
 
+def weights_licence(name: str, sha256: str | None, *, official: bool) -> str | None:
+    """Return the SPDX identifier of a module's weights; ``None`` if it is not known.
+
+    ``sha256`` is that of the file that was read; ``official`` says that hubtune chose the file by the name.
+    """
+    entry = catalog.lookup(name)
+    if entry is None or entry.weights is None or sha256 is None:
+        return None
+    return entry.weights.licence if official or sha256 == entry.weights.sha256 else None
+
+
 def describe_pretrained(entry: Pretrained) -> dict[str, Any]:
     weights = entry.weights
     document: dict[str, Any] = {

@@ -41,6 +41,12 @@ class Table:
         return Table(self.rows[indices], self.labels[indices], self.weights[indices], keys, self.blocks)
 
 
+def block_shares(rows: int, blocks: int) -> list[float]:
+    """Return the share of each block in the mean squared length of this number of rows."""
+    weights = [1.0] + [_FEW_WEIGHT if rows < _FEW_ROWS else 1.0] * (blocks - 1)
+    return [weight / sum(weights) for weight in weights]
+
+
 Rows = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Rows ``[n, width]``, their class numbers ``[n]`` and their weights ``[n]``."""
 
@@ -52,7 +58,7 @@ class Scaling:
         rows, weights = table.rows, table.weights / table.weights.sum()
         self.shift = np.zeros(rows.shape[1])
         self.scale = np.ones(rows.shape[1])
-        shares = [1.0] + [_FEW_WEIGHT if len(rows) < _FEW_ROWS else 1.0] * (len(table.blocks) - 1)
+        shares = block_shares(len(rows), len(table.blocks))
         start = 0
         for width, share in zip(table.blocks, shares, strict=True):
             block = slice(start, start + width)
@@ -68,7 +74,7 @@ class Scaling:
                 deviations[deviations < noise] = 1.0
                 self.scale[block] /= deviations
                 variances = variances / deviations**2
-            self.scale[block] *= np.sqrt(share / sum(shares) / max(float(variances.sum()), 1e-12))
+            self.scale[block] *= np.sqrt(share / max(float(variances.sum()), 1e-12))
             start += width
 
     def shifted(self, rows: np.ndarray, columns: slice) -> np.ndarray:

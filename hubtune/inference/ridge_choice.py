@@ -25,13 +25,19 @@ _USUAL_STRENGTH, _USUAL_TEMPERATURE = 0.1, 4.0
 
 @dataclass(frozen=True)
 class RidgeChoice:
-    """The best strength and temperature; the other fields are those of a ``RidgeHead``."""
+    """The best strength and temperature; the other fields are those of a ``RidgeHead``.
+
+    Attributes:
+        logits: of the table's rows, each scored without its group, ``[N, classes that have rows]``; NaN where
+            a row's class has no other group.
+    """
 
     strength: float
     temperature: float
     loss: float
     accuracy: float | None
     errors: np.ndarray
+    logits: np.ndarray
 
 
 def choose(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> RidgeChoice:
@@ -43,8 +49,8 @@ def choose(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> Ridge
     centred = root * (targets - spectrum.target_mean)
     judged = spectrum.root**2 * ~alone
     if not judged.any():
-        errors = np.full(len(columns), np.nan)
-        return RidgeChoice(_USUAL_STRENGTH, _USUAL_TEMPERATURE, np.nan, None, errors)
+        errors, logits = np.full(len(columns), np.nan), np.full(targets.shape, np.nan)
+        return RidgeChoice(_USUAL_STRENGTH, _USUAL_TEMPERATURE, np.nan, None, errors, logits)
     best: RidgeChoice | None = None
     number = 0
     for strength in STRENGTHS:
@@ -55,7 +61,8 @@ def choose(table: Table, spectrum: Spectrum, check: Callable[[], None]) -> Ridge
         if best is None or loss < best.loss:
             accuracy = float((scores.argmax(axis=1) == columns)[~alone].mean())
             errors = np.where(alone, np.nan, errors)
-            best = RidgeChoice(strength, TEMPERATURES[number], loss, accuracy, errors)
+            logits = np.where(alone[:, None], np.nan, TEMPERATURES[number] * scores)
+            best = RidgeChoice(strength, TEMPERATURES[number], loss, accuracy, errors, logits)
         check()
     assert best is not None
     return best

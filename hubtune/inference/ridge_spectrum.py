@@ -66,7 +66,7 @@ def exact_spectrum(table: Table, scaling: Scaling, num_classes: int, check: Call
         gram += scaled @ scaled.T
     check()
     gram *= root[:, None] * root
-    values, rows = _principal_axes(gram)
+    values, rows = principal_axes(gram)
     del gram
     rows *= np.sqrt(values)
     check()
@@ -97,7 +97,7 @@ def spectrum_in_span(
         scaled = spanning[:, part].astype(np.float64)
         gram += scaled @ scaled.T
     check()
-    lengths, coordinates = _principal_axes(gram)
+    lengths, coordinates = principal_axes(gram)
     del gram
     coordinates *= np.sqrt(lengths)
     sums = _Sums(len(lengths), num_classes)
@@ -109,7 +109,7 @@ def spectrum_in_span(
     present = _check_classes(np.flatnonzero(sums.targets > 0))
     projected = sums.target_products - sums.weight * np.outer(mean, target_mean)
     sums.products -= sums.weight * np.outer(mean, mean)
-    values, axes = _principal_axes(sums.products)
+    values, axes = principal_axes(sums.products)
     root = np.sqrt(first_weights)
 
     def expand(coefficients: np.ndarray) -> np.ndarray:
@@ -150,7 +150,7 @@ def _check_classes(present: np.ndarray) -> np.ndarray:
     return present
 
 
-def _principal_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def principal_axes(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues and vectors of a symmetric matrix, without those that are noise."""
     if len(matrix) < _LARGE:
         values, vectors = np.linalg.eigh(matrix)

@@ -31,7 +31,9 @@ def render_page(name: str, language: str, **content: Any) -> str:
     # The policy allows only the style with this hash (CSP 3, 2.3.1), and none from a file's name.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     template = environment.get_template(f"{name}.html")
-    return template.render(style=style, style_sum=digest, language=language, **content)
+    # Chinese and Japanese share characters whose shapes differ.
+    html_language = {"zh": "zh-Hans"}.get(language, language)
+    return template.render(style=style, style_sum=digest, html_language=html_language, **content)
 
 
 def data_address(content: bytes, kind: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from hubtune.messages import translator
 from hubtune.text import escaped, shortened
 
+_NARROW_NAME = 32  # characters
 _NARROW = 0.02  # an interval that whole percents would not show
 
 
@@ -25,20 +26,25 @@ class Phrases:
         value = 100 * share
         if 0 < share < 1:
             value = min(max(value, 0.1), 99.9)
-        return self.gettext("%s %%") % (f"{value:.1f}" if 0 < share < 1 else f"{value:.0f}")
+        return self.gettext("%s\u00a0%%") % (f"{value:.1f}" if 0 < share < 1 else f"{value:.0f}")
 
     def whole_percent(self, share: float) -> str:
         """Format a share in whole percents."""
-        return self.gettext("%s %%") % f"{100 * share:.0f}"
+        return self.gettext("%s\u00a0%%") % f"{100 * share:.0f}"
 
     def between(self, interval: tuple[float, float]) -> str:
         """Format the ends of an interval: ``between 81 and 93 %``."""
         low, high = interval
         digits = 0 if high - low >= _NARROW else 1
-        return self.gettext("between %(low)s and %(high)s %%") % {
+        return self.gettext("between %(low)s and %(high)s\u00a0%%") % {
             "low": f"{100 * low:.{digits}f}",
             "high": f"{100 * high:.{digits}f}",
         }
+
+    def ends(self, interval: tuple[float, float]) -> str:
+        """Format the ends of an interval for a table: ``81–93 %``."""
+        low, high = interval
+        return self.gettext("%s\u00a0%%") % f"{100 * low:.0f}–{100 * high:.0f}"
 
     def images_of(self, list_name: str, count: int) -> str:
         """Name a number of images of a list: ``120 test pictures``."""
@@ -76,6 +82,10 @@ class Phrases:
                 "more": f"{more:,}",
             }
         )
+
+    def short(self, label: str) -> str:
+        """Return a class name for a narrow place, escaped."""
+        return escaped(label if len(label) <= _NARROW_NAME else f"{label[: _NARROW_NAME - 1]}…")
 
     def quoted(self, label: str) -> str:
         """Return a class name in quotation marks, escaped and shortened."""

@@ -9,6 +9,10 @@ import numpy as np
 
 from hubtune.evaluation.answers import Answers
 from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.metrics import Metrics
+
+MOST_CLASSES = 30
+"""Most classes of which the whole confusion matrix is shown, and that tables show without a click."""
 
 MOST_MISTAKES = 24
 """Most mistakes that a report shows with where the model looked."""
@@ -83,6 +87,7 @@ class RunReport:
         evaluation: the evaluation on a list; ``None`` if the run has no list to measure on.
         list_name: ``test``, ``validate``, ``train``, or the name of another list.
         untouched: whether nothing was trained or chosen on that list.
+        earlier: figures on that list from the end of the run, for images that are gone.
         findings: what was found out beside the figures.
         counts: class → number of images in each list, by the list's name.
         skipped: list, path and reason of each image that could not be read in training.
@@ -90,7 +95,9 @@ class RunReport:
         random_leaks: list → images with a copy in training that a random split would have had.
         remarks: what a person should know about the lists, one sentence each.
         history: the run's evaluations on the validation list, as in ``metrics.jsonl``.
-        used: the run's settings, software and checksums, by the names in ``manifest.json``.
+        used: the run's settings, software and checksums as text: ``module``, ``strategy``, ``views``,
+            ``started``, ``duration``, ``command``, ``versions``, ``machine``, and SHA-256 of the lists
+            ``train``, ``validate`` and ``test``, of ``weights`` and ``code``.
     """
 
     name: str
@@ -98,6 +105,7 @@ class RunReport:
     evaluation: Evaluation | None
     list_name: str = "test"
     untouched: bool = True
+    earlier: Metrics | None = None
     findings: Findings = field(default_factory=Findings)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     skipped: Sequence[tuple[str, str, str]] = ()
@@ -105,7 +113,17 @@ class RunReport:
     random_leaks: Mapping[str, float] = field(default_factory=dict)
     remarks: Sequence[str] = ()
     history: Sequence[Mapping[str, Any]] = ()
-    used: Mapping[str, Any] = field(default_factory=dict)
+    used: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def measured(self) -> Evaluation | None:
+        """The evaluation, if at least one image can be read."""
+        return self.evaluation if self.evaluation is not None and self.evaluation.count else None
+
+    @property
+    def metrics(self) -> Metrics | None:
+        """The overall figures: those of the evaluation, or else the earlier ones."""
+        return self.measured or self.earlier
 
 
 def worst_mistakes(answers: Answers, most: int = MOST_MISTAKES) -> list[int]:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hubtune.evaluation.evaluation import ClassMetrics, Evaluation
+from hubtune.evaluation.evaluation import ClassMetrics, ConfusedPair, Evaluation
+from hubtune.evaluation.metrics import Metrics
 from hubtune.report.phrases import Phrases, shell_word
 from hubtune.report.run_report import RunReport
 
 _UNSURE = 0.05  # half of an interval's width, above which more pictures are recommended
 _FEW_IMAGES = 10  # of a class: its figures say little
-_MOST_PAIRS = 3
 
 
 @dataclass(frozen=True)
@@ -43,25 +43,24 @@ class Summary:
 
 def summarise(report: RunReport, phrases: Phrases, *, folder: str) -> Summary:
     """Return the sentences of a report; ``folder`` is the run's name in commands."""
-    evaluation = report.evaluation
-    measured = evaluation if evaluation is not None and evaluation.count else None
+    metrics, evaluation = report.metrics, report.measured
     return Summary(
-        figure=phrases.percent(measured.accuracy) if measured else "",
+        figure=phrases.percent(metrics.accuracy) if metrics else "",
         headline=_headline(report, phrases),
-        sentences=[*_certainty(report, measured, phrases)] if measured else [],
-        confusions=[*_confusions(measured, phrases)] if measured else [],
-        cautions=[*_cautions(report, measured, phrases)],
-        steps=[*_steps(report, measured, phrases, shell_word(folder))],
+        sentences=[*_certainty(report, metrics, phrases)] if metrics else [],
+        confusions=[*_confusions(evaluation, phrases)] if evaluation else [],
+        cautions=[*_cautions(report, phrases)],
+        steps=[*_steps(report, phrases, shell_word(folder))],
     )
 
 
 def _headline(report: RunReport, phrases: Phrases) -> str:
-    evaluation = report.evaluation
-    if evaluation is None:
-        return phrases.gettext("The accuracy was not measured: the run has no validation or test list.")
-    if not evaluation.count:
+    metrics = report.metrics
+    if metrics is None:
+        if report.evaluation is None:
+            return phrases.gettext("The accuracy was not measured.")
         return phrases.gettext("The accuracy was not measured: no picture of the list can be read.")
-    right, count = int(evaluation.answers.correct.sum()), evaluation.count
+    right, count = round(metrics.accuracy * metrics.count), metrics.count
     images = phrases.images_of(report.list_name, count)
     if right == count:
         return phrases.ngettext("%s: it is right.", "%s: all of them are right.", count) % images
@@ -71,8 +70,8 @@ def _headline(report: RunReport, phrases: Phrases) -> str:
     return text % {"right": f"{right:,}", "images": images}
 
 
-def _certainty(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> Iterator[str]:
-    between = phrases.between(evaluation.interval)
+def _certainty(report: RunReport, metrics: Metrics, phrases: Phrases) -> Iterator[str]:
+    between = phrases.between(metrics.interval)
     yield phrases.gettext("The true accuracy is %s (95 %% confidence interval).") % between
     if report.list_name == "train":
         yield phrases.gettext(
@@ -82,12 +81,12 @@ def _certainty(report: RunReport, evaluation: Evaluation, phrases: Phrases) -> I
         yield phrases.gettext("Nothing was chosen on this list, so the figure is not optimistic.")
     else:
         yield phrases.gettext("The best model was chosen on this list: the figure is slightly optimistic.")
-    present = [entry for entry in evaluation.per_class if entry.count]
+    present = [entry for entry in report.measured.per_class if entry.count] if report.measured else []
     if len(present) == 1:
         label = phrases.quoted(present[0].label)
         yield phrases.gettext("All these pictures are of the class %s; others were not measured.") % label
-    elif evaluation.largest_class is not None and evaluation.interval[0] <= evaluation.largest_class:
-        share = phrases.percent(evaluation.largest_class)
+    elif metrics.largest_class is not None and metrics.interval[0] <= metrics.largest_class:
+        share = phrases.percent(metrics.largest_class)
         yield (
             phrases.gettext(
                 "This is not shown to be better than guessing: always naming the most frequent class would be "
@@ -127,29 +126,23 @@ def _describe_weakest(entry: ClassMetrics, phrases: Phrases) -> str:
     }
 
 
-def describe_pairs(evaluation: Evaluation, phrases: Phrases) -> list[tuple[str, int, int]]:
-    """Return the most confused pairs: a sentence, and the numbers of the true and the predicted class."""
-    number_of = {label: number for number, label in enumerate(evaluation.labels)}
-    counts = {entry.label: entry.count for entry in evaluation.per_class}
-    return [
-        (
-            phrases.gettext("%(label)s taken for %(other)s: %(count)s of %(all)s")
-            % {
-                "label": phrases.quoted(pair.label),
-                "other": phrases.quoted(pair.predicted),
-                "count": f"{pair.count:,}",
-                "all": f"{counts[pair.label]:,}",
-            },
-            number_of[pair.label],
-            number_of[pair.predicted],
+def describe_pair(pair: ConfusedPair, evaluation: Evaluation, phrases: Phrases) -> str:
+    """Describe how often a class was taken for another."""
+    count = int(evaluation.confusion[evaluation.labels.index(pair.label)].sum())
+    return phrases.gettext("%(label)s taken for %(other)s: %(count)s of %(all)s") % {
+        "label": phrases.quoted(pair.label),
+        "other": phrases.quoted(pair.predicted),
+        "count": f"{pair.count:,}",
+        "all": f"{count:,}",
+    }
+
+
+def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
+    if report.measured is None and report.metrics is not None:
+        yield phrases.gettext(
+            "The pictures of the list cannot be read any more: this figure is from the end of the run."
         )
-        for pair in evaluation.most_confused[:_MOST_PAIRS]
-    ]
-
-
-def _cautions(report: RunReport, evaluation: Evaluation | None, phrases: Phrases) -> Iterator[str]:
-    issues = report.findings.label_issues
-    if issues:
+    if issues := report.findings.label_issues:
         yield (
             phrases.ngettext("%s label is probably wrong.", "%s labels are probably wrong.", len(issues))
             % f"{len(issues):,}"
@@ -159,10 +152,10 @@ def _cautions(report: RunReport, evaluation: Evaluation | None, phrases: Phrases
         yield phrases.gettext("Classes without a training picture cannot be recognised: %s.") % phrases.names(
             untrained
         )
-    if evaluation is not None:
-        yield from _cautions_of_figures(report, evaluation, phrases)
-    if report.skipped:
-        count = len(report.skipped)
+    if report.measured is not None:
+        yield from _cautions_of_figures(report, report.measured, phrases)
+    unreadable = report.evaluation.answers.unreadable if report.evaluation is not None else 0
+    if count := max(len(report.skipped), unreadable):
         yield (
             phrases.ngettext(
                 "%s picture could not be read and was left out.",
@@ -194,10 +187,15 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
             missing
         )
     if not low <= evaluation.mean_confidence <= high:
-        too_sure = phrases.gettext("The model is surer than it should be: on average %(mean)s.")
-        not_sure = phrases.gettext("The model is less sure than it could be: on average %(mean)s.")
+        too_sure = phrases.gettext(
+            "The model is surer than it should be: its mean confidence is %(mean)s, and %(right)s are right."
+        )
+        not_sure = phrases.gettext(
+            "The model is less sure than it could be: its mean confidence is %(mean)s, and %(right)s are right."
+        )
         text = too_sure if evaluation.mean_confidence > high else not_sure
-        yield text % {"mean": phrases.percent(evaluation.mean_confidence)}
+        mean, right = phrases.percent(evaluation.mean_confidence), phrases.percent(evaluation.accuracy)
+        yield text % {"mean": mean, "right": right}
     threshold, similarity = report.findings.similarity_threshold, evaluation.answers.similarity
     if threshold is not None and similarity is not None and (odd := int((similarity < threshold).sum())):
         yield (
@@ -210,22 +208,22 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
         )
 
 
-def _steps(
-    report: RunReport, evaluation: Evaluation | None, phrases: Phrases, folder: str
-) -> Iterator[NextStep]:
+def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextStep]:
     if report.findings.label_issues:
         yield NextStep(phrases.gettext("Look at the labels that are probably wrong, and correct them."))
-    if evaluation is None or not report.untouched:
+    if report.list_name == "train" or not report.untouched or report.metrics is None:
         yield NextStep(
             phrases.gettext("Put pictures aside for a test, on which nothing is chosen:"),
             "hubtune split PICTURES --val 20 --test 20",
         )
-    if evaluation is not None and evaluation.most_confused and evaluation.most_confused[0].count > 1:
-        pair = evaluation.most_confused[0]
+    confused = report.measured.most_confused if report.measured is not None else []
+    if confused and confused[0].count > 1:
         yield NextStep(
-            phrases.gettext("Add training pictures of %s first: they are confused most often.")
-            % phrases.names([pair.label, pair.predicted])
+            phrases.gettext(
+                "Add training pictures of %(label)s and %(other)s first: they are confused most often."
+            )
+            % {"label": phrases.quoted(confused[0].label), "other": phrases.quoted(confused[0].predicted)}
         )
-    if curve := report.findings.learning_curve:
+    if (curve := report.findings.learning_curve) and curve.sentence:
         yield NextStep(curve.sentence)
     yield NextStep(phrases.gettext("Predict new pictures:"), f"hubtune predict PICTURES --model {folder}")

@@ -9,7 +9,6 @@ import numpy as np
 
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
-
 from hubtune.evaluation.calibration import fit_temperature
 from hubtune.evaluation.metrics import measure
 from hubtune.inference.predict import ImageScores, softmax
@@ -121,7 +120,7 @@ def choose_images(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
     """
     by_label: dict[int, dict[str, ImageEntry]] = defaultdict(dict)
     for entry in entries:
-        if entry.sha256 is not None:
+        if entry.sha256:
             by_label[entry.label].setdefault(entry.sha256, entry)
     turns = zip_longest(*([own[key] for key in sorted(own)] for _, own in sorted(by_label.items())))
     return [*islice((entry for entry in chain.from_iterable(turns) if entry is not None), MOST_IMAGES)]

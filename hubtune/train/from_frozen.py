@@ -27,4 +27,6 @@ def continue_from_frozen(
             f"Training {name} did not help on the validation list by more than chance: the model is that of "
             "strategy frozen."
         )
+        # Its features are cached; the network was trained in place, and the best model read from the run.
+        return replace(head, classifier=trained.classifier, metrics=trained.metrics)
     return replace(trained, cross_validated=head.cross_validated)

@@ -10,9 +10,9 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError, StoppedError
 from hubtune.evaluation.metrics import Metrics
 from hubtune.inference.frozen_backbone import FrozenBackbone
+from hubtune.inference.list_features import features_backbone
 from hubtune.inference.model_card import read_card
 from hubtune.inference.predict import ImageScores, softmax
-from hubtune.inference.program import Subnetwork
 from hubtune.inference.reference import unit_mean
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
@@ -82,12 +82,10 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     settings, record = head_settings(context.config), context.module.backbone
     if settings.head == "ridge" and record.taps:
         classifier.take_second_order(classifier.find_taps(record.taps, record.input_size))
-    taps = () if classifier.second_order is None else classifier.second_order.taps
-    backbone = FrozenBackbone(
-        Subnetwork(classifier, classifier.features, context.view),
-        classifier.state_before_head(),
+    backbone = features_backbone(
+        classifier,
+        context.view,
         module=record.name,
-        layer=f"features and covariances of {', '.join(tap.name for tap in taps)}" if taps else "features",
         wanted=context.config.engine,
         cache=context.cache,
         code=context.module.code,
@@ -105,7 +103,7 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
             "regularisation %g, acc=%.5f on training pictures that were left out of a fit",
             *(solution.strength, solution.accuracy),
         )
-    if taps and len(solution.weight) == classifier.blocks[0]:
+    if classifier.second_order is not None and len(solution.weight) == classifier.blocks[0]:
         classifier.take_second_order([])
     classifier.set_head(solution.weight, solution.bias)
     if solver.is_partial:

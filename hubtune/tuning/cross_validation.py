@@ -128,7 +128,9 @@ def cross_validate(
             write_split(lists, path / LISTS, {"seed": seed, "fold": number}, force=True)
         own_lists = dict.fromkeys(("train", "validate_", "test", "labels"))
         data = recipe.data.model_copy(update={**own_lists, "base": str(path / LISTS)})
-        own = recipe.model_copy(update={"data": data, "run": str(path)})
+        # The models are for measuring.
+        without = {"report": False, "reference": False}
+        own = recipe.model_copy(update={"data": data, "run": str(path), **without})
         if task is None:
             task = ImageClassifierTask.from_recipe(own)
         else:
@@ -182,7 +184,7 @@ def _has_trained(place: Path) -> bool:
 
 
 def _facts(recipe: Recipe, folds: Sequence[Split]) -> dict[str, Any]:
-    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
+    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run", "report", "reference"})
     for key in ("base", "train", "validate", "test", "labels", "workers"):
         del settings["data"][key]
     for key in ("device", "engine"):

@@ -147,7 +147,7 @@ def _training_task(recipe: Recipe, listed: BaseCVDataset) -> ImageClassifierTask
 
 def _facts(recipe: Recipe, task: ImageClassifierTask, space: SearchSpace, folds: int) -> dict[str, Any]:
     """Return everything that must not change before a study is resumed."""
-    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run"})
+    settings = recipe.model_dump(mode="json", by_alias=True, exclude={"run", "report", "reference"})
     for section, key in (("train", "device"), ("train", "engine"), ("data", "workers")):
         del settings[section][key]
     if settings["data"]["bits"] == "auto":
@@ -259,7 +259,7 @@ class _Search:
         if path.exists():  # left by a process that was killed
             shutil.rmtree(path)
         # The limit of bad images was checked for the whole list; a fold is repeated, not resumed.
-        settings = {"max_bad": "100%", "save_ckpt_interval": _NEVER}
+        settings = {"max_bad": "100%", "save_ckpt_interval": _NEVER, "report": False, "reference": False}
         config = recipe.config().model_copy(update=settings)
         try:
             with open_run(path) as folder, _quiet():

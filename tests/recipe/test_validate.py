@@ -50,7 +50,8 @@ def test_mistakes_of_overrides_come_after_those_of_the_file(problems):
 def test_messages_are_short_printable_and_at_most_a_hundred(problems):
     text = SHORT + '"\\e[2J\\n": 1\ntrain: {augment: "' + "y" * 500 + '\\u202e"}\n'
     assert problems(text) == (
-        "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run, report, reference\n"
+        "r.yaml:3:1: unknown key '\\x1b[2J\\n'. Allowed: data, module, strategy, train, run, report, "
+        "reference\n"
         "r.yaml:4:18: train.augment: must be none, flip, crop, standard, strong, or keys under it; "
         f"found the text '{'y' * 60}…'\n"
     )

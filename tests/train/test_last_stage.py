@@ -30,10 +30,9 @@ def test_it_is_never_worse_than_frozen_and_computes_nothing_twice(
         assert metrics.loss == pytest.approx(reported.loss, abs=1e-2)
     computed = count_images(RequestRing)
     again = run("again")
-    # What is left is the test at the end, from pixels, by the program that the evaluation above has stored;
-    # and the engine of the activations, which computes an image to be checked.
-    assert sum(computed) <= len(again.views) * again.test.count + 2
-    assert sum(computed) >= len(again.views) * again.test.count
+    # The model is that of frozen, whose features are cached: what is left is the engine of the activations,
+    # which computes an image to be checked.
+    assert sum(computed) <= len(again.views)
 
 
 def test_activations_without_room_in_the_cache_are_refused_before_they_are_computed(

@@ -1,0 +1,114 @@
+"""``hubtune report``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import hubtune
+from hubtune.cli.console import echo, print_json, say, shown
+from hubtune.cli.evaluate import was_chosen
+from hubtune.cli.inputs import check_output_file
+from hubtune.cli.options import FILE, PATH, engine_options, json_option, trust_option
+from hubtune.errors import DataError, UsageError
+from hubtune.log import show_on_stderr
+from hubtune.messages import LANGUAGES, language
+
+if TYPE_CHECKING:
+    from hubtune.report.run_content import MeasuredList, RunLists
+
+
+@click.command()
+@click.argument("run", required=False, type=PATH)
+@click.option("-o", "--output", "file", type=FILE, help="The page; default: RUN/report.html.")
+@click.option(
+    "--on",
+    metavar="LIST",
+    help="validate, test, train, a list file, or a folder with a folder per class; default: the test list, "
+    "else validation.",
+)
+@click.option(
+    "--no-pictures",
+    is_flag=True,
+    help="Without pictures, names of files and paths: for a page that is passed on.",
+)
+@click.option(
+    "--lang",
+    type=click.Choice(LANGUAGES),
+    help="Language of the page; default: HUBTUNE_LANG, else this machine's.",
+)
+@engine_options
+@trust_option
+@json_option
+def command(
+    run: Path | None,
+    file: Path | None,
+    on: str | None,
+    no_pictures: bool,
+    lang: str | None,
+    batch_size: int,
+    device: str,
+    engine: str,
+    trust_code: bool,
+    as_json: bool,
+) -> None:
+    """Make the page of a run: how good it is, how sure, what is confused with what, what to do next.
+
+    RUN is a run folder; default: the newest run. Every run gets this page at its end, unless its recipe says
+    `report: off`. It is one file that makes no request.
+
+    \b
+    hubtune report
+    hubtune report runs/idol5 --on new_pics/ -o new_pics.html
+    hubtune report runs/idol5 --no-pictures --lang zh -o to_pass_on.html
+    """
+    from hubtune.hardware.device import select_device
+    from hubtune.report.run_content import REPORT_FILE, gather_report, save_report
+    from hubtune.runs.folder import is_run, newest_run
+
+    show_on_stderr()
+    if run is None:
+        run = newest_run()
+        say(f"Newest run: {shown(run)}")
+    if not is_run(run):
+        raise UsageError(f"{run} is not a run: name the folder of one, such as runs/NAME")
+    file = file or run / REPORT_FILE
+    check_output_file(file, "-o")
+    select_device(device)
+    model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
+    lists, measured = _measure(run, on, model, batch_size)
+    report = gather_report(run, lists, measured)
+    save_report(file, report, code=lang or language(), pictures=not no_pictures)
+    if as_json:
+        print_json({"run": str(run), "page": str(file)})
+    else:
+        echo(shown(file))
+
+
+def _measure(
+    run: Path, on: str | None, model: "hubtune.Model", batch_size: int
+) -> "tuple[RunLists, MeasuredList]":
+    """Return the run's lists, and the evaluation on one of them or on another list."""
+    from hubtune.data.dataset import LIST_NAMES
+    from hubtune.data.sources.settings import AS_FOUND
+    from hubtune.report.run_content import MeasuredList, RunLists
+    from hubtune.runs.folder import RECIPE_FILE
+    from hubtune.runs.lists import dataset_of, find_list
+
+    own = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
+    examples = {name: own.examples(name) for name in LIST_NAMES}
+    lists = RunLists(own.label_list, examples, own.remarks)
+    if on is None and not (examples["test"] or examples["validate"]):
+        return lists, MeasuredList(None)
+    dataset, name = find_list(run, on, model.labels, AS_FOUND)
+    title = name if on is None or on in LIST_NAMES else on
+    untouched = title not in LIST_NAMES or name == "test" or (name == "validate" and not was_chosen(model))
+    try:
+        dataset.check_files()  # otherwise each of perhaps a million missing files would get its warning
+    except DataError as error:
+        if title not in LIST_NAMES:
+            raise
+        say(f"{error}. The page is made without them")
+        return lists, MeasuredList(None, title, untouched)
+    evaluation = model.evaluate(dataset, name, batch_size=batch_size)
+    return lists, MeasuredList(evaluation, title, untouched)

@@ -1,0 +1,57 @@
+"""Images ordered by how improbable their labels are, by heads that were fitted without them."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from hubtune.data.audit.issues import LabelIssue
+from hubtune.inference.feature_table import Scaling, Table
+from hubtune.inference.ridge_choice import choose
+from hubtune.inference.ridge_spectrum import exact_spectrum
+from hubtune.rng import rng_for
+
+_MOST_EXACT = 2_000
+
+
+def rank_labels(table: Table, num_classes: int, check: Callable[[], None] = lambda: None) -> list[LabelIssue]:
+    """Rank the labels that are not the most probable ones of their images, the least probable first.
+
+    Each row is scored by a ridge head that is fitted to all others but its group (Northcutt et al.,
+    "Confident learning", 2021, use cross-validation). More than 2,000 rows are divided at random into parts,
+    and groups are kept together. Rows whose class has no other group are not ranked.
+
+    Args:
+        table: the features of the images and their labels.
+        num_classes: number of classes.
+        check: called between steps; may raise to stop.
+
+    Raises:
+        DataError: all rows are of one class.
+    """
+    issues = []
+    for part in _divide(table.keys):
+        rows = table if len(part) == len(table.rows) else table.take(part)
+        with threadpool_limits(1):  # as for the head: sums by several threads depend on their number
+            spectrum = exact_spectrum(rows, Scaling(rows), num_classes, check)
+            logits = choose(rows, spectrum, check).logits
+        scored = np.flatnonzero(np.isfinite(logits[:, 0]))
+        powers = np.exp(logits[scored] - logits[scored].max(axis=1, keepdims=True))
+        probabilities = powers / powers.sum(axis=1, keepdims=True)
+        own = np.searchsorted(spectrum.present, rows.labels[scored])
+        best = probabilities.argmax(axis=1)
+        for row in np.flatnonzero(best != own).tolist():
+            values, index = probabilities[row], int(part[scored[row]])
+            other = int(spectrum.present[best[row]])
+            issues.append(LabelIssue(index, float(values[own[row]]), other, float(values[best[row]])))
+    return sorted(issues, key=lambda issue: (issue.own, issue.index))
+
+
+def _divide(keys: Sequence[str]) -> list[np.ndarray]:
+    """Divide rows into parts of 2,000 or fewer, so that rows of one key are in one part."""
+    count = -(-len(keys) // _MOST_EXACT)
+    if count <= 1:
+        return [np.arange(len(keys))]
+    names, numbers = np.unique(np.asarray(keys), return_inverse=True)
+    part_of = rng_for(0, "label parts").permutation(len(names)) % count
+    return [np.flatnonzero(part_of[numbers] == part) for part in range(count)]

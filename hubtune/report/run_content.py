@@ -1,0 +1,155 @@
+"""Gather what the report of a run shows from its folder, and write the page."""
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hubtune.data.list_files import read_split_record
+from hubtune.data.listing import ImageEntry
+from hubtune.errors import HubtuneError, writing
+from hubtune.evaluation.evaluation import Evaluation
+from hubtune.evaluation.metrics import Metrics
+from hubtune.log import logger
+from hubtune.messages import language
+from hubtune.recipe.load import load_recipe
+from hubtune.report.run_page import render_run_report
+from hubtune.report.run_report import Findings, RunReport
+from hubtune.runs.folder import RECIPE_FILE, RunFolder
+from hubtune.runs.result import Run
+from hubtune.storage.atomic import write_atomically
+from hubtune.text import format_duration
+
+REPORT_FILE = "report.html"
+_NO_FINDINGS = Findings()
+
+
+@dataclass(frozen=True)
+class MeasuredList:
+    """The list that a report shows figures of.
+
+    Attributes:
+        evaluation: the evaluation on it; ``None`` if there is no such list, or its images are gone.
+        name: ``test``, ``validate`` or ``train``; for another list, its file.
+        untouched: whether nothing was trained or chosen on it.
+    """
+
+    evaluation: Evaluation | None
+    name: str = "test"
+    untouched: bool = True
+
+
+@dataclass(frozen=True)
+class RunLists:
+    """The images of a run: class names, the images of each list, and what a person should know about them."""
+
+    labels: Sequence[str]
+    examples: Mapping[str, Sequence[ImageEntry]]
+    remarks: Sequence[str] = ()
+
+
+def write_report(
+    folder: Path, lists: RunLists, measured: MeasuredList, findings: Findings = _NO_FINDINGS
+) -> None:
+    """Write ``report.html`` of a run that has finished, in the language of this machine.
+
+    The run is finished, so that a failure is logged, and nothing else.
+    """
+    try:
+        report = gather_report(folder, lists, measured, findings)
+        save_report(folder / REPORT_FILE, report, code=language(), pictures=True)
+    except Exception as error:  # noqa: BLE001  # the run must not be lost by its page
+        reason = str(error) if isinstance(error, HubtuneError) else f"{type(error).__name__}: {error}"
+        logger.warning("%s is not written (%s): make it by hubtune report %s", REPORT_FILE, reason, folder)
+
+
+def save_report(file: Path, report: RunReport, *, code: str, pictures: bool) -> None:
+    """Write the page of a report in a language, with or without pictures.
+
+    Raises:
+        MachineError: the file cannot be written.
+    """
+    page = render_run_report(report, language=code, pictures=pictures)
+    with writing(file):
+        write_atomically(file, page)
+
+
+def gather_report(
+    folder: Path, lists: RunLists, measured: MeasuredList, findings: Findings = _NO_FINDINGS
+) -> RunReport:
+    """Return what the report of a run of any version shows.
+
+    Raises:
+        HubtuneError: the run's recipe, manifest or result is missing or damaged.
+    """
+    run = RunFolder(folder)
+    manifest, result = run.read_manifest(), run.read_result() or {}
+    recipe = load_recipe(folder / RECIPE_FILE)
+    record = read_split_record(Path(recipe.data.base))
+    groups, leaks = record.get("groups"), record.get("random_split_leaks")
+    return RunReport(
+        name=folder.resolve().name,
+        folder=str(folder),
+        evaluation=measured.evaluation,
+        list_name=measured.name,
+        untouched=measured.untouched,
+        earlier=_earlier_figures(run, result, measured.name),
+        findings=findings,
+        counts=_count(lists),
+        skipped=run.read_skipped(),
+        groups=len(groups) if isinstance(groups, list) else None,
+        random_leaks={
+            name: value for name, value in _mapping(leaks).items() if isinstance(value, int | float)
+        },
+        remarks=lists.remarks,
+        history=[entry for entry in run.history.read() if entry.get("list") == "validate"],
+        used={
+            "module": recipe.module.name,
+            "strategy": recipe.strategy.name,
+            **_describe_use(manifest, result),
+        },
+    )
+
+
+def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metrics | None:
+    if not isinstance(result.get(name), dict):
+        return None
+    finished = Run.from_result(run, result)
+    return finished.test if name == "test" else finished.validate
+
+
+def _count(lists: RunLists) -> dict[str, dict[str, int]]:
+    counts = {name: Counter(entry.label for entry in entries) for name, entries in lists.examples.items()}
+    return {
+        label: {name: by_label[number] for name, by_label in counts.items()}
+        for number, label in enumerate(lists.labels)
+    }
+
+
+def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
+    """The run's software, machine and checksums as text; what is missing is left out."""
+    command, machine, sums = manifest.get("command"), _mapping(manifest.get("machine")), manifest.get("lists")
+    seconds = result.get("seconds")
+    entries = {
+        "views": ", ".join(map(str, result.get("views") or ())),
+        "started": manifest.get("started"),
+        "duration": format_duration(seconds) if isinstance(seconds, int | float) else None,
+        # The first word is the path of the program.
+        "command": shlex.join(["hubtune", *map(str, command[1:])]) if isinstance(command, list) else None,
+        "versions": _join(manifest.get("versions")),
+        "machine": _join({key: value for key, value in machine.items() if value is not None}),
+        **_mapping(sums),
+        "weights": manifest.get("module_sha256"),
+        "code": manifest.get("code_sha256"),
+    }
+    return {key: str(value) for key, value in entries.items() if value}
+
+
+def _join(facts: Any) -> str:
+    return ", ".join(f"{name} {value}" for name, value in _mapping(facts).items())
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
