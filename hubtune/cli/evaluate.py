@@ -7,7 +7,6 @@ import click
 
 import hubtune
 from hubtune.cli.console import percent, print_json, say, shown
-from hubtune.cli.evaluation_output import print_evaluation, write_classes
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import (
     FILE,
@@ -84,6 +83,7 @@ def command(
     hubtune evaluate --predictions answers.csv --min-accuracy 0.8
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
+    from hubtune.cli.evaluation_output import print_evaluation, write_classes
     from hubtune.cli.progress import counting_bar
     from hubtune.evaluation.answer_file import write_answers
     from hubtune.hardware.device import select_device

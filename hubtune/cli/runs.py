@@ -8,18 +8,18 @@ import click
 from hubtune.cli.console import percent, print_json, print_table, say, shown
 from hubtune.cli.options import DIR, json_option
 from hubtune.errors import UsageError
-from hubtune.runs.folder import LATEST
-from hubtune.runs.listing import SORT_KEYS, list_runs
 from hubtune.text import format_duration
 
 if TYPE_CHECKING:
     from hubtune import Metrics
     from hubtune.runs.listing import RunSummary
 
+_SORT_KEYS = ("started", "accuracy", "seconds", "images", "module", "strategy", "path")
+
 
 @click.command()
 @click.argument("folder", required=False, type=DIR)
-@click.option("--sort", type=click.Choice(SORT_KEYS), default="started", help="Order of the lines.")
+@click.option("--sort", type=click.Choice(_SORT_KEYS), default="started", help="Order of the lines.")
 @json_option
 def command(folder: Path | None, sort: str, as_json: bool) -> None:
     """List the runs in FOLDER, the newest first: module, strategy, pictures, accuracies, time.
@@ -31,6 +31,9 @@ def command(folder: Path | None, sort: str, as_json: bool) -> None:
     hubtune runs
     hubtune runs --sort accuracy
     """
+    from hubtune.runs.folder import LATEST
+    from hubtune.runs.listing import list_runs
+
     folder = folder or LATEST.parent
     if not folder.is_dir():
         raise UsageError(f"There is no folder {folder}: name the folder of your runs")

@@ -12,7 +12,7 @@ _DRAWS = 1000
 
 
 @dataclass(frozen=True)
-class LearningCurve:
+class PowerLaw:
     """The power law ``floor + scale * (size / unit) ** -exponent`` of the error.
 
     Attributes:
@@ -41,7 +41,7 @@ class LearningCurve:
         return value, low, high
 
 
-def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> LearningCurve | None:
+def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw | None:
     """Fit a power law to the errors of classifiers trained on draws of several sizes.
 
     Weighted least squares with a parametric bootstrap; the variance of an error is taken as proportional to
@@ -71,7 +71,7 @@ def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> Learn
     spread = np.sqrt((distances**2 / relative[place]).sum() / freedom * relative / counts)
     random = rng_for(0, "learning curve")
     drawn = _fit(random.normal(means, spread, (_DRAWS, len(points))), powers, weights, has_floor)
-    return LearningCurve(float(floor), float(scale), float(exponent), float(points[0]), drawn)
+    return PowerLaw(float(floor), float(scale), float(exponent), float(points[0]), drawn)
 
 
 def _fit(means: np.ndarray, powers: np.ndarray, weights: np.ndarray, has_floor: bool) -> np.ndarray:

@@ -17,7 +17,6 @@ from hubtune.storage.regular_file import MOST_LIST_BYTES, read_regular
 
 _DEPTH = 2
 _DAMAGE = (HubtuneError, OSError, TypeError, ValueError, KeyError, AttributeError, OverflowError)
-SORT_KEYS = ("started", "accuracy", "seconds", "images", "module", "strategy", "path")
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class RunSummary:
 def list_runs(folder: Path, *, sort: str = "started") -> list[RunSummary]:
     """Return the runs in a folder and in its folders, two levels deep; the folder may be a run itself.
 
-    They are sorted by one of ``SORT_KEYS``: the newest first, the highest accuracy first, everything else
+    They are sorted by ``started`` (the newest first), ``accuracy`` (the highest first), or another attribute,
     ascending. Runs without a value come last.
     """
     runs = [run for path in sorted(_run_folders(folder, _DEPTH)) if (run := summarise_run(path))]
