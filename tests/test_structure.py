@@ -19,7 +19,7 @@ TESTS = Path(__file__).parent
 
 # A package, or a file of the root, imports only from earlier bands, and from itself.
 BANDS = (
-    ("text", "rng"),
+    ("text", "rng", "messages"),
     ("errors", "log"),
     ("storage", "models"),
     ("recipe", "hardware"),

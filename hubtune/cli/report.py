@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--no-pictures",
+    "no_images",
     is_flag=True,
     help="Without pictures, names of files and paths: for a page that is passed on.",
 )
@@ -44,7 +45,7 @@ def command(
     run: Path | None,
     file: Path | None,
     on: str | None,
-    no_pictures: bool,
+    no_images: bool,
     lang: str | None,
     batch_size: int,
     device: str,
@@ -78,7 +79,7 @@ def command(
     model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
     lists, measured = _measure(run, on, model, batch_size)
     report = gather_report(run, lists, measured)
-    save_report(file, report, code=lang or language(), pictures=not no_pictures)
+    save_report(file, report, code=lang or language(), images=not no_images)
     if as_json:
         print_json({"run": str(run), "page": str(file)})
     else:

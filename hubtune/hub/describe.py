@@ -42,15 +42,10 @@ def matches_pattern(pattern: str, *names: str) -> bool:
     return any(fnmatchcase(name.lower(), pattern) for name in names)
 
 
-def weights_licence(name: str, sha256: str | None, *, official: bool) -> str | None:
-    """Return the SPDX identifier of a module's weights; ``None`` if it is not known.
-
-    ``sha256`` is that of the file that was read; ``official`` says that hubtune chose the file by the name.
-    """
+def weights_licence(name: str) -> str | None:
+    """Return the SPDX identifier of a module's official weights; ``None`` if there are none on the hub."""
     entry = catalog.lookup(name)
-    if entry is None or entry.weights is None or sha256 is None:
-        return None
-    return entry.weights.licence if official or sha256 == entry.weights.sha256 else None
+    return None if entry is None or entry.weights is None else entry.weights.licence
 
 
 def describe_pretrained(entry: Pretrained) -> dict[str, Any]:

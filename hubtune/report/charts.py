@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from markupsafe import Markup
@@ -175,7 +176,7 @@ def _ticks(low: float, high: float, *, inside: bool = False) -> list[float]:
 
 def _format(value: float, ticks: Sequence[float], percent: bool) -> str:
     scale = 100 if percent else 1
-    steps = [abs(scale * (after - before)) for before, after in zip(ticks, ticks[1:], strict=False)]
+    steps = [abs(scale * (after - before)) for before, after in pairwise(ticks)]
     digits = max(0, -math.floor(math.log10(min(steps) or 1))) if steps else 0
     digits = 0 if all(float(scale * tick).is_integer() for tick in ticks) else min(digits, 6)
     return f"{scale * value:,.{digits}f}"

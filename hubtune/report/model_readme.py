@@ -156,12 +156,12 @@ def _limits(card: ModelCard, counts: Counts) -> Iterator[str]:
         yield "It names one of its classes for every picture, also for one that shows none of them."
     else:
         yield (
-            "It names one of its classes for every picture. `hubtune predict --reject` leaves out pictures that "
-            f"are unlike the training pictures (similarity below {card.similarity_threshold:.2f})."
+            "It names one of its classes for every picture. `hubtune predict --reject` gives no class to "
+            f"pictures unlike the training pictures (similarity below {card.similarity_threshold:.2f})."
         )
     yield (
-        "Its figures hold for pictures like those of the lists. Other cameras, backgrounds, light or kinds of "
-        "objects may lower them: measure it on your own pictures first."
+        "Its figures hold for pictures like those of the lists. Other cameras, backgrounds, light or kinds "
+        "of objects may lower them: measure it on your own pictures first."
     )
     for name, figures in [*_measured(card)][:1]:
         low, high = figures["interval"]
@@ -174,7 +174,10 @@ def _limits(card: ModelCard, counts: Counts) -> Iterator[str]:
         more = f" and {len(few) - 10:,} more" if len(few) > 10 else ""
         names = ", ".join(map(_as_text, few[:10]))
         yield f"Fewer than {_FEW_IMAGES} training pictures: {names}{more}."
-    yield "It was not examined for uses in which a mistake does harm, nor for fairness between groups of people."
+    yield (
+        "It was not examined for uses in which a mistake does harm, nor for fairness between groups of "
+        "people."
+    )
 
 
 def _licence_text(card: ModelCard, licence: str | None) -> str:
@@ -182,12 +185,12 @@ def _licence_text(card: ModelCard, licence: str | None) -> str:
         return "The model was trained from random weights. Its licence is that of whoever trained it."
     if licence is None:
         return (
-            "The licence of the pretrained weights is not known to hubtune: ask whoever published the file with "
-            "the checksum above. The licences of the training pictures may matter, too."
+            "The licence of the pretrained weights is not known to hubtune: ask whoever published the file "
+            "with the checksum above. The licences of the training pictures may matter, too."
         )
     return (
-        f"The pretrained weights are published under {_as_text(licence)}. The licences of the training pictures "
-        "may matter, too."
+        f"The pretrained weights are published under {_as_text(licence)}. The licences of the training "
+        "pictures may matter, too."
     )
 
 

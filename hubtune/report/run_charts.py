@@ -36,7 +36,7 @@ def draw_run_charts(
         points = [ChartPoint(entry["step"], entry[name]) for entry in history if _is_number(entry.get(name))]
         if len(points) >= _LEAST_EVALUATIONS:
             # Every second, third … point of a long run; always the last one.
-            points = points[:: -(-len(points) // _MOST_POINTS)] + points[-1:]
+            points = points[: -1 : -(-len(points) // _MOST_POINTS)] + points[-1:]
             charts[name] = _training_curve(points, name, phrases)
     if report.findings.learning_curve is not None and report.findings.learning_curve.points:
         charts["learning"] = _learning_curve(report, phrases)
@@ -53,8 +53,8 @@ def _reliability(evaluation: Evaluation, phrases: Phrases) -> Markup:
     text = ChartText(
         phrases.gettext("Reliability"),
         phrases.gettext(
-            "For groups of pictures, the share that is right against the mean confidence. Below the diagonal, "
-            "the model is surer than it should be."
+            "For groups of pictures, the share that is right against the mean confidence. Below the "
+            "diagonal, the model is surer than it should be."
         ),
         phrases.gettext("mean confidence, %%") % (),
         phrases.gettext("right, %%") % (),

@@ -59,19 +59,19 @@ def write_report(
     """
     try:
         report = gather_report(folder, lists, measured, findings)
-        save_report(folder / REPORT_FILE, report, code=language(), pictures=True)
+        save_report(folder / REPORT_FILE, report, code=language(), images=True)
     except Exception as error:  # noqa: BLE001  # the run must not be lost by its page
         reason = str(error) if isinstance(error, HubtuneError) else f"{type(error).__name__}: {error}"
         logger.warning("%s is not written (%s): make it by hubtune report %s", REPORT_FILE, reason, folder)
 
 
-def save_report(file: Path, report: RunReport, *, code: str, pictures: bool) -> None:
+def save_report(file: Path, report: RunReport, *, code: str, images: bool) -> None:
     """Write the page of a report in a language, with or without pictures.
 
     Raises:
         MachineError: the file cannot be written.
     """
-    page = render_run_report(report, language=code, pictures=pictures)
+    page = render_run_report(report, language=code, images=images)
     with writing(file):
         write_atomically(file, page)
 

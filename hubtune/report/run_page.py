@@ -51,15 +51,15 @@ class ShownCell:
     answers: list[ShownAnswer]
 
 
-def render_run_report(report: RunReport, *, language: str, pictures: bool) -> str:
+def render_run_report(report: RunReport, *, language: str, images: bool) -> str:
     """Return the page of a report: HTML without code, which makes no request.
 
     Args:
         report: what it shows.
         language: ``en`` or ``zh``.
-        pictures: whether it shows pictures, names of files, and paths; without, it may be passed on.
+        images: whether it shows pictures, names of files, and paths; without, it may be passed on.
     """
-    page = _RunPage(report, Phrases(language), pictures=pictures)
+    page = _RunPage(report, Phrases(language), images=images)
     return render_page("run", language, page=page, report=report, phrases=page.phrases)
 
 
@@ -74,10 +74,10 @@ class _RunPage:
     most_classes = MOST_CLASSES
     most_skipped = 200
 
-    def __init__(self, report: RunReport, phrases: Phrases, *, pictures: bool) -> None:
+    def __init__(self, report: RunReport, phrases: Phrases, *, images: bool) -> None:
         self.report, self.phrases = report, phrases
         self.evaluation = report.measured
-        self.gallery = Gallery(self._paths(), report.findings.heat_maps) if pictures else None
+        self.gallery = Gallery(self._paths(), report.findings.heat_maps) if images else None
         folder = _PLACEHOLDER if self.gallery is None else report.folder
         self.summary = summarise(report, phrases, folder=folder)
         self.charts = draw_run_charts(report, self.evaluation, phrases)

@@ -89,8 +89,8 @@ def _certainty(report: RunReport, metrics: Metrics, phrases: Phrases) -> Iterato
         share = phrases.percent(metrics.largest_class)
         yield (
             phrases.gettext(
-                "This is not shown to be better than guessing: always naming the most frequent class would be "
-                "right for %s of these pictures."
+                "This is not shown to be better than guessing: always naming the most frequent class would "
+                "be right for %s of these pictures."
             )
             % share
         )
@@ -191,7 +191,8 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
             "The model is surer than it should be: its mean confidence is %(mean)s, and %(right)s are right."
         )
         not_sure = phrases.gettext(
-            "The model is less sure than it could be: its mean confidence is %(mean)s, and %(right)s are right."
+            "The model is less sure than it could be: its mean confidence is %(mean)s, and %(right)s are "
+            "right."
         )
         text = too_sure if evaluation.mean_confidence > high else not_sure
         mean, right = phrases.percent(evaluation.mean_confidence), phrases.percent(evaluation.accuracy)

@@ -7,6 +7,17 @@ from html.parser import HTMLParser
 
 HOSTILE = '"><script>alert(1)</script><img src=http://evil/ onerror=x>'
 
+HOSTILE_NAMES = (
+    HOSTILE,
+    "{{ 7 * 7 }}{% raise %}",
+    "javascript:alert(1)",
+    "a\u202eb",
+    "x" * 300,
+    "%(name)s %s",
+    "&lt;b>",
+)
+"""Names that would do something if they were not escaped."""
+
 
 class PageElements(HTMLParser):
     """The elements of a page in order, and the texts between them."""

@@ -1,0 +1,117 @@
+"""The README of a model: metadata that can be read, true sentences, and names that stay names."""
+
+import re
+
+import pytest
+import yaml
+
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.inference.model_card import ModelCard
+from hubtune.report.model_readme import render_model_readme
+
+FIGURES = {"accuracy": 0.8833, "loss": 0.3647, "count": 120, "interval": [0.8137, 0.9292], "unreadable": 0}
+HOSTILE = (
+    "a | b", "<script>alert(1)</script>", "# head", "![x](http://evil/y.png)", "[x](javascript:y)", "---",
+    "`code`", "a\nb", "a\u202eb", "http://evil.example", "www.evil.example", "*bold* _it_ ~gone~", "&amp;",
+    "x" * 300, "not utf-8 \udcff",
+)  # fmt: skip
+
+
+def card_with(**changes):
+    fields = {
+        "architecture": "smallnet",
+        "labels": ["cat", "dog"],
+        "preprocessing": Preprocessing(size=32, resize=32),
+        "module": "/home/someone/weights.pdparams",
+        "module_sha256": "ab" * 32,
+        "strategy": "frozen",
+        "step": 0,
+        "metrics": {"validate": {**FIGURES, "accuracy": 0.84}, "test": FIGURES},
+    }
+    return ModelCard(**{**fields, **changes})
+
+
+def readme_of(card, counts=None, *, licence="Apache-2.0", chosen=False):
+    text = render_model_readme(card, counts or {}, licence=licence, chosen=chosen)
+    start, header, body = text.split("---\n", 2)
+    assert start == ""
+    return yaml.safe_load(header), body
+
+
+def test_the_header_has_the_metadata_of_model_hubs():
+    header, _ = readme_of(card_with())
+    results = header.pop("model-index")[0]["results"]
+    assert header == {
+        "license": "apache-2.0",
+        "library_name": "hubtune",
+        "pipeline_tag": "image-classification",
+        "tags": ["image-classification", "hubtune", "paddlepaddle"],
+        "metrics": ["accuracy"],
+        "base_model": "smallnet",
+    }
+    assert [(each["dataset"]["split"], each["metrics"][0]["value"]) for each in results] == [
+        ("test", 0.8833),
+        ("validate", 0.84),
+    ]
+
+
+def test_the_text_says_what_it_is_how_good_and_how_to_use_it():
+    counts = {
+        "cat": {"train": 60, "validate": 20, "test": 60},
+        "dog": {"train": 7, "validate": 20, "test": 60},
+    }
+    _, body = readme_of(card_with(), counts, chosen=True)
+    headings = re.findall("^#+ (.*)$", body, re.MULTILINE)
+    assert headings == [
+        *("Image classifier of 2 classes", "Classes and data", "Figures", "Intended use", "Limits"),
+        *("Licence", "Use"),
+    ]
+    for sentence in (
+        "| cat | 60 | 20 | 60 |",
+        "In all: 67 training, 40 validation, 120 test.",
+        "| test | 120 | 88.3 % | 81.4–92.9 % | 0.365 |",
+        "Nothing was chosen on the test list.",
+        "The model was chosen on the validation list",
+        "known to about ±6 percentage points",
+        "Fewer than 20 training pictures: dog.",
+        "It names one of its classes for every picture, also for one that shows none of them.",
+        "published under Apache\\-2\\.0",
+        "hubtune predict PICTURES --model MODEL_FOLDER",
+    ):
+        assert sentence in body
+    assert "/home/someone" not in body
+
+
+def test_what_is_unknown_is_not_claimed():
+    header, body = readme_of(card_with(metrics={}), licence=None)
+    assert (header["license"], "model-index" in header) == ("unknown", False)
+    assert "Its accuracy was not measured." in body
+    assert "licence of the pretrained weights is not known" in body
+    header, body = readme_of(card_with(module_sha256=None, architecture="module.py"), licence=None)
+    assert "base_model" not in header
+    assert "trained from random weights" in body
+    unmeasured = {**FIGURES, "accuracy": float("nan"), "count": 0}
+    header, body = readme_of(card_with(metrics={"test": unmeasured, "validate": FIGURES}))
+    assert len(header["model-index"][0]["results"]) == 1
+    assert "Nothing was chosen on the test list" not in body
+    assert "--reject" in readme_of(card_with(similarity_threshold=0.4))[1]
+
+
+def test_names_of_classes_stay_names_and_many_are_cut_short():
+    _, body = readme_of(card_with(labels=[*HOSTILE]), {label: {"train": 1} for label in HOSTILE})
+    rows = body.partition("|-|")[2].partition("\n\n")[0].splitlines()[1:]
+    assert len(rows) == len(HOSTILE)
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\|", row)) == 3
+        assert not re.search(r"<|(?<!\\)[`*_\[\]!#:.]|\n|\u202e", row)
+    body.encode()  # as a file
+    many = [f"class {number}" for number in range(300)]
+    _, body = readme_of(card_with(labels=many))
+    assert body.count("\n| class ") == 201  # with the heading
+    assert "100 more classes are in `model.json`." in body
+
+
+@pytest.mark.parametrize("views", [[], [Preprocessing(size=32, resize=32, mirror=True)]])
+def test_the_same_model_has_the_same_text(views):
+    card = card_with(further_views=views)
+    assert readme_of(card) == readme_of(card)

@@ -1,0 +1,44 @@
+"""The charts of a report are those that it has data for."""
+
+from dataclasses import replace
+
+import pytest
+from support.reports import report_of
+
+from hubtune.report.phrases import Phrases
+from hubtune.report.run_charts import draw_run_charts
+from hubtune.report.run_report import Findings, LearningCurve, LearningCurvePoint
+
+
+def names(report, evaluation=None):
+    charts = draw_run_charts(report, evaluation, Phrases("en"))
+    return {name for name, chart in charts.items() if chart is not None}
+
+
+@pytest.fixture
+def report():
+    return replace(report_of([0, 1, 2], [0, 1, 1]), history=[{"step": 0, "accuracy": 0.5, "loss": 0.7}])
+
+
+def test_a_solved_head_has_no_training_curve_and_few_classes_no_map(report):
+    assert names(report) == set()
+    assert names(report, report.evaluation) == {"reliability"}
+    many = report_of([0, 1], [0, 2], labels=[f"class {number}" for number in range(40)])
+    assert names(many, many.evaluation) == {"reliability", "confusion_map"}
+
+
+def test_training_has_curves_of_the_finite_figures(report):
+    history = [{"step": step, "accuracy": step / 10, "loss": float("nan")} for step in range(4)]
+    report = replace(report, history=[*history, {"step": None, "accuracy": 3}, {"list": "test"}])
+    assert names(report) == {"accuracy"}
+    chart = draw_run_charts(report, None, Phrases("en"))["accuracy"]
+    assert "From 0\u00a0% to 30.0\u00a0%, over the steps of training." in chart
+    assert chart.count("<circle") == 4
+    long = [{"step": step, "loss": 1 / (1 + step)} for step in range(100_000)]
+    assert len(draw_run_charts(replace(report, history=long), None, Phrases("en"))["loss"]) < 20_000
+
+
+def test_a_learning_curve_is_drawn_where_it_was_measured(report):
+    points = [LearningCurvePoint(n, 0.5 + n / 100, 0.4, 0.9) for n in (5, 10, 20)]
+    for curve, expected in ((LearningCurve(points), {"learning"}), (LearningCurve([]), set())):
+        assert names(replace(report, findings=Findings(learning_curve=curve))) == expected
