@@ -9,13 +9,15 @@ from typing import Any
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
-from hubtune.evaluation.metrics import Metrics, measure
+from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
+from hubtune.evaluation.metrics import Metrics
 from hubtune.hub.file_names import CODE_FILE
 from hubtune.inference.model_card import ModelCard, read_card
 from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
-from hubtune.inference.reference import REFERENCE_FILE, Reference
+from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers
 from hubtune.log import EVAL, logger
+from hubtune.report.model_readme import README_FILE
 from hubtune.models.classifier import Classifier
 from hubtune.runs.folder import RECIPE_FILE
 from hubtune.train.averaging import BestWeights, MovingAverage
@@ -65,17 +67,23 @@ class TrainedModel:
     calibration: FittedCalibration = FittedCalibration()
 
 
-def evaluate_list(context: RunContext, name: str, score: Scorer) -> Metrics | None:
-    """Measure a model on a list; ``None`` if the list is empty or none of its images can be read."""
+def evaluate_list(
+    context: RunContext, name: str, score: Scorer, reference: Reference | None = None
+) -> Evaluation | None:
+    """Evaluate a model on a list; ``None`` if the list is empty or none of its images can be read.
+
+    With a ``reference``, the answers have the most similar training image of each image.
+    """
     examples = context.data.examples[name]
     if not examples:
         return None
     results = context.watch(name, score(context.paths(name)))
-    metrics = measure(results, [example.label for example in examples], len(context.data.labels))
-    if not metrics.count:
+    answers = collect_answers(results, [example.label for example in examples], reference)
+    evaluation = evaluate_answers(answers, context.data.labels)
+    if not evaluation.count:
         logger.warning("none of the %d %s pictures can be read: no figure", len(examples), name)
         return None
-    return metrics
+    return evaluation
 
 
 def save_model(
@@ -85,8 +93,12 @@ def save_model(
     step: int,
     metrics: Figures,
     calibration: FittedCalibration = FittedCalibration(),
+    describe: Callable[[ModelCard], str] | None = None,
 ) -> None:
-    """Write the run's best model; if it cannot be written, the one before stays."""
+    """Write the run's best model; if it cannot be written, the one before stays.
+
+    ``describe`` returns its ``README.md``.
+    """
     context.folder.check_place()
     module = context.module
     card = ModelCard(
@@ -107,6 +119,8 @@ def save_model(
     further = {} if module.code is None else {CODE_FILE: module.code}
     if calibration.reference is not None:
         further[REFERENCE_FILE] = calibration.reference.encode()
+    if describe is not None:
+        further[README_FILE] = describe(card).encode(errors="backslashreplace")
     write_model(context.folder.best_model, classifier, card, further)
 
 
