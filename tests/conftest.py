@@ -25,11 +25,12 @@ _LOCAL = ("127.0.0.1", "::1", "localhost")
 
 @pytest.fixture(autouse=True)
 def _alone(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test touches the user's cache or working folder, or any machine but this one."""
+    """No test touches the user's cache or working folder, or any machine but this one; all read English."""
     monkeypatch.setenv("HUBTUNE_HOME", str(tmp_path_factory.mktemp("home")))
     # Nor what other programs have in the user's home.
     monkeypatch.setenv("HOME", str(tmp_path_factory.mktemp("user")))
     monkeypatch.delenv("HUB_HOME", raising=False)
+    monkeypatch.setenv("HUBTUNE_LANG", "en")
     monkeypatch.delenv("HUBTUNE_OFFLINE", raising=False)
     monkeypatch.delenv("HUBTUNE_MIRROR", raising=False)
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,6 +122,17 @@ class ImageEntry:
     group: str | None = None
     part: str | None = None
     info: ImageInfo | None = None
+
+
+def count_by_class(
+    labels: Sequence[str], lists: Mapping[str, Sequence[ImageEntry]]
+) -> dict[str, dict[str, int]]:
+    """Return class → number of its images in each list, by the list's name."""
+    counts = {name: Counter(image.label for image in images) for name, images in lists.items()}
+    return {
+        label: {name: numbers[number] for name, numbers in counts.items()}
+        for number, label in enumerate(labels)
+    }
 
 
 @dataclass

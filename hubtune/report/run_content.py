@@ -1,14 +1,13 @@
 """Gather what the report of a run shows from its folder, and write the page."""
 
 import shlex
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hubtune.data.list_files import read_split_record
-from hubtune.data.listing import ImageEntry
+from hubtune.data.listing import ImageEntry, count_by_class
 from hubtune.errors import HubtuneError, writing
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.metrics import Metrics
@@ -97,7 +96,7 @@ def gather_report(
         untouched=measured.untouched,
         earlier=_earlier_figures(run, result, measured.name),
         findings=findings,
-        counts=_count(lists),
+        counts=count_by_class(lists.labels, lists.examples),
         skipped=run.read_skipped(),
         groups=len(groups) if isinstance(groups, list) else None,
         random_leaks={
@@ -118,14 +117,6 @@ def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metri
         return None
     finished = Run.from_result(run, result)
     return finished.test if name == "test" else finished.validate
-
-
-def _count(lists: RunLists) -> dict[str, dict[str, int]]:
-    counts = {name: Counter(entry.label for entry in entries) for name, entries in lists.examples.items()}
-    return {
-        label: {name: by_label[number] for name, by_label in counts.items()}
-        for number, label in enumerate(lists.labels)
-    }
 
 
 def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:

@@ -79,6 +79,9 @@ class _RunPage:
         self.evaluation = report.measured
         self.gallery = Gallery(self._paths(), report.findings.heat_maps) if images else None
         folder = _PLACEHOLDER if self.gallery is None else report.folder
+        # Both may name files.
+        self.remarks = [] if self.gallery is None else report.remarks
+        self.skipped = [] if self.gallery is None else report.skipped
         self.summary = summarise(report, phrases, folder=folder)
         self.charts = draw_run_charts(report, self.evaluation, phrases)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hubtune.data.listing import Listing, SourceFile, known_as, name_key
+from hubtune.data.listing import ImageEntry, Listing, SourceFile, count_by_class, known_as, name_key
 
 
 def test_files_are_sorted_by_class_and_name_in_any_unicode_form_and_known_by_their_paths():
@@ -13,3 +13,8 @@ def test_files_are_sorted_by_class_and_name_in_any_unicode_form_and_known_by_the
     assert name_key("e\u0301") < name_key("é") < name_key("ê")
     assert known_as(Path("pics/cat/1.jpg"), Path("pics")) == "cat/1.jpg"
     assert known_as(Path("other/1.jpg"), Path("pics")) == str(Path("other/1.jpg"))
+
+
+def test_images_are_counted_by_class_and_list():
+    lists = {"train": [ImageEntry(Path("x"), label) for label in (0, 0, 1)], "test": []}
+    assert count_by_class(["a", "b"], lists) == {"a": {"train": 2, "test": 0}, "b": {"train": 1, "test": 0}}

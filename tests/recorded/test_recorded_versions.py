@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from support.drawn_images import draw_odd
@@ -19,6 +20,8 @@ def test_runs_predict_and_are_evaluated_as_recorded_and_not_trained_again(name, 
     assert_close(rows, expected["predict"], tolerance=1e-5)
     figures = answer("evaluate", f"runs/{name}", "--on", "test", "--trust-code")
     assert_close(figures, expected["evaluate"], tolerance=1e-5)
+    page = answer("report", f"runs/{name}", "--trust-code")["page"]
+    assert f"{figures['count']} test pictures" in Path(page).read_text("utf-8")
     before = log.read_bytes()
     result = answer("finetune", f"runs/{name}", "--resume", "--trust-code")
     assert_close(result, expected["finetune"], tolerance=1e-9)

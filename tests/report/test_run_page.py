@@ -12,6 +12,7 @@ from support.pages import HOSTILE_NAMES, check_closed
 from support.reports import LABELS, draw_images, full_report, report_of
 
 from hubtune.report.run_page import render_run_report
+from hubtune.report.run_report import Findings
 
 
 @pytest.fixture
@@ -59,12 +60,14 @@ def test_every_number_of_the_matrix_leads_to_its_pictures(images):
 
 
 def test_a_page_without_pictures_names_no_file_and_no_path(images, tmp_path):
-    page = render_run_report(full_report(images, name="private"), language="en", images=False)
+    report = replace(full_report(images, name="private"), name="first", findings=Findings())
+    page = render_run_report(report, language="en", images=False)
     elements = check_closed(page)
     assert not elements.all("img")
     assert not any(link["href"].startswith("file:") for link in elements.all("a"))
     assert str(tmp_path) not in page and ".jpg" not in page
-    assert "hubtune finetune" not in page and "runs/private" not in page
+    assert "hubtune finetune" not in page
+    assert "private" not in page
     assert "hubtune predict PICTURES --model RUN" in elements.text
     assert "0123abcd" in elements.text
 
