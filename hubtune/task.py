@@ -197,7 +197,9 @@ class ImageClassifierTask:
         examples = {name: self.dataset.examples(name) for name in LIST_NAMES}
         if not examples["train"]:
             raise DataError(f"The training list {self.dataset.list_files['train']} has no picture")
-        return RunData(self.dataset.label_list, examples, read_groups(self.dataset.base_path))
+        return RunData(
+            self.dataset.label_list, examples, read_groups(self.dataset.base_path), self.dataset.remarks
+        )
 
     def _choose_folder(self, data: RunData, resume: bool | str | Path) -> tuple[Path, bool]:
         """Return the run folder, and whether there is a run in it to resume."""

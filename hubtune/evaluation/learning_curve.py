@@ -34,11 +34,18 @@ class PowerLaw:
         The interval has the chance in the choice of training images, and not that of the images on which the
         errors were measured: these are the same for all sizes.
         """
-        value = self.floor + self.scale * (size / self.unit) ** -self.exponent
-        drawn = self._drawn[:, 0] + self._drawn[:, 1] * (size / self.unit) ** -self._drawn[:, 2]
-        low, high = np.quantile(drawn, (0.025, 0.975))
-        value, low, high = np.clip((value, min(low, value), max(high, value)), 0, 1).tolist()
-        return value, low, high
+        errors = np.clip(self._errors(size), 0, 1)
+        return _with_interval(errors)
+
+    def gain(self, size: float, more: float) -> tuple[float, float, float]:
+        """Return by how much the error falls with ``more`` images beside ``size``, with its 95 % interval."""
+        return _with_interval(np.clip(self._errors(size), 0, 1) - np.clip(self._errors(size + more), 0, 1))
+
+    def _errors(self, size: float) -> np.ndarray:
+        """Return the error at a size: of the fit, and of each draw."""
+        fit = (self.floor, self.scale, self.exponent)
+        floor, scale, exponent = np.vstack([fit, self._drawn]).T
+        return np.asarray(floor + scale * (size / self.unit) ** -exponent)
 
 
 def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw | None:
@@ -72,6 +79,13 @@ def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> Power
     random = rng_for(0, "learning curve")
     drawn = _fit(random.normal(means, spread, (_DRAWS, len(points))), powers, weights, has_floor)
     return PowerLaw(float(floor), float(scale), float(exponent), float(points[0]), drawn)
+
+
+def _with_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the first value, and the 95 % interval of the others, which includes it."""
+    value = float(values[0])
+    low, high = np.quantile(values[1:], (0.025, 0.975)).tolist()
+    return value, min(low, value), max(high, value)
 
 
 def _fit(means: np.ndarray, powers: np.ndarray, weights: np.ndarray, has_floor: bool) -> np.ndarray:

@@ -11,7 +11,6 @@ from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS, used_bits
 from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.errors import ModelError, UsageError
-from hubtune.evaluation.answers import collect
 from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
 from hubtune.inference.attribution import HeadWeights

@@ -22,8 +22,8 @@ from hubtune.inference.subset_accuracy import accuracy_by_size
 from hubtune.report.heat_map import draw_heat
 from hubtune.report.run_report import (
     Findings,
-    LearningCurve,
     LearningCurvePoint,
+    MeasuredCurve,
     SuspectLabel,
     worst_mistakes,
 )
@@ -34,6 +34,10 @@ _OWN, _OTHER = 0.1, 0.6
 _MOST_SUSPECT = 24
 # Sides of heat maps, pixels.
 _SIDE = 224
+# The gain of this number of images a class is reported.
+_MORE_IMAGES = 50
+# A class needs more images if its accuracy is so far below the mean; at most so many are named.
+_WEAK, _MOST_WEAK = 0.05, 2
 # Features of more training images are not read again for a report.
 _MOST_ROWS = 1_000
 
@@ -69,7 +73,9 @@ def find(
         suspects = _suspect_labels(model, table, [entries[index] for index in indices])
     except DataError:  # all are of one class
         return findings
-    return replace(findings, label_issues=suspects, learning_curve=measure_learning_curve(table))
+    return replace(
+        findings, label_issues=suspects, learning_curve=measure_learning_curve(table, model.labels)
+    )
 
 
 def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
@@ -106,10 +112,10 @@ def _suspect_labels(model: Model, table: Table, entries: Sequence[ImageEntry]) -
     ]
 
 
-def measure_learning_curve(table: Table) -> LearningCurve | None:
-    """Measure the accuracy by the number of training images, and say what more of them would bring.
+def measure_learning_curve(table: Table, labels: Sequence[str]) -> MeasuredCurve | None:
+    """Measure the accuracy by the number of training images, and what more of them would bring.
 
-    ``None`` if the classes are too small for two sizes.
+    ``labels`` are the class names. ``None`` if the classes are too small for two sizes.
     """
     sizes = accuracy_by_size(table)
     draws = [(size.images, accuracy) for size in sizes for accuracy in size.accuracies]
@@ -121,4 +127,8 @@ def measure_learning_curve(table: Table) -> LearningCurve | None:
         accuracy = float(np.mean(size.accuracies))
         low, high = wilson_interval(accuracy * size.tested, size.tested)
         points.append(LearningCurvePoint(size.images, accuracy, low, high))
-    return LearningCurve(points, fit.predict, sizes[-1].per_class)
+    accuracies = sizes[-1].per_class
+    mean = float(np.nanmean(accuracies))
+    weak = [int(label) for label in np.argsort(accuracies, kind="stable")[:_MOST_WEAK]]
+    weakest = [labels[label] for label in weak if accuracies[label] < mean - _WEAK]
+    return MeasuredCurve(points, fit.gain(sizes[-1].images, _MORE_IMAGES), weakest)

@@ -1,7 +1,7 @@
 """Gather what the report of a run shows from its folder, and write the page."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,14 +50,15 @@ class RunLists:
 
 
 def write_report(
-    folder: Path, lists: RunLists, measured: MeasuredList, findings: Findings = _NO_FINDINGS
+    folder: Path, lists: RunLists, measured: MeasuredList, find_more: Callable[[], Findings]
 ) -> None:
     """Write ``report.html`` of a run that has finished, in the language of this machine.
 
-    The run is finished, so that a failure is logged, and nothing else.
+    The run is finished, so that a failure is logged, and nothing else. ``find_more`` returns what is shown
+    beside the figures.
     """
     try:
-        report = gather_report(folder, lists, measured, findings)
+        report = gather_report(folder, lists, measured, find_more())
         save_report(folder / REPORT_FILE, report, code=language(), images=True)
     except Exception as error:  # noqa: BLE001  # the run must not be lost by its page
         reason = str(error) if isinstance(error, HubtuneError) else f"{type(error).__name__}: {error}"

@@ -15,7 +15,7 @@ from hubtune.report.html_page import render_page
 from hubtune.report.phrases import Phrases
 from hubtune.report.run_charts import draw_run_charts
 from hubtune.report.run_report import MOST_CLASSES, RunReport, SuspectLabel, worst_mistakes
-from hubtune.report.run_summary import describe_pair, summarise
+from hubtune.report.run_summary import describe_curve, describe_pair, summarise
 
 _MOST_SUSPECTS, _MOST_ODD = 60, 24
 _FIRST_PAIRS, _FIGURES_PER_PAIR = 3, 4  # on the first screen
@@ -92,6 +92,12 @@ class _RunPage:
             paths = self.evaluation.answers.paths
             yield from (paths[place] for place in self._odd_places)
             yield from (paths[place] for place in order_by_interest(self.evaluation.answers))
+
+    @property
+    def curve_sentence(self) -> str:
+        """What more training images would bring; empty if that was not measured."""
+        curve = self.report.findings.learning_curve
+        return "" if curve is None else describe_curve(curve, self.phrases)
 
     @property
     def _suspects(self) -> list[SuspectLabel]:

@@ -51,11 +51,19 @@ class LearningCurvePoint:
 
 
 @dataclass(frozen=True)
-class LearningCurve:
-    """Accuracies for several sizes of the training list, and what follows from them as a sentence."""
+class MeasuredCurve:
+    """Accuracies for several sizes of the training list, and what more images would bring.
+
+    Attributes:
+        points: ascending by size.
+        gain: by how much the accuracy would rise with 50 more training images a class, and the 95 % interval
+            of that.
+        weakest: the classes with the lowest accuracies, which need more images most.
+    """
 
     points: Sequence[LearningCurvePoint]
-    sentence: str = ""
+    gain: tuple[float, float, float]
+    weakest: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Findings:
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     label_issues: Sequence[SuspectLabel] | None = None
     similarity_threshold: float | None = None
-    learning_curve: LearningCurve | None = None
+    learning_curve: MeasuredCurve | None = None
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from hubtune.evaluation.evaluation import ClassMetrics, ConfusedPair, Evaluation
 from hubtune.evaluation.metrics import Metrics
 from hubtune.report.phrases import Phrases, shell_word
-from hubtune.report.run_report import RunReport
+from hubtune.report.run_report import MeasuredCurve, RunReport
 
 _UNSURE = 0.05  # half of an interval's width, above which more pictures are recommended
+_WORTHWHILE = 0.005  # gain of accuracy
 _FEW_IMAGES = 10  # of a class: its figures say little
 
 
@@ -225,6 +226,26 @@ def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextSte
             )
             % {"label": phrases.quoted(confused[0].label), "other": phrases.quoted(confused[0].predicted)}
         )
-    if (curve := report.findings.learning_curve) and curve.sentence:
-        yield NextStep(curve.sentence)
+    if report.findings.learning_curve is not None:
+        yield NextStep(describe_curve(report.findings.learning_curve, phrases))
     yield NextStep(phrases.gettext("Predict new pictures:"), f"hubtune predict PICTURES --model {folder}")
+
+
+def describe_curve(curve: MeasuredCurve, phrases: Phrases) -> str:
+    """Say what more training images would bring, and which classes need them most."""
+    gain, low, high = (f"{100 * value:.1f}" for value in curve.gain)
+    if curve.gain[0] >= _WORTHWHILE:
+        text = phrases.gettext(
+            "50 more training pictures of each class would raise the accuracy by about %(gain)s points "
+            "(%(low)s to %(high)s)."
+        )
+    else:
+        text = phrases.gettext(
+            "50 more training pictures of each class would bring little: about %(gain)s points (%(low)s to "
+            "%(high)s)."
+        )
+    text %= {"gain": gain, "low": low, "high": high}
+    if not curve.weakest:
+        return text
+    names = ", ".join(map(phrases.quoted, curve.weakest))
+    return f"{text} {phrases.gettext('Most in need of them: %s.') % names}"

@@ -1,6 +1,6 @@
 """The context of a run: what every trainer works with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,11 +37,13 @@ class RunData:
         labels: class names.
         examples: the images of each list: ``train``, ``validate`` and ``test``.
         groups: path → number of the image's group, for images that ``split.json`` groups.
+        remarks: what a person should know about the lists, one sentence each.
     """
 
     labels: list[str]
     examples: dict[str, list[ImageEntry]]
     groups: Mapping[Path, int]
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
 from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers
 from hubtune.log import EVAL, logger
-from hubtune.report.model_readme import README_FILE
 from hubtune.models.classifier import Classifier
+from hubtune.report.model_readme import README_FILE
 from hubtune.runs.folder import RECIPE_FILE
 from hubtune.train.averaging import BestWeights, MovingAverage
 from hubtune.train.checkpoint import TrainState

@@ -2,20 +2,29 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import paddle
 
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.images.bit_depth import common_bits, describe_bits
+from hubtune.data.listing import count_by_class
+from hubtune.hub.describe import weights_licence
+from hubtune.inference.model import load_model
+from hubtune.inference.model_card import ModelCard
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.recipe.schema import RunConfig
+from hubtune.report.findings import find
+from hubtune.report.model_readme import render_model_readme
+from hubtune.report.run_content import MeasuredList, RunLists, write_report
+from hubtune.report.run_report import Findings
 from hubtune.text import plural
 from hubtune.train.calibration import calibrate
 from hubtune.train.checkpoint import Checkpoints
 from hubtune.train.context import RunContext
-from hubtune.train.data_checks import ChangedFiles
+from hubtune.train.data_checks import ChangedFiles, hash_images
 from hubtune.train.evaluator import Figures, TrainedModel, evaluate_list, record_evaluation, save_model
 from hubtune.train.plan import plan_training
 from hubtune.train.rules import NamedParameter
@@ -40,7 +49,7 @@ def _run(context: RunContext, seconds: Callable[[], float]) -> dict[str, Any]:
     model = TRAINERS[context.config.strategy.name].train(context, classifier)
     with context.stops_with("Stopped at the end of training; the best model is saved"):
         model = calibrate(context, model)
-    metrics = _test(context, model)
+    measured, metrics = _test(context, model)
     # A stop is ignored from here on: little is left to do, and the result would be lost.
     changed.check(lambda: None)
     result = {
@@ -61,6 +70,8 @@ def _run(context: RunContext, seconds: Callable[[], float]) -> dict[str, Any]:
     context.folder.write_result(result)
     context.folder.remove_candidates()
     context.callback.finished(result)
+    if context.config.report:
+        _write_report(context, model, measured)
     return result
 
 
@@ -82,16 +93,47 @@ def settle_bits(config: RunConfig, depths: Sequence[int]) -> RunConfig:
     return config
 
 
-def _test(context: RunContext, model: TrainedModel) -> Figures:
+def _test(context: RunContext, model: TrainedModel) -> tuple[MeasuredList, Figures]:
+    """Measure the model on the test list, and save it with all its figures.
+
+    Returns what the report shows, which is the validation list if there is no test list, and the figures.
+    """
+    reference = model.calibration.reference
     with context.stops_with("Stopped during the test at the end; the best model is saved"):
-        test = evaluate_list(context, "test", model.score)
-    metrics = model.metrics
+        test = evaluate_list(context, "test", model.score, reference)
+        metrics = model.metrics
+        measured = MeasuredList(test)
+        if test is None and context.config.report:
+            chosen = TRAINERS[context.config.strategy.name].chosen_on_validation
+            validate = evaluate_list(context, "validate", model.score, reference)
+            measured = MeasuredList(validate, "validate", untouched=not chosen)
     if test is not None:
         record_evaluation(context, "test", test, step=model.step, best=False)
         # Nothing was chosen on this list; the figures are beside those of validation, which say otherwise.
         metrics = {**metrics, "test": test.as_dict()}
-    save_model(context, model.classifier, model.views, model.step, metrics, model.calibration)
-    return metrics
+    describe = partial(_describe_model, context)
+    save_model(context, model.classifier, model.views, model.step, metrics, model.calibration, describe)
+    return measured, metrics
+
+
+def _describe_model(context: RunContext, card: ModelCard) -> str:
+    module, data = context.module, context.data
+    licence = weights_licence(module.name) if module.weights == "official" else None
+    chosen = TRAINERS[context.config.strategy.name].chosen_on_validation
+    return render_model_readme(
+        card, count_by_class(data.labels, data.examples), licence=licence, chosen=chosen
+    )
+
+
+def _write_report(context: RunContext, model: TrainedModel, measured: MeasuredList) -> None:
+    data, folder = context.data, context.folder
+
+    def find_more() -> Findings:
+        best = load_model(folder.best_model, trust_code=context.module.code is not None)
+        entries = hash_images(data.examples["train"], lambda: None)
+        return find(best, entries, data.groups, measured.evaluation)
+
+    write_report(folder.path, RunLists(data.labels, data.examples, data.remarks), measured, find_more)
 
 
 def _log_start(context: RunContext, classifier: Classifier) -> None:
