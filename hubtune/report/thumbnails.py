@@ -21,7 +21,8 @@ SIDE = 96
 _QUALITY = 75
 _WORKERS = 2
 _FACTS = {
-    "layer": "thumbnail",
+    "module": "reports",
+    "layer": "thumbnails",
     "view": f"{SIDE} px",
     "quality": _QUALITY,
     "pillow": PIL.__version__,
