@@ -64,8 +64,10 @@ def command(
     hubtune report runs/idol5 --no-pictures --lang zh -o to_pass_on.html
     """
     from hubtune.hardware.device import select_device
+    from hubtune.report.findings import find
     from hubtune.report.run_content import REPORT_FILE, gather_report, save_report
     from hubtune.runs.folder import is_run, newest_run
+    from hubtune.train.data_checks import hash_images
 
     show_on_stderr()
     if run is None:
@@ -78,7 +80,9 @@ def command(
     select_device(device)
     model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
     lists, measured = _measure(run, on, model, batch_size)
-    report = gather_report(run, lists, measured)
+    entries = hash_images(lists.examples["train"], lambda: None)
+    findings = find(model, entries, lists.groups, measured.evaluation)
+    report = gather_report(run, lists, measured, findings)
     save_report(file, report, code=lang or language(), images=not no_images)
     if as_json:
         print_json({"run": str(run), "page": str(file)})
@@ -92,13 +96,14 @@ def _measure(
     """Return the run's lists, and the evaluation on one of them or on another list."""
     from hubtune.data.dataset import LIST_NAMES
     from hubtune.data.sources.settings import AS_FOUND
+    from hubtune.data.splits.files import read_groups
     from hubtune.report.run_content import MeasuredList, RunLists
     from hubtune.runs.folder import RECIPE_FILE
     from hubtune.runs.lists import dataset_of, find_list
 
     own = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     examples = {name: own.examples(name) for name in LIST_NAMES}
-    lists = RunLists(own.label_list, examples, own.remarks)
+    lists = RunLists(own.label_list, examples, own.remarks, read_groups(own.base_path))
     if on is None and not (examples["test"] or examples["validate"]):
         return lists, MeasuredList(None)
     dataset, name = find_list(run, on, model.labels, AS_FOUND)

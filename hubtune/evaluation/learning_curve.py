@@ -31,8 +31,8 @@ class PowerLaw:
     def predict(self, size: float) -> tuple[float, float, float]:
         """Return the error at a number of training images, with its 95 % interval.
 
-        The interval has the chance in the choice of training images, and not that of the images on which the
-        errors were measured: these are the same for all sizes.
+        The interval has the chance in the choice of training images; and that of the images on which the
+        errors were measured, if their number was given.
         """
         errors = np.clip(self._errors(size), 0, 1)
         return _with_interval(errors)
@@ -48,7 +48,9 @@ class PowerLaw:
         return np.asarray(floor + scale * (size / self.unit) ** -exponent)
 
 
-def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw | None:
+def fit_learning_curve(
+    sizes: Sequence[float], errors: Sequence[float], tested: Sequence[float] | None = None
+) -> PowerLaw | None:
     """Fit a power law to the errors of classifiers trained on draws of several sizes.
 
     Weighted least squares with a parametric bootstrap; the variance of an error is taken as proportional to
@@ -57,6 +59,8 @@ def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> Power
     Args:
         sizes: number of training images of each draw, in all or per class.
         errors: the error of each draw, 0 to 1.
+        tested: number of images that each error was measured on, so that the interval has their chance, too,
+            as if they were others for each size.
 
     Returns:
         The curve; ``None`` with fewer than two different sizes.
@@ -76,6 +80,11 @@ def fit_learning_curve(sizes: Sequence[float], errors: Sequence[float]) -> Power
     distances = values - (means if repeated else fitted)[place]
     freedom = len(values) - len(points) if repeated else max(1, len(points) - 2 - has_floor)
     spread = np.sqrt((distances**2 / relative[place]).sum() / freedom * relative / counts)
+    if tested is not None:
+        images = np.bincount(place, np.asarray(tested, np.float64)) / counts
+        spread = np.sqrt(spread**2 + means * (1 - means) / images)
+        weights = 1 / np.maximum(spread, 1e-3 * spread.max() + 1e-9) ** 2
+        floor, scale, exponent = _fit(means[None], powers, weights / weights.max(), has_floor)[0]
     random = rng_for(0, "learning curve")
     drawn = _fit(random.normal(means, spread, (_DRAWS, len(points))), powers, weights, has_floor)
     return PowerLaw(float(floor), float(scale), float(exponent), float(points[0]), drawn)

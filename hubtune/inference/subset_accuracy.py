@@ -49,7 +49,7 @@ def accuracy_by_size(table: Table, check: Callable[[], None] = lambda: None) -> 
     with threadpool_limits(1):  # sums by several threads depend on their number
         grams = _block_grams(table)
         largest = int(np.bincount(table.labels).max(initial=0)) // 2
-        for size in (2**power for power in range(32) if 2**power <= largest):
+        for size in _sizes(largest):
             draws = [_test_draw(table, grams, size, draw) for draw in range(_DRAWS)]
             tested = [draw for draw in draws if draw is not None]
             check()
@@ -58,6 +58,12 @@ def accuracy_by_size(table: Table, check: Callable[[], None] = lambda: None) -> 
         if results and (everything := _test_left_out(table, grams)) is not None:
             results.append(everything)
     return results
+
+
+def _sizes(largest: int) -> list[int]:
+    """Return 1, 2, 4, …, and the largest, unless it is close to one of these."""
+    doubled = [2**power for power in range(32) if 2**power <= largest]
+    return doubled + ([largest] if doubled and largest > 1.25 * doubled[-1] else [])
 
 
 def _block_grams(table: Table) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a report says beside the figures: where the model looked, suspect labels, whether images would help."""
+"""What a report has beside figures: where the model looked, suspect labels, what images would bring."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -30,12 +30,14 @@ from hubtune.report.run_report import (
 from hubtune.rng import rng_for
 
 # A label is suspect if its class has less than the first probability, and another has the second or more.
-_OWN, _OTHER = 0.1, 0.6
+_OWN, _OTHER = 0.05, 0.8
 _MOST_SUSPECT = 24
 # Sides of heat maps, pixels.
 _SIDE = 224
 # The gain of this number of images a class is reported.
 _MORE_IMAGES = 50
+# Sizes from this part of all images on determine the law, if there are as many sizes.
+_RANGE, _LEAST_SIZES = 20, 3
 # A class needs more images if its accuracy is so far below the mean; at most so many are named.
 _WEAK, _MOST_WEAK = 0.05, 2
 # Features of more training images are not read again for a report.
@@ -69,13 +71,14 @@ def find(
         entries = [entries[index] for index in np.sort(chosen)]
     backbone, blocks = backbone_of_model(model)
     table, indices = compute_table(backbone, blocks, model.card.views, entries, groups)
+    if not len(indices):
+        return findings
     try:
         suspects = _suspect_labels(model, table, [entries[index] for index in indices])
     except DataError:  # all are of one class
         return findings
-    return replace(
-        findings, label_issues=suspects, learning_curve=measure_learning_curve(table, model.labels)
-    )
+    curve = measure_learning_curve(table, model.labels)
+    return replace(findings, label_issues=suspects, learning_curve=curve)
 
 
 def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
@@ -118,8 +121,11 @@ def measure_learning_curve(table: Table, labels: Sequence[str]) -> MeasuredCurve
     ``labels`` are the class names. ``None`` if the classes are too small for two sizes.
     """
     sizes = accuracy_by_size(table)
-    draws = [(size.images, accuracy) for size in sizes for accuracy in size.accuracies]
-    fit = fit_learning_curve([images for images, _ in draws], [1 - accuracy for _, accuracy in draws])
+    # The law is that of larger numbers: with few images, the error falls more slowly.
+    fitted = [size for size in sizes if size.images * _RANGE >= sizes[-1].images] if sizes else []
+    fitted = fitted if len(fitted) >= _LEAST_SIZES else sizes
+    draws = [(size.images, 1 - accuracy, size.tested) for size in fitted for accuracy in size.accuracies]
+    fit = fit_learning_curve(*zip(*draws, strict=True)) if draws else None
     if fit is None:
         return None
     points = []

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,19 @@ class MeasuredList:
 
 @dataclass(frozen=True)
 class RunLists:
-    """The images of a run: class names, the images of each list, and what a person should know about them."""
+    """The images of a run.
+
+    Attributes:
+        labels: class names.
+        examples: the images of each list.
+        remarks: what a person should know about the lists, one sentence each.
+        groups: path → number of the image's group.
+    """
 
     labels: Sequence[str]
     examples: Mapping[str, Sequence[ImageEntry]]
     remarks: Sequence[str] = ()
+    groups: Mapping[Path, int] = field(default_factory=dict)
 
 
 def write_report(

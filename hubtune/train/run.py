@@ -133,7 +133,8 @@ def _write_report(context: RunContext, model: TrainedModel, measured: MeasuredLi
         entries = hash_images(data.examples["train"], lambda: None)
         return find(best, entries, data.groups, measured.evaluation)
 
-    write_report(folder.path, RunLists(data.labels, data.examples, data.remarks), measured, find_more)
+    lists = RunLists(data.labels, data.examples, data.remarks, data.groups)
+    write_report(folder.path, lists, measured, find_more)
 
 
 def _log_start(context: RunContext, classifier: Classifier) -> None:
