@@ -7,7 +7,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import percent, print_json, say, shown
-from hubtune.cli.inputs import check_output_file
+from hubtune.cli.inputs import check_output_file, expand_images
 from hubtune.cli.options import (
     FILE,
     PATH,
@@ -17,12 +17,13 @@ from hubtune.cli.options import (
     trust_option,
     weights_option,
 )
-from hubtune.errors import CheckFailedError, DataError, UsageError, writing
+from hubtune.errors import CheckFailedError, DataError, ModelError, UsageError, writing
 from hubtune.log import show_on_stderr
 from hubtune.text import plural
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
+    from hubtune.inference.unknown_images import UnknownFigures
 
 
 @click.command()
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
     metavar="SHARE",
     help="Exit with code 8 if the accuracy is below, 0 to 1.",
 )
+@click.option(
+    "--unknown",
+    type=PATH,
+    metavar="FOLDER",
+    help="Also measure how well pictures of none of the classes, in this folder, are told from known ones.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     run: Path | None,
@@ -68,6 +75,7 @@ def command(
     csv_file: Path | None,
     predictions: Path | None,
     min_accuracy: float | None,
+    unknown: Path | None,
     as_json: bool,
 ) -> None:
     """Measure a model on a list: accuracy with its 95 % interval, figures per class, what is confused.
@@ -81,9 +89,10 @@ def command(
     hubtune evaluate runs/idol5/best_model --on other/test_list.txt
     hubtune evaluate runs/idol5 --on new_pics/
     hubtune evaluate --predictions answers.csv --min-accuracy 0.8
+    hubtune evaluate --unknown holiday_photos/
     hubtune evaluate --module resnet50_imagenet --on ILSVRC2012/val_list.txt
     """
-    from hubtune.cli.evaluation_output import print_evaluation, write_classes
+    from hubtune.cli.evaluation_output import print_evaluation, print_unknown, write_classes
     from hubtune.cli.progress import counting_bar
     from hubtune.evaluation.answer_file import write_answers
     from hubtune.hardware.device import select_device
@@ -132,10 +141,15 @@ def command(
         say(f"{plural(len(model.labels), 'row')} written to {shown(csv_file)}")
     if not evaluation.count:
         raise DataError(f"{listed} has no readable picture")
+    strangers = None if unknown is None else _measure_unknown(model, evaluation, unknown, batch_size)
     if as_json:
-        print_json({"model": source, "list": listed, **evaluation.details(), "remarks": dataset.remarks})
+        more = {} if strangers is None else {"unknown": strangers.as_dict()}
+        document = {"model": source, "list": listed, **evaluation.details(), **more}
+        print_json({**document, "remarks": dataset.remarks})
     else:
         print_evaluation(listed, evaluation)
+        if strangers is not None:
+            print_unknown(strangers)
         if name in dataset.repeated:
             say(dataset.repeated[name])
         if name == "validate" and on in (None, "validate") and was_chosen(model):
@@ -146,6 +160,30 @@ def command(
             f"{percent(min_accuracy)} of --min-accuracy: look at what is confused, or train on more pictures"
         )
         click.get_current_context().exit(CheckFailedError.exit_code)
+
+
+def _measure_unknown(
+    model: hubtune.Model, evaluation: hubtune.Evaluation, folder: Path, batch_size: int
+) -> "UnknownFigures":
+    from hubtune.cli.progress import counting_bar
+    from hubtune.inference.unknown_images import measure_unknown
+
+    threshold = model.card.similarity_threshold
+    if model.reference is None or threshold is None:
+        raise ModelError(
+            "--unknown needs a model with features of training pictures, and this one has none: it was made "
+            "by an older version, by another program, or with reference: off. Fine-tune it again"
+        )
+    answers = evaluation.answers
+    paths = [*answers.paths, *expand_images([str(folder)])]
+    results = []
+    with counting_bar("comparing") as advance:
+        for result in model.score([Path(path) for path in paths], batch_size=batch_size):
+            results.append(result)
+            advance(len(results), len(paths))
+    known = len(answers.paths)
+    pair = (results[:known], answers.truth.tolist())
+    return measure_unknown(model.reference, threshold, model.labels, pair, results[known:])
 
 
 def was_chosen(model: "hubtune.Model") -> bool:

@@ -1,10 +1,12 @@
 """The figures of an evaluation as lines, tables and CSV."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 from hubtune.cli.console import echo, figures, percent, print_table, shown
 from hubtune.errors import writing
 from hubtune.evaluation.evaluation import ClassMetrics, Evaluation
+from hubtune.inference.unknown_images import UnknownFigures
 from hubtune.storage.atomic import write_csv
 from hubtune.text import plural
 
@@ -128,3 +130,28 @@ def write_classes(file: Path, evaluation: Evaluation) -> None:
     )
     with writing(file):
         write_csv(file, (*header, "taken_for", "taken_count"), rows)
+
+
+def print_unknown(figures_of: UnknownFigures) -> None:
+    """Print how well unknown images are told from known ones."""
+    echo("")
+    if figures_of.auroc is None or figures_of.interval is None:
+        echo(f"Unknown:     not measured; {plural(figures_of.unreadable, 'picture')} could not be read")
+        return
+    rejected, known = percent(figures_of.rejected or 0), percent(figures_of.known_rejected or 0)
+    low, high = figures_of.interval
+    strangers = plural(figures_of.count, "unknown picture")
+    lines = [
+        f"--reject leaves {rejected} of {strangers} and {known} of the known ones without a label",
+        f"AUROC {figures_of.auroc:.3f} by similarity (95 % interval {low:.3f}–{high:.3f}), "
+        f"{figures_of.auroc_of_score or 0:.3f} by the highest score",
+    ]
+    if figures_of.class_left_out is not None:
+        lines.append(
+            f"a new class of the same kind is harder: AUROC {figures_of.class_left_out:.3f}, mean of the "
+            "classes, each without its training pictures"
+        )
+    if figures_of.unreadable:
+        lines.append(f"{plural(figures_of.unreadable, 'picture')} could not be read")
+    for title, line in zip_longest(["Unknown:"], lines, fillvalue=""):
+        echo(f"{title:<12} {line}")

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 import hubtune
-from hubtune.cli.console import accuracy_figures, echo, figures, print_json, say, shown
+from hubtune.cli.console import (
+    accuracy_figures,
+    echo,
+    figures,
+    percent,
+    print_json,
+    print_table,
+    say,
+    shown,
+)
 from hubtune.cli.options import json_option, overrides_option, source_options, trust_option
 from hubtune.cli.training_inputs import (
     describe_lists,
@@ -26,6 +35,7 @@ from hubtune.text import format_duration
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
+    from hubtune.report.run_report import MeasuredCurve
     from hubtune.tuning.cross_validation import CrossValidation
 
 
@@ -62,6 +72,11 @@ if TYPE_CHECKING:
     help="Cross-validation: train K times, each time without one part in K, and test on that part.",
 )
 @click.option(
+    "--learning-curve",
+    is_flag=True,
+    help="With strategy frozen: also the accuracy with fewer training pictures, and what more would bring.",
+)
+@click.option(
     "--log",
     "logs",
     multiple=True,
@@ -81,6 +96,7 @@ def command(
     resume: bool,
     checkpoint: int | None,
     folds: int | None,
+    learning_curve: bool,
     logs: tuple[str, ...],
     trust_code: bool,
     settings: "SourceSettings",
@@ -95,6 +111,7 @@ def command(
     hubtune finetune recipes/idol5.yaml
     hubtune finetune pics/ -o module.weights=mobilenet_v2.safetensors
     hubtune finetune pics/ --folds 5
+    hubtune finetune pics/ --learning-curve
     hubtune finetune runs/idol5 --resume
     """
     if checkpoint is not None and (not resume or folds is not None):
@@ -119,6 +136,8 @@ def command(
     own = _own_recipe(what, resume)
     recipe, taken_for = _recipe(what, own, overrides, trust_code, settings)
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
+    if learning_curve:
+        _check_curve(recipe)
 
     from hubtune.cli.progress import run_progress
     from hubtune.data.unlisted import find_unlisted
@@ -137,12 +156,52 @@ def command(
                 remarks.append(unlisted)
         callbacks = CallbackList([callback, *writers])
         run = task.finetune_and_eval(resume=run_folder or False, checkpoint=checkpoint, callback=callbacks)
+    curve = _measure_curve(run, task) if learning_curve else None
     if as_json:
-        print_json({**run.as_dict(), "taken_for": taken_for, "remarks": remarks})
+        more = {"learning_curve": curve and curve.as_dict()} if learning_curve else {}
+        print_json({**run.as_dict(), **more, "taken_for": taken_for, "remarks": remarks})
     else:
         _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
+        if learning_curve:
+            _print_curve(curve)
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
+
+
+def _check_curve(recipe: "hubtune.Recipe") -> None:
+    from hubtune.train.strategies import TRAINERS
+
+    if TRAINERS[recipe.strategy.name].by_gradients:
+        raise UsageError(
+            f"--learning-curve fits heads to fewer pictures, and strategy {recipe.strategy.name} would train "
+            "once for each: use -o strategy=frozen"
+        )
+
+
+def _measure_curve(run: "hubtune.Run", task: "hubtune.ImageClassifierTask") -> "MeasuredCurve | None":
+    from hubtune.data.splits.files import read_groups
+    from hubtune.report.findings import measure_model_curve
+    from hubtune.train.data_checks import hash_images
+
+    model = hubtune.load_model(run.path, trust_code=task.module.code is not None)
+    entries = hash_images(task.dataset.examples("train"), lambda: None)
+    return measure_model_curve(model, entries, read_groups(task.dataset.base_path))
+
+
+def _print_curve(curve: "MeasuredCurve | None") -> None:
+    from hubtune.report.phrases import Phrases
+    from hubtune.report.run_summary import describe_curve
+
+    if curve is None:
+        echo("Learning curve: not measured, as the classes are too small")
+        return
+    echo("")
+    lines = [["training pictures a class", "accuracy", "95 % interval"]]
+    for point in curve.points:
+        interval = f"{100 * point.low:.1f}–{percent(point.high)}"
+        lines.append([f"{point.images:.0f}", percent(point.accuracy), interval])
+    print_table(lines, sides=">>>")
+    echo(describe_curve(curve, Phrases("en")))
 
 
 def _cross_validate(

@@ -9,7 +9,7 @@ import numpy as np
 
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.data.listing import ImageEntry
-from hubtune.errors import DataError, ModelError
+from hubtune.errors import ModelError
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.learning_curve import fit_learning_curve
 from hubtune.evaluation.metrics import wilson_interval
@@ -66,19 +66,30 @@ def find(
         findings = replace(findings, heat_maps=_heat_maps(model, evaluation))
     if model.card.step or not entries:
         return findings
+    table, readable = _sample_table(model, entries, groups)
+    if len(np.unique(table.labels)) < 2:
+        return findings
+    suspects, curve = _suspect_labels(model, table, readable), measure_learning_curve(table, model.labels)
+    return replace(findings, label_issues=suspects, learning_curve=curve)
+
+
+def measure_model_curve(
+    model: Model, entries: Sequence[ImageEntry], groups: Mapping[Path, int]
+) -> MeasuredCurve | None:
+    """Measure the learning curve of a model with a solved head; arguments are those of :func:`find`."""
+    return measure_learning_curve(_sample_table(model, entries, groups)[0], model.labels)
+
+
+def _sample_table(
+    model: Model, entries: Sequence[ImageEntry], groups: Mapping[Path, int]
+) -> tuple[Table, list[ImageEntry]]:
+    """Return the features of readable training images, and these images; of many, a sample."""
     if len(entries) > _MOST_ROWS:
         chosen = rng_for(0, "report").permutation(len(entries))[:_MOST_ROWS]
         entries = [entries[index] for index in np.sort(chosen)]
     backbone, blocks = backbone_of_model(model)
     table, indices = compute_table(backbone, blocks, model.card.views, entries, groups)
-    if not len(indices):
-        return findings
-    try:
-        suspects = _suspect_labels(model, table, [entries[index] for index in indices])
-    except DataError:  # all are of one class
-        return findings
-    curve = measure_learning_curve(table, model.labels)
-    return replace(findings, label_issues=suspects, learning_curve=curve)
+    return table, [entries[index] for index in indices]
 
 
 def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:

@@ -65,6 +65,12 @@ class MeasuredCurve:
     gain: tuple[float, float, float]
     weakest: Sequence[str] = ()
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return the curve for JSON."""
+        gain, low, high = self.gain
+        points = [vars(point) for point in self.points]
+        return {"points": points, "gain": gain, "gain_interval": [low, high], "weakest": [*self.weakest]}
+
 
 @dataclass(frozen=True)
 class Findings:

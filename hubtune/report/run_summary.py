@@ -247,5 +247,5 @@ def describe_curve(curve: MeasuredCurve, phrases: Phrases) -> str:
     text %= {"gain": gain, "low": low, "high": high}
     if not curve.weakest:
         return text
-    names = ", ".join(map(phrases.quoted, curve.weakest))
-    return f"{text} {phrases.gettext('Most in need of them: %s.') % names}"
+    weakest = phrases.gettext("Most in need of them: %s.") % ", ".join(map(phrases.quoted, curve.weakest))
+    return f"{text} {weakest}"
