@@ -48,14 +48,14 @@ def test_the_error_is_the_mean_distance_of_accuracy_and_confidence():
 
 def test_a_perfect_classifier_shows_what_is_expected_of_it():
     errors, expected, above = [], [], 0
-    for seed in range(200):
+    for seed in range(150):
         found = Calibration(*_draw(120, seed))
         errors.append(found.ece)
         expected.append(found.ece_expected)
         above += found.ece > found.ece_high
     assert np.mean(errors) == pytest.approx(np.mean(expected), abs=0.005)
     assert 0.06 < np.mean(expected) < 0.09  # 120 images of a perfect classifier show this much
-    assert 2 <= above <= 20
+    assert 1 <= above <= 16
     worse = Calibration(*_draw(400, 1, low=0.7, overconfident=0.2))
     assert worse.ece > worse.ece_high > worse.ece_expected
 
@@ -98,17 +98,20 @@ def test_too_much_confidence_is_corrected_by_its_factor():
     assert fit_temperature(logits, truth, range(2000)) == found
 
 
-def test_calibrated_logits_are_left_alone_and_other_images_do_not_suffer():
-    for count, classes, skill in ((30, 6, 3), (60, 2, 2), (120, 6, 6)):
-        applied, worse = 0, []
-        for seed in range(100):
-            found = fit_temperature(*_draw_logits(count, classes, seed, skill=skill), range(count))
-            applied += found.applies
-            if found.applies:
-                other = _draw_logits(1000, classes, 1000 + seed, skill=skill)
-                worse.append(_loss(*other, found.temperature) - _loss(*other, 1))
-        assert applied <= 7
-        assert sum(worse) / 100 < 0.005
+@pytest.mark.parametrize(
+    ("count", "classes", "skill"),
+    [(30, 6, 3), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((60, 2, 2), (120, 6, 6)))],
+)
+def test_calibrated_logits_are_left_alone_and_other_images_do_not_suffer(count, classes, skill):
+    applied, worse = 0, []
+    for seed in range(100):
+        found = fit_temperature(*_draw_logits(count, classes, seed, skill=skill), range(count))
+        applied += found.applies
+        if found.applies:
+            other = _draw_logits(1000, classes, 1000 + seed, skill=skill)
+            worse.append(_loss(*other, found.temperature) - _loss(*other, 1))
+    assert applied <= 7
+    assert sum(worse) / 100 < 0.005
 
 
 def test_copies_of_a_photo_are_drawn_together():

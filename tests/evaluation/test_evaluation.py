@@ -121,10 +121,10 @@ def test_a_class_that_attracts_the_others_is_found_and_an_even_spread_has_none()
 
 def test_errors_at_random_rarely_have_an_attractor():
     random, found = np.random.default_rng(0), 0
-    for _ in range(300):
+    for _ in range(150):
         rows = [random.multinomial(6, np.full(6, 1 / 6)) + 14 * np.eye(6, dtype=int)[n] for n in range(6)]
         found += _of_confusion(rows).attractor is not None
-    assert found <= 15
+    assert found <= 7
 
 
 def test_one_class_and_no_images_have_figures_where_they_exist():

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binom, binomtest
 from support.answers import results_of
 
 from hubtune.evaluation.metrics import Metrics, measure, wilson_interval
@@ -40,6 +40,29 @@ def test_the_interval_is_wilsons():
     for correct, count in ((0, 1), (1, 1), (0, 10), (10, 10), (90, 100), (97, 120), (1, 1000)):
         expected = binomtest(correct, count).proportion_ci(0.95, method="wilson")
         assert wilson_interval(correct, count) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_interval_equals_that_of_statsmodels():
+    proportion = pytest.importorskip("statsmodels.stats.proportion", reason="statsmodels is not installed")
+    for correct, count in ((1, 1), (3, 10), (90, 100), (97, 120), (1, 1000)):
+        expected = proportion.proportion_confint(correct, count, method="wilson")
+        assert wilson_interval(correct, count) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_interval_has_the_true_accuracy_in_95_of_100_cases():
+    for count in (30, 60, 120, 500):
+        covered = []
+        for true in np.linspace(0.1, 0.95, 18):
+            correct = np.arange(count + 1)
+            intervals = np.array([wilson_interval(number, count) for number in correct.tolist()])
+            inside = (intervals[:, 0] <= true) & (true <= intervals[:, 1])
+            covered.append(binom.pmf(correct, count, true)[inside].sum())
+        assert 0.945 <= np.mean(covered) <= 0.96
+        assert min(covered) > 0.92 and max(covered) < 0.985
+
+
+def test_an_interval_contains_its_share():
+    assert wilson_interval(0, 3)[0] == 0 and wilson_interval(7, 7)[1] == 1
 
 
 def test_an_accuracy_that_guessing_may_reach_is_named():
