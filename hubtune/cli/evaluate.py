@@ -163,7 +163,7 @@ def command(
 
 
 def _measure_unknown(
-    model: hubtune.Model, evaluation: hubtune.Evaluation, folder: Path, batch_size: int
+    model: "hubtune.Model", evaluation: "hubtune.Evaluation", folder: Path, batch_size: int
 ) -> "UnknownFigures":
     from hubtune.cli.progress import counting_bar
     from hubtune.inference.unknown_images import measure_unknown

@@ -32,8 +32,8 @@ def runs(tmp_path_factory):
         pics = draw_marked_tree(folder / "data" / "pics", dict.fromkeys("abc", 30), tint)
         shutil.move(pics / "a" / "000.png", pics / "c" / "wrong.png")
         data = write_lists(pics, validate=3, test=6)
-        frozen = train_frozen(smallnet(), data, folder / "frozen", report=False)
-        trained = train(smallnet(), data, folder / "trained", epochs=1, learning_rate=1e-7, report=False)
+        frozen = train_frozen(smallnet(), data, folder / "frozen")
+        trained = train(smallnet(), data, folder / "trained", epochs=1, learning_rate=1e-7)
     return frozen, trained, hubtune.ListDataset(data)
 
 
