@@ -26,6 +26,8 @@ REFERENCE_FILE = "reference.safetensors"
 KNOWN_SHARE = 0.95
 """Share of known images whose similarity reaches the threshold."""
 
+# By which the threshold is lower, so that images at it are known whatever engine computes their features.
+_MARGIN = 1e-4
 # Similarities that are computed at once.
 _CHUNK = 512
 
@@ -139,12 +141,12 @@ def read_reference(file: Path, num_classes: int) -> Reference:
 
 
 def similarity_threshold(similarities: np.ndarray) -> float | None:
-    """Return the largest threshold that 95 % of known images reach; ``None`` if there are no finite values.
+    """Return the threshold that 95 % of known images reach; ``None`` if there are no finite values.
 
     ``similarities`` are those of known images ``[N]``.
     """
     known = np.sort(similarities[np.isfinite(similarities)])
-    return float(known[int((1 - KNOWN_SHARE) * len(known))]) if len(known) else None
+    return float(known[int((1 - KNOWN_SHARE) * len(known))]) - _MARGIN if len(known) else None
 
 
 def _cosine(value: float) -> float:
