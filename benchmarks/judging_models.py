@@ -1,4 +1,4 @@
-"""What the judging of whole models is worth: heat maps, unknown pictures, the temperature; and its time.
+"""What the judging of whole models is worth: heat maps, unknown pictures, the temperature.
 
     python benchmarks/judging_models.py PICTURES --weights mobilenet_v2.safetensors --part heat
     python benchmarks/judging_models.py PICTURES --weights FILE --part unknown --unknown cifar=OTHERS
@@ -14,17 +14,13 @@ unknown  similarity and highest score of the test pictures beside those of other
 heat     the fall of the score when the hottest fifth of a picture is covered, beside a random fifth; likewise
          with the maps of heads with random weights
 export   maps of a few pictures, for torch_grad_cam.py
-time     `finetune` with and without the report, `evaluate`, `explain` and `report`
 """
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -247,47 +243,6 @@ def export(models: Models, given: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
-def clock(models: Models, given: argparse.Namespace) -> dict[str, Any]:
-    """Time the commands, in turn; the caches are those of HUBTUNE_HOME, or empty ones."""
-    lists, work = models.lists(0), Path(tempfile.mkdtemp(prefix="hubtune-time-"))
-    models.train(0)  # fills the cache, and measures the machine once
-    home = os.environ.get("HUBTUNE_HOME", "")
-    folder = work / "run"
-    photos = _files(given.pictures)[:10]
-    ways: dict[str, list[str | Path]] = {
-        "finetune, report off": ["finetune", lists, *models.options((f"run={folder}", "report=off"))],
-        "finetune": ["finetune", lists, *models.options((f"run={folder}", "report=on"))],
-        "evaluate": ["evaluate", folder],
-        "explain 10 photos": ["explain", *photos, "--model", folder, "--out", work / "looked"],
-        "report": ["report", folder],
-    }
-    rows: list[dict[str, float]] = []
-    for _ in range(given.rounds):
-        row: dict[str, float] = {"load": os.getloadavg()[0]}
-        for name, command in ways.items():
-            for cold in (False, True) if "finetune" in name else (False,):
-                if command[0] == "finetune":
-                    subprocess.run(["rm", "-rf", folder], check=True)
-                if cold:
-                    cache = work / f"home-{len(row)}"
-                    cache.mkdir()
-                    machine = Path(home) / "machine.json"
-                    (cache / "machine.json").write_bytes(machine.read_bytes())
-                    os.environ["HUBTUNE_HOME"] = str(cache)
-                start = time.perf_counter()
-                run_command(*command)
-                row[f"{name}{', empty cache' if cold else ''}"] = time.perf_counter() - start
-                if cold:
-                    os.environ["HUBTUNE_HOME"] = home
-                    subprocess.run(["rm", "-rf", cache], check=True)
-        rows.append(row)
-        click.echo(", ".join(f"{name} {value:.1f}" for name, value in row.items()), err=True)
-    for name in rows[0]:
-        values = [row[name] for row in rows]
-        click.echo(f"  {name:34}{statistics.median(values):8.2f}  {min(values):.2f}–{max(values):.2f}")
-    return {"rounds": {name: {"mean": None, "values": [row[name] for row in rows]} for name in rows[0]}}
-
-
 def _files(folder: str | Path) -> list[Path]:
     return sorted(path for path in Path(folder).rglob("*") if path.is_file() and path.suffix != ".tsv")
 
@@ -328,7 +283,6 @@ PARTS: dict[str, Callable[[Models, argparse.Namespace], dict[str, Any]]] = {
     "unknown": unknown,
     "heat": heat,
     "export": export,
-    "time": clock,
 }
 
 
@@ -346,7 +300,6 @@ def main() -> int:
     parser.add_argument("--unknown", action="append", default=[], metavar="NAME=FOLDER")
     parser.add_argument("--seeds", type=int, default=10, help="splits")
     parser.add_argument("--images", type=int, default=120, help="test pictures for part heat")
-    parser.add_argument("--rounds", type=int, default=5, help="for part time")
     parser.add_argument("--maps", type=Path, default=Path("maps"), help="folder for part export")
     parser.add_argument("--json", type=Path, help="where the figures are written")
     given = parser.parse_args()

@@ -32,7 +32,7 @@ from hubtune.report.run_report import (
 from hubtune.rng import rng_for
 
 # A label is suspect if its class has less than the first probability, and another has the second or more.
-_OWN, _OTHER = 0.05, 0.8
+_OWN, _OTHER = 0.02, 0.8
 _MOST_SUSPECT = 24
 # Sides of heat maps, pixels.
 _SIDE = 224
