@@ -42,7 +42,11 @@ class Subnetwork(nn.Layer):
         self.channels = channels if preprocessing is None else preprocessing.channels
         if preprocessing is not None:
             for name, values in zip(("scale", "shift"), preprocessing.scale_and_shift, strict=True):
-                self.register_buffer(name, paddle.to_tensor(values.reshape([-1, 1, 1])), persistable=False)
+                tensor = paddle.to_tensor(values.reshape([-1, 1, 1]))
+                # Saving a program starts Paddle's numbering of names again: the given name may be that of one
+                # of the network's own tensors, and programs find tensors by their names.
+                tensor.name = f"pixels_{name}"
+                self.register_buffer(name, tensor, persistable=False)
 
     # Traced as it stands: Paddle's translation of Python source fails on names that are used twice.
     @paddle.jit.not_to_static

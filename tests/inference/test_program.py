@@ -30,3 +30,24 @@ def test_the_older_format_has_the_operators_that_paddle_dropped(tmp_path):
     content = (tmp_path / "old.pdmodel").read_bytes()
     for name in "exp gelu sigmoid sqrt tanh rsqrt matmul_v2 roll elementwise_mul".split():
         assert name.encode() in content
+
+
+def test_a_network_is_saved_again_by_another_part(tmp_path):
+    view, images = Preprocessing(), paddle.to_tensor(np.full((1, 8, 8, 3), 100, np.uint8))
+
+    class Shifted(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("number", paddle.to_tensor([7]))
+
+        def forward(self, images):
+            return images.mean() + self.number.astype("float32")
+
+    network = Shifted()
+    for name in ("first", "second"):
+        part = Subnetwork(network, network, view)
+        save_program(part, tmp_path / name, 8, 8)
+        [number] = [tensor.name for tensor in network.buffers()]
+        assert number not in {part.scale.name, part.shift.name}
+        assert np.allclose(paddle.jit.load(str(tmp_path / name))(images).numpy(), part(images).numpy())
+        save_program(part, tmp_path / f"old-{name}", 8, 8, old=True)
