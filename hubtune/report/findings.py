@@ -134,8 +134,8 @@ def is_suspect(issue: LabelIssue) -> bool:
 def fit_sizes(sizes: Sequence[SubsetAccuracy]) -> PowerLaw | None:
     """Fit the learning curve to accuracies, ascending by size; ``None`` with fewer than two sizes."""
     # The law is that of larger numbers: with few images, the error falls more slowly.
-    fitted = [size for size in sizes if size.images * _RANGE >= sizes[-1].images]
-    fitted = fitted if len(fitted) >= _LEAST_SIZES else sizes[-_LEAST_SIZES:]
+    large = [size for size in sizes if size.images * _RANGE >= sizes[-1].images]
+    fitted = large if len(large) >= _LEAST_SIZES else sizes[-_LEAST_SIZES:]
     draws = [(size.images, 1 - accuracy, size.tested) for size in fitted for accuracy in size.accuracies]
     return fit_learning_curve(*zip(*draws, strict=True)) if draws else None
 
