@@ -9,6 +9,7 @@ import shlex
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import paddle
 
 from hubtune.errors import MachineError, ModelError, UsageError
@@ -68,6 +69,9 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
         with replacing_folder(folder, folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp") as new:
             _save_network(model, new / "network")
             card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
+            if model.reference is not None:
+                card["similarity_threshold"] = model.card.similarity_threshold
+                np.save(new / "reference.npy", model.reference.features, allow_pickle=False)
             (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
             for source, file in _SOURCES.items():
                 (new / f"{file}.py").write_text(_adapt_source(source, name), encoding="utf-8")

@@ -5,7 +5,7 @@ same code as in hubtune. It needs PaddleHub 2.4, Pillow 11.3 or later and pydant
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,8 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
 
     Attributes:
         labels: class names in the order of the scores.
+        similarity_threshold: pictures that are less similar to all training pictures are of another kind;
+            ``None`` if the model has no features of training pictures.
     """
 
     directory: str  # set by PaddleHub
@@ -47,6 +49,9 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
         self.labels: list[str] = card["labels"]
         self.views = [Preprocessing.model_validate(view) for view in card["views"]]
         self.network = paddle.jit.load(str(folder / "network"))
+        self.similarity_threshold: float | None = card.get("similarity_threshold")
+        if self.similarity_threshold is not None:
+            self._reference = np.load(folder / "reference.npy", allow_pickle=False).astype(np.float32)
 
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, paddle.Tensor]:
         """Return logits ``[N, classes]`` and features ``[N, width]`` of pictures ``[N, C, h, w]``."""
@@ -82,15 +87,51 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
             One dictionary per picture, in order: class name → score, 0 to 1. It is empty for a picture that
             cannot be read; PaddleHub's log says why.
         """
+        rows: list[dict[str, float]] = []
+        for output in self._run(images, batch_size):
+            if output is None:
+                rows.append({})
+                continue
+            mean = output[0].mean(axis=0)
+            powers = np.exp(mean - mean.max())
+            scores = powers / powers.sum()
+            best = (-scores).argsort(kind="stable")[:top_k]
+            rows.append({self.labels[number]: float(scores[number]) for number in best})
+        return rows
+
+    def similarity(self, images: Sequence[ImageInput], batch_size: int = 1) -> list[float | None]:
+        """Return the largest cosine between the features of each picture and those of a training picture.
+
+        Arguments are those of :meth:`predict`. ``None`` stands for a picture that cannot be read.
+
+        Raises:
+            RuntimeError: the model has no features of training pictures.
+        """
+        if self.similarity_threshold is None:
+            raise RuntimeError("the model has no features of training pictures")
+        width = self._reference.shape[1]
+        cosines: list[float | None] = []
+        for output in self._run(images, batch_size):
+            if output is None:
+                cosines.append(None)
+                continue
+            views = output[1][:, :width]
+            mean = (views / np.linalg.norm(views, axis=1, keepdims=True)).mean(axis=0)
+            best = float((self._reference @ (mean / np.linalg.norm(mean)).astype(np.float32)).max())
+            cosines.append(min(best, 1.0))
+        return cosines
+
+    def _run(
+        self, images: Sequence[ImageInput], batch_size: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray] | None]:
+        """Yield the logits ``[views, classes]`` and features ``[views, width]`` of each picture, float64."""
         if isinstance(images, str | Path):
             raise TypeError(f"predict takes a list of pictures, even for one: [{str(images)!r}]")
         self.eval()
-        rows = []
         for start in range(0, len(images), batch_size):
-            rows += self._predict_batch(images[start : start + batch_size], top_k)
-        return rows
+            yield from self._run_batch(images[start : start + batch_size])
 
-    def _predict_batch(self, images: Sequence[ImageInput], top_k: int) -> list[dict[str, float]]:
+    def _run_batch(self, images: Sequence[ImageInput]) -> list[tuple[np.ndarray, np.ndarray] | None]:
         arrays: dict[tuple[int, int], np.ndarray] = {}
         for index, image in enumerate(images):
             try:
@@ -98,22 +139,20 @@ class HubtuneClassifier(nn.Layer, ImageClassifierModule):
                     arrays[index, view] = array
             except ImageError as error:
                 logger.warning(f"not predicted: {error}")
-        sums: dict[int, np.ndarray] = {}
+        outputs: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
         # Pictures that are not cropped may differ in shape.
         for shape in {array.shape for array in arrays.values()}:
             same_shape = [place for place, array in arrays.items() if array.shape == shape]
             with paddle.no_grad():
-                logits, _ = self(paddle.to_tensor(np.stack([arrays[place] for place in same_shape])))
-            for (index, _), values in zip(same_shape, logits.numpy().astype(np.float64), strict=True):
-                sums[index] = sums.get(index, 0) + values
-        rows: list[dict[str, float]] = [{} for _ in images]
-        for index, total in sums.items():
-            mean = total / len(self.views)
-            powers = np.exp(mean - mean.max())
-            scores = powers / powers.sum()
-            best = (-scores).argsort(kind="stable")[:top_k]
-            rows[index] = {self.labels[number]: float(scores[number]) for number in best}
-        return rows
+                tensors = self(paddle.to_tensor(np.stack([arrays[place] for place in same_shape])))
+            rows = zip(*(tensor.numpy().astype(np.float64) for tensor in tensors), strict=True)
+            outputs |= zip(same_shape, rows, strict=True)
+        results: list[tuple[np.ndarray, np.ndarray] | None] = []
+        for index in range(len(images)):
+            own = [outputs[index, view] for view in range(len(self.views)) if (index, view) in outputs]
+            logits, features = ([row[part] for row in own] for part in (0, 1))
+            results.append((np.array(logits), np.array(features)) if own else None)
+        return results
 
 
 def _preprocess(image: ImageInput, views: Sequence[Preprocessing]) -> list[np.ndarray]:

@@ -4,7 +4,9 @@ import ast
 import json
 import re
 import shutil
+from pathlib import Path
 
+import numpy as np
 import paddle
 import pytest
 from support.paddlehub import (
@@ -21,6 +23,7 @@ from support.paddlehub import (
 from hubtune.errors import ModelError, UsageError
 from hubtune.export.paddlehub import export_paddlehub
 from hubtune.inference.model_folder import write_model
+from hubtune.inference.reference import Reference
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +94,7 @@ logits, features = module(__import__("paddle").zeros([2, 3, 32, 32]))
 arrays = [cv2.imread(path) for path in paths if path.endswith("plain.png")]
 print(json.dumps({
     "rows": module.predict(paths, batch_size=3, top_k=3),
+    "similarity": module.similarity(paths, batch_size=2) if module.similarity_threshold else None,
     "arrays": module.predict(arrays, top_k=3),
     "shapes": [logits.shape, features.shape],
     "name": module.name,
@@ -102,12 +106,20 @@ print(json.dumps({
 @pytest.mark.parametrize("fit", ["crop", "whole"])
 def test_paddlehub_loads_an_exported_model_and_gives_the_same_scores(fit, images, tmp_path):
     model = exportable_model(fit=fit)
+    features = np.array([result.features for result in model.score([Path(named(images, "plain.png"))])])
+    model.reference = Reference(features.astype(np.float16), np.array([0]), ["plain.png"])
+    model.card = model.card.model_copy(update={"similarity_threshold": 0.5})
     folder = tmp_path / "somewhere"
     export_paddlehub(model, folder, "fruit")
     answer = last_json(run_paddlehub(tmp_path, "-c", PREDICT, folder, "", *images))
     assert_same_scores(answer["rows"], scores_of(model, images))
     assert_same_scores(answer["arrays"], scores_of(model, [named(images, "plain.png")]))
     assert (answer["shapes"], answer["name"]) == ([[2, 3], [2, 96]], "fruit")
+    expected = [row.similarity for row in model.predict(images)]
+    assert [value is None for value in answer["similarity"]] == [value is None for value in expected]
+    pairs = zip(answer["similarity"], expected, strict=True)
+    assert all(one == pytest.approx(other, abs=1e-4) for one, other in pairs if other is not None)
+    assert answer["similarity"][images.index(named(images, "plain.png"))] == pytest.approx(1.0, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """An exported module gives hubtune's scores, whatever it is given; PaddleHub is stood in for."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from support.paddlehub import (
@@ -13,6 +15,7 @@ from support.paddlehub import (
 
 from hubtune.data.images.decode import decode
 from hubtune.export.paddlehub import export_paddlehub
+from hubtune.inference.reference import Reference
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,25 @@ def test_arrays_of_opencv_are_taken(images, exported, caplog):
     assert len(loaded.predict([plain], top_k=2)[0]) == 2
     with pytest.raises(TypeError, match=r"takes a list of pictures, even for one: \['a.jpg'\]"):
         loaded.predict("a.jpg")
+
+
+def test_the_similarity_to_training_images_is_hubtunes(images, exported):
+    model = exportable_model()
+    assert exported(model, "without").similarity_threshold is None
+    features = np.array([result.features for result in model.score([Path(named(images, "plain.png"))])])
+    model.reference = Reference(features.astype(np.float16), np.array([0]), ["plain.png"])
+    model.card = model.card.model_copy(update={"similarity_threshold": 0.5})
+    loaded = exported(model, "similar")
+    assert loaded.similarity_threshold == 0.5
+    found, expected = (
+        loaded.similarity(images, batch_size=2),
+        [row.similarity for row in model.predict(images)],
+    )
+    assert [value is None for value in found] == [value is None for value in expected]
+    for value, own in zip(found, expected, strict=True):
+        assert value is None or value == pytest.approx(own, abs=1e-4)
+    with pytest.raises(RuntimeError, match="no features of training pictures"):
+        exported(exportable_model(), "none").similarity(images)
 
 
 def test_awkward_files_are_prepared_as_hubtune_does(material, exported):
