@@ -8,6 +8,7 @@ from typing import Any
 
 import paddle
 from paddle import _C_ops, nn
+from paddle.base import framework, unique_name
 from paddle.base.layer_helper import LayerHelper
 
 from hubtune.data.images.preprocessing import Preprocessing
@@ -73,6 +74,9 @@ def save_program(
         # Paddle warns of differences to its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         if old:
+            # The next one leaves a new dynamic mode, which would name tensors as those that exist already.
+            stack.enter_context(unique_name.guard())
+            stack.enter_context(framework._dygraph_guard(framework._dygraph_tracer()))
             stack.enter_context(paddle.pir_utils.OldIrGuard())
             for name in _OLD:
                 stack.callback(setattr, _C_ops, name, getattr(_C_ops, name))
