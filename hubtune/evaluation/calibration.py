@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from hubtune.errors import NumericError
 from hubtune.evaluation.metrics import Z, wilson_interval
@@ -166,6 +165,10 @@ def fit_temperature(logits: np.ndarray, truth: np.ndarray, groups: Sequence[obje
     Raises:
         NumericError: logits are not finite.
     """
+    from scipy.optimize import (
+        minimize_scalar,  # here, as SciPy takes 0.3 s to import, which prediction would wait for
+    )
+
     values = np.asarray(logits, np.float64)
     if not np.isfinite(values).all():
         bad = int((~np.isfinite(values)).any(axis=1).sum())

@@ -7,7 +7,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtr
 
 from hubtune.errors import DataError
 from hubtune.evaluation.answers import Answers
@@ -156,6 +155,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
     McNemar, "Note on the sampling error of the difference between correlated proportions or percentages",
     Psychometrika 12, 1947.
     """
+    from scipy.special import bdtr  # here, as SciPy takes 0.3 s to import, which prediction would wait for
+
     fewer, total = min(only_first, only_second), only_first + only_second
     return min(1.0, 2 * float(bdtr(fewer, total, 0.5)))
 

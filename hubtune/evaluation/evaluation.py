@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import bdtrc
 
 from hubtune.evaluation.answers import Answers
 from hubtune.evaluation.calibration import Calibration
@@ -194,6 +193,10 @@ class Evaluation(Metrics):
         count, total, sources = int(taken[number]), int(errors[number]), int((wrong[:, number] > 0).sum())
         if classes < 3 or sources < 2:
             return None
+        from scipy.special import (
+            bdtrc,  # here, as SciPy takes 0.3 s to import, which prediction would wait for
+        )
+
         even = 1 / (classes - 1)
         chance = classes * bdtrc(count - 1, total, even)
         if chance > 0.05 or count / total < max(1 / 3, 1.5 * even):

@@ -9,6 +9,7 @@ positions add up to the logit, without its bias.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -82,7 +83,7 @@ def _covariance_shares(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     noise = NOISE * (rows * rows).mean()
     rows = rows - rows.mean(axis=1, keepdims=True)
     rows /= np.sqrt((rows * rows).mean() + noise + LEAST)
-    upper = np.triu_indices(channels)
+    upper = _triangle(channels)
     covariances = (rows @ rows.T)[upper]
     first = _root_mean_square(covariances)
     scaled = covariances / first
@@ -91,6 +92,11 @@ def _covariance_shares(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     form = np.zeros((channels, channels))
     form[upper] = weight * factors
     return np.asarray((rows * (form @ rows)).sum(axis=0).reshape(height, width))
+
+
+@cache
+def _triangle(channels: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(channels)
 
 
 def _root_mean_square(values: np.ndarray) -> float:

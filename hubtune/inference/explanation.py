@@ -109,14 +109,26 @@ def explain_images(
                 yield ImageExplanation(image.name, None, None, True, (), reason)
                 continue
             number = int(result.values.argmax()) if label is None else model.labels.index(label)
-            maps, is_exact = _explain_image(model, image.name, image.content, number)
+            maps, is_exact = map_shares(model, image.name, number, image.content)
             name, score = model.labels[number], float(result.values[number])
             yield ImageExplanation(image.name, name, score, is_exact, maps)
 
 
-def _explain_image(
-    model: Model, path: str, content: Content | None, number: int
+def map_shares(
+    model: Model, path: str, number: int, content: Content | None = None
 ) -> tuple[tuple[CellMap, ...], bool]:
+    """Return the shares of an image's cells in a class's logit, in each view, and whether they are exact.
+
+    Args:
+        model: a fine-tuned model.
+        path: the image.
+        number: of the class.
+        content: of the image; ``None``: that of the file.
+
+    Raises:
+        ImageError: the image cannot be read.
+        ModelError: the network has no maps.
+    """
     views = model.card.views
     arrays = preprocess_views(path, views, content)
     with decode(path, content) as image:

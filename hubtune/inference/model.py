@@ -1,5 +1,6 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -75,7 +76,16 @@ class Model:
     def _set_network(self, read: "Callable[[], nn.Layer]", engine: str, key: str | None = None) -> None:
         self._read = read
         self._engine = LazyEngine(self._subnetwork, engine, key=key)
-        self.maps_engine = LazyEngine(self._maps_network, engine, key=key and f"{key}-maps")
+        self.maps_engine = LazyEngine(self._maps_network, engine, key=key and self._maps_key(key))
+
+    def _maps_key(self, key: str) -> str:
+        """Return the key of the program for maps: all models with one frozen backbone share it."""
+        card = self.card
+        if card.step or card.module_sha256 is None:
+            return f"{key}-maps"
+        view = card.preprocessing.model_dump(mode="json", include={"mean", "std", "channels"})
+        facts = [card.architecture, card.module_sha256, [vars(tap) for tap in card.taps], view]
+        return f"{program_key(json.dumps(facts).encode())}-maps"
 
     @cached_property
     def classifier(self) -> "nn.Layer":

@@ -11,7 +11,7 @@ from hubtune.inference.ridge_choice import choose
 from hubtune.inference.ridge_spectrum import Spectrum, principal_axes
 from hubtune.rng import rng_for
 
-_DRAWS = 10
+_DRAWS = 6
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from hubtune.errors import ModelError
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.learning_curve import fit_learning_curve
 from hubtune.evaluation.metrics import wilson_interval
-from hubtune.inference.explanation import explain_images
+from hubtune.inference.explanation import ImageExplanation, map_shares
 from hubtune.inference.feature_table import Table
 from hubtune.inference.label_ranking import rank_labels
 from hubtune.inference.list_features import backbone_of_model, compute_table
@@ -93,18 +94,19 @@ def _sample_table(
 
 
 def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
-    paths = [evaluation.answers.paths[place] for place in worst_mistakes(evaluation.answers)]
-    maps = {}
-    try:
-        for row in explain_images(model, paths):
-            if row.maps:
-                image = decode(row.path)
+    answers, maps = evaluation.answers, {}
+    with suppress(ModelError):  # a network without maps
+        for place in worst_mistakes(answers):
+            path, predicted = answers.paths[place], int(answers.predicted[place])
+            with suppress(ImageError):  # it is gone by now
+                cells, is_exact = map_shares(model, path, predicted)
+                image = decode(path)
                 image.thumbnail((_SIDE, _SIDE))
+                label, score = model.labels[predicted], float(answers.confidence[place])
+                heat = ImageExplanation(path, label, score, is_exact, cells).heat(*image.size)
                 content = io.BytesIO()
-                draw_heat(image, row.heat(*image.size)).save(content, "WEBP", quality=75)
-                maps[row.path] = content.getvalue()
-    except (ModelError, ImageError):  # a network without maps; an image that is gone by now
-        return maps
+                draw_heat(image, heat).save(content, "WEBP", quality=75)
+                maps[path] = content.getvalue()
     return maps
 
 

@@ -14,7 +14,7 @@ from hubtune.evaluation.metrics import Metrics
 MOST_CLASSES = 30
 """Most classes of which the whole confusion matrix is shown, and that tables show without a click."""
 
-MOST_MISTAKES = 24
+MOST_MISTAKES = 12
 """Most mistakes that a report shows with where the model looked."""
 
 
