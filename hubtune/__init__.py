@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hubtune.evaluation.metrics import Metrics as Metrics
     from hubtune.export.paddlehub import export_paddlehub as export_paddlehub
     from hubtune.hub.module import Module as Module
+    from hubtune.inference.explanation import ImageExplanation as ImageExplanation
+    from hubtune.inference.explanation import explain_images as explain_images
     from hubtune.inference.model import Model as Model
     from hubtune.inference.model import load_model as load_model
     from hubtune.inference.model import pretrained_model as pretrained_model
@@ -68,6 +70,7 @@ _HOMES = {
     "hubtune.export.paddlehub": ("export_paddlehub",),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
+    "hubtune.inference.explanation": ("ImageExplanation", "explain_images"),
     "hubtune.inference.model": ("Model", "load_model", "pretrained_model"),
     "hubtune.inference.prediction": ("Prediction",),
     "hubtune.inference.run_comparison": ("compare_runs",),

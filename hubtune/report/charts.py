@@ -71,7 +71,10 @@ def draw_curve(points: Sequence[ChartPoint], text: ChartText, *, percent: bool, 
     y_ticks = _ticks(min(y), max(y))
     y_range = min(y_ticks[0], *y), max(y_ticks[-1], *y)
     axes = _Axes((min(x), max(x)), y_range, log=log)
-    x_ticks = sorted(set(x)) if len(set(x)) <= 6 else _ticks(min(x), max(x), inside=True)
+    if log:
+        x_ticks = _log_ticks(min(x), max(x))
+    else:
+        x_ticks = sorted(set(x)) if len(set(x)) <= 6 else _ticks(min(x), max(x), inside=True)
     body = [*_intervals(points, axes), _line(points, axes)]
     if len(points) <= 40:
         body += _dots(points, axes)
@@ -172,6 +175,12 @@ def _ticks(low: float, high: float, *, inside: bool = False) -> list[float]:
     first, last = math.floor(low / step), math.ceil(high / step)
     ticks = [round(number * step, 10) for number in range(first, last + 1)]
     return [tick for tick in ticks if low <= tick <= high] if inside else ticks
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2, 5, 10, 20, … in a range of positive numbers."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [tick for power in powers for factor in (1, 2, 5) if low <= (tick := factor * 10.0**power) <= high]
 
 
 def _format(value: float, ticks: Sequence[float], percent: bool) -> str:

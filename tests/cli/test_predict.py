@@ -2,8 +2,11 @@
 
 import csv
 
+import numpy as np
+from PIL import Image
 from support.commands import json_of
-from support.tiny_task import smallnet, train
+from support.split_folder import draw_faint_split
+from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
 
@@ -46,3 +49,47 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
         ("predict pics --model pics", 4, "Error: pics is neither a run nor a model"),
     )
     assert "no.jpg,,,no such file" in (here / "answers.csv").read_text()
+
+
+def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert_refused):
+    data = draw_faint_split(here / "data", each=12, validate=3, test=3, difference=40)
+    train_frozen(smallnet(), data, here / "runs" / "faint", report=False)
+    (here / "odd").mkdir()
+    stripes = np.zeros((32, 48, 3), np.uint8)
+    for number in range(3):
+        stripes[:, :: number + 2] = 255
+        Image.fromarray(stripes).save(here / "odd" / f"stripes{number}.png")
+    (here / "odd" / "bad.png").write_text("no picture")
+    plain = json_of(run_here("predict", "odd", "data/pics/a", "--json"))["rows"]
+    assert [row["known"] for row in plain[:4] if row["error"] is None] == [False] * 3
+    assert all(row["label"] is not None for row in plain if row["error"] is None)
+    assert {row["nearest"] for row in plain[4:]} == {"a"}
+    rows = json_of(run_here("predict", "odd", "data/pics/a", "--reject", "--json"))["rows"]
+    for row in rows[:4]:
+        assert (row["label"], row["score"]) == (None, None)
+        assert row["error"] is not None or (row["rejected"] and row["nearest_image"].endswith(".png"))
+    lines = run_here("predict", "odd", "--reject").stdout.splitlines()
+    assert sum("unknown (nearest: " in line for line in lines) == 3
+    assert "(unlike all training pictures)" in run_here("predict", "odd").stdout
+
+    done = run_here("predict", "odd", "data/pics/a", "--sort-into", "sorted")
+    assert done.returncode == 0, done.stderr
+    found = {path.parent.name for path in (here / "sorted").rglob("*.png")}
+    assert {"unknown", "unreadable", "a"} <= found
+    assert "sorted/unknown: " in done.stderr
+    assert_refused(
+        ("predict odd --link", 2, "--link goes with --sort-into DIR"),
+        ("predict odd --sort-into odd/bad.png", 2, "--sort-into odd/bad.png is a file: name a folder"),
+        ("predict odd --sort-into .", 2, "--sort-into . holds pictures that would be sorted"),
+    )
+    document = json_of(run_here("evaluate", "--unknown", "odd", "--json"))
+    assert (document["unknown"]["count"], document["unknown"]["unreadable"]) == (3, 1)
+    assert document["unknown"]["rejected"] == 1.0
+    assert document["unknown"]["auroc"] == 1.0
+    printed = run_here("evaluate", "--unknown", "odd").stdout
+    assert "Unknown:     --reject leaves 100.0 % of 3 unknown pictures" in printed
+    train_frozen(smallnet(), data, here / "runs" / "old", report=False, reference=False)
+    assert_refused(
+        ("predict odd --model runs/old --reject", 4, "no features of training images to reject others by"),
+        ("evaluate runs/old --unknown odd", 4, "--unknown needs a model with features of training pictures"),
+    )

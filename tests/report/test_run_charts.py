@@ -1,5 +1,6 @@
 """The charts of a report are those that it has data for."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -7,7 +8,7 @@ from support.reports import report_of
 
 from hubtune.report.phrases import Phrases
 from hubtune.report.run_charts import draw_run_charts
-from hubtune.report.run_report import Findings, LearningCurve, LearningCurvePoint
+from hubtune.report.run_report import Findings, LearningCurvePoint, MeasuredCurve
 
 
 def names(report, evaluation=None):
@@ -39,6 +40,16 @@ def test_training_has_curves_of_the_finite_figures(report):
 
 
 def test_a_learning_curve_is_drawn_where_it_was_measured(report):
+    gain = (0.02, 0.01, 0.03)
     points = [LearningCurvePoint(n, 0.5 + n / 100, 0.4, 0.9) for n in (5, 10, 20)]
-    for curve, expected in ((LearningCurve(points), {"learning"}), (LearningCurve([]), set())):
+    for curve, expected in ((MeasuredCurve(points, gain), {"learning"}), (MeasuredCurve([], gain), set())):
         assert names(replace(report, findings=Findings(learning_curve=curve))) == expected
+
+
+def test_few_and_many_pictures_have_ticks_at_round_numbers(report):
+    points = [LearningCurvePoint(n, 0.5, 0.4, 0.9) for n in (1.0, 2.0167, 4.0, 8.0, 16.0, 30.0, 60.0)]
+    curve = MeasuredCurve(points, (0.02, 0.01, 0.03))
+    chart = draw_run_charts(replace(report, findings=Findings(learning_curve=curve)), None, Phrases("en"))
+    ticks = re.findall(r">([\d.,]+)</text>", chart["learning"])
+    assert [tick for tick in ("1", "2", "5", "10", "20", "50") if tick in ticks] == "1 2 5 10 20 50".split()
+    assert not any("." in tick for tick in ticks)

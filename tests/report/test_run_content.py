@@ -20,6 +20,7 @@ from hubtune.report.run_content import (
     save_report,
     write_report,
 )
+from hubtune.report.run_report import Findings
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_finished_run_has_everything_that_its_folder_says(run):
 
 def test_the_page_is_written_in_the_language_of_the_machine(run, monkeypatch):
     monkeypatch.setenv("HUBTUNE_LANG", "zh_CN.UTF-8")
-    write_report(*run)
+    write_report(*run, Findings)
     page = (run[0] / REPORT_FILE).read_text("utf-8")
     elements = check_closed(page)
     assert "zh-Hans" in page and len(elements.all("img")) > 6
@@ -80,10 +81,8 @@ def test_an_old_run_lacks_some_facts_only(run):
     assert "report" not in recipe
     (folder / "recipe.yaml").write_text(recipe)
     report = gather_report(folder, lists, measured)
-    assert (report.used, report.history) == (
-        {"module": "smallnet", "strategy": "frozen", "views": "whole 40"},
-        [],
-    )
+    used = {"module": "smallnet", "strategy": "frozen", "views": "whole 40", "duration": "1 second"}
+    assert ({**report.used, "duration": "1 second"}, report.history) == (used, [])
     check_closed(run_content.render_run_report(report, language="en", images=True))
 
 
@@ -115,9 +114,9 @@ def test_a_failure_is_a_warning_and_the_run_stays_as_it_was(run, monkeypatch, to
 
     with monkeypatch.context() as patch:
         patch.setattr(run_content, "render_run_report", fail)
-        write_report(folder, lists, measured)
+        write_report(folder, lists, measured, Findings)
     (folder / "manifest.json").rename(folder / "manifest")
-    write_report(folder, lists, measured)
+    write_report(folder, lists, measured, Findings)
     (folder / "manifest").rename(folder / "manifest.json")
     assert [record.levelname for record in told.records] == ["WARNING"] * 2
     assert "report.html is not written (ZeroDivisionError: a mistake)" in told.messages[0]

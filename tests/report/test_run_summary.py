@@ -9,7 +9,7 @@ from support.reports import report_of
 
 from hubtune.evaluation.metrics import Metrics
 from hubtune.report.phrases import Phrases
-from hubtune.report.run_report import Findings, LearningCurve, SuspectLabel
+from hubtune.report.run_report import Findings, MeasuredCurve, SuspectLabel
 from hubtune.report.run_summary import describe_pair, summarise
 
 
@@ -111,7 +111,7 @@ def test_figures_of_the_end_of_the_run_stand_in_for_pictures_that_are_gone():
 
 def test_what_makes_the_figure_doubtful_is_said():
     suspect = SuspectLabel(Path("a.jpg"), "ant", 0.1, "bee", 0.9)
-    curve = LearningCurve([], "Twice as many pictures would give 2 points.")
+    curve = MeasuredCurve([], (0.02, 0.01, 0.03), ["cat"])
     report = report_of(
         [0, 0, 1, 1],
         [0, 1, 1, -1],
@@ -136,6 +136,7 @@ def test_what_makes_the_figure_doubtful_is_said():
     )
     assert [step.text for step in summary.steps] == [
         "Look at the labels that are probably wrong, and correct them.",
-        "Twice as many pictures would give 2 points.",
+        "50 more training pictures of each class would raise the accuracy by about 2.0 points (1.0 to 3.0). "
+        "Most in need of them: “cat”.",
         "Predict new pictures:",
     ]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from hubtune.evaluation.answers import Answers
 from hubtune.evaluation.evaluation import evaluate_answers
-from hubtune.report.run_report import Findings, LearningCurve, LearningCurvePoint, RunReport, SuspectLabel
+from hubtune.report.run_report import Findings, LearningCurvePoint, MeasuredCurve, RunReport, SuspectLabel
 
 LABELS = ("ant", "bee", "cow")
 
@@ -62,7 +62,9 @@ def full_report(images, labels=LABELS, name="first"):
         heat_maps={str(images[count // 2]): heat.getvalue()},
         label_issues=[suspect],
         similarity_threshold=0.5,
-        learning_curve=LearningCurve([LearningCurvePoint(n, n / 40, 0.1, 0.9) for n in (5, 10, 20)], name),
+        learning_curve=MeasuredCurve(
+            [LearningCurvePoint(n, n / 40, 0.1, 0.9) for n in (5, 10, 20)], (0.02, 0.01, 0.03), [name]
+        ),
     )
     report = report_of(truth, predicted, labels, paths=images, findings=findings)
     similarity, nearest = np.linspace(0.3, 0.9, count), [f"near {name}"] * count

@@ -1,0 +1,109 @@
+"""What a report has beside the figures: heat maps of mistakes, suspect labels, and a learning curve."""
+
+import io
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.images import draw_marked_tree
+from support.split_folder import write_lists
+from support.tiny_task import smallnet, train, train_frozen
+
+import hubtune
+from hubtune.inference.feature_table import Table
+from hubtune.report import findings
+from hubtune.report.findings import find, measure_learning_curve
+from hubtune.train.data_checks import hash_images
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A frozen and a trained run, on classes that differ in brightness; one image of a is labelled b."""
+    folder = tmp_path_factory.mktemp("findings")
+
+    def tint(pixels, name):
+        pixels += 40 * ("abc".index(name) - 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HUBTUNE_HOME", str(folder / "home"))
+        patch.chdir(folder)
+        pics = draw_marked_tree(folder / "data" / "pics", dict.fromkeys("abc", 30), tint)
+        shutil.move(pics / "a" / "000.png", pics / "c" / "wrong.png")
+        data = write_lists(pics, validate=3, test=6)
+        frozen = train_frozen(smallnet(), data, folder / "frozen", report=False)
+        trained = train(smallnet(), data, folder / "trained", epochs=1, learning_rate=1e-7, report=False)
+    return frozen, trained, hubtune.ListDataset(data)
+
+
+def _find(run, dataset, **options):
+    model = hubtune.load_model(run.path)
+    entries = hash_images(dataset.examples("train"), lambda: None)
+    return model, find(model, entries, {}, model.evaluate(dataset, "test"), **options)
+
+
+def test_a_solved_head_has_suspect_labels_and_a_curve(runs):
+    run, _, dataset = runs
+    entries = dataset.examples("train")
+    model, found = _find(run, dataset)
+    wrong = [entry for entry in entries if entry.path.name == "wrong.png"]
+    names = [suspect.path.name for suspect in found.label_issues]
+    assert names[:1] == (["wrong.png"] if wrong else names[:1])
+    for suspect in found.label_issues:
+        assert suspect.own < suspect.other_probability
+        assert {suspect.label, suspect.other} <= set(model.labels)
+    assert found.similarity_threshold == model.card.similarity_threshold
+    images = [point.images for point in found.learning_curve.points]
+    assert images == sorted(images)
+    assert images[-1] == pytest.approx(len(entries) / 3)
+    assert all(point.low <= point.accuracy <= point.high for point in found.learning_curve.points)
+    gain, low, high = found.learning_curve.gain
+    assert low <= gain <= high
+
+
+def test_mistakes_are_explained_and_a_trained_model_has_no_curve(runs):
+    _, run, dataset = runs
+    model, found = _find(run, dataset)
+    evaluation = model.evaluate(dataset, "test")
+    wrong = [
+        path
+        for path, right in zip(evaluation.answers.paths, evaluation.answers.correct, strict=True)
+        if not right
+    ]
+    assert wrong
+    assert {*found.heat_maps} <= {*wrong}
+    assert len(found.heat_maps) == min(len(wrong), 12)
+    image = Image.open(io.BytesIO(next(iter(found.heat_maps.values()))))
+    assert (image.format, image.size) == ("WEBP", (48, 32))
+    assert found.label_issues is None
+    assert found.learning_curve is None
+
+
+def test_many_training_images_are_represented_by_a_sample(runs, monkeypatch):
+    run, _, dataset = runs
+    monkeypatch.setattr(findings, "_MOST_ROWS", 30)
+    _, found = _find(run, dataset)
+    assert found.learning_curve.points[-1].images == pytest.approx(10, abs=0.5)
+
+
+def test_images_that_are_gone_leave_no_findings(runs, tmp_path):
+    run, _, dataset = runs
+    model = hubtune.load_model(run.path)
+    entries = [replace(entry, path=tmp_path / entry.path.name) for entry in dataset.examples("train")]
+    found = find(model, entries, {}, None)
+    assert (dict(found.heat_maps), found.label_issues, found.learning_curve) == ({}, None, None)
+
+
+def test_the_gain_of_more_images_is_that_of_larger_numbers():
+    random = np.random.default_rng(0)
+    labels = np.arange(240) % 3
+    rows = 0.35 * random.standard_normal((3, 40))[labels] + random.standard_normal((240, 40))
+    keys = [f"{number:03}" for number in range(240)]
+    table = Table(rows.astype(np.float32), labels, np.ones(240), keys, [40])
+    curve = measure_learning_curve(table, ["a", "b", "c"])
+    gain, low, high = curve.gain
+    assert 0 < gain < 0.25
+    assert low <= gain <= high
+    assert len(curve.weakest) <= 2
+    assert measure_learning_curve(table.take(np.arange(3)), ["a", "b", "c"]) is None
