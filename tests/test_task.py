@@ -35,7 +35,10 @@ def test_a_run_leaves_exactly_its_files_and_learns(module, data, tmp_path):
     files = {str(path.relative_to(run.path)) for path in run.path.rglob("*") if path.is_file()}
     assert {file for file in files if file[0] != "."} == {
         *("recipe.yaml", "manifest.json", "metrics.jsonl", "skipped.csv", "train.log", "result.json"),
-        *(f"best_model/{name}" for name in ("model.safetensors", "model.json", "reference.safetensors")),
+        *(
+            f"best_model/{name}"
+            for name in ("model.safetensors", "model.json", "reference.safetensors", "README.md")
+        ),
         "best_model/manifest.json",
         *(f"checkpoints/step-12/{name}.safetensors" for name in ("model", "optim")),
         *(f"checkpoints/step-12/{name}.json" for name in ("state", "manifest")),

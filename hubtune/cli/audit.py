@@ -186,7 +186,7 @@ def _audit_images(
 def _rank(
     backbone: "FrozenBackbone",
     blocks: list[int],
-    views: list[hubtune.Preprocessing],
+    views: "list[hubtune.Preprocessing]",
     images: "tuple[list[ImageEntry], list[str], list[str]]",
     groups: dict[Path, int],
 ) -> _Audit:

@@ -167,7 +167,7 @@ def command(
         click.get_current_context().exit(CheckFailedError.exit_code)
 
 
-def _check_threshold(model: hubtune.Model) -> float:
+def _check_threshold(model: "hubtune.Model") -> float:
     threshold = model.card.similarity_threshold
     if model.reference is None or threshold is None:
         raise ModelError(
@@ -178,8 +178,8 @@ def _check_threshold(model: hubtune.Model) -> float:
 
 
 def _measure_unknown(
-    model: hubtune.Model,
-    evaluation: hubtune.Evaluation,
+    model: "hubtune.Model",
+    evaluation: "hubtune.Evaluation",
     threshold: float,
     unknown: Sequence[str],
     batch_size: int,

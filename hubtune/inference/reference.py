@@ -24,8 +24,10 @@ REFERENCE_FILE = "reference.safetensors"
 """Features of training images, in a model folder."""
 
 KNOWN_SHARE = 0.95
-"""Share of known images whose similarity reaches the threshold."""
+"""Chance of a known image that its similarity reaches the threshold."""
 
+# By which the threshold is lower, so that images at it are known whatever engine computes their features.
+_MARGIN = 1e-4
 # Similarities that are computed at once.
 _CHUNK = 512
 
@@ -139,12 +141,21 @@ def read_reference(file: Path, num_classes: int) -> Reference:
 
 
 def similarity_threshold(similarities: np.ndarray) -> float | None:
-    """Return the largest threshold that 95 % of known images reach; ``None`` if there are no finite values.
+    """Return the threshold that other known images reach with a chance of 95 % or more.
 
-    ``similarities`` are those of known images ``[N]``.
+    A further image is below the k-th lowest of N similarities with a chance of k / (N + 1) (split conformal
+    prediction: Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World", 2005). Of less than 19,
+    the threshold is the lowest.
+
+    Args:
+        similarities: of known images ``[N]``.
+
+    Returns:
+        The threshold; ``None`` if there are no finite values.
     """
     known = np.sort(similarities[np.isfinite(similarities)])
-    return float(known[int((1 - KNOWN_SHARE) * len(known))]) if len(known) else None
+    rank = int((1 - KNOWN_SHARE) * (len(known) + 1))
+    return float(known[max(rank - 1, 0)]) - _MARGIN if len(known) else None
 
 
 def _cosine(value: float) -> float:

@@ -8,18 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from hubtune.data.audit.issues import LabelIssue
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.data.listing import ImageEntry
 from hubtune.errors import ModelError
 from hubtune.evaluation.evaluation import Evaluation
-from hubtune.evaluation.learning_curve import fit_learning_curve
+from hubtune.evaluation.learning_curve import PowerLaw, fit_learning_curve
 from hubtune.evaluation.metrics import wilson_interval
 from hubtune.inference.explanation import ImageExplanation, map_shares
 from hubtune.inference.feature_table import Table
 from hubtune.inference.label_ranking import rank_labels
 from hubtune.inference.list_features import backbone_of_model, compute_table
 from hubtune.inference.model import Model
-from hubtune.inference.subset_accuracy import accuracy_by_size
+from hubtune.inference.subset_accuracy import SubsetAccuracy, accuracy_by_size
 from hubtune.report.heat_map import draw_heat
 from hubtune.report.run_report import (
     Findings,
@@ -31,14 +32,15 @@ from hubtune.report.run_report import (
 from hubtune.rng import rng_for
 
 # A label is suspect if its class has less than the first probability, and another has the second or more.
-_OWN, _OTHER = 0.05, 0.8
+_OWN, _OTHER = 0.02, 0.8
 _MOST_SUSPECT = 24
 # Sides of heat maps, pixels.
 _SIDE = 224
 # The gain of this number of images a class is reported.
 _MORE_IMAGES = 50
-# Sizes from this part of all images on determine the law, if there are as many sizes.
-_RANGE, _LEAST_SIZES = 20, 3
+# Sizes from this part of all images on determine the law, but at least this number of sizes. With smaller
+# ones it predicted too little: docs/measurements.md.
+_RANGE, _LEAST_SIZES = 4, 3
 # A class needs more images if its accuracy is so far below the mean; at most so many are named.
 _WEAK, _MOST_WEAK = 0.05, 2
 # Features of more training images are not read again for a report.
@@ -111,11 +113,7 @@ def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
 
 
 def _suspect_labels(model: Model, table: Table, entries: Sequence[ImageEntry]) -> list[SuspectLabel]:
-    issues = [
-        issue
-        for issue in rank_labels(table, len(model.labels))
-        if issue.own < _OWN and issue.probability >= _OTHER
-    ]
+    issues = [issue for issue in rank_labels(table, len(model.labels)) if is_suspect(issue)]
     return [
         SuspectLabel(
             entries[issue.index].path,
@@ -128,17 +126,27 @@ def _suspect_labels(model: Model, table: Table, entries: Sequence[ImageEntry]) -
     ]
 
 
+def is_suspect(issue: LabelIssue) -> bool:
+    """Whether a label is so improbable that a report names it."""
+    return issue.own < _OWN and issue.probability >= _OTHER
+
+
+def fit_sizes(sizes: Sequence[SubsetAccuracy]) -> PowerLaw | None:
+    """Fit the learning curve to accuracies, ascending by size; ``None`` with fewer than two sizes."""
+    # The law is that of larger numbers: with few images, the error falls more slowly.
+    large = [size for size in sizes if size.images * _RANGE >= sizes[-1].images]
+    fitted = large if len(large) >= _LEAST_SIZES else sizes[-_LEAST_SIZES:]
+    draws = [(size.images, 1 - accuracy, size.tested) for size in fitted for accuracy in size.accuracies]
+    return fit_learning_curve(*zip(*draws, strict=True)) if draws else None
+
+
 def measure_learning_curve(table: Table, labels: Sequence[str]) -> MeasuredCurve | None:
     """Measure the accuracy by the number of training images, and what more of them would bring.
 
     ``labels`` are the class names. ``None`` if the classes are too small for two sizes.
     """
     sizes = accuracy_by_size(table)
-    # The law is that of larger numbers: with few images, the error falls more slowly.
-    fitted = [size for size in sizes if size.images * _RANGE >= sizes[-1].images] if sizes else []
-    fitted = fitted if len(fitted) >= _LEAST_SIZES else sizes
-    draws = [(size.images, 1 - accuracy, size.tested) for size in fitted for accuracy in size.accuracies]
-    fit = fit_learning_curve(*zip(*draws, strict=True)) if draws else None
+    fit = fit_sizes(sizes)
     if fit is None:
         return None
     points = []

@@ -131,7 +131,7 @@ def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metri
 def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     """The run's software, machine and checksums as text; what is missing is left out."""
     command, machine, sums = manifest.get("command"), _mapping(manifest.get("machine")), manifest.get("lists")
-    seconds = result.get("seconds")
+    seconds = manifest.get("seconds")
     entries = {
         "views": ", ".join(map(str, result.get("views") or ())),
         "started": manifest.get("started"),

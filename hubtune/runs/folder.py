@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,19 +131,17 @@ class RunFolder:
         self._record(machine={**self.read_manifest()["machine"], "paddle_threads": count})
 
     @contextmanager
-    def measure_time(self) -> Iterator[Callable[[], float]]:
-        """Yield a function that returns the seconds of work on the run, with those of earlier processes.
+    def measure_time(self) -> Iterator[None]:
+        """Add the seconds that the block takes to ``seconds`` in ``manifest.json``, also if it raises.
 
-        If the block raises, they are recorded in ``manifest.json``; the time of a process that is killed is
-        lost.
+        The time of a process that is killed is lost.
         """
         before, start = self.read_manifest().get("seconds", 0.0), time.monotonic()
         try:
-            yield lambda: before + time.monotonic() - start
-        except BaseException:
-            with suppress(OSError, HubtuneError):  # neither may hide the error itself
-                self._record(seconds=before + time.monotonic() - start)
-            raise
+            yield
+        finally:
+            with suppress(OSError, HubtuneError):  # neither may hide an error of the block
+                self._record(seconds=round(before + time.monotonic() - start, 1))
 
     def _record(self, **entries: Any) -> None:
         manifest = {**self.read_manifest(), **entries}

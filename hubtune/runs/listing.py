@@ -102,7 +102,7 @@ def summarise_run(path: Path) -> RunSummary | None:
     try:
         result = folder.read_result() or {}
         validate, test = _metrics(result.get("validate")), _metrics(result.get("test"))
-        seconds = _seconds(path, manifest, result) if result else None
+        seconds = _seconds(path, manifest) if result else None
     except _DAMAGE:
         problems.append(f"{RESULT_FILE} cannot be read")
     return RunSummary(
@@ -131,10 +131,10 @@ def _metrics(figures: Any) -> Metrics | None:
     return Metrics(accuracy, loss, int(figures["count"]), interval, int(figures.get("unreadable", 0)))
 
 
-def _seconds(path: Path, manifest: dict[str, Any], result: dict[str, Any]) -> float | None:
+def _seconds(path: Path, manifest: dict[str, Any]) -> float | None:
     """Return the working time; in runs of older versions, the time from the first start to the result."""
-    if "seconds" in result:
-        return float(result["seconds"])
+    if "seconds" in manifest:
+        return float(manifest["seconds"])
     with suppress(TypeError, ValueError):
         started = datetime.fromisoformat(manifest.get("started"))  # type: ignore[arg-type]
         return max(0.0, (path / RESULT_FILE).stat().st_mtime - started.timestamp())

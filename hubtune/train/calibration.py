@@ -1,26 +1,27 @@
 """What a trained model needs to say how sure it is: a temperature, and features of training images."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain, islice, zip_longest
+from pathlib import Path
 
 import numpy as np
 
 from hubtune.data.listing import ImageEntry
 from hubtune.data.splits.kfold import split_keys
 from hubtune.evaluation.calibration import fit_temperature
-from hubtune.evaluation.metrics import measure
 from hubtune.inference.predict import ImageScores, softmax
 from hubtune.inference.reference import Reference, similarity_threshold
 from hubtune.log import logger
+from hubtune.rng import rng_for
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import hash_images
-from hubtune.train.evaluator import FittedCalibration, TrainedModel, save_model
+from hubtune.train.evaluator import FittedCalibration, TrainedModel, evaluate_list, save_model
 from hubtune.train.gradient import load_best
 
 MOST_IMAGES = 2_000
-"""Number of training images whose features a model gets, at most."""
+"""Number of training images whose features a model gets, and of validation images that fit it, at most."""
 
 # Probabilities that underflowed to 0 have finite logarithms.
 _LEAST = 1e-300
@@ -29,26 +30,34 @@ _LEAST = 1e-300
 def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
     """Return the model with a temperature, if one helps, and with features of training images.
 
-    Both are new where the model was made by this process; a model that was calibrated before stays.
+    A model that has a temperature already, which an earlier process of the run fitted, keeps it. Many
+    validation images are represented by a sample.
     """
-    results = [*context.watch("validate", model.score(context.paths("validate")))]
+    entries = context.data.examples["validate"]
+    if len(entries) > MOST_IMAGES:
+        chosen = rng_for(context.config.seed, "calibration").permutation(len(entries))[:MOST_IMAGES]
+        entries = [entries[index] for index in np.sort(chosen)]
+    scores = model.score([entry.path for entry in entries])
+    results = [*context.watch("validate", scores, count=len(entries))]
     if model.step and model.calibration.temperature is None:
-        model = _with_temperature(context, model, results)
+        model = _with_temperature(context, model, entries, results)
     if context.config.reference:
         model = _with_reference(context, model, results)
     return model
 
 
 def _with_temperature(
-    context: RunContext, model: TrainedModel, results: Sequence[ImageScores]
+    context: RunContext,
+    model: TrainedModel,
+    entries: Sequence[ImageEntry],
+    results: Sequence[ImageScores],
 ) -> TrainedModel:
-    """Fit a temperature on the validation list, and fold it into the head if it helps.
+    """Fit a temperature to the scores of validation images, and fold it into the head if it helps.
 
     On training images, a trained model is right nearly always. Heads that are solved have a temperature
     already, chosen by training images that were left out of the fit.
     """
-    listed = context.data.examples["validate"]
-    entries = [entry for entry, result in zip(listed, results, strict=True) if result.values is not None]
+    entries = [entry for entry, result in zip(entries, results, strict=True) if result.values is not None]
     if not entries:
         return model
     logits = np.array([_logits(result.values) for result in results if result.values is not None])
@@ -60,15 +69,17 @@ def _with_temperature(
     )
     if not fit.applies:
         return model
-    model.classifier.divide_logits(fit.temperature)
-    divided = [
-        result
-        if result.values is None
-        else replace(result, values=softmax(_logits(result.values) / fit.temperature))
-        for result in results
-    ]
-    metrics = measure(divided, [entry.label for entry in listed], len(context.data.labels))
+
+    def divided(paths: Sequence[Path]) -> Iterator[ImageScores]:
+        for result in model.score(paths):
+            if result.values is not None:
+                result = replace(result, values=softmax(_logits(result.values) / fit.temperature))
+            yield result
+
+    metrics = evaluate_list(context, "validate", divided)
+    assert metrics is not None  # some can be read
     figures = {**model.metrics, "validate": metrics.as_dict()}
+    model.classifier.divide_logits(fit.temperature)
     calibration = FittedCalibration(fit.temperature)
     save_model(context, model.classifier, model.views, model.step, figures, calibration)
     return replace(load_best(context, model.views), cross_validated=model.cross_validated)

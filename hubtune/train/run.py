@@ -1,6 +1,6 @@
 """One process's work on a run: from a prepared context to a finished run folder."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -33,11 +33,16 @@ from hubtune.train.strategies import TRAINERS
 
 def run(context: RunContext) -> dict[str, Any]:
     """Do what is left of a run, and return the content of ``result.json``; a stopped run can be resumed."""
-    with context.folder.measure_time() as seconds:
-        return _run(context, seconds)
+    with context.folder.measure_time():
+        measured, result = _train_and_test(context)
+    context.callback.finished(result)
+    if context.config.report:
+        _write_report(context, measured)
+    return result
 
 
-def _run(context: RunContext, seconds: Callable[[], float]) -> dict[str, Any]:
+def _train_and_test(context: RunContext) -> tuple[MeasuredList, dict[str, Any]]:
+    """Return what the report shows figures of, and the content of ``result.json``."""
     classifier = context.build_classifier()
     _log_start(context, classifier)
     changed = ChangedFiles(context.folder.path, context.data.examples, context.config.workers + 2)
@@ -62,17 +67,13 @@ def _run(context: RunContext, seconds: Callable[[], float]) -> dict[str, Any]:
         "skipped": context.bad_images.counts(),
         "changed": changed.count,
         "images": {name: len(examples) for name, examples in context.data.examples.items()},
-        "seconds": round(seconds(), 1),
     }
     # One checkpoint stays: if result.json is damaged later, resuming makes it again.
     Checkpoints(context.folder.checkpoints).prune(1)
     # From here on, the run counts as finished.
     context.folder.write_result(result)
     context.folder.remove_candidates()
-    context.callback.finished(result)
-    if context.config.report:
-        _write_report(context, model, measured)
-    return result
+    return measured, result
 
 
 def settle_bits(config: RunConfig, depths: Sequence[int]) -> RunConfig:
@@ -125,7 +126,7 @@ def _describe_model(context: RunContext, card: ModelCard) -> str:
     )
 
 
-def _write_report(context: RunContext, model: TrainedModel, measured: MeasuredList) -> None:
+def _write_report(context: RunContext, measured: MeasuredList) -> None:
     data, folder = context.data, context.folder
 
     def find_more() -> Findings:

@@ -53,7 +53,7 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
 
 def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert_refused):
     data = draw_faint_split(here / "data", each=12, validate=3, test=3, difference=40)
-    train_frozen(smallnet(), data, here / "runs" / "faint", report=False)
+    train_frozen(smallnet(), data, here / "runs" / "faint")
     (here / "odd").mkdir()
     stripes = np.zeros((32, 48, 3), np.uint8)
     for number in range(3):
@@ -92,7 +92,7 @@ def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert
     assert document["unknown"]["auroc"] == 1.0
     printed = run_here("evaluate", "--unknown", "odd").stdout
     assert "Unknown:     --reject leaves 100.0 % of 3 unknown pictures" in printed
-    train_frozen(smallnet(), data, here / "runs" / "old", report=False, reference=False)
+    train_frozen(smallnet(), data, here / "runs" / "old", reference=False)
     assert_refused(
         ("predict odd --model runs/old --reject", 4, "no features of training images to reject others by"),
         ("evaluate runs/old --unknown odd", 4, "--unknown needs a model with features of training pictures"),

@@ -11,14 +11,16 @@ def _write_run(folder, result):
     folder.mkdir(parents=True)
     recipe = make_recipe({"data": {"base": str(folder), "train": "gone.txt"}, "module": "smallnet"})
     (folder / "recipe.yaml").write_text(dump_recipe(recipe))
-    (folder / "manifest.json").write_text(json.dumps({"started": "2026-01-02T03:04:05+00:00"}))
+    (folder / "manifest.json").write_text(
+        json.dumps({"started": "2026-01-02T03:04:05+00:00", "seconds": 6.2})
+    )
     if result is not None:
         (folder / "result.json").write_text(json.dumps(result))
 
 
 def test_each_run_has_a_line_and_damage_is_named(here, run_here):
     figures = {"accuracy": 0.8833, "loss": 0.3, "count": 120, "interval": [0.814, 0.929], "unreadable": 0}
-    result = {"best_step": 3, "validate": None, "test": figures, "seconds": 6.2, "images": {"train": 1200}}
+    result = {"best_step": 3, "validate": None, "test": figures, "images": {"train": 1200}}
     _write_run(here / "runs" / "done\x1b", result)
     _write_run(here / "runs" / "stopped", None)
     _write_run(here / "runs" / "broken", {})

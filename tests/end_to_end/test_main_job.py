@@ -35,7 +35,9 @@ def test_the_whole_path_from_a_folder_to_predictions(tmp_path, draw_photos, run_
             "unreadable",
             "remarks",
         ),
-        "largest_class",
+        *("largest_class", "top_k", "balanced_accuracy", "macro_f1", "per_class", "confusion"),
+        *("mean_confidence", "mean_confidence_interval", "ece", "ece_expected", "ece_high", "calibration"),
+        *("most_confused", "attractor"),
     }
     assert (figures["model"], figures["list"]) == ("runs/pics", "test_list.txt")
     assert (figures["accuracy"], figures["count"]) == (1.0, 6)

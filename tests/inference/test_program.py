@@ -39,3 +39,24 @@ def test_tensors_made_after_an_older_program_have_names_of_their_own(tmp_path):
     before = names()
     save_program(Subnetwork(nn.Identity(), lambda images: images + 1), tmp_path / "old", 8, 8, old=True)
     assert not before & names()
+
+
+def test_a_network_is_saved_again_by_another_part(tmp_path):
+    view, images = Preprocessing(), paddle.to_tensor(np.full((1, 8, 8, 3), 100, np.uint8))
+
+    class Shifted(nn.Layer):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("number", paddle.to_tensor([7]))
+
+        def forward(self, images):
+            return images.mean() + self.number.astype("float32")
+
+    network = Shifted()
+    for name in ("first", "second"):
+        part = Subnetwork(network, network, view)
+        save_program(part, tmp_path / name, 8, 8)
+        [number] = [tensor.name for tensor in network.buffers()]
+        assert number not in {part.scale.name, part.shift.name}
+        assert np.allclose(paddle.jit.load(str(tmp_path / name))(images).numpy(), part(images).numpy())
+        save_program(part, tmp_path / f"old-{name}", 8, 8, old=True)

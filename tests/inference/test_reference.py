@@ -50,13 +50,21 @@ def test_the_threshold_lets_at_least_95_percent_of_known_images_pass(count):
     threshold = similarity_threshold(values)
     shares = (values >= threshold).mean()
     assert shares >= 0.95
-    assert count < 20 or shares < 1
+    assert count < 39 or shares < 1
+
+
+@pytest.mark.parametrize("count", [19, 60, 100])
+def test_of_further_known_images_at_most_5_percent_are_rejected_on_average(count):
+    random = np.random.default_rng(count)
+    thresholds = [similarity_threshold(random.random(count)) for _ in range(2000)]
+    # The chance of a uniform number to be below a threshold is the threshold.
+    assert np.mean(thresholds) == pytest.approx(int(0.05 * (count + 1) + 1e-9) / (count + 1), abs=0.003)
 
 
 def test_no_known_images_give_no_threshold():
     assert similarity_threshold(np.array([])) is None
     assert similarity_threshold(np.array([np.nan])) is None
-    assert similarity_threshold(np.array([np.nan, 0.5])) == 0.5
+    assert similarity_threshold(np.array([np.nan, 0.5])) == pytest.approx(0.5, abs=2e-4)
 
 
 def test_a_file_is_read_as_it_was_written_and_another_is_refused(tmp_path):

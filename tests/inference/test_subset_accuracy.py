@@ -27,7 +27,7 @@ def test_more_images_are_better_and_sizes_double():
     assert [round(size.images) for size in found] == [1, 2, 4, 8, 16, 32]
     means = [np.mean(size.accuracies) for size in found]
     assert means[0] < means[-2] - 0.05
-    assert [len(size.accuracies) for size in found] == [10] * 5 + [1]
+    assert [len(size.accuracies) for size in found] == [6] * 5 + [1]
     assert found[0].tested == 93
     assert found[-1].tested == 96
     assert all(size.per_class.shape == (3,) for size in found)
@@ -54,7 +54,7 @@ def test_a_draw_is_tested_as_a_head_that_is_fitted_to_it(monkeypatch):
         others = np.setdiff1d(np.arange(len(table.labels)), rows)
         answers = (table.rows[others] @ head.weight + head.bias).argmax(axis=1)
         expected.append((answers == table.labels[others]).mean())
-    np.testing.assert_allclose(size.accuracies, expected, atol=0.05)
+    np.testing.assert_allclose(size.accuracies, expected, atol=0.08)
 
 
 def test_copies_are_on_one_side():

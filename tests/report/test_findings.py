@@ -12,9 +12,11 @@ from support.split_folder import write_lists
 from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
+from hubtune.data.audit.issues import LabelIssue
 from hubtune.inference.feature_table import Table
+from hubtune.inference.subset_accuracy import SubsetAccuracy
 from hubtune.report import findings
-from hubtune.report.findings import find, measure_learning_curve
+from hubtune.report.findings import find, fit_sizes, is_suspect, measure_learning_curve
 from hubtune.train.data_checks import hash_images
 
 
@@ -32,8 +34,8 @@ def runs(tmp_path_factory):
         pics = draw_marked_tree(folder / "data" / "pics", dict.fromkeys("abc", 30), tint)
         shutil.move(pics / "a" / "000.png", pics / "c" / "wrong.png")
         data = write_lists(pics, validate=3, test=6)
-        frozen = train_frozen(smallnet(), data, folder / "frozen", report=False)
-        trained = train(smallnet(), data, folder / "trained", epochs=1, learning_rate=1e-7, report=False)
+        frozen = train_frozen(smallnet(), data, folder / "frozen")
+        trained = train(smallnet(), data, folder / "trained", epochs=1, learning_rate=1e-7)
     return frozen, trained, hubtune.ListDataset(data)
 
 
@@ -107,3 +109,22 @@ def test_the_gain_of_more_images_is_that_of_larger_numbers():
     assert low <= gain <= high
     assert len(curve.weakest) <= 2
     assert measure_learning_curve(table.take(np.arange(3)), ["a", "b", "c"]) is None
+
+
+def test_the_law_is_that_of_the_larger_sizes():
+    def measured(images, error):
+        return SubsetAccuracy(images, [1 - error] * 3, 1000.0, np.array([1 - error]))
+
+    larger = [measured(size, size**-0.5) for size in (16, 32, 64)]
+    law = fit_sizes([*(measured(size, 0.5) for size in (1, 2, 4, 8)), *larger])
+    assert law.predict(256)[0] == pytest.approx(1 / 16, abs=0.005)
+    assert fit_sizes(larger[:2]).predict(64)[0] == pytest.approx(1 / 8, abs=0.01)
+    assert fit_sizes(larger[:1]) is None
+    assert fit_sizes([]) is None
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "suspect"), [(0.01, 0.9, True), (0.03, 0.9, False), (0.01, 0.7, False)]
+)
+def test_only_labels_that_are_very_improbable_are_suspect(own, other, suspect):
+    assert is_suspect(LabelIssue(0, own, 1, other)) is suspect

@@ -69,15 +69,13 @@ def test_a_folder_of_images_of_something_else_or_in_use_is_refused(run, tmp_path
 def test_working_time_is_counted_over_all_processes_but_those_that_were_killed(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_description("", {"machine": {}})
-    with folder.measure_time() as seconds:
-        assert 0 <= seconds() < 60
-    assert "seconds" not in folder.read_manifest()
-    with pytest.raises(KeyboardInterrupt), folder.measure_time():
-        raise KeyboardInterrupt
+    with folder.measure_time():
+        pass
     assert 0 <= folder.read_manifest()["seconds"] < 60
     folder.write_description("", {**folder.read_manifest(), "seconds": 1000.0})
-    with folder.measure_time() as seconds:
-        assert seconds() >= 1000
+    with pytest.raises(KeyboardInterrupt), folder.measure_time():
+        raise KeyboardInterrupt
+    assert 1000 <= folder.read_manifest()["seconds"] < 1060
     with pytest.raises(KeyError), folder.measure_time():
         (tmp_path / "manifest.json").unlink()  # the error itself is not hidden
         raise KeyError

@@ -17,14 +17,14 @@ def make_run(tmp_path):
     """Writes the files of a run that began on a day of January."""
     (tmp_path / "train_list.txt").write_text("a.jpg 0\nb.jpg 1\n\n")
 
-    def make(name, day=1, *, result=None, module="smallnet"):
+    def make(name, day=1, *, result=None, module="smallnet", **more):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         data = {"base": str(tmp_path), "train": "train_list.txt"}
         recipe = make_recipe({"data": data, "module": module, "strategy": "scratch"})
         (folder / "recipe.yaml").write_text(dump_recipe(recipe))
         started = datetime(2026, 1, day, tzinfo=UTC).isoformat()
-        (folder / "manifest.json").write_text(json.dumps({"started": started, "machine": {}}))
+        (folder / "manifest.json").write_text(json.dumps({"started": started, "machine": {}, **more}))
         if result is not None:
             text = json.dumps({"best_step": 1, "validate": None, "test": None, **result})
             (folder / "result.json").write_text(text)
@@ -35,8 +35,8 @@ def make_run(tmp_path):
 
 
 def test_a_finished_run_has_its_figures(make_run):
-    result = {"test": {**FIGURES, "of_a_newer_version": 1}, "seconds": 12.5, "images": {"train": 30}}
-    found = summarise_run(make_run("x", result=result))
+    result = {"test": {**FIGURES, "of_a_newer_version": 1}, "images": {"train": 30}}
+    found = summarise_run(make_run("x", result=result, seconds=12.5))
     assert (found.module, found.strategy, found.images, found.seconds) == ("smallnet", "scratch", 30, 12.5)
     assert (found.accuracy, found.test.interval, found.validate) == (0.75, (0.3, 0.95), None)
     assert found.finished and found.problem is None
@@ -109,8 +109,8 @@ def test_runs_are_found_two_levels_deep_and_not_inside_runs(make_run):
 
 
 def test_the_newest_is_first_and_other_orders_have_unknown_values_last(make_run):
-    make_run("b", 1, result={"test": {**FIGURES, "accuracy": 0.5}, "seconds": 5})
-    make_run("a", 3, result={"test": FIGURES, "seconds": 9})
+    make_run("b", 1, result={"test": {**FIGURES, "accuracy": 0.5}}, seconds=5)
+    make_run("a", 3, result={"test": FIGURES}, seconds=9)
     make_run("c", 2)
     orders = {
         sort: [run.path.name for run in list_runs(make_run.folder, sort=sort)]

@@ -11,7 +11,7 @@ def smallnet():
 
 
 def tiny_config(folder, **options):
-    defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3}
+    defaults = {"epochs": 2, "batch_size": 8, "learning_rate": 3e-3, "report": False}
     return hubtune.RunConfig(checkpoint_dir=folder, **{**defaults, **options})
 
 

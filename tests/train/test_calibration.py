@@ -13,7 +13,7 @@ from hubtune.train import calibration
 from hubtune.train.calibration import MOST_IMAGES, choose_images
 
 FAINT = {"each": 16, "validate": 5, "test": 4}
-DEFAULTS = {"epochs": 1, "strategy": "default_finetune", "report": False}
+DEFAULTS = {"epochs": 1, "strategy": "default_finetune"}
 
 
 def _fits(monkeypatch, applies, temperature=4.0):

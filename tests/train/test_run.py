@@ -92,7 +92,7 @@ def test_a_resumed_run_keeps_its_bits_also_if_an_older_version_began_it(tmp_path
 
 def test_a_finished_run_has_its_page_and_its_model_a_readme(tmp_path, monkeypatch, told):
     data = draw_split(tmp_path / "data", {"<b>a": 8, "b": 8}, validate=2, test=2)
-    run = train(smallnet(), data, tmp_path / "run", strategy="frozen")
+    run = train(smallnet(), data, tmp_path / "run", strategy="frozen", report=True)
     page = (run.path / "report.html").read_text(encoding="utf-8")
     assert "test pictures" in page
     assert "<b>a" not in page
@@ -103,7 +103,7 @@ def test_a_finished_run_has_its_page_and_its_model_a_readme(tmp_path, monkeypatc
     assert not (without.path / "report.html").exists()
     # A page that cannot be made loses nothing.
     monkeypatch.setattr("hubtune.train.run.find", None)
-    lost = train(smallnet(), data, tmp_path / "lost", strategy="frozen")
+    lost = train(smallnet(), data, tmp_path / "lost", strategy="frozen", report=True)
     assert not (lost.path / "report.html").exists()
     assert lost.test.accuracy == run.test.accuracy
     assert any("report.html is not written" in message for message in told.messages)
@@ -111,5 +111,5 @@ def test_a_finished_run_has_its_page_and_its_model_a_readme(tmp_path, monkeypatc
 
 def test_a_run_without_test_list_reports_on_validation(tmp_path):
     data = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=3, test=0)
-    run = train(smallnet(), data, tmp_path / "run", strategy="frozen")
+    run = train(smallnet(), data, tmp_path / "run", strategy="frozen", report=True)
     assert "validation pictures" in (run.path / "report.html").read_text(encoding="utf-8")
