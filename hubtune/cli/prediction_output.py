@@ -93,9 +93,7 @@ class PredictionOutput:
         if self.csv_file:
             say(f"{len(rows):,} rows written to {shown(self.csv_file)}")
         if rejected := sum(row.rejected for row in rows):
-            say(
-                f"{rejected:,} of {len(rows):,} pictures have no label: they are unlike all training pictures"
-            )
+            say(f"No label: {rejected:,} of {len(rows):,} pictures, unlike all training pictures")
         report_unreadable(sum(row.error is not None for row in rows), len(rows))
 
     def _save(self, folder: Path, model: "Model", rows: "Sequence[Prediction]") -> None:

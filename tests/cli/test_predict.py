@@ -70,7 +70,7 @@ def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert
         assert row["error"] is not None or (row["rejected"] and row["nearest_image"].endswith(".png"))
     done = run_here("predict", "odd", "--reject")
     assert sum("unknown (nearest: " in line for line in done.stdout.splitlines()) == 3
-    assert "3 of 4 pictures have no label: they are unlike all training pictures" in done.stderr
+    assert "No label: 3 of 4 pictures, unlike all training pictures" in done.stderr
     assert "(unlike all training pictures)" in run_here("predict", "odd").stdout
 
     done = run_here("predict", "odd", "data/pics/a", "--sort-into", "sorted")
