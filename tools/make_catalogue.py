@@ -16,9 +16,10 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
-from hubtune.messages import DOMAIN, ENGLISH, LANGUAGES, LOCALE
+from hubtune.messages import DOMAIN, ENGLISH, LANGUAGES
 
 _PACKAGE = Path(__file__).parents[1] / "hubtune"
+_LOCALE = _PACKAGE / "locale"  # not that of an installed version
 # So that the files change with the messages only.
 _DATE = datetime(2026, 1, 1, tzinfo=UTC)
 _METHODS = [("**.py", "python"), ("report/templates/**.html", "jinja2")]
@@ -35,7 +36,7 @@ def find_messages() -> Catalog:
 
 def catalogue_files() -> dict[str, Path]:
     """Return language → ``.po`` file."""
-    return {code: LOCALE / code / "LC_MESSAGES" / f"{DOMAIN}.po" for code in LANGUAGES if code != ENGLISH}
+    return {code: _LOCALE / code / "LC_MESSAGES" / f"{DOMAIN}.po" for code in LANGUAGES if code != ENGLISH}
 
 
 def read_catalogue(code: str) -> Catalog:

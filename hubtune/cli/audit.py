@@ -12,6 +12,7 @@ from hubtune.cli.feature_module import load_module
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import COUNT, FILE, json_option, source_options, trust_option, weights_option
 from hubtune.errors import DataError, UsageError, writing
+from hubtune.hub.file_names import MODEL_FILE
 from hubtune.log import show_on_stderr
 from hubtune.storage.atomic import write_atomically, write_csv
 from hubtune.text import plural
@@ -66,6 +67,8 @@ def command(
     if what is None:
         what = str(newest_run())
         say(f"Newest run: {shown(what)}")
+    if (Path(what) / MODEL_FILE).is_file():
+        raise UsageError(f"{what} is a model without lists: name its run, or pictures")
     if is_run(Path(what)):
         if module is not None or weights != "official":
             raise UsageError("--module and --weights go with PICTURES; a run has its own model")

@@ -1,5 +1,6 @@
 """``hubtune evaluate``."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def command(
     from hubtune.evaluation.answer_file import write_answers
     from hubtune.hardware.device import select_device
     from hubtune.runs.folder import newest_run
-    from hubtune.runs.lists import find_list, open_list
+    from hubtune.runs.lists import describe_trained, find_list, open_list
 
     show_on_stderr()
     check_output_file(csv_file, "--csv")
@@ -123,6 +124,7 @@ def command(
         model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
         dataset, name = find_list(run, on, model.labels, settings)
         source = str(run)
+    strangers = None if unknown is None else (_check_threshold(model), [*expand_images([str(unknown)])])
     for remark in dataset.remarks:
         if remark not in dataset.repeated.values():
             say(f"• {shown(remark)}")
@@ -141,15 +143,18 @@ def command(
         say(f"{plural(len(model.labels), 'row')} written to {shown(csv_file)}")
     if not evaluation.count:
         raise DataError(f"{listed} has no readable picture")
-    strangers = None if unknown is None else _measure_unknown(model, evaluation, unknown, batch_size)
+    trained = None if run is None or name != "test" else describe_trained(run, dataset)
+    measured = None if strangers is None else _measure_unknown(model, evaluation, *strangers, batch_size)
     if as_json:
-        more = {} if strangers is None else {"unknown": strangers.as_dict()}
+        more = {} if measured is None else {"unknown": measured.as_dict()}
         document = {"model": source, "list": listed, **evaluation.details(), **more}
-        print_json({**document, "remarks": dataset.remarks})
+        print_json({**document, "remarks": [*dataset.remarks, *([trained] if trained else [])]})
     else:
         print_evaluation(listed, evaluation)
-        if strangers is not None:
-            print_unknown(strangers)
+        if measured is not None:
+            print_unknown(measured)
+        if trained:
+            say(trained)
         if name in dataset.repeated:
             say(dataset.repeated[name])
         if name == "validate" and on in (None, "validate") and was_chosen(model):
@@ -162,20 +167,29 @@ def command(
         click.get_current_context().exit(CheckFailedError.exit_code)
 
 
-def _measure_unknown(
-    model: "hubtune.Model", evaluation: "hubtune.Evaluation", folder: Path, batch_size: int
-) -> "UnknownFigures":
-    from hubtune.cli.progress import counting_bar
-    from hubtune.inference.unknown_images import measure_unknown
-
+def _check_threshold(model: "hubtune.Model") -> float:
     threshold = model.card.similarity_threshold
     if model.reference is None or threshold is None:
         raise ModelError(
             "--unknown needs a model with features of training pictures, and this one has none: it was made "
             "by an older version, by another program, or with reference: off. Fine-tune it again"
         )
+    return threshold
+
+
+def _measure_unknown(
+    model: "hubtune.Model",
+    evaluation: "hubtune.Evaluation",
+    threshold: float,
+    unknown: Sequence[str],
+    batch_size: int,
+) -> "UnknownFigures":
+    from hubtune.cli.progress import counting_bar
+    from hubtune.inference.unknown_images import measure_unknown
+
+    assert model.reference is not None
     answers = evaluation.answers
-    paths = [*answers.paths, *expand_images([str(folder)])]
+    paths = [*answers.paths, *unknown]
     results = []
     with counting_bar("comparing") as advance:
         for result in model.score([Path(path) for path in paths], batch_size=batch_size):

@@ -9,7 +9,7 @@ import hubtune
 from hubtune.cli.console import echo, percent, print_json, say, shown
 from hubtune.cli.inputs import check_output_folder, expand_images
 from hubtune.cli.options import DIR, PATH, json_option, table_options, trust_option
-from hubtune.cli.prediction_output import report_unreadable
+from hubtune.cli.prediction_output import padded, path_width, report_unreadable
 from hubtune.errors import UsageError
 from hubtune.log import show_on_stderr
 
@@ -63,13 +63,14 @@ def command(
     select_device(device)
     loaded = hubtune.load_model(model, trust_code=trust_code)
     rows: list[dict[str, Any]] = []
+    width = path_width(paths)
     for number, row in enumerate(explain_images(loaded, paths, label=label), start=1):
         files = [] if row.error else save_explanation(folder, number, row, npy=npy)
         figures = {"path": row.path, "label": row.label, "score": row.score, "exact": row.is_exact}
         rows.append({**figures, "files": [str(file) for file in files], "error": row.error})
         if not as_json:
             text = f"— {row.error}" if row.error else f"{shown(row.label)} {percent(row.score or 0)}"
-            echo(f"{shown(row.path)}  {text}" + "".join(f"  {shown(file)}" for file in files[:1]))
+            echo(f"{padded(row.path, width)}  {text}" + "".join(f"  → {shown(file)}" for file in files[:1]))
     if as_json:
         print_json({"model": str(model), "rows": rows})
     report_unreadable(sum(row["error"] is not None for row in rows), len(rows))

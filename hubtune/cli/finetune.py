@@ -162,10 +162,10 @@ def command(
         print_json({**run.as_dict(), **more, "taken_for": taken_for, "remarks": remarks})
     else:
         _print_result(run, task, " --trust-code" if recipe.module.trust_code else "")
-        if learning_curve:
-            _print_curve(curve)
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
+        if learning_curve:
+            _print_curve(curve)
 
 
 def _check_curve(recipe: "hubtune.Recipe") -> None:
@@ -192,10 +192,10 @@ def _print_curve(curve: "MeasuredCurve | None") -> None:
     from hubtune.report.phrases import Phrases
     from hubtune.report.run_summary import describe_curve
 
+    echo("")
     if curve is None:
         echo("Learning curve: not measured, as the classes are too small")
         return
-    echo("")
     lines = [["training pictures a class", "accuracy", "95 % interval"]]
     for point in curve.points:
         interval = f"{100 * point.low:.1f}–{percent(point.high)}"
@@ -322,6 +322,7 @@ def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", durat
 
 
 def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust: str) -> None:
+    from hubtune.report.run_content import REPORT_FILE
     from hubtune.train.data_checks import list_title
     from hubtune.train.strategies import TRAINERS
 
@@ -344,5 +345,7 @@ def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust
         echo(f"Skipped:    {lists}; {shown(run.path / 'skipped.csv')} gives the reasons")
     if run.changed:
         echo(f"Changed:    {run.changed:,} after the run began: {shown(run.path / 'changed.csv')}")
+    if task.config.report and (page := run.path / REPORT_FILE).is_file():
+        echo(f"Report:     {shown(page)}")
     echo(f"Best model: {shown(run.best_model)}")
     echo(f"Next:       hubtune predict PICTURES --model {shown(run.path)}{trust}")

@@ -64,20 +64,17 @@ class PredictionOutput:
 
         Exits with the code of a data error if no image can be read.
         """
-        from rich.cells import cell_len
-
         from hubtune.cli.progress import counting_bar
 
         top = min(self.top, len(model.labels))
         rows = []
-        width = min(60, max((cell_len(shown(path)) for path in paths), default=0))
+        width = path_width(paths)
         quiet = self.csv_file or self.as_json or self.save or self.sort_into
         with counting_bar("predicting") if quiet else nullcontext() as advance:
             for row in model.predict(paths, reject=self.reject, batch_size=batch_size):
                 rows.append(row)
                 if not (self.csv_file or self.as_json):
-                    gap = " " * max(0, width - cell_len(shown(row.path)))
-                    echo(f"{shown(row.path)}{gap}  {_format_row(row, top)}")
+                    echo(f"{padded(row.path, width)}  {_format_row(row, top)}")
                 if advance is not None:
                     advance(len(rows), len(paths))
         if self.csv_file:
@@ -95,6 +92,8 @@ class PredictionOutput:
             print_json({"model": name, "rows": [_as_dict(row, top, self.scores) for row in rows]})
         if self.csv_file:
             say(f"{len(rows):,} rows written to {shown(self.csv_file)}")
+        if rejected := sum(row.rejected for row in rows):
+            say(f"No label: {rejected:,} of {len(rows):,} pictures, unlike all training pictures")
         report_unreadable(sum(row.error is not None for row in rows), len(rows))
 
     def _save(self, folder: Path, model: "Model", rows: "Sequence[Prediction]") -> None:
@@ -138,6 +137,20 @@ def prediction_options(top: int) -> Callable[[Callable[..., Any]], Callable[...,
         return decorated
 
     return decorate
+
+
+def path_width(paths: Sequence[str]) -> int:
+    """Return the number of cells of a terminal for a column of paths."""
+    from rich.cells import cell_len
+
+    return min(60, max((cell_len(shown(path)) for path in paths), default=0))
+
+
+def padded(path: str, width: int) -> str:
+    """Return a path as the terminal shows it, filled up to a width in cells."""
+    from rich.cells import cell_len
+
+    return shown(path) + " " * max(0, width - cell_len(shown(path)))
 
 
 def report_unreadable(unreadable: int, count: int) -> None:

@@ -114,7 +114,7 @@ def _measure(
     except DataError as error:
         if title not in LIST_NAMES:
             raise
-        say(f"{error}. The page is made without them")
+        say(f"{str(error).rstrip('.')}. The page is made without them")
         return lists, MeasuredList(None, title, untouched)
     evaluation = model.evaluate(dataset, name, batch_size=batch_size)
     return lists, MeasuredList(evaluation, title, untouched)

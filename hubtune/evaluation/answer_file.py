@@ -17,7 +17,7 @@ from hubtune.text import shortened, unescape_cell
 
 _HEADER = (
     *("path", "label", "predicted", "score", "score_of_label", "rank", "second"),
-    *("similarity", "nearest", "error"),
+    *("similarity", "nearest_image", "error"),
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import paddle
 from paddle import _C_ops, nn
+from paddle.base import framework, unique_name
 from paddle.base.layer_helper import LayerHelper
 
 from hubtune.data.images.preprocessing import Preprocessing
@@ -42,11 +43,7 @@ class Subnetwork(nn.Layer):
         self.channels = channels if preprocessing is None else preprocessing.channels
         if preprocessing is not None:
             for name, values in zip(("scale", "shift"), preprocessing.scale_and_shift, strict=True):
-                tensor = paddle.to_tensor(values.reshape([-1, 1, 1]))
-                # Saving a program starts Paddle's numbering of names again: the given name may be that of one
-                # of the network's own tensors, and programs find tensors by their names.
-                tensor.name = f"pixels_{name}"
-                self.register_buffer(name, tensor, persistable=False)
+                self.register_buffer(name, paddle.to_tensor(values.reshape([-1, 1, 1])), persistable=False)
 
     # Traced as it stands: Paddle's translation of Python source fails on names that are used twice.
     @paddle.jit.not_to_static
@@ -77,6 +74,9 @@ def save_program(
         # Paddle warns of differences to its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
         if old:
+            # The next one leaves a new dynamic mode, which would name tensors as those that exist already.
+            stack.enter_context(unique_name.guard())
+            stack.enter_context(framework._dygraph_guard(framework._dygraph_tracer()))
             stack.enter_context(paddle.pir_utils.OldIrGuard())
             for name in _OLD:
                 stack.callback(setattr, _C_ops, name, getattr(_C_ops, name))

@@ -11,7 +11,7 @@ from hubtune.errors import DataError, ModelError, UsageError
 from hubtune.evaluation.comparison import Comparison, compare_pairs
 from hubtune.evaluation.evaluation import Evaluation, none_if_nan
 from hubtune.inference.label_matching import match_labels
-from hubtune.inference.model import load_model
+from hubtune.inference.model import load_model, model_folder_of
 from hubtune.runs.folder import RunFolder, is_run
 from hubtune.runs.lists import find_list
 
@@ -115,6 +115,7 @@ def compare_runs(
 def _common_list(folders: Sequence[Path], name: str | None) -> str:
     """Return the name of the list that the runs share: the given one, test or validation."""
     for folder in folders:
+        model_folder_of(folder)  # refuses what is neither a run nor a model
         if not is_run(folder):
             raise UsageError(
                 f"{folder} is a model without lists: name a list that all are measured on, --on LIST"

@@ -114,7 +114,7 @@ class _RunPage:
 
     @property
     def suspects(self) -> list[tuple[Figure, SuspectLabel]]:
-        """The labels that are probably wrong, with their pictures."""
+        """The labels that may be wrong, with their pictures."""
         assert self.gallery is not None
         return [(self.gallery.figure(issue.path), issue) for issue in self._suspects]
 

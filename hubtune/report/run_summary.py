@@ -145,7 +145,7 @@ def _cautions(report: RunReport, phrases: Phrases) -> Iterator[str]:
         )
     if issues := report.findings.label_issues:
         yield (
-            phrases.ngettext("%s label is probably wrong.", "%s labels are probably wrong.", len(issues))
+            phrases.ngettext("%s label may be wrong.", "%s labels may be wrong.", len(issues))
             % f"{len(issues):,}"
         )
     untrained = [label for label, lists in report.counts.items() if not lists.get("train")]
@@ -212,7 +212,7 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
 
 def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextStep]:
     if report.findings.label_issues:
-        yield NextStep(phrases.gettext("Look at the labels that are probably wrong, and correct them."))
+        yield NextStep(phrases.gettext("Look at the labels that may be wrong, and correct those that are."))
     if report.list_name == "train" or not report.untouched or report.metrics is None:
         yield NextStep(
             phrases.gettext("Put pictures aside for a test, on which nothing is chosen:"),

@@ -1,16 +1,18 @@
 """The lists of a run, and other lists that its model is measured on."""
 
 from collections.abc import Sequence
+from os.path import realpath
 from pathlib import Path
 
 from hubtune.data.dataset import LIST_NAMES, BaseCVDataset, ListDataset, label_file_beside
 from hubtune.data.source_dataset import SourceDataset
 from hubtune.data.sources.open import FILE_SUFFIXES
 from hubtune.data.sources.settings import AS_FOUND, SourceSettings
-from hubtune.errors import DataError, UsageError
+from hubtune.errors import DataError, HubtuneError, UsageError
 from hubtune.recipe.load import load_recipe
 from hubtune.recipe.schema import Recipe
 from hubtune.runs.folder import RECIPE_FILE, is_run
+from hubtune.text import plural
 
 
 def dataset_of(recipe: Recipe, *, complete: bool) -> BaseCVDataset:
@@ -57,6 +59,30 @@ def find_list(
         what = f"{name} list" if on else "test and no validation list"
         raise DataError(f"{run} has no {what}: name another, --on train, or a list file")
     return dataset, name
+
+
+def describe_trained(run: Path, dataset: BaseCVDataset) -> str | None:
+    """Return a sentence about images of a test list, by their places, that a run was trained on.
+
+    ``None`` if there are none, for the folder of a model, and if the run's own lists are gone. Those of the
+    run's own test list are in ``dataset.repeated``.
+    """
+    if not is_run(run):
+        return None
+    try:
+        own = dataset_of(load_recipe(run / RECIPE_FILE), complete=True)
+        if own.list_files["test"] == dataset.list_files["test"]:
+            return None
+        trained = {realpath(entry.path) for entry in own.examples("train")}
+    except HubtuneError:
+        return None
+    examples = dataset.examples("test")
+    if not (count := sum(realpath(entry.path) in trained for entry in examples)):
+        return None
+    return (
+        f"{count:,} of these {plural(len(examples), 'picture')} are in the training list of {run}: on new "
+        "pictures, the accuracy is lower"
+    )
 
 
 def open_list(

@@ -92,7 +92,7 @@ def _with_reference(context: RunContext, model: TrainedModel, results: Sequence[
     """
     chosen = choose_images(hash_images(context.data.examples["train"], context.stop.check))
     scores = model.score([entry.path for entry in chosen])
-    watched = context.watch("train", scores, progress="reference", count=len(chosen))
+    watched = context.watch("train", scores, progress="similarity", count=len(chosen))
     pairs = [
         (entry, result.features)
         for entry, result in zip(chosen, watched, strict=True)

@@ -46,6 +46,7 @@ def test_wrong_labels_of_a_folder_and_of_a_run_come_first(here, run_here, assert
     assert_refused(
         ("audit runs/pics --module smallnet", 2, "--module and --weights go with PICTURES"),
         ("audit runs/pics --csv gone/x.csv", 2, "There is no folder gone to write into"),
+        ("audit runs/pics/best_model", 2, "is a model without lists: name its run, or pictures"),
         ("audit gone", 3, "gone"),
     )
 

@@ -22,8 +22,10 @@ def test_each_readable_picture_gets_a_tinted_one_and_a_map(here, run_here, asser
         assert Image.open(tinted).size == (48, 32)
         assert np.load(heat, allow_pickle=False).shape == (32, 48)
         assert row["exact"]
-    done = run_here("explain", "data/pics/a/000.png", "-o", "other", "--class", "b")
-    assert "b " in done.stdout
+    done = run_here("explain", "data/pics/a/000.png", "bad.png", "-o", "other", "--class", "b")
+    tinted, bad = done.stdout.splitlines()
+    assert tinted.startswith("data/pics/a/000.png  b ") and tinted.endswith("  → other/00001-000.jpg")
+    assert bad == "bad.png              — not a picture that can be read here"
     assert (here / "other" / "00001-000.jpg").is_file()
     assert_refused(
         ("explain data/pics/a -o data/pics/a", 2, "has pictures that would be explained"),

@@ -68,8 +68,9 @@ def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert
     for row in rows[:4]:
         assert (row["label"], row["score"]) == (None, None)
         assert row["error"] is not None or (row["rejected"] and row["nearest_image"].endswith(".png"))
-    lines = run_here("predict", "odd", "--reject").stdout.splitlines()
-    assert sum("unknown (nearest: " in line for line in lines) == 3
+    done = run_here("predict", "odd", "--reject")
+    assert sum("unknown (nearest: " in line for line in done.stdout.splitlines()) == 3
+    assert "No label: 3 of 4 pictures, unlike all training pictures" in done.stderr
     assert "(unlike all training pictures)" in run_here("predict", "odd").stdout
 
     done = run_here("predict", "odd", "data/pics/a", "--sort-into", "sorted")
@@ -82,6 +83,9 @@ def test_strangers_are_rejected_sorted_apart_and_measured(here, run_here, assert
         ("predict odd --sort-into odd/bad.png", 2, "--sort-into odd/bad.png is a file: name a folder"),
         ("predict odd --sort-into .", 2, "--sort-into . holds pictures that would be sorted"),
     )
+    (here / "nothing").mkdir()
+    assert_refused(("evaluate --unknown nothing --csv c.csv", 3, "There is no picture in nothing"))
+    assert not (here / "c.csv").exists()
     document = json_of(run_here("evaluate", "--unknown", "odd", "--json"))
     assert (document["unknown"]["count"], document["unknown"]["unreadable"]) == (3, 1)
     assert document["unknown"]["rejected"] == 1.0

@@ -15,11 +15,11 @@ def test_the_whole_path_from_a_folder_to_predictions(tmp_path, draw_photos, run_
     assert done.returncode == 0, done.stderr
     assert "Data: .; module: smallnet; strategy: frozen" in done.stderr.splitlines()
     lines = done.stdout.splitlines()
-    titles = ["Validation", "Test", "Views", "Best model", "Next", "More"]
-    assert [line.split(":")[0] for line in lines[:6]] == titles
-    assert [line.split()[-1] for line in lines[6:]] == ["strategy=last_stage", "strategy=default_finetune"]
+    titles = ["Validation", "Test", "Views", "Report", "Best model", "Next", "More"]
+    assert [line.split(":")[0] for line in lines[:7]] == titles
+    assert [line.split()[-1] for line in lines[7:]] == ["strategy=last_stage", "strategy=default_finetune"]
     assert lines[1].startswith("Test:       100.0 % (6 of 6 right; 95 % interval 61.0–100.0 %)")
-    assert lines[4] == "Next:       hubtune predict PICTURES --model runs/pics"
+    assert lines[5] == "Next:       hubtune predict PICTURES --model runs/pics"
     assert (tmp_path / "runs" / "latest").read_text() == "pics\n"
 
     figures = json_of(run_hubtune("evaluate", "--json", cwd=tmp_path))

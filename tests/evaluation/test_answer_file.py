@@ -50,7 +50,7 @@ def test_a_file_that_is_not_one_of_answers_is_refused_with_its_line(answers, tmp
     file = tmp_path / "a.csv"
     with pytest.raises(DataError, match=r"a\.csv cannot be read"):
         read_answers(file, LABELS)
-    header = "path,label,predicted,score,score_of_label,rank,second,similarity,nearest,error\n"
+    header = "path,label,predicted,score,score_of_label,rank,second,similarity,nearest_image,error\n"
     for text, message in (
         ("", "line 0: the first line has other columns"),
         ("path,label\n", "line 1: the first line has other columns"),

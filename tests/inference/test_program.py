@@ -32,6 +32,15 @@ def test_the_older_format_has_the_operators_that_paddle_dropped(tmp_path):
         assert name.encode() in content
 
 
+def test_tensors_made_after_an_older_program_have_names_of_their_own(tmp_path):
+    def names():
+        return {paddle.to_tensor([1.0]).name, nn.Linear(1, 1).weight.name}
+
+    before = names()
+    save_program(Subnetwork(nn.Identity(), lambda images: images + 1), tmp_path / "old", 8, 8, old=True)
+    assert not before & names()
+
+
 def test_a_network_is_saved_again_by_another_part(tmp_path):
     view, images = Preprocessing(), paddle.to_tensor(np.full((1, 8, 8, 3), 100, np.uint8))
 

@@ -68,6 +68,8 @@ def test_what_cannot_be_compared_is_refused(runs, tmp_path):
             hubtune.compare_runs(folders)
     with pytest.raises(hubtune.UsageError, match="a model without lists"):
         hubtune.compare_runs([first.path, second.best_model])
+    with pytest.raises(hubtune.ModelError, match="There is no run or model"):
+        hubtune.compare_runs([first.path, tmp_path / "gone"])
     _with_classes(second.best_model, tmp_path / "other", ["a", "b", "d"], [0, 1, 2])
     with pytest.raises(hubtune.ModelError, match=r"other has other classes .*: c, d\)"):
         hubtune.compare_runs([first.path, tmp_path / "other"], on=str(data / "test_list.txt"))

@@ -124,7 +124,7 @@ def test_what_makes_the_figure_doubtful_is_said():
     report = replace(report, evaluation=replace(report.evaluation, answers=answers))
     summary = summary_of(report)
     assert plain(summary.cautions) == (
-        "1 label is probably wrong. "
+        "1 label may be wrong. "
         "Classes without a training picture cannot be recognised: “cow”. "
         "With 3 pictures, the accuracy is known to about ±37 percentage points. Four times as many would "
         "halve that. "
@@ -135,7 +135,7 @@ def test_what_makes_the_figure_doubtful_is_said():
         "1 picture could not be read and was left out."
     )
     assert [step.text for step in summary.steps] == [
-        "Look at the labels that are probably wrong, and correct them.",
+        "Look at the labels that may be wrong, and correct those that are.",
         "50 more training pictures of each class would raise the accuracy by about 2.0 points (1.0 to 3.0). "
         "Most in need of them: “cat”.",
         "Predict new pictures:",

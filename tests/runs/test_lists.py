@@ -7,7 +7,7 @@ from support.split_folder import draw_split
 from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.load import dump_recipe, make_recipe
-from hubtune.runs.lists import dataset_of, find_list, open_list
+from hubtune.runs.lists import dataset_of, describe_trained, find_list, open_list
 
 
 @pytest.fixture
@@ -73,3 +73,18 @@ def test_a_recipes_data_set_finds_lists_that_a_complete_one_has_to_name(run):
     recipe = make_recipe({"data": {"base": str(run.data), "train": "train_list.txt"}, "module": "smallnet"})
     assert dataset_of(recipe, complete=False).list_files["test"] is not None
     assert dataset_of(recipe, complete=True).list_files["test"] is None
+
+
+def test_images_that_a_run_was_trained_on_are_counted_in_other_lists(run):
+    folder = run("train", "validate", "test")
+    other, _ = find_list(folder, str(run.data / "pics"), ["a", "b"])
+    assert describe_trained(folder, other) == (
+        f"8 of these 12 pictures are in the training list of {folder}: on new pictures, the accuracy is lower"
+    )
+    own, _ = find_list(folder, None, ["a", "b"])
+    validation, _ = find_list(folder, str(run.data / "validate_list.txt"), ["a", "b"])
+    assert describe_trained(folder, own) is None
+    assert describe_trained(folder, validation) is None
+    assert describe_trained(folder / "best_model", other) is None
+    (run.data / "train_list.txt").unlink()
+    assert describe_trained(folder, other) is None
