@@ -63,9 +63,9 @@ def command(
     select_device(device)
     loaded = hubtune.load_model(model, trust_code=trust_code)
     rows: list[dict[str, Any]] = []
-    width = path_width(paths)
+    width, bits = path_width(paths), loaded.card.preprocessing.bits
     for number, row in enumerate(explain_images(loaded, paths, label=label), start=1):
-        files = [] if row.error else save_explanation(folder, number, row, npy=npy)
+        files = [] if row.error else save_explanation(folder, number, row, npy=npy, bits=bits)
         figures = {"path": row.path, "label": row.label, "score": row.score, "exact": row.is_exact}
         rows.append({**figures, "files": [str(file) for file in files], "error": row.error})
         if not as_json:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from hubtune.data.images.bit_depth import FULL_BITS
 from hubtune.data.images.decode import decode
 from hubtune.errors import writing
 from hubtune.inference.explanation import ImageExplanation
@@ -28,14 +29,18 @@ def draw_heat(image: Image.Image, heat: np.ndarray) -> Image.Image:
     return Image.fromarray(tinted.astype(np.uint8))
 
 
-def save_explanation(folder: Path, number: int, row: ImageExplanation, *, npy: bool) -> list[Path]:
+def save_explanation(
+    folder: Path, number: int, row: ImageExplanation, *, npy: bool, bits: int = FULL_BITS
+) -> list[Path]:
     """Write the tinted image as ``00001-<name>.jpg``, and with ``npy`` its map; return the files.
+
+    Files of 16 bits are scaled from ``bits``.
 
     Raises:
         MachineError: a file cannot be written.
         ImageError: the image cannot be read any more.
     """
-    image = decode(row.path)
+    image = decode(row.path, bits=bits)
     heat = row.heat(*image.size)
     stem = folder / f"{number:05}-{safe_file_name(Path(row.path).stem)}"
     files = [stem.with_name(f"{stem.name}.jpg")]
