@@ -9,7 +9,7 @@ import click
 import hubtune
 from hubtune.cli.console import percent, print_json, print_table, say, shown
 from hubtune.cli.feature_module import load_module
-from hubtune.cli.inputs import check_output_file
+from hubtune.cli.inputs import check_output_file, tidy_path
 from hubtune.cli.options import COUNT, FILE, json_option, source_options, trust_option, weights_option
 from hubtune.errors import DataError, UsageError, writing
 from hubtune.hub.file_names import MODEL_FILE
@@ -48,7 +48,7 @@ def command(
     settings: "SourceSettings",
     as_json: bool,
 ) -> None:
-    """Rank the labels that are probably wrong, the least probable first.
+    """Rank the labels that may be wrong, the least probable first.
 
     Each label is judged by a head that was fitted to all other pictures: on the features of the RUN's model,
     or on those of a module for PICTURES, which are named as for `hubtune split`. Default: the newest run.
@@ -95,7 +95,7 @@ def command(
     print_table(lines, sides="><<><")
     say(
         f"{len(rows):,} of {plural(audited.count, 'label')} are not what a model says that has not seen the "
-        "picture; the first are probably wrong, the last seldom. Look at them before you change any."
+        "picture. The first may be wrong, the last are mostly difficult pictures: look before you change any."
     )
     if len(rows) > top and csv_file is None:
         say(f"All of them: --csv FILE, or --top {len(rows)}")
@@ -115,7 +115,7 @@ class _Audit:
         return [
             {
                 "rank": rank,
-                "path": str(self.entries[issue.index].path),
+                "path": tidy_path(self.entries[issue.index].path),
                 "list": self.lists[issue.index],
                 "label": self.labels[self.entries[issue.index].label],
                 "probability": issue.own,
@@ -226,7 +226,7 @@ def _write_page(page: Path, source: str, audited: _Audit) -> None:
         for row in audited.rows()
     ]
     title = f"{plural(len(files), 'label')} that a model does not expect, the least probable first"
-    advice = "The first are probably wrong. Look at each before you change it."
+    advice = "The first may be wrong, the last are mostly difficult pictures: look before you change any."
     issues = [Issue("labels", title, advice, [[file] for file in files])] if files else []
     with writing(page):
         write_atomically(page, render_scan_page(source, scan, issues))

@@ -28,7 +28,7 @@ _COMMANDS = {
     "demo": "See it work on embedded data, offline, in a minute.",
 }
 _MORE = {
-    "audit": "Rank the labels that are probably wrong.",
+    "audit": "Rank the labels that may be wrong.",
     "cache": "Cached features and downloaded data: list, verify, remove.",
     "classify": "Name what is on images with a pretrained module, without training.",
     "compare": "Compare runs on one list: is there a difference?",

@@ -1,6 +1,7 @@
 """``hubtune evaluate``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,10 +9,11 @@ import click
 
 import hubtune
 from hubtune.cli.console import percent, print_json, say, shown
-from hubtune.cli.inputs import check_output_file, expand_images
+from hubtune.cli.inputs import check_output_file, expand_images, tidy_path
 from hubtune.cli.options import (
     FILE,
     PATH,
+    SHARE,
     engine_options,
     parse_weights,
     source_options,
@@ -51,9 +53,8 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--min-accuracy",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="Exit with code 8 if the accuracy is below, 0 to 1.",
+    type=SHARE,
+    help="Exit with code 8 if the accuracy is below, 0.8 or 80%.",
 )
 @click.option(
     "--unknown",
@@ -136,7 +137,8 @@ def command(
     listed = str(dataset.list_files[name])
     if predictions is not None:
         with writing(predictions):
-            write_answers(predictions, evaluation.answers, model.labels)
+            paths = [*map(tidy_path, evaluation.answers.paths)]
+            write_answers(predictions, replace(evaluation.answers, paths=paths), model.labels)
         say(f"{plural(len(evaluation.answers.paths), 'row')} written to {shown(predictions)}")
     if csv_file is not None:
         write_classes(csv_file, evaluation)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from glob import escape, glob, has_magic  # not Path.glob(), which takes no absolute patterns
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,6 +106,15 @@ def _report_excluded(listing: "Listing") -> None:
         say(f"Passed over in {shown(listing.root)}: {shown(reason)}: {shown(names)}")
     for formats in count_formats(map(refusal_of, listing.non_images)):
         say(f"Among them {formats}")
+
+
+def tidy_path(path: str | Path) -> str:
+    """Return a path without the ``..`` of a list's folder, if it is still the same file."""
+    tidy = os.path.normpath(path)
+    with suppress(OSError):
+        if ".." in Path(path).parts and Path(tidy).samefile(path):
+            return tidy
+    return str(path)
 
 
 def check_parent(path: Path) -> None:

@@ -18,8 +18,23 @@ class _Path(click.Path):
         self.name = name
 
 
+class _Share(click.ParamType):
+    """A share as ``0.8`` or ``80%``."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        from hubtune.recipe.schema import parse_share  # here, as help should not wait for its imports
+
+        try:
+            return parse_share(value)
+        except ValueError as error:
+            self.fail(f"{value!r} is {error}", param, ctx)
+
+
 PATH, FILE, DIR = _Path("path"), _Path("file"), _Path("dir")
 COUNT = click.IntRange(min=1)
+SHARE = _Share()
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 _batch_size = click.option(

@@ -10,7 +10,7 @@ from hubtune.cli.console import echo, print_json, say, shown
 from hubtune.cli.evaluate import was_chosen
 from hubtune.cli.inputs import check_output_file
 from hubtune.cli.options import FILE, PATH, engine_options, json_option, trust_option
-from hubtune.errors import DataError, UsageError
+from hubtune.errors import DataError, ModelError
 from hubtune.log import show_on_stderr
 from hubtune.messages import LANGUAGES, language
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run", required=False, type=PATH)
-@click.option("-o", "--output", "file", type=FILE, help="The page; default: RUN/report.html.")
+@click.option("-o", "--out", "file", type=FILE, help="The page; default: RUN/report.html.")
 @click.option(
     "--on",
     metavar="LIST",
@@ -74,7 +74,7 @@ def command(
         run = newest_run()
         say(f"Newest run: {shown(run)}")
     if not is_run(run):
-        raise UsageError(f"{run} is not a run: name the folder of one, such as runs/NAME")
+        raise ModelError(f"{run} is not a run: name the folder of one, such as runs/NAME")
     file = file or run / REPORT_FILE
     check_output_file(file, "-o")
     select_device(device)

@@ -6,6 +6,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from hubtune.data.audit.issues import LabelIssue
+from hubtune.errors import DataError
 from hubtune.inference.feature_table import Scaling, Table
 from hubtune.inference.ridge_choice import choose
 from hubtune.inference.ridge_spectrum import exact_spectrum
@@ -27,15 +28,16 @@ def rank_labels(table: Table, num_classes: int, check: Callable[[], None] = lamb
         check: called between steps; may raise to stop.
 
     Raises:
-        DataError: all rows are of one class.
+        DataError: all rows are of one class, or no class has two groups.
     """
-    issues = []
+    issues, judged = [], 0
     for part in _divide(table.keys):
         rows = table if len(part) == len(table.rows) else table.take(part)
         with threadpool_limits(1):  # as for the head: sums by several threads depend on their number
             spectrum = exact_spectrum(rows, Scaling(rows), num_classes, check)
             logits = choose(rows, spectrum, check).logits
         scored = np.flatnonzero(np.isfinite(logits[:, 0]))
+        judged += len(scored)
         powers = np.exp(logits[scored] - logits[scored].max(axis=1, keepdims=True))
         probabilities = powers / powers.sum(axis=1, keepdims=True)
         own = np.searchsorted(spectrum.present, rows.labels[scored])
@@ -44,6 +46,10 @@ def rank_labels(table: Table, num_classes: int, check: Callable[[], None] = lamb
             values, index = probabilities[row], int(part[scored[row]])
             other = int(spectrum.present[best[row]])
             issues.append(LabelIssue(index, float(values[own[row]]), other, float(values[best[row]])))
+    if not judged:
+        raise DataError(
+            "The classes are too small to judge labels: each needs two pictures that are not copies"
+        )
     return sorted(issues, key=lambda issue: (issue.own, issue.index))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from hubtune.data.audit.issues import LabelIssue
 from hubtune.data.images.decode import ImageError, decode
 from hubtune.data.listing import ImageEntry
-from hubtune.errors import ModelError
+from hubtune.errors import DataError, ModelError
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.learning_curve import PowerLaw, fit_learning_curve
 from hubtune.evaluation.metrics import wilson_interval
@@ -72,8 +72,10 @@ def find(
     table, readable = _sample_table(model, entries, groups)
     if len(np.unique(table.labels)) < 2:
         return findings
-    suspects, curve = _suspect_labels(model, table, readable), measure_learning_curve(table, model.labels)
-    return replace(findings, label_issues=suspects, learning_curve=curve)
+    findings = replace(findings, learning_curve=measure_learning_curve(table, model.labels))
+    with suppress(DataError):  # the classes are too small to judge labels
+        findings = replace(findings, label_issues=_suspect_labels(model, table, readable))
+    return findings
 
 
 def measure_model_curve(

@@ -27,7 +27,7 @@ def test_runs_on_one_list_are_compared_and_those_of_other_lists_refused(here, ru
         (("compare", "a", "b\x1b"), 3, "different test lists"),
         ("compare a", 2, "two or more"),
         ("compare", 2, "RUN"),
-        ("compare a gone", 2, "gone is a model without lists"),
+        ("compare a gone", 4, "There is no run or model gone"),
         ("compare a gone --on data/test_list.txt", 4, "There is no run or model gone"),
         (("compare", "a", "b\x1b", "--on", "gone"), 2, "no such list"),
     )

@@ -33,6 +33,7 @@ def test_a_module_is_measured_on_a_list_of_class_numbers(mixed, here, run_here, 
     answers = read_answers(here / "answers.csv", model)
     assert evaluate_answers(answers, model).accuracy == 1 / 5 and answers.unreadable == 1
     assert run_here(*evaluate, "--min-accuracy", 0.2).returncode == 0
+    assert run_here(*evaluate, "--min-accuracy", "21%").returncode == 8
     document = json.loads(run_here(*evaluate, "--min-accuracy", 0.3, "--json").stdout)  # and nothing else
     assert document["accuracy"] == 1 / 5
     for row, label in zip(rows, labels, strict=True):

@@ -1,10 +1,11 @@
 """Folders on the command line of `predict`, `classify` and `embed`: every picture, and nothing else."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from hubtune.cli.inputs import expand_images
+from hubtune.cli.inputs import expand_images, tidy_path
 from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, HubtuneError
 
@@ -124,3 +125,17 @@ def test_what_names_no_picture_is_refused_with_what_to_do(here):
     for column in ("File", "2"):
         settings = SourceSettings(columns={"path": column})
         assert list(expand_images(["two.csv"], settings))[-1] == "b.jpg"
+
+
+def test_paths_lose_the_way_back_only_if_they_still_name_the_file(here):
+    (here / "runs" / "a" / "lists").mkdir(parents=True)
+    (here / "pics").mkdir()
+    (here / "pics" / "1.png").touch()
+    assert tidy_path("runs/a/lists/../../../pics/1.png") == str(Path("pics", "1.png"))
+    assert tidy_path("runs/a/lists/../../../pics/gone.png") == "runs/a/lists/../../../pics/gone.png"
+    assert tidy_path("pics/1.png") == "pics/1.png"
+    (here / "elsewhere" / "inner").mkdir(parents=True)
+    (here / "elsewhere" / "1.png").touch()
+    (here / "pics" / "link").symlink_to(here / "elsewhere" / "inner")
+    # The parent of a link's target is another folder.
+    assert tidy_path("pics/link/../1.png") == "pics/link/../1.png"

@@ -77,7 +77,7 @@ def test_a_run_whose_pictures_are_gone_has_a_page_with_its_figures(finished, run
 
 
 def test_what_is_not_a_run_and_what_cannot_be_written_is_refused(run, tmp_path):
-    assert "is not a run" in refusal(2, command, run / "best_model")
+    assert "is not a run" in refusal(4, command, run / "best_model")
     assert "There is no folder" in refusal(2, command, run, "-o", tmp_path / "gone/x.html")
     assert "is a folder" in refusal(2, command, run, "-o", tmp_path)
     assert "no such list file or folder" in refusal(2, command, run, "--on", "nothing", *ENGINE)

@@ -59,5 +59,7 @@ def test_a_class_of_one_group_is_not_ranked_and_one_class_alone_is_refused():
     table = _table(9, 4)
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1, 2])
     assert all(issue.index != 8 for issue in rank_labels(replace(table, labels=labels), 3))
+    with pytest.raises(DataError, match="too small to judge labels: each needs two pictures"):
+        rank_labels(replace(table.take(np.arange(2)), labels=np.array([0, 1])), 2)
     with pytest.raises(DataError, match="of one class: a classifier needs two"):
         rank_labels(replace(table, labels=np.zeros(9, int)), 3)
