@@ -32,12 +32,14 @@ class MeasuredList:
     Attributes:
         evaluation: the evaluation on it; ``None`` if there is no such list, or its images are gone.
         name: ``test``, ``validate`` or ``train``; for another list, its file.
-        untouched: whether nothing was trained or chosen on it.
+        untouched: whether nothing was chosen on it.
+        trained: number of its images that are in the training list; 0 for a list of the run.
     """
 
     evaluation: Evaluation | None
     name: str = "test"
     untouched: bool = True
+    trained: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def gather_report(
         evaluation=measured.evaluation,
         list_name=measured.name,
         untouched=measured.untouched,
+        trained=measured.trained,
         earlier=_earlier_figures(run, result, measured.name),
         findings=findings,
         counts=count_by_class(lists.labels, lists.examples),

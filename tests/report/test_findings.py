@@ -56,6 +56,7 @@ def test_a_solved_head_has_suspect_labels_and_a_curve(runs):
         assert suspect.own < suspect.other_probability
         assert {suspect.label, suspect.other} <= set(model.labels)
     assert found.similarity_threshold == model.card.similarity_threshold
+    assert found.labels_sampled is None
     images = [point.images for point in found.learning_curve.points]
     assert images == sorted(images)
     assert images[-1] == pytest.approx(len(entries) / 3)
@@ -87,6 +88,7 @@ def test_many_training_images_are_represented_by_a_sample(runs, monkeypatch):
     monkeypatch.setattr(findings, "_MOST_ROWS", 30)
     _, found = _find(run, dataset)
     assert found.learning_curve.points[-1].images == pytest.approx(10, abs=0.5)
+    assert found.labels_sampled == 30
 
 
 def test_images_that_are_gone_leave_no_findings(runs, tmp_path):
@@ -108,6 +110,8 @@ def test_the_gain_of_more_images_is_that_of_larger_numbers():
     assert 0 < gain < 0.25
     assert low <= gain <= high
     assert len(curve.weakest) <= 2
+    # Of a sample, it is that of all images.
+    assert measure_learning_curve(table, ["a", "b", "c"], 0.1).gain[0] < gain / 2
     assert measure_learning_curve(table.take(np.arange(3)), ["a", "b", "c"]) is None
 
 
