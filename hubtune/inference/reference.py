@@ -60,6 +60,7 @@ class Reference:
 
     def nearest(self, features: np.ndarray) -> Neighbour:
         """Return the training image that is most similar to an image with these features ``[width]``."""
+        self._check_width(features)
         # Not by @, whose threads take longer to start than so few numbers take to multiply.
         cosines = np.einsum("mw,w->m", self._rows, features.astype(np.float32))
         best = int(cosines.argmax())
@@ -72,6 +73,7 @@ class Reference:
             features: of images, of unit length.
             without: class number whose training images do not count; ``None``: all count.
         """
+        self._check_width(features)
         rows = self._rows if without is None else self._rows[self.labels != without]
         parts = [features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK)]
         return np.array([_cosine(value) for part in parts for value in (part @ rows.T).max(axis=1)])
@@ -90,6 +92,13 @@ class Reference:
             best = cosines.max(axis=1)
             values[part] = np.where(np.isfinite(best), np.minimum(best, 1.0), np.nan)
         return values
+
+    def _check_width(self, features: np.ndarray) -> None:
+        if features.size and features.shape[-1] != self.features.shape[1]:
+            raise ModelError(
+                f"The model's {REFERENCE_FILE} has features of {self.features.shape[1]} numbers, and its "
+                f"network of {features.shape[-1]}: get a good copy of the model"
+            )
 
     def encode(self) -> bytes:
         """Return the content of the file."""
@@ -131,9 +140,10 @@ def read_reference(file: Path, num_classes: int) -> Reference:
         with safe_open(file, framework="numpy") as opened:
             names = json.loads((opened.metadata() or {})["names"])
             features, labels = opened.get_tensor("features"), opened.get_tensor("labels")
-    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not a file of training images' features: get a good copy") from error
-    fits = features.ndim == 2 and labels.shape == (len(features),) and len(features) == len(names) > 0
+    fits = isinstance(names, list) and (features.dtype, features.ndim) == (np.float16, 2)
+    fits = fits and labels.shape == (len(features),) and len(features) == len(names) > 0
     fits = fits and np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all()
     if not fits or not all(isinstance(name, str) for name in names):
         raise ModelError(f"{file} does not go with the model: get a good copy of it")

@@ -83,12 +83,16 @@ def test_a_file_is_read_as_it_was_written_and_another_is_refused(tmp_path):
             save({"features": features, "labels": labels[:1]}, names),
             save({"features": features * np.float16(np.nan), "labels": labels}, names),
             save({"features": features, "labels": labels}, {"names": "[1, 2]"}),
+            save({"features": features, "labels": labels}, {"names": "5"}),
+            save({"features": features, "labels": labels}, {"names": '{"a": 1, "b": 2}'}),
+            save({"features": features.astype(bool), "labels": labels}, names),
         ],
         "is not a file of": [
             b"nothing",
             save({"features": features}, names),
             save({"features": features, "labels": labels}),
             save({"features": features, "labels": labels}, {"names": "{"}),
+            save({"features": features, "labels": labels}, names).replace(b'"F16"', b'"BF16"'),
         ],
     }
     for message, documents in contents.items():
@@ -98,3 +102,11 @@ def test_a_file_is_read_as_it_was_written_and_another_is_refused(tmp_path):
                 read_reference(file, 2)
     with pytest.raises(ModelError, match="is not a file of"):
         read_reference(tmp_path / "gone", 2)
+
+
+def test_features_of_another_network_are_refused():
+    reference = _reference([[1, 0], [0, 1], [0, 1]])
+    with pytest.raises(ModelError, match="features of 2 numbers, and its network of 3"):
+        reference.nearest(np.ones(3))
+    with pytest.raises(ModelError, match="get a good copy"):
+        reference.similarities(np.ones((1, 3)))
