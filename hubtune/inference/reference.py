@@ -66,17 +66,31 @@ class Reference:
         best = int(cosines.argmax())
         return Neighbour(_cosine(cosines[best]), int(self.labels[best]), self.names[best])
 
-    def similarities(self, features: np.ndarray, *, without: int | None = None) -> np.ndarray:
-        """Return the largest cosine of each row ``[N, width]``, float64 ``[N]``.
+    def similarities(self, features: np.ndarray) -> np.ndarray:
+        """Return the largest cosine of each row of features of unit length ``[N, width]``, float64 ``[N]``."""
+        return self.similarities_of_two(features)[0]
+
+    def similarities_of_two(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the two classes that images are most similar to, by their nearest training images.
 
         Args:
-            features: of images, of unit length.
-            without: class number whose training images do not count; ``None``: all count.
+            features: of images, of unit length ``[N, width]``.
+
+        Returns:
+            The largest cosine of each row, float64 ``[N]``; the class number of its training image; and the
+            largest cosine to a training image of another class, -1 without one.
         """
         self._check_width(features)
-        rows = self._rows if without is None else self._rows[self.labels != without]
-        parts = [features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK)]
-        return np.array([_cosine(value) for part in parts for value in (part @ rows.T).max(axis=1)])
+        first, second = np.zeros(len(features)), np.full(len(features), -1.0)
+        labels = np.zeros(len(features), np.int64)
+        for start in range(0, len(features), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cosines = features[part] @ self._rows.T
+            labels[part] = self.labels[cosines.argmax(axis=1)]
+            first[part] = np.minimum(cosines.max(axis=1), 1.0)
+            cosines[labels[part, None] == self.labels] = -1.0
+            second[part] = np.minimum(cosines.max(axis=1), 1.0)
+        return first, labels, second
 
     def left_out_similarities(self, keys: Sequence[object]) -> np.ndarray:
         """Return the similarity of each training image to those of other groups, float64 ``[M]``.

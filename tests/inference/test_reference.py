@@ -26,7 +26,10 @@ def test_the_nearest_training_image_is_that_of_the_largest_cosine():
     images = np.array([image, [1.0, 0.0, 0.0]], np.float32)
     np.testing.assert_allclose(reference.similarities(images), [1.0, 1.0], atol=1e-6)
     # Without the class of the nearest one, the next counts.
-    np.testing.assert_allclose(reference.similarities(images, without=1), [0.6, 1.0], atol=1e-6)
+    first, labels, second = reference.similarities_of_two(images)
+    np.testing.assert_allclose(first, [1.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(second, [0.6, 0.0], atol=1e-6)
+    assert labels.tolist() == [1, 0]
 
 
 def test_features_of_views_count_alike_whatever_their_length():
