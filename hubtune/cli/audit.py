@@ -95,7 +95,8 @@ def command(
     print_table(lines, sides="><<><")
     say(
         f"{len(rows):,} of {plural(audited.count, 'label')} are not what a head says that was fitted without "
-        "the picture. The first may be wrong, the last are mostly difficult pictures: look before you change any."
+        "the picture. The first may be wrong, the last are mostly difficult pictures: look before you "
+        "change any."
     )
     if len(rows) > top and csv_file is None:
         say(f"All of them: --csv FILE, or --top {len(rows)}")

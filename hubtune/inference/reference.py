@@ -67,7 +67,7 @@ class Reference:
         return Neighbour(_cosine(cosines[best]), int(self.labels[best]), self.names[best])
 
     def similarities(self, features: np.ndarray) -> np.ndarray:
-        """Return the largest cosine of each row of features of unit length ``[N, width]``, float64 ``[N]``."""
+        """Return the largest cosine of each row of features of unit length ``[N, width]``, ``[N]``."""
         return self.similarities_of_two(features)[0]
 
     def similarities_of_two(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -156,9 +156,9 @@ def read_reference(file: Path, num_classes: int) -> Reference:
             features, labels = opened.get_tensor("features"), opened.get_tensor("labels")
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not a file of training images' features: get a good copy") from error
-    fits = isinstance(names, list) and (features.dtype, features.ndim) == (np.float16, 2)
+    fits = isinstance(names, list) and features.dtype == np.float16 and features.ndim == 2
     fits = fits and labels.shape == (len(features),) and len(features) == len(names) > 0
-    fits = fits and np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all()
+    fits = fits and bool(np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all())
     if not fits or not all(isinstance(name, str) for name in names):
         raise ModelError(f"{file} does not go with the model: get a good copy of it")
     return Reference(features, labels.astype(np.int64), names)

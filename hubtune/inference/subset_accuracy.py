@@ -35,7 +35,8 @@ def accuracy_by_size(table: Table, check: Callable[[], None] = lambda: None) -> 
     """Fit ridge heads to 1, 2, 4, … images of each class, several times, and to all.
 
     A group is never divided: of a class, whole groups are drawn until there are enough images, or half of
-    the class, and images of these groups are not tested. Heads of all images are tested on images that are left out with their group.
+    the class, and images of these groups are not tested. Heads of all images are tested on images that are
+    left out with their group.
     Features are scaled by the statistics of all images, which do not depend on labels.
 
     Args:

@@ -79,11 +79,14 @@ def _certainty(report: RunReport, metrics: Metrics, phrases: Phrases) -> Iterato
             "The model was trained on these pictures: the figure says nothing about new ones."
         )
     elif report.trained:
-        yield phrases.ngettext(
-            "%s of these pictures is in the training list: on new pictures, the accuracy is lower.",
-            "%s of these pictures are in the training list: on new pictures, the accuracy is lower.",
-            report.trained,
-        ) % f"{report.trained:,}"
+        yield (
+            phrases.ngettext(
+                "%s of these pictures is in the training list: on new pictures, the accuracy is lower.",
+                "%s of these pictures are in the training list: on new pictures, the accuracy is lower.",
+                report.trained,
+            )
+            % f"{report.trained:,}"
+        )
     elif report.untouched:
         yield phrases.gettext("Nothing was chosen on this list, so the figure is not optimistic.")
     else:
