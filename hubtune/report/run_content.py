@@ -134,9 +134,9 @@ def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metri
 def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     """The run's software, machine and checksums as text; what is missing is left out."""
     command, machine, sums = manifest.get("command"), _mapping(manifest.get("machine")), manifest.get("lists")
-    seconds = manifest.get("seconds")
+    seconds, views = manifest.get("seconds"), result.get("views")
     entries = {
-        "views": ", ".join(map(str, result.get("views") or ())),
+        "views": ", ".join(map(str, views)) if isinstance(views, list) else None,
         "started": manifest.get("started"),
         "duration": format_duration(seconds) if isinstance(seconds, int | float) else None,
         # The first word is the path of the program.
