@@ -3,16 +3,19 @@
 import io
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.images import draw_marked_tree
+from support.reports import answers_for
 from support.split_folder import write_lists
 from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
 from hubtune.data.audit.issues import LabelIssue
+from hubtune.evaluation.evaluation import evaluate_answers
 from hubtune.inference.feature_table import Table
 from hubtune.inference.subset_accuracy import SubsetAccuracy
 from hubtune.report import findings
@@ -132,3 +135,13 @@ def test_the_law_is_that_of_the_larger_sizes():
 )
 def test_only_labels_that_are_very_improbable_are_suspect(own, other, suspect):
     assert is_suspect(LabelIssue(0, own, 1, other)) is suspect
+
+
+def test_pictures_of_16_bits_are_drawn_as_the_model_sees_them(tmp_path, monkeypatch):
+    file = tmp_path / "deep.png"
+    Image.fromarray(np.full((8, 8), 2000, np.uint16)).save(file)
+    monkeypatch.setattr(findings, "map_shares", lambda *_: ((), True))
+    card = SimpleNamespace(preprocessing=hubtune.Preprocessing(bits=12))
+    evaluation = evaluate_answers(answers_for([file], [0], [1]), ["a", "b"])
+    [content] = findings._heat_maps(SimpleNamespace(card=card, labels=["a", "b"]), evaluation).values()
+    assert np.asarray(Image.open(io.BytesIO(content))).mean() == pytest.approx(2000 / 16, abs=3)
