@@ -56,9 +56,10 @@ def unescape_cell(cell: str) -> str:
 
 def safe_file_name(text: str) -> str:
     """Return a name for a file or folder, of text, that every system accepts; ``_`` if nothing is left."""
-    encoded = _NOT_IN_FILE_NAMES.sub("_", text).encode("utf-8", errors="replace")[:120]
+    valid = text.encode("utf-8", errors="replace").decode()
+    encoded = _NOT_IN_FILE_NAMES.sub("_", valid).encode()[:120]
     name = encoded.decode("utf-8", errors="ignore").strip(" .") or "_"
-    return f"{name}_" if _DEVICE.fullmatch(name) else name
+    return f"_{name}" if _DEVICE.fullmatch(name) else name
 
 
 def shortened(text: str) -> str:

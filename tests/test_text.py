@@ -50,3 +50,11 @@ def test_sizes_are_parsed_or_refused():
     for wrong in ("", "ten", "-1", "1 XB", "1e9", "nan", "10 iB", "1,5GB", "٣GB", "9" * 400):
         with pytest.raises(ValueError, match=r"is not a size: write 10GB, 500MB or 1\.5GiB"):
             text.parse_bytes(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("a/b", "a_b"), ("con", "_con"), ("NUL.txt", "_NUL.txt"), ("\udcff", "_"), (" . ", "_"), ("猫", "猫")],
+)
+def test_a_name_for_a_file_is_accepted_by_every_system(name, expected):
+    assert text.safe_file_name(name) == expected

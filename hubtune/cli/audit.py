@@ -94,8 +94,9 @@ def command(
         lines.append([str(row["rank"]), row["path"], row["label"], own, row["other"], other])
     print_table(lines, sides="><<><")
     say(
-        f"{len(rows):,} of {plural(audited.count, 'label')} are not what a model says that has not seen the "
-        "picture. The first may be wrong, the last are mostly difficult pictures: look before you change any."
+        f"{len(rows):,} of {plural(audited.count, 'label')} are not what a head says that was fitted without "
+        "the picture. The first may be wrong, the last are mostly difficult pictures: look before you "
+        "change any."
     )
     if len(rows) > top and csv_file is None:
         say(f"All of them: --csv FILE, or --top {len(rows)}")
@@ -136,6 +137,11 @@ def _audit_run(run: Path, trust_code: bool) -> _Audit:
 
     select_device("auto")
     model = hubtune.load_model(run, trust_code=trust_code)
+    if model.card.step:
+        say(
+            "The network was trained on the labels of the training list, and finds fewer of its wrong ones: "
+            "hubtune audit PICTURES judges by a network that has seen none"
+        )
     dataset = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     dataset.check_files()
     lists = [(name, entry) for name in LIST_NAMES for entry in dataset.examples(name)]

@@ -66,6 +66,10 @@ def command(
         print_json(found.as_dict())
         return
     _print_comparison(found)
+    for remark in found.remarks:
+        say(shown(remark))
+    if found.list_name == "train":
+        say("The models were trained on these pictures: the figures say nothing about new ones.")
     if found.list_name == "validate":
         say("Slightly optimistic: models may have been chosen on this list.")
 

@@ -146,6 +146,8 @@ def command(
     if not evaluation.count:
         raise DataError(f"{listed} has no readable picture")
     trained = None if run is None or name != "test" else describe_trained(run, dataset)
+    if name == "train":
+        trained = "The model was trained on these pictures: the figure says nothing about new ones"
     measured = None if strangers is None else _measure_unknown(model, evaluation, *strangers, batch_size)
     if as_json:
         more = {} if measured is None else {"unknown": measured.as_dict()}

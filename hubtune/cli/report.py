@@ -99,7 +99,7 @@ def _measure(
     from hubtune.data.splits.files import read_groups
     from hubtune.report.run_content import MeasuredList, RunLists
     from hubtune.runs.folder import RECIPE_FILE
-    from hubtune.runs.lists import dataset_of, find_list
+    from hubtune.runs.lists import count_shared, dataset_of, find_list
 
     own = dataset_of(hubtune.load_recipe(run / RECIPE_FILE), complete=True)
     examples = {name: own.examples(name) for name in LIST_NAMES}
@@ -117,4 +117,7 @@ def _measure(
         say(f"{str(error).rstrip('.')}. The page is made without them")
         return lists, MeasuredList(None, title, untouched)
     evaluation = model.evaluate(dataset, name, batch_size=batch_size)
-    return lists, MeasuredList(evaluation, title, untouched)
+    trained = 0 if title in LIST_NAMES else count_shared(run, dataset, "train")
+    if title not in LIST_NAMES and was_chosen(model):
+        untouched = not count_shared(run, dataset, "validate")
+    return lists, MeasuredList(evaluation, title, untouched, trained)

@@ -83,6 +83,8 @@ class Comparison:
         text = f"no difference that these {self.count:,} pictures could show"
         if self.needed is None:
             return f"{text}: both have {self.both + self.only_first:,} right"
+        if self.needed <= self.count:  # it is asymptotic, and for a single pair of classifiers
+            return f"{text}: more pictures may"
         points = 100 * abs(self.difference)
         return f"{text}: to show one of {points:.1f} points takes about {_rounded(self.needed):,} pictures"
 

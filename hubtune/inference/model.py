@@ -1,5 +1,6 @@
 """A fine-tuned or pretrained classifier that predicts images and is evaluated on lists."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -7,6 +8,8 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hubtune.data.dataset import BaseCVDataset
 from hubtune.data.images.bit_depth import FULL_BITS, used_bits
@@ -43,8 +46,6 @@ class Model:
         card: its description, as in ``model.json``.
         reference: features of training images; ``None`` if the model has none.
         folder: that the model was read from; ``None`` if it was not.
-        maps_engine: computes the maps that features are computed from, see
-            :meth:`hubtune.models.classifier.Classifier.packed_maps`.
     """
 
     reference: Reference | None = None
@@ -75,17 +76,35 @@ class Model:
 
     def _set_network(self, read: "Callable[[], nn.Layer]", engine: str, key: str | None = None) -> None:
         self._read = read
+        self._wanted, self._key = engine, key
         self._engine = LazyEngine(self._subnetwork, engine, key=key)
-        self.maps_engine = LazyEngine(self._maps_network, engine, key=key and self._maps_key(key))
 
-    def _maps_key(self, key: str) -> str:
-        """Return the key of the program for maps: all models with one frozen backbone share it."""
-        card = self.card
-        if card.step or card.module_sha256 is None:
-            return f"{key}-maps"
+    @cached_property
+    def maps_engine(self) -> LazyEngine:
+        """The engine that computes the maps that features are computed from, for explanations.
+
+        See :meth:`hubtune.models.classifier.Classifier.packed_maps`.
+        """
+        return LazyEngine(self._maps_network, self._wanted, key=self._key and self._maps_key())
+
+    def _maps_key(self) -> str:
+        """Return the key of the program for maps, which all models with the same backbone share."""
+        card, digest = self.card, hashlib.sha256()
+        # The weights themselves: what the description says of them may be wrong.
+        for name, values in sorted(self._tensors.items()):
+            if not name.startswith("head."):
+                digest.update(json.dumps([name, values.shape, str(values.dtype)]).encode())
+                digest.update(np.ascontiguousarray(values).data)
         view = card.preprocessing.model_dump(mode="json", include={"mean", "std", "channels"})
-        facts = [card.architecture, card.module_sha256, [vars(tap) for tap in card.taps], view]
+        is_linear, taps = not card.hidden_units, [vars(tap) for tap in card.taps]
+        facts = [card.architecture, digest.hexdigest(), taps, view, is_linear]
         return f"{program_key(json.dumps(facts).encode())}-maps"
+
+    @cached_property
+    def _tensors(self) -> dict[str, np.ndarray]:
+        if self.folder is None:
+            return {name: values.numpy() for name, values in self.classifier.state_dict().items()}
+        return read_weights(self.folder / WEIGHTS_FILE)
 
     @cached_property
     def classifier(self) -> "nn.Layer":
@@ -111,11 +130,7 @@ class Model:
         """The weights of a linear head; ``None`` for another one, and for a pretrained module."""
         if self.card.hidden_units or self.card.strategy == "pretrained":
             return None
-        if self.folder is None:
-            tensors = {name: values.numpy() for name, values in self.classifier.state_dict().items()}
-        else:
-            tensors = read_weights(self.folder / WEIGHTS_FILE)
-        return HeadWeights(tensors["head.0.weight"], tensors["head.0.bias"], self.card.taps)
+        return HeadWeights(self._tensors["head.0.weight"], self._tensors["head.0.bias"], self.card.taps)
 
     @property
     def labels(self) -> list[str]:

@@ -60,21 +60,37 @@ class Reference:
 
     def nearest(self, features: np.ndarray) -> Neighbour:
         """Return the training image that is most similar to an image with these features ``[width]``."""
+        self._check_width(features)
         # Not by @, whose threads take longer to start than so few numbers take to multiply.
         cosines = np.einsum("mw,w->m", self._rows, features.astype(np.float32))
         best = int(cosines.argmax())
         return Neighbour(_cosine(cosines[best]), int(self.labels[best]), self.names[best])
 
-    def similarities(self, features: np.ndarray, *, without: int | None = None) -> np.ndarray:
-        """Return the largest cosine of each row ``[N, width]``, float64 ``[N]``.
+    def similarities(self, features: np.ndarray) -> np.ndarray:
+        """Return the largest cosine of each row of features of unit length ``[N, width]``, ``[N]``."""
+        return self.similarities_of_two(features)[0]
+
+    def similarities_of_two(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the two classes that images are most similar to, by their nearest training images.
 
         Args:
-            features: of images, of unit length.
-            without: class number whose training images do not count; ``None``: all count.
+            features: of images, of unit length ``[N, width]``.
+
+        Returns:
+            The largest cosine of each row, float64 ``[N]``; the class number of its training image; and the
+            largest cosine to a training image of another class, -1 without one.
         """
-        rows = self._rows if without is None else self._rows[self.labels != without]
-        parts = [features[start : start + _CHUNK] for start in range(0, len(features), _CHUNK)]
-        return np.array([_cosine(value) for part in parts for value in (part @ rows.T).max(axis=1)])
+        self._check_width(features)
+        first, second = np.zeros(len(features)), np.full(len(features), -1.0)
+        labels = np.zeros(len(features), np.int64)
+        for start in range(0, len(features), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            cosines = features[part] @ self._rows.T
+            labels[part] = self.labels[cosines.argmax(axis=1)]
+            first[part] = np.minimum(cosines.max(axis=1), 1.0)
+            cosines[labels[part, None] == self.labels] = -1.0
+            second[part] = np.minimum(cosines.max(axis=1), 1.0)
+        return first, labels, second
 
     def left_out_similarities(self, keys: Sequence[object]) -> np.ndarray:
         """Return the similarity of each training image to those of other groups, float64 ``[M]``.
@@ -90,6 +106,13 @@ class Reference:
             best = cosines.max(axis=1)
             values[part] = np.where(np.isfinite(best), np.minimum(best, 1.0), np.nan)
         return values
+
+    def _check_width(self, features: np.ndarray) -> None:
+        if features.size and features.shape[-1] != self.features.shape[1]:
+            raise ModelError(
+                f"The model's {REFERENCE_FILE} has features of {self.features.shape[1]} numbers, and its "
+                f"network of {features.shape[-1]}: get a good copy of the model"
+            )
 
     def encode(self) -> bytes:
         """Return the content of the file."""
@@ -131,10 +154,11 @@ def read_reference(file: Path, num_classes: int) -> Reference:
         with safe_open(file, framework="numpy") as opened:
             names = json.loads((opened.metadata() or {})["names"])
             features, labels = opened.get_tensor("features"), opened.get_tensor("labels")
-    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ModelError(f"{file} is not a file of training images' features: get a good copy") from error
-    fits = features.ndim == 2 and labels.shape == (len(features),) and len(features) == len(names) > 0
-    fits = fits and np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all()
+    fits = isinstance(names, list) and features.dtype == np.float16 and features.ndim == 2
+    fits = fits and labels.shape == (len(features),) and len(features) == len(names) > 0
+    fits = fits and bool(np.isfinite(features).all() and np.isin(labels, np.arange(num_classes)).all())
     if not fits or not all(isinstance(name, str) for name in names):
         raise ModelError(f"{file} does not go with the model: get a good copy of it")
     return Reference(features, labels.astype(np.int64), names)

@@ -13,7 +13,7 @@ from hubtune.evaluation.evaluation import Evaluation, none_if_nan
 from hubtune.inference.label_matching import match_labels
 from hubtune.inference.model import load_model, model_folder_of
 from hubtune.runs.folder import RunFolder, is_run
-from hubtune.runs.lists import find_list
+from hubtune.runs.lists import describe_trained, find_list
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class RunComparison:
         list_name: ``test``, ``validate`` or ``train`` of the runs; ``None`` for another list.
         evaluations: of each run, in the order of ``names``.
         pairs: the numbers of two runs, and their comparison, for each pair.
+        remarks: a sentence for each run that was trained on images of the list.
     """
 
     names: list[str]
@@ -33,6 +34,7 @@ class RunComparison:
     list_name: str | None
     evaluations: list[Evaluation]
     pairs: list[tuple[int, int, Comparison]]
+    remarks: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the comparison as JSON has it."""
@@ -51,6 +53,7 @@ class RunComparison:
                 }
                 for one, two, found in self.pairs
             ],
+            "remarks": self.remarks,
         }
 
 
@@ -109,7 +112,11 @@ def compare_runs(
     answers = [
         evaluation.answers.renumbered(own) for evaluation, own in zip(evaluations, numbers, strict=True)
     ]
-    return RunComparison(list(map(str, runs)), listed, list_name, evaluations, compare_pairs(answers))
+    trained = [] if list_name else [describe_trained(folder, dataset) for folder in folders]
+    remarks = [remark for remark in trained if remark]
+    return RunComparison(
+        list(map(str, runs)), listed, list_name, evaluations, compare_pairs(answers), remarks
+    )
 
 
 def _common_list(folders: Sequence[Path], name: str | None) -> str:

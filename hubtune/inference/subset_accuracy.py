@@ -34,8 +34,9 @@ class SubsetAccuracy:
 def accuracy_by_size(table: Table, check: Callable[[], None] = lambda: None) -> list[SubsetAccuracy]:
     """Fit ridge heads to 1, 2, 4, … images of each class, several times, and to all.
 
-    A group is never divided: of a class, whole groups are drawn until there are enough images, and images of
-    these groups are not tested. Heads of all images are tested on images that are left out with their group.
+    A group is never divided: of a class, whole groups are drawn until there are enough images, or half of
+    the class, and images of these groups are not tested. Heads of all images are tested on images that are
+    left out with their group.
     Features are scaled by the statistics of all images, which do not depend on labels.
 
     Args:
@@ -105,15 +106,19 @@ def _test_draw(table: Table, grams: list[np.ndarray], size: int, draw: int) -> D
 
 
 def _draw_rows(table: Table, size: int, draw: int) -> np.ndarray:
-    """Draw about ``size`` rows of each class, in whole groups."""
+    """Draw about ``size`` rows of each class, in whole groups, but about half of a class at most.
+
+    The other half is tested: on large classes alone, the accuracy would be another one.
+    """
     order = rng_for(0, "learning curve", size, draw).permutation(len(table.labels))
     rows_of: dict[str, list[int]] = {}
     for row in order.tolist():
         rows_of.setdefault(table.keys[row], []).append(row)
-    counts = np.zeros(int(table.labels.max()) + 1, int)
+    limits = np.clip(np.bincount(table.labels) // 2, 1, size)
+    counts = np.zeros(len(limits), int)
     chosen: list[int] = []
     for rows in rows_of.values():
-        if (counts[table.labels[rows]] < size).all():
+        if (counts[table.labels[rows]] < limits[table.labels[rows]]).all():
             chosen += rows
             np.add.at(counts, table.labels[rows], 1)
     return np.sort(chosen)

@@ -66,9 +66,9 @@ def measure_unknown(
     """
     results, truth = known
     pairs = [(result, label) for result, label in zip(results, truth, strict=True) if _is_usable(result)]
-    known_features = _features([result for result, _ in pairs])
     usable = [result for result in unknown if _is_usable(result)]
-    similar, other = (reference.similarities(each) for each in (known_features, _features(usable)))
+    similar, nearest, further = reference.similarities_of_two(_features([result for result, _ in pairs]))
+    other = reference.similarities(_features(usable))
     area = auroc(similar, other)
     own = np.array([label for _, label in pairs])
     return UnknownFigures(
@@ -80,15 +80,16 @@ def measure_unknown(
         interval=None if area is None else auroc_interval(area, len(similar), len(other)),
         auroc_of_score=auroc(_highest([result for result, _ in pairs]), _highest(usable)),
         classes={
-            label: _left_out(reference, number, known_features, own) for number, label in enumerate(labels)
+            label: _left_out(reference, number, np.where(nearest == number, further, similar), own)
+            for number, label in enumerate(labels)
         },
     )
 
 
-def _left_out(reference: Reference, label: int, features: np.ndarray, own: np.ndarray) -> float | None:
+def _left_out(reference: Reference, label: int, similarities: np.ndarray, own: np.ndarray) -> float | None:
+    """Return the area for a class, given the similarities of known images to those of other classes."""
     if (reference.labels == label).all() or not (own == label).any():
         return None
-    similarities = reference.similarities(features, without=label)
     return auroc(similarities[own != label], similarities[own == label])
 
 

@@ -33,7 +33,6 @@ from hubtune.rng import rng_for
 
 # A label is suspect if its class has less than the first probability, and another has the second or more.
 _OWN, _OTHER = 0.02, 0.8
-_MOST_SUSPECT = 24
 # Sides of heat maps, pixels.
 _SIDE = 224
 # The gain of this number of images a class is reported.
@@ -72,9 +71,14 @@ def find(
     table, readable = _sample_table(model, entries, groups)
     if len(np.unique(table.labels)) < 2:
         return findings
-    findings = replace(findings, learning_curve=measure_learning_curve(table, model.labels))
+    share = _sampled_share(entries)
+    findings = replace(findings, learning_curve=measure_learning_curve(table, model.labels, share))
     with suppress(DataError):  # the classes are too small to judge labels
-        findings = replace(findings, label_issues=_suspect_labels(model, table, readable))
+        findings = replace(
+            findings,
+            label_issues=_suspect_labels(model, table, readable),
+            labels_sampled=None if share == 1 else len(readable),
+        )
     return findings
 
 
@@ -82,7 +86,12 @@ def measure_model_curve(
     model: Model, entries: Sequence[ImageEntry], groups: Mapping[Path, int]
 ) -> MeasuredCurve | None:
     """Measure the learning curve of a model with a solved head; arguments are those of :func:`find`."""
-    return measure_learning_curve(_sample_table(model, entries, groups)[0], model.labels)
+    table, _ = _sample_table(model, entries, groups)
+    return measure_learning_curve(table, model.labels, _sampled_share(entries))
+
+
+def _sampled_share(entries: Sequence[ImageEntry]) -> float:
+    return min(1.0, _MOST_ROWS / max(len(entries), 1))
 
 
 def _sample_table(
@@ -104,7 +113,7 @@ def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
             path, predicted = answers.paths[place], int(answers.predicted[place])
             with suppress(ImageError):  # it is gone by now
                 cells, is_exact = map_shares(model, path, predicted)
-                image = decode(path)
+                image = decode(path, bits=model.card.preprocessing.bits)
                 image.thumbnail((_SIDE, _SIDE))
                 label, score = model.labels[predicted], float(answers.confidence[place])
                 heat = ImageExplanation(path, label, score, is_exact, cells).heat(*image.size)
@@ -124,7 +133,7 @@ def _suspect_labels(model: Model, table: Table, entries: Sequence[ImageEntry]) -
             model.labels[issue.other],
             issue.probability,
         )
-        for issue in issues[:_MOST_SUSPECT]
+        for issue in issues
     ]
 
 
@@ -142,10 +151,16 @@ def fit_sizes(sizes: Sequence[SubsetAccuracy]) -> PowerLaw | None:
     return fit_learning_curve(*zip(*draws, strict=True)) if draws else None
 
 
-def measure_learning_curve(table: Table, labels: Sequence[str]) -> MeasuredCurve | None:
+def measure_learning_curve(table: Table, labels: Sequence[str], share: float = 1.0) -> MeasuredCurve | None:
     """Measure the accuracy by the number of training images, and what more of them would bring.
 
-    ``labels`` are the class names. ``None`` if the classes are too small for two sizes.
+    Args:
+        table: features of training images.
+        labels: class names.
+        share: that the table has of all training images, to which the gain refers.
+
+    Returns:
+        ``None`` if the classes are too small for two sizes.
     """
     sizes = accuracy_by_size(table)
     fit = fit_sizes(sizes)
@@ -160,4 +175,4 @@ def measure_learning_curve(table: Table, labels: Sequence[str]) -> MeasuredCurve
     mean = float(np.nanmean(accuracies))
     weak = [int(label) for label in np.argsort(accuracies, kind="stable")[:_MOST_WEAK]]
     weakest = [labels[label] for label in weak if accuracies[label] < mean - _WEAK]
-    return MeasuredCurve(points, fit.gain(sizes[-1].images, _MORE_IMAGES), weakest)
+    return MeasuredCurve(points, fit.gain(sizes[-1].images / share, _MORE_IMAGES), weakest)

@@ -165,9 +165,10 @@ def _limits(card: ModelCard, counts: Counts) -> Iterator[str]:
     )
     for name, figures in [*_measured(card)][:1]:
         low, high = figures["interval"]
+        half = 50 * (high - low)
         yield (
             f"With {figures['count']:,} {_LISTS[name]} pictures, its accuracy is known to about "
-            f"±{50 * (high - low):.0f} percentage points."
+            f"±{half:.{0 if half >= 1 else 2}f} percentage points."
         )
     few = [label for label in card.labels if label in counts and counts[label].get("train", 0) < _FEW_IMAGES]
     if few:

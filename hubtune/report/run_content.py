@@ -32,12 +32,14 @@ class MeasuredList:
     Attributes:
         evaluation: the evaluation on it; ``None`` if there is no such list, or its images are gone.
         name: ``test``, ``validate`` or ``train``; for another list, its file.
-        untouched: whether nothing was trained or chosen on it.
+        untouched: whether nothing was chosen on it.
+        trained: number of its images that are in the training list; 0 for a list of the run.
     """
 
     evaluation: Evaluation | None
     name: str = "test"
     untouched: bool = True
+    trained: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def gather_report(
         evaluation=measured.evaluation,
         list_name=measured.name,
         untouched=measured.untouched,
+        trained=measured.trained,
         earlier=_earlier_figures(run, result, measured.name),
         findings=findings,
         counts=count_by_class(lists.labels, lists.examples),
@@ -131,9 +134,9 @@ def _earlier_figures(run: RunFolder, result: dict[str, Any], name: str) -> Metri
 def _describe_use(manifest: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, str]:
     """The run's software, machine and checksums as text; what is missing is left out."""
     command, machine, sums = manifest.get("command"), _mapping(manifest.get("machine")), manifest.get("lists")
-    seconds = manifest.get("seconds")
+    seconds, views = manifest.get("seconds"), result.get("views")
     entries = {
-        "views": ", ".join(map(str, result.get("views") or ())),
+        "views": ", ".join(map(str, views)) if isinstance(views, list) else None,
         "started": manifest.get("started"),
         "duration": format_duration(seconds) if isinstance(seconds, int | float) else None,
         # The first word is the path of the program.

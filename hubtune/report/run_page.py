@@ -12,7 +12,7 @@ from hubtune.evaluation.evaluation import ClassMetrics
 from hubtune.report.charts import draw_interval
 from hubtune.report.gallery import Figure, Gallery, order_by_interest
 from hubtune.report.html_page import render_page
-from hubtune.report.phrases import Phrases
+from hubtune.report.phrases import Phrases, shell_word
 from hubtune.report.run_charts import draw_run_charts
 from hubtune.report.run_report import MOST_CLASSES, RunReport, SuspectLabel, worst_mistakes
 from hubtune.report.run_summary import describe_curve, describe_pair, summarise
@@ -69,6 +69,7 @@ class _RunPage:
     Attributes:
         evaluation: the evaluation, if at least one image can be read.
         gallery: the pictures; ``None`` for a page without.
+        audit_command: examines all labels.
     """
 
     most_classes = MOST_CLASSES
@@ -83,6 +84,7 @@ class _RunPage:
         self.remarks = [] if self.gallery is None else report.remarks
         self.skipped = [] if self.gallery is None else report.skipped
         self.summary = summarise(report, phrases, folder=folder)
+        self.audit_command = f"hubtune audit {shell_word(folder)}"
         self.charts = draw_run_charts(report, self.evaluation, phrases)
 
     def _paths(self) -> Iterator[str]:

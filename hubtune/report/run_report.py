@@ -80,6 +80,7 @@ class Findings:
         heat_maps: path of an image, as in the answers → WebP file that shows where the model looked.
         label_issues: labels of the training list that are probably wrong, by models that had not seen the
             image; ``None``: not checked.
+        labels_sampled: number of training images that were checked, a sample; ``None``: all.
         similarity_threshold: similarity to training images below which an image is of another kind;
             ``None``: unknown.
         learning_curve: ``None``: not measured.
@@ -87,6 +88,7 @@ class Findings:
 
     heat_maps: Mapping[str, bytes] = field(default_factory=dict)
     label_issues: Sequence[SuspectLabel] | None = None
+    labels_sampled: int | None = None
     similarity_threshold: float | None = None
     learning_curve: MeasuredCurve | None = None
 
@@ -100,7 +102,8 @@ class RunReport:
         folder: the run folder, as commands name it.
         evaluation: the evaluation on a list; ``None`` if the run has no list to measure on.
         list_name: ``test``, ``validate``, ``train``, or the name of another list.
-        untouched: whether nothing was trained or chosen on that list.
+        untouched: whether nothing was chosen on that list.
+        trained: number of its images that are in the training list; 0 for a list of the run.
         earlier: figures on that list from the end of the run, for images that are gone.
         findings: what was found out beside the figures.
         counts: class → number of images in each list, by the list's name.
@@ -119,6 +122,7 @@ class RunReport:
     evaluation: Evaluation | None
     list_name: str = "test"
     untouched: bool = True
+    trained: int = 0
     earlier: Metrics | None = None
     findings: Findings = field(default_factory=Findings)
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)

@@ -78,6 +78,15 @@ def _certainty(report: RunReport, metrics: Metrics, phrases: Phrases) -> Iterato
         yield phrases.gettext(
             "The model was trained on these pictures: the figure says nothing about new ones."
         )
+    elif report.trained:
+        yield (
+            phrases.ngettext(
+                "%s of these pictures is in the training list: on new pictures, the accuracy is lower.",
+                "%s of these pictures are in the training list: on new pictures, the accuracy is lower.",
+                report.trained,
+            )
+            % f"{report.trained:,}"
+        )
     elif report.untouched:
         yield phrases.gettext("Nothing was chosen on this list, so the figure is not optimistic.")
     else:
@@ -213,7 +222,7 @@ def _cautions_of_figures(report: RunReport, evaluation: Evaluation, phrases: Phr
 def _steps(report: RunReport, phrases: Phrases, folder: str) -> Iterator[NextStep]:
     if report.findings.label_issues:
         yield NextStep(phrases.gettext("Look at the labels that may be wrong, and correct those that are."))
-    if report.list_name == "train" or not report.untouched or report.metrics is None:
+    if report.list_name == "train" or report.trained or not report.untouched or report.metrics is None:
         yield NextStep(
             phrases.gettext("Put pictures aside for a test, on which nothing is chosen:"),
             "hubtune split PICTURES --val 20 --test 20",

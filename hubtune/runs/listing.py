@@ -73,13 +73,14 @@ def list_runs(folder: Path, *, sort: str = "started") -> list[RunSummary]:
 
 
 def _run_folders(folder: Path, depth: int) -> Iterator[Path]:
-    if is_run(folder):
-        yield folder
-    elif depth:
-        with suppress(OSError):  # a folder that may not be read
-            for entry in folder.iterdir():
-                if entry.is_dir():
-                    yield from _run_folders(entry, depth - 1)
+    entries: list[Path] = []
+    with suppress(OSError):  # a folder that may not be read
+        if is_run(folder):
+            yield folder
+        elif depth:
+            entries = [entry for entry in folder.iterdir() if entry.is_dir()]
+    for entry in entries:
+        yield from _run_folders(entry, depth - 1)
 
 
 def summarise_run(path: Path) -> RunSummary | None:

@@ -61,27 +61,31 @@ def find_list(
     return dataset, name
 
 
-def describe_trained(run: Path, dataset: BaseCVDataset) -> str | None:
-    """Return a sentence about images of a test list, by their places, that a run was trained on.
+def count_shared(run: Path, dataset: BaseCVDataset, name: str) -> int:
+    """Return how many images of a test list, by their places, are in the list ``name`` of a run.
 
-    ``None`` if there are none, for the folder of a model, and if the run's own lists are gone. Those of the
-    run's own test list are in ``dataset.repeated``.
+    0 for the folder of a model, if the run's own lists are gone, and for the run's own test list, whose
+    repeated images are in ``dataset.repeated``.
     """
     if not is_run(run):
-        return None
+        return 0
     try:
         own = dataset_of(load_recipe(run / RECIPE_FILE), complete=True)
         if own.list_files["test"] == dataset.list_files["test"]:
-            return None
-        trained = {realpath(entry.path) for entry in own.examples("train")}
+            return 0
+        places = {realpath(entry.path) for entry in own.examples(name)}
     except HubtuneError:
-        return None
-    examples = dataset.examples("test")
-    if not (count := sum(realpath(entry.path) in trained for entry in examples)):
+        return 0
+    return sum(realpath(entry.path) in places for entry in dataset.examples("test"))
+
+
+def describe_trained(run: Path, dataset: BaseCVDataset) -> str | None:
+    """Return a sentence about images of a test list that a run was trained on; ``None`` if there are none."""
+    if not (count := count_shared(run, dataset, "train")):
         return None
     return (
-        f"{count:,} of these {plural(len(examples), 'picture')} are in the training list of {run}: on new "
-        "pictures, the accuracy is lower"
+        f"{count:,} of these {plural(len(dataset.examples('test')), 'picture')} are in the training list of "
+        f"{run}: on new pictures, the accuracy is lower"
     )
 
 

@@ -130,7 +130,8 @@ def _write_report(context: RunContext, measured: MeasuredList) -> None:
     data, folder = context.data, context.folder
 
     def find_more() -> Findings:
-        best = load_model(folder.best_model, trust_code=context.module.code is not None)
+        trust_code, engine = context.module.code is not None, context.config.engine
+        best = load_model(folder.best_model, trust_code=trust_code, engine=engine)
         entries = hash_images(data.examples["train"], lambda: None)
         return find(best, entries, data.groups, measured.evaluation)
 

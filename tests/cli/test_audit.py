@@ -6,7 +6,7 @@ import shutil
 from support.commands import json_of
 from support.images import draw_marked_tree
 from support.split_folder import write_lists
-from support.tiny_task import smallnet, train_frozen
+from support.tiny_task import smallnet, train, train_frozen
 
 
 def _draw(here):
@@ -38,11 +38,15 @@ def test_wrong_labels_of_a_folder_and_of_a_run_come_first(here, run_here, assert
     done = run_here("audit", "--csv", "suspects.csv", "--top", 2)
     assert done.returncode == 0, done.stderr
     assert "wrong000.png" in done.stdout
-    assert "are not what a model says that has not seen the picture" in done.stderr
+    assert "are not what a head says that was fitted without the picture" in done.stderr
     with (here / "suspects.csv").open(encoding="utf-8", newline="") as text:
         rows = list(csv.DictReader(text))
     assert {row["path"].rpartition("/")[2] for row in rows[:2]} == {"wrong000.png", "wrong001.png"}
     assert {row["list"] for row in rows} <= {"train", "validate", "test"}
+    assert "was trained on the labels" not in done.stderr
+    train(smallnet(), data, here / "runs" / "trained", epochs=1)
+    done = run_here("audit", "runs/trained", "--json")
+    assert "was trained on the labels" in done.stderr
     assert_refused(
         ("audit runs/pics --module smallnet", 2, "--module and --weights go with PICTURES"),
         ("audit runs/pics --csv gone/x.csv", 2, "There is no folder gone to write into"),

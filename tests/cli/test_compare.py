@@ -33,3 +33,9 @@ def test_runs_on_one_list_are_compared_and_those_of_other_lists_refused(here, ru
     )
     named = run_here("compare", "a", "b\x1b", "--on", "data/test_list.txt", "--engine", "paddle")
     assert named.returncode == 0 and "Slightly" not in named.stderr
+    assert "training list" not in named.stderr
+    named = run_here("compare", "a", "b\x1b", "--on", "data/train_list.txt", "--engine", "paddle")
+    assert "18 of these 18 pictures are in the training list of a:" in named.stderr
+    assert "in the training list of b\\x1b:" in named.stderr
+    document = json_of(run_here("compare", "a", "b\x1b", "--on", "train", "--engine", "paddle", "--json"))
+    assert document["remarks"] == []

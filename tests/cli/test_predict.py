@@ -26,6 +26,8 @@ def test_a_list_has_a_row_per_image_and_what_cannot_be_written_is_refused_before
     (here / "alone" / "list.txt").write_text("".join(f"../{line}" for line in lines))
     alone = json_of(run_here("evaluate", "runs/pics", "--on", "alone/list.txt", "--json"))
     assert alone["accuracy"] == figures["accuracy"]
+    trained = json_of(run_here("evaluate", "runs/pics", "--on", "train", "--json"))
+    assert "says nothing about new ones" in trained["remarks"][-1]
 
     done = run_here("predict", "validate_list.txt", "--csv", "answers.csv", "--top", 9)
     assert done.returncode == 0, done.stderr

@@ -55,7 +55,10 @@ def test_another_list_language_and_file_may_be_named(run, tmp_path):
     output_of(command, run, "--on", "train", "-o", file, "--lang", "en", *ENGINE)
     assert "says nothing about new ones" in page_of(file).text
     output_of(command, run, "--on", run.parents[1] / "data/pics", "-o", file, "--lang", "en", *ENGINE)
-    assert "48 pictures" in page_of(file).text
+    text = page_of(file).text
+    assert "48 pictures" in text
+    assert "of these pictures are in the training list" in text
+    assert "not optimistic" not in text
 
 
 def test_a_page_to_pass_on_has_no_picture_and_no_path(run, tmp_path):

@@ -1,6 +1,7 @@
 """Two classifiers differ where the images show it, and a sentence says how many would."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -85,6 +86,10 @@ def test_the_sentence_says_what_the_images_show():
         "no difference that these 120 pictures could show: "
         "to show one of 1.7 points takes about 2,400 pictures"
     )
+    # The approximate number would be 4, and that of a single pair 820.
+    assert compare(*_pair(0, 5, 0, 0)).describe().endswith("5 pictures could show: more pictures may")
+    many = replace(compare(*_pair(900, 45, 20, 35)), p_adjusted=0.1)
+    assert many.describe().endswith("1,000 pictures could show: more pictures may")
     same = compare(*_pair(100, 0, 0, 20))
     assert same.needed is None and same.describe().endswith("pictures could show: both have 100 right")
     assert same.interval[0] < 0 < same.interval[1]

@@ -3,13 +3,16 @@
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import load, save
 from support.split_folder import draw_faint_split
 from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError, UsageError
+from hubtune.hub.file_names import WEIGHTS_FILE
 from hubtune.inference.explanation import CellMap, ImageExplanation, explain_images, visible_area
+from hubtune.storage.checked_folder import MANIFEST, write_checked
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +125,24 @@ def test_the_visible_area_is_that_of_the_preprocessing(options, size, area):
     rows, columns = np.nonzero(fitted > 127)
     assert rows.mean() == pytest.approx(fitted.shape[0] / 2, abs=1.5)
     assert columns.mean() == pytest.approx(fitted.shape[1] / 2, abs=1.5)
+
+
+def test_a_model_that_claims_the_backbone_of_another_does_not_change_its_maps(tmp_path):
+    data = draw_faint_split(tmp_path / "data", each=6, validate=1, test=1)
+    run = train_frozen(hubtune.Module("digitnet"), data, tmp_path / "run", settings={"views": 1})
+    files = {file.name: file.read_bytes() for file in run.best_model.iterdir() if file.name != MANIFEST}
+    tensors = load(files[WEIGHTS_FILE])
+    turned = {name: values if name.startswith("head.") else -values for name, values in tensors.items()}
+    write_checked(tmp_path / "other", {**files, WEIGHTS_FILE: save(turned)})
+    image = next((data / "pics").rglob("*.png"))
+    next(explain_images(hubtune.load_model(tmp_path / "other"), [image]))  # whose program is stored
+    model = hubtune.load_model(run.path)
+    row, prediction = next(explain_images(model, [image])), next(model.predict([image]))
+    logits = [
+        next(explain_images(model, [image], label=label)).maps[0].shares.sum() + model.head.bias[number]
+        for number, label in enumerate(model.labels)
+    ]
+    powers = np.exp(np.array(logits) - max(logits))
+    expected = [prediction.scores[label] for label in model.labels]
+    assert row.is_exact
+    np.testing.assert_allclose(powers / powers.sum(), expected, atol=1e-4)

@@ -26,7 +26,10 @@ def test_the_nearest_training_image_is_that_of_the_largest_cosine():
     images = np.array([image, [1.0, 0.0, 0.0]], np.float32)
     np.testing.assert_allclose(reference.similarities(images), [1.0, 1.0], atol=1e-6)
     # Without the class of the nearest one, the next counts.
-    np.testing.assert_allclose(reference.similarities(images, without=1), [0.6, 1.0], atol=1e-6)
+    first, labels, second = reference.similarities_of_two(images)
+    np.testing.assert_allclose(first, [1.0, 1.0], atol=1e-6)
+    np.testing.assert_allclose(second, [0.6, 0.0], atol=1e-6)
+    assert labels.tolist() == [1, 0]
 
 
 def test_features_of_views_count_alike_whatever_their_length():
@@ -83,12 +86,16 @@ def test_a_file_is_read_as_it_was_written_and_another_is_refused(tmp_path):
             save({"features": features, "labels": labels[:1]}, names),
             save({"features": features * np.float16(np.nan), "labels": labels}, names),
             save({"features": features, "labels": labels}, {"names": "[1, 2]"}),
+            save({"features": features, "labels": labels}, {"names": "5"}),
+            save({"features": features, "labels": labels}, {"names": '{"a": 1, "b": 2}'}),
+            save({"features": features.astype(bool), "labels": labels}, names),
         ],
         "is not a file of": [
             b"nothing",
             save({"features": features}, names),
             save({"features": features, "labels": labels}),
             save({"features": features, "labels": labels}, {"names": "{"}),
+            save({"features": features, "labels": labels}, names).replace(b'"F16"', b'"BF16"'),
         ],
     }
     for message, documents in contents.items():
@@ -98,3 +105,11 @@ def test_a_file_is_read_as_it_was_written_and_another_is_refused(tmp_path):
                 read_reference(file, 2)
     with pytest.raises(ModelError, match="is not a file of"):
         read_reference(tmp_path / "gone", 2)
+
+
+def test_features_of_another_network_are_refused():
+    reference = _reference([[1, 0], [0, 1], [0, 1]])
+    with pytest.raises(ModelError, match="features of 2 numbers, and its network of 3"):
+        reference.nearest(np.ones(3))
+    with pytest.raises(ModelError, match="get a good copy"):
+        reference.similarities(np.ones((1, 3)))

@@ -69,3 +69,11 @@ def test_copies_are_on_one_side():
 def test_too_few_images_give_no_curve():
     assert accuracy_by_size(_table(each=1)) == []
     assert accuracy_by_size(replace(_table(each=2), keys=["same"] * 6)) == []
+
+
+def test_small_classes_are_tested_at_every_size():
+    table = _table(each=48)
+    rows = np.flatnonzero((table.labels > 0) | (np.arange(len(table.labels)) < 24))  # 8 of the first class
+    found = accuracy_by_size(table.take(rows))
+    assert len(found) == 7
+    assert not any(np.isnan(size.per_class).any() for size in found)

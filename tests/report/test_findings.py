@@ -3,16 +3,19 @@
 import io
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.images import draw_marked_tree
+from support.reports import answers_for
 from support.split_folder import write_lists
 from support.tiny_task import smallnet, train, train_frozen
 
 import hubtune
 from hubtune.data.audit.issues import LabelIssue
+from hubtune.evaluation.evaluation import evaluate_answers
 from hubtune.inference.feature_table import Table
 from hubtune.inference.subset_accuracy import SubsetAccuracy
 from hubtune.report import findings
@@ -56,6 +59,7 @@ def test_a_solved_head_has_suspect_labels_and_a_curve(runs):
         assert suspect.own < suspect.other_probability
         assert {suspect.label, suspect.other} <= set(model.labels)
     assert found.similarity_threshold == model.card.similarity_threshold
+    assert found.labels_sampled is None
     images = [point.images for point in found.learning_curve.points]
     assert images == sorted(images)
     assert images[-1] == pytest.approx(len(entries) / 3)
@@ -87,6 +91,7 @@ def test_many_training_images_are_represented_by_a_sample(runs, monkeypatch):
     monkeypatch.setattr(findings, "_MOST_ROWS", 30)
     _, found = _find(run, dataset)
     assert found.learning_curve.points[-1].images == pytest.approx(10, abs=0.5)
+    assert found.labels_sampled == 30
 
 
 def test_images_that_are_gone_leave_no_findings(runs, tmp_path):
@@ -108,6 +113,8 @@ def test_the_gain_of_more_images_is_that_of_larger_numbers():
     assert 0 < gain < 0.25
     assert low <= gain <= high
     assert len(curve.weakest) <= 2
+    # Of a sample, it is that of all images.
+    assert measure_learning_curve(table, ["a", "b", "c"], 0.1).gain[0] < gain / 2
     assert measure_learning_curve(table.take(np.arange(3)), ["a", "b", "c"]) is None
 
 
@@ -128,3 +135,13 @@ def test_the_law_is_that_of_the_larger_sizes():
 )
 def test_only_labels_that_are_very_improbable_are_suspect(own, other, suspect):
     assert is_suspect(LabelIssue(0, own, 1, other)) is suspect
+
+
+def test_pictures_of_16_bits_are_drawn_as_the_model_sees_them(tmp_path, monkeypatch):
+    file = tmp_path / "deep.png"
+    Image.fromarray(np.full((8, 8), 2000, np.uint16)).save(file)
+    monkeypatch.setattr(findings, "map_shares", lambda *_: ((), True))
+    card = SimpleNamespace(preprocessing=hubtune.Preprocessing(bits=12))
+    evaluation = evaluate_answers(answers_for([file], [0], [1]), ["a", "b"])
+    [content] = findings._heat_maps(SimpleNamespace(card=card, labels=["a", "b"]), evaluation).values()
+    assert np.asarray(Image.open(io.BytesIO(content))).mean() == pytest.approx(2000 / 16, abs=3)

@@ -115,3 +115,8 @@ def test_names_of_classes_stay_names_and_many_are_cut_short():
 def test_the_same_model_has_the_same_text(views):
     card = card_with(further_views=views)
     assert readme_of(card) == readme_of(card)
+
+
+def test_an_accuracy_is_never_known_without_an_error():
+    figures = {**FIGURES, "accuracy": 0.995, "count": 1000, "interval": [0.9884, 0.998]}
+    assert "about ±0.48 percentage points" in readme_of(card_with(metrics={"test": figures}))[1]

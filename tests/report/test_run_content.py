@@ -89,10 +89,10 @@ def test_an_old_run_lacks_some_facts_only(run):
 @pytest.mark.parametrize("wrong", [[], {}, 3.5, "text", None, [[]]])
 def test_facts_of_the_wrong_kind_are_left_out(run, wrong):
     folder, lists, measured = run
-    keys = ("started", "command", "versions", "machine", "lists", "module_sha256", "code_sha256")
+    keys = ("started", "command", "versions", "machine", "lists", "seconds", "module_sha256", "code_sha256")
     (folder / "manifest.json").write_text(json.dumps(dict.fromkeys(keys, wrong)))
     result = json.loads((folder / "result.json").read_text())
-    (folder / "result.json").write_text(json.dumps({**result, "seconds": wrong}))
+    (folder / "result.json").write_text(json.dumps({**result, "views": wrong}))
     report = gather_report(folder, lists, measured)
     check_closed(run_content.render_run_report(report, language="en", images=True))
 

@@ -72,6 +72,16 @@ def test_a_page_without_pictures_names_no_file_and_no_path(images, tmp_path):
     assert "0123abcd" in elements.text
 
 
+def test_labels_of_a_sample_are_not_called_all(images):
+    report = full_report(images)
+    findings = replace(report.findings, label_issues=[], labels_sampled=1000)
+    page = render_run_report(replace(report, findings=findings), language="en", images=False)
+    text = check_closed(page).text
+    assert "1,000 of the training pictures were examined" in text
+    assert "hubtune audit RUN" in text
+    assert "None was found among these." in text
+
+
 def test_pictures_that_are_gone_are_reported(images):
     report = full_report([Path("/gone", path.name) for path in images])
     report = replace(report, findings=replace(report.findings, heat_maps={}))

@@ -140,3 +140,11 @@ def test_what_makes_the_figure_doubtful_is_said():
         "Most in need of them: “cat”.",
         "Predict new pictures:",
     ]
+
+
+def test_a_list_with_training_pictures_is_not_called_honest():
+    report = report_of([0, 1, 2], [0, 1, 2], list_name="pics", trained=2)
+    text = plain(summary_of(report).sentences)
+    assert "2 of these pictures are in the training list" in text
+    assert "not optimistic" not in text
+    assert "hubtune split" in summary_of(report).steps[0].command

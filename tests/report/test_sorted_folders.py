@@ -83,6 +83,6 @@ def test_names_of_folders_stay_inside_and_differ_on_every_system():
     assert len({name.casefold() for name in folders}) == len(folders) == len(labels) + 2
     assert not any(name in ("", ".", "..") or set(name) & set('/\\:*?"<>|') for name in folders)
     assert names["", "猫"] == "猫"
-    assert names["", "con"] == "con_"
+    assert names["", "con"] == "_con"
     assert names["unknown", None] == "unknown-2"
     assert max(len(name.encode()) for name in folders) <= 130

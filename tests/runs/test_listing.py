@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,19 @@ def test_the_newest_is_first_and_other_orders_have_unknown_values_last(make_run)
     assert orders["accuracy"] == ["a", "b", "c"]
     assert orders["seconds"] == ["b", "a", "c"]
     assert orders["path"] == ["a", "b", "c"]
+
+
+def test_a_folder_that_may_not_be_read_hides_no_other_one(make_run, monkeypatch):
+    for name in ("a", "b", "c"):
+        make_run(name)
+    (make_run.folder / "locked").mkdir()
+    (make_run.folder / "locked too").mkdir()
+    is_file = Path.is_file
+
+    def refuse(path):
+        if path.parent.name.startswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return is_file(path)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert [run.path.name for run in list_runs(make_run.folder, sort="path")] == ["a", "b", "c"]

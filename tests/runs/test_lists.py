@@ -7,7 +7,7 @@ from support.split_folder import draw_split
 from hubtune.data.sources.settings import SourceSettings
 from hubtune.errors import DataError, UsageError
 from hubtune.recipe.load import dump_recipe, make_recipe
-from hubtune.runs.lists import dataset_of, describe_trained, find_list, open_list
+from hubtune.runs.lists import count_shared, dataset_of, describe_trained, find_list, open_list
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_images_that_a_run_was_trained_on_are_counted_in_other_lists(run):
     validation, _ = find_list(folder, str(run.data / "validate_list.txt"), ["a", "b"])
     assert describe_trained(folder, own) is None
     assert describe_trained(folder, validation) is None
+    assert count_shared(folder, validation, "validate") == 2
     assert describe_trained(folder / "best_model", other) is None
     (run.data / "train_list.txt").unlink()
     assert describe_trained(folder, other) is None

@@ -127,3 +127,34 @@ def test_images_are_chosen_by_their_content_the_same_number_of_each_class():
     assert [entry.sha256 for entry in reversed_order] == [entry.sha256 for entry in chosen]
     copies = [_entry(0, 0, "a"), _entry(1, 0, "a"), _entry(2, 1, "a"), _entry(3, 1, "")]
     assert [entry.path for entry in choose_images(copies)] == ["0.jpg", "2.jpg"]
+
+
+class _KilledError(BaseException):
+    """Ends a run where a process is killed."""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "point"),
+    [
+        ("default_finetune", "hubtune.train.calibration._with_reference"),
+        pytest.param("default_finetune", "hubtune.train.run._test", marks=pytest.mark.slow),
+        pytest.param("last_stage", "hubtune.runs.folder.RunFolder.write_result", marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_killed_after_its_temperature_is_resumed_to_the_same_model(run, monkeypatch, strategy, point):
+    seen, options = _fits(monkeypatch, applies=True), {"strategy": strategy, "engine": "paddle", "epochs": 2}
+    whole = run("whole", **options)
+    fits = len(seen)
+
+    def kill(*_, **__):
+        raise _KilledError
+
+    with monkeypatch.context() as patch, pytest.raises(_KilledError):
+        patch.setattr(point, kill)
+        run("killed", **options)
+    resumed = run("killed", resume=True, **options)
+    assert len(seen) == 2 * fits  # never applied a second time
+    files = [file.relative_to(whole.best_model) for file in whole.best_model.iterdir()]
+    for file in files:
+        assert (resumed.best_model / file).read_bytes() == (whole.best_model / file).read_bytes(), file
+    assert (resumed.path / "result.json").read_bytes() == (whole.path / "result.json").read_bytes()
