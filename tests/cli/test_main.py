@@ -28,7 +28,10 @@ def test_a_signal_at_an_import_ends_with_one_line(number, code, at, tmp_path, ru
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /dev/full")
-@pytest.mark.parametrize(("arguments"), [("hub", "list"), ("hub", "list", "--json"), ("--help",)])
+@pytest.mark.parametrize(
+    ("arguments"),
+    [pytest.param(("hub", "list"), marks=pytest.mark.slow), ("hub", "list", "--json"), ("--help",)],
+)
 def test_an_output_that_is_full_or_closed_has_an_exit_code(arguments, tmp_path):
     command = [sys.executable, "-m", "hubtune", *arguments]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

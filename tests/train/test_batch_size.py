@@ -1,9 +1,11 @@
 """Batches of `auto` size, and batches that memory does not hold at once."""
 
 import numpy as np
+import pytest
 from support.tiny_task import weight_arrays
 
 
+@pytest.mark.slow
 def test_auto_is_thirty_two_and_smaller_parts_where_memory_is_short(run, monkeypatch, told):
     def weights_of(name, batch_size):
         options = {"batch_norm": "keep", "learning_rate": 1e-3, "batch_size": batch_size}

@@ -54,7 +54,7 @@ def test_a_validation_list_that_cannot_be_read_counts_as_none_or_keeps_the_best_
     assert "none of the 6 validate pictures can be read" in (trained.path / "train.log").read_text()
 
 
-@pytest.mark.parametrize("stop_after", [7, 5])
+@pytest.mark.parametrize("stop_after", [pytest.param(7, marks=pytest.mark.slow), 5])
 def test_a_lost_best_model_is_written_again_or_missed_before_training(
     run, tmp_path, told, invent_accuracies, stop_after
 ):

@@ -29,7 +29,7 @@ def test_the_model_of_frozen_stays_unless_training_helps_by_more_than_chance(
     assert (trained.best_step, trained.validate.accuracy) == (0, 0.5)
 
 
-@pytest.mark.parametrize("strategy", PARTS)
+@pytest.mark.parametrize("strategy", [pytest.param("from_frozen", marks=pytest.mark.slow), "last_stage"])
 def test_the_part_is_trained_the_views_stay_and_a_resumed_run_ends_with_the_same_weights(
     run, module, data, tmp_path, ever_better, strategy
 ):

@@ -98,7 +98,7 @@ def test_labels_without_meaning_are_reported_as_chance(run, tmp_path, seeds, eac
     assert abs(right - total / 2) <= 3.9 * math.sqrt(total / 4)
 
 
-@pytest.mark.parametrize("images", [1_000, 60])
+@pytest.mark.parametrize("images", [pytest.param(1_000, marks=pytest.mark.slow), 60])
 def test_ctrl_c_leaves_the_model_of_the_images_so_far_and_a_resumed_run_uses_all(
     run, tmp_path, monkeypatch, images
 ):

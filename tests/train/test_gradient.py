@@ -50,10 +50,10 @@ def test_micro_batches_change_nothing_and_class_weights_what_is_learned(last):
 @pytest.mark.parametrize(
     "options",
     [
-        {"ema": 0.8},
+        pytest.param({"ema": 0.8}, marks=pytest.mark.slow),
         {"strategy": "ulmfit", "epochs": 3},
-        {"strategy": "l2sp"},
-        {"strategy": "adam_weight_decay", "optimizer": "adamw"},
+        pytest.param({"strategy": "l2sp"}, marks=pytest.mark.slow),
+        pytest.param({"strategy": "adam_weight_decay", "optimizer": "adamw"}, marks=pytest.mark.slow),
         {"balance": "sampler", "loss": {"label_smoothing": 0.1}, "dropout": 0.3},
         {"average_best": 2, "eval_interval": 2},
     ],
