@@ -92,4 +92,6 @@ def _enlarge(folder: Path, size: int) -> None:
 
     classifier, card = read_model(folder)
     preprocessing = card.preprocessing.model_copy(update={"size": size, "resize": size})
-    write_model(folder, classifier, card.model_copy(update={"preprocessing": preprocessing}))
+    # Without the features of training images, which would be those of smaller ones.
+    changed = {"preprocessing": preprocessing, "similarity_threshold": None}
+    write_model(folder, classifier, card.model_copy(update=changed))
