@@ -72,6 +72,10 @@ class Attractor:
     classes: int
 
 
+# Of more classes, JSON has no confusion matrix, whose size grows with their square.
+_MOST_CLASSES = 5_000
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evaluation(Metrics):
     """A classifier's metrics on a list, with all that follows from its answers.
@@ -87,28 +91,51 @@ class Evaluation(Metrics):
     labels: tuple[str, ...]
     answers: Answers = field(repr=False)
 
-    @cached_property
+    @property
     def confusion(self) -> np.ndarray:
         """Number of images of each class (rows) taken for each class (columns), int64 ``[C, C]``."""
+        matrix = np.zeros((len(self.labels), len(self.labels)), np.int64)
+        rows, columns, counts = self._pairs
+        matrix[rows, columns] = counts
+        return matrix
+
+    @cached_property
+    def _pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The cells of the confusion matrix that are not 0, row by row: rows, columns and counts."""
         readable, classes = self.answers.readable, len(self.labels)
         cells = self.answers.truth[readable] * classes + self.answers.predicted[readable]
-        return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
+        numbers, counts = np.unique(cells, return_counts=True)
+        return numbers // classes, numbers % classes, counts
+
+    @cached_property
+    def _wrong_pairs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Those of wrong answers, the most frequent first, then in the order of ``labels``."""
+        rows, columns, counts = self._pairs
+        wrong = np.flatnonzero(rows != columns)
+        order = wrong[np.argsort(-counts[wrong], kind="stable")]
+        return rows[order], columns[order], counts[order]
 
     @cached_property
     def per_class(self) -> list[ClassMetrics]:
         """The metrics of each class, in the order of ``labels``."""
-        counts, predicted = self.confusion.sum(axis=1).tolist(), self.confusion.sum(axis=0).tolist()
+        (rows, columns, numbers), classes = self._pairs, len(self.labels)
+        right = rows == columns
+        counts = np.bincount(rows, numbers, classes).astype(int).tolist()
+        predicted = np.bincount(columns, numbers, classes).astype(int).tolist()
+        correct = np.bincount(rows[right], numbers[right], classes).astype(int).tolist()
+        taken_for: dict[int, tuple[str, int]] = {}
+        for row, column, number in zip(*(each.tolist() for each in self._wrong_pairs), strict=True):
+            taken_for.setdefault(row, (self.labels[column], number))
         return [
-            self._class_metrics(number, counts[number], predicted[number]) for number in range(len(counts))
+            self._class_metrics(label, counts[n], predicted[n], correct[n], taken_for.get(n, (None, 0)))
+            for n, label in enumerate(self.labels)
         ]
 
-    def _class_metrics(self, number: int, count: int, predicted: int) -> ClassMetrics:
-        label, row = self.labels[number], self.confusion[number].copy()
+    def _class_metrics(
+        self, label: str, count: int, predicted: int, correct: int, taken_for: tuple[str | None, int]
+    ) -> ClassMetrics:
         if not count:
             return ClassMetrics(label, 0, predicted, 0, None, None, None, None, None, 0)
-        correct, row[number] = int(row[number]), 0
-        taken_for = int(row.argmax())
-        taken_count = int(row[taken_for])
         return ClassMetrics(
             label,
             count,
@@ -118,8 +145,8 @@ class Evaluation(Metrics):
             recall=correct / count,
             interval=wilson_interval(correct, count),
             f1=2 * correct / (count + predicted),
-            taken_for=self.labels[taken_for] if taken_count else None,
-            taken_count=taken_count,
+            taken_for=taken_for[0],
+            taken_count=taken_for[1],
         )
 
     @property
@@ -170,13 +197,9 @@ class Evaluation(Metrics):
     @cached_property
     def most_confused(self) -> list[ConfusedPair]:
         """Pairs of classes that are confused, the most frequent first, then in the order of ``labels``."""
-        wrong = self.confusion.copy()
-        np.fill_diagonal(wrong, 0)
-        rows, columns = np.nonzero(wrong)
-        order = np.argsort(-wrong[rows, columns], kind="stable")
         return [
-            ConfusedPair(self.labels[row], self.labels[column], int(wrong[row, column]))
-            for row, column in zip(rows[order], columns[order], strict=True)
+            ConfusedPair(self.labels[row], self.labels[column], count)
+            for row, column, count in zip(*(each.tolist() for each in self._wrong_pairs), strict=True)
         ]
 
     @cached_property
@@ -186,11 +209,12 @@ class Evaluation(Metrics):
         It takes at least a third of the errors of the other classes, from two classes or more, and
         significantly more than an even spread gives it (exact binomial test, 5 % over all classes).
         """
-        wrong = self.confusion.copy()
-        np.fill_diagonal(wrong, 0)
-        taken, errors = wrong.sum(axis=0), wrong.sum() - wrong.sum(axis=1)
-        number, classes = int(np.argmax(taken)), len(self.labels)
-        count, total, sources = int(taken[number]), int(errors[number]), int((wrong[:, number] > 0).sum())
+        (rows, columns, counts), classes = self._wrong_pairs, len(self.labels)
+        taken = np.bincount(columns, counts, classes)
+        number = int(np.argmax(taken))
+        # Wrong answers for images of other classes.
+        count, total = int(taken[number]), int(counts[rows != number].sum())
+        sources = int((columns == number).sum())
         if classes < 3 or sources < 2:
             return None
         from scipy.special import (
@@ -218,7 +242,7 @@ class Evaluation(Metrics):
             "ece_high": calibration.ece_high,
             "calibration": [entry.as_dict() for entry in calibration.bins],
             "per_class": [entry.as_dict() for entry in self.per_class],
-            "confusion": self.confusion.tolist(),
+            "confusion": self.confusion.tolist() if len(self.labels) <= _MOST_CLASSES else None,
             "most_confused": [vars(pair) for pair in self.most_confused],
             "attractor": None if self.attractor is None else vars(self.attractor),
         }

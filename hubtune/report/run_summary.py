@@ -138,7 +138,7 @@ def _describe_weakest(entry: ClassMetrics, phrases: Phrases) -> str:
 
 def describe_pair(pair: ConfusedPair, evaluation: Evaluation, phrases: Phrases) -> str:
     """Describe how often a class was taken for another."""
-    count = int(evaluation.confusion[evaluation.labels.index(pair.label)].sum())
+    count = evaluation.per_class[evaluation.labels.index(pair.label)].count
     return phrases.gettext("%(label)s taken for %(other)s: %(count)s of %(all)s") % {
         "label": phrases.quoted(pair.label),
         "other": phrases.quoted(pair.predicted),
