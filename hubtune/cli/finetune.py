@@ -12,12 +12,11 @@ from hubtune.cli.console import (
     accuracy_figures,
     echo,
     figures,
-    percent,
     print_json,
-    print_table,
     say,
     shown,
 )
+from hubtune.cli.learning_curve_output import check_curve, measure_curve, print_curve
 from hubtune.cli.options import json_option, overrides_option, source_options, trust_option
 from hubtune.cli.training_inputs import (
     describe_lists,
@@ -35,7 +34,6 @@ from hubtune.text import format_duration
 
 if TYPE_CHECKING:
     from hubtune.data.sources.settings import SourceSettings
-    from hubtune.report.run_report import MeasuredCurve
     from hubtune.tuning.cross_validation import CrossValidation
 
 
@@ -137,7 +135,7 @@ def command(
     recipe, taken_for = _recipe(what, own, overrides, trust_code, settings)
     run_folder = _check_run_folder(Path(recipe.run or ""), own, resume)
     if learning_curve:
-        _check_curve(recipe)
+        check_curve(recipe)
 
     from hubtune.cli.progress import run_progress
     from hubtune.data.unlisted import find_unlisted
@@ -156,7 +154,7 @@ def command(
                 remarks.append(unlisted)
         callbacks = CallbackList([callback, *writers])
         run = task.finetune_and_eval(resume=run_folder or False, checkpoint=checkpoint, callback=callbacks)
-    curve = _measure_curve(run, task) if learning_curve else None
+    curve = measure_curve(run, task) if learning_curve else None
     if as_json:
         more = {"learning_curve": curve and curve.as_dict()} if learning_curve else {}
         print_json({**run.as_dict(), **more, "taken_for": taken_for, "remarks": remarks})
@@ -165,43 +163,7 @@ def command(
         if not TRAINERS[recipe.strategy.name].by_gradients and own is None and is_source(what):
             _print_choice(task, run, time.monotonic() - start)
         if learning_curve:
-            _print_curve(curve)
-
-
-def _check_curve(recipe: "hubtune.Recipe") -> None:
-    from hubtune.train.strategies import TRAINERS
-
-    if TRAINERS[recipe.strategy.name].by_gradients:
-        raise UsageError(
-            f"--learning-curve fits heads to fewer pictures, and strategy {recipe.strategy.name} would train "
-            "once for each: use -o strategy=frozen"
-        )
-
-
-def _measure_curve(run: "hubtune.Run", task: "hubtune.ImageClassifierTask") -> "MeasuredCurve | None":
-    from hubtune.data.splits.files import read_groups
-    from hubtune.report.findings import measure_model_curve
-    from hubtune.train.data_checks import hash_images
-
-    model = hubtune.load_model(run.path, trust_code=task.module.code is not None)
-    entries = hash_images(task.dataset.examples("train"), lambda: None)
-    return measure_model_curve(model, entries, read_groups(task.dataset.base_path))
-
-
-def _print_curve(curve: "MeasuredCurve | None") -> None:
-    from hubtune.report.phrases import Phrases
-    from hubtune.report.run_summary import describe_curve
-
-    echo("")
-    if curve is None:
-        echo("Learning curve: not measured, as the classes are too small")
-        return
-    lines = [["training pictures a class", "accuracy", "95 % interval"]]
-    for point in curve.points:
-        interval = f"{100 * point.low:.1f}–{percent(point.high)}"
-        lines.append([f"{point.images:.0f}", percent(point.accuracy), interval])
-    print_table(lines, sides=">>>")
-    echo(describe_curve(curve, Phrases("en")))
+            print_curve(curve)
 
 
 def _cross_validate(

@@ -3,8 +3,6 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hubtune.data.dataset import BaseCVDataset
-from hubtune.data.images.bit_depth import FULL_BITS, used_bits
-from hubtune.data.images.decode import Content, ImageError, open_image
+from hubtune.data.images.bit_depth import FULL_BITS
+from hubtune.data.images.decode import Content
 from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
@@ -23,8 +21,8 @@ from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.label_matching import match_labels
 from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
-from hubtune.inference.predict import ImageScores, predict_scores
-from hubtune.inference.prediction import Prediction
+from hubtune.inference.predict import ImageScores, name_clipped, predict_scores
+from hubtune.inference.prediction import Prediction, make_prediction
 from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers, read_reference
 from hubtune.inference.stored_program import has_program, program_key
 from hubtune.log import logger
@@ -159,7 +157,7 @@ class Model:
             contents=contents,
         )
         bits = self.card.preprocessing.bits
-        return results if bits == FULL_BITS else _name_clipped(results, contents, bits)
+        return results if bits == FULL_BITS else name_clipped(results, contents, bits)
 
     def predict(
         self, images: Iterable[ImageInput], *, reject: bool = False, batch_size: int = 32, workers: int = 2
@@ -197,31 +195,11 @@ class Model:
             workers=workers,
             contents=[image.content for image in inputs],
         )
+        threshold = self.card.similarity_threshold
+        known = None if self.reference is None or threshold is None else (self.reference, threshold)
         return (
-            self._prediction(image.name, result, reject)
+            make_prediction(image.name, result, self.labels, known, reject=reject)
             for image, result in zip(inputs, results, strict=True)
-        )
-
-    def _prediction(self, path: str, result: ImageScores, reject: bool) -> Prediction:
-        if result.values is None:
-            return Prediction(path, None, None, {}, result.error.reason if result.error else None)
-        order = (-result.values).argsort(kind="stable")
-        scores = {self.labels[number]: float(result.values[number]) for number in order}
-        best = self.labels[int(order[0])]
-        prediction = Prediction(path, best, scores[best], scores)
-        if self.reference is None or result.features is None:
-            return prediction
-        neighbour = self.reference.nearest(result.features)
-        known = neighbour.similarity >= (self.card.similarity_threshold or -1.0)
-        prediction = replace(
-            prediction,
-            known=known,
-            similarity=neighbour.similarity,
-            nearest=self.labels[neighbour.label],
-            nearest_image=neighbour.name,
-        )
-        return (
-            replace(prediction, label=None, score=None, rejected=True) if reject and not known else prediction
         )
 
     def evaluate(
@@ -254,21 +232,6 @@ class Model:
         truth = [number_of[example.label] for example in examples]
         answers = collect_answers(_reported(results, len(examples), progress), truth, self.reference)
         return evaluate_answers(answers, self.labels)
-
-
-def _name_clipped(
-    results: Iterator[ImageScores], contents: Sequence[Content | None], bits: int
-) -> Iterator[ImageScores]:
-    # Decoded a second time, which only models of such images pay; during training, nobody would want it.
-    for number, result in enumerate(results):
-        with suppress(ImageError), open_image(result.path, contents[number] if contents else None) as image:
-            if (used := used_bits(image)) > bits:
-                logger.warning(
-                    "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are "
-                    "cut off",
-                    *(result.path, used, bits),
-                )
-        yield result
 
 
 def _reported(

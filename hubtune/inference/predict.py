@@ -1,15 +1,18 @@
 """From images to class probabilities, in one way for evaluation, prediction and serving."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hubtune.data.images.decode import Content, ImageError
+from hubtune.data.images.bit_depth import used_bits
+from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine_interface import Engine
 from hubtune.inference.extract import run_images
+from hubtune.log import logger
 
 
 @dataclass(frozen=True)
@@ -74,3 +77,19 @@ def unit_mean(rows: Sequence[np.ndarray]) -> np.ndarray:
 
 def _unit(values: np.ndarray) -> np.ndarray:
     return values / max(float(np.sqrt(values @ values)), 1e-12)
+
+
+def name_clipped(
+    results: Iterator[ImageScores], contents: Sequence[Content | None], bits: int
+) -> Iterator[ImageScores]:
+    """Pass the scores of images on, and name those of 16 bits that use more than the model's bits."""
+    # Decoded a second time, which only models of such images pay; during training, nobody would want it.
+    for number, result in enumerate(results):
+        with suppress(ImageError), open_image(result.path, contents[number] if contents else None) as image:
+            if (used := used_bits(image)) > bits:
+                logger.warning(
+                    "%s uses %d bits, but the model scales pictures of 16 bits by 2^%d: brighter values are "
+                    "cut off",
+                    *(result.path, used, bits),
+                )
+        yield result

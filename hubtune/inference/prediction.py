@@ -1,7 +1,11 @@
 """The prediction for one image."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
+
+from hubtune.inference.predict import ImageScores
+from hubtune.inference.reference import Reference
 
 
 @dataclass(frozen=True)
@@ -36,3 +40,43 @@ class Prediction:
     def __getitem__(self, name: str) -> Any:
         """Return a field by its name."""
         return vars(self)[name]
+
+
+def make_prediction(
+    path: str,
+    result: ImageScores,
+    labels: Sequence[str],
+    known: tuple[Reference, float] | None,
+    *,
+    reject: bool,
+) -> Prediction:
+    """Return the prediction that follows from an image's scores.
+
+    Args:
+        path: the image, as it was passed in.
+        result: its scores and features.
+        labels: class names, in the order of the scores.
+        known: features of training images, and the similarity from which an image is of their kind; ``None``
+            if the model has none.
+        reject: whether an image of another kind gets no label.
+    """
+    if result.values is None:
+        return Prediction(path, None, None, {}, result.error.reason if result.error else None)
+    order = (-result.values).argsort(kind="stable")
+    scores = {labels[number]: float(result.values[number]) for number in order}
+    best = labels[int(order[0])]
+    prediction = Prediction(path, best, scores[best], scores)
+    if known is None or result.features is None:
+        return prediction
+    reference, threshold = known
+    neighbour = reference.nearest(result.features)
+    prediction = replace(
+        prediction,
+        known=neighbour.similarity >= threshold,
+        similarity=neighbour.similarity,
+        nearest=labels[neighbour.label],
+        nearest_image=neighbour.name,
+    )
+    if reject and not prediction.known:
+        return replace(prediction, label=None, score=None, rejected=True)
+    return prediction

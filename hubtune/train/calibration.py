@@ -33,13 +33,16 @@ def calibrate(context: RunContext, model: TrainedModel) -> TrainedModel:
     A model that has a temperature already, which an earlier process of the run fitted, keeps it. Many
     validation images are represented by a sample.
     """
+    needs_temperature = model.step > 0 and model.calibration.temperature is None
+    if not (needs_temperature or context.config.reference):
+        return model
     entries = context.data.examples["validate"]
     if len(entries) > MOST_IMAGES:
         chosen = rng_for(context.config.seed, "calibration").permutation(len(entries))[:MOST_IMAGES]
         entries = [entries[index] for index in np.sort(chosen)]
     scores = model.score([entry.path for entry in entries])
     results = [*context.watch("validate", scores, count=len(entries))]
-    if model.step and model.calibration.temperature is None:
+    if needs_temperature:
         model = _with_temperature(context, model, entries, results)
     if context.config.reference:
         model = _with_reference(context, model, results)
