@@ -217,12 +217,8 @@ class Evaluation(Metrics):
         sources = int((columns == number).sum())
         if classes < 3 or sources < 2:
             return None
-        from scipy.special import (
-            bdtrc,  # here, as SciPy takes 0.3 s to import, which prediction would wait for
-        )
-
         even = 1 / (classes - 1)
-        chance = classes * bdtrc(count - 1, total, even)
+        chance = classes * _binomial_tail(count, total, even)
         if chance > 0.05 or count / total < max(1 / 3, 1.5 * even):
             return None
         return Attractor(self.labels[number], count, total, sources)
@@ -253,6 +249,17 @@ def evaluate_answers(answers: Answers, labels: Sequence[str]) -> Evaluation:
     """Return the evaluation of answers, given the class names in the order of their numbers."""
     metrics = measure_answers(answers, len(labels))
     return Evaluation(**vars(metrics), labels=tuple(labels), answers=answers)
+
+
+def _binomial_tail(least: int, count: int, share: float) -> float:
+    """Return the chance of ``least`` or more successes in ``count`` trials.
+
+    SciPy's function would take 0.3 s to import, which the end of each run would wait for.
+    """
+    logs = np.array([math.lgamma(number + 1) for number in range(count + 1)])
+    numbers = np.arange(least, count + 1)
+    terms = logs[count] - logs[numbers] - logs[count - numbers]
+    return float(np.exp(terms + numbers * math.log(share) + (count - numbers) * math.log1p(-share)).sum())
 
 
 def _mean(values: Sequence[float] | np.ndarray) -> float:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from hubtune.data.audit.issues import LabelIssue
 from hubtune.data.images.decode import ImageError, decode
@@ -108,7 +109,8 @@ def _sample_table(
 
 def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
     answers, maps = evaluation.answers, {}
-    with suppress(ModelError):  # a network without maps
+    # One thread: with so few numbers, several mostly wait for one another.
+    with threadpool_limits(1), suppress(ModelError):  # of a network without maps
         for place in worst_mistakes(answers):
             path, predicted = answers.paths[place], int(answers.predicted[place])
             with suppress(ImageError):  # it is gone by now
