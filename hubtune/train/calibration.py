@@ -68,7 +68,7 @@ def _with_temperature(
     fit = fit_temperature(logits, np.array([entry.label for entry in entries]), keys)
     logger.info(
         "temperature %.2f on the validation list, 95 %% interval %.2f–%.2f: %s",
-        *(fit.temperature, *fit.interval, "applied" if fit.applies else "not applied"),
+        *(fit.temperature, *fit.interval, f"{fit.applied:.2f} applied" if fit.applies else "not applied"),
     )
     if not fit.applies:
         return model
@@ -76,14 +76,14 @@ def _with_temperature(
     def divided(paths: Sequence[Path]) -> Iterator[ImageScores]:
         for result in model.score(paths):
             if result.values is not None:
-                result = replace(result, values=softmax(_logits(result.values) / fit.temperature))
+                result = replace(result, values=softmax(_logits(result.values) / fit.applied))
             yield result
 
     metrics = evaluate_list(context, "validate", divided)
     assert metrics is not None  # some can be read
     figures = {**model.metrics, "validate": metrics.as_dict()}
-    model.classifier.divide_logits(fit.temperature)
-    calibration = FittedCalibration(fit.temperature)
+    model.classifier.divide_logits(fit.applied)
+    calibration = FittedCalibration(fit.applied)
     save_model(context, model.classifier, model.views, model.step, figures, calibration)
     return replace(load_best(context, model.views), cross_validated=model.cross_validated)
 

@@ -99,6 +99,7 @@ def test_a_checkpoint_is_for_a_run_that_is_resumed_and_chance_level_is_said(
     assert_refused(("finetune runs/pics --resume --checkpoint 3", 2, "runs/pics has finished"))
 
 
+@pytest.mark.slow
 def test_labels_against_folders_are_a_question_that_the_option_settles_in_every_command(
     here, draw_photos, run_here, assert_refused
 ):

@@ -109,9 +109,23 @@ def test_calibrated_logits_are_left_alone_and_other_images_do_not_suffer(count, 
         applied += found.applies
         if found.applies:
             other = _draw_logits(1000, classes, 1000 + seed, skill=skill)
-            worse.append(_loss(*other, found.temperature) - _loss(*other, 1))
+            worse.append(_loss(*other, found.applied) - _loss(*other, 1))
     assert applied <= 7
     assert sum(worse) / 100 < 0.005
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_the_end_of_the_interval_nearer_to_1_is_applied_and_helps(factor):
+    for seed in range(10):
+        logits, truth = _draw_logits(100, 5, seed)
+        found = fit_temperature(factor * logits, truth, range(100))
+        if found.applies:
+            assert found.applied in found.interval
+            assert abs(np.log(found.applied)) < abs(np.log(found.temperature))
+            other, classes = _draw_logits(1000, 5, 1000 + seed)
+            assert _loss(factor * other, classes, found.applied) < _loss(factor * other, classes, 1)
+        else:
+            assert found.applied == 1
 
 
 def test_copies_of_a_photo_are_drawn_together():

@@ -70,6 +70,7 @@ def test_a_second_process_predicts_without_paddle_and_the_same_to_the_bit(run, p
     assert _predict_elsewhere(run, pictures) == [first, False]
 
 
+@pytest.mark.slow
 def test_an_image_of_a_shape_that_was_not_checked_needs_paddle_once(run, pictures, told, monkeypatch):
     monkeypatch.setattr(stored_program, "CHECKED_SHAPES", 10**6)
     few = pictures[:1]

@@ -16,12 +16,12 @@ FAINT = {"each": 16, "validate": 5, "test": 4}
 DEFAULTS = {"epochs": 1, "strategy": "default_finetune"}
 
 
-def _fits(monkeypatch, applies, temperature=4.0):
+def _fits(monkeypatch, applies):
     seen = []
 
     def fit(logits, truth, groups):
         seen.append((logits, truth, groups))
-        return TemperatureFit(temperature, (3.0, 5.0), 2.0, 1.0, applies)
+        return TemperatureFit(5.0, (4.0, 6.0), 2.0, 1.0, applies)
 
     monkeypatch.setattr(calibration, "fit_temperature", fit)
     return seen

@@ -175,6 +175,7 @@ def _fill_disk(monkeypatch, *steps):
     monkeypatch.setattr(checkpoint, "write_checked", fail)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_a_run_or_is_outlived_except_by_the_last_checkpoint(
     run, tmp_path, monkeypatch, told
 ):

@@ -35,6 +35,7 @@ def difference(one, other):
     return max(float(np.abs(one[name] - other[name]).max()) for name in one)
 
 
+@pytest.mark.slow
 def test_micro_batches_change_nothing_and_class_weights_what_is_learned(last):
     whole = last("whole")
     assert 0 < difference(whole, last("parts", micro_batch=3)) < 1e-5  # another order of sums, no more

@@ -30,6 +30,7 @@ def test_the_rate_is_found_once_and_leaves_no_trace(run):
     assert weight_bytes(run("fixed", learning_rate=found["chosen"], strategy=FREEZING)) == weight_bytes(auto)
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_rates_are_tried_stops_a_run_that_can_be_resumed(run):
     with pytest.raises(StoppedError) as stopped:
         run(callback=AtStart("learning rate", press_ctrl_c))
