@@ -9,7 +9,7 @@ import click
 import hubtune
 from hubtune.cli.console import percent, print_json, print_table, say, shown
 from hubtune.cli.feature_module import load_module
-from hubtune.cli.inputs import check_output_file, tidy_path
+from hubtune.cli.inputs import check_output_file, run_or_newest, tidy_path
 from hubtune.cli.options import COUNT, FILE, json_option, source_options, trust_option, weights_option
 from hubtune.errors import DataError, UsageError, writing
 from hubtune.hub.file_names import MODEL_FILE
@@ -59,14 +59,13 @@ def command(
     hubtune audit runs/idol5 --csv suspects.csv
     hubtune audit pics/ --page suspects.html
     """
-    from hubtune.runs.folder import is_run, newest_run
+    from hubtune.runs.folder import is_run
 
     show_on_stderr()
     check_output_file(csv_file, "--csv")
     check_output_file(page, "--page")
     if what is None:
-        what = str(newest_run())
-        say(f"Newest run: {shown(what)}")
+        what = str(run_or_newest(None))
     if (Path(what) / MODEL_FILE).is_file():
         raise UsageError(f"{what} is a model without lists: name its run, or pictures")
     if is_run(Path(what)):

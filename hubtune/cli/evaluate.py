@@ -9,7 +9,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import percent, print_json, say, shown
-from hubtune.cli.inputs import check_output_file, expand_images, tidy_path
+from hubtune.cli.inputs import check_output_file, expand_images, run_or_newest, tidy_path
 from hubtune.cli.options import (
     FILE,
     PATH,
@@ -98,7 +98,6 @@ def command(
     from hubtune.cli.progress import counting_bar
     from hubtune.evaluation.answer_file import write_answers
     from hubtune.hardware.device import select_device
-    from hubtune.runs.folder import newest_run
     from hubtune.runs.lists import describe_trained, find_list, open_list
 
     show_on_stderr()
@@ -118,9 +117,7 @@ def command(
         dataset, name = open_list(listed, model.labels, settings, names_beside=False), "test"
         source = module
     else:
-        if run is None:
-            run = newest_run()
-            say(f"Newest run: {shown(run)}")
+        run = run_or_newest(run)
         select_device(device)
         model = hubtune.load_model(run, trust_code=trust_code, engine=engine)
         dataset, name = find_list(run, on, model.labels, settings)

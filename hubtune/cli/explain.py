@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import hubtune
-from hubtune.cli.console import echo, percent, print_json, say, shown
-from hubtune.cli.inputs import check_output_folder, expand_images
+from hubtune.cli.console import echo, percent, print_json, shown
+from hubtune.cli.inputs import check_output_folder, expand_images, model_or_newest
 from hubtune.cli.options import DIR, PATH, json_option, table_options, trust_option
 from hubtune.cli.prediction_output import padded, path_width, report_unreadable
 from hubtune.errors import UsageError
@@ -50,11 +50,7 @@ def command(
     check_output_folder(folder, "--out")
     if any(Path(path).resolve().parent == folder.resolve() for path in paths):
         raise UsageError(f"--out {folder} has pictures that would be explained: name another folder")
-    if model is None:
-        from hubtune.runs.folder import newest_run
-
-        model = newest_run()
-        say(f"Model: {shown(model)} (the newest run)")
+    model = model_or_newest(model)
     from hubtune.hardware.device import select_device
     from hubtune.inference.explanation import explain_images
     from hubtune.report.heat_map import save_explanation

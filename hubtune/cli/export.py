@@ -7,6 +7,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import echo, say, shown
+from hubtune.cli.inputs import run_or_newest
 from hubtune.cli.options import DIR, PATH, trust_option
 
 # A format is a module of hubtune/export/ without an underscore in its name. It is imported in the command,
@@ -39,14 +40,11 @@ def command(run: Path | None, form: str, output: Path, name: str | None, trust_c
     hub run idol5_classifier --input_path photo.jpg
     """
     from hubtune.hardware.device import select_device
-    from hubtune.runs.folder import newest_run
 
     target = import_module(f"hubtune.export.{form}")
     name = output.resolve().name if name is None else name
     getattr(target, f"check_{form}")(output, name)
-    if run is None:
-        run = newest_run()
-        say(f"Newest run: {shown(run)}")
+    run = run_or_newest(run)
     select_device("cpu")
     getattr(target, f"export_{form}")(hubtune.load_model(run, trust_code=trust_code), output, name)
     echo(f"{target.PRODUCT} {name} written to {shown(output)}")

@@ -108,6 +108,28 @@ def _report_excluded(listing: "Listing") -> None:
         say(f"Among them {formats}")
 
 
+def model_or_newest(model: Path | None) -> Path:
+    """Return the model, or if none is named the newest run, and say so.
+
+    Raises:
+        ModelError: none is named, and there is no run.
+    """
+    return model or _say_newest("Model: {} (the newest run)")
+
+
+def run_or_newest(run: Path | None) -> Path:
+    """As :func:`model_or_newest`, for commands whose argument is a run."""
+    return run or _say_newest("Newest run: {}")
+
+
+def _say_newest(text: str) -> Path:
+    from hubtune.runs.folder import newest_run
+
+    run = newest_run()
+    say(text.format(shown(run)))
+    return run
+
+
 def tidy_path(path: str | Path) -> str:
     """Return a path without the ``..`` of a list's folder, if it is still the same file."""
     tidy = os.path.normpath(path)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 import hubtune
-from hubtune.cli.console import say, shown
-from hubtune.cli.inputs import expand_images
+from hubtune.cli.inputs import expand_images, model_or_newest
 from hubtune.cli.options import DIR, PATH, table_options, trust_option
 from hubtune.cli.prediction_output import PredictionOutput, prediction_options
 from hubtune.log import show_on_stderr
@@ -61,11 +60,7 @@ def command(
     output = replace(output, reject=reject, sort_into=sort_into, link=link, explain=explain)
     paths = [*expand_images(images, settings)]
     output.check_targets(paths)
-    if model is None:
-        from hubtune.runs.folder import newest_run
-
-        model = newest_run()
-        say(f"Model: {shown(model)} (the newest run)")
+    model = model_or_newest(model)
 
     # This imports Paddle, which takes seconds; everything that can be refused without it has been.
     from hubtune.hardware.device import select_device

@@ -8,7 +8,7 @@ import click
 import hubtune
 from hubtune.cli.console import echo, print_json, say, shown
 from hubtune.cli.evaluate import was_chosen
-from hubtune.cli.inputs import check_output_file
+from hubtune.cli.inputs import check_output_file, run_or_newest
 from hubtune.cli.options import FILE, PATH, engine_options, json_option, trust_option
 from hubtune.errors import DataError, ModelError
 from hubtune.log import show_on_stderr
@@ -66,13 +66,11 @@ def command(
     from hubtune.hardware.device import select_device
     from hubtune.report.findings import find
     from hubtune.report.run_content import REPORT_FILE, gather_report, save_report
-    from hubtune.runs.folder import is_run, newest_run
+    from hubtune.runs.folder import is_run
     from hubtune.train.data_checks import hash_images
 
     show_on_stderr()
-    if run is None:
-        run = newest_run()
-        say(f"Newest run: {shown(run)}")
+    run = run_or_newest(run)
     if not is_run(run):
         raise ModelError(f"{run} is not a run: name the folder of one, such as runs/NAME")
     file = file or run / REPORT_FILE

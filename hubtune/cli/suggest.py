@@ -7,7 +7,7 @@ import click
 
 import hubtune
 from hubtune.cli.console import percent, print_json, print_table, say, shown
-from hubtune.cli.inputs import check_output_file, expand_images
+from hubtune.cli.inputs import check_output_file, expand_images, model_or_newest
 from hubtune.cli.options import COUNT, FILE, PATH, engine_options, json_option, table_options, trust_option
 from hubtune.errors import DataError, writing
 from hubtune.log import logger, show_on_stderr
@@ -54,11 +54,7 @@ def command(
 
     paths = [*expand_images(images, settings)]
     check_output_file(csv_file, "--csv")
-    if model is None:
-        from hubtune.runs.folder import newest_run
-
-        model = newest_run()
-        say(f"Model: {shown(model)} (the newest run)")
+    model = model_or_newest(model)
     from hubtune.hardware.device import select_device
     from hubtune.inference.suggestion import suggest_images
 
