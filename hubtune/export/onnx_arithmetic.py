@@ -125,8 +125,9 @@ def _einsum(op: Operation) -> Result:
 def _reduce(kind: str, op: Operation) -> Result:
     axes = op.integers(1) if op.has(1) else op.get("axis", [])
     axes = [axes] if isinstance(axes, int) else axes
-    result = op.add(kind, op.input(), *([np.array(axes)] if axes else []), keepdims=int(op["keepdim"]))
-    return op.cast(result, op.type.kind) if op.tensor().kind != op.type.kind else result
+    # Paddle counts in int64 what is true.
+    values = op.input() if op.tensor().kind == op.type.kind else op.cast(op.input(), op.type.kind)
+    return op.add(kind, values, *([np.array(axes)] if axes else []), keepdims=int(op["keepdim"]))
 
 
 def _norm(op: Operation) -> Result:

@@ -129,7 +129,7 @@ class Graph:
                 "The network's weights exceed 2 GB, the most that an ONNX file holds: "
                 "use another format, openvino or paddlehub"
             )
-        self.initializers.append(self._onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        self.initializers.append(self._onnx.numpy_helper.from_array(np.asarray(value, order="C"), name))
 
 
 class Operation:

@@ -46,7 +46,7 @@ def onnx_program(
     """Write a network, which is switched to evaluation mode, as an ONNX model.
 
     Args:
-        layer: maps tensors to one tensor, or to a tuple or list of them.
+        layer: maps tensors to one tensor, or to a tuple or list of different ones.
         inputs: names, shapes and kinds of its inputs, in order; a side is ``None`` for any. Sides that are
             known make the network faster, and some networks need them.
         outputs: names of its outputs, in order.

@@ -18,7 +18,7 @@ COMPUTATIONS = {
     "split": lambda x: (*paddle.split(x, [1, 2], 1), *paddle.chunk(x, 3, 1), *paddle.unbind(x, 1)),
     "split off": lambda x: paddle.split(x, 3, 1)[1] + paddle.split(x, [2, 1], 1)[1],
     "reshaped": lambda x: (x.reshape([-1, 3]), x.reshape([0, 3, -1]), x.reshape([2, -1, 3]).mean(0)),
-    "by shape": lambda x: x.reshape([x.shape[0], 3, -1]),
+    "by a known shape": lambda x: x[:2].reshape([2, *x.shape[1:2], -1]),
     "by sides": lambda x: x.reshape([paddle.shape(x)[0], paddle.shape(x)[2] * 3, -1]),
     "flattened": lambda x: (x.flatten(1), x.flatten(2), x.flatten(1, 2), x.flatten(), x.flatten(0, 1)),
     "squeezed": lambda x: (x.unsqueeze(-1).squeeze(-1), x[:, :1].squeeze(1), x.unsqueeze([1, 3]).squeeze()),
@@ -34,7 +34,7 @@ COMPUTATIONS = {
     "constants like x": lambda x: (
         paddle.zeros_like(x),
         paddle.full_like(x, 2),
-        paddle.zeros([x.shape[0], 1]),
+        paddle.zeros([paddle.shape(x)[0], 1]),
     ),
     "shapes": lambda x: (paddle.shape(x), paddle.shape(x)[2:].astype("float32") + 1, paddle.numel(x)),
     "known shapes": lambda x: paddle.shape(x[:1, :, :1, :1]),
