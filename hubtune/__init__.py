@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from hubtune.errors import UsageError as UsageError
     from hubtune.evaluation.evaluation import Evaluation as Evaluation
     from hubtune.evaluation.metrics import Metrics as Metrics
-    from hubtune.export.paddlehub import export_paddlehub as export_paddlehub
+    from hubtune.export.exporter import Export as Export
+    from hubtune.export.exporter import export_model as export_model
+    from hubtune.export.exporter import export_paddlehub as export_paddlehub
+    from hubtune.export.exporter import prove_export as prove_export
     from hubtune.hub.module import Module as Module
     from hubtune.inference.explanation import ImageExplanation as ImageExplanation
     from hubtune.inference.explanation import explain_images as explain_images
@@ -67,7 +70,7 @@ _HOMES = {
     ),
     "hubtune.evaluation.evaluation": ("Evaluation",),
     "hubtune.evaluation.metrics": ("Metrics",),
-    "hubtune.export.paddlehub": ("export_paddlehub",),
+    "hubtune.export.exporter": ("Export", "export_model", "export_paddlehub", "prove_export"),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
     "hubtune.inference.explanation": ("ImageExplanation", "explain_images"),

@@ -27,10 +27,10 @@ BANDS = (
     ("hub", "evaluation"),
     ("runs",),
     ("inference",),
-    ("report", "compat", "export"),
+    ("report", "compat"),
     ("train",),
     ("task",),
-    ("tuning", "demo", "paddlehub"),
+    ("tuning", "demo", "paddlehub", "export"),
     ("cli",),
     ("__main__",),
 )

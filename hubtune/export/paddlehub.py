@@ -4,23 +4,18 @@ import importlib.util
 import json
 import keyword
 import re
-import secrets
-import shlex
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import paddle
 
-from hubtune.errors import MachineError, ModelError, UsageError
-from hubtune.hub.user_code import describe_exception
+from hubtune.errors import UsageError
+from hubtune.export.readme import Facts
+from hubtune.export.scripts import PREDICT_FILE
 from hubtune.inference.model import Model
+from hubtune.inference.model_card import ModelCard
 from hubtune.inference.program import Subnetwork, save_program
-from hubtune.models.classifier import Classifier
-from hubtune.storage.atomic import replacing_folder
-
-PRODUCT = "PaddleHub module"
-"""What the export writes, in messages."""
 
 # Source files of hubtune that are copied into the folder → their names there. They import only each other.
 _SOURCES = {
@@ -42,49 +37,44 @@ _OF_PADDLEHUB = frozenset(
 )
 
 
-def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
-    """Write a model as a PaddleHub module.
+def write_paddlehub(model: Model, folder: Path, name: str) -> None:
+    """Write a module folder, which does not need hubtune and contains no pickle.
 
-    The folder does not need hubtune: PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub install``
-    installs it under its name. It contains no pickle.
-
-    Args:
-        model: the model.
-        folder: the folder to write; it must be new or empty.
-        name: the module's name in PaddleHub.
+    PaddleHub reads it by ``hub.Module(directory=…)``, and ``hub install`` installs it under its name.
 
     Raises:
-        UsageError: PaddleHub cannot use the name, or the folder holds files.
-        ModelError: the model was not fine-tuned, or the network cannot be saved as a program.
-        MachineError: the folder cannot be written.
-
-    Example:
-        >>> export_paddlehub(hubtune.load_model("runs/idol5"), "idol5_classifier", "idol5_classifier")
+        Exception: of any kind, if Paddle cannot trace the network.
     """
-    folder = Path(folder)
-    check_paddlehub(folder, name)
-    if not isinstance(model.classifier, Classifier):
-        raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
-    try:
-        with replacing_folder(folder, folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp") as new:
-            _save_network(model, new / "network")
-            card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
-            if model.reference is not None:
-                card["similarity_threshold"] = model.card.similarity_threshold
-                np.save(new / "reference.npy", model.reference.features, allow_pickle=False)
-            (new / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
-            for source, file in _SOURCES.items():
-                (new / f"{file}.py").write_text(_adapt_source(source, name), encoding="utf-8")
-    except OSError as error:
-        raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
+    _save_network(model, folder / "network")
+    card = {"labels": model.labels, "views": [view.model_dump() for view in model.card.views]}
+    if model.reference is not None:
+        card["similarity_threshold"] = model.card.similarity_threshold
+        np.save(folder / "reference.npy", model.reference.features, allow_pickle=False)
+    (folder / "model.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+    for source, file in _SOURCES.items():
+        (folder / f"{file}.py").write_text(_adapt_source(source, name), encoding="utf-8")
+    script = resources.files("hubtune.export") / "templates" / f"paddlehub_{PREDICT_FILE}.jinja"
+    (folder / PREDICT_FILE).write_bytes(script.read_bytes())
 
 
-def check_paddlehub(folder: Path, name: str) -> None:
-    """Refuse a folder or a name that :func:`export_paddlehub` would refuse, before any work is done.
+def paddlehub_facts(_: ModelCard) -> Facts:
+    """Return what the README says of the folder."""
+    return Facts(
+        files={
+            "network.json, network.pdiparams": "the network, from normalised pixels to logits and features",
+            "module.py and the other .py files": "the module, which needs Paddle, PaddleHub and Pillow",
+            "model.json": "the class names, the preprocessing and the threshold of similarities",
+            PREDICT_FILE: "classifies image files",
+        },
+        use=("python predict.py photo.jpg", "hub install FOLDER", "hub run NAME --input_path photo.jpg"),
+        notes=(
+            "`hub run NAME` is for another folder: beside the module's own, PaddleHub takes that for it.",
+        ),
+    )
 
-    Raises:
-        UsageError: PaddleHub cannot use the name, or the folder holds files.
-    """
+
+def check_name(folder: Path, name: str) -> None:
+    """Raise ``UsageError`` for a module's name, or a folder's, that PaddleHub cannot use."""
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name):
         proposal = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_")
         if not proposal.isidentifier() or keyword.iskeyword(proposal):
@@ -104,16 +94,6 @@ def check_paddlehub(folder: Path, name: str) -> None:
                 f"{imported!r} is the name of a Python package, which PaddleHub would confuse with the "
                 f"module: use {imported + '_model'!r}, for example"
             )
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: name a new folder")
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
-
-
-def paddlehub_usage(folder: str, name: str) -> str:
-    """Return the commands that use the exported module."""
-    # `hub run NAME` fails beside a folder of that name, which it takes for the module.
-    return f"hub install {shlex.quote(folder)}; then, elsewhere: hub run {name} --input_path PHOTO"
 
 
 def _is_package(name: str) -> bool:
@@ -138,13 +118,7 @@ def _save_network(model: Model, path: Path) -> None:
         features = classifier.features(images)
         return classifier.head(features), features
 
-    try:
-        save_program(Subnetwork(classifier, forward, channels=views[0].channels), path, side, side)
-    except OSError:
-        raise
-    except Exception as error:  # foreign code can fail in any way
-        name, reason = model.card.architecture, describe_exception(error)
-        raise ModelError(f"The network {name} cannot be saved as a Paddle program ({reason})") from error
+    save_program(Subnetwork(classifier, forward, channels=views[0].channels), path, side, side)
 
 
 def _adapt_source(source: str, name: str) -> str:

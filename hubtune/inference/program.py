@@ -1,7 +1,7 @@
 """Saving a network as a Paddle program, for engines that run it and for exports."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,17 @@ def save_program(
     Raises:
         Exception: of any kind, if Paddle cannot trace the network; foreign code can fail in any way.
     """
-    part.eval()
     shape, kind = [None, part.channels, height, width], "float32"
     if part.takes_pixels:
         shape, kind = [None, height, width, part.channels], "uint8"
+    save_layer(part, path, [paddle.static.InputSpec(shape, kind, name="images")], old=old)
+
+
+def save_layer(
+    layer: nn.Layer, path: Path, inputs: Sequence[paddle.static.InputSpec], *, old: bool = False
+) -> None:
+    """Write the program of any layer with these inputs; other arguments and errors as in save_program."""
+    layer.eval()
     with ExitStack() as stack:
         # Paddle warns of differences to its first version.
         stack.enter_context(warnings.catch_warnings(action="ignore"))
@@ -81,13 +88,25 @@ def save_program(
             for name in _OLD:
                 stack.callback(setattr, _C_ops, name, getattr(_C_ops, name))
                 setattr(_C_ops, name, _old_operator(name))
-        paddle.jit.save(part, str(path), input_spec=[paddle.static.InputSpec(shape, kind, name="images")])
+        paddle.jit.save(layer, str(path), input_spec=list(inputs))
 
 
+# The number of the type int64 in the older format's framework.proto.
+_INT64 = 3
 # Functions of Paddle 3.3 that can no longer write these operators of the older format, which still has them:
 # the operator's name in it, its inputs, and its attributes with their defaults, by their names in both.
 _OLD: dict[str, tuple[str, tuple[str, ...], dict[str, tuple[str, Any]]]] = {
     **{name: (name, ("x",), {}) for name in ("exp", "rsqrt", "sigmoid", "sqrt", "tanh")},
+    "argmax": (
+        "arg_max",
+        ("x",),
+        {
+            "axis": ("axis", None),
+            "keepdims": ("keepdims", False),
+            "flatten": ("flatten", False),
+            "dtype": ("dtype", _INT64),
+        },
+    ),
     "gelu": ("gelu", ("x",), {"approximate": ("approximate", False)}),
     "matmul": (
         "matmul_v2",

@@ -131,7 +131,7 @@ class Preprocessing(BaseModel):
     @property
     def mean_colour(self) -> tuple[int, ...]:
         """The value of each channel, 0–255, that normalisation turns into zero."""
-        return tuple(round(255 * value) for value in self._statistics[0])
+        return tuple(round(255 * value) for value in self.statistics[0])
 
     @property
     def grey_in_colours(self) -> tuple[np.ndarray, np.ndarray]:
@@ -194,12 +194,12 @@ class Preprocessing(BaseModel):
     @property
     def scale_and_shift(self) -> tuple[np.ndarray, np.ndarray]:
         """Factor for values 0–255, and what is subtracted then, float32 ``[channels]`` each."""
-        mean, std = (np.array(values, np.float32) for values in self._statistics)
+        mean, std = (np.array(values, np.float32) for values in self.statistics)
         return np.float32(1.0 / 255.0) / std, mean / std
 
     @property
-    def _statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation of each channel."""
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, on a scale of 0–1."""
         mean, std = sum(self.mean) / 3, sum(self.std) / 3
         if self.channels == 1:
             return (mean,), (std,)
@@ -218,10 +218,14 @@ class Preprocessing(BaseModel):
         if self.fit == "pad":
             return _scale_sides(width, height, self.size / max(width, height))
         sides = _scale_sides(width, height, self.resize / max(width, height))
-        # Strides of deep networks would leave nothing of an image a few pixels across.
-        least = max(_WHOLE_MIN_SIDE, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
-        wide, high = (max(least, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
+        wide, high = (max(self.least_side, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
         return wide, high
+
+    @property
+    def least_side(self) -> int:
+        """Least width and height with ``whole``, in pixels."""
+        # Strides of deep networks would leave nothing of an image a few pixels across.
+        return max(_WHOLE_MIN_SIDE, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
 
     def _resize(self, image: Image.Image, sides: tuple[int, int], box: Box) -> Image.Image:
         """Resize the part of an image in ``box`` to ``sides``, width and height."""

@@ -1,0 +1,209 @@
+"""Writes a model in the format of another program, and proves that it gives the same answers there."""
+
+import json
+import secrets
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+
+from hubtune.errors import HubtuneError, MachineError, ModelError, UsageError
+from hubtune.export.drawn_images import draw_images
+from hubtune.export.formats import FORMATS, Format
+from hubtune.export.parity import Parity, compare_export
+from hubtune.export.readme import README_FILE, render_readme
+from hubtune.export.scripts import SETTINGS_FILE
+from hubtune.export.single_view import single_view_model
+from hubtune.hub.user_code import describe_exception
+from hubtune.inference.model import Model
+from hubtune.models.classifier import Classifier
+from hubtune.rng import rng_for
+from hubtune.runs.folder import is_run
+from hubtune.runs.lists import find_list
+from hubtune.storage.atomic import replacing_folder
+
+PARITY_FILE, LABELS_FILE = "parity.json", "labels.txt"
+# Images of the run that an export is compared on.
+_MOST_IMAGES = 48
+
+
+@dataclass(frozen=True)
+class Export:
+    """A written export.
+
+    Attributes:
+        folder: where it is.
+        format: its name.
+        parity: how it compares with hubtune; ``None`` if its program is not installed.
+        images: number of the run's own images that it was compared on.
+        accuracies: list → accuracy of the model and of the export; only where a new head was solved.
+    """
+
+    folder: Path
+    format: str
+    parity: Parity | None
+    images: int
+    accuracies: dict[str, tuple[float, float]]
+
+
+def export_model(model: Model, folder: str | Path, form: str, *, name: str | None = None) -> Export:
+    """Write a model for another program, with the scripts that run it there.
+
+    The folder is complete, or not written. The export is run in a fresh process on images of the run and
+    on drawn ones, and compared with hubtune; ``parity.json`` has the result.
+
+    Args:
+        model: a fine-tuned model, as :func:`hubtune.load_model` reads it from a run.
+        folder: the folder to write; it must be new or empty.
+        form: ``onnx``, ``openvino``, ``paddle`` or ``paddlehub``.
+        name: the module's name for ``paddlehub``; default: the folder's name.
+
+    Raises:
+        UsageError: there is no such format, or the folder or the name cannot be used.
+        ModelError: the format cannot hold the model.
+        CheckFailedError: the export does not give hubtune's answers.
+        MachineError: the folder cannot be written, or a package that the format needs is missing.
+
+    Example:
+        >>> hubtune.export_model(hubtune.load_model("runs/idol5"), "exported/idol5", "onnx").parity.pixels
+        Difference(images=62, labels=0, scores=1.2e-07, similarity=2.4e-07, worst='anqi3.jpg')
+    """
+    folder = Path(folder)
+    check_export(folder, form, name)
+    title = FORMATS[form].title
+    if not isinstance(model.classifier, Classifier):
+        raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
+    run = _run_of(model)
+    unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
+    try:
+        with _prepared(model, run, FORMATS[form]) as exported, replacing_folder(folder, unfinished) as new:
+            _write(form, exported, new, name or folder.resolve().name)
+            labels = "".join(f"{label}\n" for label in exported.labels)
+            (new / LABELS_FILE).write_bytes(labels.encode("utf-8", errors="surrogateescape"))
+            images = _images_of(run, exported)
+            parity = _compare(new, exported, images, form)
+            if parity is not None:
+                parity.check()
+                text = json.dumps(parity.as_dict(), indent=1) + "\n"
+                (new / PARITY_FILE).write_text(text, encoding="utf-8")
+            accuracies = {} if exported is model else _accuracies(model, exported)
+            before = {name: shares[0] for name, shares in accuracies.items()}
+            readme = render_readme(
+                exported.card, getattr(_module(form), f"{form}_facts")(exported.card), title, parity, before
+            )
+            (new / README_FILE).write_text(readme, encoding="utf-8")
+    except OSError as error:
+        raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
+    return Export(folder, form, parity, len(images), accuracies)
+
+
+def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
+    """Write a model as a PaddleHub module: :func:`export_model` with the format ``paddlehub``."""
+    export_model(model, folder, "paddlehub", name=name)
+
+
+def check_export(folder: Path, form: str, name: str | None = None) -> None:
+    """Refuse what :func:`export_model` would refuse before any work; arguments and errors are the same."""
+    if form not in FORMATS:
+        raise UsageError(f"There is no format {form!r}: choose one of {', '.join(FORMATS)}")
+    row = FORMATS[form]
+    if missing := [package for package in row.packages if find_spec(package) is None]:
+        raise MachineError(
+            f"Export to {row.title} needs {' and '.join(missing)}: pip install {' '.join(row.packages)}"
+        )
+    if row.needs_name:
+        _module(form).check_name(folder, name or folder.resolve().name)
+    elif name is not None:
+        raise UsageError(f"--name {name} goes with --format paddlehub: other formats have no name")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: name a new folder")
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: name a new folder, or empty it first")
+
+
+def prove_export(folder: str | Path, model: Model) -> Parity:
+    """Compare an export that was written earlier with its model, as :func:`export_model` does.
+
+    Raises:
+        ModelError: the folder is not an export that can be compared.
+        CheckFailedError: the export does not give the model's answers.
+        MachineError: the export cannot be run.
+    """
+    folder = Path(folder)
+    try:
+        form = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["format"]
+        row = FORMATS[form]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ModelError(f"{folder} is not a folder that hubtune export wrote in another format") from error
+    run = _run_of(model)
+    with _prepared(model, run, row) as exported:
+        parity = _compare(folder, exported, _images_of(run, exported), form)
+    if parity is None:
+        raise MachineError(f"{row.title} is not installed: pip install {row.runner}")
+    parity.check()
+    return parity
+
+
+def _prepared(model: Model, run: Path | None, row: Format) -> AbstractContextManager[Model]:
+    """Return the model as the format can hold it."""
+    return single_view_model(model, run, row.title) if row.has_one_view else nullcontext(model)
+
+
+def _module(form: str) -> ModuleType:
+    return import_module(f"hubtune.export.{form}")
+
+
+def _write(form: str, model: Model, folder: Path, name: str) -> None:
+    try:
+        getattr(_module(form), f"write_{form}")(model, folder, name)
+    except (HubtuneError, OSError):
+        raise
+    except Exception as error:  # foreign code can fail in any way
+        architecture, reason = model.card.architecture, describe_exception(error)
+        raise ModelError(f"The network {architecture} cannot be saved in this format ({reason})") from error
+
+
+def _run_of(model: Model) -> Path | None:
+    parent = None if model.folder is None else model.folder.parent
+    return parent if parent is not None and is_run(parent) else None
+
+
+def _images_of(run: Path | None, model: Model) -> list[Path]:
+    """Return some images of the run's validation list, or else of its training list; none without them."""
+    if run is None:
+        return []
+    for name in ("validate", "train"):
+        try:
+            dataset, name = find_list(run, name, model.labels)
+            paths = [entry.path for entry in dataset.examples(name) if entry.path.is_file()]
+        except HubtuneError:
+            continue
+        if paths:
+            chosen = rng_for(0, "parity").permutation(len(paths))[:_MOST_IMAGES]
+            return [paths[index] for index in sorted(chosen)]
+    return []
+
+
+def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> Parity | None:
+    """Compare an export with hubtune on images and drawn ones; ``None`` if its program is not installed."""
+    runner = FORMATS[form].runner
+    if runner is not None and find_spec(runner) is None:
+        return None
+    arrange = getattr(_module(form), f"arrange_as_{form}", None)
+    resized = arrange and partial(arrange, view=model.card.preprocessing)
+    with TemporaryDirectory(prefix="hubtune-") as drawn:
+        return compare_export(folder, model, [*images, *draw_images(Path(drawn))], resized=resized)
+
+
+def _accuracies(model: Model, exported: Model) -> dict[str, tuple[float, float]]:
+    before, after = model.card.metrics, exported.card.metrics
+    return {
+        name: (before[name]["accuracy"], after[name]["accuracy"])
+        for name in ("validate", "test")
+        if before.get(name) and after.get(name)
+    }

@@ -1,0 +1,40 @@
+"""The formats of exports. A format is a row here, and a module of the same name in this package.
+
+The module ``x`` has ``write_x(model, folder, name)``, which writes the network and the scripts that run it,
+and ``x_facts(card)``, what the README says of them. Where the format's own code resizes images, it has
+``arrange_as_x(path, view)``, the pixels that this code makes of one.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format.
+
+    Attributes:
+        title: its name in messages.
+        summary: what it is for.
+        packages: that writing it and running it need, by the names of their modules; pip has the same names.
+        runner: the module that runs the export; without it, the export is not compared with hubtune.
+        has_one_view: whether it looks at an image in one way, cropped or stretched, whatever the model does.
+        needs_name: whether a name is part of the format.
+    """
+
+    title: str
+    summary: str
+    packages: tuple[str, ...] = ()
+    runner: str | None = None
+    has_one_view: bool = False
+    needs_name: bool = False
+
+
+FORMATS = {
+    "onnx": Format("ONNX", "for ONNX Runtime in Python, C++, C#, Java or a browser", ("onnx", "onnxruntime")),
+    "openvino": Format("OpenVINO", "for processors of Intel, AMD and ARM", ("openvino",)),
+    "paddle": Format("Paddle", "for Paddle Inference, and for PaddleX 3 as it is", has_one_view=True),
+    "paddlehub": Format(
+        "PaddleHub", "a module folder for PaddleHub 2.x", runner="paddlehub", needs_name=True
+    ),
+}
+"""Name → format."""

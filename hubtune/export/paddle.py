@@ -1,0 +1,140 @@
+"""Writes a model as a Paddle program that Paddle Inference runs, and PaddleX 3 loads by itself."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from PIL import Image
+
+from hubtune.data.images.decode import decode
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.errors import ModelError
+from hubtune.export.network import ExportNetwork
+from hubtune.export.readme import Facts
+from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
+from hubtune.inference.model import Model
+from hubtune.inference.model_card import ModelCard
+from hubtune.inference.program import save_layer
+from hubtune.models.catalog import lookup
+
+PROGRAM = "inference"
+# PaddleX 3 knows networks by name. The name chooses code that is the same for all that classify; the network
+# is that of the folder.
+_NAMES = frozenset(
+    """ConvNeXt_tiny MobileNetV1_x0_25 MobileNetV1_x0_5 MobileNetV1_x0_75 MobileNetV1_x1_0 MobileNetV2_x0_25
+    MobileNetV2_x0_5 MobileNetV2_x1_0 MobileNetV2_x1_5 MobileNetV2_x2_0 MobileNetV3_large_x0_35
+    MobileNetV3_large_x0_5 MobileNetV3_large_x0_75 MobileNetV3_large_x1_0 MobileNetV3_large_x1_25
+    MobileNetV3_small_x0_35 MobileNetV3_small_x0_5 MobileNetV3_small_x0_75 MobileNetV3_small_x1_0
+    MobileNetV3_small_x1_25 ResNet18 ResNet34 ResNet50 ResNet101 ResNet152 ResNet18_vd ResNet34_vd ResNet50_vd
+    ResNet101_vd ResNet152_vd ResNet200_vd SwinTransformer_tiny_patch4_window7_224""".split()
+)
+_OTHER = "ResNet50"
+_LIKELIEST = 5
+
+_RUNTIME = Runtime(
+    package="paddlepaddle",
+    imported="paddle.inference",
+    load=(
+        'MEAN, STD = (np.array(SETTINGS[name], np.float32)[:, None, None] for name in ("mean", "std"))',
+        'FILES = (str(HERE / f"inference.{suffix}") for suffix in ("json", "pdiparams"))',
+        "CONFIG = paddle.inference.Config(*FILES)",
+        "CONFIG.disable_glog_info()",
+        "NETWORK = paddle.inference.create_predictor(CONFIG)",
+    ),
+    run=(
+        "images = pixels.transpose(0, 3, 1, 2) * (np.float32(1 / 255) / STD) - MEAN / STD",
+        "outputs = [tensor.numpy() for tensor in NETWORK.run([paddle.to_tensor(images)])]",
+        'return dict(zip(SETTINGS["outputs"], outputs, strict=True))',
+    ),
+    settings=True,
+)
+
+
+def paddle_facts(card: ModelCard) -> Facts:
+    """Return what the README says of the folder."""
+    name = paddlex_name(card.architecture)
+    return Facts(
+        files={
+            "inference.json, inference.pdiparams": "the network, from normalised pixels to scores",
+            "inference.yml": "the preprocessing and the class names, for PaddleX",
+            **SCRIPT_FILES,
+        },
+        use=(
+            "pip install paddlepaddle numpy pillow",
+            "python predict.py photo.jpg",
+        ),
+        notes=(
+            "PaddleX 3 loads the folder by itself; `model_name` is that in `inference.yml`:",
+            f"""```python
+from paddlex import create_model
+
+model = create_model(model_name="{name}", model_dir="FOLDER")
+for result in model.predict(["photo.jpg"]):
+    result.print()
+```""",
+            "PaddleX resizes pictures by itself, and drops the opacity of transparent ones, which hubtune "
+            "and `predict.py` lay on white.",
+        ),
+    )
+
+
+def write_paddle(model: Model, folder: Path, name: str) -> None:
+    """Write ``inference.json``, ``inference.pdiparams``, PaddleX's ``inference.yml``, and the scripts.
+
+    Raises:
+        ModelError: PaddleX cannot prepare images as the network needs them.
+    """
+    network = ExportNetwork(model, normalised=True)
+    view = network.view
+    if view.channels != 3:
+        raise ModelError(
+            "PaddleX gives a network colours, and this one takes "
+            f"{'grey' if view.channels == 1 else 'opacity as well'}: use --format onnx or openvino"
+        )
+    save_layer(network, folder / PROGRAM, [network.input_spec])
+    write_scripts(folder, model, network, _RUNTIME, "paddle")
+    resize = {"backend": "pil", "interpolation": view.interpolation.upper()}
+    steps: list[dict[str, Any]] = [
+        {"ResizeImage": {"resize_short": None, "size": [view.size, view.size], **resize}}
+        if view.fit == "stretch"
+        else {"ResizeImage": {"resize_short": view.resize, "size": None, **resize}},
+        {
+            "NormalizeImage": {
+                "channel_num": 3,
+                "mean": list(view.mean),
+                "std": list(view.std),
+                "scale": 1 / 255,
+                "order": "",
+            }
+        },
+        {"ToCHWImage": None},
+    ]
+    if view.fit == "crop":
+        steps.insert(1, {"CropImage": {"size": view.size}})
+    description = {
+        "Global": {"model_name": paddlex_name(model.card.architecture)},
+        "PreProcess": {"transform_ops": steps},
+        "PostProcess": {"Topk": {"topk": min(_LIKELIEST, len(model.labels)), "label_list": model.labels}},
+    }
+    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
+    (folder / "inference.yml").write_text(text, encoding="utf-8")
+
+
+def arrange_as_paddle(path: Path, view: Preprocessing) -> np.ndarray:
+    """Return the pixels that PaddleX makes of an image: it resizes the whole image, and crops then."""
+    image = decode(path, channels=view.channels, bits=view.bits)
+    method = Image.Resampling[view.interpolation.upper()]
+    if view.fit == "stretch":
+        return np.asarray(image.resize((view.size, view.size), method))
+    wide, high = view.target_sides(*image.size)
+    left, top = (wide - view.size) // 2, (high - view.size) // 2
+    resized = image.resize((wide, high), method)
+    return np.asarray(resized.crop((left, top, left + view.size, top + view.size)))
+
+
+def paddlex_name(architecture: str) -> str:
+    """Return the name by which PaddleX loads a network: its own, or one whose code suits it."""
+    entry = lookup(architecture)
+    names = [] if entry is None else [architecture, *entry.backbone.aliases, *entry.aliases]
+    return next((name for name in names if name in _NAMES), _OTHER)
