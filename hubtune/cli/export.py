@@ -63,10 +63,8 @@ def command(
     run = run_or_newest(run)
     from hubtune import export_model, load_model, prove_export
     from hubtune.export.exporter import check_export
-    from hubtune.hardware.device import select_device
 
     if check is not None:
-        select_device("cpu")
         parity = prove_export(check, load_model(run, trust_code=trust_code))
         if as_json:
             print_json({"folder": str(check), "parity": parity.as_dict()})
@@ -76,7 +74,6 @@ def command(
     assert form is not None
     folder = output or Path("exported") / _default_name(run, form)
     check_export(folder, form, name)
-    select_device("cpu")
     export = export_model(load_model(run, trust_code=trust_code), folder, form, name=name)
     print_json(_as_dict(export)) if as_json else _print(export)
 

@@ -3,31 +3,38 @@
 import json
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from hubtune.errors import HubtuneError, MachineError, ModelError, UsageError
+import numpy as np
+
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.errors import CheckFailedError, HubtuneError, MachineError, ModelError, UsageError
 from hubtune.export.drawn_images import draw_images
 from hubtune.export.formats import FORMATS, Format
 from hubtune.export.parity import Parity, compare_export
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
 from hubtune.export.single_view import single_view_model
+from hubtune.hardware.device import select_device
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 from hubtune.runs.folder import is_run
 from hubtune.runs.lists import find_list
-from hubtune.storage.atomic import replacing_folder
+from hubtune.storage.atomic import replacing_folder, sha256_of
+from hubtune.text import first_few
 
 PARITY_FILE, LABELS_FILE = "parity.json", "labels.txt"
+# Formats whose scripts read the settings, by which an earlier export is recognised.
+_CHECKED = [name for name, row in FORMATS.items() if row.runner is None]
 # Images of the run that an export is compared on.
 _MOST_IMAGES = 48
 
@@ -54,8 +61,9 @@ class Export:
 def export_model(model: Model, folder: str | Path, form: str, *, name: str | None = None) -> Export:
     """Write a model for another program, with the scripts that run it there.
 
-    The folder is complete, or not written. The export is run in a fresh process on images of the run and
-    on drawn ones, and compared with hubtune; ``parity.json`` has the result.
+    The folder is complete, or not written. Paddle computes on the CPU from then on. The export is run in a
+    fresh process on images of the run and on drawn ones, and compared with hubtune; ``parity.json`` has the
+    result.
 
     Args:
         model: a fine-tuned model, as :func:`hubtune.load_model` reads it from a run.
@@ -75,6 +83,7 @@ def export_model(model: Model, folder: str | Path, form: str, *, name: str | Non
     """
     folder = Path(folder)
     check_export(folder, form, name)
+    select_device("cpu")
     title = FORMATS[form].title
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
@@ -89,14 +98,15 @@ def export_model(model: Model, folder: str | Path, form: str, *, name: str | Non
             parity = _compare(new, exported, images, form)
             if parity is not None:
                 parity.check()
-                text = json.dumps(parity.as_dict(), indent=1) + "\n"
-                (new / PARITY_FILE).write_text(text, encoding="utf-8")
             accuracies = {} if exported is model else _accuracies(model, exported)
             before = {name: shares[0] for name, shares in accuracies.items()}
             readme = render_readme(
                 exported.card, getattr(_module(form), f"{form}_facts")(exported.card), title, parity, before
             )
             (new / README_FILE).write_text(readme, encoding="utf-8")
+            if parity is not None:
+                record = {**parity.as_dict(), "sha256": _checksums(new)}
+                (new / PARITY_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
     return Export(folder, form, parity, len(images), accuracies)
@@ -112,7 +122,7 @@ def check_export(folder: Path, form: str, name: str | None = None) -> None:
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}: choose one of {', '.join(FORMATS)}")
     row = FORMATS[form]
-    if missing := [package for package in row.packages if find_spec(package) is None]:
+    if missing := [package for package in row.packages if not _is_installed(package)]:
         raise MachineError(
             f"Export to {row.title} needs {' and '.join(missing)}: pip install {' '.join(row.packages)}"
         )
@@ -138,13 +148,24 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
     try:
         form = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["format"]
         row = FORMATS[form]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder} is not a folder that hubtune export wrote in another format") from error
+        written = json.loads((folder / PARITY_FILE).read_text(encoding="utf-8"))["sha256"]
+        present = _checksums(folder)
+        changed = [name for name, checksum in written.items() if present.get(name) != checksum]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"{folder} cannot be checked: name a folder that hubtune export wrote as "
+            f"{', '.join(_CHECKED)}, with its {PARITY_FILE}"
+        ) from error
+    select_device("cpu")
+    if changed:
+        raise CheckFailedError(
+            f"{folder} is not as it was written: {first_few(changed)} changed or missing. Export the model "
+            "again"
+        )
     run = _run_of(model)
     with _prepared(model, run, row) as exported:
         parity = _compare(folder, exported, _images_of(run, exported), form)
-    if parity is None:
-        raise MachineError(f"{row.title} is not installed: pip install {row.runner}")
+    assert parity is not None  # the format has no program of its own
     parity.check()
     return parity
 
@@ -156,6 +177,13 @@ def _prepared(model: Model, run: Path | None, row: Format) -> AbstractContextMan
 
 def _module(form: str) -> ModuleType:
     return import_module(f"hubtune.export.{form}")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # of a stand-in without a specification
+        return False
 
 
 def _write(form: str, model: Model, folder: Path, name: str) -> None:
@@ -192,12 +220,28 @@ def _images_of(run: Path | None, model: Model) -> list[Path]:
 def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> Parity | None:
     """Compare an export with hubtune on images and drawn ones; ``None`` if its program is not installed."""
     runner = FORMATS[form].runner
-    if runner is not None and find_spec(runner) is None:
+    if runner is not None and not _is_installed(runner):
         return None
-    arrange = getattr(_module(form), f"arrange_as_{form}", None)
-    resized = arrange and partial(arrange, view=model.card.preprocessing)
-    with TemporaryDirectory(prefix="hubtune-") as drawn:
-        return compare_export(folder, model, [*images, *draw_images(Path(drawn))], resized=resized)
+    with TemporaryDirectory(prefix="hubtune-") as temporary:
+        drawn = draw_images(Path(temporary))
+        resized = _resized(images or drawn, model.card.preprocessing, form)
+        return compare_export(folder, model, [*images, *drawn], resized)
+
+
+def _resized(images: Sequence[Path], view: Preprocessing, form: str) -> dict[Path, np.ndarray]:
+    """Return image → pixels as the format's own code makes them; nothing if it has none."""
+    pixels: dict[Path, np.ndarray] = {}
+    if arrange := getattr(_module(form), f"arrange_as_{form}", None):
+        for path in images:
+            with suppress(ImageError):  # which both refuse
+                pixels[path] = arrange(path, view)
+    return pixels
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file but the record of the comparison, which holds them."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != PARITY_FILE)
+    return {path.name: sha256_of(path) for path in files}
 
 
 def _accuracies(model: Model, exported: Model) -> dict[str, tuple[float, float]]:
