@@ -110,6 +110,7 @@ def _translate(graph: Graph, entries: list[dict[str, Any]], weights: dict[str, T
     """Add the nodes of a program's operations; return the values of its outputs, in order."""
     values: Values = {}
     results: dict[int, Tensor] = {}
+    inputs: set[str] = set()
     for entry in entries:
         if entry["#"] == "p":  # a weight
             name = entry["A"][3]
@@ -121,8 +122,12 @@ def _translate(graph: Graph, entries: list[dict[str, Any]], weights: dict[str, T
         operation = Operation(graph, entry, operands)
         numbers = [output["%"] for output in entry["O"]]
         if entry["#"] == "1.fetch":
+            # Paddle 3.3 then writes the input for other outputs, too.
+            if operation.input() in inputs:
+                raise unsupported("an input among its outputs")
             results[operation["col"]] = operation.tensor()
         elif entry["#"] == "1.data":
+            inputs.add(operation["name"])
             values[numbers[0]] = Tensor(graph, operation.type, operation["name"])
         elif entry["#"] == "0.combine":
             values[numbers[0]] = [each for each in operands if isinstance(each, Tensor)]

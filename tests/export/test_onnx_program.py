@@ -60,12 +60,12 @@ def test_every_backbone_answers_as_in_paddle(name):
 def test_a_family_takes_any_number_of_images_and_of_any_size_where_paddle_does(name):
     record = BACKBONES[name]
     size = record.input_size
-    part, model = _convert(record.build(num_classes=10), size, size)
-    assert largest_difference(part, model, _images(2, size, size)) <= TOLERANCE
-    if record.size_multiple == 1 and "swin" not in name and name != "paddle.vision:shufflenet_v2_x0_25":
-        part, model = _convert(part.network, None, None)
-        for images in (_images(1, size, size + 24), _images(2, size + 7, size)):
-            assert largest_difference(part, model, images) <= TOLERANCE
+    # Paddle traces paddle.vision's ShuffleNet and Swin's windows for a known size only.
+    varying = record.size_multiple == 1 and not name.startswith(("swin", "paddle.vision:shufflenet"))
+    part, model = _convert(record.build(num_classes=10), *([None, None] if varying else [size, size]))
+    shapes = [(1, size, size + 24), (2, size - 7, size)] if varying else [(2, size, size)]
+    for images in (_images(*shape) for shape in shapes):
+        assert largest_difference(part, model, images) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", _marked(name for name in [*QUICK, *FAMILIES] if BACKBONES[name].taps))
@@ -75,8 +75,7 @@ def test_second_order_features_answer_as_in_paddle(name):
     network = Classifier(record, 7)
     network.take_second_order(network.find_taps(record.taps, size))
     part, model = _convert(network, size, size)
-    for count in (1, 2):
-        assert largest_difference(part, model, _images(count, size, size)) <= SECOND_ORDER_TOLERANCE
+    assert largest_difference(part, model, _images(2, size, size)) <= SECOND_ORDER_TOLERANCE
 
 
 class _Export(nn.Layer):
@@ -150,10 +149,10 @@ def test_a_weight_is_written_once_under_its_own_name_and_unused_ones_are_not():
     assert [each.name for each in matrices] == ["layers.0.weight"]
 
 
-def test_an_output_may_be_an_input_a_weight_or_a_constant():
-    check_computation(
-        lambda network, images: (images, images + 1, paddle.ones([2]), network.table), table=[1.0]
-    )
+def test_an_output_may_be_a_weight_or_a_constant_but_not_an_input():
+    check_computation(lambda network, images: (images + 1, paddle.ones([2]), network.table), table=[1.0])
+    with pytest.raises(ModelError, match="as it has an input among its outputs"):
+        check_computation(lambda network, images: (images, images + 1))
 
 
 def test_an_unknown_operator_is_refused_with_its_name_and_another_format():

@@ -218,10 +218,14 @@ class Preprocessing(BaseModel):
         if self.fit == "pad":
             return _scale_sides(width, height, self.size / max(width, height))
         sides = _scale_sides(width, height, self.resize / max(width, height))
-        # Strides of deep networks would leave nothing of an image a few pixels across.
-        least = max(_WHOLE_MIN_SIDE, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
-        wide, high = (max(least, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
+        wide, high = (max(self.least_side, round(side / WHOLE_STEP) * WHOLE_STEP) for side in sides)
         return wide, high
+
+    @property
+    def least_side(self) -> int:
+        """The least side of an image that ``whole`` fits, in pixels."""
+        # Strides of deep networks would leave nothing of an image a few pixels across.
+        return max(_WHOLE_MIN_SIDE, self.resize // 4 // WHOLE_STEP * WHOLE_STEP)
 
     def _resize(self, image: Image.Image, sides: tuple[int, int], box: Box) -> Image.Image:
         """Resize the part of an image in ``box`` to ``sides``, width and height."""
