@@ -91,14 +91,17 @@ Source = str | np.ndarray
 
 
 class Graph:
-    """Collects nodes and initializers, with names that do not depend on the process."""
+    """Collects nodes and initializers, with names that do not depend on the process.
+
+    Attributes:
+        proto: the graph as onnx has it.
+    """
 
     def __init__(self, prefix: str = "") -> None:
         """``prefix`` is put before all names but those of weights."""
         self._prefix = prefix
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
         self._onnx = onnx_package()
+        self.proto = self._onnx.GraphProto(name="network")
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._bytes = 0
 
@@ -108,10 +111,10 @@ class Graph:
         An empty name is an input that is omitted.
         """
         names = [self.constant(each) if isinstance(each, np.ndarray) else each for each in inputs]
-        name = f"{self._prefix}{kind}_{len(self.nodes)}"
+        name = f"{self._prefix}{kind}_{len(self.proto.node)}"
         results = [name + (f"_{index}" if index else "") for index in range(outputs)]
         node = self._onnx.helper.make_node(kind, names, results, name=name, **attributes)
-        self.nodes.append(node)
+        self.proto.node.append(node)
         return results[0] if outputs == 1 else results
 
     def cast(self, name: Source, kind: str) -> str:
@@ -139,7 +142,9 @@ class Graph:
                 "The network's weights exceed 2 GB, the most that an ONNX file holds: "
                 "use another format, openvino or paddlehub"
             )
-        self.initializers.append(self._onnx.numpy_helper.from_array(np.asarray(value, order="C"), name))
+        # In place: each copy of a message with all weights takes a second.
+        code = self._onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        self.proto.initializer.add(name=name, data_type=code, dims=value.shape, raw_data=value.tobytes())
 
 
 class Operation:

@@ -60,10 +60,12 @@ def with_resize(model: "onnx.ModelProto", view: Preprocessing, input_name: str) 
     _replace_input(resized.graph, input_name, arranged)
     shape = [1, "height", "width", view.channels]
     pixels = onnx.helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, shape)
-    for field, added in (("node", graph.nodes), ("initializer", graph.initializers), ("input", [pixels])):
-        others = [each for each in getattr(resized.graph, field) if each.name != input_name]
+    resized.graph.initializer.extend(graph.proto.initializer)
+    nodes = [*graph.proto.node, *resized.graph.node]
+    inputs = [pixels, *(each for each in resized.graph.input if each.name != input_name)]
+    for field, entries in (("node", nodes), ("input", inputs)):
         resized.graph.ClearField(field)
-        getattr(resized.graph, field).extend([*added, *others])
+        getattr(resized.graph, field).extend(entries)
     onnx.checker.check_model(resized, full_check=True)
     return resized
 
@@ -185,6 +187,8 @@ def _resized(graph: Graph, view: Preprocessing, maps: str, target: Pair, rows_fi
     for high, wide in (between, target):
         # The sizes of all axes: onnxruntime fails when it moves the transposition across a Resize of two.
         sizes = graph.add("Concat", _vector(1, view.channels), high, wide, axis=0)
+        # onnxruntime 1.17 does not infer how many they are, and then refuses the model.
+        sizes = graph.add("Reshape", sizes, _vector(4))
         settings = {"antialias": 1, "exclude_outside": 1, **_MODES[view.interpolation]}
         maps = graph.add("Resize", maps, "", "", sizes, **settings)
     return maps

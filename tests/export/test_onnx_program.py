@@ -1,5 +1,8 @@
 """Every network becomes an ONNX model that gives the same answers, whatever its inputs and outputs."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import numpy as np
 import onnx
 import paddle
@@ -12,6 +15,7 @@ from support.onnx_models import Computation, check_computation, largest_differen
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.export.onnx_program import onnx_program
+from hubtune.hub.module_code import load_backbone
 from hubtune.inference.program import Subnetwork
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
@@ -150,9 +154,16 @@ def test_a_weight_is_written_once_under_its_own_name_and_unused_ones_are_not():
 
 
 def test_an_output_may_be_a_weight_or_a_constant_but_not_an_input():
-    check_computation(lambda network, images: (images + 1, paddle.ones([2]), network.table), table=[1.0])
+    check_computation(lambda network, images: (images * 2, paddle.ones([2]), network.table), table=[1.0])
     with pytest.raises(ModelError, match="as it has an input among its outputs"):
-        check_computation(lambda network, images: (images, images + 1))
+        check_computation(lambda network, images: (images * 2, images))
+
+
+def test_a_module_of_a_user_becomes_a_model():
+    folder = files("hubtune.hub") / "modules" / "mynet"
+    record, *_ = load_backbone(Path(str(folder)), trust_code=True)
+    part, model = _convert(record.build(num_classes=10), None, None)
+    assert largest_difference(part, model, _images(2, 64, 72)) <= TOLERANCE
 
 
 def test_an_unknown_operator_is_refused_with_its_name_and_another_format():
@@ -167,5 +178,5 @@ def test_an_unknown_operator_is_refused_with_its_name_and_another_format():
 def test_the_number_of_names_is_that_of_the_outputs():
     with pytest.raises(ValueError, match="the network has 1 outputs, not 2"):
         onnx_program(
-            Computation(lambda network, images: images + 1), [InputSpec([2], "float32", "images")], ["a", "b"]
+            Computation(lambda network, images: images * 2), [InputSpec([2], "float32", "images")], ["a", "b"]
         )

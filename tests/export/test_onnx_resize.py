@@ -129,6 +129,16 @@ def test_filters_that_onnx_lacks_are_refused(settings, part):
     )
 
 
+def test_the_number_of_sizes_is_known_without_inference():
+    # onnxruntime 1.17 infers less than its successors, and refuses a Resize to an unknown number of sizes.
+    for fit in FITS:
+        graph = with_resize(_unchanged(), Preprocessing(fit=fit), "images").graph
+        constants = {each.name: onnx.numpy_helper.to_array(each).tolist() for each in graph.initializer}
+        nodes = {each.output[0]: each for each in graph.node}
+        sources = [nodes[each.input[3]] for each in graph.node if each.op_type == "Resize"]
+        assert [(each.op_type, constants[each.input[1]]) for each in sources] == [("Reshape", [4])] * 2
+
+
 def test_an_input_that_the_model_lacks_is_an_error():
     with pytest.raises(ValueError, match="the model has no input other"):
         with_resize(_unchanged(), Preprocessing(), "other")
