@@ -47,12 +47,12 @@ def with_resize(model: "onnx.ModelProto", view: Preprocessing, input_name: str) 
     """
     onnx = onnx_package()
     if not view.antialias or view.interpolation not in _MODES:
-        filter_ = "lanczos" if view.antialias else "antialias: false"
+        reason = "lanczos" if view.antialias else "antialias: false"
         raise UsageError(
-            f"ONNX cannot resize images as this model does ({filter_}): "
+            f"ONNX cannot resize images as this model does ({reason}): "
             "export it without resizing, and resize the images before the model"
         )
-    # Names of the model's own nodes have no slash of this kind.
+    # The prefix keeps the names apart from those of the model.
     graph = Graph("resize/")
     arranged = _fit(graph, view, "pixels")
     resized = onnx.ModelProto()
