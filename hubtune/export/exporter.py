@@ -224,8 +224,10 @@ def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> P
         return None
     with TemporaryDirectory(prefix="hubtune-") as temporary:
         drawn = draw_images(Path(temporary))
-        resized = _resized(images or drawn, model.card.preprocessing, form)
-        return compare_export(folder, model, [*images, *drawn], resized)
+        file = FORMATS[form].resizing_file
+        can_resize = file is None or (folder / file).exists()
+        resized = _resized(images or drawn, model.card.preprocessing, form) if can_resize else {}
+        return compare_export(folder, model, [*images, *drawn], resized, file if resized else None)
 
 
 def _resized(images: Sequence[Path], view: Preprocessing, form: str) -> dict[Path, np.ndarray]:

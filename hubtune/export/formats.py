@@ -2,7 +2,8 @@
 
 The module ``x`` has ``write_x(model, folder, name)``, which writes the network and the scripts that run it,
 and ``x_facts(card)``, what the README says of them. Where the format's own code resizes images, it has
-``arrange_as_x(path, view)``, the pixels that this code makes of one.
+``arrange_as_x(path, view)``: the pixels that this code makes of an image, or those of the whole image for a
+network that resizes.
 """
 
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Format:
         runner: the module that runs the export; without it, the export is not compared with hubtune.
         has_one_view: whether it looks at an image in one way, cropped or stretched, whatever the model does.
         needs_name: whether a name is part of the format.
+        resizing_file: a second network, which resizes images by itself, where ONNX can say how.
     """
 
     title: str
@@ -27,10 +29,16 @@ class Format:
     runner: str | None = None
     has_one_view: bool = False
     needs_name: bool = False
+    resizing_file: str | None = None
 
 
 FORMATS = {
-    "onnx": Format("ONNX", "for ONNX Runtime in Python, C++, C#, Java or a browser", ("onnx", "onnxruntime")),
+    "onnx": Format(
+        "ONNX",
+        "for ONNX Runtime in Python, C++, C#, Java or a browser",
+        packages=("onnx", "onnxruntime"),
+        resizing_file="model_with_resize.onnx",
+    ),
     "openvino": Format("OpenVINO", "for processors of Intel, AMD and ARM", ("openvino",)),
     "paddle": Format("Paddle", "for Paddle Inference, and for PaddleX 3 as it is", has_one_view=True),
     "paddlehub": Format(

@@ -16,7 +16,7 @@ from hubtune.export.exporter import check_export, export_model, prove_export
 from hubtune.inference.model_folder import write_model
 
 NETWORKS = {
-    "onnx": ["model.onnx"],
+    "onnx": ["model.onnx", "model_with_resize.onnx"],
     "openvino": ["model.bin", "model.xml"],
     "paddle": ["inference.json", "inference.pdiparams", "inference.yml"],
 }
