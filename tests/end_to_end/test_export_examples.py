@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
@@ -54,6 +55,20 @@ def test_the_program_in_cpp_gives_the_same_answers(run, tmp_path):
         assert (label, float(score)) == (row.label, pytest.approx(row.score, abs=1e-5))
     failed = subprocess.run([program, folder, __file__], capture_output=True, text=True, check=False)
     assert (failed.returncode, failed.stderr) == (3, "not a binary PPM with 8 bits\n")
+
+
+def test_the_lines_of_python_give_the_same_answers(run, tmp_path, monkeypatch):
+    model = hubtune.load_model(run.path)
+    folder = hubtune.export_model(model, tmp_path / "made", "onnx").folder
+    page = (EXAMPLES.parent / "exporting.md").read_text(encoding="utf-8")
+    [lines] = re.findall(r"### Python\n\n```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(folder)
+    for row in model.predict(_images(run)):
+        Image.open(row.path).save("photo.jpg", quality=100, subsampling=0)
+        names = {}
+        exec(lines, names)  # noqa: S102  # what the docs tell people to run
+        expected = [row.scores[label] for label in model.labels]
+        assert names["scores"] == pytest.approx(expected, abs=0.05)  # saved again as JPEG
 
 
 DRIVER = """
