@@ -75,11 +75,13 @@ class Classifier(nn.Layer):
         Maps images ``[N, channels, h, w]`` to ``[N, num_classes + width]``.
         """
         features = self.features(images)
+        # First: with oneDNN, Paddle Inference 3.3 divides the features in place, even if they are used later.
+        logits = self.head(features)
         pooled_ones = features[:, : self._width]
         # Not the sum, which the older format of programs lacks.
         mean_square = (pooled_ones * pooled_ones).mean(axis=1, keepdim=True)
         unit = pooled_ones / paddle.sqrt(mean_square * self._width + 1e-24)
-        return paddle.concat([self.head(features), unit], axis=1)
+        return paddle.concat([logits, unit], axis=1)
 
     @property
     def width(self) -> int:
