@@ -30,7 +30,7 @@ BANDS = (
     ("report", "compat", "export"),
     ("train",),
     ("task",),
-    ("tuning", "demo", "paddlehub"),
+    ("tuning", "demo", "paddlehub", "serve"),
     ("cli",),
     ("__main__",),
 )

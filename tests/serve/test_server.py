@@ -1,0 +1,103 @@
+"""The process: its port, and its end by a signal."""
+
+import contextlib
+import http.client
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.serving import image_bytes
+from support.waiting import HANG_SECONDS
+
+from hubtune.errors import MachineError, UsageError
+from hubtune.serve.server import allow_connections, bind_port
+
+
+@contextlib.contextmanager
+def started(run, *options, **environment):
+    """Run ``hubtune serve`` in a process of its own; yields it, its port, and what it has printed."""
+    program = [sys.executable, "-c", "from hubtune.cli.main import main; main()"]
+    command = [*program, "serve", str(run), "--port", "0", *options]
+    variables = {**os.environ, "HUBTUNE_HOME": str(run.parent / "home"), **environment}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables)
+    try:
+        lines = []
+        while not (lines and "Serving at" in lines[-1]):
+            lines.append(process.stderr.readline())
+            assert lines[-1], "".join(lines)
+        yield process, int(re.search(r":(\d+)/", lines[-1])[1]), "".join(lines)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_signal_ends_the_server_after_what_it_has_received(small_run):
+    with started(small_run) as (process, port, printed):
+        assert "Token" not in printed and f"http://127.0.0.1:{port}/ " in printed
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+        connection.request("POST", "/predict", image_bytes())
+        assert connection.getresponse().read()
+        with open(f"/proc/{process.pid}/maps") as maps:  # noqa: PTH123
+            assert "/paddle/" not in maps.read()  # a stored program suffices
+        # Half a request, which is answered when the rest has come.
+        image = image_bytes(1)
+        connection.putrequest("POST", "/predict")
+        connection.putheader("Content-Length", str(len(image)))
+        connection.endheaders(image[:100])
+        process.send_signal(signal.SIGTERM)
+        threading.Timer(0.5, lambda: connection.send(image[100:])).start()
+        assert connection.getresponse().status == 200
+        assert process.wait(10) == 143
+        assert process.stderr.read().strip() == "Stopped."
+    with pytest.raises(ConnectionError), socket.create_connection(("127.0.0.1", port)):
+        pass
+
+
+def test_a_client_that_never_ends_does_not_hold_the_server(small_run):
+    with started(small_run) as (process, port, _), socket.create_connection(("127.0.0.1", port)) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nx")
+        http.client.HTTPConnection("127.0.0.1", port).connect()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        assert "Traceback" not in process.stderr.read()
+
+
+def test_another_host_has_a_token_which_is_printed_once_unless_it_was_given(small_run):
+    with started(small_run, "--host", "0.0.0.0") as (_, port, printed):
+        [token] = re.findall("^Token: (.*)$", printed, re.MULTILINE)
+        assert f"/#token={token}" in printed
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+        connection.request("GET", "/models")
+        assert connection.getresponse().status == 401
+    with started(small_run, "--host", "0.0.0.0", HUBTUNE_TOKEN="x" * 20) as (_, port, printed):
+        assert "x" * 20 not in printed and "Token" not in printed
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+        connection.request("GET", "/models", headers={"Authorization": "Bearer " + "x" * 20})
+        assert connection.getresponse().status == 200
+
+
+def test_a_port_in_use_and_an_unknown_host_are_refused():
+    with bind_port("127.0.0.1", 0) as bound:
+        bound.listen()
+        port = bound.getsockname()[1]
+        with pytest.raises(MachineError, match=f"Port {port} of 127.0.0.1 cannot be used .*--port"):
+            bind_port("127.0.0.1", port)
+    with pytest.raises(UsageError, match="There is no host 'no'"):
+        bind_port("no", 0)
+
+
+def test_the_limit_of_open_files_is_raised_as_far_as_allowed():
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (300, before[1]))
+        allow_connections(400)
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == min(528, before[1])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
