@@ -90,6 +90,9 @@ class ServeApp:
 
         try:
             self._access.check(scope)
+            if scope["method"] == "POST":
+                # Here, at the lowest cost: nothing else is refused as often.
+                self.service.check_free()
             await self._app(scope, receive, send_safely)
         except RequestError as error:
             await error.reply()(scope, receive, send_safely)
@@ -214,8 +217,6 @@ class ServeApp:
 
     async def _with_body(self, request: Request, answer: Callable[[bytes], Awaitable[Response]]) -> Response:
         """Read the body, and answer; it counts as memory in use until then."""
-        # Before the body is read, which would be in vain.
-        self.service.check_free()
         body = await self._bodies.read(request)
         try:
             return await answer(body)

@@ -99,6 +99,7 @@ class BodyReader:
                 body += chunk
         except (RequestError, ClientDisconnect):
             self.release(size)
+            body.clear()  # now: the exception keeps it alive for a while
             raise
         return bytes(body)
 

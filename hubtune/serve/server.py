@@ -17,6 +17,8 @@ from hubtune.serve.protocol import protocol_with
 # Signals are sent again after it by programs that wait 10 s, such as docker stop.
 _DRAIN_SECONDS = 8
 _BACKLOG = 2048
+# Connections that are accepted in a row: between such groups, whatever else waits has its turn.
+_ACCEPTED_TOGETHER = 32
 _HEADER_BYTES = 32 * 2**10
 # Files that are open beside connections: models, programs, the log.
 _OTHER_FILES = 128
@@ -86,7 +88,7 @@ def make_server(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        backlog=_BACKLOG,
+        backlog=_ACCEPTED_TOGETHER,
         h11_max_incomplete_event_size=_HEADER_BYTES,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         callback_notify=_keep_signals,
@@ -104,6 +106,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for bound in sockets or ():
+            bound.listen(_BACKLOG)  # again: asyncio accepts as many in a row as it was told to let wait
         self._on_open()
 
 

@@ -2,19 +2,14 @@
 
 import gzip
 import json
-from pathlib import Path
 
 import pytest
-from support.serving import image_bytes, serving
+from support.serving import ask, image_bytes, resident_bytes, serving, started
 from support.waiting import wait_for
 
 from hubtune.serve.limits import RequestError, ServeLimits, busy_error, json_reply
 
 MEGABYTE = 2**20
-
-
-def resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def chunked(count, size=MEGABYTE):
@@ -25,15 +20,23 @@ def chunked(count, size=MEGABYTE):
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(served):
     head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n\r\n"
     assert served.send_raw(head).startswith(b"HTTP/1.1 413 ")
-    served.ask("/predict", image_bytes())
-    before = resident()
     for body in (bytes(50 * MEGABYTE), chunked(50)):
         answer = served.ask("/predict", body)
         assert (answer.status, answer.json["code"]) == (413, "body_too_large")
-        del body
     wait_for(lambda: served.app._bodies.buffered == 0)
-    assert resident() - before < 20e6
     assert served.ask("/predict", image_bytes()).status == 200
+
+
+def test_large_bodies_do_not_stay_in_memory(small_run):
+    with started(small_run) as (process, port, _):
+        for _ in range(20):
+            ask(port, "/predict", image_bytes())
+        before = resident_bytes(process)
+        for _ in range(3):
+            assert ask(port, "/predict", bytes(50 * MEGABYTE)).status == 413
+            assert ask(port, "/predict", chunked(50)).status == 413
+        assert ask(port, "/predict", image_bytes()).status == 200
+        assert resident_bytes(process) - before < 20e6
 
 
 @pytest.mark.parametrize(

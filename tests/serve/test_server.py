@@ -1,41 +1,18 @@
 """The process: its port, and its end by a signal."""
 
-import contextlib
 import http.client
-import os
 import re
 import resource
 import signal
 import socket
-import subprocess
-import sys
 import threading
 
 import pytest
-from support.serving import image_bytes
+from support.serving import image_bytes, started
 from support.waiting import HANG_SECONDS
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.serve.server import allow_connections, bind_port
-
-
-@contextlib.contextmanager
-def started(run, *options, **environment):
-    """Run ``hubtune serve`` in a process of its own; yields it, its port, and what it has printed."""
-    program = [sys.executable, "-c", "from hubtune.cli.main import main; main()"]
-    command = [*program, "serve", str(run), "--port", "0", *options]
-    variables = {**os.environ, "HUBTUNE_HOME": str(run.parent / "home"), **environment}
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables)
-    try:
-        lines = []
-        while not (lines and "Serving at" in lines[-1]):
-            lines.append(process.stderr.readline())
-            assert lines[-1], "".join(lines)
-        yield process, int(re.search(r":(\d+)/", lines[-1])[1]), "".join(lines)
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 def test_a_signal_ends_the_server_after_what_it_has_received(small_run):

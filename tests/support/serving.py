@@ -5,10 +5,15 @@ import contextlib
 import http.client
 import io
 import json
+import os
+import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -49,19 +54,24 @@ class Answered:
         return json.loads(self.body)
 
 
+def ask(port, path, body=None, *, method=None, headers=None):
+    """Send a request to a port of this machine, and return its answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
+    with contextlib.closing(connection):
+        connection.request(method or ("GET" if body is None else "POST"), path, body, headers or {})
+        answer = connection.getresponse()
+        return Answered(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+
+
 class ServedHere:
     """A running server."""
 
     def __init__(self, app, server, port):
         self.app, self.server, self.port = app, server, port
 
-    def ask(self, path, body=None, *, method=None, headers=None):
+    def ask(self, path, body=None, **options):
         """Send a request, and return its answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_SECONDS)
-        with contextlib.closing(connection):
-            connection.request(method or ("GET" if body is None else "POST"), path, body, headers or {})
-            answer = connection.getresponse()
-            return Answered(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        return ask(self.port, path, body, **options)
 
     def connect(self):
         """Return a connection to write bytes to."""
@@ -116,3 +126,27 @@ def seconds_until_closed(connection):
         while connection.recv(65_536):
             pass
     return time.monotonic() - start
+
+
+@contextlib.contextmanager
+def started(run, *options, **environment):
+    """Run ``hubtune serve`` in a process of its own; yields it, its port, and what it has printed."""
+    program = [sys.executable, "-c", "from hubtune.cli.main import main; main()"]
+    command = [*program, "serve", str(run), "--port", "0", *options]
+    variables = {**os.environ, "HUBTUNE_HOME": str(run.parent / "home"), **environment}
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=variables)
+    try:
+        lines = []
+        while not (lines and "Serving at" in lines[-1]):
+            lines.append(process.stderr.readline())
+            assert lines[-1], "".join(lines)
+        yield process, int(re.search(r":(\d+)/", lines[-1])[1]), "".join(lines)
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def resident_bytes(process):
+    """Return the memory that a process has now."""
+    return int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -132,6 +132,7 @@ function addFiles(files) {
   const first = items[items.length - added.length];
   show(first);
   at('list').hidden = items.length < 2;
+  document.body.classList.add('busy');
   while (working < AT_ONCE && queue.length) work();
 }
 
@@ -174,6 +175,7 @@ function show(item) {
   current = item;
   at('result').hidden = false;
   at('result').classList.toggle('rejected', Boolean(item.row && item.row.rejected));
+  at('photo').hidden = false;
   at('photo').src = item.shown && item.heat ? item.heat : item.preview;
   at('photo').alt = item.shown && item.heat ? fill(texts.heatAlt, item) : item.name;
   at('photo-name').textContent = item.name;
@@ -227,7 +229,7 @@ function addRow(item) {
   const image = element('img');
   image.alt = '';
   image.src = item.preview;
-  image.addEventListener('error', () => { image.removeAttribute('src'); });
+  image.addEventListener('error', () => { image.hidden = true; });
   const button = element('button', '', item.name);
   button.type = 'button';
   button.addEventListener('click', () => {
@@ -307,6 +309,7 @@ function clear() {
   at('rows').replaceChildren();
   at('list').hidden = at('result').hidden = true;
   at('status').textContent = '';
+  document.body.classList.remove('busy');
   at('choose').focus();
 }
 
@@ -320,7 +323,7 @@ at('explain').addEventListener('click', explain);
 at('download').addEventListener('click', download);
 at('clear').addEventListener('click', clear);
 at('model').addEventListener('change', showModel);
-at('photo').addEventListener('error', () => at('photo').removeAttribute('src'));
+at('photo').addEventListener('error', () => { at('photo').hidden = true; });
 document.addEventListener('paste', event => {
   if (event.clipboardData.files.length) {
     event.preventDefault();
