@@ -76,6 +76,7 @@ class Client:
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self.retry_after = 0
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, body: bytes, path: str = "/predict") -> tuple[int, float]:
@@ -89,6 +90,8 @@ class Client:
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(re.search(rb"(?i)content-length: (\d+)", answer)[1])  # type: ignore[index]
         await reader.readexactly(length)
+        if wait := re.search(rb"(?i)retry-after: (\d+)", answer):
+            self.retry_after = int(wait[1])
         if b"connection: close" in answer.lower():
             self.close()
         return int(answer.split(b" ", 2)[1]), time.perf_counter() - start
@@ -170,6 +173,24 @@ async def burst(served: Served, photos: Sequence[bytes], count: int = 1000) -> d
     }
 
 
+async def overload(served: Served, photos: Sequence[bytes], clients: int, seconds: float) -> dict[str, Any]:
+    """Let more clients than are taken at once ask again and again, as late as they are told to."""
+    statuses, start = Counter[int](), time.perf_counter()
+
+    async def work(number: int) -> None:
+        client = Client(served.port)
+        while time.perf_counter() - start < seconds:
+            status, _ = await client.ask(photos[number % len(photos)])
+            statuses[status] += 1
+            if status == 503:
+                await asyncio.sleep(client.retry_after)
+        client.close()
+
+    await asyncio.gather(*(work(number) for number in range(clients)))
+    taken = time.perf_counter() - start
+    return {"clients": clients, "images a second": statuses[200] / taken, "statuses": dict(statuses)}
+
+
 async def damaged(served: Served, photos: Sequence[bytes], count: int) -> dict[str, Any]:
     """Send damaged photos and random bytes."""
     chosen, statuses = random.Random(0), Counter[int]()
@@ -221,7 +242,7 @@ async def slow_clients(served: Served, photos: Sequence[bytes], count: int = 200
 
         dripping = asyncio.create_task(drip())
         with contextlib.suppress(ConnectionError):
-            await reader.read()
+            await asyncio.wait_for(reader.read(), 90)
         closed.append(time.perf_counter() - start)
         dripping.cancel()
         writer.close()
@@ -277,6 +298,9 @@ def measure(run: Path, photos: Sequence[bytes], only: Sequence[str], bodies: int
             figures["load"] = [await load(served, photos, clients, 20) for clients in (1, 8, 32)]
         if "burst" in only:
             figures["burst"] = [await burst(served, photos) for _ in range(3)]
+            figures["8 clients"] = await load(served, photos, 8, 15)
+            figures["overload"] = await overload(served, photos, 1000, 20)
+            figures["8 clients again"] = await load(served, photos, 8, 15)
         if "damaged" in only:
             figures["damaged"] = await damaged(served, photos, bodies)
         if "slow" in only:

@@ -37,10 +37,10 @@ _MORE = {
     "explain": "Show where a model looked in images.",
     "export": "Write a model in another program's format.",
     "import": "Turn another program's checkpoint into a model.",
-    "serve": "Answer over HTTP which class images have, with a page for people.",
     "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "runs": "List the runs in a folder with their figures.",
+    "serve": "Answer over HTTP which class images have, with a page for people.",
     "suggest": "Choose which unlabelled images to label next.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }

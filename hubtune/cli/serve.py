@@ -23,17 +23,22 @@ _MISSING = "A server needs more packages ({}): pip install starlette uvicorn pro
 
 @click.command()
 @click.argument("runs", nargs=-1, type=PATH, metavar="[RUN]...")
-@click.option("--host", default="127.0.0.1", metavar="NAME", help="0.0.0.0: also other machines; by token.")
-@click.option("--port", type=click.IntRange(0, 65_535), default=8000, help="0: any free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="NAME",
+    help="Address to listen on; 0.0.0.0 lets other machines ask, with a token.",
+)
+@click.option("--port", type=click.IntRange(0, 65_535), default=8000, help="Port; 0: any free one.")
 @click.option(
     "--token",
     metavar="TEXT",
-    help=f"That requests must name; better in {TOKEN_VARIABLE}. Made for hosts but this machine.",
+    help=f"Token that requests must name; {TOKEN_VARIABLE} hides it from other users. Made if needed.",
 )
 @click.option("--allow-host", "hosts", multiple=True, metavar="NAME", help="A further name of the server.")
 @click.option("--model", "named", multiple=True, metavar="NAME=RUN", help="A further model, by name.")
-@click.option("--reload", "reload_", is_flag=True, help="Switch to the better models that a run gets.")
-@click.option("--threads", type=COUNT, help="Images at once, on as many cores; default: all cores.")
+@click.option("--reload", "reload_", is_flag=True, help="Switch to better models as a run gets them.")
+@click.option("--threads", type=COUNT, help="Images computed at once, one a core; default: all cores.")
 @click.option("--device", default="auto", metavar="NAME", help="auto, cpu, gpu or gpu:0.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", help="As for `hubtune predict`.")
 @trust_option
@@ -69,7 +74,11 @@ def command(
     except ImportError as error:
         raise MachineError(_MISSING.format(error)) from error
     given = token if token is not None else os.environ.get(TOKEN_VARIABLE) or None
-    secret = check_token(given) if given is not None else None if is_local(host) else make_token()
+    secret = None
+    if given is not None:
+        secret = check_token(given)
+    elif not is_local(host):
+        secret = make_token()
     bound = bind_port(host, port)
     folders = [*runs] if runs or named else [model_or_newest(None)]
 

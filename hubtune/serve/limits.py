@@ -66,8 +66,10 @@ def json_reply(
     return Response(content, status, {"Cache-Control": "no-store", **(headers or {})}, "application/json")
 
 
-def busy_error(message: str = "The server has as many images as it takes at once: try again") -> RequestError:
-    return RequestError(503, "busy", message, {"Retry-After": "1"})
+def busy_error(
+    message: str = "The server has as many images as it takes at once: try again", seconds: int = 1
+) -> RequestError:
+    return RequestError(503, "busy", message, {"Retry-After": str(seconds)})
 
 
 class BodyReader:

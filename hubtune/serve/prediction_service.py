@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import io
+import math
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +30,8 @@ from hubtune.serve.models import ServedModel
 
 # Longest side of a heat map in pixels: the maps themselves are coarse.
 _HEAT_SIDE = 640
+# Clients that are refused are asked to come again at this rate, at most so many seconds later.
+_RETURNS_A_SECOND, _MOST_SECONDS = 100, 10
 
 
 class Wanted(NamedTuple):
@@ -101,6 +105,7 @@ class PredictionService:
         self._engine = EngineQueue(metrics.batches.observe)
         self._decoders = ThreadPoolExecutor(threads or usable_cores(), "hubtune-decode")
         self._starter = ThreadPoolExecutor(1, "hubtune-maps")
+        self._next_return = 0.0
         self.waiting = 0
         """Images that wait for their answer."""
 
@@ -115,9 +120,17 @@ class PredictionService:
         self._engine.stop()
 
     def check_free(self, count: int = 1) -> None:
-        """Raise a RequestError of status 503 unless this number of images can be taken."""
+        """Raise a RequestError of status 503 unless this number of images can be taken.
+
+        Clients are sent away for different times: if all came again at once, refusing them would take the
+        time that images need.
+        """
         if self.waiting + count > self._limits.waiting_images:
-            raise busy_error()
+            now = time.monotonic()
+            self._next_return = max(now + 0.5, self._next_return + 1 / _RETURNS_A_SECOND)
+            seconds = math.ceil(min(self._next_return - now, _MOST_SECONDS))
+            self._next_return = min(self._next_return, now + _MOST_SECONDS)
+            raise busy_error(seconds=seconds)
 
     async def predict(
         self, served: ServedModel, images: Sequence[bytes], wanted: Wanted
@@ -135,7 +148,12 @@ class PredictionService:
                 check_ability(served.model.check_can_reject, "no_reference")
             if wanted.explain:
                 await self._start_maps(served)
-            return await asyncio.gather(*(self._predict_one(served, content, wanted) for content in images))
+            jobs = [self._predict_one(served, content, wanted) for content in images]
+            # All of them, also if one fails: they count as waiting until the last one is done.
+            found = await asyncio.gather(*jobs, return_exceptions=True)
+            if failures := [each for each in found if isinstance(each, BaseException)]:
+                raise failures[0]
+            return [each for each in found if isinstance(each, ServedPrediction)]
         finally:
             self.waiting -= len(images)
 

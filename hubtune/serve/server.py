@@ -32,9 +32,9 @@ def bind_port(host: str, port: int) -> socket.socket:
         MachineError: the port is in use, or needs rights.
     """
     try:
-        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # localhost is both 127.0.0.1, which is printed and expected, and ::1.
+        family, kind, protocol, _, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     except OSError as error:
         raise UsageError(f"There is no host {host!r}: name an address of this machine") from error
     bound = socket.socket(family, kind, protocol)

@@ -1,9 +1,12 @@
 """The routes: equal answers to `predict`, refusals in JSON, and the document that describes them."""
 
 import base64
+import contextlib
 import json
+import random
 import re
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 
@@ -173,3 +176,58 @@ def test_no_path_leads_to_a_file(served, path):
     with socket.create_connection(("127.0.0.1", served.port)) as connection:
         connection.sendall(raw)
         assert b" 404 " in connection.recv(65_536).split(b"\r\n")[0]
+
+
+def damaged_bodies(count):
+    """Damaged images and random bytes, always the same ones."""
+    chosen = random.Random(0)
+    images = [
+        image_bytes(seed, kind) for seed, kind in enumerate(("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF"))
+    ]
+    for number in range(count):
+        content = bytearray(images[number % len(images)])
+        if number % 5 == 0:
+            yield bytes(content[: chosen.randrange(len(content))])
+        elif number % 5 == 1:
+            yield chosen.randbytes(chosen.randrange(1, 500))
+        else:
+            for _ in range(chosen.randrange(1, 30)):
+                content[chosen.randrange(min(len(content), 60 * (number % 5)))] = chosen.randrange(256)
+            yield bytes(content)
+
+
+def send_damaged(server, count):
+    with ThreadPoolExecutor(4) as pool:
+        answers = [*pool.map(lambda body: server.ask("/predict", body), damaged_bodies(count))]
+    assert {answer.status for answer in answers} <= {200, 413, 422}
+    assert all("code" in answer.json for answer in answers if answer.status != 200)
+    assert server.ask("/predict", image_bytes()).status == 200
+
+
+def test_no_damaged_body_is_an_error_of_the_server(served):
+    send_damaged(served, 300)
+
+
+@pytest.mark.slow
+def test_none_of_10_000_damaged_bodies_is_an_error_of_the_server(served):
+    send_damaged(served, 10_000)
+
+
+def send_at_once(server, count):
+    """Send requests by connections of their own that are all open first; returns their statuses."""
+    image = image_bytes()
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(image)}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(head + image)
+        return Counter(int(connection.recv(65_536).split()[1]) for connection in connections)
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+def test_of_many_requests_at_once_each_is_answered_or_told_to_come_again(small_run, count):
+    with serving({"abc": small_run}) as server:
+        statuses = send_at_once(server, count)
+        assert set(statuses) <= {200, 503} and statuses[200] >= 64
+        assert server.app.service.waiting == 0 and server.app._bodies.buffered == 0
+        assert server.ask("/healthz").status == 200

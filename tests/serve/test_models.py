@@ -1,5 +1,6 @@
 """The served models: their names, and their exchange while requests are answered."""
 
+import json
 import shutil
 import threading
 from pathlib import Path
@@ -94,3 +95,27 @@ def test_a_folder_without_a_model_is_refused_before_the_port_opens(tmp_path):
 
 def test_engines_start_with_images_of_four_shapes():
     assert len({image.size for image in sample_images()}) == 4
+
+
+def test_a_hostile_folder_is_refused_and_nothing_of_it_runs(tmp_path, small_run):
+    best = small_run / "best_model"
+    files = {file.name: file.read_bytes() for file in best.iterdir() if file.name != "manifest.json"}
+    card = json.loads(files["model.json"])
+    canary = tmp_path / "canary"
+    code = f"open({str(canary)!r}, 'w')".encode()
+    for number, changed in enumerate(
+        (
+            {"architecture": "module.py"},
+            {"architecture": "../module.py"},
+            {"hidden_units": [10**18]},
+            {"labels": ["a"] * 10**6},
+            {"labels": ["a", "b", "c", "../../etc/passwd"]},
+            {"preprocessing": {**card["preprocessing"], "size": 10**12}},
+        )
+    ):
+        folder = tmp_path / str(number)
+        content = json.dumps({**card, **changed}).encode()
+        write_checked(folder, {**files, "model.json": content, "module.py": code})
+        with pytest.raises(ModelError):
+            ModelTable({"m": ModelSource(folder)})
+    assert not canary.exists()

@@ -1,18 +1,23 @@
 """The process: its port, and its end by a signal."""
 
 import http.client
+import json
 import re
 import resource
+import shutil
 import signal
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
-from support.serving import image_bytes, started
-from support.waiting import HANG_SECONDS
+from support.serving import ask, image_bytes, started
+from support.waiting import HANG_SECONDS, wait_for
 
 from hubtune.errors import MachineError, UsageError
 from hubtune.serve.server import allow_connections, bind_port
+from hubtune.storage.checked_folder import write_checked
 
 
 def test_a_signal_ends_the_server_after_what_it_has_received(small_run):
@@ -21,8 +26,8 @@ def test_a_signal_ends_the_server_after_what_it_has_received(small_run):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=HANG_SECONDS)
         connection.request("POST", "/predict", image_bytes())
         assert connection.getresponse().read()
-        with open(f"/proc/{process.pid}/maps") as maps:  # noqa: PTH123
-            assert "/paddle/" not in maps.read()  # a stored program suffices
+        # A stored program suffices.
+        assert "/paddle/" not in Path(f"/proc/{process.pid}/maps").read_text()
         # Half a request, which is answered when the rest has come.
         image = image_bytes(1)
         connection.putrequest("POST", "/predict")
@@ -35,6 +40,30 @@ def test_a_signal_ends_the_server_after_what_it_has_received(small_run):
         assert process.stderr.read().strip() == "Stopped."
     with pytest.raises(ConnectionError), socket.create_connection(("127.0.0.1", port)):
         pass
+
+
+def test_a_signal_still_ends_the_server_after_a_new_model_has_brought_paddle(tmp_path, small_run):
+    run = tmp_path / "run"
+    shutil.copytree(small_run, run)
+    shutil.copytree(small_run.parent / "home", tmp_path / "home")
+    card = json.loads((run / "best_model" / "model.json").read_text())
+    files = {file.name: file.read_bytes() for file in (run / "best_model").iterdir()}
+    del files["manifest.json"]
+    with started(run, "--reload") as (process, port, _):
+        content = json.dumps({**card, "labels": ["x", "y", "z"]}).encode()
+        write_checked(run / "best_model", {**files, "model.json": content})
+        wait_for(lambda: ask(port, "/models").json["models"][0]["labels"] == ["x", "y", "z"])
+        assert "/paddle/" in Path(f"/proc/{process.pid}/maps").read_text()
+        time.sleep(2)  # the handlers of signals are installed again within a second
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+        printed = process.stderr.read()
+    assert printed.rstrip().endswith("Stopped.") and "Traceback" not in printed
+
+
+def test_localhost_is_the_address_that_is_printed():
+    with bind_port("localhost", 0) as bound:
+        assert bound.getsockname()[0] == "127.0.0.1"
 
 
 def test_a_client_that_never_ends_does_not_hold_the_server(small_run):
