@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +18,14 @@ from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import CheckFailedError, HubtuneError, MachineError, ModelError, UsageError
 from hubtune.export.drawn_images import draw_images
 from hubtune.export.formats import FORMATS, Format
-from hubtune.export.parity import Parity, compare_export
+from hubtune.export.parity import RESIZED_TOLERANCE, Parity, compare_export
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
 from hubtune.export.single_view import single_view_model
 from hubtune.hardware.device import select_device
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 from hubtune.runs.folder import is_run
@@ -97,11 +98,16 @@ def export_model(model: Model, folder: str | Path, form: str, *, name: str | Non
             images = _images_of(run, exported)
             parity = _compare(new, exported, images, form)
             if parity is not None:
-                parity.check()
+                parity = _without_bad_resizing(parity, new, form) if images else parity
+                parity.check(judge_resized=bool(images))
             accuracies = {} if exported is model else _accuracies(model, exported)
             before = {name: shares[0] for name, shares in accuracies.items()}
             readme = render_readme(
-                exported.card, getattr(_module(form), f"{form}_facts")(exported.card), title, parity, before
+                exported.card,
+                getattr(_module(form), f"{form}_facts")(exported.card, new),
+                title,
+                parity,
+                before,
             )
             (new / README_FILE).write_text(readme, encoding="utf-8")
             if parity is not None:
@@ -164,9 +170,10 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
         )
     run = _run_of(model)
     with _prepared(model, run, row) as exported:
-        parity = _compare(folder, exported, _images_of(run, exported), form)
+        images = _images_of(run, exported)
+        parity = _compare(folder, exported, images, form)
     assert parity is not None  # the format has no program of its own
-    parity.check()
+    parity.check(judge_resized=bool(images))
     return parity
 
 
@@ -228,6 +235,20 @@ def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> P
         can_resize = file is None or (folder / file).exists()
         resized = _resized(images or drawn, model.card.preprocessing, form) if can_resize else {}
         return compare_export(folder, model, [*images, *drawn], resized, file if resized else None)
+
+
+def _without_bad_resizing(parity: Parity, folder: Path, form: str) -> Parity:
+    """Remove the network that resizes by itself if its answers differ by too much; the other one does not."""
+    file, difference = FORMATS[form].resizing_file, parity.resized
+    if file is None or difference is None or difference.within(RESIZED_TOLERANCE):
+        return parity
+    (folder / file).unlink()
+    logger.warning(
+        "%s is not written: where the network resizes pictures by itself, scores differ by up to %.2g, more "
+        "than %g (most for %s)",
+        *(file, difference.scores, RESIZED_TOLERANCE, difference.worst),
+    )
+    return replace(parity, resized=None)
 
 
 def _resized(images: Sequence[Path], view: Preprocessing, form: str) -> dict[Path, np.ndarray]:

@@ -42,11 +42,11 @@ def write_onnx(model: Model, folder: Path, name: str) -> None:
     write_scripts(folder, model, network, _RUNTIME, "onnx")
 
 
-def onnx_facts(card: ModelCard) -> Facts:
+def onnx_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     files = {"model.onnx": "the network, from arranged pixels to scores, in float32"}
-    if not can_resize(card.preprocessing):
-        notes = ["There is no file that resizes pictures by itself: ONNX lacks the filter of this model."]
+    if not (folder / RESIZING_FILE).exists():
+        notes = ["There is no file that resizes pictures by itself: its answers would differ from hubtune's."]
     else:
         files[RESIZING_FILE] = "the same, from the pixels of a whole picture: it resizes by itself"
         notes = [

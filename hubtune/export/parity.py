@@ -50,6 +50,10 @@ class Difference:
     similarity: float | None
     worst: str | None
 
+    def within(self, limit: float) -> bool:
+        """Whether no score and no similarity differs by more."""
+        return self.scores <= limit and (self.similarity or 0.0) <= limit  # NaN is not
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -77,19 +81,21 @@ class Parity:
         limits = {"tolerance": TOLERANCE} | ({"resized_tolerance": RESIZED_TOLERANCE} if self.resized else {})
         return {"schema_version": 1, **limits, **asdict(self)}
 
-    def check(self) -> None:
-        """Raise ``CheckFailedError`` if the export's answers are not hubtune's."""
+    def check(self, *, judge_resized: bool = True) -> None:
+        """Raise ``CheckFailedError`` if the export's answers are not hubtune's.
+
+        ``judge_resized`` is false for images that are drawn: they differ more than photos do.
+        """
+        resized = self.resized if judge_resized else None
         for what, difference, limit in (
             ("given the same pixels", self.pixels, TOLERANCE),
             ("from image files", self.files, TOLERANCE),
-            ("as the format's own code resizes them", self.resized, RESIZED_TOLERANCE),
+            ("as the format's own code resizes them", resized, RESIZED_TOLERANCE),
         ):
-            if difference is None:
-                continue
-            # NaN fails, too.
-            within = difference.scores <= limit and (difference.similarity or 0.0) <= limit
             # Two scores that are nearly equal may change places where resizing differs.
-            if within and (not difference.labels or limit == RESIZED_TOLERANCE):
+            if difference is None or (
+                difference.within(limit) and (not difference.labels or limit == RESIZED_TOLERANCE)
+            ):
                 continue
             raise CheckFailedError(
                 f"The export does not give hubtune's answers: {what}, {difference.labels:,} of "

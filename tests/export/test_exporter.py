@@ -145,6 +145,15 @@ def test_an_export_that_fails_its_proof_is_not_written(run, tmp_path, monkeypatc
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_network_that_resizes_otherwise_is_left_out(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(exporter, "RESIZED_TOLERANCE", 1e-9)
+    export = export_model(hubtune.load_model(run.path), tmp_path / "made", "onnx")
+    assert not (export.folder / "model_with_resize.onnx").exists()
+    assert export.parity.resized is None
+    assert "There is no file that resizes" in (export.folder / "README.md").read_text(encoding="utf-8")
+    assert "model_with_resize.onnx is not written: where the network resizes" in caplog.text
+
+
 def test_a_model_without_a_run_is_compared_on_drawn_images(tmp_path):
     model = exportable_model(fit="crop")
     write_model(tmp_path / "model", model.classifier, model.card)
