@@ -3,9 +3,7 @@
 import asyncio
 import base64
 import io
-import math
 import os
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,11 +25,10 @@ from hubtune.serve.engine_queue import EngineQueue, Rows
 from hubtune.serve.limits import RequestError, ServeLimits, busy_error
 from hubtune.serve.metrics import ServeMetrics
 from hubtune.serve.models import ServedModel
+from hubtune.serve.return_times import ReturnTimes
 
 # Longest side of a heat map in pixels: the maps themselves are coarse.
 _HEAT_SIDE = 640
-# Clients that are refused are asked to come again at this rate, at most so many seconds later.
-_RETURNS_A_SECOND, _MOST_SECONDS = 100, 10
 
 
 class Wanted(NamedTuple):
@@ -105,7 +102,7 @@ class PredictionService:
         self._engine = EngineQueue(metrics.batches.observe)
         self._decoders = ThreadPoolExecutor(threads or usable_cores(), "hubtune-decode")
         self._starter = ThreadPoolExecutor(1, "hubtune-maps")
-        self._next_return = 0.0
+        self._return_times = ReturnTimes()
         self.waiting = 0
         """Images that wait for their answer."""
 
@@ -120,17 +117,9 @@ class PredictionService:
         self._engine.stop()
 
     def check_free(self, count: int = 1) -> None:
-        """Raise a RequestError of status 503 unless this number of images can be taken.
-
-        Clients are sent away for different times: if all came again at once, refusing them would take the
-        time that images need.
-        """
+        """Raise a RequestError of status 503 unless this number of images can be taken."""
         if self.waiting + count > self._limits.waiting_images:
-            now = time.monotonic()
-            self._next_return = max(now + 0.5, self._next_return + 1 / _RETURNS_A_SECOND)
-            seconds = math.ceil(min(self._next_return - now, _MOST_SECONDS))
-            self._next_return = min(self._next_return, now + _MOST_SECONDS)
-            raise busy_error(seconds=seconds)
+            raise busy_error(seconds=self._return_times.seconds_to_wait())
 
     async def predict(
         self, served: ServedModel, images: Sequence[bytes], wanted: Wanted
@@ -190,6 +179,7 @@ class PredictionService:
                 {"Retry-After": "5"},
             ) from error
         finally:
+            self._return_times.add_answer()
             self._metrics.images.labels(served.name, outcome).inc()
 
     def _prepare(

@@ -77,16 +77,5 @@ def test_what_a_model_cannot_do_is_refused(service, abc, monkeypatch):
     assert refusal_of(service, abc, [image_bytes()], Wanted(reject=True)).code == "no_reference"
 
 
-def test_clients_that_are_refused_come_again_at_different_times(service):
-    service.waiting = 4
-    times = []
-    for _ in range(3000):
-        with pytest.raises(RequestError) as refusal:
-            service.check_free()
-        times.append(int(refusal.value.headers["Retry-After"]))
-    assert times[0] == 1 and times == sorted(times) and times[-1] == 10
-    assert times.count(3) <= 101
-
-
 def test_there_is_a_core():
     assert usable_cores() >= 1
