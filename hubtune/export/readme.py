@@ -6,6 +6,8 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
+from hubtune.export.benchmark import BenchRow
+from hubtune.export.int8 import Int8Report
 from hubtune.export.parity import RESIZED_TOLERANCE, TOLERANCE, Parity
 from hubtune.inference.model_card import ModelCard
 
@@ -28,28 +30,39 @@ class Facts:
     notes: Sequence[str] = ()
 
 
-def render_readme(
-    card: ModelCard, facts: Facts, title: str, parity: Parity | None, before: Mapping[str, float]
-) -> str:
-    """Return the text.
+@dataclass(frozen=True)
+class Figures:
+    """What was measured of an export.
 
-    Args:
-        card: describes the exported model.
-        facts: of the format.
+    Attributes:
         title: of the format.
         parity: the comparison with hubtune; ``None`` if there is none.
         before: list → accuracy of the model before its head was solved again; empty if it was not.
+        int8: the comparison of int8 with float32; ``None`` for an export in float32.
+        bench: rows of programs; empty if none was measured.
     """
+
+    title: str
+    parity: Parity | None
+    before: Mapping[str, float]
+    int8: Int8Report | None = None
+    bench: Sequence[BenchRow] = ()
+
+
+def render_readme(card: ModelCard, facts: Facts, figures: Figures) -> str:
+    """Return the text for an exported model that the card describes."""
     measured = [(text, card.metrics[name]) for name, text in _LISTS.items() if card.metrics.get(name)]
     source = resources.files("hubtune.export") / "templates" / f"{README_FILE}.jinja"
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         card=card,
         facts=facts,
-        title=title,
-        parity=parity,
-        before={_LISTS[name]: share for name, share in before.items()},
-        measured=[(name, figures) for name, figures in measured if figures.get("count")],
+        title=figures.title,
+        parity=figures.parity,
+        before={_LISTS[name]: share for name, share in figures.before.items()},
+        int8=figures.int8,
+        bench=figures.bench,
+        measured=[(name, metrics) for name, metrics in measured if metrics.get("count")],
         views=", ".join(view.description for view in card.views),
         tolerance=TOLERANCE,
         resized_tolerance=RESIZED_TOLERANCE,
