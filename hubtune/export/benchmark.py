@@ -98,7 +98,7 @@ class SpeedRatio:
             raise CheckFailedError(
                 f"int8 is not worth it on this machine: it is {self.ratio:.2f} times as fast as float32 "
                 f"({self.int8:.1f} ms a picture instead of {self.float32:.1f}), where {LEAST_RATIO} times is "
-                "the least; nothing was written. Try again while the machine is idle, or export without --int8"
+                "the least; nothing was written. Try again on an idle machine, or export without --int8"
             )
 
 

@@ -1,18 +1,15 @@
 """Quantises networks for OpenVINO after training, by NNCF."""
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hubtune.export.network_parts import NetworkPart
-from hubtune.export.quantizer import CalibrationImages
+from hubtune.export.quantizer import CalibrationImages, RunningProgram
 from hubtune.inference.engine_interface import Engine
-from hubtune.inference.openvino_program import PendingRows, compile_program, openvino_core
+from hubtune.inference.openvino_program import compile_program, openvino_core
 from hubtune.inference.program import save_layer
 
 
@@ -57,7 +54,7 @@ class OpenVINOQuantizer:
 
     def start(self, file: Path) -> Engine:
         """Return an engine that runs the network of a file, with one output, on one image at a time."""
-        return _Running(self.name, compile_program(file, "f32").begin)
+        return RunningProgram(self.name, compile_program(file, "f32").begin)
 
     def content(self, file: Path) -> bytes:
         """Return the bytes that the network of a file depends on."""
@@ -65,12 +62,6 @@ class OpenVINOQuantizer:
 
 
 QUANTIZER = OpenVINOQuantizer()
-
-
-@dataclass(frozen=True)
-class _Running:
-    name: str
-    begin: Callable[[Sequence[np.ndarray]], PendingRows]
 
 
 def read_openvino(part: NetworkPart) -> Any:

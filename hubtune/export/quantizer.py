@@ -1,6 +1,6 @@
 """What a format needs for exports in int8: a quantiser, which works on files of parts of a network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -11,6 +11,7 @@ import numpy as np
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.export.network_parts import NetworkPart
 from hubtune.inference.engine_interface import Engine
+from hubtune.inference.openvino_program import PendingRows
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,14 @@ class CalibrationImages:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Yield the images, float32 ``[1, channels, height, width]``."""
         return (self.view.normalise(pixels)[None] for pixels in self.pixels)
+
+
+@dataclass(frozen=True)
+class RunningProgram:
+    """An engine: its name, and the function that begins images."""
+
+    name: str
+    begin: Callable[[Sequence[np.ndarray]], PendingRows]
 
 
 class Quantizer(Protocol):
