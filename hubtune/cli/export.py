@@ -72,10 +72,8 @@ def command(
     run = run_or_newest(run)
     from hubtune import export_model, load_model, prove_export
     from hubtune.export.exporter import check_export
-    from hubtune.hardware.device import select_device
 
     if check is not None:
-        select_device("cpu")
         parity = prove_export(check, load_model(run, trust_code=trust_code))
         if as_json:
             print_json({"folder": str(check), "parity": parity.as_dict()})
@@ -85,7 +83,6 @@ def command(
     assert form is not None
     folder = output or Path("exported") / _default_name(run, form, int8)
     check_export(folder, form, name, int8=int8, bench=bench)
-    select_device("cpu")
     model = load_model(run, trust_code=trust_code)
     export = export_model(model, folder, form, name=name, int8=int8, bench=bench)
     print_json(export_as_dict(export)) if as_json else print_export(export)

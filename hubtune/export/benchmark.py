@@ -22,6 +22,7 @@ from hubtune.evaluation.answers import collect
 from hubtune.evaluation.evaluation import evaluate_answers
 from hubtune.evaluation.metrics import Metrics
 from hubtune.export.drawn_images import draw_images
+from hubtune.export.formats import FORMATS
 from hubtune.export.network import SCORES
 from hubtune.export.scripts import PREDICT_FILE
 from hubtune.inference.engine import start_engine
@@ -53,7 +54,7 @@ class BenchRow:
         list: ``validate`` or ``test``, of the run; ``None`` if it has no such list.
         accuracy: on it, with count and interval; ``None`` without a list.
         milliseconds: for an image, one at a time, from arranged pixels; the median.
-        bytes: of the model's or the export's folder.
+        bytes: of the files that hold the network, or of the model folder.
     """
 
     program: str
@@ -77,8 +78,8 @@ class SpeedRatio:
         int8: likewise.
         ratio: median of the rounds' ratios.
         rounds: in which both ran the same images, one after the other.
-        float32_bytes: size of the export in float32.
-        int8_bytes: size of the export in int8.
+        float32_bytes: size of the network's files in float32.
+        int8_bytes: likewise in int8.
     """
 
     float32: float
@@ -129,67 +130,66 @@ class _Measured:
     run: Callable[[Sequence[np.ndarray]], object]
 
 
-def compare_speed(folder: Path, float32: Path, model: Model, images: Sequence[Path]) -> SpeedRatio:
-    """Run exports in int8 and in float32 of one model in turn, and compare their times.
+@dataclass(frozen=True)
+class WrittenExport:
+    """An export to measure: its folder, the name of its format, and the model that is in it."""
 
-    Args:
-        folder: of the export in int8.
-        float32: of that in float32.
-        model: either, for the view.
-        images: of which some are run; of drawn ones, if there are none that can be read.
+    folder: Path
+    form: str
+    precision: str
+    model: Model
+
+    @property
+    def bytes(self) -> int:
+        """Size of the files that hold the network."""
+        return sum((self.folder / name).stat().st_size for name in FORMATS[self.form].network_files)
+
+
+def compare_speed(float32: WrittenExport, int8: WrittenExport, images: Sequence[Path]) -> SpeedRatio:
+    """Run exports of one model in turn, and compare their times.
+
+    ``images`` are files of which some are run; drawn ones are, if none of them can be read.
     """
-    programs = {name: _of_export(path, model) for name, path in (("float32", float32), ("int8", folder))}
-    times = _time_in_turn(programs, images)
-    ratios = [slow / fast for slow, fast in zip(times["float32"], times["int8"], strict=True)]
+    slow, fast = _time_in_turn([_of_export(float32), _of_export(int8)], images)
     return SpeedRatio(
-        float32=statistics.median(times["float32"]),
-        int8=statistics.median(times["int8"]),
-        ratio=statistics.median(ratios),
-        rounds=len(ratios),
-        float32_bytes=size_on_disk(float32),
-        int8_bytes=size_on_disk(folder),
+        float32=statistics.median(slow),
+        int8=statistics.median(fast),
+        ratio=statistics.median(one / other for one, other in zip(slow, fast, strict=True)),
+        rounds=len(slow),
+        float32_bytes=float32.bytes,
+        int8_bytes=int8.bytes,
     )
 
 
-def measure_exports(
-    model: Model, exports: Sequence[tuple[str, str, Path, Model]], run: Path | None
-) -> list[BenchRow]:
+def measure_exports(model: Model, exports: Sequence[WrittenExport], run: Path | None) -> list[BenchRow]:
     """Measure a model in hubtune, and exports of it, in turn.
 
     Args:
-        model: in hubtune.
-        exports: title of the format, precision, folder, and the model that was exported, of each.
+        model: fine-tuned.
+        exports: of it.
         run: whose validation list, or else test list, has the images; ``None``: drawn ones, without accuracy.
 
     Returns:
         A row of hubtune, and one of each export.
     """
     name, entries = _list_of(run, model)
-    sample = [entry.path for entry in entries]
-    engine = start_engine(
-        Subnetwork(model.classifier, model.classifier.logits_and_features, model.card.preprocessing), []
-    )
-    own = f"hubtune ({engine.name})"
-    programs = {own: _Measured(model.card.views, lambda arrays: engine.begin(arrays)())}
-    rows = [(own, "float32", model.folder)]
-    for title, precision, folder, exported in exports:
-        programs[f"{title} {precision}"] = _of_export(folder, exported)
-        rows.append((title, precision, folder))
-    times = _time_in_turn(programs, sample)
-    results = [model.score(sample)]
-    results += [_scores(folder, exported, sample) for _, _, folder, exported in exports]
-    truth = [entry.label for entry in entries]
-    return [
-        BenchRow(
-            program=title,
-            precision=precision,
-            list=name,
-            accuracy=evaluate_answers(collect(scores, truth), model.labels) if entries else None,
-            milliseconds=statistics.median(spent),
-            bytes=0 if folder is None else size_on_disk(folder),
-        )
-        for (title, precision, folder), spent, scores in zip(rows, times.values(), results, strict=True)
-    ]
+    images, truth = [entry.path for entry in entries], [entry.label for entry in entries]
+    network = model.classifier
+    engine = start_engine(Subnetwork(network, network.logits_and_features, model.card.preprocessing), [])
+    own = _Measured(model.card.views, lambda arrays: engine.begin(arrays)())
+    times = _time_in_turn([own, *map(_of_export, exports)], images)
+
+    def metrics(scores: Iterator[ImageScores]) -> Metrics | None:
+        return evaluate_answers(collect(scores, truth), model.labels) if entries else None
+
+    size = 0 if model.folder is None else size_on_disk(model.folder)
+    title, time_of = f"hubtune ({engine.name})", map(statistics.median, times)
+    rows = [BenchRow(title, "float32", name, metrics(model.score(images)), next(time_of), size)]
+    for each, milliseconds in zip(exports, time_of, strict=True):
+        title = FORMATS[each.form].title
+        found = metrics(_scores(each, images))
+        rows.append(BenchRow(title, each.precision, name, found, milliseconds, each.bytes))
+    return rows
 
 
 def _list_of(run: Path | None, model: Model) -> tuple[str | None, Sequence[ImageEntry]]:
@@ -203,18 +203,18 @@ def _list_of(run: Path | None, model: Model) -> tuple[str | None, Sequence[Image
     return None, []
 
 
-def _of_export(folder: Path, model: Model) -> _Measured:
-    run = open_export(folder)
-    return _Measured([_view(model)], lambda arrays: run(arrays[0][None]))
+def _of_export(export: WrittenExport) -> _Measured:
+    run = open_export(export.folder)
+    return _Measured([_view(export.model)], lambda arrays: run(arrays[0][None]))
 
 
 def _view(model: Model) -> Preprocessing:
     return model.card.preprocessing.model_copy(update={"mirror": False})
 
 
-def _scores(folder: Path, model: Model, images: Sequence[Path]) -> Iterator[ImageScores]:
+def _scores(export: WrittenExport, images: Sequence[Path]) -> Iterator[ImageScores]:
     """Yield the scores that an export gives to images, one at a time."""
-    run, view = open_export(folder), _view(model)
+    run, view = open_export(export.folder), _view(export.model)
     for path in images:
         try:
             [pixels] = preprocess_views(path, [view])
@@ -224,22 +224,22 @@ def _scores(folder: Path, model: Model, images: Sequence[Path]) -> Iterator[Imag
         yield ImageScores(path, run(pixels[None])[SCORES][0].astype(np.float64))
 
 
-def _time_in_turn(programs: Mapping[str, _Measured], images: Sequence[Path]) -> dict[str, list[float]]:
-    """Return the milliseconds for an image in each round, by the name of the program."""
-    with TemporaryDirectory(prefix="hubtune-") as drawn:
-        chosen = [images[number * len(images) // _IMAGES] for number in range(_IMAGES if images else 0)]
-        arrays = {name: _arranged(chosen, program.views) for name, program in programs.items()}
-        if not all(arrays.values()):
-            chosen = draw_images(Path(drawn))
-            arrays = {name: _arranged(chosen, program.views) for name, program in programs.items()}
-    times: dict[str, list[float]] = {name: [] for name in programs}
+def _time_in_turn(programs: Sequence[_Measured], images: Sequence[Path]) -> list[list[float]]:
+    """Return the milliseconds for an image in each round, of each program."""
+    chosen = [images[number * len(images) // _IMAGES] for number in range(_IMAGES if images else 0)]
+    arrays = [_arranged(chosen, program.views) for program in programs]
+    if not all(arrays):
+        with TemporaryDirectory(prefix="hubtune-") as folder:
+            drawn = draw_images(Path(folder))
+            arrays = [_arranged(drawn, program.views) for program in programs]
+    times: list[list[float]] = [[] for _ in programs]
     for number in range(_ROUNDS):
-        for name, program in programs.items():
+        for program, own, spent in zip(programs, arrays, times, strict=True):
             start = time.perf_counter()
-            for each in arrays[name]:
+            for each in own:
                 program.run(each)
             if number:
-                times[name].append(1_000 * (time.perf_counter() - start) / len(arrays[name]))
+                spent.append(1_000 * (time.perf_counter() - start) / len(own))
     return times
 
 

@@ -37,7 +37,7 @@ def _texture(name: str, width: int, height: int, channels: int = 3) -> Image.Ima
 
 def _draw_turned(path: Path) -> None:
     # So large that it is decoded at a fraction of its size, whose sides are no whole numbers.
-    image = _texture(path.name, 2003, 1499)
+    image = _texture(path.name, 1603, 1203)
     exif = image.getexif()
     exif[_ORIENTATION] = _QUARTER_TURN
     image.save(path, quality=90, exif=exif)
@@ -69,7 +69,7 @@ def _drawer(width: int, height: int, channels: int = 3) -> Callable[[Path], None
 _DRAWN: dict[str, Callable[[Path], None]] = {
     "landscape.png": _drawer(320, 240),
     "portrait.jpg": _drawer(337, 450),
-    "large.jpg": _drawer(2400, 1801),
+    "large.jpg": _drawer(1801, 1350),
     "turned.jpg": _draw_turned,
     "grey.jpg": _drawer(250, 250, 1),
     "deep.png": _draw_deep,

@@ -3,34 +3,41 @@
 import json
 import secrets
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
-from hubtune.errors import HubtuneError, MachineError, ModelError, UsageError
-from hubtune.export.benchmark import BenchRow, compare_speed, measure_exports
+import numpy as np
+
+from hubtune.data.images.decode import ImageError
+from hubtune.data.images.preprocessing import Preprocessing
+from hubtune.errors import CheckFailedError, HubtuneError, MachineError, ModelError, UsageError
+from hubtune.export.benchmark import BenchRow, WrittenExport, compare_speed, measure_exports
 from hubtune.export.drawn_images import draw_images
 from hubtune.export.formats import FORMATS
-from hubtune.export.int8 import Int8Report, quantized
+from hubtune.export.int8 import Int8Report, quantized_model
 from hubtune.export.parity import Parity, compare_export
 from hubtune.export.quantized_model import QuantizedModel
-from hubtune.export.readme import README_FILE, Figures, render_readme
+from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
 from hubtune.export.single_view import single_view_model
+from hubtune.hardware.device import select_device
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 from hubtune.runs.folder import is_run
 from hubtune.runs.lists import find_list
-from hubtune.storage.atomic import replacing_folder
+from hubtune.storage.atomic import replacing_folder, sha256_of
+from hubtune.text import first_few
 
 PARITY_FILE, LABELS_FILE = "parity.json", "labels.txt"
+# Formats whose scripts read the settings, by which an earlier export is recognised.
+_CHECKED = [name for name, row in FORMATS.items() if row.runner is None]
 # Images of the run that an export is compared on.
 _MOST_IMAGES = 48
 
@@ -69,8 +76,9 @@ def export_model(
 ) -> Export:
     """Write a model for another program, with the scripts that run it there.
 
-    The folder is complete, or not written. The export is run in a fresh process on images of the run and
-    on drawn ones, and compared with hubtune; ``parity.json`` has the result.
+    The folder is complete, or not written. Paddle computes on the CPU from then on. The export is run in a
+    fresh process on images of the run and on drawn ones, and compared with hubtune; ``parity.json`` has the
+    result.
 
     Args:
         model: a fine-tuned model, as :func:`hubtune.load_model` reads it from a run.
@@ -94,6 +102,8 @@ def export_model(
     """
     folder = Path(folder)
     check_export(folder, form, name, int8=int8, bench=bench)
+    select_device("cpu")
+    title = FORMATS[form].title
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
     run, name = _run_of(model), name or folder.resolve().name
@@ -106,18 +116,16 @@ def export_model(
             parity = _compare(new, exported, images, form)
             if parity is not None:
                 parity.check()
-                content = parity.as_dict() | {
-                    "int8": report and report.as_dict(),
-                    "bench": [row.as_dict() for row in rows],
-                }
-                (new / PARITY_FILE).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
             has_other_head = exported is not model and report is None
             accuracies = _accuracies(model, exported) if has_other_head else {}
-            facts = getattr(_module(form), f"{form}_facts")(exported.card)
             before = {each: shares[0] for each, shares in accuracies.items()}
-            figures = Figures(FORMATS[form].title, parity, before, report, rows)
-            readme = render_readme(exported.card, facts, figures)
+            facts = getattr(_module(form), f"{form}_facts")(exported.card)
+            readme = render_readme(exported.card, facts, title, parity, before, int8=report, bench=rows)
             (new / README_FILE).write_text(readme, encoding="utf-8")
+            if parity is not None:
+                measured = {"int8": report and report.as_dict(), "bench": [row.as_dict() for row in rows]}
+                record = {**parity.as_dict(), **measured, "sha256": _checksums(new)}
+                (new / PARITY_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
     return Export(folder, form, parity, len(images), accuracies, report, rows)
@@ -141,7 +149,7 @@ def check_export(
     if bench and row.needs_name:
         raise UsageError(f"--bench runs an export by itself, and {row.title} cannot: use another format")
     packages = row.int8_packages if int8 else row.packages
-    if missing := [package for package in packages if find_spec(package) is None]:
+    if missing := [package for package in packages if not _is_installed(package)]:
         what = f"{row.title} in int8" if int8 else row.title
         raise MachineError(
             f"Export to {what} needs {' and '.join(missing)}: pip install {' '.join(packages)}"
@@ -167,39 +175,53 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
     folder = Path(folder)
     try:
         form = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["format"]
-        row = FORMATS[form]
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ModelError(f"{folder} is not a folder that hubtune export wrote in another format") from error
-    if _is_quantized(folder):
+        if form not in FORMATS:
+            raise KeyError(form)
+        record = json.loads((folder / PARITY_FILE).read_text(encoding="utf-8"))
+        written, present = record["sha256"], _checksums(folder)
+        changed = [name for name, checksum in written.items() if present.get(name) != checksum]
+        is_quantized = bool(record.get("int8"))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
-            f"{folder} is in int8, whose answers are not those of the model: export it again to compare it"
+            f"{folder} cannot be checked: name a folder that hubtune export wrote as "
+            f"{', '.join(_CHECKED)}, with its {PARITY_FILE}"
+        ) from error
+    select_device("cpu")
+    if changed:
+        raise CheckFailedError(
+            f"{folder} is not as it was written: {first_few(changed)} changed or missing. Export the model "
+            "again"
+        )
+    if is_quantized:
+        raise ModelError(
+            f"The files of {folder} are as they were written, but its answers in int8 are not the model's: "
+            "to compare them again, export it again"
         )
     run = _run_of(model)
     with _prepared(model, run, form) as exported:
         parity = _compare(folder, exported, _images_of(run, exported), form)
-    if parity is None:
-        raise MachineError(f"{row.title} is not installed: pip install {row.runner}")
+    assert parity is not None  # the format has no program of its own
     parity.check()
     return parity
-
-
-def _is_quantized(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / PARITY_FILE).read_text(encoding="utf-8")).get("int8"))
-    except (OSError, ValueError, AttributeError):
-        return False
 
 
 def _prepared(model: Model, run: Path | None, form: str, int8: bool = False) -> AbstractContextManager[Model]:
     """Return the model as the format can hold it, or quantised."""
     if int8:
-        return quantized(model, run, form)
+        return quantized_model(model, run, form)
     row = FORMATS[form]
     return single_view_model(model, run, row.title) if row.has_one_view else nullcontext(model)
 
 
 def _module(form: str) -> ModuleType:
     return import_module(f"hubtune.export.{form}")
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # of a stand-in without a specification
+        return False
 
 
 def _write(form: str, model: Model, folder: Path, name: str) -> None:
@@ -218,16 +240,17 @@ def _measure(
     model: Model, exported: Model, folder: Path, form: str, name: str, bench: bool
 ) -> tuple[Int8Report | None, list[BenchRow]]:
     """Compare an export in int8 with one in float32; measure both, and hubtune, if asked for."""
-    title, run = FORMATS[form].title, _run_of(model)
+    run = _run_of(model)
     if not isinstance(exported, QuantizedModel):
-        return None, measure_exports(model, [(title, "float32", folder, exported)], run) if bench else []
+        written = WrittenExport(folder, form, "float32", exported)
+        return None, measure_exports(model, [written], run) if bench else []
     with TemporaryDirectory(prefix="hubtune-") as temporary:
-        float32 = Path(temporary)
-        _write(form, model, float32, name)
-        speed = compare_speed(folder, float32, model, _images_of(run, model))
+        float32 = WrittenExport(Path(temporary), form, "float32", model)
+        int8 = WrittenExport(folder, form, "int8", exported)
+        _write(form, model, float32.folder, name)
+        speed = compare_speed(float32, int8, _images_of(run, model))
         speed.check()
-        both = [(title, "float32", float32, model), (title, "int8", folder, exported)]
-        rows = measure_exports(model, both, run) if bench else []
+        rows = measure_exports(model, [float32, int8], run) if bench else []
     assert exported.accuracy is not None
     return Int8Report(exported.accuracy, speed), rows
 
@@ -256,12 +279,28 @@ def _images_of(run: Path | None, model: Model) -> list[Path]:
 def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> Parity | None:
     """Compare an export with hubtune on images and drawn ones; ``None`` if its program is not installed."""
     runner = FORMATS[form].runner
-    if runner is not None and find_spec(runner) is None:
+    if runner is not None and not _is_installed(runner):
         return None
-    arrange = getattr(_module(form), f"arrange_as_{form}", None)
-    resized = arrange and partial(arrange, view=model.card.preprocessing)
-    with TemporaryDirectory(prefix="hubtune-") as drawn:
-        return compare_export(folder, model, [*images, *draw_images(Path(drawn))], resized=resized)
+    with TemporaryDirectory(prefix="hubtune-") as temporary:
+        drawn = draw_images(Path(temporary))
+        resized = _resized(images or drawn, model.card.preprocessing, form)
+        return compare_export(folder, model, [*images, *drawn], resized)
+
+
+def _resized(images: Sequence[Path], view: Preprocessing, form: str) -> dict[Path, np.ndarray]:
+    """Return image → pixels as the format's own code makes them; nothing if it has none."""
+    pixels: dict[Path, np.ndarray] = {}
+    if arrange := getattr(_module(form), f"arrange_as_{form}", None):
+        for path in images:
+            with suppress(ImageError):  # which both refuse
+                pixels[path] = arrange(path, view)
+    return pixels
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file but the record of the comparison, which holds them."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != PARITY_FILE)
+    return {path.name: sha256_of(path) for path in files}
 
 
 def _accuracies(model: Model, exported: Model) -> dict[str, tuple[float, float]]:

@@ -41,7 +41,7 @@ class Int8Report:
 
 
 @contextmanager
-def quantized(model: Model, run: Path | None, form: str) -> Iterator[QuantizedModel]:
+def quantized_model(model: Model, run: Path | None, form: str) -> Iterator[QuantizedModel]:
     """Yield a model with its backbone in int8; its files last as long as the block.
 
     Args:
@@ -62,30 +62,38 @@ def quantized(model: Model, run: Path | None, form: str) -> Iterator[QuantizedMo
         try:
             with training_context(run, model) as context:
                 check_lists(context)
-                result = _quantized_and_judged(context, model, quantizer_for(form), Path(folder))
+                result = quantize_model(context, model, quantizer_for(form), Path(folder))
         except DataError as error:
             raise ModelError(f"The model of {run} cannot be quantised: {error}") from error
+        assert result.accuracy is not None
+        result.accuracy.check()
         yield result
 
 
-def _quantized_and_judged(
-    context: RunContext, model: Model, quantizer: Quantizer, folder: Path
-) -> QuantizedModel:
+def quantize_model(context: RunContext, model: Model, quantizer: Quantizer, folder: Path) -> QuantizedModel:
+    """Return a model with its backbone in int8, and its metrics; its accuracy is compared, but not judged.
+
+    Args:
+        context: of the run that trained the model, see :func:`~hubtune.export.int8_head.training_context`.
+        model: read from the run.
+        quantizer: of the format.
+        folder: for the files of the network.
+
+    Raises:
+        DataError: none of the training or of the validation images can be read.
+        ModelError: the network cannot be quantised.
+    """
     images = calibration_images(context, model)
-    files = _write_quantized(model, images, quantizer, folder)
-    candidate = fit_quantized(context, model, files)
+    result = fit_quantized(context, model, _write_quantized(model, images, quantizer, folder))
     before = evaluate_list(context, "validate", model.score)
-    after = evaluate_list(context, "validate", candidate.score, candidate.reference)
+    after = evaluate_list(context, "validate", result.score, result.reference)
     if before is None or after is None:
         raise DataError("none of its validation pictures can be read")
-    accuracy = compare_accuracy(before, after, len(images), has_solved_head(context, model))
-    accuracy.check()
-    test = evaluate_list(context, "test", candidate.score, candidate.reference)
-    found = {"validate": after, "test": test}
+    result.accuracy = compare_accuracy(before, after, len(images), has_solved_head(context, model))
+    found = {"validate": after, "test": evaluate_list(context, "test", result.score)}
     metrics = {name: figures.as_dict() for name, figures in found.items() if figures is not None}
-    candidate.card = candidate.card.model_copy(update={"metrics": metrics})
-    candidate.accuracy = accuracy
-    return candidate
+    result.card = result.card.model_copy(update={"metrics": metrics})
+    return result
 
 
 def calibration_images(context: RunContext, model: Model) -> CalibrationImages:

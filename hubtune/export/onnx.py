@@ -27,12 +27,12 @@ def write_onnx(model: Model, folder: Path, name: str) -> None:
     Raises:
         ModelError: the network has an operator that ONNX is not written for.
     """
-    network, file = ExportNetwork(model), folder / "model.onnx"
+    network = ExportNetwork(model)
     if isinstance(model, QuantizedModel):
-        model.write_network(file)
+        model.write_network(folder / "model.onnx")
     else:
         program = onnx_program(network, [network.input_spec], network.outputs)
-        file.write_bytes(program.SerializeToString(deterministic=True))
+        (folder / "model.onnx").write_bytes(program.SerializeToString(deterministic=True))
     write_scripts(folder, model, network, _RUNTIME, "onnx")
 
 

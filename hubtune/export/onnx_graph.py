@@ -91,12 +91,17 @@ Source = str | np.ndarray
 
 
 class Graph:
-    """Collects nodes and initializers, with names that do not depend on the process."""
+    """Collects nodes and initializers, with names that do not depend on the process.
 
-    def __init__(self) -> None:
-        self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
+    Attributes:
+        proto: the graph as onnx has it.
+    """
+
+    def __init__(self, prefix: str = "") -> None:
+        """``prefix`` is put before all names but those of weights."""
+        self._prefix = prefix
         self._onnx = onnx_package()
+        self.proto = self._onnx.GraphProto(name="network")
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._bytes = 0
 
@@ -106,17 +111,25 @@ class Graph:
         An empty name is an input that is omitted.
         """
         names = [self.constant(each) if isinstance(each, np.ndarray) else each for each in inputs]
-        number = len(self.nodes)
-        results = [f"{kind}_{number}" + (f"_{index}" if index else "") for index in range(outputs)]
-        node = self._onnx.helper.make_node(kind, names, results, name=f"{kind}_{number}", **attributes)
-        self.nodes.append(node)
+        name = f"{self._prefix}{kind}_{len(self.proto.node)}"
+        results = [name + (f"_{index}" if index else "") for index in range(outputs)]
+        node = self._onnx.helper.make_node(kind, names, results, name=name, **attributes)
+        self.proto.node.append(node)
         return results[0] if outputs == 1 else results
+
+    def cast(self, name: Source, kind: str) -> str:
+        """Add a node that converts values to a kind such as ``float32``."""
+        try:
+            code = self._onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind))
+        except TypeError as error:
+            raise unsupported(f"values of kind {kind}") from error
+        return self.add("Cast", name, to=code)
 
     def constant(self, value: np.ndarray) -> str:
         """Return the name of an initializer of this value; equal ones are shared."""
         key = (value.dtype.name, value.shape, value.tobytes())
         if key not in self._constants:
-            name = f"constant_{len(self._constants)}"
+            name = f"{self._prefix}constant_{len(self._constants)}"
             self._constants[key] = name
             self.initialize(name, value)
         return self._constants[key]
@@ -129,7 +142,9 @@ class Graph:
                 "The network's weights exceed 2 GB, the most that an ONNX file holds: "
                 "use another format, openvino or paddlehub"
             )
-        self.initializers.append(self._onnx.numpy_helper.from_array(np.asarray(value, order="C"), name))
+        # In place: each copy of a message with all weights takes a second.
+        code = self._onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        self.proto.initializer.add(name=name, data_type=code, dims=value.shape, raw_data=value.tobytes())
 
 
 class Operation:
@@ -216,12 +231,8 @@ class Operation:
         return self._graph.add(kind, *inputs, outputs=outputs, **attributes)
 
     def cast(self, name: Source, kind: str) -> str:
-        onnx = onnx_package()
-        try:
-            code = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(kind))
-        except TypeError as error:
-            raise unsupported(f"values of kind {kind}") from error
-        return self.add("Cast", name, to=code)
+        """Add a node that converts values to a kind such as ``float32``."""
+        return self._graph.cast(name, kind)
 
     def scalar(self, value: float, index: int = 0) -> np.ndarray:
         """A constant of the kind of an input."""

@@ -66,12 +66,14 @@ def onnx_program(
     results = _translate(graph, operations, _weights(graph, layer))
     if len(results) != len(outputs):
         raise ValueError(f"the network has {len(results)} outputs, not {len(outputs)}")
-    described = [
+    graph.proto.input.extend(
         _value_info(spec.name, str(spec.dtype).removeprefix("paddle."), spec.shape) for spec in inputs
-    ]
-    named = [_named(graph, tensor, name) for tensor, name in zip(results, outputs, strict=True)]
+    )
+    graph.proto.output.extend(
+        _named(graph, tensor, name) for tensor, name in zip(results, outputs, strict=True)
+    )
     model = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "network", described, named, graph.initializers),
+        graph.proto,
         opset_imports=[onnx.helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="hubtune",
@@ -110,19 +112,21 @@ def _translate(graph: Graph, entries: list[dict[str, Any]], weights: dict[str, T
     """Add the nodes of a program's operations; return the values of its outputs, in order."""
     values: Values = {}
     results: dict[int, Tensor] = {}
+    inputs: set[int] = set()
     for entry in entries:
         if entry["#"] == "p":  # a weight
-            name = entry["A"][3]
-            if name not in weights:
-                raise unsupported("a tensor that is neither a parameter nor a buffer of a layer")
-            values[entry["O"]["%"]] = weights[name]
+            values[entry["O"]["%"]] = weights[entry["A"][3]]
             continue
         operands = [values.get(operand["%"]) for operand in entry["I"]]
         operation = Operation(graph, entry, operands)
         numbers = [output["%"] for output in entry["O"]]
         if entry["#"] == "1.fetch":
+            # Paddle 3.3 writes an input for some outputs that are computed from it in a single step.
+            if entry["I"][0]["%"] in inputs:
+                raise unsupported("an input among its outputs")
             results[operation["col"]] = operation.tensor()
         elif entry["#"] == "1.data":
+            inputs.update(numbers)
             values[numbers[0]] = Tensor(graph, operation.type, operation["name"])
         elif entry["#"] == "0.combine":
             values[numbers[0]] = [each for each in operands if isinstance(each, Tensor)]
@@ -156,7 +160,7 @@ def _tensor(graph: Graph, type_: TensorType, source: Source | Tensor) -> Tensor:
 def _named(graph: Graph, tensor: Tensor, name: str) -> "onnx.ValueInfoProto":
     """Give an output its name, and describe it."""
     # A node for it: one value may be several outputs, or be an input, too.
-    graph.nodes.append(onnx_package().helper.make_node("Identity", [tensor.name], [name], name=name))
+    graph.proto.node.append(onnx_package().helper.make_node("Identity", [tensor.name], [name], name=name))
     return _value_info(name, tensor.kind, tensor.shape)
 
 

@@ -137,4 +137,5 @@ def paddlex_name(architecture: str) -> str:
     """Return the name by which PaddleX loads a network: its own, or one whose code suits it."""
     entry = lookup(architecture)
     names = [] if entry is None else [architecture, *entry.backbone.aliases, *entry.aliases]
+    names += [f"{name}_x1_0" for name in names]  # which PaddleClas leaves out
     return next((name for name in names if name in _NAMES), _OTHER)

@@ -30,38 +30,38 @@ class Facts:
     notes: Sequence[str] = ()
 
 
-@dataclass(frozen=True)
-class Figures:
-    """What was measured of an export.
+def render_readme(
+    card: ModelCard,
+    facts: Facts,
+    title: str,
+    parity: Parity | None,
+    before: Mapping[str, float],
+    *,
+    int8: Int8Report | None = None,
+    bench: Sequence[BenchRow] = (),
+) -> str:
+    """Return the text.
 
-    Attributes:
+    Args:
+        card: describes the exported model.
+        facts: of the format.
         title: of the format.
         parity: the comparison with hubtune; ``None`` if there is none.
         before: list → accuracy of the model before its head was solved again; empty if it was not.
         int8: the comparison of int8 with float32; ``None`` for an export in float32.
         bench: rows of programs; empty if none was measured.
     """
-
-    title: str
-    parity: Parity | None
-    before: Mapping[str, float]
-    int8: Int8Report | None = None
-    bench: Sequence[BenchRow] = ()
-
-
-def render_readme(card: ModelCard, facts: Facts, figures: Figures) -> str:
-    """Return the text for an exported model that the card describes."""
     measured = [(text, card.metrics[name]) for name, text in _LISTS.items() if card.metrics.get(name)]
     source = resources.files("hubtune.export") / "templates" / f"{README_FILE}.jinja"
     environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     return environment.from_string(source.read_text(encoding="utf-8")).render(
         card=card,
         facts=facts,
-        title=figures.title,
-        parity=figures.parity,
-        before={_LISTS[name]: share for name, share in figures.before.items()},
-        int8=figures.int8,
-        bench=figures.bench,
+        title=title,
+        parity=parity,
+        before={_LISTS[name]: share for name, share in before.items()},
+        int8=int8,
+        bench=bench,
         measured=[(name, metrics) for name, metrics in measured if metrics.get("count")],
         views=", ".join(view.description for view in card.views),
         tolerance=TOLERANCE,

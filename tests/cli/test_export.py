@@ -1,5 +1,8 @@
 """``hubtune export``."""
 
+import json
+import re
+
 import pytest
 
 from hubtune.data.images.preprocessing import Preprocessing
@@ -21,14 +24,42 @@ def test_export_writes_a_module_named_as_its_folder_or_as_told(model, here, run_
     assert_refused(
         ("export model --format paddlehub -o my-fruit", 2, "cannot use the name 'my-fruit'"),
         ("export model --format paddlehub -o model", 2, "is not empty: name a new folder"),
-        ("export model --format torch -o fruit", 2, "'torch' is not 'paddlehub'"),
+        ("export model --format torch -o fruit", 2, "'torch' is not one of 'onnx', 'openvino'"),
+        ("export model", 2, "Name a --format, onnx, openvino, paddle, paddlehub, or --check an export"),
+        ("export model --format onnx --check model", 2, "Name a --format"),
+        ("export model --check model", 4, "model cannot be checked: name a folder that hubtune export wrote"),
         ("export nowhere --format paddlehub -o fruit", 4, "There is no run or model nowhere"),
     )
     assert [path.name for path in here.iterdir()] == ["model"]
     done = run_here("export", "model", "--format", "paddlehub", "-o", "fruit")
-    assert (done.returncode, done.stdout) == (0, "PaddleHub module fruit written to fruit\n")
-    use = "Use it: hub install fruit; then, elsewhere: hub run fruit --input_path PHOTO\n"
-    assert done.stderr == use
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(r"PaddleHub written to fruit \(.* kB\)\n", done.stdout)
+    assert "Not compared with hubtune: PaddleHub is not installed (pip install paddlehub)\n" in done.stderr
+    assert done.stderr.endswith("Use it: python fruit/predict.py PHOTO; README.md there has more\n")
     assert 'name="fruit"' in (here / "fruit/module.py").read_text()
     run_here("export", "model", "--format", "paddlehub", "-o", "other-folder", "--name", "pears")
     assert 'name="pears"' in (here / "other-folder/module.py").read_text()
+
+
+def test_an_export_is_written_beside_and_checked_again(model, here, run_here, assert_refused):
+    done = run_here("export", "model", "--format", "openvino", "--json")
+    assert done.returncode == 0, done.stderr
+    written = json.loads(done.stdout)
+    assert (written["folder"], written["format"]) == ("exported/model-openvino", "openvino")
+    assert written["parity"]["files"]["labels"] == 0
+    assert {"model.xml", "model.bin", "predict.py", "parity.json"} <= set(written["files"])
+    checked = run_here("export", "model", "--check", "exported/model-openvino")
+    assert checked.returncode == 0, checked.stderr
+    assert checked.stdout.startswith(
+        "exported/model-openvino gives the answers of model: the same label for all"
+    )
+    (here / "exported/model-openvino/predict.py").write_text("")
+    assert_refused(
+        ("export model --check exported/model-openvino", 8, "is not as it was written: predict.py changed"),
+        ("export model --format openvino", 2, "exported/model-openvino is not empty"),
+    )
+
+
+def test_the_default_folder_of_a_module_can_be_imported(model, run_here):
+    done = run_here("export", "model", "--format", "paddlehub")
+    assert "written to exported/model_paddlehub" in done.stdout, done.stderr

@@ -43,7 +43,12 @@ COMPUTATIONS = {
         paddle.bmm(x[:, 0], x[:, 1].transpose([0, 2, 1])),
         paddle.einsum("nchw,nchv->ncwv", x, x),
     ),
-    "kinds": lambda x: (x.astype("int64"), x.astype("float32"), (x * 100).abs().astype("uint8"), x > 0),
+    "kinds": lambda x: (
+        x.astype("int64"),
+        (x > 0).astype("float32").astype("float32"),
+        (x * 100).abs().astype("uint8"),
+        x > 0,
+    ),
     "integers": lambda x: x.astype("int64").abs() // 2,
 }
 

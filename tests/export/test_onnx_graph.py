@@ -16,7 +16,7 @@ def test_equal_constants_are_written_once_and_constants_without_a_node_never():
     Tensor(graph, TensorType("int64", (1,)), np.array([3]))
     assert graph.constant(two) == graph.constant(two.copy()) != graph.constant(other)
     assert graph.constant(np.array(2, np.int64)) not in (graph.constant(two), graph.constant(other))
-    assert [list(each.dims) for each in graph.initializers] == [[1], [1], []]
+    assert [list(each.dims) for each in graph.proto.initializer] == [[1], [1], []]
 
 
 def test_weights_of_more_than_a_file_holds_are_refused(monkeypatch):

@@ -1,5 +1,8 @@
 """Every network becomes an ONNX model that gives the same answers, whatever its inputs and outputs."""
 
+from importlib.resources import files
+from pathlib import Path
+
 import numpy as np
 import onnx
 import paddle
@@ -12,6 +15,7 @@ from support.onnx_models import Computation, check_computation, largest_differen
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.export.onnx_program import onnx_program
+from hubtune.hub.module_code import load_backbone
 from hubtune.inference.program import Subnetwork
 from hubtune.models.catalog import BACKBONES
 from hubtune.models.classifier import Classifier
@@ -60,12 +64,12 @@ def test_every_backbone_answers_as_in_paddle(name):
 def test_a_family_takes_any_number_of_images_and_of_any_size_where_paddle_does(name):
     record = BACKBONES[name]
     size = record.input_size
-    part, model = _convert(record.build(num_classes=10), size, size)
-    assert largest_difference(part, model, _images(2, size, size)) <= TOLERANCE
-    if record.size_multiple == 1 and "swin" not in name and name != "paddle.vision:shufflenet_v2_x0_25":
-        part, model = _convert(part.network, None, None)
-        for images in (_images(1, size, size + 24), _images(2, size + 7, size)):
-            assert largest_difference(part, model, images) <= TOLERANCE
+    # Paddle traces paddle.vision's ShuffleNet and Swin's windows for a known size only.
+    varying = record.size_multiple == 1 and not name.startswith(("swin", "paddle.vision:shufflenet"))
+    part, model = _convert(record.build(num_classes=10), *([None, None] if varying else [size, size]))
+    shapes = [(1, size, size + 24), (2, size - 7, size)] if varying else [(2, size, size)]
+    for images in (_images(*shape) for shape in shapes):
+        assert largest_difference(part, model, images) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", _marked(name for name in [*QUICK, *FAMILIES] if BACKBONES[name].taps))
@@ -75,8 +79,7 @@ def test_second_order_features_answer_as_in_paddle(name):
     network = Classifier(record, 7)
     network.take_second_order(network.find_taps(record.taps, size))
     part, model = _convert(network, size, size)
-    for count in (1, 2):
-        assert largest_difference(part, model, _images(count, size, size)) <= SECOND_ORDER_TOLERANCE
+    assert largest_difference(part, model, _images(2, size, size)) <= SECOND_ORDER_TOLERANCE
 
 
 class _Export(nn.Layer):
@@ -150,10 +153,17 @@ def test_a_weight_is_written_once_under_its_own_name_and_unused_ones_are_not():
     assert [each.name for each in matrices] == ["layers.0.weight"]
 
 
-def test_an_output_may_be_an_input_a_weight_or_a_constant():
-    check_computation(
-        lambda network, images: (images, images + 1, paddle.ones([2]), network.table), table=[1.0]
-    )
+def test_an_output_may_be_a_weight_or_a_constant_but_not_an_input():
+    check_computation(lambda network, images: (images * 2, paddle.ones([2]), network.table), table=[1.0])
+    with pytest.raises(ModelError, match="as it has an input among its outputs"):
+        check_computation(lambda network, images: (images * 2, images))
+
+
+def test_a_module_of_a_user_becomes_a_model():
+    folder = files("hubtune.hub") / "modules" / "mynet"
+    record, *_ = load_backbone(Path(str(folder)), trust_code=True)
+    part, model = _convert(record.build(num_classes=10), None, None)
+    assert largest_difference(part, model, _images(2, 64, 72)) <= TOLERANCE
 
 
 def test_an_unknown_operator_is_refused_with_its_name_and_another_format():
@@ -168,5 +178,5 @@ def test_an_unknown_operator_is_refused_with_its_name_and_another_format():
 def test_the_number_of_names_is_that_of_the_outputs():
     with pytest.raises(ValueError, match="the network has 1 outputs, not 2"):
         onnx_program(
-            Computation(lambda network, images: images + 1), [InputSpec([2], "float32", "images")], ["a", "b"]
+            Computation(lambda network, images: images * 2), [InputSpec([2], "float32", "images")], ["a", "b"]
         )

@@ -21,7 +21,7 @@ from support.paddlehub import (
 )
 
 from hubtune.errors import ModelError, UsageError
-from hubtune.export.paddlehub import export_paddlehub
+from hubtune.export.exporter import export_paddlehub
 from hubtune.inference.model_folder import write_model
 from hubtune.inference.reference import Reference
 
@@ -40,8 +40,9 @@ def test_the_folder_is_complete_and_holds_no_pickle(tmp_path):
     folder.mkdir()  # an empty folder is filled
     export_paddlehub(exportable_model(), folder, "fruit")
     code = "bit_depth errors formats image memory module preprocessing text".split()
-    data = ["model.json", "network.json", "network.pdiparams"]
-    assert _names(folder) == sorted([*(f"{name}.py" for name in code), *data])
+    data = ["README.md", "labels.txt", "model.json", "network.json", "network.pdiparams"]
+    assert _names(folder) == sorted([*(f"{name}.py" for name in [*code, "predict"]), *data])
+    assert "It was not compared" in (folder / "README.md").read_text(encoding="utf-8")
     for path in folder.glob("*.py"):
         assert not re.search(r"^(import|from) hubtune", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert '    name="fruit",\n' in (folder / "module.py").read_text(encoding="utf-8")

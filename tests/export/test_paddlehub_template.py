@@ -14,7 +14,7 @@ from support.paddlehub import (
 )
 
 from hubtune.data.images.decode import decode
-from hubtune.export.paddlehub import export_paddlehub
+from hubtune.export.exporter import export_paddlehub
 from hubtune.inference.reference import Reference
 
 

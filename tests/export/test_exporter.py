@@ -1,0 +1,194 @@
+"""Exports: what a folder holds, that it gives hubtune's answers elsewhere, and what is refused."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+from support.exports import import_script, run_script, trained_run
+from support.paddlehub import draw_odd_images, exportable_model
+
+import hubtune
+from hubtune.errors import CheckFailedError, MachineError, ModelError, UsageError
+from hubtune.export import exporter, parity
+from hubtune.export.exporter import check_export, export_model, prove_export
+from hubtune.inference.model_folder import write_model
+
+NETWORKS = {
+    "onnx": ["model.onnx"],
+    "openvino": ["model.bin", "model.xml"],
+    "paddle": ["inference.json", "inference.pdiparams", "inference.yml"],
+}
+COMMON = ["README.md", "arrange.py", "labels.txt", "parity.json", "predict.py", "preprocessing.json"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return trained_run(tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    """Return what exports a format once: the export, and the run's model."""
+    folder, done = tmp_path_factory.mktemp("exported"), {}
+
+    def export(form):
+        if form not in done:
+            done[form] = export_model(hubtune.load_model(run.path), folder / form, form)
+        return done[form]
+
+    return export
+
+
+@pytest.mark.parametrize("form", NETWORKS)
+def test_a_folder_has_the_network_its_scripts_and_the_proof(form, exported, run):
+    export = exported(form)
+    assert sorted(path.name for path in export.folder.iterdir()) == sorted([*NETWORKS[form], *COMMON])
+    assert (export.folder / "labels.txt").read_text(encoding="utf-8") == "a\nb\nc\n"
+    written = json.loads((export.folder / "parity.json").read_text())
+    for name in ("pixels", "files"):
+        assert written[name]["labels"] == 0
+        assert written[name]["scores"] < 1e-5
+        assert written[name]["similarity"] < 1e-5
+        assert written[name]["images"] == 12 + 14  # those of the validation list, and drawn ones
+    assert (written["other_pixels"], written["unread"]) == ([], {})
+    settings = json.loads((export.folder / "preprocessing.json").read_text())
+    assert settings["format"] == form
+    assert settings["outputs"] == ["scores", "similarity", "nearest"]
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_its_script_gives_the_answers_of_prediction_without_hubtune(form, exported, run, tmp_path):
+    images = draw_odd_images(tmp_path)
+    rows = run_script(exported(form).folder, *images)
+    expected = [*hubtune.load_model(run.path).predict(images)]
+    assert [row["path"] for row in rows] == images
+    for row, prediction in zip(rows, expected, strict=True):
+        assert row["label"] == prediction.label
+        assert (row.get("error") is None) == (prediction.error is None)
+        if prediction.error is None:
+            assert row["scores"] == pytest.approx(prediction.scores, abs=1e-5)
+            assert row["similarity"] == pytest.approx(prediction.similarity, abs=1e-5)
+            assert (row["known"], row["nearest"]) == (prediction.known, prediction.nearest)
+            assert [*row["scores"]] == [*prediction.scores]  # the likeliest first
+
+
+def test_a_format_with_one_view_gets_a_new_head_and_says_what_it_costs(exported, run):
+    export = exported("paddle")
+    assert set(export.accuracies) == {"validate", "test"}
+    assert export.accuracies["test"][0] == pytest.approx(run.test.accuracy)
+    readme = (export.folder / "README.md").read_text(encoding="utf-8")
+    assert "stretch 40" in readme
+    assert f"{100 * export.accuracies['test'][1]:.1f} % |" in readme
+    assert export.parity.resized.images == 12  # drawn images are not like those of the run
+    assert export.parity.resized.scores <= 0.02
+
+
+@pytest.mark.parametrize(
+    "form", ["openvino", *(pytest.param(form, marks=pytest.mark.slow) for form in ("onnx", "paddle"))]
+)
+def test_an_export_is_proved_again_and_each_changed_file_noticed(form, exported, run, tmp_path):
+    model = hubtune.load_model(run.path)
+    folder = shutil.copytree(exported(form).folder, tmp_path / "copy")
+    assert prove_export(folder, model).files.labels == 0
+    weights = folder / NETWORKS[form][0]
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    (folder / "labels.txt").unlink()
+    named = ", ".join(sorted(["labels.txt", weights.name]))
+    with pytest.raises(CheckFailedError, match=rf"{named} changed or missing. Export the model again"):
+        prove_export(folder, model)
+
+
+def _replace(file, old, new):
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _change_weight(folder):
+    file = folder / "model.bin"
+    weights = np.fromfile(file, np.float32)
+    weights[: len(weights) // 2] *= 1.01
+    weights.tofile(file)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        _change_weight,
+        lambda folder: _replace(
+            folder / "predict.py", "NETWORK([pixels])", "NETWORK([pixels[..., ::-1].copy()])"
+        ),
+        lambda folder: _replace(folder / "arrange.py", "BILINEAR", "BICUBIC"),
+        lambda folder: _replace(folder / "arrange.py", "40 / max(width, height)", "48 / max(width, height)"),
+        lambda folder: _replace(folder / "labels.txt", "a\nb", "b\na"),
+    ],
+    ids=["weights", "channels", "resampling", "size", "labels"],
+)
+def test_a_wrong_export_is_caught_by_its_answers(damage, exported, run, tmp_path):
+    folder = shutil.copytree(exported("openvino").folder, tmp_path / "copy")
+    model = hubtune.load_model(run.path)
+    images = [entry.path for entry in hubtune.ListDataset(run.path.parent).examples("validate")]
+    parity.compare_export(folder, model, images).check()
+    damage(folder)
+    with pytest.raises(CheckFailedError, match=r"does not give hubtune's answers: .* of 12 pictures"):
+        parity.compare_export(folder, model, images).check()
+
+
+def test_an_export_that_fails_its_proof_is_not_written(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, "TOLERANCE", -1.0)
+    with pytest.raises(CheckFailedError):
+        export_model(hubtune.load_model(run.path), tmp_path / "made", "openvino")
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_model_without_a_run_is_compared_on_drawn_images(tmp_path):
+    model = exportable_model(fit="crop")
+    write_model(tmp_path / "model", model.classifier, model.card)
+    export = export_model(hubtune.load_model(tmp_path / "model"), tmp_path / "made", "onnx")
+    assert export.images == 0
+    assert export.parity.files.images == 14
+    assert export.parity.files.similarity is None
+    [row] = run_script(export.folder, *draw_odd_images(tmp_path)[:1])
+    assert "known" not in row
+
+
+def test_what_cannot_be_exported_is_refused_before_any_work(tmp_path, monkeypatch):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/note.txt").write_text("mine")
+    with pytest.raises(UsageError, match=r"There is no format 'torch': choose one of onnx, openvino, paddle"):
+        check_export(tmp_path / "x", "torch")
+    with pytest.raises(UsageError, match="is not empty: name a new folder"):
+        check_export(tmp_path / "full", "onnx")
+    with pytest.raises(UsageError, match="is a file"):
+        check_export(tmp_path / "full/note.txt", "onnx")
+    with pytest.raises(UsageError, match="--name fruit goes with --format paddlehub"):
+        check_export(tmp_path / "x", "onnx", "fruit")
+    monkeypatch.setattr(exporter, "find_spec", lambda name: None)
+    with pytest.raises(MachineError, match=r"ONNX needs onnx and onnxruntime: pip install onnx onnxruntime"):
+        check_export(tmp_path / "x", "onnx")
+
+
+def test_a_pretrained_module_is_not_exported(tmp_path):
+    model = hubtune.pretrained_model(hubtune.Module("digitnet"))
+    with pytest.raises(ModelError, match="digitnet was not fine-tuned"):
+        export_model(model, tmp_path / "made", "onnx")
+
+
+def test_another_folder_is_not_taken_for_an_export(run, tmp_path):
+    model = hubtune.load_model(run.path)
+    for folder in (tmp_path, tmp_path / "nowhere", run.path):
+        with pytest.raises(ModelError, match="cannot be checked: name a folder that hubtune export wrote"):
+            prove_export(folder, model)
+
+
+def test_scripts_do_not_import_hubtune(exported):
+    for name in ("predict", "arrange"):
+        assert "hubtune" not in (exported("onnx").folder / f"{name}.py").read_text(encoding="utf-8")
+    before = set(sys.modules)
+    arrange = import_script(exported("onnx").folder, "arrange")["arrange"]
+    assert arrange.__doc__
+    assert not {name for name in set(sys.modules) - before if name.startswith("hubtune")}
