@@ -12,7 +12,7 @@ from hubtune.data.images.preprocessing import preprocess_views
 from hubtune.errors import DataError, HubtuneError, ModelError
 from hubtune.export.benchmark import SpeedRatio
 from hubtune.export.int8_accuracy import Int8Accuracy, compare_accuracy
-from hubtune.export.int8_head import check_lists, fit_quantized, has_solved_head, training_context
+from hubtune.export.int8_head import fit_quantized, has_solved_head, require_images, training_context
 from hubtune.export.network import ExportNetwork
 from hubtune.export.network_parts import NetworkParts
 from hubtune.export.quantized_model import QuantizedFiles, QuantizedModel
@@ -61,7 +61,7 @@ def quantized_model(model: Model, run: Path | None, form: str) -> Iterator[Quant
     with TemporaryDirectory(prefix="hubtune-") as folder:
         try:
             with training_context(run, model) as context:
-                check_lists(context)
+                require_images(context)
                 result = quantize_model(context, model, quantizer_for(form), Path(folder))
         except DataError as error:
             raise ModelError(f"The model of {run} cannot be quantised: {error}") from error

@@ -90,7 +90,7 @@ def fit_quantized(context: RunContext, model: Model, files: QuantizedFiles) -> Q
     return QuantizedModel(classifier, card, found.reference, files, backbone)
 
 
-def check_lists(context: RunContext) -> None:
+def require_images(context: RunContext) -> None:
     """Refuse a run whose training or validation images are not there, by a ``DataError``."""
     for name, text, why in (
         ("train", "training", "the steps of int8 are chosen on them"),

@@ -53,29 +53,37 @@ class NetworkParts:
         pixels, channels = network.input_spec, network.view.channels
         side = None if network.view.fit == "whole" else network.view.size
         images = paddle.static.InputSpec([None, channels, side, side], "float32", name=VIEWS)
-        shapes = _map_shapes(classifier, channels, side)
+        # A tap may be the last map itself, and a program has an output once.
+        self._places, distinct, shapes = _find_maps(classifier, channels, side)
         self._maps = [
             paddle.static.InputSpec(shape, "float32", name=f"map{number}")
             for number, shape in enumerate(shapes)
         ]
+
+        def run_backbone(values: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+            maps = classifier.feature_maps(values)
+            return tuple(maps[place] for place in distinct)
+
         names = [spec.name for spec in self._maps]
         self.views = NetworkPart(_Part(network, network.views), [pixels], [VIEWS])
         self.single_view = NetworkPart(_Part(network, network.normalised), [pixels], [VIEWS])
-        self.backbone = NetworkPart(
-            _Part(classifier, lambda values: tuple(classifier.feature_maps(values))), [images], names
-        )
+        self.backbone = NetworkPart(_Part(classifier, run_backbone), [images], names)
 
     def features_of(self, classifier: Classifier) -> NetworkPart:
         """Return the last part, from maps to the head's input alone, for the backbone of a classifier."""
-        layer = _Part(classifier, lambda *maps: classifier.features_of_maps(maps))
-        return NetworkPart(layer, self._maps, [FEATURES])
+
+        def compute(*maps: paddle.Tensor) -> paddle.Tensor:
+            return classifier.features_of_maps([maps[place] for place in self._places])
+
+        return NetworkPart(_Part(classifier, compute), self._maps, [FEATURES])
 
     def answers_of(self, model: Model) -> NetworkPart:
         """Return the last part, with head and reference of a model that has the same backbone."""
         network, classifier = ExportNetwork(model), model.classifier
 
         def answer(*maps: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
-            return network.answers(classifier.with_unit_features(classifier.features_of_maps(maps)))
+            features = classifier.features_of_maps([maps[place] for place in self._places])
+            return network.answers(classifier.with_unit_features(features))
 
         return NetworkPart(_Part(network, answer), self._maps, network.outputs)
 
@@ -93,16 +101,27 @@ class _Part(nn.Layer):
         return self._forward(*(values for values in (one, two, three, four) if values is not None))
 
 
-def _map_shapes(classifier: Classifier, channels: int, side: int | None) -> list[list[int | None]]:
-    """Return the shapes of the maps; sides that depend on the image's are ``None``."""
+def _find_maps(
+    classifier: Classifier, channels: int, side: int | None
+) -> tuple[list[int], list[int], list[list[int | None]]]:
+    """Find the maps that are different.
+
+    Returns:
+        The number of each map among them, their places among all maps, and their shapes; sides that depend
+        on the image's are ``None``.
+    """
     classifier.eval()
     size = [1, channels, side or _SIDE, side or _SIDE]
     with paddle.no_grad():
         maps = classifier.feature_maps(paddle.to_tensor(np.zeros(size, np.float32)))
-    shapes = []
-    for values in maps:
-        shape: list[int | None] = [None, *values.shape[1:]]
-        if side is None and values.ndim == 4:
-            shape[2:] = [None, None]
-        shapes.append(shape)
-    return shapes
+    distinct: list[int] = []
+    places = []
+    for number, values in enumerate(maps):
+        same = [place for place, other in enumerate(distinct) if maps[other] is values]
+        places.append(same[0] if same else len(distinct))
+        distinct += [] if same else [number]
+    shapes: list[list[int | None]] = []
+    for number in distinct:
+        sides = [None, None] if side is None and maps[number].ndim == 4 else maps[number].shape[2:]
+        shapes.append([None, maps[number].shape[1], *sides])
+    return places, distinct, shapes
