@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +16,12 @@ import numpy as np
 from hubtune.data.images.decode import ImageError
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import CheckFailedError, HubtuneError, MachineError, ModelError, UsageError
+from hubtune.export.benchmark import BenchRow, WrittenExport, compare_speed, measure_exports
 from hubtune.export.drawn_images import draw_images
-from hubtune.export.formats import FORMATS, Format
+from hubtune.export.formats import FORMATS
+from hubtune.export.int8 import Int8Report, quantized_model
 from hubtune.export.parity import RESIZED_TOLERANCE, Parity, compare_export
+from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
 from hubtune.export.single_view import single_view_model
@@ -50,6 +53,8 @@ class Export:
         parity: how it compares with hubtune; ``None`` if its program is not installed.
         images: number of the run's own images that it was compared on.
         accuracies: list → accuracy of the model and of the export; only where a new head was solved.
+        int8: what int8 does to answers, time and size; ``None`` for an export in float32.
+        bench: figures of hubtune and of the export; empty if they were not asked for.
     """
 
     folder: Path
@@ -57,9 +62,19 @@ class Export:
     parity: Parity | None
     images: int
     accuracies: dict[str, tuple[float, float]]
+    int8: Int8Report | None = None
+    bench: list[BenchRow] = field(default_factory=list)
 
 
-def export_model(model: Model, folder: str | Path, form: str, *, name: str | None = None) -> Export:
+def export_model(
+    model: Model,
+    folder: str | Path,
+    form: str,
+    *,
+    name: str | None = None,
+    int8: bool = False,
+    bench: bool = False,
+) -> Export:
     """Write a model for another program, with the scripts that run it there.
 
     The folder is complete, or not written. Paddle computes on the CPU from then on. The export is run in a
@@ -71,11 +86,15 @@ def export_model(model: Model, folder: str | Path, form: str, *, name: str | Non
         folder: the folder to write; it must be new or empty.
         form: ``onnx``, ``openvino``, ``paddle`` or ``paddlehub``.
         name: the module's name for ``paddlehub``; default: the folder's name.
+        int8: quantise the backbone (``onnx`` and ``openvino``). A head that was solved is solved again on
+            its features. The model must be of a run whose training and validation images are there.
+        bench: measure accuracy, time and size of the export beside those of hubtune.
 
     Raises:
-        UsageError: there is no such format, or the folder or the name cannot be used.
-        ModelError: the format cannot hold the model.
-        CheckFailedError: the export does not give hubtune's answers.
+        UsageError: there is no such format, it has no int8, or the folder or the name cannot be used.
+        ModelError: the format cannot hold the model, or int8 lacks its images.
+        CheckFailedError: the export does not give the model's answers; or int8 loses more than half a point
+            of accuracy beyond its standard error, or is not 1.3 times as fast as float32.
         MachineError: the folder cannot be written, or a package that the format needs is missing.
 
     Example:
@@ -83,39 +102,35 @@ def export_model(model: Model, folder: str | Path, form: str, *, name: str | Non
         Difference(images=62, labels=0, scores=1.2e-07, similarity=2.4e-07, worst='anqi3.jpg')
     """
     folder = Path(folder)
-    check_export(folder, form, name)
+    check_export(folder, form, name, int8=int8, bench=bench)
     select_device("cpu")
     title = FORMATS[form].title
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
-    run = _run_of(model)
+    run, name = _run_of(model), name or folder.resolve().name
     unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
-        with _prepared(model, run, FORMATS[form]) as exported, replacing_folder(folder, unfinished) as new:
-            _write(form, exported, new, name or folder.resolve().name)
-            labels = "".join(f"{label}\n" for label in exported.labels)
-            (new / LABELS_FILE).write_bytes(labels.encode("utf-8", errors="surrogateescape"))
+        with _prepared(model, run, form, int8) as exported, replacing_folder(folder, unfinished) as new:
+            _write(form, exported, new, name)
             images = _images_of(run, exported)
+            report, rows = _measure(model, exported, new, form, name, bench)
             parity = _compare(new, exported, images, form)
             if parity is not None:
                 parity = _without_bad_resizing(parity, new, form) if images else parity
                 parity.check(judge_resized=bool(images))
-            accuracies = {} if exported is model else _accuracies(model, exported)
-            before = {name: shares[0] for name, shares in accuracies.items()}
-            readme = render_readme(
-                exported.card,
-                getattr(_module(form), f"{form}_facts")(exported.card, new),
-                title,
-                parity,
-                before,
-            )
+            has_other_head = exported is not model and report is None
+            accuracies = _accuracies(model, exported) if has_other_head else {}
+            before = {each: shares[0] for each, shares in accuracies.items()}
+            facts = getattr(_module(form), f"{form}_facts")(exported.card, new)
+            readme = render_readme(exported.card, facts, title, parity, before, int8=report, bench=rows)
             (new / README_FILE).write_text(readme, encoding="utf-8")
             if parity is not None:
-                record = {**parity.as_dict(), "sha256": _checksums(new)}
+                measured = {"int8": report and report.as_dict(), "bench": [row.as_dict() for row in rows]}
+                record = {**parity.as_dict(), **measured, "sha256": _checksums(new)}
                 (new / PARITY_FILE).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise MachineError(f"{folder} could not be written: {error.strerror or error}") from error
-    return Export(folder, form, parity, len(images), accuracies)
+    return Export(folder, form, parity, len(images), accuracies, report, rows)
 
 
 def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
@@ -123,14 +138,23 @@ def export_paddlehub(model: Model, folder: str | Path, name: str) -> None:
     export_model(model, folder, "paddlehub", name=name)
 
 
-def check_export(folder: Path, form: str, name: str | None = None) -> None:
+def check_export(
+    folder: Path, form: str, name: str | None = None, *, int8: bool = False, bench: bool = False
+) -> None:
     """Refuse what :func:`export_model` would refuse before any work; arguments and errors are the same."""
     if form not in FORMATS:
         raise UsageError(f"There is no format {form!r}: choose one of {', '.join(FORMATS)}")
     row = FORMATS[form]
-    if missing := [package for package in row.packages if not _is_installed(package)]:
+    if int8 and not row.int8_packages:
+        others = " or ".join(name for name, other in FORMATS.items() if other.int8_packages)
+        raise UsageError(f"{row.title} has no int8: use --format {others}, or export without --int8")
+    if bench and row.needs_name:
+        raise UsageError(f"--bench runs an export by itself, and {row.title} cannot: use another format")
+    packages = row.int8_packages if int8 else row.packages
+    if missing := [package for package in packages if not _is_installed(package)]:
+        what = f"{row.title} in int8" if int8 else row.title
         raise MachineError(
-            f"Export to {row.title} needs {' and '.join(missing)}: pip install {' '.join(row.packages)}"
+            f"Export to {what} needs {' and '.join(missing)}: pip install {' '.join(packages)}"
         )
     if row.needs_name:
         _module(form).check_name(folder, name or folder.resolve().name)
@@ -153,10 +177,12 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
     folder = Path(folder)
     try:
         form = json.loads((folder / SETTINGS_FILE).read_text(encoding="utf-8"))["format"]
-        row = FORMATS[form]
-        written = json.loads((folder / PARITY_FILE).read_text(encoding="utf-8"))["sha256"]
-        present = _checksums(folder)
+        if form not in FORMATS:
+            raise KeyError(form)
+        record = json.loads((folder / PARITY_FILE).read_text(encoding="utf-8"))
+        written, present = record["sha256"], _checksums(folder)
         changed = [name for name, checksum in written.items() if present.get(name) != checksum]
+        is_quantized = bool(record.get("int8"))
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelError(
             f"{folder} cannot be checked: name a folder that hubtune export wrote as "
@@ -168,8 +194,13 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
             f"{folder} is not as it was written: {first_few(changed)} changed or missing. Export the model "
             "again"
         )
+    if is_quantized:
+        raise ModelError(
+            f"The files of {folder} are as they were written, but its answers in int8 are not the model's: "
+            "to compare them again, export it again"
+        )
     run = _run_of(model)
-    with _prepared(model, run, row) as exported:
+    with _prepared(model, run, form) as exported:
         images = _images_of(run, exported)
         parity = _compare(folder, exported, images, form)
     assert parity is not None  # the format has no program of its own
@@ -177,8 +208,11 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
     return parity
 
 
-def _prepared(model: Model, run: Path | None, row: Format) -> AbstractContextManager[Model]:
-    """Return the model as the format can hold it."""
+def _prepared(model: Model, run: Path | None, form: str, int8: bool = False) -> AbstractContextManager[Model]:
+    """Return the model as the format can hold it, or quantised."""
+    if int8:
+        return quantized_model(model, run, form)
+    row = FORMATS[form]
     return single_view_model(model, run, row.title) if row.has_one_view else nullcontext(model)
 
 
@@ -201,6 +235,27 @@ def _write(form: str, model: Model, folder: Path, name: str) -> None:
     except Exception as error:  # foreign code can fail in any way
         architecture, reason = model.card.architecture, describe_exception(error)
         raise ModelError(f"The network {architecture} cannot be saved in this format ({reason})") from error
+    labels = "".join(f"{label}\n" for label in model.labels)
+    (folder / LABELS_FILE).write_bytes(labels.encode("utf-8", errors="surrogateescape"))
+
+
+def _measure(
+    model: Model, exported: Model, folder: Path, form: str, name: str, bench: bool
+) -> tuple[Int8Report | None, list[BenchRow]]:
+    """Compare an export in int8 with one in float32; measure both, and hubtune, if asked for."""
+    run = _run_of(model)
+    if not isinstance(exported, QuantizedModel):
+        written = WrittenExport(folder, form, "float32", exported)
+        return None, measure_exports(model, [written], run) if bench else []
+    with TemporaryDirectory(prefix="hubtune-") as temporary:
+        float32 = WrittenExport(Path(temporary), form, "float32", model)
+        int8 = WrittenExport(folder, form, "int8", exported)
+        _write(form, model, float32.folder, name)
+        speed = compare_speed(float32, int8, _images_of(run, model))
+        speed.check()
+        rows = measure_exports(model, [float32, int8], run) if bench else []
+    assert exported.accuracy is not None
+    return Int8Report(exported.accuracy, speed), rows
 
 
 def _run_of(model: Model) -> Path | None:

@@ -17,6 +17,9 @@ class Format:
         title: its name in messages.
         summary: what it is for.
         packages: that writing it and running it need, by the names of their modules; pip has the same names.
+        int8_packages: likewise, for an export in int8; empty for a format without one. A format with one has
+            a module ``x_int8`` with a quantiser, see :mod:`hubtune.export.quantizer`.
+        network_files: names of the files that hold the network.
         runner: the module that runs the export; without it, the export is not compared with hubtune.
         has_one_view: whether it looks at an image in one way, cropped or stretched, whatever the model does.
         needs_name: whether a name is part of the format.
@@ -26,6 +29,8 @@ class Format:
     title: str
     summary: str
     packages: tuple[str, ...] = ()
+    int8_packages: tuple[str, ...] = ()
+    network_files: tuple[str, ...] = ()
     runner: str | None = None
     has_one_view: bool = False
     needs_name: bool = False
@@ -37,10 +42,23 @@ FORMATS = {
         "ONNX",
         "for ONNX Runtime in Python, C++, C#, Java or a browser",
         packages=("onnx", "onnxruntime"),
+        int8_packages=("onnx", "onnxruntime"),
+        network_files=("model.onnx",),
         resizing_file="model_with_resize.onnx",
     ),
-    "openvino": Format("OpenVINO", "for processors of Intel, AMD and ARM", ("openvino",)),
-    "paddle": Format("Paddle", "for Paddle Inference, and for PaddleX 3 as it is", has_one_view=True),
+    "openvino": Format(
+        "OpenVINO",
+        "for processors of Intel, AMD and ARM",
+        packages=("openvino",),
+        int8_packages=("openvino", "nncf"),
+        network_files=("model.xml", "model.bin"),
+    ),
+    "paddle": Format(
+        "Paddle",
+        "for Paddle Inference, and for PaddleX 3 as it is",
+        network_files=("inference.json", "inference.pdiparams"),
+        has_one_view=True,
+    ),
     "paddlehub": Format(
         "PaddleHub", "a module folder for PaddleHub 2.x", runner="paddlehub", needs_name=True
     ),

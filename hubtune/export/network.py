@@ -87,12 +87,24 @@ class ExportNetwork(nn.Layer):
     @paddle.jit.not_to_static
     def forward(self, images: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
         """Return the outputs, in the order of their names."""
-        if not self._normalised:
-            images = images.transpose([0, 3, 1, 2]).astype("float32") * self.scale - self.shift
+        return self.answers(self._network.logits_and_features(self.views(images)))
+
+    def views(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Return images normalised, ``[views * N, channels, height, width]``, one view after the other."""
+        images = self.normalised(images)
         if len(self._mirrors) > 1 or self._mirrors[0]:
             seen = [paddle.flip(images, axis=[3]) if mirror else images for mirror in self._mirrors]
             images = paddle.concat(seen, axis=0)
-        rows = self._network.logits_and_features(images)
+        return images
+
+    def normalised(self, images: paddle.Tensor) -> paddle.Tensor:
+        """Return images normalised, ``[N, channels, height, width]``."""
+        if self._normalised:
+            return images
+        return images.transpose([0, 3, 1, 2]).astype("float32") * self.scale - self.shift
+
+    def answers(self, rows: paddle.Tensor) -> tuple[paddle.Tensor, ...]:
+        """Return the outputs from the logits and unit features of all views, ``[views * N, …]``."""
         width = self._classes + self._network.width
         mean = paddle.reshape(rows, [len(self._mirrors), -1, width]).mean(axis=0)
         scores = nn.functional.softmax(mean[:, : self._classes], axis=1)

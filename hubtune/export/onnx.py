@@ -7,8 +7,10 @@ import numpy as np
 from hubtune.data.images.decode import decode
 from hubtune.data.images.preprocessing import Preprocessing, image_to_array
 from hubtune.export.network import INPUT, ExportNetwork
+from hubtune.export.onnx_graph import onnx_package
 from hubtune.export.onnx_program import onnx_program
 from hubtune.export.onnx_resize import can_resize, with_resize
+from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
 from hubtune.inference.model import Model
@@ -28,14 +30,19 @@ _RUNTIME = Runtime(
 
 
 def write_onnx(model: Model, folder: Path, name: str) -> None:
-    """Write the network, and again with resizing inside, with the weights in float32; and the scripts.
+    """Write the network, in float32 or with a quantised backbone; once more, with resizing inside; and scripts.
 
     Raises:
         ModelError: the network has an operator that ONNX is not written for.
     """
     network = ExportNetwork(model)
-    program = onnx_program(network, [network.input_spec], network.outputs)
-    (folder / "model.onnx").write_bytes(program.SerializeToString(deterministic=True))
+    file = folder / "model.onnx"
+    if isinstance(model, QuantizedModel):
+        model.write_network(file)
+        program = onnx_package().load(file)
+    else:
+        program = onnx_program(network, [network.input_spec], network.outputs)
+        file.write_bytes(program.SerializeToString(deterministic=True))
     if can_resize(network.view):
         resizing = with_resize(program, network.view, INPUT)
         (folder / RESIZING_FILE).write_bytes(resizing.SerializeToString(deterministic=True))
@@ -44,7 +51,7 @@ def write_onnx(model: Model, folder: Path, name: str) -> None:
 
 def onnx_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
-    files = {"model.onnx": "the network, from arranged pixels to scores, in float32"}
+    files = {"model.onnx": "the network, from arranged pixels to scores"}
     if not (folder / RESIZING_FILE).exists():
         notes = ["There is no file that resizes pictures by itself: its answers would differ from hubtune's."]
     else:

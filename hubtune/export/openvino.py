@@ -1,15 +1,15 @@
 """Writes a model as OpenVINO's intermediate representation."""
 
-import tempfile
 from pathlib import Path
 
 from hubtune.export.network import ExportNetwork
+from hubtune.export.network_parts import NetworkPart
+from hubtune.export.openvino_int8 import read_openvino, save_openvino
+from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
 from hubtune.inference.model import Model
 from hubtune.inference.model_card import ModelCard
-from hubtune.inference.openvino_program import openvino_core
-from hubtune.inference.program import save_layer
 
 _RUNTIME = Runtime(
     package="openvino",
@@ -27,7 +27,7 @@ def openvino_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     return Facts(
         files={
-            "model.xml, model.bin": "the network, from arranged pixels to scores, in float32",
+            "model.xml, model.bin": "the network, from arranged pixels to scores",
             **SCRIPT_FILES,
         },
         use=("pip install openvino numpy pillow", "python predict.py photo.jpg"),
@@ -39,15 +39,10 @@ def openvino_facts(card: ModelCard, folder: Path) -> Facts:
 
 
 def write_openvino(model: Model, folder: Path, name: str) -> None:
-    """Write ``model.xml`` and ``model.bin``, with the weights in float32, and the scripts."""
-    network = ExportNetwork(model)
-    with tempfile.TemporaryDirectory(prefix="hubtune-") as temporary:
-        path = Path(temporary) / "network"
-        save_layer(network, path, [network.input_spec], old=True)
-        program = openvino_core().read_model(path.with_suffix(".pdmodel"))
-        for output, name in zip(program.outputs, network.outputs, strict=True):
-            output.tensor.set_names({name})
-        import openvino  # after openvino_core(), which switches its telemetry off
-
-        openvino.save_model(program, folder / "model.xml", compress_to_fp16=False)
+    """Write ``model.xml`` and ``model.bin``, with the weights in float32 or quantised, and the scripts."""
+    network, file = ExportNetwork(model), folder / "model.xml"
+    if isinstance(model, QuantizedModel):
+        model.write_network(file)
+    else:
+        save_openvino(read_openvino(NetworkPart(network, [network.input_spec], network.outputs)), file)
     write_scripts(folder, model, network, _RUNTIME, "openvino")

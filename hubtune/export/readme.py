@@ -6,6 +6,8 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
+from hubtune.export.benchmark import BenchRow
+from hubtune.export.int8 import Int8Report
 from hubtune.export.parity import RESIZED_TOLERANCE, TOLERANCE, Parity
 from hubtune.inference.model_card import ModelCard
 
@@ -29,7 +31,14 @@ class Facts:
 
 
 def render_readme(
-    card: ModelCard, facts: Facts, title: str, parity: Parity | None, before: Mapping[str, float]
+    card: ModelCard,
+    facts: Facts,
+    title: str,
+    parity: Parity | None,
+    before: Mapping[str, float],
+    *,
+    int8: Int8Report | None = None,
+    bench: Sequence[BenchRow] = (),
 ) -> str:
     """Return the text.
 
@@ -39,6 +48,8 @@ def render_readme(
         title: of the format.
         parity: the comparison with hubtune; ``None`` if there is none.
         before: list → accuracy of the model before its head was solved again; empty if it was not.
+        int8: the comparison of int8 with float32; ``None`` for an export in float32.
+        bench: rows of programs; empty if none was measured.
     """
     measured = [(text, card.metrics[name]) for name, text in _LISTS.items() if card.metrics.get(name)]
     source = resources.files("hubtune.export") / "templates" / f"{README_FILE}.jinja"
@@ -49,7 +60,9 @@ def render_readme(
         title=title,
         parity=parity,
         before={_LISTS[name]: share for name, share in before.items()},
-        measured=[(name, figures) for name, figures in measured if figures.get("count")],
+        int8=int8,
+        bench=bench,
+        measured=[(name, metrics) for name, metrics in measured if metrics.get("count")],
         views=", ".join(view.description for view in card.views),
         tolerance=TOLERANCE,
         resized_tolerance=RESIZED_TOLERANCE,

@@ -16,7 +16,7 @@ from hubtune.errors import ModelError, UsageError
 from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
 from hubtune.inference.attribution import HeadWeights
-from hubtune.inference.engine_interface import expected_engine
+from hubtune.inference.engine_interface import Engine, expected_engine
 from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.label_matching import match_labels
 from hubtune.inference.lazy_engine import LazyEngine
@@ -76,7 +76,7 @@ class Model:
     def _set_network(self, read: "Callable[[], nn.Layer]", engine: str, key: str | None = None) -> None:
         self._read = read
         self._wanted, self._key = engine, key
-        self._engine = LazyEngine(self._subnetwork, engine, key=key)
+        self._engine: Engine = LazyEngine(self._subnetwork, engine, key=key)
 
     @cached_property
     def maps_engine(self) -> LazyEngine:

@@ -1,6 +1,6 @@
 """From images to class probabilities, in one way for evaluation, prediction and serving."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ from hubtune.data.images.bit_depth import used_bits
 from hubtune.data.images.decode import Content, ImageError, open_image
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.inference.engine_interface import Engine
-from hubtune.inference.extract import run_images
+from hubtune.inference.extract import BackboneOutput, run_images
 from hubtune.log import logger
 
 
@@ -40,13 +40,18 @@ def predict_scores(
     workers: int,
     contents: Sequence[Content | None] = (),
 ) -> Iterator[ImageScores]:
-    """Yield the scores of each image, in order; they do not depend on the other images of its batch.
+    """Return the scores of each image, in order; they do not depend on the other images of its batch.
 
     The engine maps an image to its logits ``[classes]``, which are averaged over the views, and may append
     features of unit length. Other arguments and errors are those of
     :func:`~hubtune.inference.extract.run_images`.
     """
     outputs = run_images(engine, views, paths, batch_size=batch_size, workers=workers, contents=contents)
+    return scores_of_outputs(outputs, classes)
+
+
+def scores_of_outputs(outputs: Iterable[BackboneOutput], classes: int) -> Iterator[ImageScores]:
+    """Yield the scores of images, whose rows are logits ``[classes]`` and perhaps features."""
     for output in outputs:
         if output.rows is None:
             yield ImageScores(output.path, None, output.error)

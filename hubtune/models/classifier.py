@@ -74,7 +74,10 @@ class Classifier(nn.Layer):
 
         Maps images ``[N, channels, h, w]`` to ``[N, num_classes + width]``.
         """
-        features = self.features(images)
+        return self.with_unit_features(self.features(images))
+
+    def with_unit_features(self, features: paddle.Tensor) -> paddle.Tensor:
+        """Return what :meth:`logits_and_features` does, from the head's input ``[N, sum of blocks]``."""
         # First: with oneDNN, Paddle Inference 3.3 divides the features in place, even if they are used later.
         logits = self.head(features)
         pooled_ones = features[:, : self._width]
@@ -82,6 +85,23 @@ class Classifier(nn.Layer):
         mean_square = (pooled_ones * pooled_ones).mean(axis=1, keepdim=True)
         unit = pooled_ones / paddle.sqrt(mean_square * self._width + 1e-24)
         return paddle.concat([logits, unit], axis=1)
+
+    def feature_maps(self, images: paddle.Tensor) -> list[paddle.Tensor]:
+        """Return what features are computed from: the last stage's output, then those of the taps."""
+        activations = self.before_last_stage(images)
+        if self.second_order is None:
+            return [self._stages[-2].forward(activations)]
+        outputs = self._stages[-2].run(activations)
+        return [
+            outputs[-1],
+            *(self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps),
+        ]
+
+    def features_of_maps(self, maps: Sequence[paddle.Tensor]) -> paddle.Tensor:
+        """Return the head's input ``[N, sum of blocks]`` from :meth:`feature_maps`."""
+        if self.second_order is None:
+            return pooled(maps[0])
+        return paddle.concat([pooled(maps[0]), self.second_order(maps[1:])], axis=1)
 
     @property
     def width(self) -> int:

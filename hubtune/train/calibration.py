@@ -127,8 +127,8 @@ def _logits(probabilities: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(probabilities, _LEAST))
 
 
-def choose_images(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
-    """Choose images by their content, the same number of each class where it has enough.
+def choose_images(entries: Sequence[ImageEntry], most: int = MOST_IMAGES) -> list[ImageEntry]:
+    """Choose ``most`` images by their content, the same number of each class where it has enough.
 
     Of byte-equal images, the first counts. An image without a SHA-256, which cannot be read, is left out.
     """
@@ -137,4 +137,4 @@ def choose_images(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
         if entry.sha256:
             by_label[entry.label].setdefault(entry.sha256, entry)
     turns = zip_longest(*([own[key] for key in sorted(own)] for _, own in sorted(by_label.items())))
-    return [*islice((entry for entry in chain.from_iterable(turns) if entry is not None), MOST_IMAGES)]
+    return [*islice((entry for entry in chain.from_iterable(turns) if entry is not None), most)]

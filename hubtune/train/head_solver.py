@@ -133,6 +133,19 @@ class HeadSolver:
         )
         return solution
 
+    def solve_for(self, views: list[Preprocessing]) -> Solution:
+        """Fit the head to all blocks of features in these views; nothing is chosen, nor taken from the cache.
+
+        Raises:
+            DataError: if no image can be read, or all are of one class.
+        """
+        if self._settings.head != "ridge":
+            return self._solve_logistic(views)
+        tables = self._sample(views)
+        rest = np.setdiff1d(np.arange(len(self._features.entries)), tables.indices)
+        head = self._fit_ridge(tables.all, views, rest)
+        return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
+
     def estimate(self, own: Preprocessing, wider: Preprocessing | None, others: int) -> float | None:
         """Estimate the seconds until the head is solved and the other images are scored.
 
@@ -257,14 +270,17 @@ class HeadSolver:
             )
 
     def _search_logistic(self, own: Preprocessing, wider: Preprocessing | None) -> Solution:
-        # Imported here because SciPy takes 0.3 s to import, and other heads do not need it.
-        from hubtune.inference.linear_head import DEFAULT_STRENGTH, fit_head
-
-        features, everything = self._features, np.arange(len(self._features.entries))
         views = [own, mirrored(own)] if self._settings.views == 2 else [own]
         if self._settings.views == "auto":
             views = self._choose_views(own, wider)
         _log_choice(views, self._blocks)
+        return self._solve_logistic(views)
+
+    def _solve_logistic(self, views: list[Preprocessing]) -> Solution:
+        # Imported here because SciPy takes 0.3 s to import, and other heads do not need it.
+        from hubtune.inference.linear_head import DEFAULT_STRENGTH, fit_head
+
+        features, everything = self._features, np.arange(len(self._features.entries))
         few = features.sample(_CHOOSE_STRENGTH_ON)
         tables = features.tables(views, everything, few)
         logger.info("solving the head on %d × %d features", *tables.all.rows.shape)
