@@ -30,7 +30,7 @@ _RUNTIME = Runtime(
 
 
 def write_onnx(model: Model, folder: Path, name: str) -> None:
-    """Write the network, in float32 or with a quantised backbone; once more, with resizing inside; and scripts.
+    """Write the network, in float32 or with a quantised backbone, also with resizing inside, and scripts.
 
     Raises:
         ModelError: the network has an operator that ONNX is not written for.
