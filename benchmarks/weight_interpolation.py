@@ -8,7 +8,7 @@ al., 2022). The trained weights are those of the run's last checkpoint, as a run
 unless another one is clearly better. Runs that are already in the file are not repeated. The table has the
 accuracy on the test list for each share of the trained weights, and for the share with the lowest cross
 entropy on the validation list, with paired differences to `frozen`. Frozen features and heads come from one
-cache, so that the time of `frozen` belongs to that of a way, too.
+cache, so that the time of `frozen` belongs to that of a way, too; after the first split, features are cached.
 """
 
 import argparse
