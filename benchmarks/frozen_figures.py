@@ -68,9 +68,10 @@ def predict():
     output.predict(model, "", paths, batch_size=32)
 found = {}
 for work in (decode, engine, predict):
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     work()
     found[work.__name__] = time.perf_counter() - start
+    found["cpu_" + work.__name__] = time.process_time() - cpu
 print(json.dumps(found))
 """
 
@@ -234,6 +235,11 @@ class Figures:
             seconds[f"within: bare loop, {setting}"] = loops
         for name in ("decode", "engine", "predict"):
             seconds[f"within: {name}"] = [ran.found[name] for ran in inside]
+        processor = {
+            name: [ran.found[f"cpu_{name}"] for ran in inside] for name in ("decode", "engine", "predict")
+        }
+        parts = [*map(sum, zip(processor["decode"], processor["engine"], strict=True))]
+        capacity = [cpu.cores() * spent for spent in seconds["within: predict"]]
         slower = [*map(max, seconds["within: decode"], seconds["within: engine"])]
         ratios = {
             "process: bare loop at defaults / hubtune": _ratio(
@@ -248,10 +254,15 @@ class Figures:
             "slower of decoding and engine / hubtune (target ≥ 0.8)": _ratio(
                 slower, seconds["within: predict"]
             ),
+            "processor time: hubtune / decoding and engine (target ≤ 1.08)": _ratio(
+                processor["predict"], parts
+            ),
+            "share of the cores in use (target ≥ 0.95)": _ratio(processor["predict"], capacity),
         }
         _table(f"seconds for {len(paths)} pictures", {name: (times, None) for name, times in seconds.items()})
+        _table("processor seconds", {name: (times, None) for name, times in processor.items()})
         _show(ratios)
-        return {"pictures": len(paths), "seconds": seconds, "ratios": ratios}
+        return {"pictures": len(paths), "seconds": seconds, "cpu": processor, "ratios": ratios}
 
     def start(self) -> dict[str, Any]:
         """One photo, in a process of its own."""

@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--module", default=MODULE)
     parser.add_argument("--weights", type=Path, help="the module's weights, where it does not bring its own")
     parser.add_argument("--way", action="append", required=True, metavar="NAME=OPTIONS")
-    parser.add_argument("--seeds", type=int, default=10, help="splits: 10 %% validation, 20 %% test")
+    parser.add_argument("--seeds", type=int, default=10, help="splits by --val 10 --test 20")
     parser.add_argument("--per-class", type=int, help="use the first so many pictures of a class only")
     parser.add_argument("--out", type=Path, required=True, help="a JSON line a run")
     given = parser.parse_args()
@@ -42,12 +42,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="hubtune-strategies-") as work:
         home = Path(work)
         if given.per_class:
-            images = _some(images, given.per_class, home / "some")
+            images = some_pictures(images, given.per_class, home / "some")
         for seed in range(given.seeds):
             lists = home / f"split-{seed}"
             options = ("--val", "10", "--test", "20", "--seed", str(seed), "--out", lists, "--json")
             for name, text in ways.items():
-                if any(each["way"] == name and each["seed"] == seed for each in _found(given.out)):
+                if any(each["way"] == name and each["seed"] == seed for each in read_found(given.out)):
                     continue
                 if not lists.exists():
                     run([sys.executable, "-m", "hubtune", "split", images, *options], home)
@@ -56,7 +56,7 @@ def main() -> None:
                 with given.out.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
                 click.echo(f"split {seed}, {name}: {entry['test']:.4f} in {entry['seconds']:.0f} s", err=True)
-    _table([each for each in _found(given.out) if each["way"] in ways], [*ways])
+    _table([each for each in read_found(given.out) if each["way"] in ways], [*ways])
 
 
 def _measure(lists: Path, options: list[str], home: Path) -> dict[str, Any]:
@@ -83,7 +83,8 @@ def _measure(lists: Path, options: list[str], home: Path) -> dict[str, Any]:
     }
 
 
-def _some(images: Path, count: int, folder: Path) -> Path:
+def some_pictures(images: Path, count: int, folder: Path) -> Path:
+    """Copy the first pictures of each class to a folder, and return it."""
     for source in sorted(path for path in images.iterdir() if path.is_dir()):
         (folder / source.name).mkdir(parents=True)
         for file in sorted(source.iterdir())[:count]:
@@ -91,7 +92,8 @@ def _some(images: Path, count: int, folder: Path) -> Path:
     return folder
 
 
-def _found(file: Path) -> list[dict[str, Any]]:
+def read_found(file: Path) -> list[dict[str, Any]]:
+    """Return the lines of a file of results; none if there is no file."""
     return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.exists() else []
 
 
@@ -102,14 +104,14 @@ def _table(found: list[dict[str, Any]], ways: list[str]) -> None:
         entries = of[name]
         tests = [each["test"] for each in entries.values()]
         seconds, cpu = (statistics.median(e[key] for e in entries.values()) for key in ("seconds", "cpu"))
-        line = f"{name:24}{len(tests):8}{statistics.fmean(tests):9.4f}{_error(tests):9.4f}"
+        line = f"{name:24}{len(tests):8}{statistics.fmean(tests):9.4f}{standard_error(tests):9.4f}"
         paired = [100 * (e["test"] - of[ways[0]][s]["test"]) for s, e in entries.items() if s in of[ways[0]]]
-        click.echo(
-            f"{line}{seconds:8.1f}{cpu:8.1f}   {statistics.fmean(paired):+6.2f} ± {_error(paired):.2f}"
-        )
+        line += f"{seconds:8.1f}{cpu:8.1f}"
+        click.echo(f"{line}   {statistics.fmean(paired):+6.2f} ± {standard_error(paired):.2f}")
 
 
-def _error(values: list[float]) -> float:
+def standard_error(values: list[float]) -> float:
+    """Return the standard error of a mean."""
     return statistics.stdev(values) / len(values) ** 0.5 if len(values) > 1 else float("nan")
 
 

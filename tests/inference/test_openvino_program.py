@@ -1,12 +1,14 @@
 """OpenVINO runs each image by one thread, in the precision that is asked for."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import paddle
 import pytest
 from paddle import nn
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.openvino_program import compile_program, limit_threads, openvino_core
+from hubtune.inference.openvino_program import RequestRing, compile_program, limit_threads, openvino_core
 from hubtune.inference.program import Subnetwork, save_program
 
 
@@ -57,3 +59,28 @@ def test_a_program_has_one_thread_for_each_image_that_runs(program, monkeypatch)
     assert compiled[0]["INFERENCE_PRECISION_HINT"] == "f32"
     [row] = ring.begin([np.zeros((16, 16, 3), np.uint8)])()
     assert row.shape == (64,)
+
+
+def test_as_many_images_wait_for_a_thread_as_are_computed():
+    begun, ended = [], []
+
+    class Request:
+        """Computes the sum of an image."""
+
+        def start_async(self, inputs, share_inputs):
+            self.image = inputs[0]
+            begun.append(self.image.max())
+
+        def wait(self):
+            ended.append(self.image.max())
+
+        def get_output_tensor(self, number):
+            return SimpleNamespace(data=self.image.sum((1, 2, 3))[:, None])
+
+    program = SimpleNamespace(get_property=lambda name: 2, create_infer_request=Request)
+    ring = RequestRing(program)
+    wait = ring.begin([np.full((2, 2, 3), number) for number in range(6)])
+    # The thread that ends an image finds the next one, without Python.
+    assert (begun, ended) == ([0, 1, 2, 3, 4, 5], [0, 1])
+    assert [row.tolist() for row in wait()] == [[12 * number] for number in range(6)]
+    assert ring.count == 2
