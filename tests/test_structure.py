@@ -30,7 +30,7 @@ BANDS = (
     ("report", "compat"),
     ("train",),
     ("task",),
-    ("tuning", "demo", "paddlehub", "export"),
+    ("tuning", "demo", "paddlehub", "export", "serve"),
     ("cli",),
     ("__main__",),
 )

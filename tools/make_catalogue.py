@@ -22,8 +22,9 @@ _PACKAGE = Path(__file__).parents[1] / "hubtune"
 _LOCALE = _PACKAGE / "locale"  # not that of an installed version
 # So that the files change with the messages only.
 _DATE = datetime(2026, 1, 1, tzinfo=UTC)
-_METHODS = [("**.py", "python"), ("report/templates/**.html", "jinja2")]
-_OPTIONS = {"report/templates/**.html": {"newstyle_gettext": "true", "trimmed": "true"}}
+_PAGES = ("report/templates/**.html", "serve/page/**.html")
+_METHODS = [("**.py", "python"), *((pages, "jinja2") for pages in _PAGES)]
+_OPTIONS = {pages: {"newstyle_gettext": "true", "trimmed": "true"} for pages in _PAGES}
 
 
 def find_messages() -> Catalog:

@@ -4,6 +4,7 @@ Each is taken out in the children only, after a check has put its own instrument
 """
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import pickle
@@ -143,6 +144,30 @@ _MOMENTS = _replace_method("hubtune.train.optimizer.Optimizer", "find_infinite")
 _PLACE = _replace_method("hubtune.runs.folder.RunFolder", "check_place")
 _BEST = _replace_method("hubtune.train.evaluator.Evaluator", "restore_best")
 
+
+def _bodies_unlimited() -> None:
+    from hubtune.serve.limits import BodyReader, ServeLimits
+
+    init = BodyReader.__init__
+
+    def init_without_limits(self: BodyReader, limits: ServeLimits) -> None:
+        init(self, dataclasses.replace(limits, body_bytes=10**12, buffered_bytes=10**12))
+
+    BodyReader.__init__ = init_without_limits  # type: ignore[method-assign]
+
+
+def _without_deadline() -> None:
+    from hubtune.serve.protocol import DeadlineProtocol
+
+    DeadlineProtocol._start_deadline = lambda self: None  # type: ignore[method-assign]
+
+
+def _access_unchecked() -> None:
+    from hubtune.serve.security import AccessCheck
+
+    AccessCheck.check = lambda self, scope: None  # type: ignore[method-assign]
+
+
 MUTATIONS = {
     "fsync": Mutation("fsync does nothing", _without_fsync, ("1.order of writes",)),
     "rename": Mutation("rename copies in place", _rename_in_place, ("1.order of writes", "1.split")),
@@ -158,5 +183,8 @@ MUTATIONS = {
     "moments": Mutation("infinite moments are not looked for", _MOMENTS, ("16.overflow",)),
     "place": Mutation("a moved run folder is not noticed", _PLACE, ("6.moved",)),
     "best model": Mutation("a lost best model is not noticed", _BEST, ("7.other files",)),
+    "body limit": Mutation("bodies of any size are read", _bodies_unlimited, ("29.uploads",)),
+    "deadline": Mutation("requests may take for ever", _without_deadline, ("31.clients",)),
+    "access": Mutation("every request may be answered", _access_unchecked, ("33.requests",)),
     "trust": Mutation("code of model folders is trusted", _code_trusted, ("34.models",)),
 }

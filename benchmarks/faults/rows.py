@@ -10,6 +10,7 @@ from benchmarks.faults import (
     hostile_archives,
     hostile_models,
     hostile_weights,
+    http_server,
     kill_targets,
     memory,
     mutated_images,
@@ -20,8 +21,6 @@ from benchmarks.faults import (
     training,
 )
 from benchmarks.faults.outcome import Check
-
-_SERVER = "hubtune serve is not built"
 
 
 @dataclass(frozen=True)
@@ -147,11 +146,11 @@ ROWS = (
     ),
     Row(27, "markup in names", (Check("page", escapes.pages),)),
     Row(28, "data read-only, with loops, or changing", (Check("changes", data.changing),)),
-    Row(29, "server: too large uploads", open=_SERVER),
-    Row(30, "server: uploads that are no image", open=_SERVER),
-    Row(31, "server: slow clients", open=_SERVER),
-    Row(32, "server: 1,000 requests at once", open=_SERVER),
-    Row(33, "server: foreign paths, hosts and origins", open=_SERVER),
+    Row(29, "server: too large uploads", (Check("uploads", http_server.large),)),
+    Row(30, "server: uploads that are no image", (Check("bodies", http_server.damaged),)),
+    Row(31, "server: slow clients", (Check("clients", http_server.slow),)),
+    Row(32, "server: 1,000 requests at once", (Check("burst", http_server.burst),)),
+    Row(33, "server: foreign paths, hosts and origins", (Check("requests", http_server.foreign),)),
     Row(
         34,
         "hostile model folders and runs",

@@ -40,6 +40,7 @@ _MORE = {
     "report": "Make the page of a run: how good, how sure, what is confused with what.",
     "recipe": "Explain a recipe: each parameter's rule, and its rate in each epoch.",
     "runs": "List the runs in a folder with their figures.",
+    "serve": "Answer over HTTP which class images have, with a page for people.",
     "suggest": "Choose which unlabelled images to label next.",
     "tune": "Search for better settings, by cross-validation on the training list.",
 }

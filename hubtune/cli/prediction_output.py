@@ -89,7 +89,7 @@ class PredictionOutput:
             for folder, count in sorted(counts.items()):
                 say(f"{shown(self.sort_into / folder)}: {plural(count, 'picture')}")
         if self.as_json:
-            print_json({"model": name, "rows": [_as_dict(row, top, self.scores) for row in rows]})
+            print_json({"model": name, "rows": [row.as_dict(top=top, scores=self.scores) for row in rows]})
         if self.csv_file:
             say(f"{len(rows):,} rows written to {shown(self.csv_file)}")
         if rejected := sum(row.rejected for row in rows):
@@ -172,18 +172,6 @@ def _format_row(row: "Prediction", top: int) -> str:
 
 def _top(row: "Prediction", top: int) -> list[tuple[str, float]]:
     return list(row.scores.items())[:top]
-
-
-def _as_dict(row: "Prediction", top: int, scores: bool) -> dict[str, Any]:
-    document: dict[str, Any] = {"path": row.path, "label": row.label, "score": row.score}
-    if top > 1:
-        document["top"] = [{"label": label, "score": score} for label, score in _top(row, top)]
-    if scores:
-        document["scores"] = row.scores
-    if row.known is not None:
-        names = ("known", "similarity", "nearest", "nearest_image", "rejected")
-        document |= {name: row[name] for name in names}
-    return {**document, "error": row.error}
 
 
 def _write_csv(

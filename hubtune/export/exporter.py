@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +20,7 @@ from hubtune.export.benchmark import BenchRow, WrittenExport, compare_speed, mea
 from hubtune.export.drawn_images import draw_images
 from hubtune.export.formats import FORMATS
 from hubtune.export.int8 import Int8Report, quantized_model
-from hubtune.export.parity import Parity, compare_export
+from hubtune.export.parity import RESIZED_TOLERANCE, Parity, compare_export
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
@@ -28,6 +28,7 @@ from hubtune.export.single_view import single_view_model
 from hubtune.hardware.device import select_device
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
+from hubtune.log import logger
 from hubtune.models.classifier import Classifier
 from hubtune.rng import rng_for
 from hubtune.runs.folder import is_run
@@ -115,11 +116,12 @@ def export_model(
             report, rows = _measure(model, exported, new, form, name, bench)
             parity = _compare(new, exported, images, form)
             if parity is not None:
-                parity.check()
+                parity = _without_bad_resizing(parity, new, form) if images else parity
+                parity.check(judge_resized=bool(images))
             has_other_head = exported is not model and report is None
             accuracies = _accuracies(model, exported) if has_other_head else {}
             before = {each: shares[0] for each, shares in accuracies.items()}
-            facts = getattr(_module(form), f"{form}_facts")(exported.card)
+            facts = getattr(_module(form), f"{form}_facts")(exported.card, new)
             readme = render_readme(exported.card, facts, title, parity, before, int8=report, bench=rows)
             (new / README_FILE).write_text(readme, encoding="utf-8")
             if parity is not None:
@@ -199,9 +201,10 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
         )
     run = _run_of(model)
     with _prepared(model, run, form) as exported:
-        parity = _compare(folder, exported, _images_of(run, exported), form)
+        images = _images_of(run, exported)
+        parity = _compare(folder, exported, images, form)
     assert parity is not None  # the format has no program of its own
-    parity.check()
+    parity.check(judge_resized=bool(images))
     return parity
 
 
@@ -283,8 +286,24 @@ def _compare(folder: Path, model: Model, images: Sequence[Path], form: str) -> P
         return None
     with TemporaryDirectory(prefix="hubtune-") as temporary:
         drawn = draw_images(Path(temporary))
-        resized = _resized(images or drawn, model.card.preprocessing, form)
-        return compare_export(folder, model, [*images, *drawn], resized)
+        file = FORMATS[form].resizing_file
+        can_resize = file is None or (folder / file).exists()
+        resized = _resized(images or drawn, model.card.preprocessing, form) if can_resize else {}
+        return compare_export(folder, model, [*images, *drawn], resized, file if resized else None)
+
+
+def _without_bad_resizing(parity: Parity, folder: Path, form: str) -> Parity:
+    """Remove the network that resizes by itself if its answers differ by too much; the other one does not."""
+    file, difference = FORMATS[form].resizing_file, parity.resized
+    if file is None or difference is None or difference.within(RESIZED_TOLERANCE):
+        return parity
+    (folder / file).unlink()
+    logger.warning(
+        "%s is not written: where the network resizes pictures by itself, scores differ by up to %.2g, more "
+        "than %g (most for %s)",
+        *(file, difference.scores, RESIZED_TOLERANCE, difference.worst),
+    )
+    return replace(parity, resized=None)
 
 
 def _resized(images: Sequence[Path], view: Preprocessing, form: str) -> dict[Path, np.ndarray]:

@@ -1,8 +1,9 @@
 """The formats of exports. A format is a row here, and a module of the same name in this package.
 
 The module ``x`` has ``write_x(model, folder, name)``, which writes the network and the scripts that run it,
-and ``x_facts(card)``, what the README says of them. Where the format's own code resizes images, it has
-``arrange_as_x(path, view)``, the pixels that this code makes of one.
+and ``x_facts(card, folder)``, what the README says of them. Where the format's own code resizes images, it
+has ``arrange_as_x(path, view)``: the pixels that this code makes of an image, or those of the whole image for
+a network that resizes.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class Format:
         runner: the module that runs the export; without it, the export is not compared with hubtune.
         has_one_view: whether it looks at an image in one way, cropped or stretched, whatever the model does.
         needs_name: whether a name is part of the format.
+        resizing_file: a second network, which resizes images by itself, where ONNX can say how.
     """
 
     title: str
@@ -32,6 +34,7 @@ class Format:
     runner: str | None = None
     has_one_view: bool = False
     needs_name: bool = False
+    resizing_file: str | None = None
 
 
 FORMATS = {
@@ -41,6 +44,7 @@ FORMATS = {
         packages=("onnx", "onnxruntime"),
         int8_packages=("onnx", "onnxruntime"),
         network_files=("model.onnx",),
+        resizing_file="model_with_resize.onnx",
     ),
     "openvino": Format(
         "OpenVINO",

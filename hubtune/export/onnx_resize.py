@@ -26,6 +26,11 @@ Pair = tuple[str, str]
 """Names of two numbers: of the height, and of the width."""
 
 
+def can_resize(view: Preprocessing) -> bool:
+    """Whether ONNX has the filter that a preprocessing needs."""
+    return view.antialias and view.interpolation in _MODES
+
+
 def with_resize(model: "onnx.ModelProto", view: Preprocessing, input_name: str) -> "onnx.ModelProto":
     """Return a model that takes one decoded image of any size.
 
@@ -46,7 +51,7 @@ def with_resize(model: "onnx.ModelProto", view: Preprocessing, input_name: str) 
         UsageError: ONNX has no filter for this preprocessing.
     """
     onnx = onnx_package()
-    if not view.antialias or view.interpolation not in _MODES:
+    if not can_resize(view):
         reason = "lanczos" if view.antialias else "antialias: false"
         raise UsageError(
             f"ONNX cannot resize images as this model does ({reason}): "

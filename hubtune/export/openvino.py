@@ -23,7 +23,7 @@ _RUNTIME = Runtime(
 )
 
 
-def openvino_facts(_: ModelCard) -> Facts:
+def openvino_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     return Facts(
         files={

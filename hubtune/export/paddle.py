@@ -51,7 +51,7 @@ _RUNTIME = Runtime(
 )
 
 
-def paddle_facts(card: ModelCard) -> Facts:
+def paddle_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     name = paddlex_name(card.architecture)
     return Facts(

@@ -57,7 +57,7 @@ def write_paddlehub(model: Model, folder: Path, name: str) -> None:
     (folder / PREDICT_FILE).write_bytes(script.read_bytes())
 
 
-def paddlehub_facts(_: ModelCard) -> Facts:
+def paddlehub_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     return Facts(
         files={

@@ -27,7 +27,8 @@ TOLERANCE = 1e-4
 RESIZED_TOLERANCE = 0.02
 """Largest difference of a score where the format's own code resizes images."""
 
-_MOST_IN_BATCH = 4
+# Images in a batch.
+_MOST = 4
 _SECONDS = 1_800
 
 
@@ -48,6 +49,10 @@ class Difference:
     scores: float
     similarity: float | None
     worst: str | None
+
+    def within(self, limit: float) -> bool:
+        """Whether no score and no similarity differs by more."""
+        return self.scores <= limit and (self.similarity or 0.0) <= limit  # NaN is not
 
 
 @dataclass(frozen=True)
@@ -76,19 +81,21 @@ class Parity:
         limits = {"tolerance": TOLERANCE} | ({"resized_tolerance": RESIZED_TOLERANCE} if self.resized else {})
         return {"schema_version": 1, **limits, **asdict(self)}
 
-    def check(self) -> None:
-        """Raise ``CheckFailedError`` if the export's answers are not hubtune's."""
+    def check(self, *, judge_resized: bool = True) -> None:
+        """Raise ``CheckFailedError`` if the export's answers are not hubtune's.
+
+        ``judge_resized`` is false for images that are drawn: they differ more than photos do.
+        """
+        resized = self.resized if judge_resized else None
         for what, difference, limit in (
             ("given the same pixels", self.pixels, TOLERANCE),
             ("from image files", self.files, TOLERANCE),
-            ("as the format's own code resizes them", self.resized, RESIZED_TOLERANCE),
+            ("as the format's own code resizes them", resized, RESIZED_TOLERANCE),
         ):
-            if difference is None:
-                continue
-            # NaN fails, too.
-            within = difference.scores <= limit and (difference.similarity or 0.0) <= limit
             # Two scores that are nearly equal may change places where resizing differs.
-            if within and (not difference.labels or limit == RESIZED_TOLERANCE):
+            if difference is None or (
+                difference.within(limit) and (not difference.labels or limit == RESIZED_TOLERANCE)
+            ):
                 continue
             raise CheckFailedError(
                 f"The export does not give hubtune's answers: {what}, {difference.labels:,} of "
@@ -102,6 +109,7 @@ def compare_export(
     model: Model,
     images: Sequence[Path],
     resized: Mapping[Path, np.ndarray] = MappingProxyType({}),
+    resizing_file: str | None = None,
 ) -> Parity:
     """Run an export in a fresh process, and compare its answers with those of the model.
 
@@ -109,7 +117,9 @@ def compare_export(
         folder: of the export.
         model: that was exported, with the views of the export.
         images: files.
-        resized: some of them → their pixels as the format's own code arranges them, if it does.
+        resized: some of them → their pixels as the format's own code arranges them, if it does; with a
+            ``resizing_file``, those of the whole image.
+        resizing_file: name of an ONNX file that resizes images by itself.
 
     Raises:
         MachineError: the process cannot be run, or fails.
@@ -119,23 +129,29 @@ def compare_export(
     view = model.card.preprocessing.model_copy(update={"mirror": False})
     expected = {path: _arranged(path, view) for path in read}
     batches = _batches(expected)
-    others = _batches({path: pixels for path, pixels in resized.items() if path in read})
+    # A network that resizes takes one image.
+    others = _batches(
+        {path: resized[path] for path in resized if path in read}, 1 if resizing_file else _MOST
+    )
     with tempfile.TemporaryDirectory(prefix="hubtune-") as temporary:
         job = Path(temporary)
-        for number, (_, pixels) in enumerate([*batches, *others]):
-            np.save(job / f"pixels-{number}.npy", pixels)
-        (job / "files.json").write_text(json.dumps([str(path) for path in images]), encoding="utf-8")
+        for name, parts in (("pixels", batches), ("resized", others)):
+            for number, (_, pixels) in enumerate(parts):
+                np.save(job / f"{name}-{number}.npy", pixels)
+        task = {"files": [str(path) for path in images], "resizing_file": resizing_file}
+        (job / "job.json").write_text(json.dumps(task), encoding="utf-8")
         _run(folder, job)
         answers = json.loads((job / "answers.json").read_text(encoding="utf-8"))
-        outputs = [_read_outputs(job, number) for number in range(len(batches) + len(others))]
+        outputs = [_read_outputs(job, "pixels", number) for number in range(len(batches))]
+        other_outputs = [_read_outputs(job, "resized", number) for number in range(len(others))]
     rows = dict(zip(images, answers["rows"], strict=True))
     of_files = {
         path: _Answer.of_row(row, model.labels) for path, row in rows.items() if row.get("error") is None
     }
     return Parity(
-        pixels=_of_batches(batches, outputs[: len(batches)], read, model.labels),
+        pixels=_of_batches(batches, outputs, read, model.labels),
         files=_measure(of_files, read, model.labels),
-        resized=_of_batches(others, outputs[len(batches) :], read, model.labels),
+        resized=_of_batches(others, other_outputs, read, model.labels),
         other_pixels=[
             path.name
             for path, pixels in expected.items()
@@ -164,15 +180,13 @@ def _arranged(path: Path, view: Preprocessing) -> np.ndarray:
     return preprocess_views(path, [view])[0]
 
 
-def _batches(arranged: Mapping[Path, np.ndarray]) -> list[tuple[list[Path], np.ndarray]]:
+def _batches(arranged: Mapping[Path, np.ndarray], most: int = _MOST) -> list[tuple[list[Path], np.ndarray]]:
     """Return batches of images of one shape, and their pixels ``[N, height, width, channels]``."""
     by_shape: dict[tuple[int, ...], list[Path]] = defaultdict(list)
     for path, pixels in arranged.items():
         by_shape[pixels.shape].append(path)
     parts = [
-        paths[start : start + _MOST_IN_BATCH]
-        for paths in by_shape.values()
-        for start in range(0, len(paths), _MOST_IN_BATCH)
+        paths[start : start + most] for paths in by_shape.values() for start in range(0, len(paths), most)
     ]
     return [(paths, np.stack([arranged[path] for path in paths])) for paths in parts]
 
@@ -191,8 +205,8 @@ def _run(folder: Path, job: Path) -> None:
         raise MachineError(f"The export could not be run to compare it with hubtune: {reason}")
 
 
-def _read_outputs(job: Path, number: int) -> dict[str, np.ndarray]:
-    prefix = f"outputs-{number}-"
+def _read_outputs(job: Path, name: str, number: int) -> dict[str, np.ndarray]:
+    prefix = f"outputs-{name}-{number}-"
     return {file.stem.removeprefix(prefix): np.load(file) for file in job.glob(f"{prefix}*.npy")}
 
 

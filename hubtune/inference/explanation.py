@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -98,9 +99,9 @@ def explain_images(
         raise UsageError(f"The model has no class {label!r}: it has {', '.join(model.labels[:10])}")
     if model.card.strategy == "pretrained":
         raise ModelError(f"{model.card.module} was not fine-tuned: explain a run or a model folder")
-    inputs = read_inputs(images)
-    for start in range(0, len(inputs), _BATCH):
-        some = inputs[start : start + _BATCH]
+    named = read_inputs(images)
+    for start in range(0, len(named), _BATCH):
+        some = named[start : start + _BATCH]
         contents = [image.content for image in some]
         results = model.score([Path(image.name) for image in some], contents=contents, workers=workers)
         for image, result in zip(some, results, strict=True):
@@ -109,30 +110,38 @@ def explain_images(
                 yield ImageExplanation(image.name, None, None, True, (), reason)
                 continue
             number = int(result.values.argmax()) if label is None else model.labels.index(label)
-            maps, is_exact = map_shares(model, image.name, number, image.content)
+            inputs = map_inputs(model.card.views, image.name, image.content)
+            maps, is_exact = map_shares(model, inputs, number)
             name, score = model.labels[number], float(result.values[number])
             yield ImageExplanation(image.name, name, score, is_exact, maps)
 
 
-def map_shares(
-    model: Model, path: str, number: int, content: Content | None = None
-) -> tuple[tuple[CellMap, ...], bool]:
+class MapInputs(NamedTuple):
+    """An image as each view sees it: its pixels uint8 ``[h, w, channels]``, and the area that it shows."""
+
+    arrays: list[np.ndarray]
+    areas: list[tuple[float, float, float, float]]
+
+
+def map_inputs(views: Sequence[Preprocessing], path: str, content: Content | None = None) -> MapInputs:
+    """Prepare an image, a file or its ``content``, for :func:`map_shares`; raises ImageError."""
+    arrays = preprocess_views(path, views, content)
+    with decode(path, content) as image:
+        return MapInputs(arrays, [visible_area(view, *image.size) for view in views])
+
+
+def map_shares(model: Model, inputs: MapInputs, number: int) -> tuple[tuple[CellMap, ...], bool]:
     """Return the shares of an image's cells in a class's logit, in each view, and whether they are exact.
 
     Args:
         model: a fine-tuned model.
-        path: the image.
+        inputs: the image.
         number: of the class.
-        content: of the image; ``None``: that of the file.
 
     Raises:
-        ImageError: the image cannot be read.
         ModelError: the network has no maps.
     """
-    views = model.card.views
-    arrays = preprocess_views(path, views, content)
-    with decode(path, content) as image:
-        areas = [visible_area(view, *image.size) for view in views]
+    views, (arrays, areas) = model.card.views, inputs
     head = model.head
     shares = None if head is None else _exact_shares(model, head, arrays, number)
     is_exact = shares is not None

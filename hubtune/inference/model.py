@@ -21,6 +21,7 @@ from hubtune.inference.image_inputs import ImageInput, read_inputs
 from hubtune.inference.label_matching import match_labels
 from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
+from hubtune.inference.openvino_program import PendingRows
 from hubtune.inference.predict import ImageScores, name_clipped, predict_scores
 from hubtune.inference.prediction import Prediction, make_prediction
 from hubtune.inference.reference import REFERENCE_FILE, Reference, collect_answers, read_reference
@@ -181,11 +182,8 @@ class Model:
             ModelError: ``reject`` with a model that has no features of training images.
             MachineError: an image does not load within two minutes.
         """
-        if reject and self.reference is None:
-            raise ModelError(
-                "The model has no features of training images to reject others by: it was made by an older "
-                "version, by another program, or with reference: off. Fine-tune it again"
-            )
+        if reject:
+            self.check_can_reject()
         if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
             raise UsageError(f"batch_size must be a whole number from 1, not {batch_size!r}")
         inputs = read_inputs(images)
@@ -195,12 +193,41 @@ class Model:
             workers=workers,
             contents=[image.content for image in inputs],
         )
-        threshold = self.card.similarity_threshold
-        known = None if self.reference is None or threshold is None else (self.reference, threshold)
         return (
-            make_prediction(image.name, result, self.labels, known, reject=reject)
+            self.prediction_of(image.name, result, reject=reject)
             for image, result in zip(inputs, results, strict=True)
         )
+
+    def check_can_reject(self) -> None:
+        """Raise a :class:`ModelError` if the model has no features of training images to reject others by."""
+        if self.reference is None:
+            raise ModelError(
+                "The model has no features of training images to reject others by: it was made by an older "
+                "version, by another program, or with reference: off. Fine-tune it again"
+            )
+
+    def begin(self, arrays: Sequence[np.ndarray]) -> PendingRows:
+        """Begin to run prepared images on the model's engine, in one thread at a time.
+
+        Args:
+            arrays: of :func:`~hubtune.data.images.preprocessing.preprocess_views` for ``card.views``, the
+                views of each image in order.
+
+        Returns:
+            A function that waits for the rows, for :func:`~hubtune.inference.predict.scores_of_rows`.
+        """
+        return self._engine.begin(arrays)
+
+    def prediction_of(self, name: str, result: ImageScores, *, reject: bool = False) -> Prediction:
+        """Return the prediction that follows from the scores of an image of this name."""
+        threshold = self.card.similarity_threshold
+        known = None if self.reference is None or threshold is None else (self.reference, threshold)
+        return make_prediction(name, result, self.labels, known, reject=reject)
+
+    @property
+    def engine_name(self) -> str:
+        """Name of the engine; that asked for before the first image."""
+        return self._engine.name
 
     def evaluate(
         self,

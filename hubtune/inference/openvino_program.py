@@ -30,6 +30,11 @@ def openvino_core() -> Any:
     return openvino.Core()
 
 
+def limit_threads(count: int) -> None:
+    """Let programs that are compiled from now on run at most this number of images at once, a thread each."""
+    openvino_core().set_property("CPU", {"INFERENCE_NUM_THREADS": count})
+
+
 def compile_program(file: Path, precision: str) -> "RequestRing":
     """Compile a program of Paddle's older format, ``.pdmodel``, in precision ``f32`` or ``bf16``.
 

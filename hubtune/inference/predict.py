@@ -56,9 +56,14 @@ def scores_of_outputs(outputs: Iterable[BackboneOutput], classes: int) -> Iterat
         if output.rows is None:
             yield ImageScores(output.path, None, output.error)
             continue
-        scores = softmax(mean_rows([row[:classes] for row in output.rows]))
-        features = [row[classes:] for row in output.rows]
-        yield ImageScores(output.path, scores, None, unit_mean(features) if features[0].size else None)
+        yield scores_of_rows(output.path, output.rows, classes)
+
+
+def scores_of_rows(path: Path, rows: Sequence[np.ndarray], classes: int) -> ImageScores:
+    """Return the scores of an image from the engine's rows, one for each view."""
+    scores = softmax(mean_rows([row[:classes] for row in rows]))
+    features = [row[classes:] for row in rows]
+    return ImageScores(path, scores, None, unit_mean(features) if features[0].size else None)
 
 
 def mean_rows(rows: Sequence[np.ndarray]) -> np.ndarray:

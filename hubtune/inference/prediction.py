@@ -41,6 +41,24 @@ class Prediction:
         """Return a field by its name."""
         return vars(self)[name]
 
+    def as_dict(self, *, top: int = 1, scores: bool = False) -> dict[str, Any]:
+        """Return the row of ``hubtune predict --json``.
+
+        Args:
+            top: number of classes to name in ``top``, which is left out for one.
+            scores: whether the scores of all classes are included.
+        """
+        document: dict[str, Any] = {"path": self.path, "label": self.label, "score": self.score}
+        if top > 1:
+            best = list(self.scores.items())[:top]
+            document["top"] = [{"label": label, "score": score} for label, score in best]
+        if scores:
+            document["scores"] = self.scores
+        if self.known is not None:
+            names = ("known", "similarity", "nearest", "nearest_image", "rejected")
+            document |= {name: self[name] for name in names}
+        return {**document, "error": self.error}
+
 
 def make_prediction(
     path: str,

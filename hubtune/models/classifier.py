@@ -67,7 +67,7 @@ class Classifier(nn.Layer):
 
     def features(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the head's input ``[N, sum of blocks]`` for images ``[N, channels, h, w]``."""
-        return self._last_features(self.before_last_stage(images))
+        return self.features_of_maps(self.feature_maps(images))
 
     def logits_and_features(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the logits and, behind them, the pooled features, of unit length.
@@ -78,22 +78,17 @@ class Classifier(nn.Layer):
 
     def with_unit_features(self, features: paddle.Tensor) -> paddle.Tensor:
         """Return what :meth:`logits_and_features` does, from the head's input ``[N, sum of blocks]``."""
+        # First: with oneDNN, Paddle Inference 3.3 divides the features in place, even if they are used later.
+        logits = self.head(features)
         pooled_ones = features[:, : self._width]
         # Not the sum, which the older format of programs lacks.
         mean_square = (pooled_ones * pooled_ones).mean(axis=1, keepdim=True)
         unit = pooled_ones / paddle.sqrt(mean_square * self._width + 1e-24)
-        return paddle.concat([self.head(features), unit], axis=1)
+        return paddle.concat([logits, unit], axis=1)
 
     def feature_maps(self, images: paddle.Tensor) -> list[paddle.Tensor]:
         """Return what features are computed from: the last stage's output, then those of the taps."""
-        activations = self.before_last_stage(images)
-        if self.second_order is None:
-            return [self._stages[-2].forward(activations)]
-        outputs = self._stages[-2].run(activations)
-        return [
-            outputs[-1],
-            *(self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps),
-        ]
+        return self._last_maps(self.before_last_stage(images))
 
     def features_of_maps(self, maps: Sequence[paddle.Tensor]) -> paddle.Tensor:
         """Return the head's input ``[N, sum of blocks]`` from :meth:`feature_maps`."""
@@ -165,12 +160,12 @@ class Classifier(nn.Layer):
 
     def from_last_stage(self, activations: paddle.Tensor) -> paddle.Tensor:
         """Return the logits ``[N, num_classes]`` from the output of :meth:`before_last_stage`."""
-        return self.head(self._dropout(self._last_features(activations)))
+        return self.head(self._dropout(self.features_of_maps(self._last_maps(activations))))
 
     def run_last_stage(self, activations: paddle.Tensor) -> tuple[list[paddle.Tensor], paddle.Tensor]:
         """Return the outputs of the last stage's steps, ``[N, …]`` each, and the logits from them."""
         outputs = self._stages[-2].run(activations)
-        return outputs, self.head(self._dropout(self._features_of(activations, outputs)))
+        return outputs, self.head(self._dropout(self.features_of_maps(self._maps_of(activations, outputs))))
 
     def packed_maps(self, images: paddle.Tensor) -> paddle.Tensor:
         """Return the maps that the features are computed from, in one row an image.
@@ -181,10 +176,9 @@ class Classifier(nn.Layer):
         """
         activations = self.before_last_stage(images)
         outputs = self._stages[-2].run(activations)
-        maps = [outputs[-1]]
+        maps = self._maps_of(activations, outputs)
         if self.second_order is not None:
-            tapped = [self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps]
-            maps += self.second_order.projected(tapped)
+            maps[1:] = self.second_order.projected(maps[1:])
         if len(self.head) > 1 or any(values.ndim != 4 for values in maps):
             return paddle.zeros_like(activations.flatten(1)[:, :1])
         packed = []
@@ -194,16 +188,14 @@ class Classifier(nn.Layer):
             packed += [paddle.zeros_like(flat[:, :2]) + sides, flat]
         return paddle.concat(packed, axis=1)
 
-    def _last_features(self, activations: paddle.Tensor) -> paddle.Tensor:
+    def _last_maps(self, activations: paddle.Tensor) -> list[paddle.Tensor]:
         if self.second_order is None:
-            return pooled(self._stages[-2].forward(activations))
-        return self._features_of(activations, self._stages[-2].run(activations))
+            return [self._stages[-2].forward(activations)]
+        return self._maps_of(activations, self._stages[-2].run(activations))
 
-    def _features_of(self, activations: paddle.Tensor, outputs: Sequence[paddle.Tensor]) -> paddle.Tensor:
-        if self.second_order is None:
-            return pooled(outputs[-1])
-        tapped = [self._tapped(tap.name, activations, outputs) for tap in self.second_order.taps]
-        return paddle.concat([pooled(outputs[-1]), self.second_order(tapped)], axis=1)
+    def _maps_of(self, activations: paddle.Tensor, outputs: Sequence[paddle.Tensor]) -> list[paddle.Tensor]:
+        taps = () if self.second_order is None else self.second_order.taps
+        return [outputs[-1], *(self._tapped(tap.name, activations, outputs) for tap in taps)]
 
     def _tapped(
         self, name: str, activations: paddle.Tensor, outputs: Sequence[paddle.Tensor]

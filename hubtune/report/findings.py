@@ -16,7 +16,7 @@ from hubtune.errors import DataError, ModelError
 from hubtune.evaluation.evaluation import Evaluation
 from hubtune.evaluation.learning_curve import PowerLaw, fit_learning_curve
 from hubtune.evaluation.metrics import wilson_interval
-from hubtune.inference.explanation import ImageExplanation, map_shares
+from hubtune.inference.explanation import ImageExplanation, map_inputs, map_shares
 from hubtune.inference.feature_table import Table
 from hubtune.inference.label_ranking import rank_labels
 from hubtune.inference.list_features import backbone_of_model, compute_table
@@ -114,7 +114,7 @@ def _heat_maps(model: Model, evaluation: Evaluation) -> dict[str, bytes]:
         for place in worst_mistakes(answers):
             path, predicted = answers.paths[place], int(answers.predicted[place])
             with suppress(ImageError):  # it is gone by now
-                cells, is_exact = map_shares(model, path, predicted)
+                cells, is_exact = map_shares(model, map_inputs(model.card.views, path), predicted)
                 image = decode(path, bits=model.card.preprocessing.bits)
                 image.thumbnail((_SIDE, _SIDE))
                 label, score = model.labels[predicted], float(answers.confidence[place])

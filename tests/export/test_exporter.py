@@ -16,7 +16,7 @@ from hubtune.export.exporter import check_export, export_model, prove_export
 from hubtune.inference.model_folder import write_model
 
 NETWORKS = {
-    "onnx": ["model.onnx"],
+    "onnx": ["model.onnx", "model_with_resize.onnx"],
     "openvino": ["model.bin", "model.xml"],
     "paddle": ["inference.json", "inference.pdiparams", "inference.yml"],
 }
@@ -143,6 +143,15 @@ def test_an_export_that_fails_its_proof_is_not_written(run, tmp_path, monkeypatc
     with pytest.raises(CheckFailedError):
         export_model(hubtune.load_model(run.path), tmp_path / "made", "openvino")
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_network_that_resizes_otherwise_is_left_out(run, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(exporter, "RESIZED_TOLERANCE", 1e-9)
+    export = export_model(hubtune.load_model(run.path), tmp_path / "made", "onnx")
+    assert not (export.folder / "model_with_resize.onnx").exists()
+    assert export.parity.resized is None
+    assert "There is no file that resizes" in (export.folder / "README.md").read_text(encoding="utf-8")
+    assert "model_with_resize.onnx is not written: where the network resizes" in caplog.text
 
 
 def test_a_model_without_a_run_is_compared_on_drawn_images(tmp_path):

@@ -52,8 +52,9 @@ def _convert(network, height, width):
     return part, onnx_program(part, [InputSpec([None, 3, height, width], "float32", "images")], ["logits"])
 
 
-@pytest.mark.parametrize("name", _marked(BACKBONES))
-def test_every_backbone_answers_as_in_paddle(name):
+# With those of FAMILIES, which the next test converts, these are all.
+@pytest.mark.parametrize("name", _marked(name for name in BACKBONES if name not in FAMILIES))
+def test_every_other_backbone_answers_as_in_paddle(name):
     record = BACKBONES[name]
     size = record.input_size
     part, model = _convert(record.build(num_classes=10), size, size)

@@ -24,6 +24,7 @@ def _difference(**changes):
 def test_equal_answers_pass():
     _parity().check()
     _parity(pixels=None, resized=_difference(scores=0.019, labels=1)).check()
+    _parity(resized=_difference(scores=0.5)).check(judge_resized=False)
 
 
 @pytest.mark.parametrize(

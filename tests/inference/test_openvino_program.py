@@ -6,7 +6,7 @@ import pytest
 from paddle import nn
 
 from hubtune.data.images.preprocessing import Preprocessing
-from hubtune.inference.openvino_program import compile_program, openvino_core
+from hubtune.inference.openvino_program import compile_program, limit_threads, openvino_core
 from hubtune.inference.program import Subnetwork, save_program
 
 
@@ -16,6 +16,16 @@ def program(tmp_path):
     network = nn.Sequential(nn.Conv2D(3, 64, 3), nn.ReLU(), nn.AdaptiveAvgPool2D(1), nn.Flatten())
     save_program(Subnetwork(network, network, Preprocessing()), tmp_path / "network", None, None, old=True)
     return tmp_path / "network.pdmodel"
+
+
+def test_threads_are_limited_for_programs_that_are_compiled_later(program):
+    core, key = openvino_core(), "INFERENCE_NUM_THREADS"
+    before = core.get_property("CPU", key)
+    limit_threads(1)
+    try:
+        assert compile_program(program, "f32").count == 1
+    finally:
+        core.set_property("CPU", {key: before})
 
 
 def test_a_program_has_one_thread_for_each_image_that_runs(program, monkeypatch):

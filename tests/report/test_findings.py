@@ -141,7 +141,8 @@ def test_pictures_of_16_bits_are_drawn_as_the_model_sees_them(tmp_path, monkeypa
     file = tmp_path / "deep.png"
     Image.fromarray(np.full((8, 8), 2000, np.uint16)).save(file)
     monkeypatch.setattr(findings, "map_shares", lambda *_: ((), True))
-    card = SimpleNamespace(preprocessing=hubtune.Preprocessing(bits=12))
+    view = hubtune.Preprocessing(bits=12)
+    card = SimpleNamespace(preprocessing=view, views=[view])
     evaluation = evaluate_answers(answers_for([file], [0], [1]), ["a", "b"])
     [content] = findings._heat_maps(SimpleNamespace(card=card, labels=["a", "b"]), evaluation).values()
     assert np.asarray(Image.open(io.BytesIO(content))).mean() == pytest.approx(2000 / 16, abs=3)

@@ -79,6 +79,10 @@ class ImageError(DataError):
         self.reason = reason
 
 
+class ImageTooLargeError(ImageError):
+    """An image with more pixels than :data:`MAX_PIXELS`, refused from its header."""
+
+
 class DecodedImage(NamedTuple):
     """A decoded image, and the box of its pixels that shows it: sides of a reduced JPEG are rounded up."""
 
@@ -151,7 +155,7 @@ def open_image(path: str | Path, content: Content | None = None) -> Iterator[Ima
             width, height = image.size
             # Pillow only warns below twice this limit: a PNG of 20 KiB took 1.8 GB of memory that way.
             if width * height > MAX_PIXELS:
-                raise ImageError(
+                raise ImageTooLargeError(
                     path, f"too large ({width:,} × {height:,} pixels; at most {MAX_PIXELS:,} are read)"
                 )
             # NewSubfileType 1 marks a smaller version of another image. A raw file's thumbnail would silently
@@ -167,7 +171,9 @@ def open_image(path: str | Path, content: Content | None = None) -> Iterator[Ima
                 f"{format_bytes(3 * width * height)} or more; {format_bytes(free)} are free): close other "
                 "programs, or take smaller pictures"
             ) from error
-        raise ImageError(path, _reason(path, content, error)) from error
+        is_bomb = isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning)
+        kind = ImageTooLargeError if is_bomb else ImageError
+        raise kind(path, _reason(path, content, error)) from error
 
 
 @contextmanager
