@@ -36,7 +36,7 @@ from hubtune.storage.cache_folder import size_on_disk
 LEAST_RATIO = 1.3
 """An export in int8 must be this many times as fast as that in float32."""
 
-# Images of a round, and rounds; the first one warms up. Programs take turns after each round, so that what
+# Images of a round, and rounds; the first one warms up. Programs take turns after each image, so that what
 # else the machine does slows all of them.
 _IMAGES, _ROUNDS = 8, 12
 _RUN_NUMBERS = itertools.count()
@@ -76,8 +76,8 @@ class SpeedRatio:
     Attributes:
         float32: milliseconds for an image, one at a time, from arranged pixels; the median.
         int8: likewise.
-        ratio: median of the rounds' ratios.
-        rounds: in which both ran the same images, one after the other.
+        ratio: median of the ratios of pairs.
+        pairs: number of times that both ran the same image, one after the other.
         float32_bytes: size of the network's files in float32.
         int8_bytes: likewise in int8.
     """
@@ -85,7 +85,7 @@ class SpeedRatio:
     float32: float
     int8: float
     ratio: float
-    rounds: int
+    pairs: int
     float32_bytes: int
     int8_bytes: int
 
@@ -155,7 +155,7 @@ def compare_speed(float32: WrittenExport, int8: WrittenExport, images: Sequence[
         float32=statistics.median(slow),
         int8=statistics.median(fast),
         ratio=statistics.median(one / other for one, other in zip(slow, fast, strict=True)),
-        rounds=len(slow),
+        pairs=len(slow),
         float32_bytes=float32.bytes,
         int8_bytes=int8.bytes,
     )
@@ -225,7 +225,7 @@ def _scores(export: WrittenExport, images: Sequence[Path]) -> Iterator[ImageScor
 
 
 def _time_in_turn(programs: Sequence[_Measured], images: Sequence[Path]) -> list[list[float]]:
-    """Return the milliseconds for an image in each round, of each program."""
+    """Return the milliseconds of each run of an image, of each program."""
     chosen = [images[number * len(images) // _IMAGES] for number in range(_IMAGES if images else 0)]
     arrays = [_arranged(chosen, program.views) for program in programs]
     if not all(arrays):
@@ -234,12 +234,12 @@ def _time_in_turn(programs: Sequence[_Measured], images: Sequence[Path]) -> list
             arrays = [_arranged(drawn, program.views) for program in programs]
     times: list[list[float]] = [[] for _ in programs]
     for number in range(_ROUNDS):
-        for program, own, spent in zip(programs, arrays, times, strict=True):
-            start = time.perf_counter()
-            for each in own:
-                program.run(each)
-            if number:
-                spent.append(1_000 * (time.perf_counter() - start) / len(own))
+        for same in zip(*arrays, strict=True):  # an image, arranged for each program
+            for program, own, spent in zip(programs, same, times, strict=True):
+                start = time.perf_counter()
+                program.run(own)
+                if number:
+                    spent.append(1_000 * (time.perf_counter() - start))
     return times
 
 

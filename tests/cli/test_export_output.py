@@ -21,7 +21,7 @@ ACCURACY = Int8Accuracy(
     standard_error=0.02,
     agreement=0.95,
 )
-SPEED = SpeedRatio(26.0, 13.0, 2.0, 11, 9_000_000, 3_000_000)
+SPEED = SpeedRatio(26.0, 13.0, 2.0, 88, 9_000_000, 3_000_000)
 
 
 def _export(folder, accuracy=None):

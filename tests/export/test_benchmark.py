@@ -21,7 +21,7 @@ def run(tmp_path_factory):
 
 
 def _speed(ratio):
-    return SpeedRatio(26.0, 20.0, ratio, 11, 9_000_000, 3_000_000)
+    return SpeedRatio(26.0, 20.0, ratio, 88, 9_000_000, 3_000_000)
 
 
 def test_int8_that_is_not_clearly_faster_is_refused():
@@ -90,6 +90,6 @@ def test_the_ratio_is_that_of_rounds_in_turn(exported, run):
     model = hubtune.load_model(run.path)
     written = WrittenExport(exported.folder, "openvino", "float32", model)
     speed = compare_speed(written, dataclasses.replace(written, precision="int8"), [])
-    assert speed.rounds == 11
+    assert speed.pairs >= 80
     assert speed.float32_bytes == speed.int8_bytes == written.bytes
     assert 0.1 < speed.ratio < 10  # of the same network

@@ -20,8 +20,6 @@ from hubtune.export.int8 import MOST_IMAGES, quantized_model
 from hubtune.export.openvino_int8 import OpenVINOQuantizer
 from hubtune.runs.lists import find_list
 
-pytest.importorskip("nncf")
-
 FORMS = ["openvino", "onnx"]
 
 

@@ -72,7 +72,8 @@ def test_parts_name_what_they_hand_on():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["resnet18_vd_imagenet", "vit_base_patch16_224", "swin_tiny_patch4_window7_224"]
+    "name",
+    ["resnet18_vd_imagenet", "vit_small_patch16_224_imagenet", "swin_tiny_patch4_window7_224_imagenet"],
 )
 def test_parts_of_networks_with_maps_and_with_tokens(name):
     from hubtune.data.images.preprocessing import Preprocessing

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from support.exports import trained_run
 from support.quantized import write_parts
@@ -9,8 +10,6 @@ from support.quantized import write_parts
 import hubtune
 from hubtune.export.network import ExportNetwork
 from hubtune.export.onnx_int8 import QUANTIZER
-
-onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")

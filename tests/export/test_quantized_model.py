@@ -10,8 +10,6 @@ from hubtune.export.quantized_model import QuantizedBackbone
 from hubtune.inference.openvino_program import openvino_core
 from hubtune.runs.lists import find_list
 
-pytest.importorskip("nncf")
-
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory):
