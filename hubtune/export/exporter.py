@@ -24,7 +24,7 @@ from hubtune.export.parity import RESIZED_TOLERANCE, Parity, compare_export
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import README_FILE, render_readme
 from hubtune.export.scripts import SETTINGS_FILE
-from hubtune.export.single_view import single_view_model
+from hubtune.export.single_view import single_view_model, takes_any_size
 from hubtune.hardware.device import select_device
 from hubtune.hub.user_code import describe_exception
 from hubtune.inference.model import Model
@@ -213,7 +213,8 @@ def _prepared(model: Model, run: Path | None, form: str, int8: bool = False) -> 
     if int8:
         return quantized_model(model, run, form)
     row = FORMATS[form]
-    return single_view_model(model, run, row.title) if row.has_one_view else nullcontext(model)
+    needs_one_view = row.has_one_view or (not row.needs_name and not takes_any_size(model))
+    return single_view_model(model, run, row.title) if needs_one_view else nullcontext(model)
 
 
 def _module(form: str) -> ModuleType:

@@ -1,9 +1,12 @@
 """Writes a model as a Paddle program that Paddle Inference runs, and PaddleX 3 loads by itself."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
+import paddle.inference
 import yaml
 from PIL import Image
 
@@ -11,12 +14,15 @@ from hubtune.data.images.decode import decode
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import ModelError
 from hubtune.export.network import ExportNetwork
+from hubtune.export.parity import TOLERANCE
 from hubtune.export.readme import Facts
-from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
+from hubtune.export.scripts import PREDICT_FILE, SCRIPT_FILES, Runtime, write_scripts
 from hubtune.inference.model import Model
 from hubtune.inference.model_card import ModelCard
 from hubtune.inference.program import save_layer
+from hubtune.log import logger
 from hubtune.models.catalog import lookup
+from hubtune.rng import rng_for
 
 PROGRAM = "inference"
 # PaddleX 3 knows networks by name. The name chooses code that is the same for all that classify; the network
@@ -30,18 +36,23 @@ _NAMES = frozenset(
     ResNet101_vd ResNet152_vd ResNet200_vd SwinTransformer_tiny_patch4_window7_224""".split()
 )
 _OTHER = "ResNet50"
+_ONEDNN_NOTE = (
+    "With oneDNN, Paddle Inference fails on this network or computes wrong values: `predict.py` switches it "
+    'off. In PaddleX, add `engine_config={"run_mode": "paddle"}` to the arguments below.'
+)
 _LIKELIEST = 5
 
+_CONFIGURE = (
+    'MEAN, STD = (np.array(SETTINGS[name], np.float32)[:, None, None] for name in ("mean", "std"))',
+    'FILES = (str(HERE / f"inference.{suffix}") for suffix in ("json", "pdiparams"))',
+    "CONFIG = paddle.inference.Config(*FILES)",
+    "CONFIG.disable_glog_info()",
+)
+_WITHOUT_ONEDNN = "CONFIG.disable_mkldnn()  # with oneDNN, this network fails or computes wrong values"
 _RUNTIME = Runtime(
     package="paddlepaddle",
     imported="paddle.inference",
-    load=(
-        'MEAN, STD = (np.array(SETTINGS[name], np.float32)[:, None, None] for name in ("mean", "std"))',
-        'FILES = (str(HERE / f"inference.{suffix}") for suffix in ("json", "pdiparams"))',
-        "CONFIG = paddle.inference.Config(*FILES)",
-        "CONFIG.disable_glog_info()",
-        "NETWORK = paddle.inference.create_predictor(CONFIG)",
-    ),
+    load=(*_CONFIGURE, "NETWORK = paddle.inference.create_predictor(CONFIG)"),
     run=(
         "images = pixels.transpose(0, 3, 1, 2) * (np.float32(1 / 255) / STD) - MEAN / STD",
         "outputs = [tensor.numpy() for tensor in NETWORK.run([paddle.to_tensor(images)])]",
@@ -54,6 +65,7 @@ _RUNTIME = Runtime(
 def paddle_facts(card: ModelCard, folder: Path) -> Facts:
     """Return what the README says of the folder."""
     name = paddlex_name(card.architecture)
+    with_onednn = _WITHOUT_ONEDNN not in (folder / PREDICT_FILE).read_text(encoding="utf-8")
     return Facts(
         files={
             "inference.json, inference.pdiparams": "the network, from normalised pixels to scores",
@@ -65,6 +77,7 @@ def paddle_facts(card: ModelCard, folder: Path) -> Facts:
             "python predict.py photo.jpg",
         ),
         notes=(
+            *([] if with_onednn else [_ONEDNN_NOTE]),
             "PaddleX 3 loads the folder by itself; `model_name` is that in `inference.yml`:",
             f"""```python
 from paddlex import create_model
@@ -93,7 +106,10 @@ def write_paddle(model: Model, folder: Path, name: str) -> None:
             f"{'grey' if view.channels == 1 else 'opacity as well'}: use --format onnx or openvino"
         )
     save_layer(network, folder / PROGRAM, [network.input_spec])
-    write_scripts(folder, model, network, _RUNTIME, "paddle")
+    runtime = _RUNTIME
+    if not _agrees_with_onednn(network, folder):
+        runtime = replace(runtime, load=(*_CONFIGURE, _WITHOUT_ONEDNN, runtime.load[-1]))
+    write_scripts(folder, model, network, runtime, "paddle")
     resize = {"backend": "pil", "interpolation": view.interpolation.upper()}
     steps: list[dict[str, Any]] = [
         {"ResizeImage": {"resize_short": None, "size": [view.size, view.size], **resize}}
@@ -119,6 +135,28 @@ def write_paddle(model: Model, folder: Path, name: str) -> None:
     }
     text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
     (folder / "inference.yml").write_text(text, encoding="utf-8")
+
+
+def _agrees_with_onednn(network: ExportNetwork, folder: Path) -> bool:
+    """Whether Paddle Inference gives the network's scores with oneDNN, which it uses where it can.
+
+    In Paddle 3.3, oneDNN is wrong or fails on some networks with attention in windows.
+    """
+    view = network.view
+    images = rng_for(0, "onednn").standard_normal((2, view.channels, view.size, view.size)).astype(np.float32)
+    network.eval()
+    with paddle.no_grad():
+        expected = network(paddle.to_tensor(images))[0].numpy()
+    config = paddle.inference.Config(
+        *(str(folder / f"{PROGRAM}.{suffix}") for suffix in ("json", "pdiparams"))
+    )
+    config.disable_glog_info()
+    try:
+        scores = paddle.inference.create_predictor(config).run([paddle.to_tensor(images)])[0].numpy()
+    except Exception as error:  # noqa: BLE001  # foreign code can fail in any way
+        logger.debug("Paddle Inference fails with oneDNN (%s)", error)
+        return False
+    return bool(np.abs(scores - expected).max() <= TOLERANCE)
 
 
 def arrange_as_paddle(path: Path, view: Preprocessing) -> np.ndarray:

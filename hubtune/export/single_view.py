@@ -8,7 +8,9 @@ from tempfile import TemporaryDirectory
 
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError, ModelError
+from hubtune.hub.file_names import CODE_FILE
 from hubtune.inference.model import Model, load_model
+from hubtune.inference.program import Subnetwork, save_program
 from hubtune.log import logger
 from hubtune.recipe.load import load_recipe
 from hubtune.recipe.schema import Recipe
@@ -19,6 +21,26 @@ from hubtune.train.head_solver import head_settings
 from hubtune.train.strategies import TRAINERS
 
 FITS = ("crop", "stretch")
+
+
+def takes_any_size(model: Model) -> bool:
+    """Whether the program of a model takes images of all sizes that its views have.
+
+    With ``whole``, they have many, and some networks can only be traced for one, as those with attention in
+    windows. hubtune's engines have a program for each size of them.
+    """
+    views = model.card.views
+    if all(view.fit != "whole" for view in views):
+        return True
+    with TemporaryDirectory(prefix="hubtune-") as folder:
+        try:
+            save_program(
+                Subnetwork(model.classifier, model.classifier, views[0]), Path(folder) / "any", None, None
+            )
+        except Exception as error:  # noqa: BLE001  # Paddle fails in many ways here
+            logger.debug("the network takes one size only (%s)", error)
+            return False
+    return True
 
 
 @contextmanager
@@ -41,7 +63,7 @@ def single_view_model(model: Model, run: Path | None, title: str) -> Iterator[Mo
     if len(views) == 1 and views[0].fit in FITS and views[0].antialias and not views[0].mirror:
         yield model
         return
-    wanted = f"{title} looks at a picture in one way, cropped or stretched"
+    wanted = f"With {title}, this network looks at a picture in one way, cropped or stretched"
     if run is None:
         raise ModelError(
             f"{wanted}, and the model's own is {_describe(views)}: its head has to be solved again for that "
@@ -55,7 +77,9 @@ def single_view_model(model: Model, run: Path | None, title: str) -> Iterator[Mo
         )
     with TemporaryDirectory(prefix="hubtune-") as folder:
         head = f"strategy.head={head_settings(recipe.config()).head}"
-        settings = ["strategy=frozen", head, "strategy.views=1", "report=off", f"run={folder}/run"]
+        trusted = model.card.architecture == CODE_FILE  # or it could not have been loaded
+        settings = [f"module.trust_code={str(trusted).lower()}"] if trusted else []
+        settings += ["strategy=frozen", head, "strategy.views=1", "report=off", f"run={folder}/run"]
         try:
             solved = _solve(load_recipe(run / RECIPE_FILE, [*settings, *_overrides(views[0])]))
         except DataError as error:
@@ -63,7 +87,7 @@ def single_view_model(model: Model, run: Path | None, title: str) -> Iterator[Mo
                 f"{wanted}: the head has to be solved again for that on the training pictures of {run}, "
                 f"which cannot be used ({error}). Use another format, or put them back"
             ) from error
-        yield load_model(solved)
+        yield load_model(solved, trust_code=trusted)
 
 
 def _describe(views: list[Preprocessing]) -> str:
