@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 from support.serving import image_bytes, serving
@@ -32,6 +33,15 @@ def test_answers_equal_those_of_predict_to_the_bit_whatever_arrives_together(ser
         assert [*row["scores"]] == [*other["scores"]]
     batch = served.ask("/models/abc/predict/batch", json.dumps({"images": encoded(*images)})).json
     assert batch["rows"] == expected
+
+
+def test_the_lines_of_python_in_the_docs_work(served, small_run, capsys):
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    [lines] = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    Path("photo.jpg").write_bytes(image_bytes(3))
+    exec(lines.replace(":8000/", f":{served.port}/"), {})  # noqa: S102  # what the docs tell people to run
+    [row] = hubtune.load_model(small_run).predict(["photo.jpg"])
+    assert capsys.readouterr().out == f"{row.label}\n"
 
 
 def test_strangers_get_no_label_where_a_request_rejects_them(served, small_run):
