@@ -5,7 +5,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -105,8 +105,6 @@ class SpeedRatio:
 
 def open_export(folder: Path) -> Run:
     """Load an export's network by its own script, in this process; return the script's ``run``."""
-    if find_spec("openvino") is not None:
-        openvino_core()  # switches its telemetry off before the script imports it
     name = f"hubtune_export_{next(_RUN_NUMBERS)}"
     spec = spec_from_file_location(name, folder / PREDICT_FILE)
     assert spec is not None and spec.loader is not None
@@ -114,12 +112,33 @@ def open_export(folder: Path) -> Run:
     sys.path.insert(0, str(folder))
     sys.modules.pop("arrange", None)
     try:
-        spec.loader.exec_module(module)
+        with _one_core():
+            spec.loader.exec_module(module)
     finally:
         sys.path.remove(str(folder))
         sys.modules.pop("arrange", None)
     run: Run = module.run
     return run
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Give scripts hubtune's core of OpenVINO, whose telemetry is off.
+
+    Where a core is dropped, as a script's own would be, the next signal may end the process: see
+    :func:`~hubtune.inference.openvino_program.openvino_core`.
+    """
+    if find_spec("openvino") is None:
+        yield
+        return
+    core = openvino_core()
+    import openvino
+
+    own, openvino.Core = openvino.Core, lambda: core
+    try:
+        yield
+    finally:
+        openvino.Core = own
 
 
 @dataclass(frozen=True)

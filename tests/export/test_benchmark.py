@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -93,3 +94,30 @@ def test_the_ratio_is_that_of_rounds_in_turn(exported, run):
     assert speed.pairs >= 80
     assert speed.float32_bytes == speed.int8_bytes == written.bytes
     assert 0.1 < speed.ratio < 10  # of the same network
+
+
+_SIGNAL = """
+import ctypes, gc, sys
+from pathlib import Path
+from hubtune.export.benchmark import open_export
+
+class Stack(ctypes.Structure):  # sigaltstack(2)
+    _fields_ = [("start", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+first, second = open_export(Path(sys.argv[1])), open_export(Path(sys.argv[1]))
+del first
+gc.collect()
+del second
+gc.collect()
+stack = Stack()
+ctypes.CDLL(None).sigaltstack(None, ctypes.byref(stack))
+ranges = [line.split()[0].split("-") for line in open("/proc/self/maps")]
+assert not stack.start or any(int(low, 16) <= stack.start < int(high, 16) for low, high in ranges)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux says what memory a process has")
+def test_the_next_signal_finds_its_stack_after_exports_were_opened_and_dropped(tmp_path):
+    export_model(exportable_model(fit="stretch"), tmp_path / "made", "openvino")
+    done = subprocess.run([sys.executable, "-c", _SIGNAL, tmp_path / "made"], check=False)
+    assert done.returncode == 0
