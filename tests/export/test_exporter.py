@@ -120,6 +120,17 @@ def test_an_export_is_proved_again_and_each_changed_file_noticed(form, exported,
         prove_export(folder, model)
 
 
+@pytest.mark.parametrize("name", ["numpy.py", "PIL/__init__.py"])
+def test_code_that_was_added_to_an_export_is_not_run(name, exported, run, tmp_path):
+    folder = shutil.copytree(exported("openvino").folder, tmp_path / "copy")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(CheckFailedError, match=rf"has {name.split('/')[0]}, which its scripts could import"):
+        prove_export(folder, hubtune.load_model(run.path))
+    assert not (tmp_path / "ran").exists()
+
+
 def _replace(file, old, new):
     text = file.read_text(encoding="utf-8")
     assert old in text
