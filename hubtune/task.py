@@ -133,6 +133,7 @@ class ImageClassifierTask:
         checkpoint: int | None = None,
         callback: Callback | None = None,
         observer: Callback | None = None,
+        newest: bool = True,
     ) -> Run:
         """Train, evaluating on the way; then measure the best model on the test list, once.
 
@@ -143,6 +144,7 @@ class ImageClassifierTask:
             checkpoint: step of the checkpoint to resume from; default: the newest one that is intact.
             callback: receives the events of the run; default: the log appears on the standard error stream.
             observer: the former name of ``callback``.
+            newest: name the run in ``runs/latest``, which commands take if no run is named.
 
         Returns:
             The finished run.
@@ -177,7 +179,8 @@ class ImageClassifierTask:
                     state = "has finished" if resume else "begins now"
                     raise UsageError(f"{folder} {state}: a checkpoint is for a run that is resumed")
                 Checkpoints(opened.checkpoints).find(checkpoint)
-            point_latest_at(opened.path)
+            if newest:
+                point_latest_at(opened.path)
             if result is None:
                 callback.opened(opened.path)
                 for remark in self.dataset.remarks:

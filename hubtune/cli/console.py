@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,6 +89,22 @@ def figures(metrics: "Metrics") -> str:
     more += f"; {metrics.unreadable} unreadable" if metrics.unreadable else ""
     right = round(metrics.accuracy * metrics.count)
     return accuracy_figures(metrics.accuracy, right, metrics.count, metrics.interval, more)
+
+
+@contextmanager
+def native_output_on_stderr() -> Iterator[None]:
+    """Send to stderr what libraries in C++ write to stdout meanwhile: it is no part of the result."""
+    try:
+        stdout = os.dup(1)
+    except OSError:  # it is closed
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def on_terminal() -> bool:

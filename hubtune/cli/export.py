@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hubtune.cli.console import echo, print_json, shown
+from hubtune.cli.console import echo, native_output_on_stderr, print_json, shown
 from hubtune.cli.export_output import describe_parity, export_as_dict, print_export
 from hubtune.cli.inputs import run_or_newest
 from hubtune.cli.options import DIR, PATH, json_option, trust_option
@@ -68,6 +68,8 @@ def command(
     """
     if (form is None) == (check is None):
         raise UsageError(f"Name a --format, {', '.join(FORMATS)}, or --check an export that was written")
+    if check is not None and (output is not None or name is not None or int8 or bench):
+        raise UsageError("--check writes and measures nothing: omit --output, --name, --int8 and --bench")
     show_on_stderr()
     run = run_or_newest(run)
     from hubtune import export_model, load_model, prove_export
@@ -84,7 +86,8 @@ def command(
     folder = output or Path("exported") / _default_name(run, form, int8)
     check_export(folder, form, name, int8=int8, bench=bench)
     model = load_model(run, trust_code=trust_code)
-    export = export_model(model, folder, form, name=name, int8=int8, bench=bench)
+    with native_output_on_stderr():
+        export = export_model(model, folder, form, name=name, int8=int8, bench=bench)
     print_json(export_as_dict(export)) if as_json else print_export(export)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -194,6 +194,10 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
             f"{folder} is not as it was written: {first_few(changed)} changed or missing. Export the model "
             "again"
         )
+    if added := _importable(folder, written):
+        raise CheckFailedError(
+            f"{folder} has {first_few(added)}, which its scripts could import in place of packages: remove it"
+        )
     if is_quantized:
         raise ModelError(
             f"The files of {folder} are as they were written, but its answers in int8 are not the model's: "
@@ -321,6 +325,13 @@ def _checksums(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each file but the record of the comparison, which holds them."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != PARITY_FILE)
     return {path.name: sha256_of(path) for path in files}
+
+
+def _importable(folder: Path, written: Collection[str]) -> list[str]:
+    """Return files and folders that were added to an export, and that Python could import."""
+    suffixes = (".py", ".pyc", ".pyd", ".so")
+    added = [path for path in sorted(folder.iterdir()) if path.name not in {*written, "__pycache__"}]
+    return [path.name for path in added if path.suffix in suffixes or path.is_dir()]
 
 
 def _accuracies(model: Model, exported: Model) -> dict[str, tuple[float, float]]:

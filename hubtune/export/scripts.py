@@ -60,6 +60,7 @@ def write_scripts(folder: Path, model: Model, network: ExportNetwork, runtime: R
         "schema_version": 1,
         "format": form,
         **view.model_dump(mode="json", exclude={"mirror", "mean", "std", "bits"}),
+        **({"sides_multiple_of": WHOLE_STEP, "least_side": view.least_side} if view.fit == "whole" else {}),
         "bits": view.bits,
         "mean": mean,
         "std": std,

@@ -107,6 +107,6 @@ def _solve(recipe: Recipe) -> Path:
     logger.setLevel(logging.WARNING)
     try:
         task = ImageClassifierTask.from_recipe(recipe, complete=True)
-        return task.finetune_and_eval(callback=Callback()).path
+        return task.finetune_and_eval(callback=Callback(), newest=False).path
     finally:
         logger.setLevel(level)

@@ -22,6 +22,7 @@ from hubtune.serve.limits import (
     BodyReader,
     RequestError,
     ServeLimits,
+    check_header_size,
     check_parameters,
     json_reply,
     read_flag,
@@ -89,6 +90,7 @@ class ServeApp:
             await send_with_security_headers(send, message)
 
         try:
+            check_header_size(scope, self._options.limits)
             self._access.check(scope)
             if scope["method"] == "POST":
                 # Here, at the lowest cost: nothing else is refused as often.

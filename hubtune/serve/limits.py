@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from hubtune.text import format_bytes
 
@@ -22,6 +23,7 @@ class ServeLimits:
             nothing.
         waiting_images: images that are received completely and wait for their answer.
         connections: open connections.
+        header_bytes: of a request's address and headers.
         images_per_request: images in one request.
     """
 
@@ -30,6 +32,7 @@ class ServeLimits:
     deadline_seconds: float = 30.0
     waiting_images: int = 64
     connections: int = 2048
+    header_bytes: int = 32 * 2**10
     images_per_request: int = 32
 
 
@@ -134,6 +137,15 @@ class BodyReader:
     def _too_large(self) -> RequestError:
         most = format_bytes(self._limits.body_bytes)
         return RequestError(413, "body_too_large", f"The body is larger than {most}: send a smaller image")
+
+
+def check_header_size(scope: Scope, limits: ServeLimits) -> None:
+    """Refuse long headers: the protocol limits only those that do not arrive at once."""
+    size = len(scope["raw_path"]) + len(scope["query_string"])
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > limits.header_bytes:
+        most = format_bytes(limits.header_bytes)
+        raise RequestError(400, "bad_request", f"The address and the headers are longer than {most}")
 
 
 def read_flag(request: Request, name: str) -> bool:

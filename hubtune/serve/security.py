@@ -22,6 +22,8 @@ _FAILURES, _WINDOW_SECONDS, _MOST_ADDRESSES = 10, 60.0, 4096
 # For these no token is needed: the page asks for one itself, and probes have none.
 _OPEN_PATHS = ("/", "/app.js", "/app.css", "/icon.svg", "/healthz", "/readyz", "/openapi.json")
 _OPEN_PREFIX = "/v2/health/"
+# Of a URL's other parts: what is before an @, or after a slash, is no host's name.
+_NO_HOST = frozenset("@/?#\\")
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -80,6 +82,8 @@ class AllowedHosts:
 
     def allows(self, host: str) -> bool:
         """Whether the header ``Host`` has an allowed name, or an address."""
+        if not _NO_HOST.isdisjoint(host):
+            return False
         try:
             name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
         except ValueError:

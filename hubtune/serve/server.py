@@ -20,7 +20,6 @@ _DRAIN_SECONDS = 8
 _BACKLOG = 2048
 # Connections that are accepted in a row: between such groups, whatever else waits has its turn.
 _ACCEPTED_TOGETHER = 32
-_HEADER_BYTES = 32 * 2**10
 # Of malloc.h. A heap for each thread would keep its own free blocks.
 _M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES = -3, 2**20
 _M_ARENA_MAX, _HEAPS = -8, 2
@@ -94,7 +93,7 @@ def make_server(
         server_header=False,
         proxy_headers=False,
         backlog=_ACCEPTED_TOGETHER,
-        h11_max_incomplete_event_size=_HEADER_BYTES,
+        h11_max_incomplete_event_size=limits.header_bytes,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
         callback_notify=_keep_signals,
         timeout_notify=1,

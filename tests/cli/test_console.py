@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 
 import pytest
 
-from hubtune.cli.console import figures, print_json, print_table, shown
+from hubtune.cli.console import figures, native_output_on_stderr, print_json, print_table, shown
 from hubtune.evaluation.metrics import Metrics
 
 LINES = [["class", "pictures", ""], ["猫", "1,200", "x"], ["dog", "8", ""]]
@@ -25,6 +26,13 @@ LINES = [["class", "pictures", ""], ["猫", "1,200", "x"], ["dog", "8", ""]]
 def test_columns_are_aligned_by_the_width_of_characters(capsys, options, expected):
     print_table(LINES, **options)
     assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_what_a_library_in_another_language_prints_is_not_part_of_the_result(capfd):
+    with native_output_on_stderr():
+        os.write(1, b"a note\n")
+    print_json({"right": 1})
+    assert capfd.readouterr() == ('{"schema_version": 1, "right": 1}\n', "a note\n")
 
 
 def test_figures_and_json_are_one_line_and_names_cannot_control_the_terminal(capsys):

@@ -27,6 +27,10 @@ def test_export_writes_a_module_named_as_its_folder_or_as_told(model, here, run_
         ("export model --format torch -o fruit", 2, "'torch' is not one of 'onnx', 'openvino'"),
         ("export model", 2, "Name a --format, onnx, openvino, paddle, paddlehub, or --check an export"),
         ("export model --format onnx --check model", 2, "Name a --format"),
+        ("export model --check model -o fruit", 2, "--check writes and measures nothing: omit --output"),
+        ("export model --check model --name pears", 2, "--check writes and measures nothing"),
+        ("export model --check model --int8", 2, "--check writes and measures nothing"),
+        ("export model --check model --bench", 2, "--check writes and measures nothing"),
         ("export model --check model", 4, "model cannot be checked: name a folder that hubtune export wrote"),
         ("export nowhere --format paddlehub -o fruit", 4, "There is no run or model nowhere"),
     )

@@ -1,12 +1,14 @@
 """Exports: what a folder holds, that it gives hubtune's answers elsewhere, and what is refused."""
 
 import json
+import os
 import shutil
 import sys
 
 import numpy as np
 import pytest
 from support.exports import import_script, run_script, trained_run
+from support.images import noise_image
 from support.paddlehub import draw_odd_images, exportable_model
 
 import hubtune
@@ -74,6 +76,22 @@ def test_its_script_gives_the_answers_of_prediction_without_hubtune(form, export
             assert [*row["scores"]] == [*prediction.scores]  # the likeliest first
 
 
+@pytest.mark.parametrize("form", NETWORKS)
+def test_its_script_prints_answers_only_whatever_the_encoding_and_the_runtime(form, exported, tmp_path):
+    folder = tmp_path / "移動 moved"
+    shutil.copytree(exported(form).folder, folder)
+    script = (folder / "predict.py").read_text(encoding="utf-8")
+    noisy = script.replace("    outputs =", "    os.write(1, b'a note of the runtime')\n    outputs =")
+    assert noisy != script
+    (folder / "predict.py").write_text(noisy, encoding="utf-8")
+    image = tmp_path / os.fsdecode('写真 "1" \udcff.png'.encode("utf-8", "surrogateescape"))
+    noise_image(60, 48).save(image, format="png")
+    rows = run_script(folder, image, tmp_path / "none.png", PYTHONIOENCODING="ascii")
+    assert [row["path"] for row in rows] == [str(image), str(tmp_path / "none.png")]
+    assert rows[0]["scores"]
+    assert "No such file" in rows[1]["error"]
+
+
 def test_a_format_with_one_view_gets_a_new_head_and_says_what_it_costs(exported, run):
     export = exported("paddle")
     assert set(export.accuracies) == {"validate", "test"}
@@ -100,6 +118,17 @@ def test_an_export_is_proved_again_and_each_changed_file_noticed(form, exported,
     named = ", ".join(sorted(["labels.txt", weights.name]))
     with pytest.raises(CheckFailedError, match=rf"{named} changed or missing. Export the model again"):
         prove_export(folder, model)
+
+
+@pytest.mark.parametrize("name", ["numpy.py", "PIL/__init__.py"])
+def test_code_that_was_added_to_an_export_is_not_run(name, exported, run, tmp_path):
+    folder = shutil.copytree(exported("openvino").folder, tmp_path / "copy")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(CheckFailedError, match=rf"has {name.split('/')[0]}, which its scripts could import"):
+        prove_export(folder, hubtune.load_model(run.path))
+    assert not (tmp_path / "ran").exists()
 
 
 def _replace(file, old, new):

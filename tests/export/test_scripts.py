@@ -1,5 +1,6 @@
 """The scripts of an export arrange images as hubtune does, and stay short."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,14 @@ def test_real_and_awkward_files_are_arranged_alike_or_refused(fit, material, tmp
             assert np.array_equal(pixels, expected), path.name
             read += 1
     assert read > 50
+
+
+def test_the_settings_say_how_long_the_sides_of_a_whole_image_are(tmp_path):
+    for view in (Preprocessing(fit="whole", size=64, resize=288), Preprocessing(size=64, resize=72)):
+        _write(tmp_path, view)
+        settings = json.loads((tmp_path / "preprocessing.json").read_text())
+        expected = (8, 72) if view.fit == "whole" else (None, None)
+        assert (settings.get("sides_multiple_of"), settings.get("least_side")) == expected
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.description)

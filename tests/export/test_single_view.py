@@ -35,6 +35,13 @@ def test_the_head_is_solved_again_for_a_stretched_view(run):
     assert sorted(path.name for path in run.path.parent.iterdir() if path.is_dir()) == ["pics", "run"]
 
 
+def test_the_run_of_that_head_is_not_the_newest_one_of_the_user(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with single_view_model(hubtune.load_model(run.path), run.path, "Paddle"):
+        pass
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_a_model_folder_alone_cannot_get_a_new_head(run):
     model = hubtune.load_model(run.best_model)
     with (

@@ -40,6 +40,22 @@ def test_large_bodies_do_not_stay_in_memory(small_run):
 
 
 @pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/" + "a" * 40_000, ""),
+        ("/?" + "a" * 40_000, ""),
+        ("/", "X: " + "a" * 40_000),
+        ("/", "X: a\r\n" * 20_000),
+    ],
+    ids=["path", "query", "one header", "many headers"],
+)
+def test_long_headers_are_refused_also_if_they_arrive_at_once(served, path, headers):
+    request = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers.strip()}\r\n\r\n"
+    answer = served.send_raw(request.replace("\r\n\r\n\r\n", "\r\n\r\n").encode())
+    assert answer.split()[1] == b"400"
+
+
+@pytest.mark.parametrize(
     ("headers", "status"),
     [
         (b"Content-Length: -1", 400),

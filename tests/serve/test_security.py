@@ -46,6 +46,7 @@ def test_40_encodings_of_a_path_lead_nowhere(served):
             ("photos.example.com.evil", False),
             ("127.0.0.1.evil", False),
         ),
+        *(("evil.com@127.0.0.1", False), ("127.0.0.1/evil.com", False), ("127.0.0.1#evil.com", False)),
     ],
 )
 def test_names_that_are_not_the_servers_are_refused(host, allowed):

@@ -19,9 +19,9 @@ def trained_run(folder, **options):
     return train_frozen(hubtune.Module("digitnet"), data, folder / "run", settings=settings, **options)
 
 
-def run_script(folder, *images):
+def run_script(folder, *images, **variables):
     """Run ``predict.py`` of an export as a person would, and return its rows."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | variables
     done = subprocess.run(
         [sys.executable, folder / "predict.py", *images],
         capture_output=True,
@@ -32,7 +32,7 @@ def run_script(folder, *images):
         check=False,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def import_script(folder, name):
