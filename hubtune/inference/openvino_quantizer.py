@@ -1,22 +1,23 @@
 """Quantises networks for OpenVINO after training, by NNCF."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hubtune.export.network_parts import NetworkPart
-from hubtune.export.quantizer import CalibrationImages, RunningProgram
-from hubtune.inference.engine_interface import Engine
+from hubtune.inference.engine_interface import INT8_ENGINE, Engine, RunningProgram
+from hubtune.inference.network_parts import NetworkPart
 from hubtune.inference.openvino_program import compile_program, openvino_core
 from hubtune.inference.program import save_layer
+from hubtune.inference.quantizer import CalibrationImages
 
 
 class OpenVINOQuantizer:
     """Writes, quantises and joins parts of networks as files of OpenVINO."""
 
-    name, suffix = "openvino-int8", ".xml"
+    name, suffix = INT8_ENGINE, ".xml"
 
     def write(self, part: NetworkPart, file: Path) -> None:
         """Write a part in float32."""
@@ -28,7 +29,9 @@ class OpenVINOQuantizer:
         with _silent():
             import nncf
 
-            nncf.set_log_level(40)  # of errors
+            logging.getLogger("nncf").setLevel(
+                logging.ERROR
+            )  # its own function changes others' handlers, too
             model = core.read_model(source)
             has_attention = any(node.get_type_name() == "Softmax" for node in model.get_ops())
             quantized = nncf.quantize(
@@ -50,6 +53,7 @@ class OpenVINOQuantizer:
                 for reader in entry.get_target_inputs():
                     reader.replace_source_output(source)
             joined = openvino.Model(other.get_results(), joined.get_parameters(), "network")
+        _number_layers(joined)
         save_openvino(joined, target)
 
     def start(self, file: Path) -> Engine:
@@ -58,7 +62,11 @@ class OpenVINOQuantizer:
 
     def content(self, file: Path) -> bytes:
         """Return the bytes that the network of a file depends on."""
-        return file.read_bytes() + file.with_suffix(".bin").read_bytes()
+        return b"".join(part.read_bytes() for part in self.files(file))
+
+    def files(self, file: Path) -> tuple[Path, Path]:
+        """Return the files of a network: the network itself, and its values."""
+        return file, file.with_suffix(".bin")
 
 
 QUANTIZER = OpenVINOQuantizer()
@@ -73,6 +81,17 @@ def read_openvino(part: NetworkPart) -> Any:
     for output, name in zip(model.outputs, part.outputs, strict=True):
         output.tensor.set_names({name})
     return model
+
+
+def _number_layers(model: Any) -> None:
+    """Name layers by their numbers; their own names have counters of the process, so that files differ."""
+    ends = {entry.get_node().get_friendly_name() for entry in [*model.inputs, *model.outputs]}
+    named = {name for entry in [*model.inputs, *model.outputs] for name in entry.get_names()}
+    for number, node in enumerate(model.get_ordered_ops()):
+        if node.get_friendly_name() not in ends:
+            node.set_friendly_name(f"{node.get_type_name()}_{number}")
+        for output in node.outputs():
+            output.get_tensor().set_names(output.get_names() & named)
 
 
 def _openvino() -> Any:

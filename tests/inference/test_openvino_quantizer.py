@@ -11,8 +11,8 @@ from support.quantized import write_parts
 
 import hubtune
 from hubtune.export.network import ExportNetwork
-from hubtune.export.openvino_int8 import QUANTIZER
 from hubtune.inference.openvino_program import openvino_core
+from hubtune.inference.openvino_quantizer import QUANTIZER
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def test_quantising_prints_nothing(model, tmp_path, capfd):
 def test_neither_openvino_nor_nncf_reports_to_its_maker():
     program = (
         "import sys\n"
-        "from hubtune.export.openvino_int8 import openvino_core\n"
+        "from hubtune.inference.openvino_quantizer import openvino_core\n"
         "openvino_core()\n"
         "import nncf\n"
         "assert sys.modules['openvino_telemetry'] is None"
