@@ -340,10 +340,10 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     """
     place = model_folder_of(Path(folder))
     complete = open_checked(place, MODEL_FILE, WEIGHTS_FILE)
+    manifest = (complete / MANIFEST).read_bytes()
     card = card_in(complete)
     has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
     program, key = open_program(complete, card, engine), None
-    manifest = (complete / MANIFEST).read_bytes()
     if program is None and engine in ("auto", "openvino") and not has_code:
         key = program_key(manifest) if expected_engine(engine) == "openvino" else None
     needs_network = has_code if program is not None else key is None or not has_program(key)
@@ -363,6 +363,7 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     model = Model._of_folder(read, card, key, engine, complete)
     if program is not None:
         model._take_program(program)
+        _check_same(place, manifest)
     return model
 
 
@@ -371,9 +372,13 @@ def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
     from hubtune.inference.model_folder import read_model
 
     classifier = read_model(folder)[0]
+    _check_same(folder, manifest)
+    return classifier
+
+
+def _check_same(folder: Path, manifest: bytes) -> None:
     if (find_checked(folder) / MANIFEST).read_bytes() != manifest:
         raise ModelError(f"{folder} holds another model than when it was loaded: load it again")
-    return classifier
 
 
 def model_folder_of(folder: Path) -> Path:
