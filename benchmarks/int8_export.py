@@ -30,10 +30,10 @@ if __name__ == "__main__":
 
 import hubtune
 from hubtune.errors import CheckFailedError
+from hubtune.export.formats import quantizer_for
 from hubtune.export.int8 import quantize_model
 from hubtune.export.int8_head import training_context
 from hubtune.export.quantized_model import QuantizedModel
-from hubtune.export.quantizer import quantizer_for
 from hubtune.hardware.device import select_device
 from hubtune.runs.callbacks import Callback
 

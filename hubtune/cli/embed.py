@@ -79,9 +79,11 @@ def command(
     from hubtune.cli.progress import counting_bar
     from hubtune.hardware.device import select_device
     from hubtune.inference.extract import run_images
+    from hubtune.inference.int8_program import refuse_int8
     from hubtune.inference.lazy_engine import LazyEngine
     from hubtune.inference.program import Subnetwork
 
+    refuse_int8(engine)
     show_on_stderr()
     select_device(device)
     source = hubtune.Module(module, parse_weights(weights), trust_code=trust_code)

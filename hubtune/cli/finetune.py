@@ -275,12 +275,15 @@ def _check_run_folder(folder: Path, own: Path | None, resume: bool) -> Path | No
 
 
 def _print_choice(task: "hubtune.ImageClassifierTask", run: "hubtune.Run", duration: float) -> None:
+    from hubtune.inference.engine_interface import INT8_ENGINE
     from hubtune.tuning.cost import estimate_costs
 
+    # Which trains no network.
+    engine = " -o train.engine=auto" if task.config.engine == INT8_ENGINE else ""
     echo(f"More:       with {task.config.epochs} epochs of training, which may or may not be better:")
     for estimate in estimate_costs(task, run, duration):
         cost = f"about {format_duration(estimate.seconds)}" if estimate.seconds is not None else None
-        echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}")
+        echo(f"            {cost or 'time not estimated'}: -o strategy={estimate.strategy}{engine}")
 
 
 def _print_result(run: "hubtune.Run", task: "hubtune.ImageClassifierTask", trust: str) -> None:

@@ -88,7 +88,7 @@ def command(
 
     show_on_stderr()
     select_device(device)
-    if threads is not None and engine in ("auto", "openvino", "openvino-bf16"):
+    if threads is not None and engine.startswith(("auto", "openvino")):
         _limit_threads(threads)
 
     def load(folder: Path) -> Model:

@@ -107,6 +107,7 @@ def export_model(
     title = FORMATS[form].title
     if not isinstance(model.classifier, Classifier):
         raise ModelError(f"{model.card.module} was not fine-tuned: export a model that was")
+    _refuse_int8_model(model)
     run, name = _run_of(model), name or folder.resolve().name
     unfinished = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.tmp"
     try:
@@ -203,6 +204,7 @@ def prove_export(folder: str | Path, model: Model) -> Parity:
             f"The files of {folder} are as they were written, but its answers in int8 are not the model's: "
             "to compare them again, export it again"
         )
+    _refuse_int8_model(model)
     run = _run_of(model)
     with _prepared(model, run, form) as exported:
         images = _images_of(run, exported)
@@ -219,6 +221,14 @@ def _prepared(model: Model, run: Path | None, form: str, int8: bool = False) -> 
     row = FORMATS[form]
     needs_one_view = row.has_one_view or (not row.needs_name and not takes_any_size(model))
     return single_view_model(model, run, row.title) if needs_one_view else nullcontext(model)
+
+
+def _refuse_int8_model(model: Model) -> None:
+    if model.card.engine is not None:
+        raise ModelError(
+            f"The head of this model was solved on features of engine {model.card.engine}, which an export "
+            "lacks: fine-tune with -o train.engine=auto, then use hubtune export --int8 on that run"
+        )
 
 
 def _module(form: str) -> ModuleType:

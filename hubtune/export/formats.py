@@ -7,6 +7,11 @@ a network that resizes.
 """
 
 from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hubtune.inference.quantizer import Quantizer
 
 
 @dataclass(frozen=True)
@@ -17,8 +22,8 @@ class Format:
         title: its name in messages.
         summary: what it is for.
         packages: that writing it and running it need, by the names of their modules; pip has the same names.
-        int8_packages: likewise, for an export in int8; empty for a format without one. A format with one has
-            a module ``x_int8`` with a quantiser, see :mod:`hubtune.export.quantizer`.
+        int8_packages: likewise, for an export in int8; empty for a format without one.
+        int8_module: that has its ``QUANTIZER``, see :mod:`hubtune.inference.quantizer`.
         network_files: names of the files that hold the network.
         runner: the module that runs the export; without it, the export is not compared with hubtune.
         has_one_view: whether it looks at an image in one way, cropped or stretched, whatever the model does.
@@ -30,6 +35,7 @@ class Format:
     summary: str
     packages: tuple[str, ...] = ()
     int8_packages: tuple[str, ...] = ()
+    int8_module: str = ""
     network_files: tuple[str, ...] = ()
     runner: str | None = None
     has_one_view: bool = False
@@ -43,6 +49,7 @@ FORMATS = {
         "for ONNX Runtime in Python, C++, C#, Java or a browser",
         packages=("onnx", "onnxruntime"),
         int8_packages=("onnx", "onnxruntime"),
+        int8_module="hubtune.export.onnx_int8",
         network_files=("model.onnx",),
         resizing_file="model_with_resize.onnx",
     ),
@@ -51,6 +58,7 @@ FORMATS = {
         "for processors of Intel, AMD and ARM",
         packages=("openvino",),
         int8_packages=("openvino", "nncf"),
+        int8_module="hubtune.inference.openvino_quantizer",
         network_files=("model.xml", "model.bin"),
     ),
     "paddle": Format(
@@ -64,3 +72,9 @@ FORMATS = {
     ),
 }
 """Name → format."""
+
+
+def quantizer_for(form: str) -> "Quantizer":
+    """Return the quantiser of a format that has one."""
+    found: Quantizer = import_module(FORMATS[form].int8_module).QUANTIZER
+    return found

@@ -8,10 +8,13 @@ from tempfile import TemporaryDirectory
 from hubtune.data.dataset import LIST_NAMES
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import DataError, ModelError
-from hubtune.export.quantized_model import QuantizedBackbone, QuantizedFiles, QuantizedModel
+from hubtune.export.quantized_model import QuantizedModel
 from hubtune.hub.module import Module
+from hubtune.inference.feature_cache import FeatureCache
 from hubtune.inference.model import Model
 from hubtune.inference.model_folder import read_model
+from hubtune.inference.quantized_backbone import QuantizedBackbone
+from hubtune.inference.quantizer import QuantizedFiles
 from hubtune.recipe.load import load_recipe
 from hubtune.runs.callbacks import Callback
 from hubtune.runs.folder import RECIPE_FILE, open_run
@@ -68,7 +71,9 @@ def fit_quantized(context: RunContext, model: Model, files: QuantizedFiles) -> Q
     assert model.folder is not None
     # Read again, because the head is changed; code of a user was permitted when the model was loaded.
     classifier, card = read_model(model.folder, trust_code=True)
-    backbone = QuantizedBackbone(files, classifier, card)
+    backbone = QuantizedBackbone(
+        files, classifier, card.preprocessing, module=card.module, cache=FeatureCache()
+    )
     if has_solved_head(context, model):
         solution = HeadSolver(context, backbone, classifier.blocks).solve_for(card.views)
         classifier.set_head(solution.weight, solution.bias)

@@ -14,11 +14,11 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from hubtune.export.network import INPUT
-from hubtune.export.network_parts import VIEWS, NetworkPart
 from hubtune.export.onnx_program import onnx_program
-from hubtune.export.quantizer import CalibrationImages, RunningProgram
-from hubtune.inference.engine_interface import Engine
+from hubtune.inference.engine_interface import Engine, RunningProgram
+from hubtune.inference.network_parts import VIEWS, NetworkPart
 from hubtune.inference.openvino_program import PendingRows
+from hubtune.inference.quantizer import CalibrationImages
 
 
 class ONNXQuantizer:

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from hubtune.export.network import ExportNetwork
-from hubtune.export.network_parts import NetworkPart
-from hubtune.export.openvino_int8 import read_openvino, save_openvino
 from hubtune.export.quantized_model import QuantizedModel
 from hubtune.export.readme import Facts
 from hubtune.export.scripts import SCRIPT_FILES, Runtime, write_scripts
 from hubtune.inference.model import Model
 from hubtune.inference.model_card import ModelCard
+from hubtune.inference.network_parts import NetworkPart
+from hubtune.inference.openvino_quantizer import read_openvino, save_openvino
 
 _RUNTIME = Runtime(
     package="openvino",

@@ -1,7 +1,7 @@
 """A model whose backbone computes in int8, and whose head, softmax and similarities compute in float32."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,55 +10,15 @@ import paddle
 from hubtune.data.images.decode import Content
 from hubtune.export.int8_accuracy import Int8Accuracy
 from hubtune.export.network_parts import NetworkParts
-from hubtune.export.quantizer import Quantizer
 from hubtune.inference.engine_interface import Engine
-from hubtune.inference.feature_cache import FeatureCache
-from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model import Model
 from hubtune.inference.model_card import ModelCard
 from hubtune.inference.openvino_program import PendingRows
 from hubtune.inference.predict import ImageScores, scores_of_outputs
-from hubtune.inference.program import Subnetwork
+from hubtune.inference.quantized_backbone import QuantizedBackbone
+from hubtune.inference.quantizer import QuantizedFiles
 from hubtune.inference.reference import Reference
 from hubtune.models.classifier import Classifier
-
-
-@dataclass(frozen=True)
-class QuantizedFiles:
-    """The files of a quantised network, in a temporary folder.
-
-    Attributes:
-        quantizer: that wrote them.
-        views: from pixels to normalised images of all views.
-        backbone: from these to maps, in int8.
-        features: from pixels of one view to the head's input.
-    """
-
-    quantizer: Quantizer
-    views: Path
-    backbone: Path
-    features: Path
-
-
-class QuantizedBackbone(FrozenBackbone):
-    """The head's input in int8, with the cache of its values."""
-
-    def __init__(self, files: QuantizedFiles, classifier: Classifier, card: ModelCard) -> None:
-        """Start the engine of the files; the classifier is the same network in float32."""
-        super().__init__(
-            Subnetwork(classifier, classifier.features, card.preprocessing),
-            classifier.state_before_head(),
-            module=card.module,
-            layer="features",
-            wanted=files.quantizer.name,
-            cache=FeatureCache(),
-            # The quantised values depend on the images that chose their steps, too.
-            code=files.quantizer.content(files.features),
-        )
-        self._program = files.quantizer.start(files.features)
-
-    def _start(self, sample: Sequence[np.ndarray]) -> None:
-        self._started, self.engine = self._program, self._program.name
 
 
 class QuantizedModel(Model):
@@ -105,10 +65,13 @@ class QuantizedModel(Model):
 
     def write_network(self, file: Path) -> None:
         """Write the whole network, from pixels to answers, as a file of the format."""
-        quantizer = self.files.quantizer
-        answers = self.files.backbone.with_name(f"answers{quantizer.suffix}")
-        quantizer.write(NetworkParts(self).answers_of(self), answers)
-        quantizer.join([self.files.views, self.files.backbone, answers], file)
+        quantizer, parts = self.files.quantizer, NetworkParts(self)
+        views, answers = (
+            self.files.backbone.with_name(f"{name}{quantizer.suffix}") for name in ("views", "answers")
+        )
+        quantizer.write(parts.views, views)
+        quantizer.write(parts.answers_of(self), answers)
+        quantizer.join([views, self.files.backbone, answers], file)
 
 
 class _HeadedEngine:

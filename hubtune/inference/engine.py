@@ -20,6 +20,7 @@ from hubtune.inference.engine_interface import (
     check_engine,
     expected_engine,
 )
+from hubtune.inference.int8_program import refuse_int8
 from hubtune.inference.memory import BatchCheck
 from hubtune.inference.openvino_program import PendingRows, RequestRing, compile_program
 from hubtune.inference.program import Subnetwork, save_program
@@ -47,7 +48,9 @@ def start_engine(part: Subnetwork, sample: Sequence[np.ndarray], *, wanted: str 
 
     Raises:
         MachineError: the engine that was asked for by name is not available.
+        UsageError: it is that of models in int8.
     """
+    refuse_int8(wanted)
     check_engine(wanted)
     part.eval()
     plain = _Paddle(part)

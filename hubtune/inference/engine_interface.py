@@ -1,7 +1,8 @@
 """The interface of engines, their names, and which of them this machine has; without Paddle."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Protocol
@@ -19,8 +20,12 @@ CHECKED_SHAPES = 4
 """A program for all shapes may be wrong at some of them: the first image of this many shapes is checked."""
 
 
+INT8_ENGINE = "openvino-int8"
+"""Runs models that were fine-tuned by it: their heads are solved on features of a network in int8."""
+
+
 class Engine(Protocol):
-    """Runs a network: ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; one thread at a time."""
+    """Runs a network, in one thread at a time; its name is one of a recipe's ``train.engine``."""
 
     @property
     def name(self) -> str: ...
@@ -31,6 +36,14 @@ class Engine(Protocol):
         If further images are begun before these are waited for, the processor never idles.
         """
         ...
+
+
+@dataclass(frozen=True)
+class RunningProgram:
+    """An engine: its name, and the function that begins images."""
+
+    name: str
+    begin: Callable[[Sequence[np.ndarray]], PendingRows]
 
 
 def expected_engine(wanted: str) -> str:
@@ -44,6 +57,9 @@ def expected_engine(wanted: str) -> str:
 
 def check_engine(wanted: str) -> None:
     """Refuse an engine that this machine does not have, by a ``MachineError`` that names another one."""
+    if wanted == INT8_ENGINE:
+        _check_int8()
+        return
     if wanted.startswith("openvino") and find_spec("openvino") is None:
         raise MachineError(
             "The engine openvino is not installed: pip install openvino, or use --engine paddle"
@@ -57,6 +73,26 @@ def check_engine(wanted: str) -> None:
         raise MachineError(
             "Mixed precision needs a GPU, on a CPU Paddle leaves it out: use --engine auto, or --device gpu"
         )
+
+
+def _check_int8() -> None:
+    missing = [package for package in ("openvino", "nncf") if not _is_installed(package)]
+    if missing:
+        raise MachineError(
+            f"The engine {INT8_ENGINE} needs {' and '.join(missing)}: pip install openvino nncf, or use "
+            "--engine auto"
+        )
+    if on_gpu():
+        raise MachineError(
+            f"The engine {INT8_ENGINE} computes on a CPU: add --device cpu, or use --engine auto"
+        )
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ValueError:  # of a stand-in without a specification
+        return False
 
 
 def engine_versions() -> dict[str, str]:

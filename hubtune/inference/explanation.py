@@ -88,7 +88,7 @@ def explain_images(
 
     Raises:
         UsageError: the model has no such class, or ``images`` is a single image.
-        ModelError: the model was not fine-tuned, or its network has no maps.
+        ModelError: the model was not fine-tuned, or its network has no maps, or is in int8.
 
     Example:
         >>> [row] = explain_images(load_model("runs/idol5"), ["a.jpg"])
@@ -99,6 +99,7 @@ def explain_images(
         raise UsageError(f"The model has no class {label!r}: it has {', '.join(model.labels[:10])}")
     if model.card.strategy == "pretrained":
         raise ModelError(f"{model.card.module} was not fine-tuned: explain a run or a model folder")
+    _check_maps(model)
     named = read_inputs(images)
     for start in range(0, len(named), _BATCH):
         some = named[start : start + _BATCH]
@@ -139,8 +140,9 @@ def map_shares(model: Model, inputs: MapInputs, number: int) -> tuple[tuple[Cell
         number: of the class.
 
     Raises:
-        ModelError: the network has no maps.
+        ModelError: the network has no maps, or is in int8.
     """
+    _check_maps(model)
     views, (arrays, areas) = model.card.views, inputs
     head = model.head
     shares = None if head is None else _exact_shares(model, head, arrays, number)
@@ -155,6 +157,14 @@ def map_shares(model: Model, inputs: MapInputs, number: int) -> tuple[tuple[Cell
             CellMap(total[:, ::-1], mean[:, ::-1], area) if view.mirror else CellMap(total, mean, area)
         )
     return tuple(maps), is_exact
+
+
+def _check_maps(model: Model) -> None:
+    if model.program is not None:
+        raise ModelError(
+            "Where a model in int8 looked cannot be shown, as its program has no maps: fine-tune again with "
+            "-o train.engine=auto"
+        )
 
 
 def _exact_shares(

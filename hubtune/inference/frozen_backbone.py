@@ -95,6 +95,11 @@ class FrozenBackbone:
         return {**self._facts, "engine": self.engine, "half": self._half}
 
     @property
+    def network_facts(self) -> dict[str, object]:
+        """What identifies the network, whatever engine runs it."""
+        return {**self._facts}
+
+    @property
     def name(self) -> str:
         """The engine's name, or the one asked for before an engine is chosen."""
         return self.engine or self._wanted

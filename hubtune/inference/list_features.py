@@ -14,6 +14,7 @@ from hubtune.inference.feature_table import Table
 from hubtune.inference.frozen_backbone import FrozenBackbone
 from hubtune.inference.model import Model
 from hubtune.inference.program import Subnetwork
+from hubtune.inference.quantized_backbone import QuantizedBackbone
 from hubtune.models.classifier import Classifier
 
 
@@ -49,10 +50,16 @@ def backbone_of_model(model: Model) -> tuple[FrozenBackbone, list[int]]:
     code = None
     if card.architecture == CODE_FILE and model.folder is not None:
         code = (model.folder / CODE_FILE).read_bytes()
+    name = card.architecture if code is None else card.module
+    if model.program is not None:
+        quantized = QuantizedBackbone(
+            model.program, classifier, card.preprocessing, module=name, cache=FeatureCache()
+        )
+        return quantized, classifier.blocks
     backbone = features_backbone(
         classifier,
         card.preprocessing,
-        module=card.architecture if code is None else card.module,
+        module=name,
         wanted="auto",
         cache=FeatureCache(),
         code=code,

@@ -18,6 +18,7 @@ from hubtune.hub.file_names import CODE_FILE, MODEL_FILE, WEIGHTS_FILE
 from hubtune.inference.attribution import HeadWeights
 from hubtune.inference.engine_interface import Engine, expected_engine
 from hubtune.inference.image_inputs import ImageInput, read_inputs
+from hubtune.inference.int8_program import HeadedProgram, Int8Program, open_program, refuse_int8
 from hubtune.inference.label_matching import match_labels
 from hubtune.inference.lazy_engine import LazyEngine
 from hubtune.inference.model_card import ModelCard, card_in
@@ -45,9 +46,11 @@ class Model:
         card: its description, as in ``model.json``.
         reference: features of training images; ``None`` if the model has none.
         folder: that the model was read from; ``None`` if it was not.
+        program: the network in int8 that predicts; ``None`` if ``classifier`` does.
     """
 
     reference: Reference | None = None
+    program: Int8Program | None = None
     folder: Path | None = None
 
     def __init__(self, classifier: "nn.Layer", card: ModelCard, *, engine: str = "auto") -> None:
@@ -77,6 +80,15 @@ class Model:
         self._read = read
         self._wanted, self._key = engine, key
         self._engine: Engine = LazyEngine(self._subnetwork, engine, key=key)
+
+    def _take_program(self, program: Int8Program) -> None:
+        """Predict by a network in int8 from now on."""
+        head = self.head
+        if head is None or head.weight.shape[1] != len(self.labels):
+            raise ModelError(
+                f"{self.folder} does not hold together: a network in int8 needs a linear head for its classes"
+            )
+        self.program, self._engine = program, HeadedProgram(program.start, head)
 
     @cached_property
     def maps_engine(self) -> LazyEngine:
@@ -288,6 +300,7 @@ def pretrained_model(module: "Module", *, engine: str = "auto") -> Model:
         >>> [row.label for row in model.predict(["cat.jpg"])]
         ['tabby, tabby cat']
     """
+    refuse_int8(engine)
     if not module.labels:
         raise ModelError(
             f"{module.name} has no pretrained classes to name: its weights are random, or hold no head for "
@@ -312,10 +325,13 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     Args:
         folder: of the model or the run.
         trust_code: whether the code of a user's own architecture (``module.py`` in the folder) may run.
-        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``.
+        engine: ``auto``, ``openvino``, ``openvino-bf16``, ``paddle`` or ``paddle-amp``; a model that was
+            fine-tuned by ``openvino-int8`` has no other one.
 
     Raises:
         ModelError: there is no complete model, or it has code that may not run.
+        UsageError: the model cannot be run by this engine.
+        MachineError: the model needs OpenVINO and a CPU.
 
     Example:
         >>> model = load_model("runs/idol5")
@@ -324,13 +340,14 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
     """
     place = model_folder_of(Path(folder))
     complete = open_checked(place, MODEL_FILE, WEIGHTS_FILE)
+    manifest = (complete / MANIFEST).read_bytes()
     card = card_in(complete)
     has_code = card.architecture == CODE_FILE  # which needs permission, and may do anything
-    key = None
-    if engine in ("auto", "openvino") and expected_engine(engine) == "openvino" and not has_code:
-        manifest = (complete / MANIFEST).read_bytes()
-        key = program_key(manifest)
-    if key is not None and has_program(key):
+    program, key = open_program(complete, card, engine), None
+    if program is None and engine in ("auto", "openvino") and not has_code:
+        key = program_key(manifest) if expected_engine(engine) == "openvino" else None
+    needs_network = has_code if program is not None else key is None or not has_program(key)
+    if not needs_network:
 
         def read() -> "nn.Layer":
             return _read_same(place, manifest)
@@ -343,7 +360,11 @@ def load_model(folder: str | Path, *, trust_code: bool = False, engine: str = "a
         def read() -> "nn.Layer":
             return classifier
 
-    return Model._of_folder(read, card, key, engine, complete)
+    model = Model._of_folder(read, card, key, engine, complete)
+    if program is not None:
+        model._take_program(program)
+        _check_same(place, manifest)
+    return model
 
 
 def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
@@ -351,9 +372,13 @@ def _read_same(folder: Path, manifest: bytes) -> "nn.Layer":
     from hubtune.inference.model_folder import read_model
 
     classifier = read_model(folder)[0]
+    _check_same(folder, manifest)
+    return classifier
+
+
+def _check_same(folder: Path, manifest: bytes) -> None:
     if (find_checked(folder) / MANIFEST).read_bytes() != manifest:
         raise ModelError(f"{folder} holds another model than when it was loaded: load it again")
-    return classifier
 
 
 def model_folder_of(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """The description of a model, ``model.json``, which is read without Paddle."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -14,8 +14,8 @@ from hubtune.storage.checked_folder import open_checked
 from hubtune.storage.regular_file import read_json
 
 # The newest format of model.json. A model gets the oldest one that describes it: 2 if it has taps, 3 if it
-# has one of the fields in _SINCE_3.
-_FORMAT = 3
+# has one of the fields in _SINCE_3, 4 if it has an engine.
+_FORMAT = 4
 _SINCE_3 = ("temperature", "similarity_threshold")
 
 
@@ -35,6 +35,7 @@ class ModelCard(BaseModel):
             was not.
         similarity_threshold: images that are less similar to all training images are of another kind, see
             :mod:`hubtune.inference.reference`; ``None`` without features of training images.
+        engine: the only one that runs the model, by a program in its folder; ``None`` if any engine does.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +54,7 @@ class ModelCard(BaseModel):
     metrics: dict[str, dict[str, Any]]
     temperature: float | None = Field(default=None, gt=0)
     similarity_threshold: float | None = Field(default=None, ge=-1, le=1)
+    engine: Literal["openvino-int8"] | None = None
 
     @model_validator(mode="after")
     def _views_are_normalised_alike(self) -> "ModelCard":
@@ -66,6 +68,10 @@ class ModelCard(BaseModel):
         absent = {name for name in _SINCE_3 if getattr(self, name) is None}
         absent |= set() if self.taps else {"taps"}
         version = 3 if len(absent & {*_SINCE_3}) < len(_SINCE_3) else 2 if self.taps else 1
+        if self.engine is None:
+            absent.add("engine")
+        else:
+            version = 4
         return {**self.model_dump(exclude=absent), "schema_version": version}
 
     @property

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hubtune.errors import MachineError
+from hubtune.errors import MachineError, ModelError
 from hubtune.hardware import cpu
 from hubtune.hardware.memory import PLENTY, free_memory
 from hubtune.inference.engine_interface import CHECKED_SHAPES, engine_versions
@@ -100,15 +100,41 @@ def store_program(key: str, save: Callable[[Path], None], shapes: CheckedShapes)
 
     A cache that is off, full or cannot be written is no error. The programs used last stay, at most 20.
     """
-    try:
-        if not limit_from_environment():
-            return
+
+    def read() -> dict[str, bytes]:
         listed = [[*shape, agrees] for shape, agrees in sorted(shapes.items())]
         with tempfile.TemporaryDirectory(prefix="hubtune-") as folder:
             save(Path(folder) / "network")
-            names = (_PROGRAM, _WEIGHTS)
-            files = {name: (Path(folder) / name).read_bytes() for name in names}
-        write_checked(programs_folder() / key, {**files, _SHAPES: json.dumps(listed).encode()})
+            files = {name: (Path(folder) / name).read_bytes() for name in (_PROGRAM, _WEIGHTS)}
+        return {**files, _SHAPES: json.dumps(listed).encode()}
+
+    _store(key, read)
+
+
+def find_stored(key: str, *names: str) -> dict[str, bytes] | None:
+    """Return the files that :func:`store_files` stored under a key; ``None`` without them all, undamaged."""
+    if not has_program(key):
+        return None
+    try:
+        complete = open_checked(programs_folder() / key, *names)
+        with suppress(OSError):  # in a cache that can only be read
+            (complete / MANIFEST).touch()  # the time of its last use
+        return {name: (complete / name).read_bytes() for name in names}
+    except (ModelError, OSError) as error:
+        logger.debug("the stored files %s cannot be used (%s)", key, error)
+        return None
+
+
+def store_files(key: str, files: Mapping[str, bytes]) -> None:
+    """Store the files of a program of another kind; see :func:`store_program`."""
+    _store(key, lambda: files)
+
+
+def _store(key: str, read: Callable[[], Mapping[str, bytes]]) -> None:
+    try:
+        if not limit_from_environment():
+            return
+        write_checked(programs_folder() / key, read())
         _remove_oldest()
     except Exception as error:  # noqa: BLE001  # of foreign code, too: prediction goes on without
         logger.debug("the program cannot be stored (%s)", error)

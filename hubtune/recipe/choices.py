@@ -5,7 +5,7 @@ There is no pydantic here, whose import takes longer than a help text may: the c
 
 from typing import Any, Literal, get_args
 
-Engine = Literal["auto", "openvino", "openvino-bf16", "paddle", "paddle-amp"]
+Engine = Literal["auto", "openvino", "openvino-bf16", "openvino-int8", "paddle", "paddle-amp"]
 ENGINES: tuple[str, ...] = get_args(Engine)
 """What may run a network that is not being trained."""
 

@@ -177,8 +177,9 @@ class TrainSection(Settings):
     """`auto`, `cpu`, `gpu` or `gpu:<number>`."""
     engine: Engine = "auto"
     """What runs a network that is not being trained: `openvino` (the choice of `auto` on a CPU),
-    `openvino-bf16` (faster and slightly less exact, on processors that support it), `paddle`, or `paddle-amp`
-    (mixed precision; the choice of `auto` on a GPU)."""
+    `openvino-bf16` (faster and slightly less exact, on processors that support it), `openvino-int8` (strategy
+    `frozen` on a CPU: the model predicts by a network in int8), `paddle`, or `paddle-amp` (mixed precision;
+    the choice of `auto` on a GPU)."""
 
 
 class RunConfig(TrainSection, ImageSettings):
@@ -228,8 +229,9 @@ class RunConfig(TrainSection, ImageSettings):
     _expand = field_validator("strategy", mode="before")(_expand_strategy)
 
     @model_validator(mode="after")
-    def _check_rate(self) -> "RunConfig":
+    def _check_combination(self) -> "RunConfig":
         _check_one_rate(self, self.strategy)
+        _check_int8(self, self.strategy)
         return self
 
     @property
@@ -301,6 +303,7 @@ class Recipe(Settings):
                 "remove module.weights, or take strategy default_finetune",
             )
         _check_one_rate(self.train, self.strategy)
+        _check_int8(self.train, self.strategy)
         return self
 
     @property
@@ -323,6 +326,15 @@ def _check_one_rate(train: TrainSection, strategy: Strategy) -> None:
         raise _impossible(
             "train.learning_rate",
             f"learning_rate is {train.learning_rate} in train and {rate} in the strategy: give one of them",
+        )
+
+
+def _check_int8(train: TrainSection, strategy: Strategy) -> None:
+    if train.engine == "openvino-int8" and not strategy.may_be_int8:
+        raise _impossible(
+            "train.engine",
+            f"engine openvino-int8 runs a backbone that stays frozen, and strategy {strategy.name} trains "
+            "it: take strategy frozen, or engine auto",
         )
 
 

@@ -25,6 +25,8 @@ class _Strategy(Settings):
     from_random: ClassVar[bool] = False
     # Whether a rule that matches no parameter is a mistake, as in a list that a person wrote.
     each_rule_matches: ClassVar[bool] = False
+    # Whether its whole network may be in int8, because nothing but a head is found.
+    may_be_int8: ClassVar[bool] = False
     # Keys of the recipe's train section that the strategy uses; None: all of them.
     train_keys: ClassVar[frozenset[str] | None] = None
 
@@ -245,6 +247,7 @@ class FrozenStrategy(HeadSettings):
 
     name: Literal["frozen"] = "frozen"
 
+    may_be_int8: ClassVar = True
     train_keys: ClassVar = frozenset({"batch_size", "balance", "seed", "device", "engine"})
 
 

@@ -114,6 +114,8 @@ def _introduction(card: ModelCard) -> Iterator[str]:
     yield f"Network {backbone} {start}, strategy `{card.strategy}`, trained by hubtune."
     views = ", ".join(view.description for view in card.views)
     yield f"It looks at each picture as: {views}."
+    if card.engine is not None:
+        yield f"Engine `{card.engine}`: it predicts by a network in int8, for which OpenVINO is needed."
     if card.module_sha256 is not None:
         yield f"SHA-256 of the pretrained weights: `{card.module_sha256}`."
 

@@ -12,6 +12,7 @@ from hubtune.errors import ModelError
 from hubtune.evaluation.evaluation import Evaluation, evaluate_answers
 from hubtune.evaluation.metrics import Metrics
 from hubtune.hub.file_names import CODE_FILE
+from hubtune.inference.int8_program import Int8Program
 from hubtune.inference.model_card import ModelCard, read_card
 from hubtune.inference.model_folder import write_model
 from hubtune.inference.predict import ImageScores
@@ -56,6 +57,7 @@ class TrainedModel:
         step: training steps it was reached after; 0 for a head that was solved in closed form.
         cross_validated: accuracy on the training list by cross-validation; ``None`` if there was none.
         calibration: how the model says how sure it is.
+        program: the network in int8 that the scores are of; ``None`` if they are the classifier's.
     """
 
     classifier: Classifier
@@ -65,6 +67,7 @@ class TrainedModel:
     metrics: Figures
     cross_validated: float | None = None
     calibration: FittedCalibration = FittedCalibration()
+    program: Int8Program | None = None
 
 
 def evaluate_list(
@@ -94,10 +97,11 @@ def save_model(
     metrics: Figures,
     calibration: FittedCalibration = FittedCalibration(),
     describe: Callable[[ModelCard], str] | None = None,
+    program: Int8Program | None = None,
 ) -> None:
     """Write the run's best model; if it cannot be written, the one before stays.
 
-    ``describe`` returns its ``README.md``.
+    ``describe`` returns its ``README.md``; ``program`` is its network in int8, if it has one.
     """
     context.folder.check_place()
     module = context.module
@@ -115,8 +119,11 @@ def save_model(
         metrics=metrics,
         temperature=calibration.temperature,
         similarity_threshold=calibration.similarity_threshold,
+        engine=None if program is None else program.name,
     )
     further = {} if module.code is None else {CODE_FILE: module.code}
+    if program is not None:
+        further |= program.files
     if calibration.reference is not None:
         further[REFERENCE_FILE] = calibration.reference.encode()
     if describe is not None:
@@ -130,10 +137,11 @@ def keep_best_model(
     views: Sequence[Preprocessing],
     metrics: Metrics | None,
     step: int,
+    program: Int8Program | None = None,
 ) -> None:
     """Write the run's best model with its figures on the validation list, and log them."""
     figures = {} if metrics is None else {"validate": metrics.as_dict()}
-    save_model(context, classifier, views, step, figures)
+    save_model(context, classifier, views, step, figures, program=program)
     suffix = "" if metrics is None else f" [best acc={metrics.accuracy:.5f}]"
     logger.log(EVAL, "best model saved to %s%s", context.folder.best_model, suffix)
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.errors import DataError, StoppedError
 from hubtune.evaluation.metrics import Metrics
+from hubtune.inference.engine_interface import INT8_ENGINE
 from hubtune.inference.frozen_backbone import FrozenBackbone
+from hubtune.inference.int8_program import Int8Program
 from hubtune.inference.list_features import features_backbone
 from hubtune.inference.model_card import read_card
 from hubtune.inference.predict import ImageScores, softmax, unit_mean
@@ -22,6 +24,7 @@ from hubtune.train.checkpoint import Checkpoints, TrainState
 from hubtune.train.context import RunContext
 from hubtune.train.evaluator import TrainedModel, evaluate_list, keep_best_model, record_evaluation
 from hubtune.train.head_solver import HeadSolver, Solution, head_settings
+from hubtune.train.int8_engine import compare_int8, quantized_backbone
 from hubtune.train.loop import log_waiting
 from hubtune.train.views import first_views
 
@@ -33,7 +36,8 @@ def train_frozen(context: RunContext, classifier: Classifier) -> TrainedModel:
     context.folder.history.keep_through(-1)  # entries of an attempt that was killed
     with context.stops_with("Stopped before the head was solved; a resumed run solves it again"):
         model = solve_head(context, classifier)
-    keep_best_model(context, model.classifier, model.views, None, 0)  # what a stop leaves
+    # What a stop leaves.
+    keep_best_model(context, model.classifier, model.views, None, 0, model.program)
     with context.stops_with("Stopped during validation; the model is saved"):
         metrics = evaluate_list(context, "validate", model.score)
     return model if metrics is None else _keep(context, model, metrics)
@@ -65,7 +69,7 @@ def start_from_frozen(context: RunContext, classifier: Classifier) -> tuple[Trai
 
 def _keep(context: RunContext, model: TrainedModel, metrics: Metrics) -> TrainedModel:
     record_evaluation(context, "validate", metrics, step=0, best=True)
-    keep_best_model(context, model.classifier, model.views, metrics, 0)
+    keep_best_model(context, model.classifier, model.views, metrics, 0, model.program)
     return replace(model, metrics={"validate": metrics.as_dict()})
 
 
@@ -81,16 +85,11 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
     settings, record = head_settings(context.config), context.module.backbone
     if settings.head == "ridge" and record.taps:
         classifier.take_second_order(classifier.find_taps(record.taps, record.input_size))
-    backbone = features_backbone(
-        classifier,
-        context.view,
-        module=record.name,
-        wanted=context.config.engine,
-        cache=context.cache,
-        code=context.module.code,
-    )
-    solver = HeadSolver(context, backbone, classifier.blocks)
     view, wider = views_to_try(context)
+    backbone, program = _backbone(context, classifier, view)
+    if program is not None:
+        wider = None  # which may be of another size than the program's
+    solver = HeadSolver(context, backbone, classifier.blocks)
     others = len(context.paths("validate")) + len(context.paths("test"))
     if (seconds := solver.estimate(view, wider, others)) is not None:
         duration = format_duration(seconds)
@@ -102,13 +101,17 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
             "regularisation %g, acc=%.5f on training pictures that were left out of a fit",
             *(solution.strength, solution.accuracy),
         )
+    if program is not None and not solver.is_partial:
+        comparison = compare_int8(context, classifier, backbone, solution.views)
+        if comparison is not None:
+            comparison.log()
     if classifier.second_order is not None and len(solution.weight) == classifier.blocks[0]:
         classifier.take_second_order([])
     classifier.set_head(solution.weight, solution.bias)
     if solver.is_partial:
         if find_checked(context.folder.best_model).exists():
             raise StopRequested  # a model of an earlier attempt, which may be of all pictures, or trained
-        keep_best_model(context, classifier, solution.views, None, 0)
+        keep_best_model(context, classifier, solution.views, None, 0, program)
         raise StoppedError(
             "Stopped after {:,} of {:,} training pictures; the head of these is saved as the best model, and "
             "a resumed run uses all".format(*solver.progress),
@@ -116,7 +119,24 @@ def solve_head(context: RunContext, classifier: Classifier) -> TrainedModel:
             context.folder.path,
         )
     score = partial(_score_features, context, backbone, solution, classifier.width)
-    return TrainedModel(classifier, solution.views, score, 0, {}, solution.accuracy)
+    return TrainedModel(classifier, solution.views, score, 0, {}, solution.accuracy, program=program)
+
+
+def _backbone(
+    context: RunContext, classifier: Classifier, view: Preprocessing
+) -> tuple[FrozenBackbone, Int8Program | None]:
+    """Return the backbone by the engine of the recipe, and its program if that is in int8."""
+    if context.config.engine == INT8_ENGINE:
+        return quantized_backbone(context, classifier, view)
+    backbone = features_backbone(
+        classifier,
+        context.view,
+        module=context.module.backbone.name,
+        wanted=context.config.engine,
+        cache=context.cache,
+        code=context.module.code,
+    )
+    return backbone, None
 
 
 def views_to_try(context: RunContext) -> tuple[Preprocessing, Preprocessing | None]:

@@ -113,7 +113,16 @@ def _test(context: RunContext, model: TrainedModel) -> tuple[MeasuredList, Figur
         # Nothing was chosen on this list; the figures are beside those of validation, which say otherwise.
         metrics = {**metrics, "test": test.as_dict()}
     describe = partial(_describe_model, context)
-    save_model(context, model.classifier, model.views, model.step, metrics, model.calibration, describe)
+    save_model(
+        context,
+        model.classifier,
+        model.views,
+        model.step,
+        metrics,
+        model.calibration,
+        describe,
+        model.program,
+    )
     return measured, metrics
 
 

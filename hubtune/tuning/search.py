@@ -15,7 +15,7 @@ from hubtune.data.list_files import TRAIN_LIST
 from hubtune.data.splits.files import read_groups
 from hubtune.errors import NumericError, StoppedError, UsageError
 from hubtune.hardware.device import select_device
-from hubtune.inference.engine_interface import check_engine
+from hubtune.inference.engine_interface import INT8_ENGINE, check_engine
 from hubtune.log import logger
 from hubtune.recipe.load import dump_recipe
 from hubtune.recipe.schema import Recipe
@@ -82,6 +82,11 @@ def tune(
         PosixPath('runs/idol5-tune/best.yaml')
     """
     load_optuna()
+    if recipe.train.engine == INT8_ENGINE:
+        raise UsageError(
+            f"A search tries strategies that train the network, and engine {INT8_ENGINE} runs one that stays "
+            "frozen: search with engine auto"
+        )
     folder = Path(f"{recipe.run_folder}-tune" if folder is None else folder)
     task, space = _task_and_space(recipe, strategies)
     device = select_device(recipe.train.device)

@@ -41,6 +41,11 @@ def test_each_image_gets_a_row_of_features(mixed, file, run_here):
 
 def test_wrong_targets_and_unreadable_images_are_refused(mixed, run_here, assert_refused):
     assert_refused(
+        (
+            "embed pics --module digitnet -o x.npz --engine openvino-int8",
+            2,
+            "is for models that were fine-tuned with it",
+        ),
         ("embed pics --module digitnet -o x.txt", 2, "ends in .npz or .csv"),
         ("embed pics --module digitnet -o none/x.npz", 2, "There is no folder none"),
         ("embed pics/bad.png --module digitnet -o x.npz", 3, "1 of 1 pictures could not be read"),

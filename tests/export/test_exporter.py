@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from support.exports import import_script, run_script, trained_run
 from support.images import noise_image
+from support.int8 import int8_run
 from support.paddlehub import draw_odd_images, exportable_model
 
 import hubtune
@@ -214,6 +215,14 @@ def test_a_pretrained_module_is_not_exported(tmp_path):
     model = hubtune.pretrained_model(hubtune.Module("digitnet"))
     with pytest.raises(ModelError, match="digitnet was not fine-tuned"):
         export_model(model, tmp_path / "made", "onnx")
+
+
+@pytest.mark.parametrize(("form", "int8"), [("onnx", False), ("paddlehub", False), ("openvino", True)])
+def test_a_model_that_predicts_in_int8_is_not_exported(form, int8, tmp_path):
+    model = hubtune.load_model(int8_run(tmp_path).path)
+    with pytest.raises(ModelError, match=r"fine-tune with .*engine=auto, then use hubtune export --int8 on"):
+        export_model(model, tmp_path / "made", form, int8=int8)
+    assert not (tmp_path / "made").exists()
 
 
 def test_another_folder_is_not_taken_for_an_export(run, tmp_path):

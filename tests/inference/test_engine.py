@@ -12,7 +12,7 @@ from support.waiting import HANG_SECONDS
 
 import hubtune
 from hubtune.data.images.preprocessing import Preprocessing, preprocess_views
-from hubtune.errors import MachineError
+from hubtune.errors import MachineError, UsageError
 from hubtune.inference import engine as engines
 from hubtune.inference import engine_interface, openvino_program
 from hubtune.inference.engine import start_engine
@@ -227,3 +227,8 @@ def test_bfloat16_is_held_against_paddle_on_photos(material, monkeypatch):
     assert name == "openvino-bf16" and 1e-3 < coarse <= 0.1  # less than that would be float32
     name, exact = distance(coarse / 2)
     assert name == "openvino" and exact <= TOLERANCES["openvino"]
+
+
+def test_a_network_in_float32_is_not_run_by_the_engine_for_int8(network):
+    with pytest.raises(UsageError, match="is for models that were fine-tuned with it"):
+        _start(network, [], wanted="openvino-int8")

@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
+from hubtune.errors import MachineError
 from hubtune.inference import engine_interface
-from hubtune.inference.engine_interface import expected_engine
+from hubtune.inference.engine_interface import INT8_ENGINE, check_engine, expected_engine
 
 
 @pytest.mark.parametrize(
@@ -27,3 +28,14 @@ def test_it_is_known_without_importing_a_build_of_paddle_for_the_cpu():
     )
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
     assert done.stdout == "False\n"
+
+
+def test_int8_needs_its_packages_and_a_cpu(monkeypatch):
+    monkeypatch.setattr(engine_interface, "on_gpu", lambda: False)
+    check_engine(INT8_ENGINE)
+    monkeypatch.setattr(engine_interface, "on_gpu", lambda: True)
+    with pytest.raises(MachineError, match="computes on a CPU: add --device cpu, or use --engine auto"):
+        check_engine(INT8_ENGINE)
+    monkeypatch.setattr(engine_interface, "find_spec", lambda _: None)
+    with pytest.raises(MachineError, match="needs openvino and nncf: pip install openvino nncf, or use"):
+        check_engine(INT8_ENGINE)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load, save
+from support.int8 import int8_run
 from support.split_folder import draw_faint_split
 from support.tiny_task import smallnet, train, train_frozen
 
@@ -146,3 +147,11 @@ def test_a_model_that_claims_the_backbone_of_another_does_not_change_its_maps(tm
     expected = [prediction.scores[label] for label in model.labels]
     assert row.is_exact
     np.testing.assert_allclose(powers / powers.sum(), expected, atol=1e-4)
+
+
+def test_a_model_in_int8_says_that_it_has_no_maps(tmp_path):
+    run = int8_run(tmp_path)
+    path = hubtune.ListDataset(tmp_path).examples("test")[0].path
+    message = "Where a model in int8 looked cannot be shown, .*: fine-tune again with -o train.engine=auto"
+    with pytest.raises(ModelError, match=message):
+        list(explain_images(hubtune.load_model(run.path), [path]))

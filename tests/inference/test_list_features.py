@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.int8 import int8_run
 from support.split_folder import draw_split
 from support.tiny_task import smallnet, train_frozen
 
@@ -50,3 +51,16 @@ def test_unreadable_images_are_left_out_and_keep_the_others_in_place(tmp_path):
     assert indices.tolist() == [0, *range(2, len(entries))]
     assert table.labels.tolist() == [entries[index].label for index in indices]
     assert calls[-1] == (len(entries), len(entries))
+
+
+def test_features_of_a_model_in_int8_are_those_that_its_head_was_solved_on(tmp_path):
+    run = int8_run(tmp_path)
+    model, entries = hubtune.load_model(run.path), hubtune.ListDataset(tmp_path).examples("test")
+    backbone, blocks = backbone_of_model(model)
+    table, _ = compute_table(backbone, blocks, model.card.views, entries, {})
+    logits = table.rows @ model.head.weight + model.head.bias
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    scores = powers / powers.sum(axis=1, keepdims=True)
+    for row, prediction in zip(scores, model.predict([entry.path for entry in entries]), strict=True):
+        expected = [prediction.scores[label] for label in model.labels]
+        np.testing.assert_allclose(row, expected, atol=1e-5)

@@ -31,7 +31,7 @@ def _write(folder, **changes):
     return folder
 
 
-def test_formats_up_to_3_are_read_and_newer_ones_refused_in_a_sentence(tmp_path):
+def test_formats_up_to_4_are_read_and_newer_ones_refused_in_a_sentence(tmp_path):
     assert read_card(_write(tmp_path / "old")).taps == []
     taps = [{"name": "stage2", "channels": 32}]
     assert read_card(_write(tmp_path / "new", schema_version=2, taps=taps)).taps == [Tap("stage2", 32)]
@@ -39,8 +39,10 @@ def test_formats_up_to_3_are_read_and_newer_ones_refused_in_a_sentence(tmp_path)
         _write(tmp_path / "newest", schema_version=3, temperature=1.5, similarity_threshold=0.6)
     )
     assert (newest.temperature, newest.similarity_threshold) == (1.5, 0.6)
-    for version in (4, 10**30):
-        message = rf"model.json has format {version}, and this hubtune reads formats up to 3: update"
+    int8 = read_card(_write(tmp_path / "int8", schema_version=4, engine="openvino-int8"))
+    assert int8.engine == "openvino-int8"
+    for version in (5, 10**30):
+        message = rf"model.json has format {version}, and this hubtune reads formats up to 4: update"
         with pytest.raises(ModelError, match=message):
             read_card(_write(tmp_path / "newer", schema_version=version, unknown="key"))
 
@@ -52,8 +54,9 @@ def test_formats_up_to_3_are_read_and_newer_ones_refused_in_a_sentence(tmp_path)
         ({"taps": [Tap("stage2", 32)]}, 2),
         ({"temperature": 1.5}, 3),
         ({"similarity_threshold": 0.5}, 3),
+        ({"engine": "openvino-int8"}, 4),
     ],
-    ids="oldest taps temperature similarity".split(),
+    ids="oldest taps temperature similarity engine".split(),
 )
 def test_a_model_is_written_in_the_oldest_format_that_describes_it(changes, version):
     card = ModelCard(**{**DOCUMENT, **changes})

@@ -78,7 +78,7 @@ def test_taps_and_their_projections_are_part_of_a_model_and_unknown_ones_are_ref
     [
         ({"labels": ["a", "b", "c"]}, "describes another head than its weights"),
         ({"hidden_units": [65_536]}, "describes another head than its weights"),
-        ({"schema_version": 4}, r"has format 4, and this hubtune reads formats up to 3: update it by pip"),
+        ({"schema_version": 5}, r"has format 5, and this hubtune reads formats up to 4: update it by pip"),
         ({"schema_version": "new"}, r"\(schema_version: .* by a newer version"),
         ({"taps": [{"name": "stage2", "channels": 32}]}, "describes another head than its weights"),
         ({"labels": ["a", "a"]}, "not a model description that this hubtune reads"),

@@ -21,9 +21,11 @@ from hubtune.inference.reference import REFERENCE_FILE
 from hubtune.inference.stored_program import (
     delete_programs,
     find_program,
+    find_stored,
     has_program,
     program_key,
     programs_folder,
+    store_files,
     store_program,
 )
 from hubtune.storage.checked_folder import write_checked
@@ -132,6 +134,15 @@ def test_a_cache_that_is_off_or_cannot_be_used_is_no_error_and_old_programs_go(t
     assert delete_programs() > 0
     assert not programs_folder().exists()
     assert delete_programs() == 0
+
+
+def test_files_of_a_program_of_another_kind_are_found_whole_or_not_at_all():
+    assert find_stored("key", "one") is None
+    store_files("key", {"one": b"1", "two": b"2"})
+    assert find_stored("key", "two", "one") == {"one": b"1", "two": b"2"}
+    assert find_stored("key", "three") is None
+    (programs_folder() / "key" / "one").write_bytes(b"x")
+    assert find_stored("key", "one") is None
 
 
 def test_a_model_that_was_replaced_since_it_was_loaded_is_not_mixed_with_the_new_one(

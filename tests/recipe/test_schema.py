@@ -40,6 +40,18 @@ def test_the_rate_is_the_configs_the_strategys_or_its_default():
     assert RunConfig(strategy=LastStageStrategy(), learning_rate="auto").rate == 1e-5
 
 
+def test_the_engine_for_int8_goes_with_a_frozen_backbone_alone():
+    assert RunConfig(strategy="frozen", engine="openvino-int8").engine == "openvino-int8"
+    recipe = {"data": {"base": "x"}, "module": "m", "train": {"engine": "openvino-int8"}}
+    assert make_recipe(recipe, ["strategy=frozen"]).train.engine == "openvino-int8"
+    for strategy in ("default_finetune", "last_stage", "from_frozen", "scratch"):
+        message = f"strategy {strategy} trains it: take strategy frozen, or engine auto"
+        with pytest.raises(UsageError, match=message):
+            RunConfig(strategy=strategy, engine="openvino-int8")
+        with pytest.raises(UsageError, match=message):
+            make_recipe(recipe, [f"strategy={strategy}"])
+
+
 def test_shares_are_read_and_other_values_refused():
     shares = {value: parse_share(value) for value in ("5%", 0.05, " 100 % ", "0")}
     assert shares == {"5%": 0.05, 0.05: 0.05, " 100 % ": 1.0, "0": 0.0}

@@ -120,3 +120,8 @@ def test_the_same_model_has_the_same_text(views):
 def test_an_accuracy_is_never_known_without_an_error():
     figures = {**FIGURES, "accuracy": 0.995, "count": 1000, "interval": [0.9884, 0.998]}
     assert "about ±0.48 percentage points" in readme_of(card_with(metrics={"test": figures}))[1]
+
+
+def test_a_model_in_int8_says_what_it_needs():
+    assert "for which OpenVINO is needed" in readme_of(card_with(engine="openvino-int8"))[1]
+    assert "OpenVINO" not in readme_of(card_with())[1]

@@ -9,7 +9,8 @@ def run(tmp_path):
     data, module = draw_split(tmp_path / "data", {"a": 8, "b": 8}, validate=2, test=2), smallnet()
 
     def make(folder=tmp_path / "run", **options):
-        return train_frozen(module, data, folder, settings={"views": 1}, engine="paddle", **options)
+        options = {"settings": {"views": 1}, "engine": "paddle", **options}
+        return train_frozen(module, data, folder, **options)
 
     make.data = data
     return make

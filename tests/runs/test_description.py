@@ -21,3 +21,10 @@ def test_another_recipe_and_other_lists_are_refused_and_other_threads_warned_of(
     (run.data / "train_list.txt").write_text("".join(lines[1:]))
     with pytest.raises(hubtune.ModelError, match=r"^The lists have changed since"):
         run(resume=True)
+
+
+def test_a_run_goes_on_with_another_engine_unless_one_of_them_is_for_int8(run):
+    run()
+    run(engine="openvino", resume=True)
+    with pytest.raises(hubtune.UsageError, match=r"train.engine: 'paddle', now 'openvino-int8'"):
+        run(engine="openvino-int8", resume=True)

@@ -5,7 +5,7 @@ import numpy as np
 from hubtune.data.images.preprocessing import Preprocessing
 from hubtune.export.network import ExportNetwork
 from hubtune.export.network_parts import NetworkParts
-from hubtune.export.quantizer import CalibrationImages
+from hubtune.inference.quantizer import CalibrationImages
 
 
 def drawn_pixels(view: Preprocessing, count=8):

@@ -137,6 +137,8 @@ def test_what_cannot_run_is_refused_before_any_work(search, tmp_path, monkeypatc
     ):
         with pytest.raises(UsageError, match=message):
             search(folder=folder)
+    with pytest.raises(UsageError, match="engine openvino-int8 runs one that stays frozen: search with"):
+        search("strategy=frozen", "train.engine=openvino-int8")
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MachineError, match=r'^A search needs optuna \(.*\): pip install "hubtune\[tune\]"$'):
         search()

@@ -1,22 +1,23 @@
 """Quantises networks for OpenVINO after training, by NNCF."""
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hubtune.export.network_parts import NetworkPart
-from hubtune.export.quantizer import CalibrationImages, RunningProgram
-from hubtune.inference.engine_interface import Engine
+from hubtune.inference.engine_interface import INT8_ENGINE, Engine, RunningProgram
+from hubtune.inference.network_parts import NetworkPart
 from hubtune.inference.openvino_program import compile_program, openvino_core
 from hubtune.inference.program import save_layer
+from hubtune.inference.quantizer import CalibrationImages
 
 
 class OpenVINOQuantizer:
     """Writes, quantises and joins parts of networks as files of OpenVINO."""
 
-    name, suffix = "openvino-int8", ".xml"
+    name, suffix = INT8_ENGINE, ".xml"
 
     def write(self, part: NetworkPart, file: Path) -> None:
         """Write a part in float32."""
@@ -26,9 +27,7 @@ class OpenVINOQuantizer:
         """Quantise the network of a file, which has one input."""
         core = openvino_core()  # before the import of NNCF, which would report it to its maker otherwise
         with _silent():
-            import nncf
-
-            nncf.set_log_level(40)  # of errors
+            nncf = _nncf()
             model = core.read_model(source)
             has_attention = any(node.get_type_name() == "Softmax" for node in model.get_ops())
             quantized = nncf.quantize(
@@ -50,6 +49,7 @@ class OpenVINOQuantizer:
                 for reader in entry.get_target_inputs():
                     reader.replace_source_output(source)
             joined = openvino.Model(other.get_results(), joined.get_parameters(), "network")
+        _number_layers(joined)
         save_openvino(joined, target)
 
     def start(self, file: Path) -> Engine:
@@ -58,7 +58,11 @@ class OpenVINOQuantizer:
 
     def content(self, file: Path) -> bytes:
         """Return the bytes that the network of a file depends on."""
-        return file.read_bytes() + file.with_suffix(".bin").read_bytes()
+        return b"".join(part.read_bytes() for part in self.files(file))
+
+    def files(self, file: Path) -> tuple[Path, Path]:
+        """Return the files of a network: the network itself, and its values."""
+        return file, file.with_suffix(".bin")
 
 
 QUANTIZER = OpenVINOQuantizer()
@@ -75,6 +79,17 @@ def read_openvino(part: NetworkPart) -> Any:
     return model
 
 
+def _number_layers(model: Any) -> None:
+    """Name layers by their numbers; their own names have counters of the process, so that files differ."""
+    ends = {entry.get_node().get_friendly_name() for entry in [*model.inputs, *model.outputs]}
+    named = {name for entry in [*model.inputs, *model.outputs] for name in entry.get_names()}
+    for number, node in enumerate(model.get_ordered_ops()):
+        if node.get_friendly_name() not in ends:
+            node.set_friendly_name(f"{node.get_type_name()}_{number}")
+        for output in node.outputs():
+            output.get_tensor().set_names(output.get_names() & named)
+
+
 def _openvino() -> Any:
     openvino_core()  # switches its telemetry off
     import openvino
@@ -85,6 +100,17 @@ def _openvino() -> Any:
 def save_openvino(model: Any, file: Path) -> None:
     """Write a model of OpenVINO, ``.xml`` and ``.bin``, without a change of its weights."""
     _openvino().save_model(model, file, compress_to_fp16=False)
+
+
+def _nncf() -> Any:
+    kind = logging.getLoggerClass()
+    try:
+        import nncf
+    finally:
+        logging.setLoggerClass(kind)  # NNCF sets its own for all loggers that are made later
+    # Not its own function, which changes the handlers of others, too.
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    return nncf
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Networks quantised for OpenVINO: what is joined, what becomes int8, and that nothing is printed."""
 
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,8 @@ from support.quantized import write_parts
 
 import hubtune
 from hubtune.export.network import ExportNetwork
-from hubtune.export.openvino_int8 import QUANTIZER
 from hubtune.inference.openvino_program import openvino_core
+from hubtune.inference.openvino_quantizer import QUANTIZER
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +82,18 @@ def test_quantising_prints_nothing(model, tmp_path, capfd):
 def test_neither_openvino_nor_nncf_reports_to_its_maker():
     program = (
         "import sys\n"
-        "from hubtune.export.openvino_int8 import openvino_core\n"
+        "from hubtune.inference.openvino_quantizer import openvino_core\n"
         "openvino_core()\n"
         "import nncf\n"
         "assert sys.modules['openvino_telemetry'] is None"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
     assert not (Path.home() / "intel").exists()
+
+
+def test_loggers_of_others_stay_as_they_are(model, tmp_path, caplog):
+    kind = logging.getLoggerClass()
+    write_parts(model, QUANTIZER, tmp_path)
+    assert logging.getLoggerClass() is kind
+    logging.getLogger("made.afterwards").warning("heard")
+    assert "heard" in caplog.text
