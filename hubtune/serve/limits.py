@@ -129,7 +129,10 @@ class BodyReader:
         if length and "transfer-encoding" in request.headers:
             # A proxy in between may take the other one for the end (RFC 9112, 6.3).
             raise RequestError(
-                400, "two_lengths", "The request has both Content-Length and Transfer-Encoding"
+                400,
+                "two_lengths",
+                "The request has both Content-Length and Transfer-Encoding",
+                {"Connection": "close"},
             )
         if length.isdecimal() and int(length) > self._limits.body_bytes:
             raise self._too_large()

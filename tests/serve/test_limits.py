@@ -2,10 +2,11 @@
 
 import gzip
 import json
+import socket
 
 import pytest
 from support.serving import ask, image_bytes, resident_bytes, serving, started
-from support.waiting import wait_for
+from support.waiting import HANG_SECONDS, wait_for
 
 from hubtune.serve.limits import RequestError, ServeLimits, busy_error, json_reply
 
@@ -37,6 +38,16 @@ def test_large_bodies_do_not_stay_in_memory(small_run):
             assert ask(port, "/predict", chunked(50)).status == 413
         assert ask(port, "/predict", image_bytes()).status == 200
         assert resident_bytes(process) - before < 20e6
+
+
+def test_what_follows_a_request_of_two_lengths_is_not_taken_for_another_one(served):
+    both = b"Content-Length: 40\r\nTransfer-Encoding: chunked"
+    first = b"POST /predict HTTP/1.1\r\nHost: localhost\r\n" + both + b"\r\n\r\n0\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=HANG_SECONDS) as connection:
+        connection.sendall(first + b"GET /models HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        answers = b"".join(iter(lambda: connection.recv(2**16), b""))
+    assert answers.count(b"HTTP/1.1 ") == 1
+    assert b"two_lengths" in answers
 
 
 @pytest.mark.parametrize(
