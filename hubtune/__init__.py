@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hubtune.export.exporter import Export as Export
     from hubtune.export.exporter import export_model as export_model
     from hubtune.export.exporter import export_paddlehub as export_paddlehub
-    from hubtune.export.exporter import prove_export as prove_export
+    from hubtune.export.recheck import prove_export as prove_export
     from hubtune.hub.module import Module as Module
     from hubtune.inference.explanation import ImageExplanation as ImageExplanation
     from hubtune.inference.explanation import explain_images as explain_images
@@ -70,7 +70,8 @@ _HOMES = {
     ),
     "hubtune.evaluation.evaluation": ("Evaluation",),
     "hubtune.evaluation.metrics": ("Metrics",),
-    "hubtune.export.exporter": ("Export", "export_model", "export_paddlehub", "prove_export"),
+    "hubtune.export.exporter": ("Export", "export_model", "export_paddlehub"),
+    "hubtune.export.recheck": ("prove_export",),
     "hubtune.compat.checkpoint": ("import_paddleclas", "import_paddlehub"),
     "hubtune.hub.module": ("Module",),
     "hubtune.inference.explanation": ("ImageExplanation", "explain_images"),

@@ -1,9 +1,9 @@
 """The formats of exports. A format is a row here, and a module of the same name in this package.
 
 The module ``x`` has ``write_x(model, folder, name)``, which writes the network and the scripts that run it,
-and ``x_facts(card, folder)``, what the README says of them. Where the format's own code resizes images, it
-has ``arrange_as_x(path, view)``: the pixels that this code makes of an image, or those of the whole image for
-a network that resizes.
+and ``x_facts(card, folder)``, what the README says of them. ``check_x(model)`` may refuse a model before any
+work. Where the format's own code resizes images, there is ``arrange_as_x(path, view)``: the pixels that this
+code makes of an image, or those of the whole image for a network that resizes.
 """
 
 from dataclasses import dataclass

@@ -92,19 +92,20 @@ for result in model.predict(["photo.jpg"]):
     )
 
 
-def write_paddle(model: Model, folder: Path, name: str) -> None:
-    """Write ``inference.json``, ``inference.pdiparams``, PaddleX's ``inference.yml``, and the scripts.
-
-    Raises:
-        ModelError: PaddleX cannot prepare images as the network needs them.
-    """
-    network = ExportNetwork(model, normalised=True)
-    view = network.view
-    if view.channels != 3:
+def check_paddle(model: Model) -> None:
+    """Raise ``ModelError`` if PaddleX cannot prepare images as the model needs them."""
+    channels = model.card.preprocessing.channels
+    if channels != 3:
         raise ModelError(
             "PaddleX gives a network colours, and this one takes "
-            f"{'grey' if view.channels == 1 else 'opacity as well'}: use --format onnx or openvino"
+            f"{'grey' if channels == 1 else 'opacity as well'}: use --format onnx or openvino"
         )
+
+
+def write_paddle(model: Model, folder: Path, name: str) -> None:
+    """Write ``inference.json``, ``inference.pdiparams``, PaddleX's ``inference.yml``, and the scripts."""
+    network = ExportNetwork(model, normalised=True)
+    view = network.view
     save_layer(network, folder / PROGRAM, [network.input_spec])
     runtime = _RUNTIME
     if not _agrees_with_onednn(network, folder):

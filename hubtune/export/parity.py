@@ -38,7 +38,7 @@ class Difference:
 
     Attributes:
         images: number of images.
-        labels: of these, those that get another label.
+        labels: of these, those that get another label, or are of another kind (``known``).
         scores: largest difference of a score.
         similarity: largest difference of a similarity; ``None`` if there are none.
         worst: name of the image with the largest difference, of those with another label if there are any.
@@ -166,14 +166,16 @@ def compare_export(
 
 @dataclass(frozen=True)
 class _Answer:
-    """Scores ``[classes]`` and similarity of one image."""
+    """Scores ``[classes]`` and similarity of one image; ``known`` only from an image file."""
 
     scores: np.ndarray
     similarity: float | None
+    known: bool | None = None
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any], labels: Sequence[str]) -> "_Answer":
-        return cls(np.array([row["scores"][label] for label in labels]), row.get("similarity"))
+        scores = np.array([row["scores"][label] for label in labels])
+        return cls(scores, row.get("similarity"), row.get("known"))
 
 
 def _arranged(path: Path, view: Preprocessing) -> np.ndarray:
@@ -237,7 +239,9 @@ def _measure(
         answer, prediction = answers[path], read[path]
         expected = np.array([prediction.scores[label] for label in labels])
         scores[path] = float(np.abs(answer.scores - expected).max())
-        changed[path] = labels[int(answer.scores.argmax())] != prediction.label
+        changed[path] = labels[int(answer.scores.argmax())] != prediction.label or (
+            answer.known is not None and answer.known != prediction.known
+        )
         if answer.similarity is not None and prediction.similarity is not None:
             similarities.append(abs(answer.similarity - prediction.similarity))
     worst = max(both, key=lambda path: (changed[path], scores[path]), default=None)

@@ -85,7 +85,7 @@ def single_view_model(model: Model, run: Path | None, title: str) -> Iterator[Mo
         except DataError as error:
             raise ModelError(
                 f"{wanted}: the head has to be solved again for that on the training pictures of {run}, "
-                f"which cannot be used ({error}). Use another format, or put them back"
+                f"which cannot be used ({str(error).rstrip('.')}). Use another format, or put them back"
             ) from error
         yield load_model(solved, trust_code=trusted)
 

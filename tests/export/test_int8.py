@@ -13,10 +13,11 @@ from support.tiny_task import train_frozen
 
 import hubtune
 from hubtune.errors import CheckFailedError, MachineError, ModelError, UsageError
-from hubtune.export import benchmark, exporter, int8_accuracy
+from hubtune.export import benchmark, comparison, exporter, int8_accuracy
 from hubtune.export.benchmark import LEAST_RATIO
-from hubtune.export.exporter import check_export, export_model, prove_export
+from hubtune.export.exporter import check_export, export_model
 from hubtune.export.int8 import quantized_model
+from hubtune.export.recheck import prove_export
 from hubtune.inference.openvino_quantizer import OpenVINOQuantizer
 from hubtune.runs.lists import find_list
 
@@ -100,7 +101,7 @@ def test_head_reference_and_threshold_are_those_of_features_in_int8(run, quantiz
 
 def test_an_export_that_is_not_faster_is_refused_with_its_ratio(run, quantized, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, "LEAST_RATIO", 1_000.0)
-    monkeypatch.setattr(exporter, "quantized_model", lambda *_: nullcontext(quantized))
+    monkeypatch.setattr(comparison, "quantized_model", lambda *_: nullcontext(quantized))
     message = r"it is \d+\.\d\d times as fast as float32 .* nothing was written"
     with pytest.raises(CheckFailedError, match=message):
         export_model(hubtune.load_model(run.path), tmp_path / "int8", "openvino", int8=True)
@@ -165,7 +166,7 @@ def test_formats_without_int8_and_missing_packages_are_named(tmp_path, monkeypat
             check_export(tmp_path / "int8", form, int8=True)
     with pytest.raises(UsageError, match="--bench runs an export by itself, and PaddleHub cannot"):
         check_export(tmp_path / "bench", "paddlehub", "bench", bench=True)
-    monkeypatch.setattr(exporter, "_is_installed", lambda package: package != "nncf")
+    monkeypatch.setattr(exporter, "is_installed", lambda package: package != "nncf")
     with pytest.raises(
         MachineError, match=r"Export to OpenVINO in int8 needs nncf: pip install openvino nncf"
     ):

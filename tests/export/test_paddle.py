@@ -39,9 +39,9 @@ def test_networks_that_paddlex_knows_have_their_name_and_others_a_similar_one():
     assert paddlex_name("smallnet") == paddlex_name("module.py") == "ResNet50"
 
 
-def test_images_of_other_channels_are_refused(tmp_path):
+def test_images_of_other_channels_are_refused_before_any_work(tmp_path):
     with pytest.raises(ModelError, match="this one takes grey: use --format onnx or openvino"):
-        write_paddle(exportable_model(channels=1), tmp_path, "name")
+        export_model(exportable_model(fit="whole", channels=1), tmp_path / "made", "paddle")
 
 
 def test_resizing_first_and_cropping_then_is_hardly_differs(tmp_path):

@@ -96,6 +96,15 @@ def test_answers_that_are_no_numbers_are_refused(tmp_path):
         compare_export(tmp_path / "export", model, images).check()
 
 
+def test_an_image_of_another_kind_counts_as_another_answer(tmp_path):
+    model, images = exportable_model(fit="stretch"), draw_images(tmp_path)[:2]
+    [row, _] = model.predict(images)
+    script = f"def predict(path):\n    return {{'path': path, 'scores': {row.scores!r}, 'known': True}}\n"
+    (tmp_path / "export").mkdir()
+    (tmp_path / "export/predict.py").write_text(script, encoding="utf-8")
+    assert compare_export(tmp_path / "export", model, images).files.labels == 2
+
+
 def test_a_script_that_fails_is_named_with_its_reason(tmp_path):
     model, images = exportable_model(), draw_images(tmp_path)[:1]
     (tmp_path / "export").mkdir()
