@@ -35,8 +35,8 @@ class _Strategy(Settings):
         if engine != "openvino-int8" or self.may_be_int8:
             return None
         return (
-            f"engine openvino-int8 runs a backbone that stays frozen, and strategy {self.name} trains it: take "
-            "strategy frozen, or engine auto"
+            f"engine openvino-int8 runs a backbone that stays frozen, and strategy {self.name} trains it: "
+            "take strategy frozen, or engine auto"
         )
 
     def unused_settings(self) -> list[str]:
