@@ -230,8 +230,7 @@ class RunConfig(TrainSection, ImageSettings):
 
     @model_validator(mode="after")
     def _check_combination(self) -> "RunConfig":
-        _check_one_rate(self, self.strategy)
-        _check_int8(self, self.strategy)
+        _check_strategy(self, self.strategy)
         return self
 
     @property
@@ -302,8 +301,7 @@ class Recipe(Settings):
                 f"strategy {self.strategy.name} starts from random values, but module.weights names a file: "
                 "remove module.weights, or take strategy default_finetune",
             )
-        _check_one_rate(self.train, self.strategy)
-        _check_int8(self.train, self.strategy)
+        _check_strategy(self.train, self.strategy)
         return self
 
     @property
@@ -320,21 +318,14 @@ class Recipe(Settings):
         )
 
 
-def _check_one_rate(train: TrainSection, strategy: Strategy) -> None:
+def _check_strategy(train: TrainSection, strategy: Strategy) -> None:
+    if problem := strategy.engine_problem(train.engine):
+        raise _impossible("train.engine", problem)
     rate = getattr(strategy, "learning_rate", None)
     if rate is not None and train.learning_rate not in (None, rate):
         raise _impossible(
             "train.learning_rate",
             f"learning_rate is {train.learning_rate} in train and {rate} in the strategy: give one of them",
-        )
-
-
-def _check_int8(train: TrainSection, strategy: Strategy) -> None:
-    if train.engine == "openvino-int8" and not strategy.may_be_int8:
-        raise _impossible(
-            "train.engine",
-            f"engine openvino-int8 runs a backbone that stays frozen, and strategy {strategy.name} trains "
-            "it: take strategy frozen, or engine auto",
         )
 
 

@@ -30,6 +30,15 @@ class _Strategy(Settings):
     # Keys of the recipe's train section that the strategy uses; None: all of them.
     train_keys: ClassVar[frozenset[str] | None] = None
 
+    def engine_problem(self, engine: str) -> str | None:
+        """Return why an engine cannot run the network; ``None`` if it can."""
+        if engine != "openvino-int8" or self.may_be_int8:
+            return None
+        return (
+            f"engine openvino-int8 runs a backbone that stays frozen, and strategy {self.name} trains it: "
+            "take strategy frozen, or engine auto"
+        )
+
     def unused_settings(self) -> list[str]:
         """Return the strategy's own settings that were given but have no effect."""
         return []

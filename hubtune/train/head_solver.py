@@ -146,23 +146,6 @@ class HeadSolver:
         head = self._fit_ridge(tables.all, views, rest)
         return Solution(views, head.weight, head.bias, head.strength, head.accuracy)
 
-    @property
-    def digest(self) -> str:
-        """Checksum of the training list, with what its rows depend on besides backbone and views."""
-        return self._features.digest
-
-    def left_out_errors(self, views: Sequence[Preprocessing], most: int) -> np.ndarray | None:
-        """Return the cross entropy of each of about ``most`` images, scored without its group; float64.
-
-        The head is a ridge head on all blocks. The images depend on the training list and the seed alone.
-        ``None`` if a stop was requested, or all that can be read are of one class.
-        """
-        rows = self._features.sample(most)
-        tables = self._features.tables(views, rows, rows)
-        if self._features.is_partial or not _has_classes(tables.all):
-            return None
-        return self._fit_ridge(tables.all).errors
-
     def estimate(self, own: Preprocessing, wider: Preprocessing | None, others: int) -> float | None:
         """Estimate the seconds until the head is solved and the other images are scored.
 

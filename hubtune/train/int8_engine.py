@@ -24,7 +24,7 @@ from hubtune.inference.list_features import features_backbone
 from hubtune.inference.openvino_quantizer import QUANTIZER
 from hubtune.inference.quantized_backbone import QuantizedBackbone
 from hubtune.inference.quantizer import CalibrationImages, quantize_network
-from hubtune.inference.ridge_head import clearly_lower
+from hubtune.inference.ridge_head import clearly_lower, fit_ridge
 from hubtune.inference.stored_program import find_stored, program_key, store_files
 from hubtune.log import logger
 from hubtune.models.classifier import Classifier
@@ -32,7 +32,7 @@ from hubtune.text import plural
 from hubtune.train.calibration import choose_images
 from hubtune.train.context import RunContext
 from hubtune.train.data_checks import hash_images
-from hubtune.train.head_solver import HeadSolver
+from hubtune.train.training_features import TrainingFeatures
 
 MOST_CALIBRATION_IMAGES = 300
 """Number of training images by which the steps of int8 are chosen, at most."""
@@ -153,12 +153,12 @@ def compare_int8(
     Returns:
         The comparison; ``None`` if a stop was requested, or too few images can be read.
     """
-    solver = HeadSolver(context, backbone, classifier.blocks)
+    features = TrainingFeatures(context, backbone, classifier.blocks, merge_copies=True)
     facts = {
         "what": "int8 beside float32",
         "version": _VERSION,
         "trunk": backbone.facts,
-        "pictures": solver.digest,
+        "pictures": features.digest,
         "views": [view.model_dump() for view in views],
         "seed": context.config.seed,
         "processor": cpu.processor().identity,
@@ -166,8 +166,9 @@ def compare_int8(
     if note := context.cache.note(facts):
         return Int8Comparison(**note)
     plain = _float32_backbone(context, classifier, views[0])
-    errors = solver.left_out_errors(views, _COMPARED)
-    others = HeadSolver(context, plain, classifier.blocks).left_out_errors(views, _COMPARED)
+    errors = _left_out_errors(context, features, views)
+    same = TrainingFeatures(context, plain, classifier.blocks, merge_copies=True)
+    others = _left_out_errors(context, same, views)
     if errors is None or others is None or len(errors) != len(others):
         return None
     both = np.isfinite(errors) & np.isfinite(others)
@@ -182,6 +183,21 @@ def compare_int8(
     )
     context.cache.put_note(facts, asdict(comparison))
     return comparison
+
+
+def _left_out_errors(
+    context: RunContext, features: TrainingFeatures, views: Sequence[Preprocessing]
+) -> np.ndarray | None:
+    """Return the cross entropy of each of some images, scored without its group; float64.
+
+    The images depend on the training list and the seed alone. ``None`` if a stop was requested, or all that
+    can be read are of one class.
+    """
+    rows = features.sample(_COMPARED)
+    table = features.tables(views, rows, rows).all
+    if features.is_partial or len(np.unique(table.labels)) < 2:
+        return None
+    return fit_ridge(table, len(context.data.labels), check=context.stop.check).errors
 
 
 def _float32_backbone(context: RunContext, classifier: Classifier, view: Preprocessing) -> FrozenBackbone:

@@ -189,8 +189,8 @@ def test_missing_packages_and_gpus_are_refused_before_any_work(tmp_path, monkeyp
 @pytest.mark.slow
 def test_photos_are_classified_in_int8_as_well(material, tmp_path):
     for folder in (material / "trashnet").iterdir():
-        (tmp_path / "pics" / folder.name).mkdir(parents=True, exist_ok=True)
         for photo in sorted(folder.glob("*.jpg"))[:25]:
+            (tmp_path / "pics" / folder.name).mkdir(parents=True, exist_ok=True)
             (tmp_path / "pics" / folder.name / photo.name).write_bytes(photo.read_bytes())
     weights = material / "weights/mobilenetv2_1.0_imagenet.safetensors"
     module = hubtune.Module("paddle.vision:mobilenet_v2", weights)
