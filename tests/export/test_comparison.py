@@ -6,7 +6,7 @@ from support.paddlehub import exportable_model
 
 import hubtune
 from hubtune.errors import ModelError
-from hubtune.export.comparison import proof_images, is_installed, run_of, write_format
+from hubtune.export.comparison import is_installed, proof_images, run_of, write_format
 
 
 def test_images_are_those_of_the_validation_list_that_are_there(tmp_path):
