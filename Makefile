@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 # Tests that walk all networks: long, independent of one another, and each on one core.
-WALKS := tests/models tests/inference tests/train/test_gradient.py
+WALKS := tests/models tests/inference tests/export tests/train/test_gradient.py
 
 .PHONY: demo test test-slow faults faults-short lint format clean
 

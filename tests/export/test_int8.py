@@ -21,6 +21,8 @@ from hubtune.export.recheck import prove_export
 from hubtune.inference.openvino_quantizer import OpenVINOQuantizer
 from hubtune.runs.lists import find_list
 
+pytestmark = pytest.mark.slow
+
 FORMS = ["openvino", "onnx"]
 
 

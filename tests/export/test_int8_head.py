@@ -15,6 +15,8 @@ from hubtune.export.int8_head import has_solved_head, require_images, training_c
 from hubtune.inference.list_features import backbone_of_model
 from hubtune.train.head_solver import HeadSolver
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -10,6 +10,8 @@ from hubtune.inference.openvino_program import openvino_core
 from hubtune.inference.quantized_backbone import QuantizedBackbone
 from hubtune.runs.lists import find_list
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory):

@@ -20,6 +20,8 @@ from hubtune.inference.model_folder import read_model, write_model
 from hubtune.runs.lists import find_list
 from hubtune.storage.checked_folder import MANIFEST
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):

@@ -23,6 +23,8 @@ from hubtune.inference.openvino_quantizer import OpenVINOQuantizer
 from hubtune.train import int8_engine
 from hubtune.train.int8_engine import LEAST_SPEED, MOST_CALIBRATION_IMAGES, Int8Comparison
 
+pytestmark = pytest.mark.slow
+
 FINE = Int8Comparison(count=24, float32=0.5, int8=0.51, is_worse=False, speed=2.0)
 
 
