@@ -18,15 +18,8 @@ def render_page(name: str, language: str, **content: Any) -> str:
     escaped for HTML; the filter ``shown`` also escapes what could change how a name is read.
     """
     style = _read(f"{name}.css")
-    environment = Environment(
-        loader=FunctionLoader(_read),
-        extensions=["jinja2.ext.i18n"],
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.install_gettext_translations(translator(language), newstyle=True)  # type: ignore[attr-defined]
+    environment = page_environment(language)
+    environment.loader = FunctionLoader(_read)
     environment.filters["shown"] = escaped
     # The policy allows only the style with this hash (CSP 3, 2.3.1), and none from a file's name.
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -34,6 +27,19 @@ def render_page(name: str, language: str, **content: Any) -> str:
     # Chinese and Japanese share characters whose shapes differ.
     html_language = {"zh": "zh-Hans"}.get(language, language)
     return template.render(style=style, style_sum=digest, html_language=html_language, **content)
+
+
+def page_environment(language: str) -> Environment:
+    """Return what renders templates of pages in a language; all text is escaped for HTML."""
+    environment = Environment(
+        extensions=["jinja2.ext.i18n"],
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.install_gettext_translations(translator(language), newstyle=True)  # type: ignore[attr-defined]
+    return environment
 
 
 def data_address(content: bytes, kind: str) -> str:

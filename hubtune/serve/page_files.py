@@ -3,10 +3,10 @@
 from importlib.resources import files
 from typing import ClassVar
 
-from jinja2 import Environment, StrictUndefined
 from starlette.responses import Response
 
-from hubtune.messages import ENGLISH, LANGUAGES, translator
+from hubtune.messages import ENGLISH, LANGUAGES
+from hubtune.report.html_page import page_environment
 
 # Chinese and Japanese share characters whose shapes differ.
 _HTML_LANGUAGES = {"zh": "zh-Hans"}
@@ -63,20 +63,18 @@ def accepted_language(header: str) -> str:
 
 
 def _render(language: str, needs_token: bool) -> str:
-    environment = Environment(
-        extensions=["jinja2.ext.i18n"],
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.install_gettext_translations(translator(language), newstyle=True)  # type: ignore[attr-defined]
-    return environment.from_string(_read("page.html")).render(
-        html_language=_HTML_LANGUAGES.get(language, language),
-        others=[
-            (code, _HTML_LANGUAGES.get(code, code), _NAMES[code]) for code in LANGUAGES if code != language
-        ],
-        needs_token=needs_token,
+    return (
+        page_environment(language)
+        .from_string(_read("page.html"))
+        .render(
+            html_language=_HTML_LANGUAGES.get(language, language),
+            others=[
+                (code, _HTML_LANGUAGES.get(code, code), _NAMES[code])
+                for code in LANGUAGES
+                if code != language
+            ],
+            needs_token=needs_token,
+        )
     )
 
 

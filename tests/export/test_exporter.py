@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from support.exports import import_script, run_script, trained_run
+from support.exports import import_script, run_script
 from support.images import noise_image
 from support.int8 import int8_run
 from support.paddlehub import draw_odd_images, exportable_model
@@ -24,24 +24,6 @@ NETWORKS = {
     "paddle": ["inference.json", "inference.pdiparams", "inference.yml"],
 }
 COMMON = ["README.md", "arrange.py", "labels.txt", "parity.json", "predict.py", "preprocessing.json"]
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return trained_run(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    """Return what exports a format once: the export, and the run's model."""
-    folder, done = tmp_path_factory.mktemp("exported"), {}
-
-    def export(form):
-        if form not in done:
-            done[form] = export_model(hubtune.load_model(run.path), folder / form, form)
-        return done[form]
-
-    return export
 
 
 @pytest.mark.parametrize("form", NETWORKS)

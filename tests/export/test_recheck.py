@@ -4,33 +4,13 @@ import json
 import shutil
 
 import pytest
-from support.exports import trained_run
 
 import hubtune
 from hubtune.errors import CheckFailedError, ModelError
-from hubtune.export.exporter import export_model
 from hubtune.export.recheck import prove_export
 from hubtune.storage.atomic import sha256_of
 
 WEIGHTS = {"onnx": "model.onnx", "openvino": "model.bin", "paddle": "inference.json"}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return trained_run(tmp_path_factory.mktemp("trained"))
-
-
-@pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
-    """Return what exports a format once."""
-    folder, done = tmp_path_factory.mktemp("exported"), {}
-
-    def export(form):
-        if form not in done:
-            done[form] = export_model(hubtune.load_model(run.path), folder / form, form)
-        return done[form]
-
-    return export
 
 
 @pytest.mark.parametrize(
